@@ -1,0 +1,11 @@
+# One line a target; everything else is cargo. DIR= names the demo's folder.
+.PHONY: build test lint demo bench release docs
+BINS = -p leasehold-coordinator -p leasehold-worker -p leasehold-cli -p leasehold-demo
+
+build:   ; cargo build --locked $(BINS)
+test:    ; cargo build --locked $(BINS) && cargo test --locked --workspace
+lint:    ; cargo fmt --all --check && cargo clippy --locked --workspace --all-targets -- -D warnings
+demo:    ; cargo build --locked $(BINS) && target/debug/leasehold-demo run $(if $(DIR),--dir $(DIR))
+release: ; cargo build --locked --release $(BINS)
+bench:   release ; target/release/leasehold bench flow --spawn && target/release/leasehold bench latency --spawn
+docs:    ; RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps

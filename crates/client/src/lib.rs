@@ -1,0 +1,1 @@
+//! Submit, await and watch Leasehold tasks from Rust

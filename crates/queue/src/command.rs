@@ -1,0 +1,325 @@
+//! What the shell asks of the queue, and what it is answered at once.
+//!
+//! An answer must not leave the process before the records made with it are durable.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{Ending, Failure, Name, Progress, SessionId, StreamId, Task, TaskId, TaskSpec, Token};
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Accept a task. Answered by [`Reply::Submitted`].
+    Submit(Box<Submit>),
+    /// End a task, or ask its worker to. Answered by [`Reply::Cancelled`].
+    Cancel {
+        /// The task.
+        task: TaskId,
+    },
+    /// Make a dead letter a task again. Answered by [`Reply::Replayed`].
+    Replay(Box<Dead>),
+    /// Stop or go on leasing tasks of a queue. Answered by [`Reply::Paused`].
+    Pause {
+        /// The queue; it must exist.
+        queue: Name,
+        /// Whether to stop.
+        paused: bool,
+    },
+    /// A worker opened a stream. Answered by [`Reply::Welcome`].
+    Hello(Box<Hello>),
+    /// The worker acted upon the assignments of these leases.
+    Delivered {
+        /// Its stream.
+        stream: StreamId,
+        /// The leases.
+        tokens: Vec<Token>,
+    },
+    /// The worker lives and holds exactly these of the leases delivered to it. Answered by [`Reply::Heard`].
+    Heartbeat {
+        /// Its stream.
+        stream: StreamId,
+        /// Every lease it holds or has an unacknowledged outcome of.
+        held: Vec<Token>,
+    },
+    /// How many tasks the worker can run at once, from here on.
+    Capacity {
+        /// Its stream.
+        stream: StreamId,
+        /// The number.
+        slots: u32,
+    },
+    /// The worker started.
+    Started {
+        /// Its stream.
+        stream: StreamId,
+        /// The lease.
+        token: Token,
+    },
+    /// The handler reports.
+    Progressed {
+        /// Its stream.
+        stream: StreamId,
+        /// The lease.
+        token: Token,
+        /// What.
+        progress: Progress,
+    },
+    /// The work of a lease ended. Answered by an [`Effect::ResultAck`](crate::Effect::ResultAck).
+    Outcome {
+        /// The stream it came on.
+        stream: StreamId,
+        /// The lease.
+        token: Token,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The worker takes nothing new.
+    Drain {
+        /// Its stream.
+        stream: StreamId,
+    },
+    /// The operator wants a worker to drain. Answered by [`Reply::Draining`].
+    DrainWorker {
+        /// The worker.
+        worker: Name,
+        /// How long it may wait for what it runs; none: its own setting.
+        grace: Option<Duration>,
+    },
+    /// The worker goes, on purpose: what it still holds returns to its queues.
+    Goodbye {
+        /// Its stream.
+        stream: StreamId,
+    },
+    /// A stream is gone. Leases stay.
+    Disconnect {
+        /// Which.
+        stream: StreamId,
+    },
+    /// The shell noticed that it was late by this much: sessions live that much longer.
+    Stalled {
+        /// By how much.
+        by: Duration,
+    },
+    /// A new epoch was claimed, because the tokens of the old one run out.
+    Claimed {
+        /// The epoch; larger than the one before.
+        epoch: u32,
+    },
+    /// Fire every timer that is due.
+    Advance,
+    /// Lease waiting tasks to free slots, at most `most` of them. Answered by [`Reply::Granted`].
+    Grant {
+        /// The bound.
+        most: usize,
+    },
+    /// Write the full state of a task, or a kept key, again. Unknown ones are passed over.
+    Move {
+        /// Tasks to write again.
+        tasks: Vec<TaskId>,
+        /// Kept idempotency keys to write again, as (queue, key).
+        keys: Vec<(Name, Name)>,
+    },
+}
+
+/// What was asked for is answered at once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// There is nothing to answer.
+    Done,
+    /// To [`Command::Submit`].
+    Submitted(Result<Accepted, Refusal>),
+    /// To [`Command::Cancel`]: the task as it then is, and its ending if it ended at once. None: no such open task.
+    Cancelled(Option<Box<(Task, Option<Ending>)>>),
+    /// To [`Command::Replay`].
+    Replayed(Result<Replayed, ReplayRefusal>),
+    /// To [`Command::Pause`]: whether the queue exists.
+    Paused(bool),
+    /// To [`Command::Hello`].
+    Welcome(Welcome),
+    /// To [`Command::Heartbeat`]: whether to acknowledge it. A worker that is not acknowledged fences itself.
+    Heard(bool),
+    /// To [`Command::DrainWorker`]: whether the worker is known.
+    Draining(bool),
+    /// To [`Command::Grant`]: how many leases were granted.
+    Granted(usize),
+}
+
+/// A task to accept.
+#[derive(Clone, Debug)]
+pub struct Submit {
+    /// Its id, minted by the shell; not used if the idempotency key is known.
+    pub id: TaskId,
+    /// What to run.
+    pub spec: TaskSpec,
+    /// Only check.
+    pub validate_only: bool,
+}
+
+/// A task was accepted, or was there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id.
+    pub id: TaskId,
+    /// Whether the idempotency key named it already.
+    pub deduplicated: bool,
+}
+
+/// Why a task is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The idempotency key names another task.
+    #[error("idempotency key {key:?} names task {task}, which has another type or payload")]
+    KeyConflict {
+        /// The key.
+        key: Name,
+        /// The task it names.
+        task: TaskId,
+        /// The digest of that task.
+        stored: [u8; 16],
+        /// The digest of the one refused.
+        sent: [u8; 16],
+    },
+    /// A bound is reached.
+    #[error("{what} are at their limit: {used} of {max}")]
+    Full {
+        /// What there are too many of: the name of a limit, such as `limits.open_tasks`.
+        what: &'static str,
+        /// How much there is.
+        used: u64,
+        /// How much there may be.
+        max: u64,
+    },
+    /// The queue does not exist and may not be created.
+    #[error("queue {queue:?} does not exist and the configuration does not allow creating it")]
+    UnknownQueue {
+        /// Its name.
+        queue: Name,
+    },
+}
+
+/// A dead letter, as it was stored.
+#[derive(Clone, Debug)]
+pub struct Dead {
+    /// The task as it ended.
+    pub task: Task,
+}
+
+/// A dead letter is a task again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// Its generation now.
+    pub generation: u32,
+}
+
+/// Why a dead letter is not replayed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayRefusal {
+    /// The task is open: that generation has been replayed.
+    #[error("task {0} has been replayed already")]
+    AlreadyOpen(TaskId),
+    /// A bound is reached, or the task's idempotency key names another task by now.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// A worker opens a stream.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    /// The stream, never used before.
+    pub stream: StreamId,
+    /// The worker's own name.
+    pub worker: Name,
+    /// Which start of its process.
+    pub instance: Name,
+    /// The task types it serves.
+    pub task_types: Vec<Name>,
+    /// How many tasks it can run at once.
+    pub slots: u32,
+    /// Every lease it holds or has an unacknowledged outcome of.
+    pub held: Vec<HeldLease>,
+    /// For people.
+    pub labels: Vec<(Name, Name)>,
+    /// For people.
+    pub software: Name,
+}
+
+/// A lease a worker says it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldLease {
+    /// The lease.
+    pub token: Token,
+    /// How far its work is.
+    pub phase: LeasePhase,
+}
+
+/// How far a lease's work is, says the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeasePhase {
+    /// Received, not started.
+    Pending,
+    /// Started.
+    Running,
+    /// Ended; the outcome is still to be acknowledged.
+    Finished,
+}
+
+/// The session is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// Its id.
+    pub session: SessionId,
+    /// Whether it is one that went on.
+    pub resumed: bool,
+    /// What becomes of each held lease, in the order of the hello.
+    pub verdicts: Vec<(Token, Verdict)>,
+}
+
+/// What becomes of a held lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the worker's.
+    Retained,
+    /// It is not.
+    Lost,
+}
+
+/// How the work of a lease ended, says the worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The handler returned a result.
+    Succeeded {
+        /// It.
+        result: Bytes,
+    },
+    /// The handler failed.
+    Failed {
+        /// How. `counted`, `token`, `worker` and `time` are filled in by the queue.
+        failure: Failure,
+        /// Whether trying again makes sense.
+        retryable: bool,
+        /// Wait at least this long.
+        retry_delay: Duration,
+    },
+    /// The result could not be taken: recorded as a failure, answered as invalid.
+    Invalid {
+        /// How. `counted`, `token`, `worker` and `time` are filled in by the queue.
+        failure: Failure,
+    },
+    /// A revocation was carried out: nothing runs any more.
+    Stopped,
+    /// It was not worked on, or was handed back.
+    Declined(DeclineReason),
+}
+
+/// Why a lease was not worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeclineReason {
+    /// All slots are taken.
+    NoCapacity,
+    /// The worker does not serve the task type.
+    Unsupported,
+    /// The worker drains.
+    Draining,
+}

@@ -1,0 +1,58 @@
+//! What the queue is told once, at its start.
+
+use std::time::Duration;
+
+/// Times and limits of the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How long after the last acknowledged heartbeat a worker may believe in its leases.
+    pub session_ttl: Duration,
+    /// By how much two clocks may differ in rate, in parts per thousand: the coordinator waits this much longer
+    /// than the TTL it promised.
+    pub drift_per_mille: u32,
+    /// How long after a lease's grace its worker may stay silent before it gets nothing new.
+    pub revoke_ack_margin: Duration,
+    /// How many leases of one generation may end with a lost worker before the task fails.
+    pub worker_losses_max: u32,
+    /// How many leases one generation may have at all: the valve of loops that cost nothing else.
+    pub leases_max: u32,
+    /// How long an idempotency key outlives its task.
+    pub key_retention: Duration,
+    /// Whether a submit may create a queue.
+    pub create_queues: bool,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Bounds of the queue. Reaching one refuses a submit; nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Tasks that have not ended.
+    pub open_tasks: u64,
+    /// Bytes of their payloads and of what is kept beside them.
+    pub open_bytes: u64,
+    /// Queues.
+    pub queues: u64,
+    /// Bytes of idempotency keys, kept ones included.
+    pub key_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            session_ttl: Duration::from_secs(20),
+            drift_per_mille: 10,
+            revoke_ack_margin: Duration::from_secs(5),
+            worker_losses_max: 5,
+            leases_max: 1_000,
+            key_retention: Duration::from_secs(3_600),
+            create_queues: true,
+            limits: Limits {
+                open_tasks: 10_000_000,
+                open_bytes: 4 << 30,
+                queues: 10_000,
+                key_bytes: 64 << 20,
+            },
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The leased priority queue: a deterministic state machine.
+//!
+//! [`Queue::apply`] takes the time and a [`Command`] and answers with a [`Reply`]; what must be written
+//! and sent piles up as [`Record`]s and [`Effect`]s until [`Queue::take_output`] hands it over. The state is
+//! the fold of the records: [`Queue::replay`] rebuilds it from a journal.
+//!
+//! It contains no clock, disk, network, runtime, protobuf, serde or randomness: time, ids, seeds and epochs
+//! are inputs, and the same inputs give the same outputs.
+
+mod command;
+mod config;
+mod effect;
+mod id;
+mod record;
+mod spec;
+mod task;
+
+pub use command::{
+    Accepted, Command, Dead, DeclineReason, HeldLease, Hello, LeasePhase, Outcome, Refusal,
+    ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
+};
+pub use config::{Config, Limits};
+pub use effect::{Assignment, CloseReason, Disposition, Effect, Ended, Output};
+pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
+pub use record::{EndCause, Next, Record};
+pub use spec::{Key, Retry, TaskSpec, Trace};
+pub use task::{
+    Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,
+    Task, Wait,
+};

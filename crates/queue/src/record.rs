@@ -1,0 +1,138 @@
+//! What is written: the facts whose fold is the state.
+//!
+//! Lazily durable records ([`Record::LeaseStarted`], [`Record::LeaseRevoking`]) are appended and never waited for:
+//! losing them is harmless. All others gate the effects that mention them.
+
+use std::{sync::Arc, time::Duration};
+
+use leasehold_policy::Time;
+
+use crate::{Ending, Failure, Key, Name, RevocationReason, Task, TaskId, Token};
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A coordinator process began to write.
+    EpochStarted {
+        /// Its epoch.
+        epoch: u32,
+        /// When.
+        time: Time,
+        /// The longest session TTL it may promise to workers.
+        session_ttl: Duration,
+    },
+    /// A task was accepted.
+    TaskAccepted(Box<Task>),
+    /// A task's full state, written again so that older records can be trimmed.
+    TaskMoved(Box<Task>),
+    /// A dead letter is a task again.
+    TaskReplayed(Box<Task>),
+    /// A task was leased.
+    LeaseGranted {
+        /// The task.
+        task: TaskId,
+        /// The lease.
+        token: Token,
+        /// To which worker.
+        worker: Name,
+        /// To which start of its process.
+        instance: Name,
+        /// When.
+        time: Time,
+    },
+    /// The worker said that it started. Lazily durable.
+    LeaseStarted {
+        /// The task.
+        task: TaskId,
+        /// The lease.
+        token: Token,
+        /// When.
+        time: Time,
+    },
+    /// The lease has to end. Lazily durable.
+    LeaseRevoking {
+        /// The task.
+        task: TaskId,
+        /// The lease.
+        token: Token,
+        /// Why.
+        reason: RevocationReason,
+        /// How long the handler may take.
+        grace: Duration,
+        /// When.
+        time: Time,
+    },
+    /// A lease ended and the task goes on.
+    LeaseEnded {
+        /// The task.
+        task: TaskId,
+        /// The lease.
+        token: Token,
+        /// Why, and so what it costs.
+        cause: EndCause,
+        /// What the task does next.
+        next: Next,
+        /// What to remember of it, if it was a failure.
+        failure: Option<Arc<Failure>>,
+        /// When.
+        time: Time,
+    },
+    /// Somebody asked for a leased task to be cancelled.
+    CancelRequested {
+        /// The task.
+        task: TaskId,
+        /// When.
+        time: Time,
+    },
+    /// The task ended.
+    TaskEnded {
+        /// The task.
+        task: TaskId,
+        /// How.
+        ending: Ending,
+        /// The lease that decided it, if it was leased.
+        token: Option<Token>,
+        /// Why, unless it succeeded.
+        failure: Option<Arc<Failure>>,
+        /// When.
+        time: Time,
+    },
+    /// An idempotency key outlives its task. Written when the task ends, and again to move it before a trim.
+    KeyKept {
+        /// The queue of the task.
+        queue: Name,
+        /// The key.
+        key: Key,
+        /// The task it names.
+        task: TaskId,
+        /// Until when.
+        until: Time,
+    },
+    /// Whether a queue is paused. Kept in the journal's `meta`, not in its batches.
+    QueuePaused {
+        /// The queue.
+        queue: Name,
+        /// Paused or not.
+        paused: bool,
+    },
+}
+
+/// Why a lease ended without ending its task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndCause {
+    /// The attempt failed: it counts.
+    Failed,
+    /// The worker was lost after it had or may have started: counts as a worker loss.
+    WorkerLost,
+    /// The assignment never arrived, was declined, handed back or not started in time: costs nothing.
+    NotRun,
+}
+
+/// What a task does after a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It goes back to its place in the queue.
+    Queued,
+    /// It waits until then.
+    Backoff(Time),
+}

@@ -1,0 +1,191 @@
+//! A task that has not ended, and everything that is remembered about it.
+
+use std::{sync::Arc, time::Duration};
+
+use leasehold_policy::Time;
+
+use crate::{Name, SessionId, TaskId, TaskSpec, Token};
+
+/// A task that has not ended. Every field is durable (`TaskMoved` holds them all), except what is said otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// What was asked for.
+    pub spec: Arc<TaskSpec>,
+    /// When it was accepted.
+    pub submitted: Time,
+    /// When the whole task runs out of time.
+    pub deadline: Time,
+    /// 1 at the submit, one more with each replay.
+    pub generation: u32,
+    /// Grows with every record about the task. It is not kept exactly over a trim or restart, but never falls.
+    pub revision: u64,
+    /// Counted attempts of this generation.
+    pub attempts: u32,
+    /// Leases of this generation, counted or not.
+    pub leases: u32,
+    /// Leases of this generation that ended because a worker was lost.
+    pub worker_losses: u32,
+    /// Whether somebody asked for it to be cancelled.
+    pub cancel_requested: bool,
+    /// Why the last attempt did not succeed.
+    pub last_failure: Option<Arc<Failure>>,
+    /// The last token granted for it, in any generation. A new one must be larger.
+    pub last_token: Option<Token>,
+    /// What it does.
+    pub phase: Phase,
+}
+
+/// What a task that has not ended does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    /// Waits for a time.
+    Scheduled {
+        /// When it may be leased.
+        eligible: Time,
+        /// For what it waits.
+        wait: Wait,
+    },
+    /// Could be leased.
+    Queued,
+    /// Is under a lease.
+    Leased(Lease),
+}
+
+/// For what a scheduled task waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Its initial delay.
+    Delay,
+    /// The backoff after a failure.
+    Backoff,
+}
+
+/// The right of one worker to run one task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lease {
+    /// Its fencing token.
+    pub token: Token,
+    /// The worker.
+    pub worker: Name,
+    /// Which start of the worker's process.
+    pub instance: Name,
+    /// The session that holds it. Not durable: none after a restart, until the worker is back.
+    pub session: Option<SessionId>,
+    /// When it was granted.
+    pub granted: Time,
+    /// Whether the worker said that it received the assignment. Not durable: assumed after a restart.
+    pub acknowledged: bool,
+    /// When the worker said that it started. Lazily durable.
+    pub started: Option<Time>,
+    /// Why and since when it has to end. Lazily durable.
+    pub revoking: Option<Revoking>,
+    /// What the handler last reported. Not durable.
+    pub progress: Option<Arc<Progress>>,
+}
+
+/// A revocation under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revoking {
+    /// Why.
+    pub reason: RevocationReason,
+    /// Since when.
+    pub since: Time,
+    /// How long the handler may take.
+    pub grace: Duration,
+}
+
+/// Why a lease has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RevocationReason {
+    /// Somebody cancelled the task.
+    Cancelled,
+    /// The worker did not start it in time.
+    StartTimeout,
+    /// The attempt ran too long.
+    AttemptTimeout,
+    /// The whole task ran out of time.
+    TotalTimeout,
+    /// The coordinator does not know the lease (any more).
+    UnknownLease,
+}
+
+/// What a handler reported while it ran.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// 0.0 to 1.0, if known.
+    pub fraction: Option<f64>,
+    /// One line for people.
+    pub message: Name,
+}
+
+/// Why an attempt, or a whole task, did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The kind.
+    pub reason: FailureReason,
+    /// One line for people.
+    pub message: Name,
+    /// A stack, or the tail of stderr.
+    pub details: Name,
+    /// Whether it used up an attempt.
+    pub counted: bool,
+    /// The lease it happened under, if any.
+    pub token: Option<Token>,
+    /// The worker it happened on, if any.
+    pub worker: Option<Name>,
+    /// When the coordinator learned of it.
+    pub time: Time,
+}
+
+/// The kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureReason {
+    /// The handler returned an error.
+    Error,
+    /// The handler panicked.
+    Panic,
+    /// The attempt took too long.
+    AttemptTimeout,
+    /// The task ran out of its total time.
+    TotalTimeout,
+    /// The worker was lost.
+    WorkerLost,
+    /// Its worker was lost too often.
+    WorkerLossLimit,
+    /// The result is larger than allowed, or malformed.
+    ResultTooLarge,
+    /// The worker did not start it in time.
+    StartTimeout,
+    /// It was cancelled while it ran.
+    Cancelled,
+    /// The worker handed it back.
+    HandedBack,
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// The handler returned a result.
+    Succeeded,
+    /// It will not be tried again.
+    Failed,
+    /// Somebody asked for it.
+    Cancelled,
+}
+
+/// Why a task that has not ended is not being run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Blocked {
+    /// Its initial delay is not over.
+    Delayed,
+    /// It waits before its next attempt.
+    Backoff,
+    /// Its queue is paused.
+    QueuePaused,
+    /// No connected worker serves its task type.
+    NoEligibleWorker,
+    /// Every eligible worker's slots are taken.
+    NoCapacity,
+}

@@ -1,0 +1,1 @@
+//! Logs, traces and metrics of Leasehold that share one trace id

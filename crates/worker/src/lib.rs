@@ -1,0 +1,1 @@
+//! Write workers for Leasehold in Rust, or run programs with leasehold-worker

@@ -1,0 +1,31 @@
+//! The wire contract of Leasehold: the services and messages of `leasehold.v1`.
+//!
+//! Generated from `proto/leasehold/v1/*.proto`. It depends on no other package of the repository and
+//! knows nothing of how the coordinator or a worker is built.
+
+/// The services and messages of version 1.
+#[allow(
+    clippy::pedantic,
+    clippy::use_self,
+    clippy::allow_attributes_without_reason,
+    clippy::wildcard_enum_match_arm,
+    clippy::clone_on_ref_ptr,
+    clippy::unused_trait_names,
+    clippy::large_enum_variant,
+    unused_qualifications,
+    unreachable_pub,
+    reason = "generated code"
+)]
+pub mod v1 {
+    tonic::include_proto!("leasehold.v1");
+}
+
+/// The domain of every `ErrorInfo` this product sends.
+pub const ERROR_DOMAIN: &str = "leasehold.dev";
+
+/// The version of the worker protocol that this contract describes.
+pub const PROTOCOL_VERSION: i32 = 1;
+
+/// The encoded file descriptor set of the contract, for reflection and fingerprints.
+pub const FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/leasehold.v1.bin"));
