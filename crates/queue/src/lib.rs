@@ -10,10 +10,13 @@
 mod command;
 mod config;
 mod effect;
+mod fold;
 mod id;
+mod queue;
 mod record;
 mod spec;
 mod task;
+mod view;
 
 pub use command::{
     Accepted, Command, Dead, DeclineReason, HeldLease, Hello, LeasePhase, Outcome, Refusal,
@@ -21,10 +24,13 @@ pub use command::{
 };
 pub use config::{Config, Limits};
 pub use effect::{Assignment, CloseReason, Disposition, Effect, Ended, Output};
+pub use fold::{Corrupt, Unknown};
 pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
+pub use queue::Queue;
 pub use record::{EndCause, Next, Record};
 pub use spec::{Key, Retry, TaskSpec, Trace};
 pub use task::{
     Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,
     Task, Wait,
 };
+pub use view::{KeptKey, QueueView, SessionState, WorkerView};
