@@ -59,7 +59,11 @@ fn only_additions_and_reservations_pass() {
     check(lock, &lock.replace("= 1 string", "= 3 string"), &["field M.a = 1 string"]);
     check(lock, &lock.replace("= 1 string", "= 1 bytes"), &["field M.a = 1 string"]);
     check(lock, &lock.replace("M.b = 2 optional", "M.b = 2"), &["field M.b = 2 optional int32"]);
-    check(lock, &lock.replace("(M) returns", "(stream M) returns"), &["rpc S.Call (M) returns (M)"]);
+    check(
+        lock,
+        &lock.replace("(M) returns", "(stream M) returns"),
+        &["rpc S.Call (M) returns (M)"],
+    );
     let without = lock.replace("field M.a = 1 string\n", "");
     check(lock, &without, &["field M.a = 1 string"]);
     check(lock, &format!("{without}reserved M 1\n"), &["field M.a = 1 string"]);
