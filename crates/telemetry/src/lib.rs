@@ -1,1 +1,21 @@
-//! Logs, traces and metrics of Leasehold that share one trace id
+//! Logs and traces that share one trace id.
+//!
+//! A task meets several processes: the one that submits it, the coordinator, a worker, perhaps a
+//! program the worker runs. [`TraceContext`] is how the trace travels between them (W3C Trace
+//! Context, as text); [`init`] is what a process calls once, so that its spans carry the same ids,
+//! its log lines name them, and a collector gets them if there is one.
+//!
+//! This crate knows nothing of tasks, queues or leases.
+
+mod export;
+mod line;
+mod metadata;
+mod settings;
+mod span;
+mod telemetry;
+mod trace_context;
+
+pub use settings::{LogFormat, Settings};
+pub use span::{add_link, set_parent};
+pub use telemetry::{InitError, Telemetry, init};
+pub use trace_context::TraceContext;

@@ -1,0 +1,162 @@
+//! Turning telemetry on for a process, and off again without losing what it saw.
+
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, ParseError, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Layer as _, Registry, fmt};
+
+use crate::export::{Export, ExportError};
+use crate::line::LineFormat;
+use crate::settings::{LogFormat, Settings};
+
+/// How long a process that ends waits for the collector to take its last spans.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
+
+/// The name of our instrumentation in exported spans.
+const SCOPE: &str = "leasehold";
+
+/// Spans of this level and above are traced; the log filter does not matter to them.
+const TRACED: LevelFilter = LevelFilter::INFO;
+
+/// A process's telemetry while it is on. Dropping it is the same as [`Telemetry::shutdown`].
+#[derive(Debug)]
+#[must_use = "dropping it ends the export of spans"]
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+/// Why telemetry cannot be turned on.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The log filter cannot be parsed.
+    #[error("log filter {filter:?} cannot be parsed")]
+    Filter {
+        /// The filter as given.
+        filter: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// Spans cannot be exported to this endpoint.
+    #[error("cannot export spans to {endpoint:?}")]
+    Export {
+        /// The endpoint as given.
+        endpoint: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// This process has telemetry already.
+    #[error("telemetry is already on in this process")]
+    AlreadyOn,
+}
+
+/// Turns on logs and traces for this process: once, as early in `main` as possible.
+///
+/// It needs no runtime, and no collector: if an endpoint is set and nobody listens there, spans are
+/// dropped and one log line says so.
+pub fn init(settings: &Settings) -> Result<Telemetry, InitError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let filter = parse_filter(settings.filter(variable))?;
+    let Export { provider, runtime } = export(settings, variable)?;
+    let telemetry = Telemetry { provider, runtime };
+    let output = Output {
+        format: settings.log_format,
+        timer: SystemTime,
+        writer: io::stderr,
+        is_coloured: io::stderr().is_terminal() && variable("NO_COLOR").is_none(),
+    };
+    let subscriber = subscriber(&telemetry.provider, filter, output);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::AlreadyOn)?;
+    Ok(telemetry)
+}
+
+impl Telemetry {
+    /// Whether spans go to a collector.
+    pub fn is_exporting(&self) -> bool {
+        self.runtime.is_some()
+    }
+
+    /// Hands the last spans to the collector, for two seconds at most, and stops exporting.
+    ///
+    /// Logging goes on. It blocks: it belongs at the end of `main`.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        // An error here means that the collector is away or slow, and that was logged.
+        drop(self.provider.shutdown_with_timeout(FLUSH_MAX));
+        if let Some(runtime) = self.runtime.take() {
+            // Waiting for a runtime is forbidden inside another one, where we may well be.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Where lines go and how they look.
+pub(crate) struct Output<T, W> {
+    pub(crate) format: LogFormat,
+    pub(crate) timer: T,
+    pub(crate) writer: W,
+    pub(crate) is_coloured: bool,
+}
+
+/// Everything between a span or event and its destinations.
+pub(crate) fn subscriber<T, W>(
+    provider: &SdkTracerProvider,
+    filter: EnvFilter,
+    output: Output<T, W>,
+) -> impl Subscriber + Send + Sync + use<T, W>
+where
+    T: FormatTime + Send + Sync + 'static,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let traced_spans = || {
+        filter_fn(|metadata| metadata.is_span() && *metadata.level() <= TRACED)
+            .with_max_level_hint(TRACED)
+    };
+    let traces = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer(SCOPE))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_target(false)
+        .with_filter(traced_spans());
+    let lines = fmt::layer()
+        .with_ansi(output.is_coloured)
+        .with_writer(output.writer)
+        .fmt_fields(JsonFields::new())
+        .event_format(LineFormat { format: output.format, timer: output.timer })
+        // A filter that hides events must not hide the spans that name their task.
+        .with_filter(filter.or(traced_spans()));
+    Registry::default().with(traces).with(lines)
+}
+
+fn parse_filter(filter: String) -> Result<EnvFilter, InitError> {
+    EnvFilter::builder().parse(&filter).map_err(|source| InitError::Filter { filter, source })
+}
+
+fn export(
+    settings: &Settings,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Export, InitError> {
+    let Some(endpoint) = settings.endpoint(&variable) else {
+        return Ok(Export::nowhere(settings.service_name));
+    };
+    Export::to(&endpoint, settings.service_name, variable)
+        .map_err(|source: ExportError| InitError::Export { endpoint, source: source.into() })
+}
+
+#[cfg(test)]
+mod tests;
