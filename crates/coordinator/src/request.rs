@@ -1,0 +1,135 @@
+//! What is asked of the engine, by kind of urgency.
+//!
+//! Three kinds travel on three bounded channels, so that a flood of one cannot keep another waiting: liveness first,
+//! then what frees or steers, then what adds work or only looks.
+
+use std::time::Duration;
+
+use leasehold_queue::{
+    Accepted, Command, Hello, Name, QueueView, Refusal, StreamId, TaskId, Token, WorkerView,
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    egress::Egress,
+    handle::{ListFilter, ListPage, Replay, Submission, Unavailable, Waiter},
+    snapshot::Snapshot,
+    watch::{Watch, WatchFilter},
+};
+
+/// Where an answer goes.
+pub(crate) type Answer<T> = oneshot::Sender<T>;
+
+/// From the sessions of workers: never shed.
+#[derive(Debug)]
+pub(crate) enum Liveness {
+    /// A worker opened a stream.
+    Hello {
+        /// Who it is.
+        hello: Box<Hello>,
+        /// The way back to it.
+        egress: Egress,
+    },
+    /// The worker lives.
+    Heartbeat {
+        /// Its stream.
+        stream: StreamId,
+        /// To be acknowledged.
+        sequence: i64,
+        /// Every lease it holds.
+        held: Vec<Token>,
+    },
+    /// Anything else a worker says, as the queue understands it.
+    Event(Command),
+}
+
+/// What frees resources or steers.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// End a task.
+    Cancel {
+        /// The task.
+        task: TaskId,
+        /// The task as it then is.
+        answer: Answer<Option<Snapshot>>,
+    },
+    /// Make a dead letter a task again.
+    Replay {
+        /// The task.
+        task: TaskId,
+        /// The generation that failed.
+        generation: Option<u32>,
+        /// What became of it.
+        answer: Answer<Result<Replay, Unavailable>>,
+    },
+    /// Pause or resume a queue.
+    Pause {
+        /// The queue.
+        queue: Name,
+        /// Whether to pause.
+        paused: bool,
+        /// The queue as it then is.
+        answer: Answer<Option<QueueView>>,
+    },
+    /// Ask workers to drain.
+    Drain {
+        /// The workers.
+        workers: Vec<Name>,
+        /// How long they may wait for what they run.
+        grace: Option<Duration>,
+        /// Per worker: whether it is known.
+        answer: Answer<Vec<bool>>,
+    },
+    /// Admit nothing more, make everything durable, say goodbye to the workers and stop.
+    Shutdown,
+}
+
+/// What adds work or only looks.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// Accept tasks.
+    Submit {
+        /// The tasks.
+        tasks: Vec<Submission>,
+        /// What became of each.
+        answer: Answer<Result<Vec<Result<Accepted, Refusal>>, Unavailable>>,
+    },
+    /// Show a task.
+    Get {
+        /// The task.
+        task: TaskId,
+        /// The task, if it is open.
+        answer: Answer<Option<Snapshot>>,
+    },
+    /// Show a page of tasks.
+    List {
+        /// Which.
+        filter: ListFilter,
+        /// The page.
+        answer: Answer<ListPage>,
+    },
+    /// Wait for a task's end.
+    Await {
+        /// The task.
+        task: TaskId,
+        /// The waiter, if the task is open.
+        answer: Answer<Result<Option<Waiter>, Unavailable>>,
+    },
+    /// Watch tasks.
+    Watch {
+        /// Which.
+        filter: WatchFilter,
+        /// The watch.
+        answer: Answer<Result<Watch, Unavailable>>,
+    },
+    /// Show the queues.
+    Queues {
+        /// All of them.
+        answer: Answer<Vec<QueueView>>,
+    },
+    /// Show the workers.
+    Workers {
+        /// All of them.
+        answer: Answer<Vec<WorkerView>>,
+    },
+}

@@ -1,0 +1,36 @@
+//! A task as the coordinator shows it: open or ended, and always durable.
+//!
+//! Nothing here knows the wire contract or the journal.
+
+use bytes::Bytes;
+use leasehold_policy::Time;
+use leasehold_queue::{Blocked, Ended, Ending, Task};
+
+/// A task at one moment. Cheap to clone: the payload and all long texts are shared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The task. Once it has ended, as it was when it ended.
+    pub task: Task,
+    /// Why it is not being run. None while it is leased and once it has ended.
+    pub blocked: Option<Blocked>,
+    /// How it ended, if it has.
+    pub ended: Option<EndedView>,
+}
+
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedView {
+    /// Well or not.
+    pub ending: Ending,
+    /// What the handler returned, if it succeeded. Empty in lists.
+    pub result: Bytes,
+    /// When.
+    pub time: Time,
+}
+
+impl From<Ended> for Snapshot {
+    fn from(ended: Ended) -> Self {
+        let Ended { task, ending, result, time } = ended;
+        Self { task, blocked: None, ended: Some(EndedView { ending, result, time }) }
+    }
+}

@@ -1,0 +1,106 @@
+//! What everybody may know of the coordinator without asking the engine.
+//!
+//! Written by the engine, read by anybody: plain atomics, each true by itself.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU32, AtomicU64, Ordering},
+};
+
+use leasehold_policy::Time;
+
+use crate::handle::Unavailable;
+
+/// The coordinator itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// The journal's id.
+    pub journal_id: String,
+    /// The epoch of this process.
+    pub epoch: u32,
+    /// When it began to serve.
+    pub started: Time,
+    /// Tasks that have not ended.
+    pub open_tasks: u64,
+    /// Workers with a stream.
+    pub connected_workers: u64,
+    /// Bytes of the journal on disk.
+    pub journal_bytes: u64,
+    /// Why no new tasks are accepted, if none are.
+    pub refusal: Option<Unavailable>,
+}
+
+/// The shared state behind [`Cluster`].
+#[derive(Debug)]
+pub struct Status {
+    journal_id: String,
+    started: Time,
+    epoch: AtomicU32,
+    open_tasks: AtomicU64,
+    connected_workers: AtomicU64,
+    journal_bytes: AtomicU64,
+    refusal: Mutex<Option<Unavailable>>,
+}
+
+impl Status {
+    pub(crate) fn new(journal_id: String, epoch: u32, started: Time) -> Self {
+        Self {
+            journal_id,
+            started,
+            epoch: AtomicU32::new(epoch),
+            open_tasks: AtomicU64::new(0),
+            connected_workers: AtomicU64::new(0),
+            journal_bytes: AtomicU64::new(0),
+            refusal: Mutex::new(None),
+        }
+    }
+
+    /// The id of the journal.
+    pub fn journal_id(&self) -> &str {
+        &self.journal_id
+    }
+
+    /// The epoch of this process.
+    pub fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Whether new tasks are accepted.
+    pub fn admission(&self) -> Result<(), Unavailable> {
+        self.refusal().map_or(Ok(()), Err)
+    }
+
+    /// Everything.
+    pub fn cluster(&self) -> Cluster {
+        Cluster {
+            journal_id: self.journal_id.clone(),
+            epoch: self.epoch(),
+            started: self.started,
+            open_tasks: self.open_tasks.load(Ordering::Relaxed),
+            connected_workers: self.connected_workers.load(Ordering::Relaxed),
+            journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
+            refusal: self.refusal(),
+        }
+    }
+
+    fn refusal(&self) -> Option<Unavailable> {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn refuse(&self, refusal: Option<Unavailable>) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: u32) {
+        self.epoch.store(epoch, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_counts(&self, open_tasks: u64, connected_workers: u64) {
+        self.open_tasks.store(open_tasks, Ordering::Relaxed);
+        self.connected_workers.store(connected_workers, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_journal_bytes(&self, bytes: u64) {
+        self.journal_bytes.store(bytes, Ordering::Relaxed);
+    }
+}
