@@ -57,3 +57,6 @@ impl fmt::Display for Time {
         write!(f, "{}ms", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests;
