@@ -1,0 +1,119 @@
+//! The client: one lazily opened connection and the options every call obeys.
+
+use std::sync::Arc;
+
+use leasehold_proto::v1::{
+    self, admin_service_client::AdminServiceClient,
+    dead_letter_service_client::DeadLetterServiceClient, task_service_client::TaskServiceClient,
+};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{
+    ClientOptions, Error,
+    call::{Call, call_span},
+    outage::Repeat,
+};
+
+/// HTTP/2 windows. Received small frames are budgeted at half the connection's window, so a busy
+/// stream needs a large one.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// How often a call in flight asks whether the coordinator's machine still answers, and for how long.
+const KEEPALIVE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A connection to a coordinator. Cheap to clone; clones share the connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    channel: Channel,
+    options: Arc<ClientOptions>,
+}
+
+impl Client {
+    /// A client of the coordinator at an address, or with [`ClientOptions`].
+    ///
+    /// Nothing is sent: the connection is opened by the first call, and again whenever it broke.
+    /// Call it inside a tokio runtime, which drives the connection.
+    pub fn connect(options: impl Into<ClientOptions>) -> Result<Self, Error> {
+        let mut options = options.into();
+        if !options.address.contains("://") {
+            options.address = format!("http://{}", options.address);
+        }
+        let endpoint = Endpoint::from_shared(options.address.clone())
+            .map_err(|source| invalid_address(&options.address, source))?
+            .connect_timeout(options.connect_timeout)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .tcp_nodelay(true)
+            .user_agent(concat!("leasehold-client/", env!("CARGO_PKG_VERSION")))
+            .map_err(|source| invalid_address(&options.address, source))?;
+        Ok(Self { channel: endpoint.connect_lazy(), options: Arc::new(options) })
+    }
+
+    /// Shows one task.
+    pub async fn get(&self, task_id: &str) -> Result<v1::Task, Error> {
+        let request = v1::GetTaskRequest { task_id: task_id.to_owned() };
+        let response = self
+            .call("leasehold.v1.TaskService/GetTask", Repeat::Safe)
+            .unary(request, |request| {
+                let mut service = self.task_service();
+                async move { service.get_task(request).await }
+            })
+            .await?;
+        response.task.ok_or_else(|| self.malformed("a task"))
+    }
+
+    /// Asks for a task to end, durably. Its state says whether it has ended or is still being stopped.
+    pub async fn cancel(&self, task_id: &str) -> Result<v1::Task, Error> {
+        let request = v1::CancelTaskRequest { task_id: task_id.to_owned() };
+        let response = self
+            .call("leasehold.v1.TaskService/CancelTask", Repeat::Safe)
+            .unary(request, |request| {
+                let mut service = self.task_service();
+                async move { service.cancel_task(request).await }
+            })
+            .await?;
+        response.task.ok_or_else(|| self.malformed("a task"))
+    }
+
+    /// Where the coordinator should be.
+    pub fn address(&self) -> &str {
+        &self.options.address
+    }
+
+    pub(crate) fn options(&self) -> &ClientOptions {
+        &self.options
+    }
+
+    /// A call of `method`, written `package.Service/Method`.
+    pub(crate) fn call(&self, method: &'static str, repeat: Repeat) -> Call<'_> {
+        Call::new(&self.options, repeat, call_span(method))
+    }
+
+    pub(crate) fn task_service(&self) -> TaskServiceClient<Channel> {
+        TaskServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(self.options.message_bytes_max)
+            .max_encoding_message_size(self.options.message_bytes_max)
+    }
+
+    pub(crate) fn dead_letter_service(&self) -> DeadLetterServiceClient<Channel> {
+        DeadLetterServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(self.options.message_bytes_max)
+    }
+
+    pub(crate) fn admin_service(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(self.options.message_bytes_max)
+    }
+
+    pub(crate) fn malformed(&self, missing: &'static str) -> Error {
+        Error::Malformed { address: self.options.address.clone(), missing }
+    }
+}
+
+fn invalid_address(address: &str, source: tonic::transport::Error) -> Error {
+    Error::InvalidAddress { address: address.to_owned(), source: Arc::new(source) }
+}

@@ -1,0 +1,142 @@
+//! How a client connects, how long it waits and when it repeats a call. Knows no network.
+
+use std::time::Duration;
+
+use leasehold_policy::{Backoff, Jitter};
+
+/// Where the coordinator is when nobody says otherwise.
+pub(crate) const ADDRESS_DEFAULT: &str = "http://127.0.0.1:7171";
+
+/// Long enough for a coordinator that restarts, short enough for a person.
+const CALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+
+/// A TCP handshake that takes longer than this will not happen.
+const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+
+/// A coordinator that replays a large journal is back within this time.
+const OUTAGE_MAX_DEFAULT: Duration = Duration::from_mins(2);
+
+/// What the coordinator accepts as one message, with the room it leaves for framing.
+const MESSAGE_BYTES_MAX_DEFAULT: usize = 4 * 1024 * 1024 + 64 * 1024;
+
+/// The pace of repeated calls: 100 ms doubled up to 5 s, drawn with full jitter.
+const BACKOFF_DEFAULT: Backoff = Backoff {
+    initial: Duration::from_millis(100),
+    factor: 2.0,
+    cap: Duration::from_secs(5),
+    jitter: Jitter::Full,
+};
+
+/// Whether calls are repeated when the coordinator cannot be reached or asks for patience.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Retry {
+    /// Every call is made once.
+    Never,
+    /// Calls are repeated at this pace, never before the time a refusal names.
+    WithBackoff(Backoff),
+}
+
+/// Whether a submit without an idempotency key is given one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GeneratedKeys {
+    /// A random 128-bit key, so that a submit whose answer was lost can be repeated and still makes
+    /// one task. The cost: about 100 bytes of the coordinator's key budget until an hour after the
+    /// task's end.
+    #[default]
+    Random,
+    /// None: a submit whose answer was lost is reported as such and not repeated.
+    Absent,
+}
+
+/// How a [`Client`](crate::Client) behaves.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    pub(crate) address: String,
+    pub(crate) call_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) outage_max: Duration,
+    pub(crate) message_bytes_max: usize,
+    pub(crate) retry: Retry,
+    pub(crate) generated_keys: GeneratedKeys,
+}
+
+impl ClientOptions {
+    /// The defaults, for the coordinator at `address`: `http://host:port`, or `host:port`.
+    pub fn new(address: impl Into<String>) -> Self {
+        Self { address: address.into(), ..Self::default() }
+    }
+
+    /// How long one call may take, its repetitions included. Default 30 s.
+    #[must_use]
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// How long one attempt to connect may take. Default 5 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a wait, a watch or a submit stream sits out a coordinator that is away. Default 120 s.
+    #[must_use]
+    pub fn outage_max(mut self, limit: Duration) -> Self {
+        self.outage_max = limit;
+        self
+    }
+
+    /// The largest message sent or received, in bytes. Default 4 MiB + 64 KiB, as the coordinator's.
+    #[must_use]
+    pub fn message_bytes_max(mut self, limit: usize) -> Self {
+        self.message_bytes_max = limit;
+        self
+    }
+
+    /// Whether and at what pace calls are repeated. Default: 100 ms doubled up to 5 s, full jitter.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Whether submits without an idempotency key are given one. Default: yes, unless calls are never
+    /// repeated.
+    #[must_use]
+    pub fn generated_keys(mut self, keys: GeneratedKeys) -> Self {
+        self.generated_keys = keys;
+        self
+    }
+
+    /// Whether a submit without a key gets one: only worth its cost if calls are repeated at all.
+    pub(crate) fn generates_keys(&self) -> bool {
+        self.retry != Retry::Never && self.generated_keys == GeneratedKeys::Random
+    }
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            address: ADDRESS_DEFAULT.to_owned(),
+            call_timeout: CALL_TIMEOUT_DEFAULT,
+            connect_timeout: CONNECT_TIMEOUT_DEFAULT,
+            outage_max: OUTAGE_MAX_DEFAULT,
+            message_bytes_max: MESSAGE_BYTES_MAX_DEFAULT,
+            retry: Retry::WithBackoff(BACKOFF_DEFAULT),
+            generated_keys: GeneratedKeys::Random,
+        }
+    }
+}
+
+impl From<&str> for ClientOptions {
+    fn from(address: &str) -> Self {
+        Self::new(address)
+    }
+}
+
+impl From<String> for ClientOptions {
+    fn from(address: String) -> Self {
+        Self::new(address)
+    }
+}

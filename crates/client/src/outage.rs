@@ -1,0 +1,66 @@
+//! When to repeat a call: how long an outage has lasted and how long to wait before the next try.
+//!
+//! It knows no clock and no randomness: both are arguments.
+
+use std::time::{Duration, Instant};
+
+use crate::{Error, Retry};
+
+/// Whether carrying out a call twice does the same as carrying it out once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// It does: repeat it also when its answer was lost.
+    Safe,
+    /// It does not: repeat it only when it was refused before anything changed.
+    OnlyIfRefused,
+}
+
+/// The failures in a row of one call, stream or wait.
+#[derive(Debug)]
+pub(crate) struct Outage {
+    retry: Retry,
+    limit: Duration,
+    began: Option<Instant>,
+    failures: u32,
+}
+
+impl Outage {
+    /// An outage begins with the first failure and may last for `limit`.
+    pub(crate) fn new(retry: Retry, limit: Duration) -> Self {
+        Self { retry, limit, began: None, failures: 0 }
+    }
+
+    /// Counts the limit from `start`, not from the first failure.
+    pub(crate) fn since(mut self, start: Instant) -> Self {
+        self.began = Some(start);
+        self
+    }
+
+    /// Something worked: the next failure begins a new outage.
+    pub(crate) fn over(&mut self) {
+        self.began = None;
+        self.failures = 0;
+    }
+
+    /// How long to wait after `error` before trying again; `None`: give up. `random` is 64 uniform bits.
+    pub(crate) fn wait(
+        &mut self,
+        error: &Error,
+        repeat: Repeat,
+        now: Instant,
+        random: u64,
+    ) -> Option<Duration> {
+        let Retry::WithBackoff(backoff) = self.retry else { return None };
+        let may_repeat = error.is_pushback() || (error.is_in_doubt() && repeat == Repeat::Safe);
+        if !may_repeat {
+            return None;
+        }
+        let wait = error.retry_after().unwrap_or_default() + backoff.wait(self.failures, random);
+        self.failures += 1;
+        let lasted = now.saturating_duration_since(*self.began.get_or_insert(now));
+        (lasted + wait < self.limit).then_some(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! What a submitter says of a task. Checks nothing: the coordinator owns the rules and names every
+//! violation at once.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use leasehold_proto::v1::{self, SubmitTaskRequest, Timeouts};
+
+/// A task to submit. Everything but the task type may be left out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskSpec {
+    spec: v1::TaskSpec,
+    idempotency_key: String,
+}
+
+impl TaskSpec {
+    /// A task for the workers that serve `task_type`.
+    pub fn new(task_type: impl Into<String>) -> Self {
+        let spec = v1::TaskSpec { task_type: task_type.into(), ..v1::TaskSpec::default() };
+        Self { spec, idempotency_key: String::new() }
+    }
+
+    /// The queue it waits in. Default "default".
+    #[must_use]
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.spec.queue = queue.into();
+        self
+    }
+
+    /// The handler's input. Default empty.
+    #[must_use]
+    pub fn payload(mut self, payload: impl Into<Bytes>) -> Self {
+        self.spec.payload = payload.into();
+        self
+    }
+
+    /// How to read the payload, such as `application/json`. Not interpreted.
+    #[must_use]
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.spec.content_type = content_type.into();
+        self
+    }
+
+    /// 0, the most urgent, to 9. Default 5.
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.spec.priority = Some(priority);
+        self
+    }
+
+    /// A name of the task: submitting the same key, type and payload again gives the same task.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = key.into();
+        self
+    }
+
+    /// How long to wait before the task may first be leased.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.spec.initial_delay = Some(wire_duration(delay));
+        self
+    }
+
+    /// From a worker's start of one attempt to its end.
+    #[must_use]
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts().attempt = Some(wire_duration(timeout));
+        self
+    }
+
+    /// From the submit to the end of the task, all attempts and waits included.
+    #[must_use]
+    pub fn total_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts().total = Some(wire_duration(timeout));
+        self
+    }
+
+    /// From the grant to the worker's start.
+    #[must_use]
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts().start = Some(wire_duration(timeout));
+        self
+    }
+
+    /// When the whole task must have ended; the earlier of this and the total timeout wins.
+    #[must_use]
+    pub fn deadline(mut self, deadline: SystemTime) -> Self {
+        self.timeouts().deadline = Some(deadline.into());
+        self
+    }
+
+    /// From a request to stop to the kill of what still runs.
+    #[must_use]
+    pub fn kill_grace(mut self, grace: Duration) -> Self {
+        self.timeouts().kill_grace = Some(wire_duration(grace));
+        self
+    }
+
+    /// How many attempts there may be, the first included.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: i32) -> Self {
+        self.retry().max_attempts = Some(attempts);
+        self
+    }
+
+    /// The ceiling of the wait after the first failure, and the ceiling of that ceiling.
+    #[must_use]
+    pub fn retry_backoff(mut self, initial: Duration, cap: Duration) -> Self {
+        let retry = self.retry();
+        retry.initial = Some(wire_duration(initial));
+        retry.cap = Some(wire_duration(cap));
+        self
+    }
+
+    /// A name and a value for people and filters.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.spec.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// The message of the contract.
+    pub(crate) fn into_request(self) -> SubmitTaskRequest {
+        SubmitTaskRequest {
+            spec: Some(self.spec),
+            idempotency_key: self.idempotency_key,
+            validate_only: false,
+        }
+    }
+
+    fn timeouts(&mut self) -> &mut Timeouts {
+        self.spec.timeouts.get_or_insert_default()
+    }
+
+    fn retry(&mut self) -> &mut v1::RetryPolicy {
+        self.spec.retry.get_or_insert_default()
+    }
+}
+
+/// A duration as the contract writes it. One too long for it becomes the longest there is, which the
+/// coordinator refuses by name.
+pub(crate) fn wire_duration(duration: Duration) -> prost_types::Duration {
+    duration.try_into().unwrap_or(prost_types::Duration { seconds: i64::MAX, nanos: 0 })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,291 @@
+//! A stream of submits: many tasks on one call, a window of them unanswered at a time.
+//!
+//! Nothing runs in the background: the stream moves while somebody asks it for the next answer.
+
+use std::{
+    future,
+    time::{Duration, Instant},
+};
+
+use leasehold_proto::v1::{StreamSubmitTasksRequest, StreamSubmitTasksResponse};
+use prost::Message as _;
+use tokio::{
+    sync::mpsc,
+    time::{self, Instant as TimerInstant},
+};
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+use tonic::{Status, Streaming};
+
+use super::{Receipt, keyed, read_outcome, window::Window};
+use crate::{
+    Client, Error, TaskSpec,
+    call::traced,
+    outage::{Outage, Repeat},
+};
+
+/// How many messages wait for the connection: enough to keep it busy while the next are gathered.
+const OUTBOUND_BOUND: usize = 4;
+
+/// The most tasks the coordinator takes in one message.
+const BATCH_TASKS_MAX: usize = 1_000;
+
+/// How long the end of a call is waited for.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How a [`SubmitStream`] paces itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// How many tasks may be unanswered at a time. Default 4,096.
+    pub window_tasks: usize,
+    /// How many tasks one message holds at most: 1 to 1,000. Default 256.
+    pub batch_tasks: usize,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self { window_tasks: 4_096, batch_tasks: 256 }
+    }
+}
+
+/// The answers to a stream of tasks: exactly one for each task taken from the input, in its order.
+///
+/// After a break, tasks that have an idempotency key are sent again on a new call. Refusals that name
+/// a time to try again make the stream pause and try again, for as long as something is accepted
+/// within [`ClientOptions::outage_max`](crate::ClientOptions::outage_max). When the stream
+/// must give up, every task without an answer gets the error, and nothing more is taken from the input.
+#[derive(Debug)]
+pub struct SubmitStream<S> {
+    client: Client,
+    /// `None`: exhausted, or given up.
+    input: Option<S>,
+    window: Window,
+    call: Option<OpenCall>,
+    outage: Outage,
+    /// Nothing is sent before this time.
+    resume_at: Option<Instant>,
+}
+
+/// The call the tasks go out and the answers come in on.
+#[derive(Debug)]
+struct OpenCall {
+    requests: mpsc::Sender<StreamSubmitTasksRequest>,
+    responses: Streaming<StreamSubmitTasksResponse>,
+}
+
+/// What happened next.
+enum Event {
+    Answered(Result<Option<StreamSubmitTasksResponse>, Status>),
+    Input(Box<TaskSpec>),
+    InputEnded,
+    Sent,
+    Resumed,
+    Silence,
+}
+
+impl Client {
+    /// Submits tasks as they come; see [`SubmitStream`].
+    pub fn submit_stream<S>(&self, input: S, options: StreamOptions) -> SubmitStream<S>
+    where
+        S: Stream<Item = TaskSpec> + Unpin,
+    {
+        let batch_tasks = options.batch_tasks.clamp(1, BATCH_TASKS_MAX);
+        SubmitStream {
+            client: self.clone(),
+            input: Some(input),
+            window: Window::new(options.window_tasks.max(1), batch_tasks),
+            call: None,
+            outage: Outage::new(self.options().retry, self.options().outage_max),
+            resume_at: None,
+        }
+    }
+}
+
+impl<S> SubmitStream<S>
+where
+    S: Stream<Item = TaskSpec> + Unpin,
+{
+    /// The answer to the next task; `None` after the last.
+    pub async fn next(&mut self) -> Option<Result<Receipt, Error>> {
+        loop {
+            if let Some(answer) = self.window.pop() {
+                return Some(answer);
+            }
+            if self.input.is_none() && self.window.is_empty() {
+                self.close().await;
+                return None;
+            }
+            if let Err(error) = self.advance().await {
+                self.recover(error).await;
+            }
+        }
+    }
+
+    /// Ends the call in order, so that the coordinator does not see it reset.
+    async fn close(&mut self) {
+        let Some(OpenCall { requests, mut responses }) = self.call.take() else { return };
+        drop(requests);
+        // Every task has its answer; what this wait brings, or that it is too long, is of no interest.
+        drop(time::timeout(CLOSE_TIMEOUT, responses.message()).await);
+    }
+
+    /// Lets the next thing happen.
+    async fn advance(&mut self) -> Result<(), Error> {
+        let event = self.event().await?;
+        match event {
+            Event::Answered(answer) => self.read_answer(answer),
+            Event::Input(spec) => {
+                self.take_in(*spec);
+                Ok(())
+            }
+            Event::InputEnded => {
+                self.input = None;
+                Ok(())
+            }
+            Event::Resumed => {
+                self.resume_at = None;
+                Ok(())
+            }
+            Event::Sent => Ok(()),
+            Event::Silence => Err(Error::NoAnswer {
+                address: self.client.address().to_owned(),
+                timeout: self.client.options().call_timeout,
+            }),
+        }
+    }
+
+    /// Waits for the next thing. Answers come first, then input until a message is full, then sending.
+    async fn event(&mut self) -> Result<Event, Error> {
+        let call = match &mut self.call {
+            Some(call) => call,
+            None => self.call.insert(open(&self.client).await?),
+        };
+        let window = &mut self.window;
+        let may_take = window.has_room() && !window.has_batch();
+        let may_send = window.has_waiting() && self.resume_at.is_none();
+        let silence = self.client.options().call_timeout;
+        let event = tokio::select! {
+            biased;
+            answer = call.responses.message() => Event::Answered(answer),
+            spec = next_spec(&mut self.input), if may_take => {
+                spec.map_or(Event::InputEnded, |spec| Event::Input(Box::new(spec)))
+            }
+            permit = call.requests.reserve(), if may_send => match permit {
+                Ok(permit) => {
+                    permit.send(StreamSubmitTasksRequest { requests: window.take_batch() });
+                    Event::Sent
+                }
+                // The call has ended; the answers say why.
+                Err(_closed) => Event::Answered(call.responses.message().await),
+            },
+            () = resume(self.resume_at) => Event::Resumed,
+            () = time::sleep(silence), if window.has_sent() => Event::Silence,
+        };
+        Ok(event)
+    }
+
+    /// Takes a task in, or answers it at once when no message could carry it.
+    fn take_in(&mut self, spec: TaskSpec) {
+        let request = keyed(spec.into_request(), self.client.options());
+        let (found, limit) = (request.encoded_len(), self.client.options().message_bytes_max);
+        if found < limit {
+            self.window.push(request);
+        } else {
+            let error =
+                Error::MessageTooLarge { found: found.to_string(), limit: limit.to_string() };
+            self.window.push_answered(Err(error));
+        }
+    }
+
+    /// Hands each outcome to the task it belongs to.
+    fn read_answer(
+        &mut self,
+        answer: Result<Option<StreamSubmitTasksResponse>, Status>,
+    ) -> Result<(), Error> {
+        let response = match answer {
+            Ok(Some(response)) => response,
+            Ok(None) => {
+                return Err(failure(&self.client, Status::unavailable("the call was closed")));
+            }
+            Err(status) => return Err(failure(&self.client, status)),
+        };
+        for outcome in response.outcomes {
+            let client = &self.client;
+            let answer = read_outcome(outcome, || client.malformed("an outcome for each task"));
+            let is_expected = if self.pause_after(&answer) {
+                self.window.postpone()
+            } else {
+                self.window.answer(answer)
+            };
+            if !is_expected {
+                return Err(self.client.malformed("a task that each outcome belongs to"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a task is to be sent once more, after a pause of the whole stream.
+    fn pause_after(&mut self, answer: &Result<Receipt, Error>) -> bool {
+        let Err(error) = answer else {
+            self.outage.over();
+            return false;
+        };
+        let now = Instant::now();
+        if self.resume_at.is_some() && error.is_pushback() {
+            return true;
+        }
+        let wait = self.outage.wait(error, Repeat::OnlyIfRefused, now, fastrand::u64(..));
+        self.resume_at = wait.map(|wait| now + wait).or(self.resume_at);
+        wait.is_some()
+    }
+
+    /// After a break: pauses and goes on with a new call, or gives up.
+    async fn recover(&mut self, error: Error) {
+        self.call = None;
+        let unsafe_to_repeat = self.window.has_sent_without_key();
+        let repeat = if unsafe_to_repeat { Repeat::OnlyIfRefused } else { Repeat::Safe };
+        let Some(wait) = self.outage.wait(&error, repeat, Instant::now(), fastrand::u64(..)) else {
+            self.input = None;
+            self.window.fail(&error);
+            return;
+        };
+        tracing::debug!(error = %error, wait_ms = wait.as_millis(), "submits are taken up again");
+        self.window.rewind();
+        time::sleep(wait).await;
+    }
+}
+
+/// Opens the call. The coordinator answers its headers before the first task.
+async fn open(client: &Client) -> Result<OpenCall, Error> {
+    let (requests, outbound) = mpsc::channel(OUTBOUND_BOUND);
+    let timeout = client.options().call_timeout;
+    let mut service = client.task_service();
+    let opening = service.stream_submit_tasks(traced(ReceiverStream::new(outbound)));
+    match time::timeout(timeout, opening).await {
+        Ok(Ok(response)) => Ok(OpenCall { requests, responses: response.into_inner() }),
+        Ok(Err(status)) => Err(failure(client, status)),
+        Err(_elapsed) => Err(Error::NoAnswer { address: client.address().to_owned(), timeout }),
+    }
+}
+
+fn failure(client: &Client, status: Status) -> Error {
+    Error::from_status(status, client.address(), client.options().call_timeout)
+}
+
+/// The next task of the input; never, when there is no input any more.
+async fn next_spec<S>(input: &mut Option<S>) -> Option<TaskSpec>
+where
+    S: Stream<Item = TaskSpec> + Unpin,
+{
+    match input {
+        Some(input) => input.next().await,
+        None => future::pending().await,
+    }
+}
+
+/// Waits until the end of a pause; forever, when there is none.
+async fn resume(at: Option<Instant>) {
+    match at {
+        Some(at) => time::sleep_until(TimerInstant::from_std(at)).await,
+        None => future::pending().await,
+    }
+}
