@@ -1,0 +1,131 @@
+//! The one transaction of an append.
+//!
+//! It must leave the journal's own fields alone until the commit has returned: a batch that is rolled back may come again.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{Extent, Failure, Journal};
+use crate::{
+    Batch, Counts, Epoch, Fault, Position,
+    chain::Link,
+    people::{self, stored},
+};
+
+/// Empty pages that stay in the file: the next batches use them up before the file has to grow (16 MiB).
+const FREE_PAGES_KEPT: u32 = 1_024;
+
+/// How many empty pages beyond those one append gives back to the disk. Each may move another page, so this bounds the
+/// extra writing of an append to 1 MiB.
+const FREE_PAGES_PER_APPEND: u32 = 64;
+
+impl Journal {
+    pub(super) fn try_append(&mut self, epoch: Epoch, batch: &Batch) -> Result<Position, Failure> {
+        let head = self.extent.head.next(epoch, &batch.body);
+        let write = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if !insert_batch(&write, epoch, head, batch)? {
+            return Err(Failure::Superseded(epoch));
+        }
+        take_unfailed(&write, batch)?;
+        people::insert_finished(&write, &batch.finished)?;
+        people::insert_failed(&write, &batch.failed)?;
+        keep_facts(&write, batch)?;
+        let counts = self.sweeps.step(&write, batch, added(self.counts, batch))?;
+        let extent = trim(&write, self.extent, head, batch)?;
+        if counts != self.counts {
+            store_counts(&write, counts)?;
+        }
+        let free_pages = give_back_pages(&write, self.free_pages)?;
+        write.commit()?;
+        (self.extent, self.counts, self.free_pages) = (extent, counts, free_pages);
+        Ok(head.position)
+    }
+}
+
+/// Writes the batch, if the epoch is still the latest: the fence between two coordinators. `false`: it is not.
+fn insert_batch(
+    at: &Connection,
+    epoch: Epoch,
+    head: Link,
+    batch: &Batch,
+) -> rusqlite::Result<bool> {
+    const SQL: &str = "
+        INSERT INTO journal (position, epoch, crc, body) SELECT ?1, ?2, ?3, ?4
+        WHERE (SELECT epoch FROM journal_state) = ?2";
+    let mut insert = at.prepare_cached(SQL)?;
+    let row = (stored(head.position.0), epoch.0, head.crc, batch.body.as_ref());
+    Ok(insert.execute(row)? == 1)
+}
+
+/// How many rows there are once those of the batch are written and none has expired.
+fn added(before: Counts, batch: &Batch) -> Counts {
+    let failed = before.failed + batch.failed.len() as u64;
+    Counts {
+        finished: before.finished + batch.finished.len() as u64,
+        failed: failed.saturating_sub(batch.unfailed.len() as u64),
+    }
+}
+
+fn take_unfailed(at: &Connection, batch: &Batch) -> Result<(), Failure> {
+    for row_id in batch.unfailed.iter().copied() {
+        if !people::delete_failed(at, row_id)? {
+            return Err(Fault::NoDeadLetter { row_id }.into());
+        }
+    }
+    Ok(())
+}
+
+fn keep_facts(at: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+    const KEEP: &str = "
+        INSERT INTO meta (name, value) VALUES (?1, ?2)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    const REMOVE: &str = "DELETE FROM meta WHERE name = ?1";
+    for (name, value) in &batch.meta {
+        if value.is_empty() {
+            at.prepare_cached(REMOVE)?.execute([name])?;
+        } else {
+            at.prepare_cached(KEEP)?.execute((name, value.as_ref()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the prefix that the batch gives up, and says what the journal then holds.
+fn trim(at: &Connection, before: Extent, head: Link, batch: &Batch) -> Result<Extent, Failure> {
+    const CRC: &str = "SELECT crc FROM journal WHERE position = ?1";
+    const STATE: &str = "
+        UPDATE journal_state SET first_position = ?1, crc_before_first = ?2, settled_position = ?3";
+    const DELETE: &str = "DELETE FROM journal WHERE position < ?1";
+    let extent = Extent { head, ..before };
+    let Some(first) = batch.drop_before else { return Ok(extent) };
+    if head.position < first {
+        return Err(Fault::TrimBeyondHead { drop_before: first, head: head.position }.into());
+    }
+    if first <= before.first {
+        return Ok(extent);
+    }
+    // The first batch that stays is checked against the one before it, which goes.
+    let crc: u32 = at.prepare_cached(CRC)?.query_row([stored(first.0 - 1)], |row| row.get(0))?;
+    let settled = head.position;
+    at.prepare_cached(STATE)?.execute((stored(first.0), crc, stored(settled.0)))?;
+    at.prepare_cached(DELETE)?.execute([stored(first.0)])?;
+    Ok(Extent { first, head, settled })
+}
+
+fn store_counts(at: &Connection, counts: Counts) -> rusqlite::Result<()> {
+    const SQL: &str = "UPDATE journal_state SET finished_count = ?1, failed_count = ?2";
+    let row = (stored(counts.finished), stored(counts.failed));
+    at.prepare_cached(SQL)?.execute(row).map(drop)
+}
+
+/// Gives some of `free_pages` back to the disk if there are many, and says how many there are then.
+fn give_back_pages(at: &Connection, free_pages: u32) -> rusqlite::Result<u32> {
+    let surplus = free_pages.saturating_sub(FREE_PAGES_KEPT).min(FREE_PAGES_PER_APPEND);
+    if surplus == 0 {
+        return Ok(free_pages);
+    }
+    let mut vacuum = at.prepare(&format!("PRAGMA incremental_vacuum({surplus})"))?;
+    let mut pages = vacuum.query(())?;
+    // Each step gives back one page.
+    while pages.next()?.is_some() {}
+    Ok(free_pages - surplus)
+}
