@@ -1,0 +1,108 @@
+//! The command line of the coordinator, and how it lays itself over the configuration file.
+//!
+//! Flags win over the environment, the environment over the file, the file over the defaults.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Parser;
+
+use crate::config::{Config, ConfigError, LogFormat, ParseDurationError, Session, parse_duration};
+
+#[cfg(test)]
+mod tests;
+
+/// The exit code of a wrong flag or configuration: `EX_USAGE` of sysexits.h.
+pub const EXIT_USAGE: u8 = 64;
+
+/// The coordinator of Leasehold: keeps tasks in a durable priority queue and leases them to workers.
+///
+/// Exit codes: 0 done, 64 wrong flag or configuration, 73 the data directory is in use, 75 the journal
+/// failed (start again).
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "leasehold-coordinator", version)]
+pub struct Args {
+    /// Configuration file (YAML). Every key: config/coordinator.yaml
+    #[arg(long, env = "LEASEHOLD_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Address for gRPC [default: 127.0.0.1:7171]
+    #[arg(long, env = "LEASEHOLD_LISTEN", value_name = "IP:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// Address for metrics and health over HTTP [default: 127.0.0.1:7172]
+    #[arg(long, env = "LEASEHOLD_OPS_LISTEN", value_name = "IP:PORT")]
+    pub ops_listen: Option<SocketAddr>,
+
+    /// Data directory [default: leasehold-data]
+    #[arg(long, env = "LEASEHOLD_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Allow addresses that other machines can reach, although nobody is authenticated
+    #[arg(long, env = "LEASEHOLD_INSECURE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub insecure: bool,
+
+    /// How long a worker may believe in its leases after its last acknowledged heartbeat [default: 20s]
+    #[arg(long, env = "LEASEHOLD_SESSION_TTL", value_name = "DURATION", value_parser = duration)]
+    pub session_ttl: Option<Duration>,
+
+    /// How often a worker says that it lives [default: a quarter of the session TTL]
+    #[arg(long, env = "LEASEHOLD_HEARTBEAT_INTERVAL", value_name = "DURATION", value_parser = duration)]
+    pub heartbeat_interval: Option<Duration>,
+
+    /// Where to send traces (OTLP over gRPC), such as http://127.0.0.1:4317
+    #[arg(long, env = "LEASEHOLD_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Shape of the log lines [default: text]
+    #[arg(long, env = "LEASEHOLD_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// Which log lines to write: a level, or target=level,... [default: info]
+    #[arg(long, env = "LEASEHOLD_LOG", value_name = "FILTER")]
+    pub log_filter: Option<String>,
+
+    /// Check flags and configuration, say so and exit
+    #[arg(long)]
+    pub check: bool,
+
+    /// Print the whole configuration as YAML and exit
+    #[arg(long, conflicts_with = "check")]
+    pub print_config: bool,
+}
+
+impl Args {
+    /// The configuration: the file if one is named, with the flags laid over it, checked.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        self.lay_over(&mut config);
+        config.check()?;
+        Ok(config)
+    }
+
+    fn lay_over(&self, config: &mut Config) {
+        fn set<T: Clone>(flag: Option<&T>, key: &mut T) {
+            if let Some(value) = flag {
+                key.clone_from(value);
+            }
+        }
+        // A flag for the TTL alone asks for its own heartbeats too.
+        if let Some(ttl) = self.session_ttl {
+            config.session = Session::lasting(ttl);
+        }
+        set(self.heartbeat_interval.as_ref(), &mut config.session.heartbeat_interval);
+        set(self.listen.as_ref(), &mut config.listen);
+        set(self.ops_listen.as_ref(), &mut config.ops_listen);
+        set(self.data.as_ref(), &mut config.data);
+        set(self.otlp_endpoint.as_ref(), &mut config.telemetry.otlp_endpoint);
+        set(self.log_format.as_ref(), &mut config.telemetry.log_format);
+        set(self.log_filter.as_ref(), &mut config.telemetry.log_filter);
+        config.insecure |= self.insecure;
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, ParseDurationError> {
+    parse_duration(text)
+}

@@ -1,0 +1,1 @@
+//! Flags over a file over defaults.

@@ -1,0 +1,289 @@
+//! The sections of the configuration and the default of every key.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{duration, size};
+
+/// Sessions of workers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "SessionFile")]
+pub struct Session {
+    /// How often a worker says that it lives. Left out: a quarter of `ttl`.
+    #[serde(with = "duration")]
+    pub heartbeat_interval: Duration,
+    /// How long after its last acknowledged heartbeat a worker may believe in its leases.
+    #[serde(with = "duration")]
+    pub ttl: Duration,
+}
+
+impl Session {
+    /// A session of this length; four heartbeats fit into it.
+    pub fn lasting(ttl: Duration) -> Self {
+        Self { heartbeat_interval: ttl / 4, ttl }
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::lasting(Duration::from_secs(20))
+    }
+}
+
+/// [`Session`] as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SessionFile {
+    #[serde(default, with = "duration::optional")]
+    heartbeat_interval: Option<Duration>,
+    #[serde(default, with = "duration::optional")]
+    ttl: Option<Duration>,
+}
+
+impl From<SessionFile> for Session {
+    fn from(file: SessionFile) -> Self {
+        let whole = file.ttl.map_or_else(Self::default, Self::lasting);
+        let heartbeat_interval = file.heartbeat_interval.unwrap_or(whole.heartbeat_interval);
+        Self { heartbeat_interval, ..whole }
+    }
+}
+
+/// What a task gets that does not say otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Defaults {
+    /// From the grant of a lease to the worker's start.
+    #[serde(with = "duration")]
+    pub start_timeout: Duration,
+    /// From the worker's start of one attempt to its end.
+    #[serde(with = "duration")]
+    pub attempt_timeout: Duration,
+    /// From the submit to the end of the task.
+    #[serde(with = "duration")]
+    pub total_timeout: Duration,
+    /// From a request to stop to the kill.
+    #[serde(with = "duration")]
+    pub kill_grace: Duration,
+    /// When and how often to try again.
+    pub retry: Retry,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            start_timeout: Duration::from_secs(10),
+            attempt_timeout: Duration::from_secs(5 * 60),
+            total_timeout: Duration::from_secs(24 * 3_600),
+            kill_grace: Duration::from_secs(5),
+            retry: Retry::default(),
+        }
+    }
+}
+
+/// When and how often a failed attempt is tried again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// How many attempts there may be, the first included.
+    pub max_attempts: u32,
+    /// The ceiling of the wait after the first failure.
+    #[serde(with = "duration")]
+    pub initial: Duration,
+    /// By what the ceiling grows with each failure.
+    pub factor: f64,
+    /// The largest ceiling.
+    #[serde(with = "duration")]
+    pub cap: Duration,
+    /// How a wait is drawn below its ceiling.
+    pub jitter: Jitter,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            max_attempts: 5,
+            initial: Duration::from_secs(1),
+            factor: 2.0,
+            cap: Duration::from_secs(5 * 60),
+            jitter: Jitter::Full,
+        }
+    }
+}
+
+/// How a wait is drawn below its ceiling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Jitter {
+    /// Uniform between zero and the ceiling.
+    Full,
+    /// Exactly the ceiling.
+    None,
+}
+
+impl From<Jitter> for leasehold_policy::Jitter {
+    fn from(jitter: Jitter) -> Self {
+        match jitter {
+            Jitter::Full => Self::Full,
+            Jitter::None => Self::None,
+        }
+    }
+}
+
+/// Bounds. Reaching one refuses what would go beyond it, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of one task's payload.
+    #[serde(with = "size")]
+    pub payload_bytes: u64,
+    /// Bytes of one task's result.
+    #[serde(with = "size")]
+    pub result_bytes: u64,
+    /// Tasks that have not ended.
+    pub open_tasks: u64,
+    /// Bytes of the tasks that have not ended, payloads included.
+    #[serde(with = "size")]
+    pub open_bytes: u64,
+    /// Queues.
+    pub queues: u64,
+    /// Bytes of idempotency keys, those of ended tasks included.
+    #[serde(with = "size")]
+    pub key_bytes: u64,
+    /// Leases of one generation that may end with a lost worker before the task fails.
+    pub worker_losses: u32,
+    /// Leases that one generation may have at all.
+    pub leases_per_generation: u32,
+    /// Open `WatchTasks` calls.
+    pub watchers: u32,
+    /// Open `AwaitTask` calls.
+    pub waiters: u32,
+    /// Open gRPC connections; fewer if the process may open fewer files.
+    pub connections: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            payload_bytes: 1 << 20,
+            result_bytes: 1 << 20,
+            open_tasks: 10_000_000,
+            open_bytes: 4 << 30,
+            queues: 10_000,
+            key_bytes: 64 << 20,
+            worker_losses: 5,
+            leases_per_generation: 1_000,
+            watchers: 1_000,
+            waiters: 100_000,
+            connections: 20_000,
+        }
+    }
+}
+
+/// How long what has ended is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Tasks that succeeded or were cancelled. Zero: only who waits learns the result.
+    #[serde(with = "duration")]
+    pub finished: Duration,
+    /// Dead letters.
+    #[serde(with = "duration")]
+    pub failed: Duration,
+    /// Idempotency keys, after the end of their task.
+    #[serde(with = "duration")]
+    pub keys: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            finished: Duration::from_secs(24 * 3_600),
+            failed: Duration::from_secs(14 * 86_400),
+            keys: Duration::from_secs(3_600),
+        }
+    }
+}
+
+/// Queues.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Queues {
+    /// Whether a submit to an unknown queue creates it.
+    pub create: bool,
+    /// Settings of single queues, by name.
+    pub settings: BTreeMap<String, QueueSettings>,
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        Self { create: true, settings: BTreeMap::new() }
+    }
+}
+
+/// Settings of one queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueSettings {
+    /// How long what has ended is kept.
+    pub retention: RetentionOverride,
+}
+
+/// How long what ended in one queue is kept, where it differs from [`Retention`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionOverride {
+    /// Tasks that succeeded or were cancelled.
+    #[serde(with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Duration>,
+    /// Dead letters.
+    #[serde(with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Duration>,
+}
+
+/// The end of the process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long the process may take to end after SIGTERM.
+    #[serde(with = "duration")]
+    pub grace: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(10) }
+    }
+}
+
+/// Logs and traces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// Where spans are sent (OTLP over gRPC). Empty: nowhere, unless OTEL_EXPORTER_OTLP_ENDPOINT says so.
+    pub otlp_endpoint: String,
+    /// The shape of a log line.
+    pub log_format: LogFormat,
+    /// Which lines are written, as `level` or `target=level,...`.
+    pub log_filter: String,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: String::new(),
+            log_format: LogFormat::Text,
+            log_filter: "info".to_owned(),
+        }
+    }
+}
+
+/// The shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,1 @@
+//! What a configuration file may say, and what is said back where it is wrong.

@@ -1,0 +1,185 @@
+//! What the coordinator counts, in the names that Prometheus reads.
+//!
+//! [`Metrics`] is cheap to clone. A counter or gauge is updated by one atomic operation, a histogram under its own
+//! short lock. Labels are enums: the set of series is known from the start. It knows nothing of who counts, and no
+//! id of a task or worker ever comes here.
+//!
+//! The engine calls, once a fact is durable: [`Metrics::submitted`], [`Metrics::deduplicated`], [`Metrics::waited`],
+//! [`Metrics::attempt_started`], [`Metrics::attempt_ended`], [`Metrics::ran`], [`Metrics::task_ended`],
+//! [`Metrics::revoked`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::committed`], [`Metrics::stalled`]; and
+//! now and then, from a look at its state: the `set_` methods.
+
+use std::{sync::Arc, time::Duration};
+
+use leasehold_queue::{Ending, RevocationReason};
+use prometheus_client::{encoding::text, registry::Registry};
+
+mod label;
+mod series;
+#[cfg(test)]
+mod tests;
+
+pub use label::{AttemptOutcome, SlotState, TaskState, WorkerState};
+use series::{Call, Series};
+
+/// Everything the coordinator counts.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    series: Arc<Series>,
+    registry: Arc<Registry>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("leasehold");
+        let series = Arc::new(Series::register(&mut registry));
+        Self { series, registry: Arc::new(registry) }
+    }
+}
+
+/// Facts of the engine.
+impl Metrics {
+    /// This many tasks were accepted; those that an idempotency key named already are not among them.
+    pub fn submitted(&self, count: u64) {
+        self.series.submitted.inc_by(count);
+    }
+
+    /// This many submits named a task that existed already.
+    pub fn deduplicated(&self, count: u64) {
+        self.series.deduplicated.inc_by(count);
+    }
+
+    /// A task was leased this long after it could be.
+    pub fn waited(&self, wait: Duration) {
+        self.series.queue_wait.observe(wait.as_secs_f64());
+    }
+
+    /// A worker said that it started.
+    pub fn attempt_started(&self) {
+        self.series.attempts_started.inc();
+    }
+
+    /// A lease ended.
+    pub fn attempt_ended(&self, outcome: AttemptOutcome) {
+        self.series.attempts_ended.of(outcome).inc();
+    }
+
+    /// An attempt took this long from its start to its end.
+    pub fn ran(&self, run: Duration) {
+        self.series.run.observe(run.as_secs_f64());
+    }
+
+    /// A task ended, this long after it was submitted.
+    pub fn task_ended(&self, ending: Ending, end_to_end: Duration) {
+        self.series.tasks_ended.of(ending).inc();
+        self.series.end_to_end.observe(end_to_end.as_secs_f64());
+    }
+
+    /// A worker was told that a lease has to end.
+    pub fn revoked(&self, reason: RevocationReason) {
+        self.series.revocations.of(reason).inc();
+    }
+
+    /// An outcome came for a lease that was not current.
+    pub fn stale(&self) {
+        self.series.stale.inc();
+    }
+
+    /// A dead letter became a task again.
+    pub fn replayed(&self) {
+        self.series.replayed.inc();
+    }
+
+    /// A batch of this many records became durable, this long after it was handed to the journal.
+    pub fn committed(&self, took: Duration, records: usize) {
+        self.series.commit.observe(took.as_secs_f64());
+        // No batch comes near 2^52 records, from where on a float would round.
+        #[expect(clippy::cast_precision_loss, reason = "a batch is bounded to a megabyte")]
+        self.series.commit_batch.observe(records as f64);
+    }
+
+    /// The engine was late by this much.
+    pub fn stalled(&self, by: Duration) {
+        self.series.stall.inc_by(by.as_secs_f64());
+    }
+
+    /// How many tasks are in a state.
+    pub fn set_tasks(&self, state: TaskState, count: u64) {
+        self.series.tasks.of(state).set(signed(count));
+    }
+
+    /// How many sessions are in a state.
+    pub fn set_workers(&self, state: WorkerState, count: u64) {
+        self.series.workers.of(state).set(signed(count));
+    }
+
+    /// How many slots of workers are in a state.
+    pub fn set_slots(&self, state: SlotState, count: u64) {
+        self.series.slots.of(state).set(signed(count));
+    }
+
+    /// For how long the oldest task that could be leased has waited.
+    pub fn set_oldest_queued(&self, age: Duration) {
+        self.series.oldest_queued.set(age.as_secs_f64());
+    }
+
+    /// How many bytes the journal takes, and how many are free on its volume.
+    pub fn set_store(&self, bytes: u64, free_bytes: u64) {
+        self.series.store_bytes.set(signed(bytes));
+        self.series.store_free_bytes.set(signed(free_bytes));
+    }
+
+    /// The epoch under which this process writes.
+    pub fn set_epoch(&self, epoch: u32) {
+        self.series.epoch.set(i64::from(epoch));
+    }
+}
+
+/// Facts of the services and the transport.
+impl Metrics {
+    /// A call was answered.
+    pub fn answered(&self, method: &'static str, code: &'static str, took: Duration) {
+        self.series.calls.get_or_create_owned(&Call { method, code }).observe(took.as_secs_f64());
+    }
+
+    /// A call, or a task in one, was refused for this reason of the contract.
+    pub fn refused(&self, reason: &'static str) {
+        self.series.refusals.get_or_create_owned(&[("reason", reason)]).inc();
+    }
+
+    /// A call's code panicked.
+    pub fn panicked(&self) {
+        self.series.panics.inc();
+    }
+
+    /// A worker sent an event of a kind this version does not know.
+    pub fn skipped_event(&self) {
+        self.series.skipped_events.inc();
+    }
+
+    /// A connection was opened.
+    pub fn connected(&self) {
+        self.series.connections.inc();
+    }
+
+    /// A connection was closed.
+    pub fn disconnected(&self) {
+        self.series.connections.dec();
+    }
+
+    /// A connection was turned away, because there are too many or the process may open no more files.
+    pub fn turned_away(&self) {
+        self.series.connections_turned_away.inc();
+    }
+
+    /// Everything, in the OpenMetrics text format.
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut page = String::new();
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,173 @@
+//! What clients send, turned into what the queue takes: checked once, here.
+//!
+//! A request that breaks rules is refused with every violation at once. It decides nothing about the task and
+//! knows neither the engine nor the transport.
+
+use std::time::SystemTime;
+
+use leasehold_policy::Backoff;
+use leasehold_proto::v1;
+use leasehold_queue::{Key, Retry, TaskId, TaskSpec, Trace};
+use leasehold_telemetry::TraceContext;
+use prost_types::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    config::{Config, Defaults},
+    refusal::{Reason, Refusal},
+};
+
+mod field;
+mod page;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use field::{is_queue_name, is_task_type};
+pub use page::{next_page_token, page_size, page_token};
+pub use time::duration;
+
+use field::Fields;
+
+/// A task without a queue waits here.
+const DEFAULT_QUEUE: &str = "default";
+
+/// The middle of 0 to 9.
+const DEFAULT_PRIORITY: u8 = 5;
+
+/// The least urgent priority.
+const PRIORITY_MAX: u8 = 9;
+
+/// By what a submit is judged.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    defaults: Defaults,
+    payload_bytes: u64,
+}
+
+impl Rules {
+    /// The rules that a configuration sets.
+    pub fn new(config: &Config) -> Self {
+        Self { defaults: config.defaults.clone(), payload_bytes: config.limits.payload_bytes }
+    }
+
+    /// The task a request asks for, if it keeps every rule. `trace` is the call's: it becomes the task's, unless the
+    /// request brings a valid one of its own.
+    pub fn task(
+        &self,
+        request: v1::SubmitTaskRequest,
+        now: SystemTime,
+        trace: &TraceContext,
+    ) -> Result<TaskSpec, Refusal> {
+        let v1::SubmitTaskRequest { spec, idempotency_key, validate_only: _ } = request;
+        let mut fields = Fields::default();
+        let spec = spec.unwrap_or_default();
+        fields.payload(&spec.payload, self.payload_bytes);
+        let timeouts = spec.timeouts.unwrap_or_default();
+        let total = self.total(&mut fields, timeouts.total, timeouts.deadline, now);
+        let defaults = &self.defaults;
+        let task = TaskSpec {
+            queue: fields.queue("spec.queue", &spec.queue).into(),
+            task_type: fields.task_type("spec.task_type", &spec.task_type).into(),
+            content_type: fields.text("spec.content_type", &spec.content_type, 128).into(),
+            priority: fields.priority(spec.priority),
+            initial_delay: fields.delay("spec.initial_delay", spec.initial_delay),
+            start_timeout: fields.limit(
+                "spec.timeouts.start",
+                timeouts.start,
+                defaults.start_timeout,
+            ),
+            attempt_timeout: fields.limit(
+                "spec.timeouts.attempt",
+                timeouts.attempt,
+                defaults.attempt_timeout,
+            ),
+            total_timeout: total,
+            kill_grace: fields.limit(
+                "spec.timeouts.kill_grace",
+                timeouts.kill_grace,
+                defaults.kill_grace,
+            ),
+            retry: self.retry(&mut fields, spec.retry.unwrap_or_default()),
+            labels: fields.labels(spec.labels),
+            trace: Some(trace_of(spec.trace_context, trace)),
+            key: fields.key(&idempotency_key).map(|name| Key {
+                name: name.into(),
+                digest: digest(&spec.task_type, &spec.payload),
+            }),
+            payload: spec.payload,
+        };
+        fields.finish(task)
+    }
+
+    /// The earlier of both limits; the default counts only where neither is given.
+    fn total(
+        &self,
+        fields: &mut Fields,
+        total: Option<prost_types::Duration>,
+        deadline: Option<Timestamp>,
+        now: SystemTime,
+    ) -> std::time::Duration {
+        let default = self.defaults.total_timeout;
+        let relative = total.map(|_| fields.limit("spec.timeouts.total", total, default));
+        let absolute =
+            deadline.map(|time| fields.deadline("spec.timeouts.deadline", time, now, default));
+        match (relative, absolute) {
+            (Some(relative), Some(absolute)) => relative.min(absolute),
+            (Some(limit), None) | (None, Some(limit)) => limit,
+            (None, None) => default,
+        }
+    }
+
+    fn retry(&self, fields: &mut Fields, retry: v1::RetryPolicy) -> Retry {
+        let defaults = &self.defaults.retry;
+        let cap = fields.limit("spec.retry.cap", retry.cap, defaults.cap);
+        // A ceiling above the cap would never be reached, so a default never asks for one.
+        let initial = defaults.initial.min(cap);
+        Retry {
+            max_attempts: fields.attempts(retry.max_attempts, defaults.max_attempts),
+            backoff: Backoff {
+                initial: fields.initial(retry.initial, initial, cap),
+                factor: fields.factor(retry.factor, defaults.factor),
+                cap,
+                jitter: fields.jitter(retry.jitter, defaults.jitter.into()),
+            },
+        }
+    }
+}
+
+/// A task id, as it came in a field named `field`.
+pub fn task_id(field: &str, text: &str) -> Result<TaskId, Refusal> {
+    text.parse().map_err(|_| {
+        Refusal::field(field, format!("{} is no task id: expected a UUID", field::shown(text)))
+    })
+}
+
+/// The name of an existing queue, as it came in a field.
+pub fn queue_name(field: &str, text: &str) -> Result<leasehold_queue::Name, Refusal> {
+    let mut fields = Fields::default();
+    let name = if text.is_empty() {
+        fields.broken(field, "is empty: name a queue".to_owned());
+        ""
+    } else {
+        fields.queue(field, text)
+    };
+    fields.finish(name.into())
+}
+
+/// The first half of the SHA-256 of what an idempotency key stands for.
+fn digest(task_type: &str, payload: &[u8]) -> [u8; 16] {
+    let sum = Sha256::new().chain_update(task_type).chain_update([0]).chain_update(payload);
+    let mut half = [0; 16];
+    for (to, from) in half.iter_mut().zip(sum.finalize()) {
+        *to = from;
+    }
+    half
+}
+
+/// The trace a task belongs to: its own if the request names a valid one, else the call's.
+fn trace_of(own: Option<v1::TraceContext>, call: &TraceContext) -> Trace {
+    let own = own.and_then(|own| TraceContext::parse(&own.traceparent, &own.tracestate));
+    let trace = own.as_ref().unwrap_or(call);
+    Trace { parent: trace.traceparent().into(), state: trace.tracestate().into() }
+}

@@ -1,0 +1,280 @@
+//! The rules of single fields. A broken rule is noted and the reading goes on, with a value that does no harm.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, SystemTime},
+};
+
+use leasehold_policy::Jitter;
+use leasehold_proto::v1;
+use leasehold_queue::Name;
+use prost_types::Timestamp;
+
+use super::{DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITY_MAX, Reason, Refusal, time};
+use crate::config::{ATTEMPTS_MAX, DURATION_MAX, FACTOR_MAX};
+
+/// Names of queues and task types.
+const NAME_BYTES_MAX: usize = 128;
+const KEY_BYTES_MAX: usize = 256;
+const LABELS_MAX: usize = 16;
+const LABEL_KEY_BYTES_MAX: usize = 63;
+const LABEL_VALUE_BYTES_MAX: usize = 255;
+
+/// How much of a bad value a message repeats.
+const SHOWN_CHARS_MAX: usize = 40;
+
+/// What has been found wrong so far.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    violations: Vec<v1::FieldViolation>,
+    payload_too_large: bool,
+}
+
+impl Fields {
+    /// Notes that a field breaks a rule: what is wrong, the limit, and the way out.
+    pub(super) fn broken(&mut self, field: &str, description: String) {
+        self.violations.push(v1::FieldViolation { field: field.to_owned(), description });
+    }
+
+    /// The value, if nothing was wrong.
+    pub(super) fn finish<T>(self, value: T) -> Result<T, Refusal> {
+        if self.violations.is_empty() {
+            return Ok(value);
+        }
+        let reason =
+            if self.payload_too_large { Reason::PayloadTooLarge } else { Reason::InvalidField };
+        Err(Refusal::fields(reason, self.violations))
+    }
+
+    pub(super) fn queue<'a>(&mut self, field: &str, text: &'a str) -> &'a str {
+        if text.is_empty() {
+            return DEFAULT_QUEUE;
+        }
+        if !is_queue_name(text) {
+            self.name(field, text, "A-Z a-z 0-9 . _ -");
+        }
+        text
+    }
+
+    pub(super) fn task_type<'a>(&mut self, field: &str, text: &'a str) -> &'a str {
+        if text.is_empty() {
+            self.broken(field, "is missing: name the kind of work, such as \"resize\"".to_owned());
+        } else if !is_task_type(text) {
+            self.name(field, text, "A-Z a-z 0-9 . _ / -");
+        }
+        text
+    }
+
+    fn name(&mut self, field: &str, text: &str, allowed: &str) {
+        let description = if text.len() > NAME_BYTES_MAX {
+            format!("has {} bytes: at most {NAME_BYTES_MAX} are allowed", text.len())
+        } else {
+            format!("{} has characters outside {allowed}", shown(text))
+        };
+        self.broken(field, description);
+    }
+
+    /// A text of a bounded size without control characters.
+    pub(super) fn text<'a>(&mut self, field: &str, text: &'a str, max: usize) -> &'a str {
+        if text.len() > max {
+            self.broken(field, format!("has {} bytes: at most {max} are allowed", text.len()));
+        } else if text.chars().any(char::is_control) {
+            self.broken(field, format!("{} has control characters: remove them", shown(text)));
+        }
+        text
+    }
+
+    pub(super) fn key<'a>(&mut self, text: &'a str) -> Option<&'a str> {
+        (!text.is_empty()).then(|| self.text("idempotency_key", text, KEY_BYTES_MAX))
+    }
+
+    pub(super) fn payload(&mut self, payload: &[u8], max: u64) {
+        let bytes = u64::try_from(payload.len()).unwrap_or(u64::MAX);
+        if bytes <= max {
+            return;
+        }
+        self.payload_too_large = true;
+        self.broken(
+            "spec.payload",
+            format!(
+                "has {bytes} bytes: at most {max} are allowed (limits.payload_bytes); store it elsewhere and \
+                 submit a reference"
+            ),
+        );
+    }
+
+    pub(super) fn priority(&mut self, priority: Option<i32>) -> u8 {
+        let Some(asked) = priority else { return DEFAULT_PRIORITY };
+        if let Ok(level @ 0..=PRIORITY_MAX) = u8::try_from(asked) {
+            return level;
+        }
+        self.broken(
+            "spec.priority",
+            format!("{asked} is not 0 (most urgent) to {PRIORITY_MAX}; leave it out for {DEFAULT_PRIORITY}"),
+        );
+        DEFAULT_PRIORITY
+    }
+
+    /// How long to wait: zero to a year.
+    pub(super) fn delay(&mut self, field: &str, value: Option<prost_types::Duration>) -> Duration {
+        value.map_or(Duration::ZERO, |value| self.duration(field, &value).unwrap_or_default())
+    }
+
+    /// A time limit: more than zero, at most a year.
+    pub(super) fn limit(
+        &mut self,
+        field: &str,
+        value: Option<prost_types::Duration>,
+        default: Duration,
+    ) -> Duration {
+        let Some(value) = value else { return default };
+        let Some(limit) = self.duration(field, &value) else { return default };
+        if limit.is_zero() {
+            self.broken(field, "is zero: leave it out for the default".to_owned());
+        }
+        limit
+    }
+
+    fn duration(&mut self, field: &str, value: &prost_types::Duration) -> Option<Duration> {
+        match time::duration(value) {
+            Ok(value) if value <= DURATION_MAX => Some(value),
+            Ok(value) => {
+                self.broken(
+                    field,
+                    format!(
+                        "{} s is more than one year ({} s)",
+                        value.as_secs(),
+                        DURATION_MAX.as_secs()
+                    ),
+                );
+                None
+            }
+            Err(problem) => {
+                self.broken(field, problem.to_string());
+                None
+            }
+        }
+    }
+
+    /// How long it is until an absolute time.
+    pub(super) fn deadline(
+        &mut self,
+        field: &str,
+        value: Timestamp,
+        now: SystemTime,
+        default: Duration,
+    ) -> Duration {
+        let problem = match SystemTime::try_from(value).map(|time| time.duration_since(now)) {
+            Err(_) => "is no valid time".to_owned(),
+            Ok(Ok(left)) if left > DURATION_MAX => "is more than one year ahead".to_owned(),
+            Ok(Ok(left)) if !left.is_zero() => return left,
+            Ok(Ok(_)) => "is in the past by 0.000 s: name a time to come".to_owned(),
+            Ok(Err(past)) => {
+                let by = past.duration().as_secs_f64();
+                format!("is in the past by {by:.3} s: name a time to come, and compare the clocks")
+            }
+        };
+        self.broken(field, problem);
+        default
+    }
+
+    pub(super) fn attempts(&mut self, value: Option<i32>, default: u32) -> u32 {
+        let Some(asked) = value else { return default };
+        match u32::try_from(asked) {
+            Ok(attempts) if (1..=ATTEMPTS_MAX).contains(&attempts) => attempts,
+            Ok(_) | Err(_) => {
+                self.broken(
+                    "spec.retry.max_attempts",
+                    format!("{asked} is not 1 to {ATTEMPTS_MAX}; 1 means no retry"),
+                );
+                default
+            }
+        }
+    }
+
+    pub(super) fn initial(
+        &mut self,
+        value: Option<prost_types::Duration>,
+        default: Duration,
+        cap: Duration,
+    ) -> Duration {
+        let initial = self.limit("spec.retry.initial", value, default);
+        if initial > cap {
+            self.broken(
+                "spec.retry.initial",
+                format!("is more than spec.retry.cap, {} s: raise the cap", cap.as_secs_f64()),
+            );
+        }
+        initial
+    }
+
+    pub(super) fn factor(&mut self, value: Option<f64>, default: f64) -> f64 {
+        let Some(asked) = value else { return default };
+        // Written so that NaN is refused too.
+        if (1.0..=FACTOR_MAX).contains(&asked) {
+            return asked;
+        }
+        self.broken("spec.retry.factor", format!("{asked} is not 1.0 to {FACTOR_MAX}"));
+        default
+    }
+
+    pub(super) fn jitter(&mut self, value: i32, default: Jitter) -> Jitter {
+        match v1::Jitter::try_from(value) {
+            Ok(v1::Jitter::Unspecified) => default,
+            Ok(v1::Jitter::Full) => Jitter::Full,
+            Ok(v1::Jitter::None) => Jitter::None,
+            Err(_) => {
+                self.broken(
+                    "spec.retry.jitter",
+                    format!("{value} is no known jitter: 1 is full, 2 is none"),
+                );
+                default
+            }
+        }
+    }
+
+    /// The labels, in the order of their keys.
+    pub(super) fn labels(&mut self, labels: HashMap<String, String>) -> Vec<(Name, Name)> {
+        if labels.len() > LABELS_MAX {
+            self.broken(
+                "spec.labels",
+                format!("has {} labels: at most {LABELS_MAX} are allowed", labels.len()),
+            );
+            return Vec::new();
+        }
+        let sorted: BTreeMap<_, _> = labels.into_iter().collect();
+        for (key, value) in &sorted {
+            let field = format!("spec.labels[{}]", shown(key));
+            if key.is_empty() {
+                self.broken(&field, "has an empty key: name it".to_owned());
+            }
+            self.text(&field, key, LABEL_KEY_BYTES_MAX);
+            self.text(&field, value, LABEL_VALUE_BYTES_MAX);
+        }
+        sorted.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+    }
+}
+
+/// Whether a text can name a queue.
+pub fn is_queue_name(text: &str) -> bool {
+    is_name(text, |c| matches!(c, b'.' | b'_' | b'-'))
+}
+
+/// Whether a text can name a kind of work.
+pub fn is_task_type(text: &str) -> bool {
+    is_name(text, |c| matches!(c, b'.' | b'_' | b'/' | b'-'))
+}
+
+fn is_name(text: &str, mark: impl Fn(u8) -> bool) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || mark(c))
+}
+
+/// A client's text as a message may repeat it: cut, quoted, control characters escaped.
+pub(super) fn shown(text: &str) -> String {
+    if text.chars().count() <= SHOWN_CHARS_MAX {
+        return format!("{text:?}");
+    }
+    let head: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+    format!("{head:?}...")
+}

@@ -1,0 +1,1 @@
+//! Every rule of a submit, one case each.

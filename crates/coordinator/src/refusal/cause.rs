@@ -1,0 +1,78 @@
+//! The refusals that come out of the queue, and those that every service makes.
+
+use std::{fmt::Write as _, time::Duration};
+
+use leasehold_proto::v1;
+use leasehold_queue::{self as queue, TaskId};
+
+use super::{Reason, Refusal};
+
+/// A full queue drains at the pace of its workers: a second is long against a lease and short against a shift.
+const FULL_RETRY: Duration = Duration::from_secs(1);
+
+impl Refusal {
+    /// No task has this id, or its row has expired.
+    pub fn no_task(task: TaskId) -> Self {
+        let message =
+            format!("task {task} does not exist, or ended so long ago that its row is gone");
+        Self::new(Reason::TaskNotFound, message).with("taskId", task)
+    }
+
+    /// No queue has this name.
+    pub fn no_queue(queue: &str) -> Self {
+        Self::new(Reason::QueueNotFound, format!("queue {queue:?} does not exist"))
+            .with("queue", queue)
+    }
+
+    /// The task is not a dead letter.
+    pub fn not_failed(task: TaskId, state: v1::TaskState) -> Self {
+        let full = state.as_str_name();
+        let state = full.strip_prefix("TASK_STATE_").unwrap_or(full);
+        Self::new(
+            Reason::NotFailed,
+            format!("task {task} is {state}: only a failed task is replayed"),
+        )
+        .with("taskId", task)
+        .with("state", state)
+    }
+
+    /// There are too many calls of one kind.
+    pub fn overloaded(what: &'static str, max: u32) -> Self {
+        let message = format!("{what} are at their limit of {max}: try again later");
+        let refusal = Self::new(Reason::Overloaded, message).with("limit", max);
+        Self { quota: Some(what), ..refusal }.retry_after(FULL_RETRY)
+    }
+}
+
+impl From<queue::Refusal> for Refusal {
+    fn from(refusal: queue::Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            queue::Refusal::KeyConflict { key, task, stored, sent } => {
+                Self::new(Reason::IdempotencyKeyConflict, message)
+                    .with("idempotencyKey", key)
+                    .with("taskId", task)
+                    .with("storedDigest", hex(&stored))
+                    .with("sentDigest", hex(&sent))
+            }
+            queue::Refusal::Full { what, used, max } => {
+                let full =
+                    Self::new(Reason::QueueFull, message).with("used", used).with("max", max);
+                Self { quota: Some(what), ..full }.retry_after(FULL_RETRY)
+            }
+            queue::Refusal::UnknownQueue { queue } => {
+                Self::new(Reason::QueueNotFound, message).with("queue", queue)
+            }
+        }
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _: Result<(), std::fmt::Error> = write!(text, "{byte:02x}");
+    }
+    text
+}

@@ -1,0 +1,1 @@
+//! Every reason has its code and its details.

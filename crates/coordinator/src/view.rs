@@ -1,0 +1,271 @@
+//! What the coordinator knows, written as the contract says it.
+//!
+//! The other direction of `parse`. It decides nothing and asks nobody.
+
+use std::time::Duration;
+
+use leasehold_policy::{Jitter, Time};
+use leasehold_proto::v1;
+use leasehold_queue::{
+    Blocked, Ending, Failure, FailureReason, Lease, Phase, QueueView, Retry, RevocationReason,
+    SessionState, Task, TaskSpec, Wait, WorkerView,
+};
+
+use crate::{handle::OpenState, snapshot::Snapshot};
+
+#[cfg(test)]
+mod tests;
+
+/// The one namespace there is.
+const NAMESPACE: &str = "default";
+
+/// How much of a task is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Everything.
+    Full,
+    /// Without payload and result: lists.
+    Row,
+    /// Without payload: watches.
+    NoPayload,
+}
+
+/// A task.
+pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
+    let Snapshot { task, blocked, ended } = snapshot;
+    let lease = lease_of(&task.phase).filter(|_| ended.is_none());
+    let result = ended.as_ref().filter(|_| detail != Detail::Row);
+    v1::Task {
+        task_id: task.id.to_string(),
+        namespace: NAMESPACE.to_owned(),
+        spec: Some(spec(task, detail)),
+        state: state(snapshot).into(),
+        blocked_reason: blocked.map_or(v1::BlockedReason::Unspecified, blocked_reason).into(),
+        revision: i64::try_from(task.revision).unwrap_or(i64::MAX),
+        generation: count(task.generation),
+        attempt_count: count(task.attempts),
+        lease_count: count(task.leases),
+        worker_loss_count: count(task.worker_losses),
+        lease: lease.map(|lease| lease_view(task, lease)),
+        result: result.map(|ended| ended.result.clone()).unwrap_or_default(),
+        last_failure: task.last_failure.as_deref().map(failure),
+        progress: lease.and_then(|lease| lease.progress.as_deref()).map(|progress| v1::Progress {
+            fraction: progress.fraction,
+            message: progress.message.to_string(),
+        }),
+        cancel_requested: task.cancel_requested,
+        submit_time: Some(timestamp(task.submitted)),
+        eligible_time: eligible(&task.phase).filter(|_| ended.is_none()).map(timestamp),
+        deadline_time: Some(timestamp(task.deadline)),
+        finish_time: ended.as_ref().map(|ended| timestamp(ended.time)),
+        idempotency_key: task
+            .spec
+            .key
+            .as_ref()
+            .map_or_else(String::new, |key| key.name.to_string()),
+    }
+}
+
+/// Where a task is in its life.
+pub fn state(snapshot: &Snapshot) -> v1::TaskState {
+    match &snapshot.ended {
+        Some(ended) => match ended.ending {
+            Ending::Succeeded => v1::TaskState::Succeeded,
+            Ending::Failed => v1::TaskState::Failed,
+            Ending::Cancelled => v1::TaskState::Cancelled,
+        },
+        None => match open_state(&snapshot.task) {
+            OpenState::Scheduled => v1::TaskState::Scheduled,
+            OpenState::Queued => v1::TaskState::Queued,
+            OpenState::Leased => v1::TaskState::Leased,
+            OpenState::Running => v1::TaskState::Running,
+            OpenState::Cancelling => v1::TaskState::Cancelling,
+        },
+    }
+}
+
+/// Where an open task is in its life.
+fn open_state(task: &Task) -> OpenState {
+    match &task.phase {
+        Phase::Scheduled { .. } => OpenState::Scheduled,
+        Phase::Queued => OpenState::Queued,
+        Phase::Leased(_) if task.cancel_requested => OpenState::Cancelling,
+        Phase::Leased(lease) if lease.started.is_some() => OpenState::Running,
+        Phase::Leased(_) => OpenState::Leased,
+    }
+}
+
+fn lease_of(phase: &Phase) -> Option<&Lease> {
+    match phase {
+        Phase::Leased(lease) => Some(lease),
+        Phase::Scheduled { .. } | Phase::Queued => None,
+    }
+}
+
+fn eligible(phase: &Phase) -> Option<Time> {
+    match phase {
+        Phase::Scheduled { eligible, wait: Wait::Delay | Wait::Backoff } => Some(*eligible),
+        Phase::Queued | Phase::Leased(_) => None,
+    }
+}
+
+fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
+    let spec: &TaskSpec = &task.spec;
+    let labels = spec.labels.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+    v1::TaskSpec {
+        queue: spec.queue.to_string(),
+        task_type: spec.task_type.to_string(),
+        payload: if detail == Detail::Full { spec.payload.clone() } else { Default::default() },
+        content_type: spec.content_type.to_string(),
+        priority: Some(i32::from(spec.priority)),
+        initial_delay: (!spec.initial_delay.is_zero()).then(|| span(spec.initial_delay)),
+        timeouts: Some(v1::Timeouts {
+            start: Some(span(spec.start_timeout)),
+            attempt: Some(span(spec.attempt_timeout)),
+            total: Some(span(spec.total_timeout)),
+            deadline: None,
+            kill_grace: Some(span(spec.kill_grace)),
+        }),
+        retry: Some(retry(&spec.retry)),
+        labels: labels.collect(),
+        trace_context: spec.trace.as_ref().map(|trace| v1::TraceContext {
+            traceparent: trace.parent.to_string(),
+            tracestate: trace.state.to_string(),
+        }),
+    }
+}
+
+fn retry(retry: &Retry) -> v1::RetryPolicy {
+    let jitter = match retry.backoff.jitter {
+        Jitter::Full => v1::Jitter::Full,
+        Jitter::None => v1::Jitter::None,
+    };
+    v1::RetryPolicy {
+        max_attempts: Some(count(retry.max_attempts)),
+        initial: Some(span(retry.backoff.initial)),
+        factor: Some(retry.backoff.factor),
+        cap: Some(span(retry.backoff.cap)),
+        jitter: jitter.into(),
+    }
+}
+
+fn lease_view(task: &Task, lease: &Lease) -> v1::Lease {
+    let revocation = lease.revoking.map(|revoking| revocation_reason(revoking.reason));
+    v1::Lease {
+        fencing_token: lease.token.as_i64(),
+        worker_id: lease.worker.to_string(),
+        attempt: count(task.attempts).saturating_add(1),
+        grant_time: Some(timestamp(lease.granted)),
+        start_time: lease.started.map(timestamp),
+        revocation: revocation.unwrap_or(v1::RevocationReason::Unspecified).into(),
+    }
+}
+
+fn failure(failure: &Failure) -> v1::Failure {
+    v1::Failure {
+        reason: failure_reason(failure.reason).into(),
+        message: failure.message.to_string(),
+        details: failure.details.to_string(),
+        counted: failure.counted,
+        fencing_token: failure.token.map_or(0, leasehold_queue::Token::as_i64),
+        worker_id: failure.worker.as_deref().unwrap_or_default().to_owned(),
+        time: Some(timestamp(failure.time)),
+    }
+}
+
+/// A queue as it is at `now`.
+pub fn queue(view: &QueueView, now: Time) -> v1::Queue {
+    v1::Queue {
+        name: view.name.to_string(),
+        paused: view.paused,
+        scheduled_count: long(view.scheduled),
+        queued_count: long(view.queued),
+        leased_count: long(view.leased),
+        oldest_queued_age: view.oldest_queued.map(|since| span(now.since(since))),
+    }
+}
+
+/// A worker session as it is at `now`.
+pub fn worker(view: &WorkerView, now: Time) -> v1::Worker {
+    let labels = view.labels.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+    v1::Worker {
+        worker_id: view.worker.to_string(),
+        instance_id: view.instance.to_string(),
+        session_id: long(view.session.0),
+        state: worker_state(view.state).into(),
+        slots: count(view.slots),
+        fencing_tokens: view.tokens.iter().map(|token| token.as_i64()).collect(),
+        task_types: view.task_types.iter().map(ToString::to_string).collect(),
+        labels: labels.collect(),
+        software: view.software.to_string(),
+        session_start_time: Some(timestamp(view.opened)),
+        last_heard_age: Some(span(now.since(view.last_heard))),
+    }
+}
+
+fn worker_state(state: SessionState) -> v1::WorkerState {
+    match state {
+        SessionState::Active => v1::WorkerState::Active,
+        SessionState::Draining => v1::WorkerState::Draining,
+        SessionState::Quarantined => v1::WorkerState::Quarantined,
+        SessionState::Disconnected => v1::WorkerState::Disconnected,
+    }
+}
+
+fn blocked_reason(blocked: Blocked) -> v1::BlockedReason {
+    match blocked {
+        Blocked::Delayed => v1::BlockedReason::Delayed,
+        Blocked::Backoff => v1::BlockedReason::Backoff,
+        Blocked::QueuePaused => v1::BlockedReason::QueuePaused,
+        Blocked::NoEligibleWorker => v1::BlockedReason::NoEligibleWorker,
+        Blocked::NoCapacity => v1::BlockedReason::NoCapacity,
+    }
+}
+
+/// Why a lease has to end.
+pub fn revocation_reason(reason: RevocationReason) -> v1::RevocationReason {
+    match reason {
+        RevocationReason::Cancelled => v1::RevocationReason::Cancelled,
+        RevocationReason::StartTimeout => v1::RevocationReason::StartTimeout,
+        RevocationReason::AttemptTimeout => v1::RevocationReason::AttemptTimeout,
+        RevocationReason::TotalTimeout => v1::RevocationReason::TotalTimeout,
+        RevocationReason::UnknownLease => v1::RevocationReason::UnknownLease,
+    }
+}
+
+fn failure_reason(reason: FailureReason) -> v1::FailureReason {
+    match reason {
+        FailureReason::Error => v1::FailureReason::Error,
+        FailureReason::Panic => v1::FailureReason::Panic,
+        FailureReason::AttemptTimeout => v1::FailureReason::AttemptTimeout,
+        FailureReason::TotalTimeout => v1::FailureReason::TotalTimeout,
+        FailureReason::WorkerLost => v1::FailureReason::WorkerLost,
+        FailureReason::WorkerLossLimit => v1::FailureReason::WorkerLossLimit,
+        FailureReason::ResultTooLarge => v1::FailureReason::ResultTooLarge,
+        FailureReason::StartTimeout => v1::FailureReason::StartTimeout,
+        FailureReason::Cancelled => v1::FailureReason::Cancelled,
+        FailureReason::HandedBack => v1::FailureReason::HandedBack,
+    }
+}
+
+/// A time, for display.
+pub fn timestamp(time: Time) -> prost_types::Timestamp {
+    let ms = time.unix_ms();
+    // A remainder of a thousand fits.
+    let nanos = i32::try_from(ms % 1_000 * 1_000_000).unwrap_or(0);
+    prost_types::Timestamp { seconds: long(ms / 1_000), nanos }
+}
+
+/// A duration; one too long for the wire becomes the longest.
+pub fn span(duration: Duration) -> prost_types::Duration {
+    let longest = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
+    duration.try_into().unwrap_or(longest)
+}
+
+fn count(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+fn long(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,1 @@
+//! Snapshots as the contract shows them.
