@@ -1,0 +1,43 @@
+//! The programs under test: built once per test process, found beside it.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+/// The packages whose programs the tests run.
+const PACKAGES: [&str; 3] = ["leasehold-coordinator", "leasehold-worker", "leasehold-cli"];
+
+/// The coordinator.
+pub(crate) fn coordinator() -> Command {
+    Command::new(built().join("leasehold-coordinator"))
+}
+
+/// The worker.
+pub(crate) fn worker() -> Command {
+    Command::new(built().join("leasehold-worker"))
+}
+
+/// The command line client.
+pub(crate) fn cli() -> Command {
+    Command::new(built().join("leasehold"))
+}
+
+/// The directory of the programs, up to date with their sources.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let test = env::current_exe().expect("a test has a path");
+        let dir = test.ancestors().nth(2).expect("a test lies in target/<profile>/deps").to_owned();
+        let mut build = Command::new(env!("CARGO"));
+        build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet"]);
+        if dir.ends_with("release") {
+            build.arg("--release");
+        }
+        build.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
+        assert!(build.status().expect("cargo runs").success(), "the programs do not build");
+        dir
+    })
+}
