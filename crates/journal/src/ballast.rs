@@ -45,14 +45,14 @@ impl Ballast {
         }
     }
 
-    /// Takes the room again, if there is as much again beyond it: a ballast that fills the disk helps nobody.
+    /// Takes the room again, if a quarter as much stays free beside it: a ballast that fills the disk helps nobody.
     /// `true`: it is held.
     pub(crate) fn restore(&self, dir: &Path) -> io::Result<bool> {
         if self.bytes == 0 || self.is_held() {
             return Ok(true);
         }
         self.release()?;
-        if room::free_bytes(dir)? < self.bytes.saturating_mul(2) {
+        if room::free_bytes(dir)? < self.bytes.saturating_add(self.bytes / 4) {
             return Ok(false);
         }
         match fill(&self.path, self.bytes) {

@@ -3,7 +3,9 @@
 //! It must not know what a batch says or what time it is.
 
 use std::{
+    fs::{DirBuilder, File},
     io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -30,8 +32,8 @@ pub struct Options {
     /// After how many frames (pages of 16 KiB) the write-ahead log is copied into the database. 64 by default: measured
     /// as the best p99 of an append.
     pub checkpoint_frames: u32,
-    /// To what size the file of the write-ahead log is cut back after it has grown. 8 MiB by default: beyond what the
-    /// largest usual batch needs, so that the file is normally written in place and never cut.
+    /// To what size the file of the write-ahead log is cut back after it has grown. 4 MiB by default: what
+    /// two of the largest usual batches need, so that the file is normally written in place and never cut.
     pub wal_bytes: u64,
     /// How long a lock of another program, such as a shell, is waited for. 5 s by default.
     pub busy: Duration,
@@ -43,7 +45,7 @@ impl Default for Options {
             address: String::new(),
             ballast_bytes: 16 * 1024 * 1024,
             checkpoint_frames: 64,
-            wal_bytes: 8 * 1024 * 1024,
+            wal_bytes: 4 * 1024 * 1024,
             busy: Duration::from_secs(5),
         }
     }
@@ -146,12 +148,20 @@ impl Journal {
         checked.map_err(|failure| self.give_up("copy the write-ahead log", failure))
     }
 
+    /// Gives every empty page of the database, and the write-ahead log, back to the disk. For a full disk: an append gives
+    /// back a little each time, and when there is nothing left to append this does the rest.
+    pub fn shrink(&mut self) -> Result<(), AppendError> {
+        self.refuse_if_stopped()?;
+        let shrunk = self.try_shrink();
+        shrunk.map_err(|failure| self.give_up("shrink the database", failure))
+    }
+
     /// Deletes the ballast, so that there is room for a few more appends. `true`: there was one.
     pub fn release_ballast(&mut self) -> io::Result<bool> {
         self.ballast.release()
     }
 
-    /// Makes the ballast again, once there is room for it and as much again. `true`: it is there.
+    /// Makes the ballast again, once there is room for it and a quarter more. `true`: it is there.
     pub fn restore_ballast(&mut self) -> io::Result<bool> {
         self.ballast.restore(&self.dir)
     }
@@ -271,10 +281,15 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
-/// Makes the directory for its owner alone; one that is there stays as it is.
+/// Makes the directory for its owner alone, durably; one that is there stays as it is.
 fn create_dir(dir: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    create_dir(parent)?;
+    DirBuilder::new().mode(0o700).create(dir)?;
+    File::open(parent)?.sync_all()
 }
 
 fn connect(dir: &Path, options: &Options) -> Result<Connection, OpenError> {

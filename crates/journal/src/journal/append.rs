@@ -11,8 +11,8 @@ use crate::{
     people::{self, stored},
 };
 
-/// Empty pages that stay in the file: the next batches use them up before the file has to grow (16 MiB).
-const FREE_PAGES_KEPT: u32 = 1_024;
+/// Empty pages that stay in the file: the next batches use them up before the file has to grow (4 MiB).
+const FREE_PAGES_KEPT: u32 = 256;
 
 /// How many empty pages beyond those one append gives back to the disk. Each may move another page, so this bounds the
 /// extra writing of an append to 1 MiB.
@@ -123,9 +123,15 @@ fn give_back_pages(at: &Connection, free_pages: u32) -> rusqlite::Result<u32> {
     if surplus == 0 {
         return Ok(free_pages);
     }
-    let mut vacuum = at.prepare(&format!("PRAGMA incremental_vacuum({surplus})"))?;
+    vacuum(at, surplus)?;
+    Ok(free_pages - surplus)
+}
+
+/// Moves pages from the end of the file into `count` empty ones, and cuts the file.
+pub(super) fn vacuum(at: &Connection, count: u32) -> rusqlite::Result<()> {
+    let mut vacuum = at.prepare(&format!("PRAGMA incremental_vacuum({count})"))?;
     let mut pages = vacuum.query(())?;
     // Each step gives back one page.
     while pages.next()?.is_some() {}
-    Ok(free_pages - surplus)
+    Ok(())
 }

@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-use super::{Failure, Journal};
+use super::{Failure, Journal, append::vacuum};
 
 /// What a checkpoint says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,8 @@ struct Frames {
 const COUNT: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// Copies what no reader needs in the log, and syncs the database.
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
-
+/// Copies everything, and cuts the log to nothing, if no reader is in the way.
+const EMPTY: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// Counts the pages of the database that hold nothing.
 const FREE_PAGES: &str = "PRAGMA freelist_count";
 
@@ -30,8 +31,17 @@ impl Journal {
             return Ok(());
         }
         run(&self.connection, COPY)?;
-        self.free_pages =
-            self.connection.prepare_cached(FREE_PAGES)?.query_row((), |row| row.get(0))?;
+        self.free_pages = count_free_pages(&self.connection)?;
+        Ok(())
+    }
+
+    pub(super) fn try_shrink(&mut self) -> Result<(), Failure> {
+        let surplus = count_free_pages(&self.connection)?;
+        if 0 < surplus {
+            vacuum(&self.connection, surplus)?;
+        }
+        self.free_pages = 0;
+        run(&self.connection, EMPTY)?;
         Ok(())
     }
 }
@@ -42,4 +52,8 @@ fn run(connection: &Connection, pragma: &str) -> rusqlite::Result<Frames> {
         let frames = |number: i64| u32::try_from(number).unwrap_or(0);
         Ok(Frames { logged: frames(row.get(1)?), copied: frames(row.get(2)?) })
     })
+}
+
+fn count_free_pages(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.prepare_cached(FREE_PAGES)?.query_row((), |row| row.get(0))
 }
