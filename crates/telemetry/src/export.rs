@@ -27,6 +27,7 @@ const BATCH_DELAY: Duration = Duration::from_secs(1);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A tracer provider and what it needs to live.
+#[derive(Debug)]
 pub(crate) struct Export {
     pub(crate) provider: SdkTracerProvider,
     /// Drives the connection to the collector; `None` if nothing is exported.

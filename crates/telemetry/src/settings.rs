@@ -36,7 +36,8 @@ impl Settings {
 
     /// Where spans go; `None` if they are not to be exported.
     pub(crate) fn endpoint(&self, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
-        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let is_set = |value: &String| !value.trim().is_empty();
+        let set = |name: &str| variable(name).filter(is_set);
         let is_disabled =
             set("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));
         if is_disabled {
@@ -44,6 +45,7 @@ impl Settings {
         }
         self.otlp_endpoint
             .clone()
+            .filter(is_set)
             .or_else(|| set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
             .or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"))
     }

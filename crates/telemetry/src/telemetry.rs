@@ -31,8 +31,7 @@ const TRACED: LevelFilter = LevelFilter::INFO;
 #[derive(Debug)]
 #[must_use = "dropping it ends the export of spans"]
 pub struct Telemetry {
-    provider: SdkTracerProvider,
-    runtime: Option<tokio::runtime::Runtime>,
+    pub(crate) export: Export,
 }
 
 /// Why telemetry cannot be turned on.
@@ -66,15 +65,14 @@ pub enum InitError {
 pub fn init(settings: &Settings) -> Result<Telemetry, InitError> {
     let variable = |name: &str| std::env::var(name).ok();
     let filter = parse_filter(settings.filter(variable))?;
-    let Export { provider, runtime } = export(settings, variable)?;
-    let telemetry = Telemetry { provider, runtime };
+    let telemetry = Telemetry { export: export(settings, variable)? };
     let output = Output {
         format: settings.log_format,
         timer: SystemTime,
         writer: io::stderr,
         is_coloured: io::stderr().is_terminal() && variable("NO_COLOR").is_none(),
     };
-    let subscriber = subscriber(&telemetry.provider, filter, output);
+    let subscriber = subscriber(&telemetry.export.provider, filter, output);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::AlreadyOn)?;
     Ok(telemetry)
 }
@@ -82,7 +80,7 @@ pub fn init(settings: &Settings) -> Result<Telemetry, InitError> {
 impl Telemetry {
     /// Whether spans go to a collector.
     pub fn is_exporting(&self) -> bool {
-        self.runtime.is_some()
+        self.export.runtime.is_some()
     }
 
     /// Hands the last spans to the collector, for two seconds at most, and stops exporting.
@@ -96,8 +94,8 @@ impl Telemetry {
 impl Drop for Telemetry {
     fn drop(&mut self) {
         // An error here means that the collector is away or slow, and that was logged.
-        drop(self.provider.shutdown_with_timeout(FLUSH_MAX));
-        if let Some(runtime) = self.runtime.take() {
+        drop(self.export.provider.shutdown_with_timeout(FLUSH_MAX));
+        if let Some(runtime) = self.export.runtime.take() {
             // Waiting for a runtime is forbidden inside another one, where we may well be.
             runtime.shutdown_background();
         }

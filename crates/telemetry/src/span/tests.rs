@@ -1,1 +1,108 @@
+//! Spans and the contexts they stand for.
 
+use std::io;
+
+use tracing::subscriber::with_default;
+use tracing::{Span, info_span, trace_span};
+
+use super::{add_link, set_parent};
+use crate::TraceContext;
+use crate::export::Export;
+use crate::settings::LogFormat;
+use crate::telemetry::{Output, subscriber};
+
+/// Runs `test` in a process that traces, logs nothing and exports nothing.
+fn traced(test: impl FnOnce()) {
+    let output =
+        Output { format: LogFormat::Text, timer: (), writer: io::sink, is_coloured: false };
+    let filter = "off".parse().expect("a filter");
+    with_default(subscriber(&Export::nowhere("test").provider, filter, output), test);
+}
+
+fn remote(traceparent: &str) -> TraceContext {
+    TraceContext::parse(traceparent, "vendor=1").expect("valid")
+}
+
+const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const UNSAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+
+#[test]
+fn a_span_continues_the_trace_of_its_remote_parent() {
+    traced(|| {
+        for parent in [remote(SAMPLED), remote(UNSAMPLED)] {
+            let span = info_span!("process");
+            set_parent(&span, &parent);
+            let context = TraceContext::of_span(&span).expect("the span is traced");
+            assert_eq!(context.trace_id(), parent.trace_id());
+            assert_ne!(context.span_id(), parent.span_id());
+            assert_eq!(context.is_sampled(), parent.is_sampled());
+            assert_eq!(context.tracestate(), "vendor=1");
+        }
+    });
+}
+
+#[test]
+fn a_span_without_a_parent_starts_a_trace_of_its_own() {
+    traced(|| {
+        let one = TraceContext::of_span(&info_span!("one")).expect("traced");
+        let other = TraceContext::of_span(&info_span!("other")).expect("traced");
+        assert_ne!(one.trace_id(), other.trace_id());
+        assert!(one.is_sampled());
+    });
+}
+
+#[test]
+fn the_current_context_is_that_of_the_innermost_span() {
+    traced(|| {
+        assert_eq!(TraceContext::current(), None);
+        let outer = info_span!("outer");
+        set_parent(&outer, &remote(SAMPLED));
+        let _outer = outer.enter();
+        let outside = TraceContext::current().expect("traced");
+        let inside = info_span!("inner").in_scope(|| TraceContext::current().expect("traced"));
+        assert_eq!(outside, TraceContext::of_span(&outer).expect("traced"));
+        assert_eq!(inside.trace_id(), outside.trace_id());
+        assert_ne!(inside.span_id(), outside.span_id());
+        // A span below the traced level is no span: its work belongs to the one around it.
+        let ignored = trace_span!("ignored").in_scope(TraceContext::current);
+        assert_eq!(ignored, Some(outside));
+    });
+}
+
+#[test]
+fn a_started_span_keeps_its_parent() {
+    traced(|| {
+        let span = info_span!("started");
+        let before = TraceContext::of_span(&span);
+        set_parent(&span, &remote(SAMPLED));
+        assert_eq!(TraceContext::of_span(&span), before);
+    });
+}
+
+#[test]
+fn a_link_leaves_the_trace_alone() {
+    traced(|| {
+        let span = info_span!("attempt");
+        add_link(&span, &remote(SAMPLED));
+        let context = TraceContext::of_span(&span).expect("traced");
+        assert_ne!(context.trace_id(), remote(SAMPLED).trace_id());
+    });
+}
+
+#[test]
+fn where_nothing_traces_there_is_no_context() {
+    let span = info_span!("untraced");
+    set_parent(&span, &remote(SAMPLED));
+    add_link(&span, &remote(SAMPLED));
+    assert_eq!(TraceContext::of_span(&span), None);
+    assert_eq!(TraceContext::of_span(&Span::none()), None);
+    assert_eq!(span.in_scope(TraceContext::current), None);
+}
+
+#[test]
+fn code_that_knows_only_opentelemetry_is_understood() {
+    use opentelemetry::trace::TraceContextExt as _;
+    let context = opentelemetry::Context::new().with_remote_span_context((&remote(SAMPLED)).into());
+    let _attached = context.attach();
+    assert_eq!(TraceContext::current(), Some(remote(SAMPLED)));
+}
