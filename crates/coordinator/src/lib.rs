@@ -15,3 +15,6 @@ pub mod metrics;
 pub mod parse;
 pub mod refusal;
 pub mod view;
+pub mod ops;
+pub mod service;
+pub mod transport;

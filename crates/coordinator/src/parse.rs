@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use leasehold_policy::Backoff;
 use leasehold_proto::v1;
-use leasehold_queue::{Key, Retry, TaskId, TaskSpec, Trace};
+use leasehold_queue::{Key, Name, Retry, TaskId, TaskSpec, Trace};
 use leasehold_telemetry::TraceContext;
 use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -19,12 +19,14 @@ use crate::{
 
 mod field;
 mod page;
+mod states;
 #[cfg(test)]
 mod tests;
 mod time;
 
 pub use field::{is_queue_name, is_task_type};
 pub use page::{next_page_token, page_size, page_token};
+pub use states::States;
 pub use time::duration;
 
 use field::Fields;
@@ -144,15 +146,32 @@ pub fn task_id(field: &str, text: &str) -> Result<TaskId, Refusal> {
 }
 
 /// The name of an existing queue, as it came in a field.
-pub fn queue_name(field: &str, text: &str) -> Result<leasehold_queue::Name, Refusal> {
+pub fn queue_name(field: &str, text: &str) -> Result<Name, Refusal> {
+    queue_filter(field, text)?
+        .ok_or_else(|| Refusal::field(field, "is empty: name a queue, such as \"default\""))
+}
+
+/// The queue that something is restricted to, if any.
+pub fn queue_filter(field: &str, text: &str) -> Result<Option<Name>, Refusal> {
     let mut fields = Fields::default();
-    let name = if text.is_empty() {
-        fields.broken(field, "is empty: name a queue".to_owned());
-        ""
-    } else {
-        fields.queue(field, text)
-    };
-    fields.finish(name.into())
+    let name = (!text.is_empty()).then(|| fields.queue(field, text));
+    fields.finish(name.map(Name::from))
+}
+
+/// The task type that something is restricted to, if any.
+pub fn task_type_filter(field: &str, text: &str) -> Result<Option<Name>, Refusal> {
+    let mut fields = Fields::default();
+    let name = (!text.is_empty()).then(|| fields.task_type(field, text));
+    fields.finish(name.map(Name::from))
+}
+
+/// The generation of a task, if one is named.
+pub fn generation(field: &str, number: i32) -> Result<Option<u32>, Refusal> {
+    match u32::try_from(number) {
+        Ok(0) => Ok(None),
+        Ok(generation) => Ok(Some(generation)),
+        Err(_) => Err(Refusal::field(field, format!("{number} is negative: the first one is 1"))),
+    }
 }
 
 /// The first half of the SHA-256 of what an idempotency key stands for.

@@ -14,10 +14,14 @@ mod cause;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cause::hex;
 pub use v1::Reason;
 
-/// Beyond it a list of violations helps nobody, and headers have a bound.
-const VIOLATIONS_MAX: usize = 32;
+/// A status travels in headers, of which a client takes 16 KiB: as many violations are told, the rest is counted.
+const VIOLATIONS_MAX: usize = 16;
+
+/// A thousand refusals must fit into one answer.
+const PART_VIOLATIONS_MAX: usize = 8;
 
 /// One call, or one task of a batch, is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -114,7 +118,7 @@ impl Refusal {
             code: i32::from(code(self.reason)),
             reason: self.name().to_owned(),
             message: self.message.clone(),
-            field_violations: self.violations.clone(),
+            field_violations: self.violations.iter().take(PART_VIOLATIONS_MAX).cloned().collect(),
             retry_delay: self.retry_after.and_then(|delay| delay.try_into().ok()),
         }
     }
@@ -126,10 +130,24 @@ impl From<Refusal> for Status {
     }
 }
 
+/// The status of a call that failed through no fault of its caller. `message` tells nothing of the inside.
+pub fn internal(message: &str) -> Status {
+    let mut details = ErrorDetails::new();
+    if let Some(trace) = TraceContext::current() {
+        details.set_request_info(trace.trace_id(), "");
+    }
+    Status::with_error_details(Code::Internal, message, details)
+}
+
 /// The name of a reason without its prefix.
 pub fn name(reason: Reason) -> &'static str {
     let full = reason.as_str_name();
     full.strip_prefix("REASON_").unwrap_or(full)
+}
+
+/// The same for a name that came as text; one that is none of ours has no name.
+pub fn known_name(text: &str) -> &'static str {
+    name(Reason::from_str_name(&format!("REASON_{text}")).unwrap_or_default())
 }
 
 /// The status code that a reason goes with.

@@ -1,15 +1,20 @@
 //! Pages: how many rows, and from where on.
 //!
-//! A token is the serial of the last task of the page before, in hexadecimal: serials grow with the age of a task and
-//! are the same whether it is open or has ended, so that a page goes on right even when tasks end in between.
+//! A token is the id of the last task that was looked at. Ids grow with the age of a task and stay the same when it
+//! ends, so that a page goes on right even when tasks end in between.
+
+use leasehold_queue::TaskId;
 
 use super::Refusal;
 
 /// Without a wish.
 const PAGE_DEFAULT: usize = 100;
 
-/// A page must fit into one message.
+/// A page is read into memory at once.
 const PAGE_MAX: usize = 1_000;
+
+/// An id in hexadecimal.
+const TOKEN_DIGITS: usize = 32;
 
 /// How many rows a page has.
 pub fn page_size(asked: i32) -> Result<usize, Refusal> {
@@ -23,14 +28,15 @@ pub fn page_size(asked: i32) -> Result<usize, Refusal> {
     }
 }
 
-/// The serial after which a page begins.
-pub fn page_token(text: &str) -> Result<i64, Refusal> {
+/// The id after which a page begins; zero at the start.
+pub fn page_token(text: &str) -> Result<TaskId, Refusal> {
     if text.is_empty() {
-        return Ok(0);
+        return Ok(TaskId::from_u128(0));
     }
-    let hex = text.len() == 16 && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
-    let serial = if hex { i64::from_str_radix(text, 16).ok() } else { None };
-    serial.ok_or_else(|| {
+    let digit = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
+    let hex = text.len() == TOKEN_DIGITS && text.bytes().all(digit);
+    let id = if hex { u128::from_str_radix(text, 16).ok() } else { None };
+    id.map(TaskId::from_u128).ok_or_else(|| {
         Refusal::field(
             "page_token",
             "is none of ours: pass on `next_page_token` of the page before as it is",
@@ -38,7 +44,7 @@ pub fn page_token(text: &str) -> Result<i64, Refusal> {
     })
 }
 
-/// The token of the page after the task with this serial.
-pub fn next_page_token(serial: i64) -> String {
-    format!("{serial:016x}")
+/// The token of the page after this task; empty if there is no more.
+pub fn next_page_token(last: Option<TaskId>) -> String {
+    last.map_or_else(String::new, |last| format!("{:0TOKEN_DIGITS$x}", last.as_u128()))
 }

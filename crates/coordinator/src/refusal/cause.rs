@@ -1,14 +1,22 @@
 //! The refusals that come out of the queue, and those that every service makes.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{error::Error as _, fmt::Write as _, time::Duration};
 
 use leasehold_proto::v1;
 use leasehold_queue::{self as queue, TaskId};
+use tonic::Status;
 
-use super::{Reason, Refusal};
+use super::{Reason, Refusal, internal};
+use crate::{archive::ArchiveError, handle::Unavailable};
 
 /// A full queue drains at the pace of its workers: a second is long against a lease and short against a shift.
 const FULL_RETRY: Duration = Duration::from_secs(1);
+
+/// A disk is seldom freed faster.
+const STORAGE_RETRY: Duration = Duration::from_secs(5);
+
+/// About as long as a process takes to start again.
+const RESTART_RETRY: Duration = Duration::from_secs(1);
 
 impl Refusal {
     /// No task has this id, or its row has expired.
@@ -64,6 +72,40 @@ impl From<queue::Refusal> for Refusal {
                 Self::new(Reason::QueueNotFound, message).with("queue", queue)
             }
         }
+    }
+}
+
+impl From<Unavailable> for Refusal {
+    fn from(why: Unavailable) -> Self {
+        let message = why.to_string();
+        match why {
+            // The engine goes last: who loses it mid-call asks the next process.
+            Unavailable::ShuttingDown | Unavailable::Stopped => {
+                Self::new(Reason::ShuttingDown, message).retry_after(RESTART_RETRY)
+            }
+            Unavailable::StorageFull { free_bytes, reserve_bytes } => {
+                Self::new(Reason::StorageFull, message)
+                    .with("freeBytes", free_bytes)
+                    .with("reserveBytes", reserve_bytes)
+                    .retry_after(STORAGE_RETRY)
+            }
+            Unavailable::Overloaded => {
+                Self::new(Reason::Overloaded, message).retry_after(FULL_RETRY)
+            }
+        }
+    }
+}
+
+impl From<Unavailable> for Status {
+    fn from(why: Unavailable) -> Self {
+        Refusal::from(why).into()
+    }
+}
+
+impl From<ArchiveError> for Status {
+    fn from(error: ArchiveError) -> Self {
+        tracing::error!(%error, cause = error.source().map(tracing::field::display), "cannot read the archive");
+        internal("the archive cannot be read: see the coordinator's log")
     }
 }
 

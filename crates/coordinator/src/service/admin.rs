@@ -1,0 +1,145 @@
+//! `AdminService`: what operators ask about the cluster.
+
+use std::{
+    sync::LazyLock,
+    time::{Duration, SystemTime},
+};
+
+use leasehold_policy::Time;
+use leasehold_proto::{
+    FILE_DESCRIPTOR_SET,
+    v1::{self, admin_service_server::AdminService},
+};
+use sha2::{Digest as _, Sha256};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    handle::Handle,
+    parse,
+    refusal::{self, Refusal},
+    view,
+};
+
+/// The most workers one call may name.
+const DRAINED_MAX: usize = 1_000;
+
+/// What tells two builds of the contract apart.
+static DESCRIPTOR_FINGERPRINT: LazyLock<String> =
+    LazyLock::new(|| refusal::hex(&Sha256::digest(FILE_DESCRIPTOR_SET)));
+
+/// The service.
+#[derive(Clone, Debug)]
+pub struct AdminApi {
+    handle: Handle,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+impl AdminApi {
+    /// A service over this engine.
+    pub fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    async fn pause(&self, queue: &str, paused: bool) -> Result<v1::Queue, Status> {
+        let name = parse::queue_name("queue", queue)?;
+        let view = self.handle.pause(name, paused).await?;
+        let view = view.ok_or_else(|| Refusal::no_queue(queue))?;
+        Ok(view::queue(&view, now()))
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for AdminApi {
+    async fn get_cluster(
+        &self,
+        _: Request<v1::GetClusterRequest>,
+    ) -> Answer<v1::GetClusterResponse> {
+        let cluster = self.handle.cluster();
+        let refusal = cluster.refusal.map(|why| Refusal::from(why).name().to_owned());
+        Ok(Response::new(v1::GetClusterResponse {
+            journal_id: cluster.journal_id,
+            epoch: i64::from(cluster.epoch),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            descriptor_fingerprint: DESCRIPTOR_FINGERPRINT.clone(),
+            start_time: Some(view::timestamp(cluster.started)),
+            open_task_count: i64::try_from(cluster.open_tasks).unwrap_or(i64::MAX),
+            connected_worker_count: i32::try_from(cluster.connected_workers).unwrap_or(i32::MAX),
+            journal_bytes: i64::try_from(cluster.journal_bytes).unwrap_or(i64::MAX),
+            admission_refusal: refusal.unwrap_or_default(),
+        }))
+    }
+
+    async fn list_queues(
+        &self,
+        _: Request<v1::ListQueuesRequest>,
+    ) -> Answer<v1::ListQueuesResponse> {
+        let (queues, now) = (self.handle.queues().await?, now());
+        let queues = queues.iter().map(|queue| view::queue(queue, now)).collect();
+        Ok(Response::new(v1::ListQueuesResponse { queues }))
+    }
+
+    async fn pause_queue(
+        &self,
+        request: Request<v1::PauseQueueRequest>,
+    ) -> Answer<v1::PauseQueueResponse> {
+        let queue = Some(self.pause(&request.get_ref().queue, true).await?);
+        Ok(Response::new(v1::PauseQueueResponse { queue }))
+    }
+
+    async fn resume_queue(
+        &self,
+        request: Request<v1::ResumeQueueRequest>,
+    ) -> Answer<v1::ResumeQueueResponse> {
+        let queue = Some(self.pause(&request.get_ref().queue, false).await?);
+        Ok(Response::new(v1::ResumeQueueResponse { queue }))
+    }
+
+    async fn list_workers(
+        &self,
+        _: Request<v1::ListWorkersRequest>,
+    ) -> Answer<v1::ListWorkersResponse> {
+        let (workers, now) = (self.handle.workers().await?, now());
+        let workers = workers.iter().map(|worker| view::worker(worker, now)).collect();
+        Ok(Response::new(v1::ListWorkersResponse { workers }))
+    }
+
+    async fn drain_workers(
+        &self,
+        request: Request<v1::DrainWorkersRequest>,
+    ) -> Answer<v1::DrainWorkersResponse> {
+        let request = request.into_inner();
+        let ids = request.worker_ids;
+        let grace = grace(request.grace)?;
+        check_drained(ids.len())?;
+        let names = ids.iter().map(|id| id.as_str().into()).collect();
+        let known = self.handle.drain(names, grace).await?;
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            ids.into_iter().zip(known).partition(|(_, known)| *known);
+        let told = |worker: &str| known.iter().any(|(id, _)| id == worker);
+        let (workers, now) = (self.handle.workers().await?, now());
+        let workers = workers.iter().filter(|view| told(&view.worker));
+        Ok(Response::new(v1::DrainWorkersResponse {
+            workers: workers.map(|view| view::worker(view, now)).collect(),
+            unknown_worker_ids: unknown.into_iter().map(|(id, _)| id).collect(),
+        }))
+    }
+}
+
+fn grace(asked: Option<prost_types::Duration>) -> Result<Option<Duration>, Refusal> {
+    let grace = asked.map(|asked| parse::duration(&asked)).transpose();
+    grace.map_err(|problem| Refusal::field("grace", problem.to_string()))
+}
+
+fn check_drained(count: usize) -> Result<(), Refusal> {
+    if (1..=DRAINED_MAX).contains(&count) {
+        return Ok(());
+    }
+    Err(Refusal::field("worker_ids", format!("has {count} ids: 1 to {DRAINED_MAX} are allowed")))
+}
+
+/// The wall clock, for ages that people read. The engine's own clock is never far from it.
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Time::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

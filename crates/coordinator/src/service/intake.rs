@@ -1,0 +1,80 @@
+//! The way of new tasks into the engine: many at once, each with its own outcome.
+
+use std::{sync::Arc, time::SystemTime};
+
+use leasehold_proto::v1;
+use leasehold_telemetry::TraceContext;
+
+use crate::{
+    handle::{Handle, Submission, Unavailable},
+    metrics::Metrics,
+    parse::Rules,
+    refusal::Refusal,
+};
+
+/// What became of one task.
+pub(super) type Outcome = Result<v1::SubmitTaskResponse, Refusal>;
+
+/// Takes new tasks.
+#[derive(Clone, Debug)]
+pub(super) struct Intake {
+    pub(super) handle: Handle,
+    pub(super) rules: Arc<Rules>,
+    pub(super) metrics: Metrics,
+}
+
+impl Intake {
+    /// Submits all that keep the rules in one request to the engine. The outcomes are in the order of the requests.
+    pub(super) async fn submit(
+        &self,
+        requests: Vec<v1::SubmitTaskRequest>,
+        trace: &TraceContext,
+    ) -> Result<Vec<Outcome>, Unavailable> {
+        let now = SystemTime::now();
+        let mut checked = Vec::with_capacity(requests.len());
+        let mut tasks = Vec::with_capacity(requests.len());
+        for request in requests {
+            let validate_only = request.validate_only;
+            let spec = self.rules.task(request, now, trace);
+            checked.push(spec.map(|spec| {
+                tasks.push(Submission { spec, validate_only });
+                validate_only
+            }));
+        }
+        let answers = if tasks.is_empty() { Vec::new() } else { self.handle.submit(tasks).await? };
+        let mut answers = answers.into_iter();
+        let outcome = |checked: Result<bool, Refusal>| match checked {
+            // One answer a submission: a missing one means that the engine broke its word.
+            Ok(validate_only) => answers.next().map(|answer| match answer {
+                Ok(accepted) => Ok(response(accepted, validate_only)),
+                Err(refusal) => Err(refusal.into()),
+            }),
+            Err(refusal) => Some(Err(refusal)),
+        };
+        checked.into_iter().map(outcome).collect::<Option<_>>().ok_or(Unavailable::Stopped)
+    }
+
+    /// The outcomes as parts of an answer.
+    pub(super) fn answer(&self, outcomes: Vec<Outcome>) -> Vec<v1::SubmitOutcome> {
+        outcomes.into_iter().map(|outcome| self.part(outcome)).collect()
+    }
+
+    fn part(&self, outcome: Outcome) -> v1::SubmitOutcome {
+        let outcome = match outcome {
+            Ok(accepted) => v1::submit_outcome::Outcome::Accepted(accepted),
+            Err(refusal) => {
+                self.metrics.refused(refusal.name());
+                v1::submit_outcome::Outcome::Refused(refusal.to_message())
+            }
+        };
+        v1::SubmitOutcome { outcome: Some(outcome) }
+    }
+}
+
+fn response(accepted: leasehold_queue::Accepted, validate_only: bool) -> v1::SubmitTaskResponse {
+    v1::SubmitTaskResponse {
+        // The id of a task that was only checked names nothing.
+        task_id: if validate_only { String::new() } else { accepted.id.to_string() },
+        deduplicated: accepted.deduplicated,
+    }
+}

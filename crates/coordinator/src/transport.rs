@@ -1,0 +1,178 @@
+//! The gRPC server: one listener for clients, workers and operators, hardened against all of them.
+//!
+//! tonic's defaults bound little: connections, streams, resets, headers and messages get their bounds here. It knows
+//! nothing of what the services do.
+
+use std::time::Duration;
+
+use leasehold_proto::v1::{
+    admin_service_server::AdminServiceServer,
+    dead_letter_service_server::DeadLetterServiceServer,
+    task_service_server::TaskServiceServer,
+    worker_service_server::{WorkerService, WorkerServiceServer},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::{Routes, RoutesBuilder},
+    transport::Server,
+};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
+
+use crate::{
+    config::Config,
+    handle::Handle,
+    metrics::Metrics,
+    service::{AdminApi, DeadLetterApi, TaskApi},
+};
+
+mod acceptor;
+mod connection;
+mod deadline;
+mod method;
+mod rpc;
+#[cfg(test)]
+mod tests;
+
+pub use acceptor::{Acceptor, connections_max};
+pub use deadline::CallDeadline;
+
+use rpc::RpcLayer;
+
+/// Streams of one connection: a worker needs one, a client that waits for many tasks some dozens.
+const STREAMS_MAX: u32 = 128;
+
+/// Streams that this side had to reset before the connection is given up: a peer that provokes resets
+/// ("MadeYouReset") never stops by itself. The count is for the life of a connection.
+const LOCAL_RESETS_MAX: usize = 1_024;
+
+/// Streams reset by the peer that have not been looked at yet ("rapid reset").
+const PENDING_RESETS_MAX: usize = 20;
+
+/// The headers of one call.
+const HEADER_BYTES_MAX: u32 = 16 << 10;
+
+/// What may be under way on one stream: a few messages.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+
+/// What may be under way on one connection. The library tolerates small frames up to half of it, so that a smaller
+/// one would end busy connections of workers.
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// A dead peer is noticed within both together. Leases do not depend on it.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One message: 4 MiB of content and what is wrapped around it.
+pub const MESSAGE_BYTES_MAX: usize = (4 << 20) + (64 << 10);
+
+/// The services whose health is told apart; the empty name is the process.
+const HEALTH_NAMES: [&str; 3] = ["", "leasehold.v1.TaskService", "leasehold.v1.WorkerService"];
+
+/// Whether the process says that it serves, over gRPC. Starts with no.
+#[derive(Clone, Debug)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// Not serving yet.
+    pub async fn starting() -> Self {
+        let health = Self(HealthReporter::new());
+        health.set(ServingStatus::NotServing).await;
+        health
+    }
+
+    /// From here on: serving.
+    pub async fn serving(&self) {
+        self.set(ServingStatus::Serving).await;
+    }
+
+    /// From here on: not serving, so that callers look elsewhere before the connection ends.
+    pub async fn stopping(&self) {
+        self.set(ServingStatus::NotServing).await;
+    }
+
+    async fn set(&self, status: ServingStatus) {
+        for name in HEALTH_NAMES {
+            self.0.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// Everything that is served on one port.
+#[derive(Debug)]
+pub struct Services<W> {
+    /// The way to the engine.
+    pub handle: Handle,
+    /// The worker stream.
+    pub worker: W,
+    /// Whether it serves.
+    pub health: Health,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Cancelled when the process begins to end: waits and streams end, connections are told to go elsewhere.
+    pub stopping: CancellationToken,
+}
+
+impl<W: WorkerService> Services<W> {
+    /// Serves until `stopping` is cancelled and every call has ended. The worker's stream ends when its service ends
+    /// it.
+    pub async fn serve(
+        self,
+        config: &Config,
+        acceptor: Acceptor,
+    ) -> Result<(), tonic::transport::Error> {
+        let layer = RpcLayer::new(self.metrics.clone());
+        let stop = self.stopping.clone().cancelled_owned();
+        let router = server().layer(layer).add_routes(self.routes(config));
+        router.serve_with_incoming_shutdown(acceptor.incoming(), stop).await
+    }
+
+    fn routes(self, config: &Config) -> Routes {
+        let Self { handle, worker, health, metrics, stopping } = self;
+        let tasks = TaskApi::new(handle.clone(), metrics, config, stopping);
+        let dead = DeadLetterApi::new(handle.clone());
+        let admin = AdminApi::new(handle);
+        let health = HealthService::from_health_reporter(health.0);
+        let mut routes = Routes::builder();
+        routes
+            .add_service(TaskServiceServer::new(tasks).max_decoding_message_size(MESSAGE_BYTES_MAX))
+            .add_service(
+                WorkerServiceServer::new(worker).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            )
+            .add_service(DeadLetterServiceServer::new(dead))
+            .add_service(AdminServiceServer::new(admin))
+            .add_service(HealthServer::new(health));
+        reflection(&mut routes);
+        routes.routes()
+    }
+}
+
+/// Adds reflection in both versions that tools speak. Without it, everything else serves on.
+fn reflection(routes: &mut RoutesBuilder) {
+    let describe = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(leasehold_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (describe().build_v1(), describe().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => {
+            routes.add_service(v1).add_service(v1alpha);
+        }
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "cannot offer reflection"),
+    }
+}
+
+fn server() -> Server {
+    Server::builder()
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))
+        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
+        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+}

@@ -1,0 +1,123 @@
+//! One connection: a socket, its place among the allowed ones, and the patience with a silent peer.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+    time::{Sleep, sleep},
+};
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use crate::metrics::Metrics;
+
+/// How long a peer may take to say its first words. Nothing below looks at a connection that says nothing.
+const FIRST_WORDS_WAIT: Duration = Duration::from_secs(5);
+
+/// The length of the HTTP/2 preface: fewer bytes than any first HTTP/1 request, too.
+const FIRST_WORDS_BYTES: usize = 24;
+
+/// An open connection. It gives its place back when it is dropped.
+#[derive(Debug)]
+pub struct Connection {
+    socket: TcpStream,
+    silence: Option<Silence>,
+    metrics: Metrics,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The peer has not said its first words yet.
+#[derive(Debug)]
+struct Silence {
+    ends: Pin<Box<Sleep>>,
+    heard_bytes: usize,
+}
+
+impl Connection {
+    pub(super) fn new(socket: TcpStream, place: OwnedSemaphorePermit, metrics: Metrics) -> Self {
+        metrics.connected();
+        let silence = Silence { ends: Box::pin(sleep(FIRST_WORDS_WAIT)), heard_bytes: 0 };
+        Self { socket, silence: Some(silence), metrics, _place: place }
+    }
+
+    /// Counts what was heard; an error once the peer took too long.
+    fn listen(&mut self, cx: &mut Context<'_>, heard_bytes: usize) -> io::Result<()> {
+        let Some(silence) = &mut self.silence else { return Ok(()) };
+        silence.heard_bytes += heard_bytes;
+        if silence.heard_bytes >= FIRST_WORDS_BYTES {
+            self.silence = None;
+        } else if silence.ends.as_mut().poll(cx).is_ready() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer said nothing"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.metrics.disconnected();
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.socket.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let Poll::Ready(read) = Pin::new(&mut self.socket).poll_read(cx, buf) else {
+            return match self.listen(cx, 0) {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            };
+        };
+        read?;
+        let heard = buf.filled().len() - before;
+        Poll::Ready(self.listen(cx, heard))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
