@@ -1,6 +1,14 @@
 //! How a record becomes state: the only door through which anything durable changes.
+//!
+//! The same function runs when a record is made and when it is read back, so that the state is the fold of the
+//! records by construction. It decides nothing and knows no time but that of the records.
 
-use crate::{Record, TaskId, Token};
+use leasehold_policy::Time;
+
+use crate::{
+    EndCause, Ending, Failure, FailureReason, Lease, Next, Phase, Record, Revoking, Task, TaskId,
+    Token, Wait, book::Book,
+};
 
 /// What to do with a record about a task that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,3 +57,212 @@ pub enum Corrupt {
         last: Token,
     },
 }
+
+impl Book {
+    /// Folds one record. Hands back the task if it ended, as it was at its end.
+    pub(crate) fn fold(
+        &mut self,
+        record: &Record,
+        unknown: Unknown,
+    ) -> Result<Option<Task>, Corrupt> {
+        if let Some(token) = decided(record) {
+            self.decided.insert(token);
+        }
+        match record {
+            Record::EpochStarted { session_ttl, .. } => {
+                self.session_ttl_max = self.session_ttl_max.max(*session_ttl);
+            }
+            Record::TaskAccepted(task) | Record::TaskReplayed(task) => self.open(task, record)?,
+            Record::TaskMoved(task) => self.insert(Task::clone(task)),
+            Record::KeyKept { queue, key, task, until } => {
+                self.keys.insert(queue, key, *task, Some(*until));
+            }
+            Record::QueuePaused { queue, paused } => {
+                self.pauses.insert(queue.clone(), *paused);
+            }
+            Record::LeaseGranted { task, .. }
+            | Record::LeaseStarted { task, .. }
+            | Record::LeaseRevoking { task, .. }
+            | Record::LeaseEnded { task, .. }
+            | Record::CancelRequested { task, .. } => {
+                if let Some(task) = self.known(*task, record, unknown)? {
+                    task.change(record)?;
+                }
+            }
+            Record::TaskEnded { task: id, .. } => {
+                let Some(task) = self.known(*id, record, unknown)? else { return Ok(None) };
+                task.change(record)?;
+                return Ok(self.remove(*id));
+            }
+        }
+        Ok(None)
+    }
+
+    fn open(&mut self, task: &Task, record: &Record) -> Result<(), Corrupt> {
+        if self.tasks.contains_key(&task.id) {
+            return Err(wrong_state(task.id, record));
+        }
+        self.insert(task.clone());
+        Ok(())
+    }
+
+    fn known(
+        &mut self,
+        id: TaskId,
+        record: &Record,
+        unknown: Unknown,
+    ) -> Result<Option<&mut Task>, Corrupt> {
+        match (self.tasks.get_mut(&id), unknown) {
+            (Some(task), _) => Ok(Some(task)),
+            (None, Unknown::Skip) => Ok(None),
+            (None, Unknown::Refuse) => {
+                Err(Corrupt::UnknownTask { task: id, record: Box::new(record.clone()) })
+            }
+        }
+    }
+}
+
+impl Task {
+    fn change(&mut self, record: &Record) -> Result<(), Corrupt> {
+        match record {
+            Record::LeaseGranted { .. } => self.grant(record)?,
+            Record::LeaseStarted { token, time, .. } => self.under(*token)?.started = Some(*time),
+            Record::LeaseRevoking { token, reason, grace, time, .. } => {
+                let revoking = Revoking { reason: *reason, since: *time, grace: *grace };
+                self.under(*token)?.revoking = Some(revoking);
+            }
+            Record::LeaseEnded { token, cause, next, failure, time, .. } => {
+                self.under(*token)?;
+                self.pay(*cause);
+                self.remember(failure.as_ref(), *cause);
+                self.phase = next.phase(*time);
+            }
+            Record::CancelRequested { .. } => {
+                if self.lease().is_none() {
+                    return Err(wrong_state(self.id, record));
+                }
+                self.cancel_requested = true;
+            }
+            Record::TaskEnded { token, ending, failure, .. } => {
+                if let Some(token) = token {
+                    self.under(*token)?;
+                }
+                if self.lease().is_some() {
+                    self.pay_last(*ending, failure.as_deref());
+                }
+                self.last_failure = failure.clone().or_else(|| self.last_failure.take());
+            }
+            Record::EpochStarted { .. }
+            | Record::TaskAccepted(_)
+            | Record::TaskMoved(_)
+            | Record::TaskReplayed(_)
+            | Record::KeyKept { .. }
+            | Record::QueuePaused { .. } => return Err(wrong_state(self.id, record)),
+        }
+        self.revision += 1;
+        Ok(())
+    }
+
+    fn grant(&mut self, record: &Record) -> Result<(), Corrupt> {
+        let Record::LeaseGranted { token, worker, instance, time, .. } = record else {
+            return Err(wrong_state(self.id, record));
+        };
+        if self.lease().is_some() {
+            return Err(wrong_state(self.id, record));
+        }
+        if let Some(last) = self.last_token
+            && *token <= last
+        {
+            return Err(Corrupt::OldToken { task: self.id, token: *token, last });
+        }
+        self.last_token = Some(*token);
+        self.leases += 1;
+        self.phase = Phase::Leased(Lease {
+            token: *token,
+            worker: worker.clone(),
+            instance: instance.clone(),
+            session: None,
+            granted: *time,
+            acknowledged: false,
+            started: None,
+            revoking: None,
+            progress: None,
+        });
+        Ok(())
+    }
+
+    fn under(&mut self, token: Token) -> Result<&mut Lease, Corrupt> {
+        let id = self.id;
+        match self.lease_mut() {
+            Some(lease) if lease.token == token => Ok(lease),
+            _ => Err(Corrupt::UnknownLease { task: id, token }),
+        }
+    }
+
+    fn pay(&mut self, cause: EndCause) {
+        match cause {
+            EndCause::Failed => self.attempts += 1,
+            EndCause::WorkerLost => self.worker_losses += 1,
+            EndCause::NotRun => {}
+        }
+    }
+
+    /// What the lease that a task ended under costs is not written beside the ending: it follows from the failure.
+    fn pay_last(&mut self, ending: Ending, failure: Option<&Failure>) {
+        let lost = [FailureReason::WorkerLost, FailureReason::WorkerLossLimit];
+        if ending == Ending::Succeeded || failure.is_some_and(|failure| failure.counted) {
+            self.pay(EndCause::Failed);
+        } else if failure.is_some_and(|failure| lost.contains(&failure.reason)) {
+            self.pay(EndCause::WorkerLost);
+        }
+    }
+
+    /// Why something was not run does not displace why it failed when it ran.
+    fn remember(&mut self, failure: Option<&std::sync::Arc<Failure>>, cause: EndCause) {
+        if cause != EndCause::NotRun || self.last_failure.is_none() {
+            self.last_failure = failure.cloned().or_else(|| self.last_failure.take());
+        }
+    }
+}
+
+impl Next {
+    fn phase(self, time: Time) -> Phase {
+        match self {
+            Self::Backoff(eligible) if time < eligible => {
+                Phase::Scheduled { eligible, wait: Wait::Backoff }
+            }
+            Self::Backoff(_) | Self::Queued => Phase::Queued,
+        }
+    }
+}
+
+/// The lease that the record says was ended by its worker's word. An end that the coordinator inferred (the worker was
+/// lost, or did not answer in time) names no deciding lease, or a lost worker as the reason.
+fn decided(record: &Record) -> Option<Token> {
+    match record {
+        Record::TaskEnded { token, .. } => *token,
+        Record::LeaseEnded { token, failure: Some(failure), .. }
+            if failure.reason != FailureReason::WorkerLost =>
+        {
+            Some(*token)
+        }
+        Record::LeaseEnded { .. }
+        | Record::EpochStarted { .. }
+        | Record::TaskAccepted(_)
+        | Record::TaskMoved(_)
+        | Record::TaskReplayed(_)
+        | Record::LeaseGranted { .. }
+        | Record::LeaseStarted { .. }
+        | Record::LeaseRevoking { .. }
+        | Record::CancelRequested { .. }
+        | Record::KeyKept { .. }
+        | Record::QueuePaused { .. } => None,
+    }
+}
+
+fn wrong_state(task: TaskId, record: &Record) -> Corrupt {
+    Corrupt::WrongState { task, record: Box::new(record.clone()) }
+}
+
+#[cfg(test)]
+mod tests;

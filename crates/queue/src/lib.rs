@@ -7,16 +7,39 @@
 //! It contains no clock, disk, network, runtime, protobuf, serde or randomness: time, ids, seeds and epochs
 //! are inputs, and the same inputs give the same outputs.
 
+// The vocabulary.
 mod command;
 mod config;
 mod effect;
-mod fold;
 mod id;
-mod queue;
 mod record;
 mod spec;
 mod task;
 mod view;
+
+// The durable state, and what is derived from it.
+mod book;
+mod decided;
+mod fold;
+mod keys;
+mod lanes;
+mod mark;
+mod roster;
+mod session;
+mod timers;
+
+// The machine: one match, and a file for each noun of its arms.
+mod admission;
+mod grant;
+mod inventory;
+mod outcome;
+mod queue;
+mod revocation;
+mod settle;
+mod stream;
+
+#[cfg(debug_assertions)]
+mod invariant;
 
 pub use command::{
     Accepted, Command, Dead, DeclineReason, HeldLease, Hello, LeasePhase, Outcome, Refusal,

@@ -1,47 +1,94 @@
 //! The state machine: one command in, one reply and a few records and effects out.
 //!
-//! It knows no clock, disk, network or runtime.
+//! It knows no clock, disk, network or runtime. Here is the branching; what an arm does is in the file of its noun.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_policy::Time;
 
 use crate::{
-    Blocked, Command, Config, Corrupt, KeptKey, Output, QueueView, Record, Reply, Task, TaskId,
-    Unknown, WorkerView,
+    Command, Config, Corrupt, Effect, Output, Phase, Record, Reply, SessionId, Task, TaskId, Token,
+    Unknown,
+    book::Book,
+    mark::{Index, Mark},
+    roster::Roster,
+    session::{Session, Work},
+    timers::Alarm,
 };
 
 /// The leased priority queue.
+///
+/// Its life: [`new`](Self::new), [`replay`](Self::replay) every record of the journal, [`recovered`](Self::recovered)
+/// once, then [`apply`](Self::apply) and [`take_output`](Self::take_output) for ever.
 #[derive(Debug)]
 pub struct Queue {
-    config: Config,
+    pub(crate) config: Config,
+    pub(crate) now: Time,
+    pub(crate) book: Book,
+    pub(crate) index: Index,
+    pub(crate) roster: Roster,
+    /// Sessions that did not start a task in time: others are preferred for it the next time. Cleared by its next grant
+    /// or its end, so never more than there are open tasks.
+    pub(crate) avoided: BTreeMap<TaskId, SessionId>,
     epoch: u32,
+    /// How many tokens of the epoch are used up.
+    minted: u32,
     output: Output,
+    #[cfg(debug_assertions)]
+    applied: u64,
 }
 
 impl Queue {
     /// An empty queue whose tokens belong to `epoch`.
     pub fn new(config: Config, epoch: u32) -> Self {
-        Self { config, epoch, output: Output::default() }
+        let book = Book { session_ttl_max: config.session_ttl, ..Book::default() };
+        Self {
+            config,
+            now: Time::default(),
+            book,
+            index: Index::default(),
+            roster: Roster::default(),
+            avoided: BTreeMap::new(),
+            epoch,
+            minted: 0,
+            output: Output::default(),
+            #[cfg(debug_assertions)]
+            applied: 0,
+        }
     }
 
     /// Folds one record of the journal, oldest first, before anything is applied.
-    pub fn replay(&mut self, record: &Record, unknown: Unknown) -> Result<(), Corrupt> {
-        let _ = (record, unknown);
-        Ok(())
-    }
-
-    /// The journal is read: from here on commands are applied. Leases found in it wait for their workers.
     ///
-    /// Leaves an [`Record::EpochStarted`] in the output.
-    pub fn recovered(&mut self, now: Time) {
-        let _ = now;
+    /// Facts that are kept beside the journal are records too: a pause is a [`Record::QueuePaused`] (not paused: a queue
+    /// that exists without tasks), the longest promise to workers an [`Record::EpochStarted`].
+    pub fn replay(&mut self, record: &Record, unknown: Unknown) -> Result<(), Corrupt> {
+        self.book.fold(record, unknown).map(drop)
     }
 
-    /// Does one thing. `now` never decreases from call to call.
+    /// The journal is read: from here on commands are applied. Leases found in it are kept for their workers as long as
+    /// the longest session TTL ever promised says. Leaves a [`Record::EpochStarted`] in the output.
+    pub fn recovered(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        let leased: Vec<TaskId> = self.book.tasks.values().filter_map(leased).collect();
+        for id in leased {
+            self.adopt(id);
+        }
+        for task in self.book.tasks.values() {
+            self.index.insert(&Mark::of(task), waiting_since(task, self.now));
+        }
+        for (queue, paused) in &self.book.pauses {
+            self.index.lanes.pause(queue, *paused);
+        }
+        self.start_epoch();
+        self.check();
+    }
+
+    /// Does one thing. `now` never decreases from call to call; if it does, time stands still.
     pub fn apply(&mut self, now: Time, command: Command) -> Reply {
-        let _ = (now, command);
-        Reply::Done
+        self.now = self.now.max(now);
+        let reply = self.dispatch(command);
+        self.check();
+        reply
     }
 
     /// Everything to write and send since the last call.
@@ -49,61 +96,181 @@ impl Queue {
         std::mem::take(&mut self.output)
     }
 
-    /// When [`Command::Advance`] next has something to do.
+    /// When [`Command::Advance`] next has something to do. Heartbeats do not move it, so it may be early.
     pub fn next_deadline(&self) -> Option<Time> {
-        None
-    }
-
-    /// The task, if it has not ended.
-    pub fn task(&self, id: TaskId) -> Option<&Task> {
-        let _ = id;
-        None
-    }
-
-    /// Every task that has not ended and has a larger id, in ascending order.
-    pub fn tasks_after(&self, id: TaskId) -> impl Iterator<Item = &Task> {
-        let _ = id;
-        std::iter::empty()
-    }
-
-    /// Why the task is not being run; none while it is leased.
-    pub fn blocked(&self, task: &Task) -> Option<Blocked> {
-        let _ = task;
-        None
-    }
-
-    /// Every queue, by name.
-    pub fn queues(&self) -> impl Iterator<Item = QueueView> {
-        std::iter::empty()
-    }
-
-    /// Every worker session, by worker name.
-    pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
-        std::iter::empty()
-    }
-
-    /// Idempotency keys that outlive their tasks, by (queue, key).
-    pub fn kept_keys(&self) -> impl Iterator<Item = KeptKey> {
-        std::iter::empty()
-    }
-
-    /// How many tasks have not ended.
-    pub fn open_tasks(&self) -> u64 {
-        0
-    }
-
-    /// How many bytes their payloads and what is kept beside them take.
-    pub fn open_bytes(&self) -> u64 {
-        0
+        [self.index.timers.next(), self.book.keys.next_expiry()].into_iter().flatten().min()
     }
 
     /// How many more leases can be granted before a new epoch has to be claimed.
     pub fn tokens_left(&self) -> u32 {
-        u32::MAX
+        Token::PER_EPOCH - self.minted
     }
 
     /// The longest session TTL ever promised to a worker.
     pub fn session_ttl_max(&self) -> Duration {
-        self.config.session_ttl
+        self.book.session_ttl_max
     }
+
+    fn dispatch(&mut self, command: Command) -> Reply {
+        match command {
+            Command::Submit(submit) => Reply::Submitted(self.submit(*submit)),
+            Command::Cancel { task } => Reply::Cancelled(self.cancel(task).map(Box::new)),
+            Command::Replay(dead) => Reply::Replayed(self.replay_dead(*dead)),
+            Command::Pause { queue, paused } => Reply::Paused(self.pause(queue, paused)),
+            Command::Hello(hello) => Reply::Welcome(self.hello(*hello)),
+            Command::Delivered { stream, tokens } => done(self.delivered(stream, &tokens)),
+            Command::Heartbeat { stream, held } => Reply::Heard(self.heartbeat(stream, held)),
+            Command::Capacity { stream, slots } => done(self.capacity(stream, slots)),
+            Command::Started { stream, token } => done(self.started(stream, token)),
+            Command::Progressed { stream, token, progress } => {
+                done(self.progressed(stream, token, progress))
+            }
+            Command::Outcome { stream, token, outcome } => {
+                done(self.outcome(stream, token, outcome))
+            }
+            Command::Drain { stream } => done(self.drain(stream)),
+            Command::DrainWorker { worker, grace } => {
+                Reply::Draining(self.drain_worker(&worker, grace))
+            }
+            Command::Goodbye { stream } => done(self.goodbye(stream)),
+            Command::Disconnect { stream } => done(self.disconnect(stream)),
+            Command::Stalled { by } => done(self.stalled(by)),
+            Command::Claimed { epoch } => done(self.claimed(epoch)),
+            Command::Advance => done(self.advance()),
+            Command::Grant { most } => Reply::Granted(self.grant(most)),
+            Command::Move { tasks, keys } => done(self.rewrite(&tasks, &keys)),
+        }
+    }
+
+    /// The one door for everything durable. Hands back the task if it ended.
+    pub(crate) fn write(&mut self, record: Record) -> Option<Task> {
+        let id = record.task();
+        let before = id.and_then(|id| self.book.task(id)).map(Mark::of);
+        let folded = self.book.fold(&record, Unknown::Refuse);
+        assert!(
+            folded.is_ok(),
+            "a record that cannot be read back must not be written: {folded:?}"
+        );
+        let after = id.and_then(|id| self.book.task(id)).map(Mark::of);
+        self.index.shift(before.as_ref(), after.as_ref(), self.now);
+        self.output.records.push(record);
+        folded.ok().flatten()
+    }
+
+    pub(crate) fn emit(&mut self, effect: Effect) {
+        self.output.effects.push(effect);
+    }
+
+    /// Shows an open task to those who watch.
+    pub(crate) fn show(&mut self, id: TaskId) {
+        if let Some(task) = self.book.task(id) {
+            self.output.effects.push(Effect::Changed(Box::new(task.clone())));
+        }
+    }
+
+    /// Changes a session, keeps its place among the others and its alarm right.
+    pub(crate) fn update<R>(
+        &mut self,
+        id: SessionId,
+        change: impl FnOnce(&mut Session) -> R,
+    ) -> Option<R> {
+        let timers = &mut self.index.timers;
+        self.roster.update(id, |session| {
+            let changed = change(session);
+            let (due, _) = session.due();
+            if due < session.armed {
+                timers.unset(session.armed, Alarm::Session(id));
+                timers.set(due, Alarm::Session(id));
+                session.armed = due;
+            }
+            changed
+        })
+    }
+
+    /// A token that no lease ever had, if the epoch has one left.
+    pub(crate) fn mint(&mut self) -> Option<Token> {
+        if self.minted == Token::PER_EPOCH {
+            return None;
+        }
+        let token = Token::new(self.epoch, self.minted);
+        self.minted += 1;
+        Some(token)
+    }
+
+    /// For how long the coordinator has to believe in a worker that was promised `ttl`.
+    pub(crate) fn patience(&self, ttl: Duration) -> Duration {
+        ttl.saturating_mul(1_000 + self.config.drift_per_mille) / 1_000
+    }
+
+    fn claimed(&mut self, epoch: u32) {
+        assert!(self.epoch < epoch, "epochs only grow: {epoch} after {}", self.epoch);
+        (self.epoch, self.minted) = (epoch, 0);
+        self.start_epoch();
+    }
+
+    fn start_epoch(&mut self) {
+        let session_ttl = self.config.session_ttl;
+        self.write(Record::EpochStarted { epoch: self.epoch, time: self.now, session_ttl });
+    }
+
+    /// Gives a lease of an earlier process to a session that stands for its worker until it is back.
+    fn adopt(&mut self, id: TaskId) {
+        let Some(lease) = self.book.lease_mut(id) else { return };
+        let (token, worker, instance) = (lease.token, lease.worker.clone(), lease.instance.clone());
+        let session = self.roster.of_instance(&worker, &instance).unwrap_or_else(|| {
+            let believed = self.patience(self.book.session_ttl_max);
+            self.roster.open(Session::new(worker, instance, self.now, believed))
+        });
+        self.update(session, |session| session.hold(token, Work::Lease(id)));
+        if let Some(lease) = self.book.lease_mut(id) {
+            lease.session = Some(session);
+            lease.acknowledged = true;
+            lease.progress = None;
+        }
+    }
+
+    fn rewrite(&mut self, tasks: &[TaskId], keys: &[(crate::Name, crate::Name)]) {
+        for id in tasks {
+            if let Some(task) = self.book.task(*id) {
+                self.write(Record::TaskMoved(Box::new(task.clone())));
+            }
+        }
+        for (queue, name) in keys {
+            if let Some((key, task, until)) = self.book.keys.kept(queue, name) {
+                self.write(Record::KeyKept { queue: queue.clone(), key, task, until });
+            }
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    fn check(&mut self) {
+        self.applied += 1;
+        crate::invariant::check_some(self, self.applied);
+    }
+
+    #[cfg(not(debug_assertions))]
+    #[expect(
+        clippy::unused_self,
+        clippy::needless_pass_by_ref_mut,
+        reason = "the checks are for debug builds"
+    )]
+    fn check(&mut self) {}
+}
+
+fn leased(task: &Task) -> Option<TaskId> {
+    matches!(task.phase, Phase::Leased(_)).then_some(task.id)
+}
+
+/// Since when a recovered task could be leased. That is not durable: a task that was never leased has waited since its
+/// delay was over, another one is counted from the restart.
+fn waiting_since(task: &Task, now: Time) -> Time {
+    if task.last_token.is_none() {
+        (task.submitted + task.spec.initial_delay).min(now)
+    } else {
+        now
+    }
+}
+
+fn done((): ()) -> Reply {
+    Reply::Done
 }

@@ -117,6 +117,24 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// The open task it is about. A kept key outlives its task and is about none.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::TaskAccepted(task) | Self::TaskMoved(task) | Self::TaskReplayed(task) => {
+                Some(task.id)
+            }
+            Self::LeaseGranted { task, .. }
+            | Self::LeaseStarted { task, .. }
+            | Self::LeaseRevoking { task, .. }
+            | Self::LeaseEnded { task, .. }
+            | Self::CancelRequested { task, .. }
+            | Self::TaskEnded { task, .. } => Some(*task),
+            Self::EpochStarted { .. } | Self::KeyKept { .. } | Self::QueuePaused { .. } => None,
+        }
+    }
+}
+
 /// Why a lease ended without ending its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EndCause {

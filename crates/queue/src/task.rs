@@ -37,6 +37,23 @@ pub struct Task {
     pub phase: Phase,
 }
 
+impl Task {
+    /// The lease it is under.
+    pub fn lease(&self) -> Option<&Lease> {
+        match &self.phase {
+            Phase::Leased(lease) => Some(lease),
+            Phase::Scheduled { .. } | Phase::Queued => None,
+        }
+    }
+
+    pub(crate) fn lease_mut(&mut self) -> Option<&mut Lease> {
+        match &mut self.phase {
+            Phase::Leased(lease) => Some(lease),
+            Phase::Scheduled { .. } | Phase::Queued => None,
+        }
+    }
+}
+
 /// What a task that has not ended does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Phase {
@@ -71,7 +88,7 @@ pub struct Lease {
     pub worker: Name,
     /// Which start of the worker's process.
     pub instance: Name,
-    /// The session that holds it. Not durable: none after a restart, until the worker is back.
+    /// The session that holds it. Not durable: after a restart one without a stream, until the worker is back.
     pub session: Option<SessionId>,
     /// When it was granted.
     pub granted: Time,

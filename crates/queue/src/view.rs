@@ -1,10 +1,12 @@
 //! What operators look at: queues and workers as they are.
 //!
-//! A view is computed when it is asked for and knows nothing of how the queue keeps its state.
+//! A view is computed when it is asked for; nothing in it is kept.
+
+use std::collections::BTreeSet;
 
 use leasehold_policy::Time;
 
-use crate::{Name, SessionId, Token};
+use crate::{Blocked, Name, Phase, Queue, SessionId, Task, TaskId, Token, Wait};
 
 /// One queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +73,79 @@ pub struct KeptKey {
     /// What the client called it.
     pub name: Name,
     /// The task it names.
-    pub task: crate::TaskId,
+    pub task: TaskId,
     /// Until when it is kept.
     pub until: Time,
+}
+
+impl Queue {
+    /// The task, if it has not ended.
+    pub fn task(&self, id: TaskId) -> Option<&Task> {
+        self.book.task(id)
+    }
+
+    /// Every task that has not ended and has a larger id, in ascending order.
+    pub fn tasks_after(&self, id: TaskId) -> impl Iterator<Item = &Task> {
+        self.book.tasks_after(id)
+    }
+
+    /// Why the task is not being run; none while it is leased.
+    pub fn blocked(&self, task: &Task) -> Option<Blocked> {
+        match &task.phase {
+            Phase::Leased(_) => None,
+            Phase::Scheduled { wait: Wait::Delay, .. } => Some(Blocked::Delayed),
+            Phase::Scheduled { wait: Wait::Backoff, .. } => Some(Blocked::Backoff),
+            Phase::Queued if self.book.is_paused(&task.spec.queue) => Some(Blocked::QueuePaused),
+            Phase::Queued if self.roster.serves(&task.spec.task_type) => Some(Blocked::NoCapacity),
+            Phase::Queued => Some(Blocked::NoEligibleWorker),
+        }
+    }
+
+    /// Every queue that has open tasks or was ever paused, by name.
+    pub fn queues(&self) -> impl Iterator<Item = QueueView> {
+        let names: BTreeSet<&Name> = self.book.open.keys().chain(self.book.pauses.keys()).collect();
+        names.into_iter().map(|name| {
+            let counts = self.index.counts.get(name).copied().unwrap_or_default();
+            QueueView {
+                name: name.clone(),
+                paused: self.book.is_paused(name),
+                scheduled: counts.scheduled,
+                queued: counts.queued,
+                leased: counts.leased,
+                oldest_queued: self.index.lanes.oldest(name),
+            }
+        })
+    }
+
+    /// Every worker session, by worker name.
+    pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
+        self.roster.iter().map(|(id, session)| WorkerView {
+            worker: session.worker.clone(),
+            instance: session.instance.clone(),
+            session: id,
+            state: session.state(),
+            slots: session.slots,
+            tokens: session.held().map(|(token, _)| token).collect(),
+            task_types: session.task_types.iter().cloned().collect(),
+            labels: session.labels.clone(),
+            software: session.software.clone(),
+            opened: session.opened,
+            last_heard: session.last_heard,
+        })
+    }
+
+    /// Idempotency keys that outlive their tasks, by (queue, key).
+    pub fn kept_keys(&self) -> impl Iterator<Item = KeptKey> {
+        self.book.keys.iter_kept()
+    }
+
+    /// How many tasks have not ended.
+    pub fn open_tasks(&self) -> u64 {
+        self.book.tasks.len() as u64
+    }
+
+    /// How many bytes their payloads and what is kept beside them take.
+    pub fn open_bytes(&self) -> u64 {
+        self.book.open_bytes
+    }
 }

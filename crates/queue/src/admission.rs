@@ -1,0 +1,141 @@
+//! What is let in: submits, replays of dead letters, pauses.
+//!
+//! Reaching a bound refuses what asks to come in and never what is there already.
+
+use std::sync::Arc;
+
+use leasehold_policy::Time;
+
+use crate::{
+    Accepted, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed, Submit, Task,
+    TaskId, TaskSpec, Wait, book, keys,
+};
+
+impl Queue {
+    pub(crate) fn submit(&mut self, submit: Submit) -> Result<Accepted, Refusal> {
+        let Submit { id, spec, validate_only } = submit;
+        if let Some(id) = self.named(&spec)? {
+            return Ok(Accepted { id, deduplicated: true });
+        }
+        if self.book.task(id).is_some() {
+            // Ids are minted once. Whoever repeats one means that task.
+            return Ok(Accepted { id, deduplicated: true });
+        }
+        if !self.config.create_queues && !self.book.knows_queue(&spec.queue) {
+            return Err(Refusal::UnknownQueue { queue: spec.queue });
+        }
+        self.admit(&spec)?;
+        if !validate_only {
+            let task = Box::new(self.task_of(id, spec));
+            self.write(Record::TaskAccepted(task));
+            self.show(id);
+        }
+        Ok(Accepted { id, deduplicated: false })
+    }
+
+    /// A dead letter is bound by the same limits as a submit, but its queue may be created: it existed when the task was
+    /// accepted. It does not wait for its initial delay again. What failed last stays to be seen.
+    pub(crate) fn replay_dead(&mut self, dead: Dead) -> Result<Replayed, ReplayRefusal> {
+        let mut task = dead.task;
+        if self.book.task(task.id).is_some() {
+            return Err(ReplayRefusal::AlreadyOpen(task.id));
+        }
+        self.free_to_reopen(&task)?;
+        self.admit(&task.spec)?;
+        task.generation += 1;
+        task.revision += 1;
+        (task.attempts, task.leases, task.worker_losses) = (0, 0, 0);
+        task.cancel_requested = false;
+        task.deadline = self.now + task.spec.total_timeout;
+        task.phase = Phase::Queued;
+        let (id, generation) = (task.id, task.generation);
+        self.write(Record::TaskReplayed(Box::new(task)));
+        self.show(id);
+        Ok(Replayed { generation })
+    }
+
+    pub(crate) fn pause(&mut self, queue: Name, paused: bool) -> bool {
+        if !self.book.knows_queue(&queue) {
+            return false;
+        }
+        if self.book.is_paused(&queue) != paused {
+            self.index.lanes.pause(&queue, paused);
+            self.write(Record::QueuePaused { queue, paused });
+        }
+        true
+    }
+
+    /// The task that the spec's idempotency key names already.
+    fn named(&self, spec: &TaskSpec) -> Result<Option<TaskId>, Refusal> {
+        let Some(key) = &spec.key else { return Ok(None) };
+        let Some(entry) = self.book.keys.find(&spec.queue, &key.name, self.now) else {
+            return Ok(None);
+        };
+        if entry.digest == key.digest {
+            return Ok(Some(entry.task));
+        }
+        Err(Refusal::KeyConflict {
+            key: Name::clone(&key.name),
+            task: entry.task,
+            stored: entry.digest,
+            sent: key.digest,
+        })
+    }
+
+    /// The key of a dead letter may have expired and name another task by now.
+    fn free_to_reopen(&self, task: &Task) -> Result<(), Refusal> {
+        let Some(key) = &task.spec.key else { return Ok(()) };
+        match self.book.keys.find(&task.spec.queue, &key.name, self.now) {
+            Some(entry) if entry.task != task.id => Err(Refusal::KeyConflict {
+                key: Name::clone(&key.name),
+                task: entry.task,
+                stored: entry.digest,
+                sent: key.digest,
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn admit(&self, spec: &TaskSpec) -> Result<(), Refusal> {
+        let limits = &self.config.limits;
+        within("limits.open_tasks", self.open_tasks(), 1, limits.open_tasks)?;
+        within("limits.open_bytes", self.open_bytes(), book::cost(spec), limits.open_bytes)?;
+        if !self.book.knows_queue(&spec.queue) {
+            within("limits.queues", self.book.queue_count(), 1, limits.queues)?;
+        }
+        let Some(key) = &spec.key else { return Ok(()) };
+        if self.book.keys.find(&spec.queue, &key.name, Time::default()).is_some() {
+            return Ok(());
+        }
+        let cost = keys::cost(&spec.queue, &key.name);
+        within("limits.key_bytes", self.book.keys.bytes(), cost, limits.key_bytes)
+    }
+
+    fn task_of(&self, id: TaskId, spec: TaskSpec) -> Task {
+        let eligible = self.now + spec.initial_delay;
+        let phase = if self.now < eligible {
+            Phase::Scheduled { eligible, wait: Wait::Delay }
+        } else {
+            Phase::Queued
+        };
+        Task {
+            id,
+            submitted: self.now,
+            deadline: self.now + spec.total_timeout,
+            spec: Arc::new(spec),
+            generation: 1,
+            revision: 1,
+            attempts: 0,
+            leases: 0,
+            worker_losses: 0,
+            cancel_requested: false,
+            last_failure: None,
+            last_token: None,
+            phase,
+        }
+    }
+}
+
+fn within(what: &'static str, used: u64, more: u64, max: u64) -> Result<(), Refusal> {
+    if used.saturating_add(more) <= max { Ok(()) } else { Err(Refusal::Full { what, used, max }) }
+}

@@ -1,0 +1,73 @@
+//! Leases: which waiting task goes to which free session.
+//!
+//! The best task over everything that somebody free serves goes first; of those who serve it the emptiest session gets
+//! it. One grant costs as much as there are classes of sessions and types in them, whatever waits or is busy.
+
+use crate::{
+    Assignment, Effect, Queue, Record, SessionId, Task, Token, lanes::Place, session::Work,
+};
+
+impl Queue {
+    pub(crate) fn grant(&mut self, most: usize) -> usize {
+        let mut granted = 0;
+        while granted < most && self.grant_next() {
+            granted += 1;
+        }
+        granted
+    }
+
+    fn grant_next(&mut self) -> bool {
+        let Some((place, session)) = self.next_for() else { return false };
+        let Some(token) = self.mint() else { return false };
+        self.lease(place, session, token);
+        true
+    }
+
+    fn next_for(&self) -> Option<(Place, SessionId)> {
+        let offers = self.roster.free().filter_map(|class| {
+            let place = self.index.lanes.first(class.types)?;
+            let avoided = self.avoided.get(&place.task).copied();
+            Some((place, class.best(avoided)?))
+        });
+        offers.min().map(|(place, (_, _, session))| (place, session))
+    }
+
+    fn lease(&mut self, place: Place, id: SessionId, token: Token) {
+        let task = place.task;
+        let Some(session) = self.roster.get(id) else { return };
+        assert!(session.used() < session.slots, "a lease needs a free slot of session {id:?}");
+        let (worker, instance, stream) =
+            (session.worker.clone(), session.instance.clone(), session.stream);
+        self.write(Record::LeaseGranted { task, token, worker, instance, time: self.now });
+        self.avoided.remove(&task);
+        if let Some(lease) = self.book.lease_mut(task) {
+            lease.session = Some(id);
+        }
+        let Some((start_by, assignment)) = self
+            .book
+            .task(task)
+            .map(|task| (self.now + task.spec.start_timeout, Box::new(assignment(task, token))))
+        else {
+            return;
+        };
+        self.update(id, |session| {
+            session.hold(token, Work::Lease(task));
+            session.expect_by(token, start_by);
+        });
+        if let Some(stream) = stream {
+            self.emit(Effect::Assign { stream, assignment });
+        }
+        self.show(task);
+    }
+}
+
+fn assignment(task: &Task, token: Token) -> Assignment {
+    Assignment {
+        token,
+        task: task.id,
+        spec: task.spec.clone(),
+        attempt: task.attempts + 1,
+        generation: task.generation,
+        deadline: task.deadline,
+    }
+}

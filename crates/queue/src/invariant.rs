@@ -1,0 +1,106 @@
+//! What must be true between any two commands. Debug builds look after each.
+//!
+//! It repeats from scratch what the indexes keep up to date, so it shares no code with them.
+
+use std::collections::BTreeMap;
+
+use leasehold_policy::Time;
+
+use crate::{
+    Phase, Queue, Task,
+    book::cost,
+    mark::{Counts, due},
+    session::Work,
+    timers::Alarm,
+};
+
+/// Up to so many tasks everything is looked at after each command.
+const TASKS_MAX: usize = 512;
+
+/// Beyond that only after every so many commands, so that a debug build with 20,000 tasks stays usable.
+const SAMPLE_EVERY: u64 = 4_096;
+
+pub(crate) fn check_some(queue: &Queue, applied: u64) {
+    if queue.book.tasks.len() <= TASKS_MAX || applied.is_multiple_of(SAMPLE_EVERY) {
+        check(queue);
+    }
+}
+
+/// Everything.
+pub(crate) fn check(queue: &Queue) {
+    for task in queue.book.tasks.values() {
+        check_place(queue, task);
+        check_counters(queue, task);
+    }
+    check_sessions(queue);
+    check_totals(queue);
+}
+
+/// A task is in exactly one of: the wait for a time, a lane, the leases of one session.
+fn check_place(queue: &Queue, task: &Task) {
+    let (id, index) = (task.id, &queue.index);
+    assert!(index.lanes.contains(task) == (task.phase == Phase::Queued), "{id}: lanes disagree");
+    let due = due(task);
+    assert!(due == Time::NEVER || index.timers.is_set(due, Alarm::Task(id)), "{id}: no alarm");
+    let Some(lease) = task.lease() else { return };
+    assert!(index.leases.get(&lease.token) == Some(&id), "{id}: leases disagree");
+    let session = lease.session.and_then(|session| queue.roster.get(session));
+    let held = session.and_then(|session| session.work(lease.token));
+    assert!(held == Some(Work::Lease(id)), "{id}: its lease is held by nobody");
+    assert!(task.last_token == Some(lease.token), "{id}: its lease is not the newest");
+}
+
+fn check_counters(queue: &Queue, task: &Task) {
+    let (id, config) = (task.id, &queue.config);
+    assert!(task.attempts < task.spec.retry.max_attempts, "{id}: goes on without attempts left");
+    assert!(task.worker_losses < config.worker_losses_max, "{id}: goes on after its last loss");
+    assert!(task.leases <= config.leases_max, "{id}: leased too often");
+    assert!(task.lease().is_some() || task.leases < config.leases_max, "{id}: goes on leaseless");
+    assert!(!task.cancel_requested || task.lease().is_some(), "{id}: goes on though cancelled");
+    assert!(task.last_token.is_some() || task.leases == 0, "{id}: leased without a token");
+    assert!(0 < task.generation && 0 < task.revision, "{id}: counts from 1");
+}
+
+fn check_sessions(queue: &Queue) {
+    assert!(queue.roster.agrees(), "the roster disagrees with its sessions");
+    let mut leases = 0;
+    for (id, session) in queue.roster.iter() {
+        let armed = queue.index.timers.is_set(session.armed, Alarm::Session(id));
+        assert!(armed, "{id:?}: no alarm");
+        assert!(queue.now <= session.expires_at() || session.armed <= queue.now, "{id:?}: missed");
+        for (token, work) in session.held() {
+            let Work::Lease(task) = work else { continue };
+            leases += 1;
+            let lease = queue.book.task(task).and_then(Task::lease);
+            let agrees = lease.is_some_and(|l| l.token == token && l.session == Some(id));
+            assert!(agrees, "{id:?} holds {token} of {task}, which is not under it");
+        }
+    }
+    assert!(leases == queue.index.leases.len(), "a lease is held twice or by nobody");
+}
+
+fn check_totals(queue: &Queue) {
+    let mut counts: BTreeMap<_, Counts> = BTreeMap::new();
+    let (mut keyed, mut bytes, mut alarms, mut queued) = (0, 0, 0, 0);
+    for task in queue.book.tasks.values() {
+        let counts = counts.entry(task.spec.queue.clone()).or_default();
+        match task.phase {
+            Phase::Scheduled { .. } => counts.scheduled += 1,
+            Phase::Queued => counts.queued += 1,
+            Phase::Leased(_) => counts.leased += 1,
+        }
+        queued += usize::from(task.phase == Phase::Queued);
+        keyed += usize::from(task.spec.key.is_some());
+        bytes += cost(&task.spec);
+        alarms += usize::from(due(task) < Time::NEVER);
+    }
+    let open = counts.iter().map(|(name, c)| (name, c.scheduled + c.queued + c.leased));
+    assert!(open.eq(queue.book.open.iter().map(|(name, open)| (name, *open))), "open counts");
+    assert!(counts == queue.index.counts, "the counts of queues");
+    assert!(queued == queue.index.lanes.len() && queue.index.lanes.agree(), "lanes");
+    assert!(alarms + queue.roster.ids().len() == queue.index.timers.len(), "alarms");
+    assert!(bytes == queue.book.open_bytes, "open bytes");
+    let (live, key_bytes) = queue.book.keys.audit();
+    assert!(live == keyed && key_bytes == queue.book.keys.bytes(), "keys");
+    assert!(queue.avoided.keys().all(|id| queue.book.tasks.contains_key(id)), "avoided sessions");
+}

@@ -1,0 +1,163 @@
+//! What a worker says it holds, against what the coordinator believes: at each hello and each heartbeat.
+//!
+//! Whatever was said on an earlier stream is void: after a hello only what both sides name goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    CloseReason, Effect, HeldLease, Hello, LeasePhase, Queue, RevocationReason, SessionId,
+    StreamId, Task, TaskId, Token, Verdict, Welcome,
+    session::{Session, Work},
+    settle::Word,
+};
+
+impl Queue {
+    /// The same start of a worker goes on with its session. Another one gets a session of its own; what the old one held
+    /// waits for the end of the old session, as its process may live.
+    pub(crate) fn hello(&mut self, hello: Hello) -> Welcome {
+        debug_assert!(self.roster.on_stream(hello.stream).is_none(), "a stream is used once");
+        self.replace_streams(&hello.worker);
+        let known = self.roster.of_instance(&hello.worker, &hello.instance);
+        let session = known.unwrap_or_else(|| self.open_session(&hello));
+        let held = hello.held.clone();
+        self.connect(session, hello);
+        self.compare(session, &held);
+        let verdicts = held.iter().map(|held| self.verdict(session, *held)).collect();
+        self.request_drain(session);
+        Welcome { session, resumed: known.is_some(), verdicts }
+    }
+
+    /// Says whether the session lives. One that was quarantined too long is not told so: its worker has to fence itself.
+    pub(crate) fn heartbeat(&mut self, stream: StreamId, held: Vec<Token>) -> bool {
+        let Some(id) = self.roster.on_stream(stream) else { return false };
+        let held: BTreeSet<Token> = held.into_iter().collect();
+        for (token, work) in self.holdings(id) {
+            if held.contains(&token) {
+                self.acknowledge(id, token);
+            } else if self.arrived(work) {
+                self.miss(id, token, work);
+            }
+        }
+        for token in held {
+            self.disown(id, stream, token);
+        }
+        let (now, believed) = (self.now, self.patience(self.config.session_ttl));
+        let Some(session) = self.roster.get(id) else { return false };
+        if session.is_fenced(now) {
+            return false;
+        }
+        self.update(id, |session| session.touch(now, believed));
+        true
+    }
+
+    fn replace_streams(&mut self, worker: &str) {
+        for id in self.roster.of_worker(worker) {
+            let stream = self.update(id, |session| session.stream.take()).flatten();
+            if let Some(stream) = stream {
+                self.emit(Effect::Close { stream, reason: CloseReason::Replaced });
+            }
+        }
+    }
+
+    fn open_session(&mut self, hello: &Hello) -> SessionId {
+        let (worker, instance) = (hello.worker.clone(), hello.instance.clone());
+        let believed = self.patience(self.config.session_ttl);
+        self.roster.open(Session::new(worker, instance, self.now, believed))
+    }
+
+    fn connect(&mut self, id: SessionId, hello: Hello) {
+        let (now, believed) = (self.now, self.patience(self.config.session_ttl));
+        self.update(id, |session| {
+            session.touch(now, believed);
+            session.connect(hello.stream);
+            session.slots = hello.slots;
+            session.task_types = hello.task_types.into_iter().collect();
+            session.labels = hello.labels;
+            session.software = hello.software;
+        });
+        self.roster.classify(id);
+    }
+
+    fn compare(&mut self, id: SessionId, held: &[HeldLease]) {
+        let held: BTreeMap<Token, LeasePhase> =
+            held.iter().map(|held| (held.token, held.phase)).collect();
+        for (token, work) in self.holdings(id) {
+            match (work, held.get(&token)) {
+                (Work::Lease(task), Some(phase)) => self.retain(id, task, token, *phase),
+                (Work::Zombie { .. }, Some(LeasePhase::Pending | LeasePhase::Running)) => {
+                    self.acknowledge(id, token);
+                }
+                (Work::Zombie { .. }, Some(LeasePhase::Finished)) | (_, None) => {
+                    self.miss(id, token, work);
+                }
+            }
+        }
+    }
+
+    /// A lease goes on with its worker. What was being waited for is waited for anew.
+    fn retain(&mut self, id: SessionId, task: TaskId, token: Token, phase: LeasePhase) {
+        self.acknowledge(id, token);
+        if phase == LeasePhase::Running {
+            self.note_start(id, task, token);
+        }
+        let Some(task) = self.book.task(task) else { return };
+        let Some(lease) = task.lease() else { return };
+        if let Some(revoking) = lease.revoking {
+            let over = self.now.since(revoking.since);
+            let grace = revoking.grace.saturating_sub(over);
+            self.demand(id, token, revoking.reason, grace);
+        } else if lease.started.is_none() && phase == LeasePhase::Pending {
+            let start_by = self.now + task.spec.start_timeout;
+            self.update(id, |session| session.expect_by(token, start_by));
+        }
+    }
+
+    /// A held lease that is not the session's (any more) is lost. As long as its work goes on it takes a slot: no more of
+    /// them are kept than the worker has slots.
+    fn verdict(&mut self, id: SessionId, held: HeldLease) -> (Token, Verdict) {
+        if self.task_under(id, held.token).is_some() {
+            return (held.token, Verdict::Retained);
+        }
+        if held.phase != LeasePhase::Finished {
+            self.update(id, |session| {
+                if session.work(held.token).is_none() && session.used() < session.slots {
+                    session.hold(held.token, Work::Zombie { acknowledged: true });
+                }
+            });
+        }
+        (held.token, Verdict::Lost)
+    }
+
+    /// The worker does not hold it: whatever there was of it is over.
+    fn miss(&mut self, id: SessionId, token: Token, work: Work) {
+        self.update(id, |session| session.free(token));
+        if let Work::Lease(task) = work {
+            let end = self.missing(task);
+            self.settle(task, end, Word::Nobody);
+        }
+    }
+
+    /// Tells a worker that a lease is not its own. One that was decided is only waiting for the acknowledgement.
+    fn disown(&mut self, id: SessionId, stream: StreamId, token: Token) {
+        let unknown = self.roster.get(id).is_some_and(|session| session.work(token).is_none());
+        if unknown && !self.book.decided.contains(token) {
+            let (reason, grace) = (RevocationReason::UnknownLease, std::time::Duration::ZERO);
+            self.emit(Effect::Revoke { stream, token, reason, grace });
+        }
+    }
+
+    /// Whether the assignment has arrived, so that a worker that does not name it does not hold it.
+    fn arrived(&self, work: Work) -> bool {
+        match work {
+            Work::Lease(task) => {
+                let lease = self.book.task(task).and_then(Task::lease);
+                lease.is_some_and(|lease| lease.acknowledged)
+            }
+            Work::Zombie { acknowledged } => acknowledged,
+        }
+    }
+
+    fn holdings(&self, id: SessionId) -> Vec<(Token, Work)> {
+        self.roster.get(id).map(|session| session.held().collect()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,148 @@
+//! Where a task stands in the indexes: in a lane, among the leases, among the timers, in the counts of its queue.
+//!
+//! A mark is a function of the task alone, so that the mark from before a change says exactly what to take out.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use leasehold_policy::Time;
+
+use crate::{
+    Name, Phase, RevocationReason, Task, TaskId, TaskSpec, Token,
+    lanes::{Lanes, Place},
+    timers::{Alarm, Timers},
+};
+
+/// How much later than its worker the coordinator ends an attempt that runs too long: by then the worker has signalled
+/// and killed it, and its word has had time to arrive.
+const ATTEMPT_MARGIN: Duration = Duration::from_secs(1);
+
+/// Where one task stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark {
+    spec: Arc<TaskSpec>,
+    place: Place,
+    state: State,
+    due: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Scheduled,
+    Queued,
+    Leased(Token),
+}
+
+impl Mark {
+    pub(crate) fn of(task: &Task) -> Self {
+        let state = match &task.phase {
+            Phase::Scheduled { .. } => State::Scheduled,
+            Phase::Queued => State::Queued,
+            Phase::Leased(lease) => State::Leased(lease.token),
+        };
+        Self { spec: Arc::clone(&task.spec), place: Place::of(task), state, due: due(task) }
+    }
+}
+
+/// When time alone next changes a task.
+pub(crate) fn due(task: &Task) -> Time {
+    let lease = match &task.phase {
+        Phase::Scheduled { eligible, .. } => return task.deadline.min(*eligible),
+        Phase::Queued => return task.deadline,
+        Phase::Leased(lease) => lease,
+    };
+    match lease.revoking {
+        None => attempt_limit(task).unwrap_or(Time::NEVER).min(task.deadline),
+        Some(revoking) => match revoking.reason {
+            RevocationReason::Cancelled => revoking.since + revoking.grace,
+            RevocationReason::StartTimeout | RevocationReason::AttemptTimeout => task.deadline,
+            RevocationReason::TotalTimeout | RevocationReason::UnknownLease => Time::NEVER,
+        },
+    }
+}
+
+/// When the attempt has run so long that even its worker's kill must be over.
+pub(crate) fn attempt_limit(task: &Task) -> Option<Time> {
+    let started = task.lease()?.started?;
+    Some(started + task.spec.attempt_timeout + task.spec.kill_grace + ATTEMPT_MARGIN)
+}
+
+/// What a queue counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) scheduled: u64,
+    pub(crate) queued: u64,
+    pub(crate) leased: u64,
+}
+
+impl Counts {
+    fn of(&mut self, state: State) -> &mut u64 {
+        match state {
+            State::Scheduled => &mut self.scheduled,
+            State::Queued => &mut self.queued,
+            State::Leased(_) => &mut self.leased,
+        }
+    }
+}
+
+/// Everything that can be found about tasks without looking at each.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) lanes: Lanes,
+    pub(crate) timers: Timers,
+    pub(crate) leases: BTreeMap<Token, TaskId>,
+    pub(crate) counts: BTreeMap<Name, Counts>,
+}
+
+impl Index {
+    /// Takes a task in. If it could be leased, it could since then.
+    pub(crate) fn insert(&mut self, mark: &Mark, since: Time) {
+        let (spec, id) = (&mark.spec, mark.place.task);
+        match mark.state {
+            State::Scheduled => {}
+            State::Queued => self.lanes.insert(&spec.queue, &spec.task_type, mark.place, since),
+            State::Leased(token) => {
+                self.leases.insert(token, id);
+            }
+        }
+        self.timers.set(mark.due, Alarm::Task(id));
+        *self.counts.entry(Name::clone(&spec.queue)).or_default().of(mark.state) += 1;
+    }
+
+    /// Takes a task out.
+    pub(crate) fn remove(&mut self, mark: &Mark) {
+        let (spec, id) = (&mark.spec, mark.place.task);
+        match mark.state {
+            State::Scheduled => {}
+            State::Queued => self.lanes.remove(&spec.queue, &spec.task_type, mark.place),
+            State::Leased(token) => {
+                self.leases.remove(&token);
+            }
+        }
+        self.timers.unset(mark.due, Alarm::Task(id));
+        if let Some(counts) = self.counts.get_mut(&spec.queue) {
+            *counts.of(mark.state) -= 1;
+            if *counts == Counts::default() {
+                self.counts.remove(&spec.queue);
+            }
+        }
+    }
+
+    /// Moves a task from where it stood to where it stands.
+    pub(crate) fn shift(&mut self, before: Option<&Mark>, after: Option<&Mark>, now: Time) {
+        if let (Some(before), Some(after)) = (before, after)
+            && before.state == after.state
+            && before.place == after.place
+        {
+            let alarm = Alarm::Task(after.place.task);
+            self.timers.unset(before.due, alarm);
+            self.timers.set(after.due, alarm);
+            return;
+        }
+        if let Some(before) = before {
+            self.remove(before);
+        }
+        if let Some(after) = after {
+            self.insert(after, now);
+        }
+    }
+}

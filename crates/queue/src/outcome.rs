@@ -1,0 +1,129 @@
+//! What a worker says of the end of a lease: it counts while the lease is current, and changes nothing otherwise.
+
+use std::time::Duration;
+
+use crate::{
+    DeclineReason, Disposition, Effect, Failure, FailureReason, Lease, Outcome, Queue,
+    RevocationReason, SessionId, StreamId, TaskId, Token,
+    session::Work,
+    settle::{End, Word},
+};
+
+impl Queue {
+    pub(crate) fn outcome(&mut self, stream: StreamId, token: Token, outcome: Outcome) {
+        let Some(session) = self.roster.on_stream(stream) else { return };
+        let work = self.roster.get(session).and_then(|session| session.work(token));
+        self.update(session, |session| session.free(token));
+        let disposition = match work {
+            Some(Work::Lease(task)) => self.decide(session, task, outcome),
+            Some(Work::Zombie { .. }) | None if self.book.decided.contains(token) => {
+                Disposition::Duplicate
+            }
+            Some(Work::Zombie { .. }) | None => Disposition::Stale,
+        };
+        self.emit(Effect::ResultAck { stream, token, disposition });
+    }
+
+    fn decide(&mut self, session: SessionId, id: TaskId, outcome: Outcome) -> Disposition {
+        let mut disposition = Disposition::Accepted;
+        let end = match outcome {
+            Outcome::Succeeded { result } => End::Succeeded(result),
+            Outcome::Failed { failure, retryable, retry_delay } => {
+                End::Failed { failure, retryable, retry_delay }
+            }
+            Outcome::Invalid { failure } => {
+                disposition = Disposition::Invalid;
+                End::Failed { failure, retryable: true, retry_delay: Duration::ZERO }
+            }
+            Outcome::Stopped => self.stopped(id),
+            Outcome::Declined(reason) => {
+                self.declined(session, id, reason);
+                End::NotRun(FailureReason::HandedBack, message(reason))
+            }
+        };
+        self.settle(id, end, Word::Worker);
+        disposition
+    }
+
+    /// What was stopped costs what the reason of its revocation costs. A worker that stopped unasked did so because it
+    /// did not believe in its session any more.
+    fn stopped(&self, id: TaskId) -> End {
+        let Some(lease) = self.book.task(id).and_then(crate::Task::lease) else { return End::Lost };
+        match lease.revoking.map(|revoking| revoking.reason) {
+            None if lease.started.is_some() => End::Lost,
+            Some(RevocationReason::AttemptTimeout) => End::Failed {
+                failure: self
+                    .attempt_timeout(id, "the attempt ran out of its time and was stopped"),
+                retryable: true,
+                retry_delay: Duration::ZERO,
+            },
+            Some(RevocationReason::StartTimeout) => {
+                End::NotRun(FailureReason::StartTimeout, "the worker did not start it in time")
+            }
+            None
+            | Some(
+                RevocationReason::Cancelled
+                | RevocationReason::TotalTimeout
+                | RevocationReason::UnknownLease,
+            ) => End::NotRun(FailureReason::HandedBack, "the worker stopped it"),
+        }
+    }
+
+    fn attempt_timeout(&self, id: TaskId, message: &str) -> Failure {
+        self.failure(id, FailureReason::AttemptTimeout, message)
+    }
+
+    fn declined(&mut self, id: SessionId, task: TaskId, reason: DeclineReason) {
+        let now = self.now;
+        match reason {
+            DeclineReason::NoCapacity => drop(self.update(id, |session| session.hush(now))),
+            DeclineReason::Draining => drop(self.update(id, |session| session.draining = true)),
+            DeclineReason::Unsupported => {
+                let Some(task) = self.book.task(task) else { return };
+                let task_type = task.spec.task_type.clone();
+                self.update(id, |session| session.unsupported.insert(task_type));
+                self.roster.classify(id);
+            }
+        }
+    }
+
+    /// How a lease ended whose worker is gone. One that never arrived was not run; one that should have ended anyway
+    /// costs its attempt; any other costs a loss, as it may have been started.
+    pub(crate) fn lost(&self, id: TaskId) -> End {
+        let Some(lease) = self.book.task(id).and_then(crate::Task::lease) else { return End::Lost };
+        let revoked = lease.revoking.map(|revoking| revoking.reason);
+        if !lease.acknowledged {
+            return End::NotRun(FailureReason::WorkerLost, "the worker was lost before it arrived");
+        }
+        if revoked != Some(RevocationReason::AttemptTimeout) {
+            return End::Lost;
+        }
+        let message = "the attempt ran out of its time and its worker was lost";
+        End::Failed {
+            failure: self.failure(id, FailureReason::WorkerLost, message),
+            retryable: true,
+            retry_delay: Duration::ZERO,
+        }
+    }
+
+    /// How a lease ended that its worker, alive, does not hold.
+    pub(crate) fn missing(&self, id: TaskId) -> End {
+        let lease = self.book.task(id).and_then(crate::Task::lease);
+        if lease.is_some_and(has_started) {
+            return self.lost(id);
+        }
+        End::NotRun(FailureReason::WorkerLost, "the worker does not hold it")
+    }
+}
+
+fn has_started(lease: &Lease) -> bool {
+    lease.started.is_some()
+}
+
+fn message(reason: DeclineReason) -> &'static str {
+    match reason {
+        DeclineReason::NoCapacity => "the worker had no slot for it",
+        DeclineReason::Unsupported => "the worker does not serve its type",
+        DeclineReason::Draining => "the worker drains",
+    }
+}

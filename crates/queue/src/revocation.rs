@@ -1,0 +1,149 @@
+//! Leases that have to end, and everything else that time alone brings about.
+//!
+//! A revoked lease keeps its slot until its worker has spoken or its session is over: only then is its task leased
+//! again, so that no two workers run it.
+
+use std::time::Duration;
+
+use leasehold_policy::Time;
+
+use crate::{
+    CloseReason, Effect, Ending, Phase, Queue, Record, RevocationReason, SessionId, Task, TaskId,
+    Token,
+    mark::{self, Mark},
+    session::{Ring, Work},
+    settle::Word,
+    timers::Alarm,
+};
+
+impl Queue {
+    /// A task that waits ends at once. A leased one ends by its worker's word, or when the grace of its kill is over.
+    pub(crate) fn cancel(&mut self, id: TaskId) -> Option<(Task, Option<Ending>)> {
+        let task = self.book.task(id)?;
+        if task.lease().is_none() {
+            let task = self.end(id, Ending::Cancelled, None, None)?;
+            return Some((task, Some(Ending::Cancelled)));
+        }
+        if !task.cancel_requested {
+            self.write(Record::CancelRequested { task: id, time: self.now });
+            self.revoke(id, RevocationReason::Cancelled);
+        }
+        Some((self.book.task(id)?.clone(), None))
+    }
+
+    pub(crate) fn advance(&mut self) {
+        while let Some((at, alarm)) = self.index.timers.pop_due(self.now) {
+            match alarm {
+                Alarm::Task(id) => self.task_due(id, at),
+                Alarm::Session(id) => self.session_due(id, at),
+            }
+        }
+        self.book.keys.expire(self.now);
+    }
+
+    /// Tells a worker that a lease has to end. An attempt that ran too long has had its grace already.
+    fn revoke(&mut self, id: TaskId, reason: RevocationReason) {
+        let Some(task) = self.book.task(id) else { return };
+        let Some(lease) = task.lease() else { return };
+        let (token, session, time) = (lease.token, lease.session, self.now);
+        let grace = match reason {
+            RevocationReason::AttemptTimeout => Duration::ZERO,
+            RevocationReason::Cancelled
+            | RevocationReason::StartTimeout
+            | RevocationReason::TotalTimeout
+            | RevocationReason::UnknownLease => task.spec.kill_grace,
+        };
+        self.write(Record::LeaseRevoking { task: id, token, reason, grace, time });
+        if let Some(session) = session {
+            self.demand(session, token, reason, grace);
+        }
+        self.show(id);
+    }
+
+    /// Sends a revocation, if there is a stream, and waits for the answer.
+    pub(crate) fn demand(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        reason: RevocationReason,
+        grace: Duration,
+    ) {
+        let answer_by = self.now + grace + self.config.revoke_ack_margin;
+        self.update(session, |session| session.expect_by(token, answer_by));
+        if let Some(stream) = self.roster.get(session).and_then(|session| session.stream) {
+            self.emit(Effect::Revoke { stream, token, reason, grace });
+        }
+    }
+
+    fn task_due(&mut self, id: TaskId, at: Time) {
+        let Some(task) = self.book.task(id) else { return };
+        debug_assert!(mark::due(task) == at, "the alarm of a task is exact");
+        let over = task.deadline <= at;
+        match &task.phase {
+            Phase::Leased(lease) => match lease.revoking.map(|revoking| revoking.reason) {
+                Some(RevocationReason::Cancelled) => self.give_up(id),
+                _ if over => self.revoke(id, RevocationReason::TotalTimeout),
+                _ => self.revoke(id, RevocationReason::AttemptTimeout),
+            },
+            Phase::Scheduled { .. } | Phase::Queued if over => self.time_out(id, None, None),
+            Phase::Scheduled { .. } | Phase::Queued => self.wake(id, at),
+        }
+    }
+
+    fn wake(&mut self, id: TaskId, at: Time) {
+        let before = self.book.task(id).map(Mark::of);
+        self.book.wake(id);
+        let after = self.book.task(id).map(Mark::of);
+        self.index.shift(before.as_ref(), after.as_ref(), at);
+        self.show(id);
+    }
+
+    /// A cancelled task does not wait for its worker for ever. Its slot does.
+    fn give_up(&mut self, id: TaskId) {
+        let Some(lease) = self.book.task(id).and_then(Task::lease) else { return };
+        let (token, session, acknowledged) = (lease.token, lease.session, lease.acknowledged);
+        if let Some(session) = session {
+            self.update(session, |session| session.bury(token, acknowledged));
+        }
+        self.stop(id, None);
+    }
+
+    fn session_due(&mut self, id: SessionId, at: Time) {
+        let Some((due, ring)) = self.roster.get(id).map(|session| session.due()) else { return };
+        self.roster.update(id, |session| session.armed = Time::NEVER);
+        if due <= at {
+            match ring {
+                Ring::Expired => return self.expire(id),
+                Ring::Lease(token) => self.unanswered(id, token),
+                Ring::Hushed => drop(self.update(id, |session| session.unhush())),
+            }
+        }
+        self.update(id, |_| ());
+    }
+
+    /// Nothing was heard of a lease in time: it was not started, or its revocation was not answered.
+    fn unanswered(&mut self, id: SessionId, token: Token) {
+        let work = self.roster.get(id).and_then(|session| session.work(token));
+        if let Some(Work::Lease(task)) = work
+            && let Some(lease) = self.book.task(task).and_then(Task::lease)
+            && lease.revoking.is_none()
+        {
+            return self.revoke(task, RevocationReason::StartTimeout);
+        }
+        let now = self.now;
+        self.update(id, |session| session.quarantine(token, now));
+    }
+
+    fn expire(&mut self, id: SessionId) {
+        let Some(session) = self.dismiss(id) else { return };
+        if let Some(stream) = session.stream {
+            self.emit(Effect::Close { stream, reason: CloseReason::Expired });
+        }
+        for (_, work) in session.held() {
+            if let Work::Lease(task) = work {
+                let end = self.lost(task);
+                self.settle(task, end, Word::Nobody);
+            }
+        }
+    }
+}

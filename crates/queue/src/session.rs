@@ -1,0 +1,266 @@
+//! One run of one worker process, as the coordinator believes in it: its stream, its slots, what it holds.
+//!
+//! It knows no task state and no other session.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use leasehold_policy::Time;
+
+use crate::{Name, SessionState, StreamId, TaskId, Token};
+
+/// By how much later than it must the coordinator gives a session up: the granularity of its timers.
+const EXPIRY_MARGIN: Duration = Duration::from_millis(10);
+
+/// How long a session that declined for want of capacity gets nothing the first time; it doubles with each time.
+const HUSH: Duration = Duration::from_secs(1);
+
+/// How often that doubles, so that a worker is tried again about every minute.
+const HUSH_DOUBLINGS_MAX: u32 = 6;
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) worker: Name,
+    pub(crate) instance: Name,
+    /// None while it is disconnected.
+    pub(crate) stream: Option<StreamId>,
+    pub(crate) slots: u32,
+    pub(crate) task_types: BTreeSet<Name>,
+    /// Task types the worker said it serves and then declined. At most as many as it said.
+    pub(crate) unsupported: BTreeSet<Name>,
+    pub(crate) labels: Vec<(Name, Name)>,
+    pub(crate) software: Name,
+    pub(crate) opened: Time,
+    pub(crate) last_heard: Time,
+    /// Whether it takes nothing new, because either side said so.
+    pub(crate) draining: bool,
+    /// The operator's request to drain, to be repeated on a new stream.
+    pub(crate) drain_request: Option<Option<Duration>>,
+    /// When its alarm rings; never later than [`due`](Self::due).
+    pub(crate) armed: Time,
+    pub(crate) believed: Duration,
+    /// Before this it does not expire, whatever was heard.
+    expires_not_before: Time,
+    hushed_until: Option<Time>,
+    hushes: u32,
+    held: BTreeMap<Token, Held>,
+    alarms: BTreeSet<(Time, Token)>,
+    /// Revoked leases whose worker did not answer in time. Not empty exactly while quarantined.
+    overdue: BTreeSet<Token>,
+    quarantined_since: Option<Time>,
+}
+
+/// What takes one slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) work: Work,
+    alarm: Time,
+}
+
+/// What a slot is taken by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// The current lease of this task.
+    Lease(TaskId),
+    /// A lease that ended without the worker's word: whatever it started may still run.
+    Zombie {
+        /// Whether the worker received it at all.
+        acknowledged: bool,
+    },
+}
+
+/// What a session's alarm is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ring {
+    /// The session is over.
+    Expired,
+    /// A lease was not started, or a revocation not answered.
+    Lease(Token),
+    /// It may be offered tasks again.
+    Hushed,
+}
+
+impl Session {
+    /// A session that begins without a stream, and in which its worker may believe for that long.
+    pub(crate) fn new(worker: Name, instance: Name, now: Time, believed: Duration) -> Self {
+        Self {
+            worker,
+            instance,
+            stream: None,
+            slots: 0,
+            task_types: BTreeSet::new(),
+            unsupported: BTreeSet::new(),
+            labels: Vec::new(),
+            software: "".into(),
+            opened: now,
+            last_heard: now,
+            draining: false,
+            drain_request: None,
+            armed: Time::NEVER,
+            believed,
+            expires_not_before: now,
+            hushed_until: None,
+            hushes: 0,
+            held: BTreeMap::new(),
+            alarms: BTreeSet::new(),
+            overdue: BTreeSet::new(),
+            quarantined_since: None,
+        }
+    }
+
+    /// The worker was heard and is promised `believed` from here on. An older, longer promise stays.
+    pub(crate) fn touch(&mut self, now: Time, believed: Duration) {
+        self.expires_not_before = self.expires_at();
+        self.last_heard = now;
+        self.believed = believed;
+    }
+
+    /// It lives that much longer.
+    pub(crate) fn prolong(&mut self, by: Duration) {
+        self.expires_not_before = self.expires_at() + by;
+    }
+
+    /// When it is over.
+    pub(crate) fn expires_at(&self) -> Time {
+        self.expires_not_before.max(self.last_heard + self.believed + EXPIRY_MARGIN)
+    }
+
+    /// A new stream: everything that waited for the worker waits anew.
+    pub(crate) fn connect(&mut self, stream: StreamId) {
+        self.stream = Some(stream);
+        self.alarms.clear();
+        self.overdue.clear();
+        self.quarantined_since = None;
+        self.held.values_mut().for_each(|held| held.alarm = Time::NEVER);
+    }
+
+    /// How it is.
+    pub(crate) fn state(&self) -> SessionState {
+        if self.stream.is_none() {
+            SessionState::Disconnected
+        } else if self.quarantined_since.is_some() {
+            SessionState::Quarantined
+        } else if self.draining {
+            SessionState::Draining
+        } else {
+            SessionState::Active
+        }
+    }
+
+    /// Whether it is offered tasks of its types, as soon as a slot is free.
+    pub(crate) fn is_eligible(&self) -> bool {
+        self.state() == SessionState::Active
+    }
+
+    /// How full it is, if it is offered tasks: the emptier the sooner.
+    pub(crate) fn load(&self) -> Option<u64> {
+        let free = self.is_eligible() && self.hushed_until.is_none() && self.used() < self.slots;
+        free.then(|| (u64::from(self.used()) << 32) / u64::from(self.slots.max(1)))
+    }
+
+    /// How many slots are taken.
+    pub(crate) fn used(&self) -> u32 {
+        u32::try_from(self.held.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it has been quarantined for so long that its worker is to fence itself.
+    pub(crate) fn is_fenced(&self, now: Time) -> bool {
+        self.quarantined_since.is_some_and(|since| since + self.believed <= now)
+    }
+
+    /// It declined for want of capacity.
+    pub(crate) fn hush(&mut self, now: Time) {
+        let wait = HUSH * 2u32.pow(self.hushes.min(HUSH_DOUBLINGS_MAX));
+        self.hushes = self.hushes.saturating_add(1);
+        self.hushed_until = Some(now + wait);
+    }
+
+    /// It may be offered tasks again.
+    pub(crate) fn unhush(&mut self) {
+        self.hushed_until = None;
+    }
+
+    /// It works: the next time it declines is a first time.
+    pub(crate) fn prove(&mut self) {
+        self.hushes = 0;
+    }
+}
+
+/// What it holds.
+impl Session {
+    /// Takes a slot.
+    pub(crate) fn hold(&mut self, token: Token, work: Work) {
+        self.free(token);
+        self.held.insert(token, Held { work, alarm: Time::NEVER });
+    }
+
+    /// What the token holds a slot for.
+    pub(crate) fn work(&self, token: Token) -> Option<Work> {
+        self.held.get(&token).map(|held| held.work)
+    }
+
+    /// Everything it holds.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (Token, Work)> {
+        self.held.iter().map(|(token, held)| (*token, held.work))
+    }
+
+    /// The lease ended, its work may not have.
+    pub(crate) fn bury(&mut self, token: Token, acknowledged: bool) {
+        if let Some(held) = self.held.get_mut(&token) {
+            held.work = Work::Zombie { acknowledged };
+        }
+    }
+
+    /// The slot is free. The last overdue answer ends the quarantine.
+    pub(crate) fn free(&mut self, token: Token) {
+        if let Some(held) = self.held.remove(&token) {
+            self.alarms.remove(&(held.alarm, token));
+        }
+        self.overdue.remove(&token);
+        if self.overdue.is_empty() {
+            self.quarantined_since = None;
+        }
+    }
+
+    /// Something has to be heard of the lease by then.
+    pub(crate) fn expect_by(&mut self, token: Token, at: Time) {
+        let Some(held) = self.held.get_mut(&token) else { return };
+        self.alarms.remove(&(held.alarm, token));
+        held.alarm = at;
+        if at < Time::NEVER {
+            self.alarms.insert((at, token));
+        }
+    }
+
+    /// A revocation was not answered in time.
+    pub(crate) fn quarantine(&mut self, token: Token, now: Time) {
+        self.expect_by(token, Time::NEVER);
+        self.overdue.insert(token);
+        self.quarantined_since.get_or_insert(now);
+    }
+
+    /// When its alarm rings next, and what about. Nothing is expected of a worker without a stream.
+    pub(crate) fn due(&self) -> (Time, Ring) {
+        let connected = self.stream.is_some();
+        let expiry = (self.expires_at(), Ring::Expired);
+        let lease = self.alarms.first().filter(|_| connected);
+        let lease = lease.map(|(at, token)| (*at, Ring::Lease(*token)));
+        let hush = self.hushed_until.map(|at| (at, Ring::Hushed));
+        let rings = [Some(expiry), lease, hush].into_iter().flatten();
+        rings.min_by_key(|(at, _)| *at).unwrap_or(expiry)
+    }
+
+    /// Whether its own books agree.
+    #[cfg(debug_assertions)]
+    pub(crate) fn agrees(&self) -> bool {
+        let set = self.held.iter().filter(|(_, held)| held.alarm < Time::NEVER);
+        let alarms: BTreeSet<_> = set.map(|(token, held)| (held.alarm, *token)).collect();
+        alarms == self.alarms
+            && self.overdue.iter().all(|token| self.held.contains_key(token))
+            && self.overdue.is_empty() == self.quarantined_since.is_none()
+            && self.armed <= self.due().0
+    }
+}

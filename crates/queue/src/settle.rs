@@ -1,0 +1,219 @@
+//! What the end of a lease means for its task: it succeeds, waits and tries again, goes back to its place, or fails.
+//!
+//! It knows nothing of the session that held the lease: whoever calls says how the work ended, and frees the slot.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{
+    Effect, EndCause, Ended, Ending, Failure, FailureReason, Name, Next, Queue, Record,
+    RevocationReason, Task, TaskId, Token,
+};
+
+/// How the work of a lease ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// With a result.
+    Succeeded(Bytes),
+    /// It costs an attempt.
+    Failed { failure: Failure, retryable: bool, retry_delay: Duration },
+    /// It started, or may have, and its worker was lost: costs one of the losses a task may have.
+    Lost,
+    /// It costs nothing.
+    NotRun(FailureReason, &'static str),
+}
+
+/// Who says that it ended. Only a lease that its worker spoke about is remembered as decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// The worker.
+    Worker,
+    /// Nobody: the coordinator concludes it.
+    Nobody,
+}
+
+impl Queue {
+    /// Ends the lease of a task.
+    pub(crate) fn settle(&mut self, id: TaskId, end: End, word: Word) {
+        let Some(task) = self.book.task(id) else { return };
+        let Some(lease) = task.lease() else { return };
+        assert!(task.last_token == Some(lease.token), "only the newest lease decides");
+        let token = (word == Word::Worker).then_some(lease.token);
+        let revoked = lease.revoking.map(|revoking| revoking.reason);
+        let cancelled = task.cancel_requested;
+        if revoked == Some(RevocationReason::StartTimeout) {
+            self.avoided.extend(lease.session.map(|session| (id, session)));
+        }
+        match end {
+            End::Succeeded(result) => self.succeed(id, token, result),
+            _ if cancelled => self.stop(id, token),
+            end if revoked == Some(RevocationReason::TotalTimeout) => {
+                self.time_out(id, token, end.message());
+            }
+            End::Failed { failure, retryable, retry_delay } => {
+                self.fail(id, token, failure, retryable.then_some(retry_delay));
+            }
+            End::Lost => self.lose(id, token),
+            End::NotRun(reason, message) => {
+                let failure = self.failure(id, reason, message);
+                self.go_on(id, EndCause::NotRun, Next::Queued, failure);
+            }
+        }
+    }
+
+    /// Ends a task that was asked to be cancelled while it was leased.
+    pub(crate) fn stop(&mut self, id: TaskId, token: Option<Token>) {
+        let failure = self.failure(id, FailureReason::Cancelled, "cancelled while it was leased");
+        self.end(id, Ending::Cancelled, token, Some(failure));
+    }
+
+    /// Ends a task whose time is over. What went wrong before that is kept as a detail.
+    pub(crate) fn time_out(&mut self, id: TaskId, token: Option<Token>, last: Option<Name>) {
+        let before = self.book.task(id).and_then(|task| task.last_failure.as_ref());
+        let details = last.or_else(|| before.map(|failure| failure.message.clone()));
+        let failure =
+            self.failure(id, FailureReason::TotalTimeout, "the task ran out of its total time");
+        let failure = Failure { details: details.unwrap_or_default(), ..failure };
+        self.end(id, Ending::Failed, token, Some(failure));
+    }
+
+    /// Ends a task without a result. Hands it back as it was at its end.
+    pub(crate) fn end(
+        &mut self,
+        id: TaskId,
+        ending: Ending,
+        token: Option<Token>,
+        failure: Option<Failure>,
+    ) -> Option<Task> {
+        self.finish(id, ending, token, failure, Bytes::new())
+    }
+
+    /// What went wrong with a task, at this time and under the lease it has.
+    pub(crate) fn failure(&self, id: TaskId, reason: FailureReason, message: &str) -> Failure {
+        let lease = self.book.task(id).and_then(Task::lease);
+        Failure {
+            reason,
+            message: message.into(),
+            details: Name::default(),
+            counted: false,
+            token: lease.map(|lease| lease.token),
+            worker: lease.map(|lease| lease.worker.clone()),
+            time: self.now,
+        }
+    }
+
+    fn succeed(&mut self, id: TaskId, token: Option<Token>, result: Bytes) {
+        self.finish(id, Ending::Succeeded, token, None, result);
+    }
+
+    fn finish(
+        &mut self,
+        id: TaskId,
+        ending: Ending,
+        token: Option<Token>,
+        failure: Option<Failure>,
+        result: Bytes,
+    ) -> Option<Task> {
+        let time = self.now;
+        self.avoided.remove(&id);
+        let failure = failure.map(Arc::new);
+        let task = self.write(Record::TaskEnded { task: id, ending, token, failure, time })?;
+        self.keep_key(&task);
+        self.emit(Effect::Ended(Box::new(Ended { task: task.clone(), ending, result, time })));
+        Some(task)
+    }
+
+    fn keep_key(&mut self, task: &Task) {
+        let retention = self.config.key_retention;
+        let Some(key) = task.spec.key.clone().filter(|_| !retention.is_zero()) else { return };
+        let (queue, until) = (task.spec.queue.clone(), self.now + retention);
+        self.write(Record::KeyKept { queue, key, task: task.id, until });
+    }
+
+    /// An attempt failed; with a delay if it makes sense to try again.
+    fn fail(
+        &mut self,
+        id: TaskId,
+        token: Option<Token>,
+        failure: Failure,
+        retry_delay: Option<Duration>,
+    ) {
+        let Some(task) = self.book.task(id) else { return };
+        let known = self.failure(id, failure.reason, "");
+        let (message, details) = (failure.message, failure.details);
+        let failure = Failure { message, details, counted: true, ..known };
+        let left = task.attempts + 1 < task.spec.retry.max_attempts;
+        match retry_delay.filter(|_| left) {
+            Some(delay) => self.retry(id, EndCause::Failed, delay, failure, token),
+            None => drop(self.end(id, Ending::Failed, token, Some(failure))),
+        }
+    }
+
+    fn lose(&mut self, id: TaskId, token: Option<Token>) {
+        let Some(task) = self.book.task(id) else { return };
+        if task.worker_losses + 1 < self.config.worker_losses_max {
+            let failure = self.failure(id, FailureReason::WorkerLost, "the worker was lost");
+            self.retry(id, EndCause::WorkerLost, Duration::ZERO, failure, token);
+        } else {
+            let message = "its workers were lost too often";
+            let failure = self.failure(id, FailureReason::WorkerLossLimit, message);
+            self.end(id, Ending::Failed, token, Some(failure));
+        }
+    }
+
+    /// Lets a task wait before its next attempt. One whose time would be over before that fails at once, with what went
+    /// wrong: waiting could only end in a timeout that says less, and later.
+    fn retry(
+        &mut self,
+        id: TaskId,
+        cause: EndCause,
+        at_least: Duration,
+        failure: Failure,
+        token: Option<Token>,
+    ) {
+        let Some(task) = self.book.task(id) else { return };
+        let wait = task.spec.retry.backoff.wait(task.attempts + task.worker_losses, draw(task));
+        let until = self.now + wait.max(at_least);
+        if task.deadline <= until {
+            self.end(id, Ending::Failed, token, Some(failure));
+        } else if self.now < until {
+            self.go_on(id, cause, Next::Backoff(until), failure);
+        } else {
+            self.go_on(id, cause, Next::Queued, failure);
+        }
+    }
+
+    /// Lets a task go on after a lease, unless it had as many as one generation may have: the valve for a task that is
+    /// leased again and again at no other cost.
+    fn go_on(&mut self, id: TaskId, cause: EndCause, next: Next, failure: Failure) {
+        let Some(token) = failure.token else { return };
+        let (failure, time) = (Some(Arc::new(failure)), self.now);
+        self.write(Record::LeaseEnded { task: id, token, cause, next, failure, time });
+        if self.book.task(id).is_some_and(|task| task.leases < self.config.leases_max) {
+            return self.show(id);
+        }
+        let message = "it was leased too often without an end";
+        let failure = self.failure(id, FailureReason::WorkerLossLimit, message);
+        self.end(id, Ending::Failed, None, Some(failure));
+    }
+}
+
+impl End {
+    fn message(&self) -> Option<Name> {
+        match self {
+            Self::Failed { failure, .. } => Some(failure.message.clone()),
+            Self::Succeeded(_) | Self::Lost | Self::NotRun(..) => None,
+        }
+    }
+}
+
+/// The random bits of a backoff: a function of the lease that failed, so that the same inputs give the same wait and two
+/// tasks that fail together do not come back together. This is the finalizer of SplitMix64.
+fn draw(task: &Task) -> u64 {
+    let token = task.last_token.map_or(0, |token| token.as_i64().cast_unsigned());
+    let bits = token.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}

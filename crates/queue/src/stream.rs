@@ -1,0 +1,136 @@
+//! What workers say on their streams, and what operators say of workers; inventories and outcomes have their own files.
+//!
+//! A word on a stream that is not the session's (any more) changes nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    Effect, FailureReason, Progress, Queue, Record, SessionId, StreamId, TaskId, Token,
+    session::{Session, Work},
+    settle::{End, Word},
+    timers::Alarm,
+};
+use leasehold_policy::Time;
+
+impl Queue {
+    pub(crate) fn delivered(&mut self, stream: StreamId, tokens: &[Token]) {
+        let Some(id) = self.roster.on_stream(stream) else { return };
+        for token in tokens {
+            self.acknowledge(id, *token);
+        }
+    }
+
+    pub(crate) fn capacity(&mut self, stream: StreamId, slots: u32) {
+        let Some(id) = self.roster.on_stream(stream) else { return };
+        self.update(id, |session| session.slots = slots);
+    }
+
+    pub(crate) fn started(&mut self, stream: StreamId, token: Token) {
+        let Some(id) = self.roster.on_stream(stream) else { return };
+        let Some(task) = self.task_under(id, token) else { return };
+        self.acknowledge(id, token);
+        self.update(id, Session::prove);
+        self.note_start(id, task, token);
+    }
+
+    /// Writes down that a lease's work began, once. Nothing is waited for then, unless the lease is being revoked.
+    pub(crate) fn note_start(&mut self, id: SessionId, task: TaskId, token: Token) {
+        let Some(lease) = self.book.lease_mut(task) else { return };
+        if lease.started.is_some() {
+            return;
+        }
+        let revoking = lease.revoking.is_some();
+        self.write(Record::LeaseStarted { task, token, time: self.now });
+        if !revoking {
+            self.update(id, |session| session.expect_by(token, Time::NEVER));
+        }
+        self.show(task);
+    }
+
+    pub(crate) fn progressed(&mut self, stream: StreamId, token: Token, progress: Progress) {
+        let Some(id) = self.roster.on_stream(stream) else { return };
+        let Some(task) = self.task_under(id, token) else { return };
+        if let Some(lease) = self.book.lease_mut(task) {
+            lease.progress = Some(Arc::new(progress));
+        }
+        self.show(task);
+    }
+
+    pub(crate) fn drain(&mut self, stream: StreamId) {
+        let Some(id) = self.roster.on_stream(stream) else { return };
+        self.update(id, |session| session.draining = true);
+    }
+
+    pub(crate) fn drain_worker(&mut self, worker: &str, grace: Option<Duration>) -> bool {
+        let sessions = self.roster.of_worker(worker);
+        for id in &sessions {
+            self.update(*id, |session| {
+                session.draining = true;
+                session.drain_request = Some(grace);
+            });
+            self.request_drain(*id);
+        }
+        !sessions.is_empty()
+    }
+
+    /// Repeats the operator's request to drain, if there was one.
+    pub(crate) fn request_drain(&mut self, id: SessionId) {
+        let Some(session) = self.roster.get(id) else { return };
+        if let (Some(stream), Some(grace)) = (session.stream, session.drain_request) {
+            self.emit(Effect::RequestDrain { stream, grace });
+        }
+    }
+
+    pub(crate) fn goodbye(&mut self, stream: StreamId) {
+        let Some(id) = self.roster.on_stream(stream) else { return };
+        let Some(session) = self.dismiss(id) else { return };
+        for (_, work) in session.held() {
+            if let Work::Lease(task) = work {
+                let end = End::NotRun(FailureReason::HandedBack, "the worker left");
+                self.settle(task, end, Word::Worker);
+            }
+        }
+    }
+
+    pub(crate) fn disconnect(&mut self, stream: StreamId) {
+        let Some(id) = self.roster.on_stream(stream) else { return };
+        self.update(id, |session| session.stream = None);
+    }
+
+    /// While the coordinator was late it could not hear anybody: nobody is given up for that.
+    pub(crate) fn stalled(&mut self, by: Duration) {
+        for id in self.roster.ids() {
+            self.update(id, |session| session.prolong(by));
+        }
+    }
+
+    /// Takes a session out. What it held is the caller's to settle.
+    pub(crate) fn dismiss(&mut self, id: SessionId) -> Option<Session> {
+        let session = self.roster.close(id)?;
+        self.index.timers.unset(session.armed, Alarm::Session(id));
+        Some(session)
+    }
+
+    /// The task whose current lease this is, if the session holds it.
+    pub(crate) fn task_under(&self, id: SessionId, token: Token) -> Option<TaskId> {
+        match self.roster.get(id)?.work(token)? {
+            Work::Lease(task) => Some(task),
+            Work::Zombie { .. } => None,
+        }
+    }
+
+    /// The worker received the assignment of a lease.
+    pub(crate) fn acknowledge(&mut self, id: SessionId, token: Token) {
+        match self.roster.get(id).and_then(|session| session.work(token)) {
+            Some(Work::Lease(task)) => {
+                if let Some(lease) = self.book.lease_mut(task) {
+                    lease.acknowledged = true;
+                }
+            }
+            Some(Work::Zombie { .. }) => {
+                self.update(id, |session| session.bury(token, true));
+            }
+            None => {}
+        }
+    }
+}
