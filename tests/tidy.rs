@@ -3,9 +3,8 @@
 //! It reads the files that git knows or would add, and runs in milliseconds. What clippy already refuses is not
 //! repeated here, except where a rule must hold in tests or in other languages too.
 #![expect(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
-#![expect(clippy::print_stdout, reason = "sizes are reported to whoever reads them")]
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 #[path = "tidy/manifest.rs"]
 mod manifest;
@@ -161,7 +160,7 @@ fn protobuf_stays_at_the_edges() {
     let nouns = ["engine", "gate", "keeper", "clock", "writer", "archive", "handle"];
     let inside = |path: &str| {
         let is_part = |it: &&str| path.starts_with(&format!("crates/coordinator/src/{it}"));
-        is_shipped(path) && nouns.iter().any(|it| is_part(it))
+        is_shipped(path) && nouns.iter().any(is_part)
     };
     nothing(&mentions(&["leasehold_proto", "tonic"], inside, shipped));
 }
@@ -282,26 +281,25 @@ fn code_is_told_from_prose_and_literals() {
 fn sizes_are_measured_and_reported() {
     let sample = "fn one() {}\nimpl A {\n    fn two(\n        a: B,\n    ) {\n        c();\n    }\n    fn none();\n}\n";
     assert_eq!(source::function_lines(sample), [1, 5]);
-    let mut functions = Vec::new();
-    let mut sizes = BTreeMap::new();
-    for path in files().into_iter().filter(|it| is_rust(it)) {
+    let (mut functions, mut files) = (Vec::new(), Vec::new());
+    for path in self::files().into_iter().filter(|it| is_rust(it)) {
         let text = read(&path);
-        functions.extend(
-            source::function_lines(&source::code(&text)).into_iter().map(|it| (it, path.clone())),
-        );
-        sizes.insert((text.lines().count(), path), ());
+        let lengths = source::function_lines(&source::code(&text));
+        functions.extend(lengths.into_iter().map(|it| (it, path.clone())));
+        files.push((text.lines().count(), path));
     }
-    functions.sort();
-    let lengths: Vec<usize> = functions.iter().map(|(lines, _)| *lines).collect();
-    let files: Vec<usize> = sizes.keys().map(|(lines, _)| *lines).collect();
-    println!("functions: {}; longest {:?}", spread(&lengths), functions.last());
-    println!("files: {}; longest {:?}", spread(&files), sizes.keys().next_back());
+    println!("functions: {}", spread(functions));
+    println!("files: {}", spread(files));
 }
 
-/// The count, the median, the 95th percentile and the largest of some sorted numbers.
-fn spread(sorted: &[usize]) -> String {
-    let at = |percent: usize| sorted.get(sorted.len().saturating_sub(1) * percent / 100);
-    format!("{} (median {:?}, p95 {:?}, max {:?})", sorted.len(), at(50), at(95), at(100))
+/// The count, the median, the 95th percentile and the largest of some numbers, with the place of the largest.
+fn spread(mut sizes: Vec<(usize, String)>) -> String {
+    sizes.sort();
+    let at = |percent: usize| sizes.get(sizes.len().saturating_sub(1) * percent / 100);
+    let size = |percent| at(percent).map_or(0, |it| it.0);
+    let largest = at(100).map_or("", |it| it.1.as_str());
+    let (count, median, p95, max) = (sizes.len(), size(50), size(95), size(100));
+    format!("{count}, median {median}, p95 {p95}, max {max} in {largest}")
 }
 
 /// The code of a file that ends up in a program.

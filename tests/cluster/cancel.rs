@@ -20,7 +20,7 @@ use crate::{
 async fn a_waiting_task_is_cancelled_at_once_and_for_good() {
     let mut coordinator = Coordinator::start().await;
     let mut client = coordinator.client();
-    let delay = Some(duration(Duration::from_secs(60)));
+    let delay = Some(duration(Duration::from_mins(1)));
     let scheduled = client.submit(TaskSpec { initial_delay: delay, ..spec("echo") }).await;
     let queued = client.submit(spec("echo")).await;
     for id in [&scheduled, &queued] {

@@ -1,10 +1,10 @@
 //! A coordinator process on a directory of its own.
 
 use std::{
+    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use rustix::process::Signal;
@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) config: Option<String>,
     /// Environment variables.
     pub(crate) env: Vec<(String, String)>,
+    /// A command that ends by running the one that follows it; it may prepare the data directory. Unset: none.
+    pub(crate) under: Vec<String>,
 }
 
 impl Options {
@@ -126,7 +128,7 @@ impl Coordinator {
     }
 }
 
-/// The command line of a coordinator, ready to be changed.
+/// A coordinator's command line.
 pub(crate) fn command(data: &Path, listen: SocketAddr, ops: SocketAddr) -> Command {
     let mut command = binary::coordinator();
     command.arg("--data").arg(data);
@@ -145,11 +147,21 @@ fn spawn(
     let mut command = command(&data(options, dir), listen, ops);
     if let Some(config) = &options.config {
         let path = dir.path().join("coordinator.yaml");
-        std::fs::write(&path, config).expect("the configuration can be written");
+        fs::write(&path, config).expect("the configuration can be written");
         command.arg("--config").arg(path);
     }
-    command.args(&options.args).envs(options.env.iter().map(|(key, value)| (key, value)));
+    command.args(&options.args);
+    let mut command = under(&options.under, command);
+    command.envs(options.env.iter().map(|(key, value)| (key, value)));
     Process::spawn("coordinator", command, dir.path().join(format!("coordinator-{start}.log")))
+}
+
+/// A command as the last arguments of another.
+fn under(outer: &[String], inner: Command) -> Command {
+    let Some((program, args)) = outer.split_first() else { return inner };
+    let mut command = Command::new(program);
+    command.args(args).arg(inner.get_program()).args(inner.get_args());
+    command
 }
 
 fn data(options: &Options, dir: &TempDir) -> PathBuf {
@@ -162,6 +174,3 @@ fn addresses(line: &Value) -> Option<(SocketAddr, SocketAddr)> {
     (line.get("message")?.as_str()? == "listening").then_some(())?;
     Some((address("address")?, address("ops_address")?))
 }
-
-/// How long a coordinator may take to stop and to be back.
-pub(crate) const RESTART: Duration = Duration::from_secs(10);

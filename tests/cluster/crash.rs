@@ -41,7 +41,7 @@ const PROGRAM_EVERY: usize = 100;
 const LOOKED_AT: usize = 100;
 
 /// How long a round may take, crash and restart included.
-const ROUND: Duration = Duration::from_secs(60);
+const ROUND: Duration = Duration::from_mins(1);
 
 /// A program that returns what the crew returns: task and token.
 const STAMP: &str =
@@ -192,7 +192,7 @@ fn requests(queue: &str) -> Vec<SubmitTaskRequest> {
         spec: Some(TaskSpec {
             queue: queue.to_owned(),
             retry: Some(retry),
-            ..spec(if index % PROGRAM_EVERY == 0 { "stamp" } else { "crew" })
+            ..spec(if index.is_multiple_of(PROGRAM_EVERY) { "stamp" } else { "crew" })
         }),
         idempotency_key: format!("{queue}/{index}"),
         ..SubmitTaskRequest::default()
@@ -248,6 +248,6 @@ fn stamp(line: &Value) -> Option<Answer> {
 }
 
 /// A number from the environment.
-fn setting<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {
+pub(crate) fn setting<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {
     env::var(name).map_or(default, |it| it.parse().expect("the setting is a number"))
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -47,7 +48,7 @@ pub(crate) struct Answer {
 
 /// Some workers at work until they are dropped.
 pub(crate) struct Crew {
-    hands: JoinSet<()>,
+    hands: JoinSet<Infallible>,
     answers: Arc<Mutex<Vec<Answer>>>,
 }
 
@@ -101,7 +102,8 @@ struct Work {
 }
 
 impl Hand {
-    async fn work(mut self, address: SocketAddr) {
+    #[expect(clippy::infinite_loop, reason = "a hand works until its crew is dropped")]
+    async fn work(mut self, address: SocketAddr) -> Infallible {
         let mut tries = interval(RETRY);
         tries.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_proto::v1::{
-    AttemptFailure, FailureReason, GetDeadLetterRequest, LeaseOutcome, ListDeadLettersRequest,
+    AttemptFailure, FailureReason, GetDeadLetterRequest, ListDeadLettersRequest,
     ReplayDeadLetterRequest, ReplayDeadLetterResponse, ResultDisposition, Task, TaskSpec,
     TaskState, lease_outcome::Outcome,
 };
@@ -25,7 +25,9 @@ async fn a_dead_letter_is_kept_and_replayed_once_per_generation() {
     let mut script = Script::join(coordinator.address, hello("worker", "echo", 1)).await;
     let id = client.submit(TaskSpec { payload: bytes(b"precious"), ..spec("echo") }).await;
     let token = script.assignment().await.fencing_token;
-    assert_eq!(script.finish(failure(token, true)).await, ResultDisposition::Accepted);
+    let hopeless = AttemptFailure { non_retryable: true, ..failure() };
+    let answer = script.finish(outcome(token, Outcome::Failure(hopeless))).await;
+    assert_eq!(answer, ResultDisposition::Accepted);
     assert_eq!(client.ended(&id).await.state(), TaskState::Failed);
 
     coordinator.kill();
@@ -86,7 +88,7 @@ async fn attempts_run_out() {
     for attempt in 1..=3 {
         let assignment = script.assignment().await;
         assert_eq!(assignment.attempt, attempt);
-        script.finish(failure(assignment.fencing_token, false)).await;
+        script.finish(outcome(assignment.fencing_token, Outcome::Failure(failure()))).await;
     }
     let task = client.ended(&id).await;
     assert_eq!((task.state(), task.attempt_count), (TaskState::Failed, 3));
@@ -118,15 +120,13 @@ async fn a_task_that_kills_its_workers_becomes_a_dead_letter() {
     assert_eq!(failure.reason(), FailureReason::WorkerLossLimit);
 }
 
-fn failure(token: i64, non_retryable: bool) -> LeaseOutcome {
-    let failure = AttemptFailure {
+fn failure() -> AttemptFailure {
+    AttemptFailure {
         reason: FailureReason::Error.into(),
         message: "no luck".to_owned(),
         details: "at the third step".to_owned(),
-        non_retryable,
-        retry_delay: None,
-    };
-    outcome(token, Outcome::Failure(failure))
+        ..AttemptFailure::default()
+    }
 }
 
 async fn dead_letters(client: &mut Client) -> Vec<Task> {

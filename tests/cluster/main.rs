@@ -7,12 +7,13 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a failed expectation is a failed test, and a test may speak"
+    clippy::wildcard_enum_match_arm,
+    reason = "a failed expectation is a failed test, and a test may speak and look away"
 )]
 
 mod binary;
 mod client;
+mod collector;
 mod condition;
 mod coordinator;
 mod crew;
@@ -23,9 +24,16 @@ mod script;
 mod worker;
 
 mod cancel;
+mod command_line;
 mod crash;
 mod dead_letter;
 mod drain;
+mod footprint;
+mod operations;
+mod ownership;
 mod program;
+mod shutdown;
+mod storage;
 mod stream;
 mod submit;
+mod trace;

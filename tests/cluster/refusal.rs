@@ -9,11 +9,11 @@ use tonic_types::StatusExt as _;
 #[derive(Debug, PartialEq)]
 pub(crate) struct Refusal {
     pub(crate) code: Code,
-    /// The reason of ErrorInfo, empty where the transport answered before our code did.
+    /// The reason of `ErrorInfo`, empty where the transport answered before our code did.
     pub(crate) reason: String,
-    /// The fields of BadRequest, sorted.
+    /// The fields of `BadRequest`, sorted.
     pub(crate) fields: Vec<String>,
-    /// What RetryInfo says.
+    /// What `RetryInfo` says.
     pub(crate) retry: Option<Duration>,
 }
 

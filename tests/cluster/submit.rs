@@ -127,7 +127,7 @@ fn retrying(change: impl FnOnce(&mut RetryPolicy)) -> TaskSpec {
 }
 
 fn yesterday() -> prost_types::Timestamp {
-    (SystemTime::now() - Duration::from_secs(86_400)).into()
+    (SystemTime::now() - Duration::from_hours(24)).into()
 }
 
 #[tokio::test]
@@ -248,7 +248,7 @@ async fn a_malformed_trace_context_starts_a_new_trace() {
 async fn a_task_waits_for_its_time_and_says_why() {
     let coordinator = Coordinator::start().await;
     let mut client = coordinator.client();
-    let delay = Some(duration(Duration::from_secs(3_600)));
+    let delay = Some(duration(Duration::from_hours(1)));
     let later = client.submit(TaskSpec { initial_delay: delay, ..spec("echo") }).await;
     let task = client.task(&later).await;
     assert_eq!(
