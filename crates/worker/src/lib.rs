@@ -1,1 +1,34 @@
-//! Write workers for Leasehold in Rust, or run programs with leasehold-worker
+//! Workers for Leasehold: a task type is any async Rust function, or a program.
+//!
+//! A worker holds one stream to the coordinator, runs what it is leased, and keeps each result until the coordinator
+//! says that it has it. See `docs/worker.md` for a guide, and [`Worker`] for the entry point.
+//!
+//! The connection lives on a thread of its own and speaks for a state machine that knows neither clock nor network
+//! (`session.rs`); everything here is the shell around it. It knows nothing of the coordinator's queue or journal.
+
+mod assignment;
+mod clock;
+mod context;
+mod error;
+pub mod guard;
+mod identity;
+mod outcome;
+mod panic_note;
+mod program;
+mod progress;
+mod run;
+mod session;
+mod slots;
+mod stream;
+mod task;
+mod task_error;
+mod worker;
+
+pub use bytes::Bytes;
+
+pub use context::{CancelReason, Context};
+pub use error::Error;
+pub use program::Program;
+pub use task::{Output, TaskResult};
+pub use task_error::TaskError;
+pub use worker::Worker;

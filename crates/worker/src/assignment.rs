@@ -1,0 +1,80 @@
+//! A task as the coordinator hands it to a worker, parsed.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use bytes::Bytes;
+use leasehold_proto::v1;
+use leasehold_telemetry::TraceContext;
+
+/// The right to run one task, as the coordinator named it: larger than every earlier token of the same task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Token(pub(crate) i64);
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A task to run, under a lease.
+#[derive(Clone, Debug)]
+pub(crate) struct Assignment {
+    /// The lease.
+    pub(crate) token: Token,
+    pub(crate) task_id: String,
+    pub(crate) namespace: String,
+    pub(crate) queue: String,
+    pub(crate) task_type: String,
+    pub(crate) payload: Bytes,
+    pub(crate) content_type: String,
+    /// Counting from 1. For people; the token is what to compare.
+    pub(crate) attempt: u32,
+    pub(crate) generation: u32,
+    /// Start within this time of receiving it, or decline.
+    pub(crate) start_timeout: Option<Duration>,
+    /// Stop this long after the start.
+    pub(crate) attempt_timeout: Option<Duration>,
+    /// What was left of the whole task's time when it was received.
+    pub(crate) total_remaining: Option<Duration>,
+    /// From the request to stop to the kill.
+    pub(crate) kill_grace: Duration,
+    /// The submitter's trace, or a new one if it sent none that is valid.
+    pub(crate) trace: TraceContext,
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+impl Assignment {
+    /// Reads what the coordinator sent.
+    pub(crate) fn parse(assignment: v1::Assignment) -> Self {
+        let trace = assignment.trace_context.unwrap_or_default();
+        Self {
+            token: Token(assignment.fencing_token),
+            task_id: assignment.task_id,
+            namespace: assignment.namespace,
+            queue: assignment.queue,
+            task_type: assignment.task_type,
+            payload: assignment.payload,
+            content_type: assignment.content_type,
+            attempt: u32::try_from(assignment.attempt).unwrap_or(0),
+            generation: u32::try_from(assignment.generation).unwrap_or(0),
+            start_timeout: assignment.start_timeout.map(duration),
+            attempt_timeout: assignment.attempt_timeout.map(duration),
+            total_remaining: assignment.total_remaining.map(duration),
+            kill_grace: assignment.kill_grace.map_or(Duration::ZERO, duration),
+            trace: TraceContext::parse(&trace.traceparent, &trace.tracestate)
+                .unwrap_or_else(TraceContext::generate),
+            labels: assignment.labels.into_iter().collect(),
+        }
+    }
+}
+
+/// A duration from the wire; a negative one is zero.
+pub(crate) fn duration(sent: prost_types::Duration) -> Duration {
+    Duration::try_from(sent).unwrap_or(Duration::ZERO)
+}
+
+/// A duration for the wire; one that is too long for it is the longest there is.
+pub(crate) fn wire_duration(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration::try_from(duration)
+        .unwrap_or(prost_types::Duration { seconds: i64::MAX, nanos: 0 })
+}

@@ -1,0 +1,110 @@
+//! The worker's clock: boot time, which goes on while the machine sleeps.
+//!
+//! `std::time::Instant` stands still during a suspend; a lease does not. A worker that wakes up must know that its
+//! leases have run out before it does anything else.
+
+use std::{
+    io,
+    ops::{Add, Sub},
+    os::fd::OwnedFd,
+    time::Duration,
+};
+
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
+use tokio::io::unix::AsyncFd;
+
+/// The longest time a timer is set for: longer waits are cut, so that no sum overflows.
+const DURATION_MAX: Duration = Duration::from_hours(366 * 24);
+
+/// A point in time since the machine booted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(Duration);
+
+impl Moment {
+    /// What the clock says.
+    pub(crate) fn now() -> Self {
+        let time = clock_gettime(ClockId::Boottime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        Self(Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0)))
+    }
+
+    /// How long it is from `earlier` to this; zero if it is not earlier.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.min(DURATION_MAX)))
+    }
+}
+
+impl Sub<Duration> for Moment {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration))
+    }
+}
+
+/// A timer on the clock of [`Moment`]: it rings at once when the machine wakes up too late for it.
+pub(crate) struct Alarm {
+    timer: AsyncFd<OwnedFd>,
+    set_for: Option<Moment>,
+}
+
+impl Alarm {
+    /// A timer that is not set. It needs a runtime with I/O.
+    pub(crate) fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
+        #[expect(
+            deprecated,
+            reason = "what its unsafe replacement asks for holds: an owned descriptor stays open and the same"
+        )]
+        let timer = AsyncFd::new(timer)?;
+        Ok(Self { timer, set_for: None })
+    }
+
+    /// Sets the timer; `None` stops it. The past rings at once.
+    pub(crate) fn set(&mut self, at: Option<Moment>) -> io::Result<()> {
+        if self.set_for == at {
+            return Ok(());
+        }
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // All zeros would stop the timer instead of ringing it.
+        let it_value = at.map_or(zero, |Moment(at)| Timespec {
+            tv_sec: i64::try_from(at.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(at.subsec_nanos()).max(1),
+        });
+        let setting = Itimerspec { it_interval: zero, it_value };
+        timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &setting)?;
+        self.set_for = at;
+        Ok(())
+    }
+
+    /// Waits until the timer rings, and leaves it stopped.
+    pub(crate) async fn ring(&mut self) -> io::Result<()> {
+        loop {
+            let mut ready = self.timer.readable().await?;
+            let mut count = [0; 8];
+            match ready.try_io(|timer| Ok(rustix::io::read(timer.get_ref(), &mut count)?)) {
+                Ok(rung) => {
+                    rung?;
+                    self.set_for = None;
+                    return Ok(());
+                }
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

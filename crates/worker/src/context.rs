@@ -1,0 +1,213 @@
+//! What a handler knows of the attempt it makes.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use leasehold_telemetry::TraceContext;
+use tokio::sync::watch;
+
+use crate::{
+    assignment::{Assignment, Token},
+    progress::Board,
+};
+
+/// The deadline of an attempt without one. Not longer, so that sums with it stay in range.
+const UNLIMITED: Duration = Duration::from_hours(365 * 24);
+
+/// What a handler knows of the attempt it makes, and how it talks back while it runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    assignment: Arc<Assignment>,
+    worker_id: Arc<str>,
+    trace: TraceContext,
+    deadline: Instant,
+    signal: watch::Receiver<Signal>,
+    board: Arc<Board>,
+}
+
+/// Why a handler should stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// Somebody cancelled the task.
+    Cancelled,
+    /// This attempt ran out of time.
+    AttemptTimeout,
+    /// The whole task ran out of time.
+    TotalTimeout,
+    /// The lease is no longer this worker's: whatever the handler does may be done a second time elsewhere.
+    LeaseLost,
+    /// The worker drains and its grace is over.
+    Draining,
+}
+
+impl CancelReason {
+    /// The reason in a few words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::AttemptTimeout => "attempt timeout",
+            Self::TotalTimeout => "total timeout",
+            Self::LeaseLost => "lease lost",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+impl fmt::Display for CancelReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the session wants of a piece of work. It only ever grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Go on.
+    #[default]
+    Run,
+    /// Stop by yourself.
+    Cancel(CancelReason),
+    /// You are being stopped.
+    Kill(CancelReason),
+}
+
+impl Signal {
+    fn reason(self) -> Option<CancelReason> {
+        match self {
+            Self::Run => None,
+            Self::Cancel(reason) | Self::Kill(reason) => Some(reason),
+        }
+    }
+}
+
+impl Context {
+    pub(crate) fn new(
+        assignment: Arc<Assignment>,
+        worker_id: Arc<str>,
+        trace: TraceContext,
+        signal: watch::Receiver<Signal>,
+        board: Arc<Board>,
+    ) -> Self {
+        let limits = [assignment.attempt_timeout, assignment.total_remaining];
+        let limit = limits.into_iter().flatten().fold(UNLIMITED, Duration::min);
+        let deadline = Instant::now() + limit;
+        Self { assignment, worker_id, trace, deadline, signal, board }
+    }
+
+    /// The task's id.
+    pub fn task_id(&self) -> &str {
+        &self.assignment.task_id
+    }
+
+    /// The kind of work.
+    pub fn task_type(&self) -> &str {
+        &self.assignment.task_type
+    }
+
+    /// The queue the task waited in.
+    pub fn queue(&self) -> &str {
+        &self.assignment.queue
+    }
+
+    /// The namespace the task belongs to.
+    pub fn namespace(&self) -> &str {
+        &self.assignment.namespace
+    }
+
+    /// The attempt this is, counting from 1. For people: it starts again when a task is replayed.
+    pub fn attempt(&self) -> u32 {
+        self.assignment.attempt
+    }
+
+    /// How often the task has been replayed, counting from 1.
+    pub fn generation(&self) -> u32 {
+        self.assignment.generation
+    }
+
+    /// The lease's token: positive, and larger than every earlier one of the same task.
+    ///
+    /// Hand it to whatever the handler writes to. A store that refuses a token smaller than the largest it has seen
+    /// of a task cannot be overwritten by a worker that has lost its lease without knowing.
+    pub fn fencing_token(&self) -> i64 {
+        let Token(token) = self.assignment.token;
+        token
+    }
+
+    /// The worker that runs this attempt.
+    pub fn worker_id(&self) -> &str {
+        &self.worker_id
+    }
+
+    /// How the submitter says to read the payload. Empty if it did not.
+    pub fn content_type(&self) -> &str {
+        &self.assignment.content_type
+    }
+
+    /// The task's labels.
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.assignment.labels
+    }
+
+    /// When the handler will be asked to stop: the earlier end of this attempt's and of the whole task's time.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// How long it is to the deadline; zero behind it.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// How long a handler has from [`cancelled`](Self::cancelled) until it is aborted.
+    pub fn kill_grace(&self) -> Duration {
+        self.assignment.kill_grace
+    }
+
+    /// The trace this attempt's span belongs to, for calls the handler makes.
+    pub fn trace(&self) -> &TraceContext {
+        &self.trace
+    }
+
+    /// Waits until the handler should stop, and says why. A handler that does not listen is aborted at its next
+    /// await point when its grace is over.
+    pub async fn cancelled(&self) -> CancelReason {
+        let mut signal = self.signal.clone();
+        let reason = match signal.wait_for(|it| it.reason().is_some()).await {
+            Ok(signal) => signal.reason(),
+            Err(_worker_gone) => None,
+        };
+        // Without a worker there is nobody to keep a lease alive.
+        reason.unwrap_or(CancelReason::LeaseLost)
+    }
+
+    /// Why the handler should stop; `None` while it should not.
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        self.signal.borrow().reason()
+    }
+
+    /// Whether the handler should stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel_reason().is_some()
+    }
+
+    /// Tells whoever watches how far the work is: a fraction from 0 to 1, if it is known, and a line of text. Call
+    /// it as often as you like: the last one wins, a few a second are sent.
+    pub fn progress(&self, fraction: impl Into<Option<f64>>, message: impl Into<String>) {
+        self.board.post(self.assignment.token, fraction.into(), message.into());
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("task_id", &self.task_id())
+            .field("fencing_token", &self.fencing_token())
+            .field("attempt", &self.attempt())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,67 @@
+//! Why a worker cannot start, or stopped without having drained.
+
+use std::io;
+
+/// Why a worker cannot start, or stopped without having drained.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting cannot be used.
+    #[error("{name} is {value:?}: {problem}")]
+    Setting {
+        /// The setting's name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What a usable one looks like.
+        problem: &'static str,
+    },
+    /// There is nothing the worker could be leased.
+    #[error("the worker serves no task type")]
+    NoTaskType,
+    /// Two handlers claim a task type.
+    #[error("task type {0:?} is served twice")]
+    ServedTwice(String),
+    /// The worker runs programs, but its `main` does not begin with the guard.
+    #[error(
+        "this worker runs programs: main must begin with leasehold_worker::guard::run_if_guard()"
+    )]
+    GuardMissing,
+    /// The thread of the connection could not be started.
+    #[error("cannot start the connection's thread")]
+    Start(#[source] io::Error),
+    /// The timer of the connection failed.
+    #[error("the worker's timer failed")]
+    Timer(#[source] io::Error),
+    /// The connection's thread panicked: a bug in this crate.
+    #[error("the connection's thread panicked")]
+    Panicked,
+    /// Another process said hello under the same worker id.
+    #[error("worker id {0:?} is in use by another process: give each worker an id of its own")]
+    IdInUse(String),
+    /// The coordinator does not accept this worker as it is.
+    #[error("the coordinator refused the worker: {message}")]
+    Refused {
+        /// The coordinator's words.
+        message: String,
+    },
+    /// The coordinator speaks another version of the protocol.
+    #[error("the coordinator speaks version {0} of the worker protocol, this worker version 1")]
+    Protocol(i32),
+    /// The worker drained, but the coordinator could not be reached to take what it had finished.
+    #[error(
+        "gave up with {outcomes} outcomes undelivered and {running} tasks running: they will run again elsewhere"
+    )]
+    Undelivered {
+        /// Finished tasks whose outcome was not acknowledged.
+        outcomes: usize,
+        /// Tasks that did not stop.
+        running: usize,
+    },
+    /// A second signal asked the worker to stop at once.
+    #[error("stopped by a second signal with {running} tasks running")]
+    Interrupted {
+        /// Tasks that were running.
+        running: usize,
+    },
+}

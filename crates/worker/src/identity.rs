@@ -1,0 +1,49 @@
+//! Who a worker is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who a worker is and what it serves: what it says of itself in each hello.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// Its own name, stable over restarts.
+    pub(crate) worker_id: String,
+    /// Made anew at each start of the process.
+    pub(crate) instance_id: String,
+    /// For people.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// What it serves.
+    pub(crate) task_types: BTreeSet<String>,
+    /// How many tasks may run at once.
+    pub(crate) slots: u32,
+    /// The program and its version, for people.
+    pub(crate) software: String,
+}
+
+/// The longest worker id.
+const WORKER_ID_BYTES_MAX: usize = 128;
+
+/// The machine's name, as far as a worker id may say it.
+pub(crate) fn hostname() -> String {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_string_lossy();
+    let usable: String = name
+        .chars()
+        .map(|c| if is_id_char(c) { c } else { '-' })
+        .take(WORKER_ID_BYTES_MAX)
+        .collect();
+    if usable.is_empty() { "worker".to_owned() } else { usable }
+}
+
+/// Whether a worker may be called this.
+pub(crate) fn is_worker_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= WORKER_ID_BYTES_MAX && id.chars().all(is_id_char)
+}
+
+fn is_id_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// A name for this start of the process.
+pub(crate) fn instance_id() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}

@@ -1,0 +1,138 @@
+//! A program that does the work of a task type.
+
+mod capture;
+mod environment;
+mod group;
+mod process;
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use leasehold_proto::v1;
+use leasehold_telemetry::TraceContext;
+use tokio::sync::watch;
+
+use self::process::Process;
+use crate::{
+    assignment::Assignment,
+    context::Signal,
+    guard::Report,
+    outcome::{End, Failure, tail},
+    session::too_large,
+};
+
+/// The exit code with which a program asks to be tried again later (`EX_TEMPFAIL` of `sysexits.h`).
+const EXIT_RETRY: i32 = 75;
+
+/// A program that does the work of a task type: the payload is its stdin, its stdout the result.
+///
+/// It succeeds with exit code 0. Any other code is a failure that the task's retry policy may try again; 75 says that
+/// this is what the program asks for. The end of its stderr is kept with a failure. `docs/worker.md` lists the
+/// environment it finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a program does nothing until a worker serves a task type with it"]
+pub struct Program {
+    path: OsString,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
+}
+
+impl Program {
+    /// A program, found as a shell would find it. No shell is involved, so nothing is expanded.
+    pub fn new(path: impl AsRef<OsStr>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+        }
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<A: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = A>) -> Self {
+        arguments.into_iter().fold(self, Self::arg)
+    }
+
+    /// Sets a variable of its environment, which otherwise is the worker's own and that of the attempt.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Where it runs. Default: where the worker runs.
+    pub fn current_dir(self, directory: impl AsRef<Path>) -> Self {
+        Self { directory: Some(directory.as_ref().to_owned()), ..self }
+    }
+}
+
+/// One attempt of a program.
+pub(crate) struct Attempt {
+    pub(crate) program: Arc<Program>,
+    pub(crate) assignment: Arc<Assignment>,
+    pub(crate) worker_id: Arc<str>,
+    /// The attempt's own span.
+    pub(crate) trace: TraceContext,
+    pub(crate) result_bytes_max: usize,
+    pub(crate) signal: watch::Receiver<Signal>,
+}
+
+impl Attempt {
+    /// Runs the program to its end; nothing of its process group is left then.
+    pub(crate) async fn run(self) -> End {
+        let environment = match environment::of(&self) {
+            Ok(environment) => environment,
+            Err(failure) => return End::Returned(Err(failure)),
+        };
+        let process = match Process::start(&self, environment) {
+            Ok(process) => process,
+            Err(error) => {
+                let message =
+                    format!("cannot start a guard for {}: {error}", self.program.path.display());
+                return End::Returned(Err(Failure::error(&message)));
+            }
+        };
+        let exit = process.watch(self.assignment.payload.clone(), self.signal.clone()).await;
+        self.judge(exit)
+    }
+
+    /// What the program's end means.
+    fn judge(&self, exit: process::Exit) -> End {
+        if exit.is_overflowed {
+            return End::Returned(Err(too_large(self.result_bytes_max)));
+        }
+        let message = match exit.report {
+            Some(Report::Exited(0)) => return End::Returned(Ok(exit.stdout)),
+            Some(Report::Signaled(_)) | None if exit.was_signaled => return End::Killed,
+            Some(Report::Exited(EXIT_RETRY)) => {
+                format!("the program asks to be tried again later (exit code {EXIT_RETRY})")
+            }
+            Some(Report::Exited(code)) => format!("exit code {code}"),
+            Some(Report::Signaled(signal)) => format!("killed by {}", signal_name(signal)),
+            Some(Report::NotStarted(error)) => {
+                let error = std::io::Error::from_raw_os_error(error);
+                format!("cannot run {}: {error}", self.program.path.display())
+            }
+            None => "the program's guard was killed, and the program with it".to_owned(),
+        };
+        let details = tail(&String::from_utf8_lossy(&exit.stderr));
+        End::Returned(Err(Failure::new(v1::FailureReason::Error, &message, &details)))
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    let name = signal_hook::low_level::signal_name(signal);
+    name.map_or_else(|| format!("signal {signal}"), |name| format!("{name} (signal {signal})"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! The environment a program finds.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::Attempt;
+use crate::outcome::Failure;
+
+/// The largest environment. The system's own limit is larger, but it is shared with the arguments and its error
+/// ("argument list too long") sends people looking in the wrong place.
+pub(super) const BYTES_MAX: usize = 128 << 10;
+
+/// Everything a program finds in its environment: the worker's own, what the worker's owner adds, the attempt's.
+pub(super) fn of(attempt: &Attempt) -> Result<BTreeMap<OsString, OsString>, Failure> {
+    let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    environment.extend(attempt.program.environment.iter().cloned());
+    environment.extend(of_attempt(attempt).map(|(name, value)| (name.into(), value.into())));
+    // A name, an equals sign, a value and a zero each.
+    let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    if bytes > BYTES_MAX {
+        let message = format!(
+            "the program's environment would be {bytes} bytes, more than {BYTES_MAX}: \
+             shorten the worker's own"
+        );
+        return Err(Failure::error(&message));
+    }
+    Ok(environment)
+}
+
+fn of_attempt(attempt: &Attempt) -> impl Iterator<Item = (&'static str, String)> {
+    let it = &attempt.assignment;
+    let trace = &attempt.trace;
+    let limit = [it.attempt_timeout, it.total_remaining].into_iter().flatten().min();
+    let deadline = limit.map(|limit| ("LEASEHOLD_DEADLINE", unix_seconds(limit)));
+    [
+        ("LEASEHOLD_TASK_ID", it.task_id.clone()),
+        ("LEASEHOLD_TASK_TYPE", it.task_type.clone()),
+        ("LEASEHOLD_QUEUE", it.queue.clone()),
+        ("LEASEHOLD_ATTEMPT", it.attempt.to_string()),
+        ("LEASEHOLD_GENERATION", it.generation.to_string()),
+        ("LEASEHOLD_FENCING_TOKEN", it.token.to_string()),
+        ("LEASEHOLD_WORKER_ID", attempt.worker_id.to_string()),
+        ("TRACEPARENT", trace.traceparent()),
+        ("TRACESTATE", trace.tracestate().to_owned()),
+    ]
+    .into_iter()
+    .chain(deadline)
+}
+
+/// The time after `limit`, by the wall clock, in seconds.
+fn unix_seconds(limit: Duration) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let deadline = now.saturating_add(limit);
+    format!("{}.{:03}", deadline.as_secs(), deadline.subsec_millis())
+}

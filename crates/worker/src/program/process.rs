@@ -1,0 +1,210 @@
+//! A program that runs, under its guard.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    io,
+    net::Shutdown,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::Stdio,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    process::{Child, Command},
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Attempt,
+    capture::{Capture, Keep, Overflow},
+    group::Group,
+};
+use crate::{
+    context::Signal,
+    guard::{self, Report},
+};
+
+/// How long a guard may take to kill its group before the worker does it.
+const GUARD_WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// How many bytes of stderr are kept: enough for 2,000 characters of any language.
+const STDERR_BYTES_MAX: usize = 8_000;
+
+/// The worker's own executable, also after it has been replaced on disk.
+const EXECUTABLE: &str = "/proc/self/exe";
+
+/// A program that runs, under its guard.
+pub(super) struct Process {
+    guard: Child,
+    group: Group,
+    /// The worker's end of the socket pair. The guard kills the group when it closes.
+    link: UnixStream,
+    stdout: Capture,
+    stderr: Capture,
+}
+
+/// How a program ended.
+pub(super) struct Exit {
+    /// The guard's report. `None`: the guard was killed.
+    pub(super) report: Option<Report>,
+    /// Whether the worker sent the group a signal.
+    pub(super) was_signaled: bool,
+    /// Whether the program wrote more than a result may be.
+    pub(super) is_overflowed: bool,
+    pub(super) stdout: Bytes,
+    pub(super) stderr: Bytes,
+}
+
+impl Process {
+    pub(super) fn start(
+        attempt: &Attempt,
+        environment: BTreeMap<OsString, OsString>,
+    ) -> io::Result<Self> {
+        let program = &attempt.program;
+        let (link, guards_link) = UnixStream::pair()?;
+        let (stdout, guards_stdout) = io::pipe()?;
+        let (stderr, guards_stderr) = io::pipe()?;
+        let mut command = Command::new(EXECUTABLE);
+        command
+            .arg0("leasehold-guard")
+            .arg(guard::ARGUMENT)
+            .arg(&program.path)
+            .args(&program.arguments)
+            .env_clear()
+            .envs(environment)
+            .stdin(Stdio::from(OwnedFd::from(guards_link)))
+            .stdout(guards_stdout)
+            .stderr(guards_stderr)
+            .process_group(0);
+        if let Some(directory) = &program.directory {
+            command.current_dir(directory);
+        }
+        let guard = command.spawn()?;
+        let group = guard.id().and_then(Group::of).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self {
+            guard,
+            group,
+            link,
+            stdout: Capture::new(stdout, Keep::All(attempt.result_bytes_max))?,
+            stderr: Capture::new(stderr, Keep::Last(STDERR_BYTES_MAX))?,
+        })
+    }
+
+    /// Feeds the program and follows what the worker wants of it, until nothing of its group is left.
+    pub(super) async fn watch(mut self, payload: Bytes, signal: watch::Receiver<Signal>) -> Exit {
+        // Without its socket the worker knows nothing of the guard any more, and treats it as gone.
+        let (report, state) = self.follow(&payload, signal).await.unwrap_or_default();
+        if report.is_none() {
+            self.group.kill();
+        }
+        // The worker's end is closed with this: a guard that has not ended yet does so.
+        drop(self.link);
+        let _status = self.guard.wait().await;
+        if report.is_none() {
+            self.group.gone().await;
+        }
+        let (stdout, overflow) = self.stdout.finish();
+        let (stderr, _never) = self.stderr.finish();
+        Exit {
+            report,
+            was_signaled: state.was_signaled,
+            is_overflowed: state.is_overflowed || overflow.is_some(),
+            stdout,
+            stderr,
+        }
+    }
+
+    async fn follow(
+        &mut self,
+        payload: &[u8],
+        mut signal: watch::Receiver<Signal>,
+    ) -> io::Result<(Option<Report>, State)> {
+        let link = self.link.try_clone()?;
+        link.set_nonblocking(true)?;
+        let mut link = tokio::net::UnixStream::from_std(link)?;
+        let (from_guard, to_guard) = link.split();
+        let mut report = std::pin::pin!(report(from_guard));
+        let mut feed = std::pin::pin!(feed(to_guard, payload));
+        let mut state = State::default();
+        loop {
+            tokio::select! {
+                biased;
+                report = &mut report => return Ok((report, state)),
+                wanted = wanted(&mut signal), if !state.is_killed() => match wanted {
+                    Signal::Run => {}
+                    Signal::Cancel(_) => self.terminate(&mut state),
+                    Signal::Kill(_) => self.kill(&mut state),
+                },
+                () = sleep_until(state.kill_by.unwrap_or_else(Instant::now)), if state.is_killed() => {
+                    return Ok((None, state));
+                }
+                Overflow = self.stdout.fill(), if !state.is_overflowed => {
+                    state.is_overflowed = true;
+                    self.kill(&mut state);
+                }
+                Overflow = self.stderr.fill() => {}
+                () = &mut feed => {}
+            }
+        }
+    }
+
+    fn terminate(&self, state: &mut State) {
+        state.was_signaled = true;
+        self.group.terminate();
+    }
+
+    /// Has the guard kill the group; it can say when nothing is left of it.
+    fn kill(&self, state: &mut State) {
+        state.was_signaled = true;
+        state.kill_by = Some(Instant::now() + GUARD_WAIT_MAX);
+        self.group.wake();
+        // A guard that has closed its end is on its way out.
+        let _closed = self.link.shutdown(Shutdown::Write);
+    }
+}
+
+/// What has been done to a program.
+#[derive(Default)]
+struct State {
+    was_signaled: bool,
+    is_overflowed: bool,
+    /// When the worker kills the group itself. `None`: the guard has not been told to.
+    kill_by: Option<Instant>,
+}
+
+impl State {
+    fn is_killed(&self) -> bool {
+        self.kill_by.is_some()
+    }
+}
+
+/// What is wanted of the program next. A session that is gone wants nothing to go on.
+async fn wanted(signal: &mut watch::Receiver<Signal>) -> Signal {
+    match signal.changed().await {
+        Ok(()) => *signal.borrow_and_update(),
+        Err(_gone) => Signal::Kill(crate::CancelReason::LeaseLost),
+    }
+}
+
+/// Waits for the guard's report; `None` if it ends without one.
+async fn report(mut guard: impl AsyncRead + Unpin) -> Option<Report> {
+    let mut bytes = [0; Report::BYTES];
+    guard.read_exact(&mut bytes).await.ok()?;
+    Report::decode(bytes)
+}
+
+/// Hands the payload over, and then only keeps the socket open.
+async fn feed(mut guard: impl AsyncWrite + Unpin, payload: &[u8]) {
+    let header = guard::header(payload);
+    // A guard that takes no more is on its way out, and says why in its report.
+    let _closed = async {
+        guard.write_all(&header).await?;
+        guard.write_all(payload).await
+    }
+    .await;
+    std::future::pending::<()>().await;
+}

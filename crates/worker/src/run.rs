@@ -1,0 +1,278 @@
+//! Running a worker: the thread of its connection, and the loop that connects the session with the world.
+
+use std::{collections::BTreeMap, future::Future, io, sync::Arc, thread, time::Duration};
+
+use tokio::{
+    runtime::{Builder, Handle},
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+};
+use tonic::transport::Endpoint;
+
+use crate::{
+    Error,
+    clock::{Alarm, Moment},
+    context::Signal,
+    identity::Identity,
+    progress::{Board, Pace},
+    session::{Command, Session},
+    slots::Slots,
+    stream::{Stream, StreamEvent},
+    task::Task,
+};
+
+/// How many ends of work are taken in before a frame is made: they leave together.
+const ENDS_PER_TURN_MAX: usize = 256;
+
+/// A worker whose settings have been checked.
+pub(crate) struct Plan {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) identity: Identity,
+    pub(crate) drain_grace: Duration,
+    pub(crate) tasks: BTreeMap<String, Task>,
+}
+
+/// Who asks the worker to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leave {
+    /// SIGTERM and SIGINT.
+    Signals,
+    /// Nobody but the caller.
+    Caller,
+}
+
+/// Where a coordinator listens.
+pub(crate) fn endpoint(address: &str) -> Result<Endpoint, Error> {
+    let fault = |problem| Error::Setting { name: "address", value: address.to_owned(), problem };
+    if address.starts_with("https://") {
+        return Err(fault("TLS is not supported yet: use http://host:port"));
+    }
+    let url =
+        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    if !url.starts_with("http://") {
+        return Err(fault("must be http://host:port"));
+    }
+    let endpoint = Endpoint::from_shared(url).map_err(|_| fault("must be http://host:port"))?;
+    if endpoint.uri().port().is_none() {
+        return Err(fault("must be http://host:port, with the port"));
+    }
+    Ok(endpoint)
+}
+
+/// Runs a worker until a signal.
+pub(crate) async fn until_signal(plan: Plan) -> Result<(), Error> {
+    let (asked, asks) = mpsc::channel(1);
+    let result = start(plan, Leave::Signals, asks)?.await.unwrap_or(Err(Error::Panicked));
+    drop(asked);
+    result
+}
+
+/// Runs a worker until the caller says so.
+pub(crate) async fn until(plan: Plan, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    let (asked, asks) = mpsc::channel(1);
+    let mut ended = start(plan, Leave::Caller, asks)?;
+    let result = tokio::select! {
+        result = &mut ended => result,
+        () = shutdown => {
+            // A connection that does not listen has ended, and says how.
+            let _ended = asked.try_send(());
+            ended.await
+        }
+    };
+    drop(asked);
+    result.unwrap_or(Err(Error::Panicked))
+}
+
+/// Starts the connection's thread.
+///
+/// It has a runtime of its own: heartbeats and the supervision of programs go on while a handler blocks the caller's.
+fn start(
+    plan: Plan,
+    leave: Leave,
+    asks: mpsc::Receiver<()>,
+) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
+    let (done, ended) = oneshot::channel();
+    let handlers = Handle::current();
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
+    let run = move || {
+        let result = runtime.block_on(connection(plan, leave, asks, handlers));
+        // Nobody is there to hear it if the caller has gone.
+        let _unheard = done.send(result);
+    };
+    let thread = thread::Builder::new().name("leasehold-worker".to_owned()).spawn(run);
+    thread.map_err(Error::Start)?;
+    Ok(ended)
+}
+
+async fn connection(
+    plan: Plan,
+    leave: Leave,
+    asks: mpsc::Receiver<()>,
+    handlers: Handle,
+) -> Result<(), Error> {
+    let board = Arc::new(Board::default());
+    let worker_id = plan.identity.worker_id.clone();
+    let mut connection = Connection {
+        session: Session::new(plan.identity, plan.drain_grace, fastrand::u64(..)),
+        stream: Stream::new(plan.endpoint),
+        slots: Slots::new(plan.tasks, &worker_id, Arc::clone(&board), handlers),
+        alarm: Alarm::new().map_err(Error::Timer)?,
+        board,
+        pace: Pace::new(),
+        requests: Requests::new(leave, asks).map_err(Error::Start)?,
+    };
+    loop {
+        if let Some(result) = connection.act() {
+            return result;
+        }
+        connection.turn().await?;
+    }
+}
+
+/// The session and the world around it.
+struct Connection {
+    session: Session,
+    stream: Stream,
+    slots: Slots,
+    alarm: Alarm,
+    board: Arc<Board>,
+    pace: Pace,
+    requests: Requests,
+}
+
+impl Connection {
+    /// Does what the session wants; the result, if it wants to end.
+    fn act(&mut self) -> Option<Result<(), Error>> {
+        while let Some(command) = self.session.poll_command() {
+            match command {
+                Command::Connect => self.stream.dial(),
+                Command::Disconnect => self.stream.drop_all(),
+                Command::CloseSend => self.stream.close_send(),
+                Command::Start { assignment, result_bytes_max } => {
+                    self.slots.start(assignment, result_bytes_max);
+                }
+                Command::Cancel { token, reason } => {
+                    self.slots.signal(token, Signal::Cancel(reason));
+                }
+                Command::Kill { token, reason } => self.slots.signal(token, Signal::Kill(reason)),
+                Command::Exit(result) => return Some(result),
+            }
+        }
+        None
+    }
+
+    /// Waits until something happens, and tells the session.
+    async fn turn(&mut self) -> Result<(), Error> {
+        self.alarm.set(self.session.deadline()).map_err(Error::Timer)?;
+        let happened = self.happened().await.map_err(Error::Timer)?;
+        let now = Moment::now();
+        self.session.handle_tick(now);
+        match happened {
+            Happened::Alarm => {}
+            Happened::Request(Request::Drain(reason)) => {
+                self.session.handle_drain(now, None, reason);
+            }
+            Happened::Request(Request::Stop) => self.session.handle_interrupt(),
+            Happened::End(token, end) => {
+                self.session.handle_end(now, token, end);
+                for _ in 0..ENDS_PER_TURN_MAX {
+                    let Some((token, end)) = self.slots.try_next_end() else { break };
+                    self.session.handle_end(now, token, end);
+                }
+            }
+            Happened::Stream(StreamEvent::Up) => self.session.handle_stream_up(now),
+            Happened::Stream(StreamEvent::Frame(frame)) => self.session.handle_frame(now, frame),
+            Happened::Stream(StreamEvent::End(end)) => self.session.handle_stream_end(now, end),
+            Happened::Room(permit) => {
+                if let Some(frame) = self.session.poll_frame(now) {
+                    drop(permit.send(frame));
+                }
+            }
+            Happened::Progress => self.session.handle_progress(self.board.take()),
+        }
+        Ok(())
+    }
+
+    async fn happened(&mut self) -> io::Result<Happened> {
+        let room = self.stream.room();
+        let happened = tokio::select! {
+            biased;
+            rung = self.alarm.ring() => {
+                rung?;
+                Happened::Alarm
+            }
+            request = self.requests.next() => Happened::Request(request),
+            (token, end) = self.slots.next_end() => Happened::End(token, end),
+            permit = room, if self.session.has_frame() => Happened::Room(permit),
+            event = self.stream.next() => Happened::Stream(event),
+            () = self.pace.next(&self.board) => Happened::Progress,
+        };
+        Ok(happened)
+    }
+}
+
+/// Something the session must hear of.
+enum Happened {
+    Alarm,
+    Request(Request),
+    End(crate::assignment::Token, crate::outcome::End),
+    Room(mpsc::OwnedPermit<leasehold_proto::v1::ConnectRequest>),
+    Stream(StreamEvent),
+    Progress,
+}
+
+/// What the worker's owner wants.
+enum Request {
+    /// Leave in order, for this reason.
+    Drain(&'static str),
+    /// Leave at once.
+    Stop,
+}
+
+/// Where the wishes of the worker's owner come from.
+struct Requests {
+    signals: Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>,
+    asks: mpsc::Receiver<()>,
+    is_leaving: bool,
+}
+
+impl Requests {
+    fn new(leave: Leave, asks: mpsc::Receiver<()>) -> io::Result<Self> {
+        let signals = match leave {
+            Leave::Signals => {
+                Some((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?))
+            }
+            Leave::Caller => None,
+        };
+        Ok(Self { signals, asks, is_leaving: false })
+    }
+
+    async fn next(&mut self) -> Request {
+        let reason = tokio::select! {
+            () = signalled(&mut self.signals) => "signal",
+            asked = self.asks.recv() => match asked {
+                Some(()) => "shutdown",
+                // The caller has dropped the worker.
+                None => return Request::Stop,
+            },
+        };
+        if std::mem::replace(&mut self.is_leaving, true) {
+            return Request::Stop;
+        }
+        Request::Drain(reason)
+    }
+}
+
+async fn signalled(
+    signals: &mut Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>,
+) {
+    match signals {
+        Some((terminate, interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,314 @@
+//! The worker's side of a session: which leases it holds, what it must say, and until when it may believe.
+//!
+//! A state machine without I/O. What happened comes in through the `handle_*` methods, each with the time; what must
+//! be done goes out through [`Session::poll_command`] and, whenever the stream can take a frame,
+//! [`Session::poll_frame`]. [`Session::deadline`] says when to call [`Session::handle_tick`] at the latest. It knows
+//! no clock, socket, thread or runtime, and its randomness comes from the seed it is made with.
+
+mod answer;
+mod conversation;
+mod drain;
+mod fence;
+mod lease;
+mod link;
+mod outbox;
+mod revocation;
+mod terms;
+mod welcome;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use leasehold_proto::v1::{self, lease_outcome::Outcome};
+use tracing::{debug, warn};
+
+pub(crate) use self::{answer::too_large, link::StreamEnd};
+use self::{
+    conversation::Notice,
+    drain::Drain,
+    lease::{Lease, Leases, Stage, StopReason},
+    link::Link,
+    outbox::{Letter, Outbox},
+    terms::Terms,
+    welcome::Journal,
+};
+use crate::{
+    CancelReason, Error,
+    assignment::{Assignment, Token, wire_duration},
+    clock::Moment,
+    identity::Identity,
+    outcome::End,
+};
+
+/// The most leases held beyond the slots. The coordinator grants no more than the slots; what exceeds them waits for
+/// work that is being stopped, and more than this is a coordinator gone wrong.
+const WAITING_MAX: usize = 1_000;
+
+/// How long after a kill it is said aloud that the work is still there.
+const KILL_CONFIRMATION_MAX: Duration = Duration::from_secs(1);
+
+/// What the shell must do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Open a stream, and say when it is up or what went wrong.
+    Connect,
+    /// Drop the stream, and say nothing about it.
+    Disconnect,
+    /// Say no more on the stream, and wait until the coordinator has closed it.
+    CloseSend,
+    /// Begin the work of a lease.
+    Start {
+        /// The task.
+        assignment: Arc<Assignment>,
+        /// The largest result that may be returned.
+        result_bytes_max: usize,
+    },
+    /// Ask the work of a lease to stop.
+    Cancel {
+        /// The lease.
+        token: Token,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// Stop the work of a lease.
+    Kill {
+        /// The lease.
+        token: Token,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// End the worker.
+    Exit(Result<(), Error>),
+}
+
+/// The worker's side of a session.
+pub(crate) struct Session {
+    identity: Identity,
+    rng: fastrand::Rng,
+    link: Link,
+    /// Reconnects since the last welcome.
+    retries: u32,
+    /// The journal last spoken with. `None`: none yet.
+    journal: Option<Journal>,
+    /// What the last welcome said.
+    terms: Terms,
+    /// Until when the leases may be believed in. `None`: there never was a welcome, so there are no leases.
+    valid_until: Option<Moment>,
+    leases: Leases,
+    outbox: Outbox,
+    drain: Option<Drain>,
+    /// How long a drain waits for what runs, unless the coordinator says otherwise.
+    drain_grace: Duration,
+    /// The last time the clock was looked at.
+    ticked_at: Moment,
+    has_exited: bool,
+    commands: VecDeque<Command>,
+}
+
+impl Session {
+    /// A session that connects at once.
+    pub(crate) fn new(identity: Identity, drain_grace: Duration, seed: u64) -> Self {
+        Self {
+            identity,
+            rng: fastrand::Rng::with_seed(seed),
+            link: Link::Down { retry_at: Moment::default() },
+            retries: 0,
+            journal: None,
+            terms: Terms::default(),
+            valid_until: None,
+            leases: Leases::default(),
+            outbox: Outbox::default(),
+            drain: None,
+            drain_grace,
+            ticked_at: Moment::default(),
+            has_exited: false,
+            commands: VecDeque::new(),
+        }
+    }
+
+    /// The work of a lease ended.
+    pub(crate) fn handle_end(&mut self, now: Moment, token: Token, end: End) {
+        let Some(lease) = self.leases.remove(token) else {
+            debug!(fencing_token = token.0, "work ended that nobody waits for");
+            return;
+        };
+        let run_time = lease.stage.since().map(|since| now.since(since));
+        if let Some(outcome) = answer::outcome(&lease, end, self.terms.result_bytes_max) {
+            self.post(&lease.assignment, outcome, run_time);
+        }
+        self.start_waiting(now);
+        self.conclude();
+    }
+
+    /// Handlers reported progress.
+    pub(crate) fn handle_progress(&mut self, progress: BTreeMap<Token, v1::Progress>) {
+        let Some(conversation) = self.link.open() else { return };
+        let held = progress.into_iter().filter(|(token, _)| self.leases.get(*token).is_some());
+        conversation.progress.extend(held);
+    }
+
+    /// Time passed.
+    pub(crate) fn handle_tick(&mut self, now: Moment) {
+        self.ticked_at = now;
+        // First of all: after a suspend nothing may happen under leases that ran out in the meantime.
+        self.fence(now);
+        while let Some(token) = self.leases.due(now) {
+            self.lease_due(now, token);
+        }
+        self.drain_due(now);
+        self.link_due(now);
+        self.conclude();
+    }
+
+    /// What to do next; `None` when everything has been said.
+    pub(crate) fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// Whether there is something to send.
+    pub(crate) fn has_frame(&self) -> bool {
+        matches!(&self.link, Link::Up(conversation) if conversation.has_notices())
+    }
+
+    /// When [`handle_tick`](Self::handle_tick) must be called at the latest.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        let link = self.link.deadline(&self.terms);
+        let drain = self.drain_deadline();
+        [self.leases.next_timer(), self.fence_deadline(), link, drain].into_iter().flatten().min()
+    }
+
+    fn handle_assignment(&mut self, now: Moment, assignment: Assignment) {
+        let token = assignment.token;
+        if self.leases.get(token).is_some() || self.outbox.get(token).is_some() {
+            warn!(task_id = assignment.task_id, fencing_token = token.0, "assigned twice");
+            return;
+        }
+        let excess = self.leases.len() >= self.slots() + WAITING_MAX;
+        let refusal = if self.drain.is_some() {
+            Some(v1::DeclineReason::Draining)
+        } else if !self.identity.task_types.contains(&assignment.task_type) {
+            Some(v1::DeclineReason::Unsupported)
+        } else {
+            excess.then_some(v1::DeclineReason::NoCapacity)
+        };
+        if let Some(reason) = refusal {
+            return self.post(&assignment, answer::declined(reason), None);
+        }
+        self.leases.insert(Lease::new(now, assignment));
+        self.start_waiting(now);
+    }
+
+    /// Starts what waits, as long as there are slots and room for results.
+    fn start_waiting(&mut self, now: Moment) {
+        while self.leases.busy() < self.slots() && self.outbox.has_room() {
+            let Some(token) = self.leases.next_waiting() else { return };
+            if !self.may_start(now, token) {
+                return;
+            }
+            let Some(assignment) = self.leases.start(now, token) else { return };
+            let result_bytes_max = self.terms.result_bytes_max;
+            self.notify(Notice::Started(token));
+            self.commands.push_back(Command::Start { assignment, result_bytes_max });
+        }
+    }
+
+    /// The timer of a lease ran out.
+    fn lease_due(&mut self, now: Moment, token: Token) {
+        let Some(lease) = self.leases.get(token) else { return };
+        let grace = lease.assignment.kill_grace;
+        match lease.stage {
+            Stage::Pending { .. } => self.decline(token, v1::DeclineReason::NoCapacity),
+            Stage::Running { due, .. } => {
+                let is_total = due.is_some() && due == lease.total_due;
+                let reason =
+                    if is_total { StopReason::TotalTimeout } else { StopReason::AttemptTimeout };
+                self.stop(token, reason, now + grace);
+            }
+            Stage::Stopping { since, reason, .. } => self.kill(now, token, since, reason),
+            Stage::Killed { since, reason, .. } => {
+                let assignment = &lease.assignment;
+                warn!(
+                    task_id = assignment.task_id,
+                    trace_id = assignment.trace.trace_id(),
+                    fencing_token = token.0,
+                    "the handler does not stop: it blocks its thread, and its slot stays taken"
+                );
+                self.leases.set_stage(token, Stage::Killed { since, reason, warn_at: None });
+            }
+        }
+    }
+
+    /// Hands back a lease that was not started.
+    fn decline(&mut self, token: Token, reason: v1::DeclineReason) {
+        if let Some(lease) = self.leases.remove(token) {
+            self.post(&lease.assignment, answer::declined(reason), None);
+        }
+    }
+
+    /// Asks running work to stop, and kills it at `kill_at`.
+    fn stop(&mut self, token: Token, reason: StopReason, kill_at: Moment) {
+        let Some(Stage::Running { since, .. }) = self.leases.get(token).map(|it| &it.stage) else {
+            return;
+        };
+        let since = *since;
+        self.leases.set_stage(token, Stage::Stopping { since, reason, kill_at });
+        self.commands.push_back(Command::Cancel { token, reason: reason.cancel_reason() });
+    }
+
+    /// Ends work that was asked to stop.
+    fn kill(&mut self, now: Moment, token: Token, since: Moment, reason: StopReason) {
+        let warn_at = Some(now + KILL_CONFIRMATION_MAX);
+        self.leases.set_stage(token, Stage::Killed { since, reason, warn_at });
+        self.commands.push_back(Command::Kill { token, reason: reason.cancel_reason() });
+    }
+
+    /// Puts the outcome of a lease in the outbox, and says it if there is somebody to say it to.
+    fn post(&mut self, assignment: &Assignment, outcome: Outcome, run_time: Option<Duration>) {
+        self.put(Letter {
+            task_id: assignment.task_id.clone(),
+            trace_id: assignment.trace.trace_id(),
+            outcome: v1::LeaseOutcome {
+                fencing_token: assignment.token.0,
+                outcome: Some(outcome),
+                run_time: run_time.map(wire_duration),
+            },
+        });
+    }
+
+    fn put(&mut self, letter: Letter) {
+        let fencing_token = letter.outcome.fencing_token;
+        debug!(
+            task_id = letter.task_id,
+            trace_id = letter.trace_id,
+            fencing_token,
+            outcome = letter.kind(),
+            "work ended"
+        );
+        self.outbox.put(Token(fencing_token), letter);
+        self.notify(Notice::Outcome(Token(fencing_token)));
+    }
+
+    /// Says something on the stream, if it is up. What must survive the stream is said again by the next hello.
+    fn notify(&mut self, notice: Notice) {
+        if let Link::Up(conversation) = &mut self.link {
+            conversation.push(notice);
+        }
+    }
+
+    fn exit(&mut self, result: Result<(), Error>) {
+        if !self.has_exited {
+            self.has_exited = true;
+            self.commands.push_back(Command::Exit(result));
+        }
+    }
+
+    fn slots(&self) -> usize {
+        usize::try_from(self.identity.slots).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! One stream: what must be said on it, and what has been heard.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use leasehold_proto::v1::{self, worker_event::Event};
+use prost::Message as _;
+
+use super::{Session, link::Link};
+use crate::{
+    assignment::{Token, wire_duration},
+    clock::Moment,
+};
+
+/// How many events a frame holds at most: a frame is one turn of the coordinator's attention.
+const EVENTS_PER_FRAME_MAX: usize = 256;
+
+/// A frame that has grown to this many bytes is sent: far below what the coordinator accepts, so that one more
+/// result of the largest size still fits.
+const FRAME_BYTES_ENOUGH: usize = 256 << 10;
+
+/// How many unanswered heartbeats are remembered. The stream is given up long before so many are.
+const HEARTBEATS_MAX: usize = 64;
+
+/// Something to say. What it says in detail is looked up when the frame is made, so that it is never outdated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    Hello,
+    Started(Token),
+    Outcome(Token),
+    Heartbeat,
+    Progress(Token),
+    Drain,
+    Goodbye,
+}
+
+/// One stream.
+pub(super) struct Conversation {
+    /// Whether the coordinator has said welcome.
+    pub(super) is_welcome: bool,
+    /// When anything was heard; at first, when the stream came up.
+    pub(super) heard_at: Moment,
+    /// When the hello was put in a frame.
+    pub(super) hello_sent: Option<Moment>,
+    /// When the next heartbeat is due.
+    pub(super) next_heartbeat: Moment,
+    /// The number of the last frame heard.
+    pub(super) heard: i64,
+    /// The last progress of each lease, to be said after all notices. Bounded by the leases.
+    pub(super) progress: BTreeMap<Token, v1::Progress>,
+    /// The number of the last frame said.
+    said: i64,
+    /// What to say, in order. Bounded by what can happen to the leases while the stream is stuck: three notices each.
+    notices: VecDeque<Notice>,
+    /// When which heartbeat was put in a frame; those that are not answered.
+    heartbeats: VecDeque<(i64, Moment)>,
+    heartbeat_sequence: i64,
+}
+
+impl Conversation {
+    pub(super) fn new(now: Moment) -> Self {
+        Self {
+            is_welcome: false,
+            heard_at: now,
+            hello_sent: None,
+            next_heartbeat: now,
+            heard: 0,
+            progress: BTreeMap::new(),
+            said: 0,
+            notices: VecDeque::from([Notice::Hello]),
+            heartbeats: VecDeque::new(),
+            heartbeat_sequence: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, notice: Notice) {
+        // Of a heartbeat one is enough: it says what is, not what was.
+        if notice != Notice::Heartbeat || !self.notices.contains(&notice) {
+            self.notices.push_back(notice);
+        }
+    }
+
+    pub(super) fn has_notices(&self) -> bool {
+        !self.notices.is_empty() || !self.progress.is_empty()
+    }
+
+    /// When the acknowledged heartbeat was sent. Those before it are forgotten.
+    pub(super) fn acknowledge(&mut self, sequence: i64) -> Option<Moment> {
+        while let Some((number, sent)) = self.heartbeats.pop_front() {
+            if number == sequence {
+                return Some(sent);
+            }
+            if number > sequence {
+                self.heartbeats.push_front((number, sent));
+                return None;
+            }
+        }
+        None
+    }
+
+    fn next_heartbeat_sequence(&mut self, now: Moment) -> i64 {
+        self.heartbeat_sequence += 1;
+        self.heartbeats.push_back((self.heartbeat_sequence, now));
+        if self.heartbeats.len() > HEARTBEATS_MAX {
+            self.heartbeats.pop_front();
+        }
+        self.heartbeat_sequence
+    }
+}
+
+impl Session {
+    /// The next frame to send; `None` if there is nothing to say. `now` counts as the time of sending.
+    pub(crate) fn poll_frame(&mut self, now: Moment) -> Option<v1::ConnectRequest> {
+        let events = self.next_events(now);
+        let Link::Up(conversation) = &mut self.link else { return None };
+        if events.is_empty() {
+            return None;
+        }
+        conversation.said += 1;
+        let (frame_sequence, ack_frame_sequence) = (conversation.said, conversation.heard);
+        let is_last = events.iter().any(|it| matches!(it.event, Some(Event::Goodbye(_))));
+        if is_last {
+            self.leave(now);
+        }
+        Some(v1::ConnectRequest { frame_sequence, ack_frame_sequence, events })
+    }
+
+    fn next_events(&mut self, now: Moment) -> Vec<v1::WorkerEvent> {
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        while events.len() < EVENTS_PER_FRAME_MAX && bytes < FRAME_BYTES_ENOUGH {
+            let Some(notice) = self.next_notice() else { break };
+            let Some(event) = self.event(now, notice) else { continue };
+            let event = v1::WorkerEvent { event: Some(event) };
+            bytes += event.encoded_len();
+            events.push(event);
+        }
+        events
+    }
+
+    fn next_notice(&mut self) -> Option<Notice> {
+        let Link::Up(conversation) = &mut self.link else { return None };
+        let progress = conversation.progress.keys().next().map(|token| Notice::Progress(*token));
+        conversation.notices.pop_front().or(progress)
+    }
+
+    /// What a notice says; `None` if it has become pointless.
+    fn event(&mut self, now: Moment, notice: Notice) -> Option<Event> {
+        let Link::Up(conversation) = &mut self.link else { return None };
+        let event = match notice {
+            Notice::Hello => {
+                conversation.hello_sent = Some(now);
+                Event::Hello(self.hello())
+            }
+            Notice::Heartbeat => {
+                let sequence = conversation.next_heartbeat_sequence(now);
+                Event::Heartbeat(v1::Heartbeat { sequence, held_tokens: self.held_tokens() })
+            }
+            Notice::Started(Token(fencing_token)) => {
+                Event::LeaseStarted(v1::LeaseStarted { fencing_token })
+            }
+            Notice::Outcome(token) => Event::LeaseOutcome(self.outbox.get(token)?.outcome.clone()),
+            Notice::Progress(token) => {
+                let progress = conversation.progress.remove(&token);
+                self.leases.get(token)?;
+                Event::LeaseProgress(v1::LeaseProgress { fencing_token: token.0, progress })
+            }
+            Notice::Drain => {
+                let drain = self.drain.as_ref()?;
+                let grace = Some(wire_duration(drain.deadline.since(now)));
+                Event::WorkerDrain(v1::WorkerDrain { grace, reason: drain.reason.clone() })
+            }
+            Notice::Goodbye => {
+                let reason = self.drain.as_ref()?.reason.clone();
+                Event::Goodbye(v1::Goodbye { reason })
+            }
+        };
+        Some(event)
+    }
+
+    fn hello(&self) -> v1::Hello {
+        let running = self.leases.iter().map(|(token, lease)| (token, lease.phase()));
+        let finished = self.outbox.tokens().map(|token| (token, v1::LeasePhase::Finished));
+        let held = running.chain(finished).map(|(Token(fencing_token), phase)| v1::HeldLease {
+            fencing_token,
+            phase: phase.into(),
+        });
+        let identity = &self.identity;
+        v1::Hello {
+            protocol_version: leasehold_proto::PROTOCOL_VERSION,
+            worker_id: identity.worker_id.clone(),
+            instance_id: identity.instance_id.clone(),
+            journal_id: self.journal.as_ref().map(|it| it.id.clone()).unwrap_or_default(),
+            seen_epoch: self.journal.as_ref().map_or(0, |it| it.epoch),
+            labels: identity.labels.clone().into_iter().collect(),
+            task_types: identity.task_types.iter().cloned().collect(),
+            capacity: Some(v1::Capacity {
+                slots: i32::try_from(identity.slots).unwrap_or(i32::MAX),
+            }),
+            held_leases: held.collect(),
+            software: identity.software.clone(),
+        }
+    }
+
+    fn held_tokens(&self) -> Vec<i64> {
+        let held = self.leases.iter().map(|(token, _)| token);
+        held.chain(self.outbox.tokens()).map(|Token(token)| token).collect()
+    }
+}

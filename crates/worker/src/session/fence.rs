@@ -1,0 +1,96 @@
+//! Until when a worker may believe in its leases, and what it does when it may no longer.
+//!
+//! The coordinator counts a session's time from when it heard the last heartbeat; the worker counts from when it sent
+//! the last one that was acknowledged, which is earlier, and gives away what the rates of two clocks may differ by.
+//! So whatever the delay of the network or the offset of the clocks, the worker stops first.
+
+use leasehold_proto::v1;
+use tracing::warn;
+
+use super::{
+    Session,
+    lease::{Lease, Stage, StopReason},
+};
+use crate::{assignment::Token, clock::Moment};
+
+/// What the fence does to a lease.
+enum Cut {
+    /// It was not started and must not be.
+    Decline,
+    /// It is asked to stop.
+    Cancel,
+    /// It has been asked, and has less time than it was told.
+    Shorten,
+}
+
+impl Session {
+    /// A heartbeat sent at `sent` was acknowledged.
+    pub(super) fn extend_validity(&mut self, sent: Option<Moment>) {
+        let until = sent.map(|sent| sent + self.terms.validity());
+        self.valid_until = self.valid_until.max(until);
+    }
+
+    /// Whether a lease may be believed in long enough to start its work.
+    pub(super) fn may_start(&self, now: Moment, token: Token) -> bool {
+        let lease = self.leases.get(token);
+        lease.and_then(|it| self.cancel_at(it)).is_some_and(|cancel_at| now < cancel_at)
+    }
+
+    /// Stops everything that could be leased to somebody else by the time it has stopped.
+    pub(super) fn fence(&mut self, now: Moment) {
+        let Some(valid_until) = self.valid_until else { return };
+        if now < valid_until - self.terms.stop_margin() || self.leases.is_empty() {
+            return;
+        }
+        let cuts: Vec<(Token, Cut)> = self
+            .leases
+            .iter()
+            .filter_map(|(token, lease)| Some((token, self.cut(now, valid_until, lease)?)))
+            .collect();
+        if !cuts.is_empty() {
+            warn!(leases = cuts.len(), "the session may run out: stopping its work");
+        }
+        for (token, cut) in cuts {
+            match cut {
+                Cut::Decline => self.decline(token, v1::DeclineReason::Draining),
+                Cut::Cancel => self.stop(token, StopReason::Fenced, valid_until),
+                Cut::Shorten => self.shorten(token, valid_until),
+            }
+        }
+    }
+
+    /// When the fence has something to do.
+    pub(super) fn fence_deadline(&self) -> Option<Moment> {
+        let valid_until = self.valid_until.filter(|_| !self.leases.is_empty())?;
+        let begin = valid_until - self.terms.stop_margin();
+        if begin > self.ticked_at {
+            return Some(begin);
+        }
+        // Within the margin each lease has its own time, given by its grace. Those asked to stop have timers.
+        let open = self.leases.iter().filter(|(_, it)| it.stage.stop_reason().is_none());
+        open.filter_map(|(_, lease)| self.cancel_at(lease)).min()
+    }
+
+    fn cut(&self, now: Moment, valid_until: Moment, lease: &Lease) -> Option<Cut> {
+        let is_time = self.cancel_at(lease).is_some_and(|at| at <= now);
+        match lease.stage {
+            Stage::Pending { .. } => is_time.then_some(Cut::Decline),
+            Stage::Running { .. } => is_time.then_some(Cut::Cancel),
+            Stage::Stopping { kill_at, .. } => (kill_at > valid_until).then_some(Cut::Shorten),
+            Stage::Killed { .. } => None,
+        }
+    }
+
+    fn cancel_at(&self, lease: &Lease) -> Option<Moment> {
+        let margin = lease.assignment.kill_grace.min(self.terms.stop_margin());
+        self.valid_until.map(|until| until - margin)
+    }
+
+    fn shorten(&mut self, token: Token, kill_at: Moment) {
+        if let Some(&Stage::Stopping { since, reason, .. }) =
+            self.leases.get(token).map(|it| &it.stage)
+        {
+            self.leases.set_stage(token, Stage::Stopping { since, reason, kill_at });
+        }
+    }
+}

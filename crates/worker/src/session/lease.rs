@@ -1,0 +1,234 @@
+//! The leases a worker holds, and what each is waiting for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use leasehold_proto::v1;
+
+use crate::{
+    CancelReason,
+    assignment::{Assignment, Token},
+    clock::Moment,
+};
+
+/// A lease the worker holds.
+pub(super) struct Lease {
+    pub(super) assignment: Arc<Assignment>,
+    /// When the whole task's time is over.
+    pub(super) total_due: Option<Moment>,
+    pub(super) stage: Stage,
+}
+
+/// How far the work of a lease is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It waits for a slot.
+    Pending {
+        /// It is declined then.
+        start_by: Option<Moment>,
+    },
+    /// It runs.
+    Running {
+        /// When it was started.
+        since: Moment,
+        /// It runs out of time then.
+        due: Option<Moment>,
+    },
+    /// It has been asked to stop.
+    Stopping {
+        /// When it was started.
+        since: Moment,
+        /// Why it should stop; decides what its end means.
+        reason: StopReason,
+        /// It is killed then.
+        kill_at: Moment,
+    },
+    /// It has been killed, and has not ended yet.
+    Killed {
+        /// When it was started.
+        since: Moment,
+        /// Why it had to stop; decides what its end means.
+        reason: StopReason,
+        /// It is said then that it does not end. `None`: it has been said.
+        warn_at: Option<Moment>,
+    },
+}
+
+/// Why work was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StopReason {
+    /// The coordinator wants it.
+    Revoked(v1::RevocationReason),
+    /// The attempt ran out of time.
+    AttemptTimeout,
+    /// The whole task ran out of time.
+    TotalTimeout,
+    /// The drain's grace is over.
+    Drained,
+    /// The session may have run out at the coordinator.
+    Fenced,
+    /// The coordinator has another journal: nobody knows the lease any more.
+    Forgotten,
+}
+
+impl StopReason {
+    /// What the handler is told.
+    pub(super) fn cancel_reason(self) -> CancelReason {
+        use v1::RevocationReason as Reason;
+        match self {
+            Self::Revoked(Reason::AttemptTimeout) | Self::AttemptTimeout => {
+                CancelReason::AttemptTimeout
+            }
+            Self::Revoked(Reason::TotalTimeout) | Self::TotalTimeout => CancelReason::TotalTimeout,
+            Self::Revoked(Reason::UnknownLease | Reason::StartTimeout)
+            | Self::Fenced
+            | Self::Forgotten => CancelReason::LeaseLost,
+            Self::Revoked(Reason::Cancelled | Reason::Unspecified) => CancelReason::Cancelled,
+            Self::Drained => CancelReason::Draining,
+        }
+    }
+}
+
+impl Lease {
+    /// A lease that has just been received.
+    pub(super) fn new(now: Moment, assignment: Assignment) -> Self {
+        Self {
+            total_due: assignment.total_remaining.map(|remaining| now + remaining),
+            stage: Stage::Pending { start_by: assignment.start_timeout.map(|limit| now + limit) },
+            assignment: Arc::new(assignment),
+        }
+    }
+
+    /// How far it is, for the inventory.
+    pub(super) fn phase(&self) -> v1::LeasePhase {
+        match self.stage {
+            Stage::Pending { .. } => v1::LeasePhase::Pending,
+            Stage::Running { .. } | Stage::Stopping { .. } | Stage::Killed { .. } => {
+                v1::LeasePhase::Running
+            }
+        }
+    }
+}
+
+impl Stage {
+    /// When the work was started. `None`: it was not.
+    pub(super) fn since(&self) -> Option<Moment> {
+        match *self {
+            Self::Pending { .. } => None,
+            Self::Running { since, .. }
+            | Self::Stopping { since, .. }
+            | Self::Killed { since, .. } => Some(since),
+        }
+    }
+
+    /// Why the work should stop. `None`: it should not.
+    pub(super) fn stop_reason(&self) -> Option<StopReason> {
+        match *self {
+            Self::Pending { .. } | Self::Running { .. } => None,
+            Self::Stopping { reason, .. } | Self::Killed { reason, .. } => Some(reason),
+        }
+    }
+
+    fn timer(&self) -> Option<Moment> {
+        match *self {
+            Self::Pending { start_by } => start_by,
+            Self::Running { due, .. } => due,
+            Self::Stopping { kill_at, .. } => Some(kill_at),
+            Self::Killed { warn_at, .. } => warn_at,
+        }
+    }
+
+    fn is_pending(&self) -> bool {
+        matches!(self, Self::Pending { .. })
+    }
+}
+
+/// All leases the worker holds. At most its slots and `WAITING_MAX` more.
+#[derive(Default)]
+pub(super) struct Leases {
+    held: BTreeMap<Token, Lease>,
+    /// What `held` says of timers, in the order they ring.
+    timers: BTreeSet<(Moment, Token)>,
+    /// The pending ones, first come first.
+    waiting: VecDeque<Token>,
+}
+
+impl Leases {
+    pub(super) fn insert(&mut self, lease: Lease) {
+        let token = lease.assignment.token;
+        debug_assert!(lease.stage.is_pending(), "a lease begins as pending");
+        self.timers.extend(lease.stage.timer().map(|at| (at, token)));
+        self.waiting.push_back(token);
+        let replaced = self.held.insert(token, lease);
+        debug_assert!(replaced.is_none(), "a token is held once");
+    }
+
+    pub(super) fn remove(&mut self, token: Token) -> Option<Lease> {
+        let lease = self.held.remove(&token)?;
+        self.unlist(token, lease.stage);
+        Some(lease)
+    }
+
+    pub(super) fn set_stage(&mut self, token: Token, stage: Stage) {
+        let Some(lease) = self.held.get_mut(&token) else { return };
+        let before = std::mem::replace(&mut lease.stage, stage);
+        self.unlist(token, before);
+        self.timers.extend(stage.timer().map(|at| (at, token)));
+        debug_assert!(!stage.is_pending(), "work that began cannot wait again");
+    }
+
+    /// Turns a waiting lease into a running one.
+    pub(super) fn start(&mut self, now: Moment, token: Token) -> Option<Arc<Assignment>> {
+        let lease = self.held.get(&token)?;
+        let assignment = Arc::clone(&lease.assignment);
+        let attempt_due = assignment.attempt_timeout.map(|limit| now + limit);
+        let due = [attempt_due, lease.total_due].into_iter().flatten().min();
+        self.set_stage(token, Stage::Running { since: now, due });
+        Some(assignment)
+    }
+
+    pub(super) fn get(&self, token: Token) -> Option<&Lease> {
+        self.held.get(&token)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Token, &Lease)> {
+        self.held.iter().map(|(token, lease)| (*token, lease))
+    }
+
+    /// A lease whose timer has run out.
+    pub(super) fn due(&self, now: Moment) -> Option<Token> {
+        self.timers.first().filter(|(at, _)| *at <= now).map(|(_, token)| *token)
+    }
+
+    pub(super) fn next_timer(&self) -> Option<Moment> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn next_waiting(&self) -> Option<Token> {
+        self.waiting.front().copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// How many have work running, or being stopped.
+    pub(super) fn busy(&self) -> usize {
+        self.held.len() - self.waiting.len()
+    }
+
+    fn unlist(&mut self, token: Token, stage: Stage) {
+        if let Some(at) = stage.timer() {
+            self.timers.remove(&(at, token));
+        }
+        if stage.is_pending() {
+            self.waiting.retain(|it| *it != token);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Outcomes that the coordinator has not acknowledged.
+
+use std::collections::BTreeMap;
+
+use leasehold_proto::v1::{self, lease_outcome::Outcome};
+use prost::Message as _;
+
+use crate::assignment::Token;
+
+/// How many bytes of outcomes may wait before no more work is started: memory stays bounded while a coordinator is
+/// away or its disk is full.
+const BYTES_MAX: usize = 64 << 20;
+
+/// The outcomes that the coordinator has not acknowledged. An outcome stays until it is answered, whatever the answer.
+#[derive(Default)]
+pub(super) struct Outbox {
+    letters: BTreeMap<Token, Letter>,
+    bytes: usize,
+}
+
+/// An outcome, and what the log says of it.
+pub(super) struct Letter {
+    pub(super) task_id: String,
+    pub(super) trace_id: String,
+    pub(super) outcome: v1::LeaseOutcome,
+}
+
+impl Letter {
+    /// What kind of outcome it is, for the log.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.outcome.outcome {
+            Some(Outcome::Success(_)) => "success",
+            Some(Outcome::Failure(_)) => "failure",
+            Some(Outcome::Stopped(_)) => "stopped",
+            Some(Outcome::Declined(_)) => "declined",
+            None => "none",
+        }
+    }
+}
+
+impl Outbox {
+    pub(super) fn put(&mut self, token: Token, letter: Letter) {
+        self.bytes += letter.outcome.encoded_len();
+        let replaced = self.letters.insert(token, letter);
+        debug_assert!(replaced.is_none(), "a lease ends once");
+    }
+
+    pub(super) fn take(&mut self, token: Token) -> Option<Letter> {
+        let letter = self.letters.remove(&token)?;
+        self.bytes -= letter.outcome.encoded_len();
+        Some(letter)
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn get(&self, token: Token) -> Option<&Letter> {
+        self.letters.get(&token)
+    }
+
+    pub(super) fn tokens(&self) -> impl Iterator<Item = Token> {
+        self.letters.keys().copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.letters.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.letters.is_empty()
+    }
+
+    /// Whether more work may be started.
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes < BYTES_MAX
+    }
+}

@@ -1,0 +1,76 @@
+//! The coordinator takes a lease back.
+
+use leasehold_proto::v1::{self, RevocationReason};
+use tracing::info;
+
+use super::{
+    Session, answer,
+    lease::{Stage, StopReason},
+    outbox::Letter,
+};
+use crate::{
+    assignment::{Token, duration},
+    clock::Moment,
+};
+
+impl Session {
+    pub(super) fn handle_revocation(&mut self, now: Moment, revocation: v1::Revocation) {
+        let token = Token(revocation.fencing_token);
+        let Some(lease) = self.leases.get(token) else {
+            return self.deny(token, revocation.reason());
+        };
+        info!(
+            task_id = lease.assignment.task_id,
+            trace_id = lease.assignment.trace.trace_id(),
+            fencing_token = token.0,
+            reason = revocation.reason().as_str_name(),
+            "the lease is revoked"
+        );
+        let reason = StopReason::Revoked(revocation.reason());
+        let kill_at = now + revocation.grace.map_or(lease.assignment.kill_grace, duration);
+        match lease.stage {
+            Stage::Pending { .. } => {
+                if let Some(lease) = self.leases.remove(token) {
+                    self.post(&lease.assignment, answer::not_started(), None);
+                }
+            }
+            Stage::Running { .. } => self.stop(token, reason, kill_at),
+            Stage::Stopping { since, reason: earlier, kill_at: before } => {
+                let (reason, kill_at) = (revised(earlier, reason), kill_at.min(before));
+                self.leases.set_stage(token, Stage::Stopping { since, reason, kill_at });
+            }
+            Stage::Killed { since, reason: earlier, warn_at } => {
+                let reason = revised(earlier, reason);
+                self.leases.set_stage(token, Stage::Killed { since, reason, warn_at });
+            }
+        }
+    }
+
+    /// Answers for a lease that is not held: nothing of its work runs. A lease the coordinator does not know needs no
+    /// answer, and one in the outbox has its answer on the way.
+    fn deny(&mut self, token: Token, reason: RevocationReason) {
+        if reason != RevocationReason::UnknownLease && self.outbox.get(token).is_none() {
+            self.put(Letter {
+                task_id: String::new(),
+                trace_id: String::new(),
+                outcome: v1::LeaseOutcome {
+                    fencing_token: token.0,
+                    outcome: Some(answer::not_started()),
+                    run_time: None,
+                },
+            });
+        }
+    }
+}
+
+/// What the end of work means that had been asked to stop before it was revoked. The worker's own reasons give way,
+/// except that a timeout stays one, and what is forgotten stays forgotten.
+fn revised(earlier: StopReason, revoked: StopReason) -> StopReason {
+    match earlier {
+        StopReason::Drained | StopReason::Fenced => revoked,
+        StopReason::Revoked(_)
+        | StopReason::AttemptTimeout
+        | StopReason::TotalTimeout
+        | StopReason::Forgotten => earlier,
+    }
+}

@@ -1,0 +1,189 @@
+//! The work that runs: handlers on the caller's runtime, programs on the connection's.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    sync::Arc,
+};
+
+use leasehold_proto::v1;
+use leasehold_telemetry::TraceContext;
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::{AbortHandle, Id, JoinError, JoinSet},
+};
+use tracing::{Instrument as _, Span};
+
+use crate::{
+    Context,
+    assignment::{Assignment, Token},
+    context::Signal,
+    outcome::{End, Failure},
+    panic_note,
+    program::Attempt,
+    progress::Board,
+    task::Task,
+};
+
+/// The work that runs. The session says what to start and never exceeds the worker's slots.
+pub(crate) struct Slots {
+    tasks: BTreeMap<String, Task>,
+    worker_id: Arc<str>,
+    board: Arc<Board>,
+    /// The caller's runtime, for handlers.
+    handlers: Handle,
+    running: JoinSet<End>,
+    /// Which lease a piece of work belongs to.
+    tokens: HashMap<Id, Token>,
+    controls: BTreeMap<Token, Control>,
+}
+
+/// What stops a piece of work.
+struct Control {
+    signal: watch::Sender<Signal>,
+    /// What is aborted when a signal is not enough. `None`: a program, whose supervisor must live to see it die.
+    abort: Option<AbortHandle>,
+}
+
+impl Slots {
+    pub(crate) fn new(
+        tasks: BTreeMap<String, Task>,
+        worker_id: &str,
+        board: Arc<Board>,
+        handlers: Handle,
+    ) -> Self {
+        Self {
+            tasks,
+            worker_id: worker_id.into(),
+            board,
+            handlers,
+            running: JoinSet::new(),
+            tokens: HashMap::new(),
+            controls: BTreeMap::new(),
+        }
+    }
+
+    /// Begins the work of a lease.
+    pub(crate) fn start(&mut self, assignment: Arc<Assignment>, result_bytes_max: usize) {
+        let token = assignment.token;
+        let (signal, listener) = watch::channel(Signal::Run);
+        let span = self.span(&assignment);
+        let trace = TraceContext::of_span(&span).unwrap_or_else(|| assignment.trace.child());
+        let task = self.tasks.get(&assignment.task_type).cloned();
+        let (handle, abort) = match task {
+            Some(Task::Function(function)) => {
+                let context = Context::new(
+                    Arc::clone(&assignment),
+                    Arc::clone(&self.worker_id),
+                    trace,
+                    listener,
+                    Arc::clone(&self.board),
+                );
+                let payload = assignment.payload.clone();
+                let handler = async move { function.call(payload, context).await };
+                let work = returned(handler).instrument(span);
+                let handle = self.running.spawn_on(work, &self.handlers);
+                (handle.clone(), Some(handle))
+            }
+            Some(Task::Program(program)) => {
+                let worker_id = Arc::clone(&self.worker_id);
+                let attempt = Attempt {
+                    program,
+                    assignment,
+                    worker_id,
+                    trace,
+                    result_bytes_max,
+                    signal: listener,
+                };
+                (self.running.spawn(attempt.run().instrument(span)), None)
+            }
+            // The session declines what is not served; should it ever err, the task says so.
+            None => {
+                let failure = Failure::error("the worker does not serve this task type");
+                (self.running.spawn(async { End::Returned(Err(failure)) }), None)
+            }
+        };
+        self.tokens.insert(handle.id(), token);
+        self.controls.insert(token, Control { signal, abort });
+    }
+
+    /// Tells work what is wanted of it. A handler that must die is aborted.
+    pub(crate) fn signal(&self, token: Token, signal: Signal) {
+        let Some(control) = self.controls.get(&token) else { return };
+        control.signal.send_replace(signal);
+        if let (Signal::Kill(_), Some(abort)) = (signal, &control.abort) {
+            abort.abort();
+        }
+    }
+
+    /// Waits until work ends; for ever if none runs. May be dropped and called again at any time.
+    pub(crate) async fn next_end(&mut self) -> (Token, End) {
+        loop {
+            match self.running.join_next_with_id().await {
+                Some(joined) => {
+                    if let Some(ended) = self.ended(joined) {
+                        return ended;
+                    }
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Work that has ended already.
+    pub(crate) fn try_next_end(&mut self) -> Option<(Token, End)> {
+        let joined = self.running.try_join_next_with_id()?;
+        self.ended(joined)
+    }
+
+    fn ended(&mut self, joined: Result<(Id, End), JoinError>) -> Option<(Token, End)> {
+        let (id, end) = match joined {
+            Ok(ended) => ended,
+            Err(error) => (error.id(), end_of(error)),
+        };
+        let token = self.tokens.remove(&id)?;
+        self.controls.remove(&token);
+        Some((token, end))
+    }
+
+    fn span(&self, assignment: &Assignment) -> Span {
+        let span = tracing::info_span!(
+            "process",
+            otel.name = format!("process {}", assignment.queue),
+            otel.kind = "consumer",
+            task_id = assignment.task_id,
+            trace_id = assignment.trace.trace_id(),
+            task_type = assignment.task_type,
+            fencing_token = assignment.token.0,
+            attempt = assignment.attempt,
+            generation = assignment.generation,
+            worker_id = &*self.worker_id,
+        );
+        leasehold_telemetry::set_parent(&span, &assignment.trace);
+        span
+    }
+}
+
+/// Runs a handler to its end; a panic is one of them.
+async fn returned(handler: impl Future<Output = Result<bytes::Bytes, crate::TaskError>>) -> End {
+    match panic_note::caught(handler).await {
+        Ok(result) => End::Returned(result.map_err(crate::TaskError::into_failure)),
+        Err(panic) => End::Returned(Err(panic)),
+    }
+}
+
+/// What it means that work did not return.
+fn end_of(error: JoinError) -> End {
+    match error.try_into_panic() {
+        // Only what a handler leaves behind can panic here, when it is dropped.
+        Ok(payload) => {
+            let message = panic_note::words(payload.as_ref());
+            End::Returned(Err(Failure::new(v1::FailureReason::Panic, &message, "")))
+        }
+        Err(_aborted) => End::Aborted,
+    }
+}
+
+#[cfg(test)]
+mod tests;

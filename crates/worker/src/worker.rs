@@ -1,0 +1,227 @@
+//! A worker, built up and run.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use crate::{
+    Context, Error, Program, TaskResult, guard, identity,
+    identity::Identity,
+    run::{self, Plan},
+    task::Task,
+};
+
+/// Where the coordinator listens unless somebody says otherwise.
+const DEFAULT_ADDRESS: &str = "http://127.0.0.1:7171";
+
+/// How long a drain waits for what runs, unless somebody says otherwise.
+const DEFAULT_DRAIN_GRACE: Duration = Duration::from_secs(30);
+
+/// The most tasks a worker may run at once; the coordinator's limit.
+const SLOTS_MAX: u32 = 10_000;
+
+/// The most task types a worker may serve; the coordinator's limit.
+const TASK_TYPES_MAX: usize = 1_000;
+
+/// The most labels a worker may have; the coordinator's limit.
+const LABELS_MAX: usize = 16;
+
+/// A worker: where its coordinator is, how much it can take, and a handler for each task type it serves.
+///
+/// # Design
+///
+/// [`run`](Self::run) may be called on a runtime of either flavor. The connection has a thread of its own, so a
+/// handler that blocks never costs the worker its leases, and programs are watched from there. Rust handlers run on
+/// the caller's runtime: on a `current_thread` one they share one core, and one that blocks holds up the others.
+#[derive(Clone)]
+#[must_use = "a worker does nothing until it is run"]
+pub struct Worker {
+    address: String,
+    id: String,
+    slots: u32,
+    labels: BTreeMap<String, String>,
+    drain_grace: Duration,
+    tasks: BTreeMap<String, Task>,
+    /// A task type that was given twice: an error once the worker runs.
+    served_twice: Option<String>,
+}
+
+impl Default for Worker {
+    /// A worker for the coordinator on this machine, named after the machine, with a slot for each core.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            address: DEFAULT_ADDRESS.to_owned(),
+            id: identity::hostname(),
+            slots: u32::try_from(cores).unwrap_or(SLOTS_MAX),
+            labels: BTreeMap::new(),
+            drain_grace: DEFAULT_DRAIN_GRACE,
+            tasks: BTreeMap::new(),
+            served_twice: None,
+        }
+    }
+}
+
+impl Worker {
+    /// The default worker, changed by `LEASEHOLD_ADDRESS`, `LEASEHOLD_WORKER_ID` and `LEASEHOLD_SLOTS` where they
+    /// are set.
+    pub fn from_env() -> Result<Self, Error> {
+        let variable = |name| std::env::var(name).ok().filter(|it| !it.is_empty());
+        let mut worker = Self::default();
+        if let Some(address) = variable("LEASEHOLD_ADDRESS") {
+            worker = worker.address(address);
+        }
+        if let Some(id) = variable("LEASEHOLD_WORKER_ID") {
+            worker = worker.id(id);
+        }
+        if let Some(value) = variable("LEASEHOLD_SLOTS") {
+            let Ok(slots) = value.parse() else {
+                let problem = "must be a whole number from 1 to 10000";
+                return Err(Error::Setting { name: "LEASEHOLD_SLOTS", value, problem });
+            };
+            worker = worker.slots(slots);
+        }
+        Ok(worker)
+    }
+
+    /// Where the coordinator listens: `http://host:port`, or `host:port`. Default `http://127.0.0.1:7171`.
+    pub fn address(self, address: impl Into<String>) -> Self {
+        Self { address: address.into(), ..self }
+    }
+
+    /// The worker's own name, stable over restarts and its alone: 1 to 128 characters of `[A-Za-z0-9._-]`. Default:
+    /// the machine's name, so that a second worker on a machine needs an id of its own.
+    pub fn id(self, id: impl Into<String>) -> Self {
+        Self { id: id.into(), ..self }
+    }
+
+    /// How many tasks may run at once: 1 to 10,000. Default: one for each core.
+    pub fn slots(self, slots: u32) -> Self {
+        Self { slots, ..self }
+    }
+
+    /// Adds a label, for people. At most 16.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// How long a drain waits for what runs before it stops it and hands it back. Default 30 s.
+    pub fn drain_grace(self, drain_grace: Duration) -> Self {
+        Self { drain_grace, ..self }
+    }
+
+    /// Serves a task type with an async function of the payload and a [`Context`].
+    pub fn task<F, Fut>(self, task_type: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(Bytes, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: TaskResult> + Send + 'static,
+    {
+        self.serve(task_type.into(), Task::Function(Arc::new(handler)))
+    }
+
+    /// Serves a task type with a program. `main` must begin with [`guard::run_if_guard`].
+    pub fn program(self, task_type: impl Into<String>, program: Program) -> Self {
+        self.serve(task_type.into(), Task::Program(Arc::new(program)))
+    }
+
+    /// Whether everything said so far can be used. [`run`](Self::run) asks first.
+    pub fn check(&self) -> Result<(), Error> {
+        run::endpoint(&self.address)?;
+        if !identity::is_worker_id(&self.id) {
+            let problem = "must be 1 to 128 characters of [A-Za-z0-9._-]";
+            return Err(Error::Setting { name: "worker id", value: self.id.clone(), problem });
+        }
+        if !(1..=SLOTS_MAX).contains(&self.slots) {
+            let problem = "must be from 1 to 10000";
+            return Err(Error::Setting { name: "slots", value: self.slots.to_string(), problem });
+        }
+        if self.labels.len() > LABELS_MAX {
+            let problem = "at most 16 are allowed";
+            let value = self.labels.len().to_string();
+            return Err(Error::Setting { name: "number of labels", value, problem });
+        }
+        self.check_tasks()
+    }
+
+    /// Works until SIGTERM or SIGINT, then drains: takes nothing new, finishes what runs within the drain's grace,
+    /// and returns when the coordinator has every outcome. A second signal ends it at once.
+    ///
+    /// # Errors
+    ///
+    /// Settings that cannot be used, a worker id in use elsewhere, a coordinator that refuses the worker. A
+    /// coordinator that cannot be reached is none: the worker tries for as long as it lives.
+    pub async fn run(self) -> Result<(), Error> {
+        let plan = self.plan()?;
+        run::until_signal(plan).await
+    }
+
+    /// Works until `shutdown` resolves, then drains as [`run`](Self::run) does. Signals are left to the caller.
+    /// Dropping the returned future stops the worker at once.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        let plan = self.plan()?;
+        run::until(plan, shutdown).await
+    }
+
+    fn serve(mut self, task_type: String, task: Task) -> Self {
+        if self.tasks.insert(task_type.clone(), task).is_some() {
+            self.served_twice = Some(task_type);
+        }
+        self
+    }
+
+    fn check_tasks(&self) -> Result<(), Error> {
+        if let Some(task_type) = &self.served_twice {
+            return Err(Error::ServedTwice(task_type.clone()));
+        }
+        if self.tasks.is_empty() {
+            return Err(Error::NoTaskType);
+        }
+        if self.tasks.len() > TASK_TYPES_MAX {
+            let value = self.tasks.len().to_string();
+            let problem = "at most 1000 are allowed";
+            return Err(Error::Setting { name: "number of task types", value, problem });
+        }
+        if let Some(task_type) = self.tasks.keys().find(|it| !is_task_type(it)) {
+            let problem = "must be 1 to 128 characters of [A-Za-z0-9._/-]";
+            let value = task_type.clone();
+            return Err(Error::Setting { name: "task type", value, problem });
+        }
+        Ok(())
+    }
+
+    fn plan(self) -> Result<Plan, Error> {
+        self.check()?;
+        let has_programs = self.tasks.values().any(|it| matches!(it, Task::Program(_)));
+        if has_programs && !guard::is_ready() {
+            return Err(Error::GuardMissing);
+        }
+        let task_types: BTreeSet<String> = self.tasks.keys().cloned().collect();
+        Ok(Plan {
+            endpoint: run::endpoint(&self.address)?,
+            identity: Identity {
+                worker_id: self.id,
+                instance_id: identity::instance_id(),
+                labels: self.labels,
+                task_types,
+                slots: self.slots,
+                software: concat!("leasehold-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
+            },
+            drain_grace: self.drain_grace,
+            tasks: self.tasks,
+        })
+    }
+}
+
+fn is_task_type(name: &str) -> bool {
+    let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/' | '-');
+    (1..=128).contains(&name.len()) && name.chars().all(usable)
+}
+
+#[cfg(test)]
+mod tests;
