@@ -1,1 +1,120 @@
-//! The leasehold command
+//! The `leasehold` command: what operators and scripts say to a coordinator.
+//!
+//! Data goes to stdout, messages to stderr; `-o json` prints the contract's messages in protobuf's JSON
+//! mapping. It knows a coordinator only through the client library, and a worker only in `bench`.
+
+mod args;
+mod cluster;
+mod dead;
+mod deadline;
+mod duration;
+mod exit;
+mod failure;
+mod json;
+mod jsonl;
+mod output;
+mod payload;
+mod progress;
+mod queue;
+mod table;
+mod task;
+mod words;
+mod worker;
+
+use std::{io, process::ExitCode};
+
+use clap::{CommandFactory as _, Parser as _};
+use leasehold_client::{Client, ClientOptions};
+use leasehold_telemetry::{Settings, TraceContext};
+use tracing::Instrument as _;
+
+use crate::{
+    args::{Args, Command, Global},
+    exit::Exit,
+    failure::Failure,
+    output::Output,
+};
+
+/// What a command made of it: how the process ends, or why it could not do what it was asked.
+type Done = Result<Exit, Failure>;
+
+/// Runs the command line and says how the process ends.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(refused) => return refuse(&refused),
+    };
+    let exit = match execute(args) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            failure.report();
+            failure.exit()
+        }
+    };
+    exit.into()
+}
+
+/// Help and versions go to stdout and end well; what cannot be parsed is a usage error.
+fn refuse(refused: &clap::Error) -> ExitCode {
+    // Nobody to tell if the terminal is gone.
+    drop(refused.print());
+    if refused.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() }
+}
+
+fn execute(args: Args) -> Done {
+    let Args { global, command } = args;
+    if let Command::Completion { shell } = command {
+        clap_complete::generate(shell, &mut Args::command(), "leasehold", &mut io::stdout());
+        return Ok(Exit::Ok);
+    }
+    let telemetry = leasehold_telemetry::init(&Settings {
+        log_filter: Some(global.log_filter.clone()),
+        ..Settings::new("leasehold-cli")
+    })
+    .map_err(|source| Failure::Telemetry { source })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::Runtime { source })?;
+    let done = runtime.block_on(until_interrupted(global, command));
+    // A blocked read of stdin must not keep the process.
+    runtime.shutdown_background();
+    telemetry.shutdown();
+    done
+}
+
+/// Runs the command within its own span, a child of the caller's trace if there is one.
+async fn until_interrupted(global: Global, command: Command) -> Done {
+    let span = tracing::info_span!("command", otel.name = format!("leasehold {}", command.name()));
+    if let Some(parent) = TraceContext::from_environment() {
+        leasehold_telemetry::set_parent(&span, &parent);
+    }
+    let run = Box::pin(dispatch(global, command)).instrument(span);
+    tokio::select! {
+        done = run => done,
+        heard = tokio::signal::ctrl_c() => {
+            heard.map_err(|source| Failure::Runtime { source })?;
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+async fn dispatch(global: Global, command: Command) -> Done {
+    let output = Output::new(global.output);
+    let client = || connect(&global);
+    match command {
+        Command::Task(command) => task::run(command, &client()?, output).await,
+        Command::Dead(command) => dead::run(command, &client()?, output).await,
+        Command::Queue(command) => queue::run(command, &client()?, output).await,
+        Command::Worker(command) => worker::run(command, &client()?, output).await,
+        Command::Cluster => cluster::run(&client()?, output).await,
+        // Handled before anything is started.
+        Command::Completion { .. } => Ok(Exit::Ok),
+    }
+}
+
+/// The client of the coordinator that the command line names.
+fn connect(global: &Global) -> Result<Client, Failure> {
+    let options = ClientOptions::new(global.address.as_str()).call_timeout(global.call_timeout);
+    Ok(Client::connect(options)?)
+}

@@ -37,5 +37,6 @@ pub use listing::{Listing, TaskFilter};
 pub use options::{ClientOptions, GeneratedKeys, Retry};
 pub use spec::TaskSpec;
 pub use submit::{Receipt, StreamOptions, SubmitStream};
+pub use tonic::Code;
 pub use wait::{WaitAll, has_ended};
 pub use watch::{Watch, WatchFilter};

@@ -20,6 +20,13 @@ impl TaskSpec {
         Self { spec, idempotency_key: String::new() }
     }
 
+    /// The kind of work, in place of the one it was made with.
+    #[must_use]
+    pub fn task_type(mut self, task_type: impl Into<String>) -> Self {
+        self.spec.task_type = task_type.into();
+        self
+    }
+
     /// The queue it waits in. Default "default".
     #[must_use]
     pub fn queue(mut self, queue: impl Into<String>) -> Self {

@@ -1,0 +1,126 @@
+//! The command line: its nouns and what holds for all of them. Each noun's verbs are in its own module.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::{
+    dead::DeadCommand, duration::parse_duration, queue::QueueCommand, task::TaskCommand,
+    worker::WorkerCommand,
+};
+
+/// How long a person looks at a command that does nothing. Waits have limits of their own.
+const CALL_TIMEOUT_DEFAULT: &str = "5s";
+
+/// Submits tasks to a Leasehold coordinator and shows what becomes of them.
+///
+/// Exit codes: 0 ok; 1 a task ended without success (wait, submit --wait); 2 usage; 3 not found;
+/// 4 cannot reach the coordinator; 5 wait timed out; 6 conflict or precondition; 7 a limit is reached;
+/// 8 denied; 70 internal error; 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "leasehold", version, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Where the coordinator is
+    #[arg(
+        long,
+        global = true,
+        env = "LEASEHOLD_ADDRESS",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:7171"
+    )]
+    pub(crate) address: String,
+
+    /// How to print
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "LEASEHOLD_OUTPUT",
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
+    pub(crate) output: Format,
+
+    /// How long one call may take, its repetitions included
+    #[arg(
+        long,
+        global = true,
+        env = "LEASEHOLD_CALL_TIMEOUT",
+        value_name = "DURATION",
+        value_parser = parse_duration,
+        default_value = CALL_TIMEOUT_DEFAULT
+    )]
+    pub(crate) call_timeout: Duration,
+
+    /// Which log lines to write to stderr: a level, or target=level,...
+    #[arg(
+        long = "log",
+        global = true,
+        env = "LEASEHOLD_LOG",
+        value_name = "FILTER",
+        default_value = "warn"
+    )]
+    pub(crate) log_filter: String,
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people
+    Table,
+    /// The messages of the contract in protobuf's JSON mapping
+    Json,
+}
+
+/// What to talk about.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Submit tasks, look at them, wait for them, cancel them
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Look at tasks that failed for good, and replay them
+    #[command(subcommand)]
+    Dead(DeadCommand),
+    /// Look at queues, pause and resume them
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Look at workers and drain them
+    #[command(subcommand)]
+    Worker(WorkerCommand),
+    /// Look at the coordinator itself
+    Cluster,
+    /// Print a completion script for a shell
+    Completion {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+impl Command {
+    /// The noun, for the trace.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Task(_) => "task",
+            Self::Dead(_) => "dead",
+            Self::Queue(_) => "queue",
+            Self::Worker(_) => "worker",
+            Self::Cluster => "cluster",
+            Self::Completion { .. } => "completion",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! The contract's messages in protobuf's JSON mapping: camelCase names, 64-bit integers as strings, bytes
+//! as base64, enums by name, times in RFC 3339, durations in seconds. Fields without presence are
+//! always written, so that a script can rely on them.
+
+mod operator;
+mod task;
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+pub(crate) use operator::{ClusterJson, DrainJson, QueueJson, QueuesJson, WorkersJson};
+pub(crate) use task::{LineReceiptJson, ReceiptJson, ReplayJson, TaskJson, TasksJson};
+
+/// Labels, by name.
+pub(crate) type Labels<'a> = BTreeMap<&'a str, &'a str>;
+
+pub(crate) fn labels(map: &std::collections::HashMap<String, String>) -> Labels<'_> {
+    map.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+/// A 64-bit integer, as a string: readers of JSON lose digits otherwise.
+#[derive(Clone, Copy, Debug)]
+struct Int64(i64);
+
+impl Serialize for Int64 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Something whose text form is the mapping's: a time or a duration.
+#[derive(Clone, Copy, Debug)]
+struct Text<T>(T);
+
+impl<T: std::fmt::Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+type Time = Text<prost_types::Timestamp>;
+type Span = Text<prost_types::Duration>;
+
+#[cfg(test)]
+mod tests;

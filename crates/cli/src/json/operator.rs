@@ -1,0 +1,142 @@
+//! The cluster, its queues and its workers as JSON. The field names and their order are the contract's.
+
+use leasehold_client::v1::{DrainWorkersResponse, GetClusterResponse, Queue, Worker};
+use serde::Serialize;
+
+use super::{Int64, Labels, Span, Text, Time, labels};
+
+/// A `GetClusterResponse`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClusterJson<'a> {
+    journal_id: &'a str,
+    epoch: Int64,
+    version: &'a str,
+    descriptor_fingerprint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<Time>,
+    open_task_count: Int64,
+    connected_worker_count: i32,
+    journal_bytes: Int64,
+    admission_refusal: &'a str,
+}
+
+/// A `ListQueuesResponse`.
+#[derive(Debug, Serialize)]
+pub(crate) struct QueuesJson<'a> {
+    queues: Vec<QueueJson<'a>>,
+}
+
+/// A `Queue`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct QueueJson<'a> {
+    name: &'a str,
+    paused: bool,
+    scheduled_count: Int64,
+    queued_count: Int64,
+    leased_count: Int64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_queued_age: Option<Span>,
+}
+
+/// A `ListWorkersResponse`.
+#[derive(Debug, Serialize)]
+pub(crate) struct WorkersJson<'a> {
+    workers: Vec<WorkerJson<'a>>,
+}
+
+/// A `DrainWorkersResponse`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DrainJson<'a> {
+    workers: Vec<WorkerJson<'a>>,
+    unknown_worker_ids: &'a [String],
+}
+
+/// A `Worker`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorkerJson<'a> {
+    worker_id: &'a str,
+    instance_id: &'a str,
+    session_id: Int64,
+    state: &'static str,
+    slots: i32,
+    fencing_tokens: Vec<Int64>,
+    task_types: &'a [String],
+    labels: Labels<'a>,
+    software: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_start_time: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_heard_age: Option<Span>,
+}
+
+impl<'a> From<&'a GetClusterResponse> for ClusterJson<'a> {
+    fn from(cluster: &'a GetClusterResponse) -> Self {
+        Self {
+            journal_id: &cluster.journal_id,
+            epoch: Int64(cluster.epoch),
+            version: &cluster.version,
+            descriptor_fingerprint: &cluster.descriptor_fingerprint,
+            start_time: cluster.start_time.map(Text),
+            open_task_count: Int64(cluster.open_task_count),
+            connected_worker_count: cluster.connected_worker_count,
+            journal_bytes: Int64(cluster.journal_bytes),
+            admission_refusal: &cluster.admission_refusal,
+        }
+    }
+}
+
+impl<'a> From<&'a [Queue]> for QueuesJson<'a> {
+    fn from(queues: &'a [Queue]) -> Self {
+        Self { queues: queues.iter().map(QueueJson::from).collect() }
+    }
+}
+
+impl<'a> From<&'a Queue> for QueueJson<'a> {
+    fn from(queue: &'a Queue) -> Self {
+        Self {
+            name: &queue.name,
+            paused: queue.paused,
+            scheduled_count: Int64(queue.scheduled_count),
+            queued_count: Int64(queue.queued_count),
+            leased_count: Int64(queue.leased_count),
+            oldest_queued_age: queue.oldest_queued_age.map(Text),
+        }
+    }
+}
+
+impl<'a> From<&'a [Worker]> for WorkersJson<'a> {
+    fn from(workers: &'a [Worker]) -> Self {
+        Self { workers: workers.iter().map(WorkerJson::from).collect() }
+    }
+}
+
+impl<'a> From<&'a DrainWorkersResponse> for DrainJson<'a> {
+    fn from(response: &'a DrainWorkersResponse) -> Self {
+        Self {
+            workers: response.workers.iter().map(WorkerJson::from).collect(),
+            unknown_worker_ids: &response.unknown_worker_ids,
+        }
+    }
+}
+
+impl<'a> From<&'a Worker> for WorkerJson<'a> {
+    fn from(worker: &'a Worker) -> Self {
+        Self {
+            worker_id: &worker.worker_id,
+            instance_id: &worker.instance_id,
+            session_id: Int64(worker.session_id),
+            state: worker.state().as_str_name(),
+            slots: worker.slots,
+            fencing_tokens: worker.fencing_tokens.iter().copied().map(Int64).collect(),
+            task_types: &worker.task_types,
+            labels: labels(&worker.labels),
+            software: &worker.software,
+            session_start_time: worker.session_start_time.map(Text),
+            last_heard_age: worker.last_heard_age.map(Text),
+        }
+    }
+}

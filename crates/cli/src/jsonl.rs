@@ -1,0 +1,172 @@
+//! Tasks from a file of JSON lines: one object a line, whose fields are the flags of `task submit`.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead, Read as _},
+    time::SystemTime,
+};
+
+use leasehold_client::TaskSpec;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    deadline::parse_deadline, duration::parse_duration, failure::Failure, payload::decode,
+};
+
+/// The longest line that is read: room for the largest message, in base64.
+const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// One line. What it leaves out, the command line says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    #[serde(rename = "type")]
+    task_type: Option<String>,
+    queue: Option<String>,
+    /// Text as it is, any other JSON value as JSON.
+    payload: Option<Value>,
+    payload_base64: Option<String>,
+    content_type: Option<String>,
+    priority: Option<i32>,
+    key: Option<String>,
+    delay: Option<String>,
+    deadline: Option<String>,
+    timeout: Option<String>,
+    total_timeout: Option<String>,
+    max_attempts: Option<i32>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// What holds for every line that does not say otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct Defaults {
+    /// The task type, if the command line names one.
+    pub(crate) task_type: Option<String>,
+    /// Everything else, of a spec without task type.
+    pub(crate) spec: TaskSpec,
+}
+
+/// The lines of an input, as tasks.
+#[derive(Debug)]
+pub(crate) struct Lines<R> {
+    name: String,
+    input: R,
+    number: u64,
+    defaults: Defaults,
+}
+
+/// A task and the number of its line.
+pub(crate) type NumberedSpec = (u64, TaskSpec);
+
+impl<R: BufRead> Lines<R> {
+    /// The lines of `input`, called `name` in errors.
+    pub(crate) fn new(name: &str, input: R, defaults: Defaults) -> Self {
+        Self { name: name.to_owned(), input, number: 0, defaults }
+    }
+
+    /// The next task; `None` at the end. Empty lines are skipped.
+    pub(crate) fn read(&mut self) -> Result<Option<NumberedSpec>, Failure> {
+        loop {
+            self.number += 1;
+            let Some(text) = self.read_line()? else { return Ok(None) };
+            if text.trim_ascii().is_empty() {
+                continue;
+            }
+            let spec = parse_line(&text, &self.defaults).map_err(|why| self.wrong(why))?;
+            return Ok(Some((self.number, spec)));
+        }
+    }
+
+    fn read_line(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let mut text = Vec::new();
+        let read = (&mut self.input).take(LINE_BYTES_MAX).read_until(b'\n', &mut text);
+        read.map_err(|source| self.unreadable(source))?;
+        if text.len() as u64 == LINE_BYTES_MAX {
+            return Err(self.wrong(format!("is longer than {LINE_BYTES_MAX} bytes")));
+        }
+        Ok((!text.is_empty()).then_some(text))
+    }
+
+    fn wrong(&self, reason: String) -> Failure {
+        Failure::Line { name: self.name.clone(), line: self.number, reason }
+    }
+
+    fn unreadable(&self, source: io::Error) -> Failure {
+        Failure::Read { name: self.name.clone(), source }
+    }
+}
+
+fn parse_line(text: &[u8], defaults: &Defaults) -> Result<TaskSpec, String> {
+    let line: Line = serde_json::from_slice(text).map_err(|error| reason(&error))?;
+    let task_type = line.task_type.clone().or_else(|| defaults.task_type.clone());
+    let task_type = task_type.ok_or("has no \"type\", and --type names none")?;
+    let spec = defaults.spec.clone().task_type(task_type);
+    add_times(add_texts(spec, &line)?, &line)
+}
+
+fn add_texts(mut spec: TaskSpec, line: &Line) -> Result<TaskSpec, String> {
+    if let Some(queue) = &line.queue {
+        spec = spec.queue(queue);
+    }
+    if let Some(payload) = payload(line)? {
+        spec = spec.payload(payload);
+    }
+    if let Some(content_type) = &line.content_type {
+        spec = spec.content_type(content_type);
+    }
+    if let Some(priority) = line.priority {
+        spec = spec.priority(priority);
+    }
+    if let Some(key) = &line.key {
+        spec = spec.idempotency_key(key);
+    }
+    if let Some(attempts) = line.max_attempts {
+        spec = spec.max_attempts(attempts);
+    }
+    for (key, value) in &line.labels {
+        spec = spec.label(key, value);
+    }
+    Ok(spec)
+}
+
+fn add_times(mut spec: TaskSpec, line: &Line) -> Result<TaskSpec, String> {
+    if let Some(delay) = &line.delay {
+        spec = spec.delay(parse_duration(delay).map_err(|why| format!("delay {why}"))?);
+    }
+    if let Some(timeout) = &line.timeout {
+        let timeout = parse_duration(timeout).map_err(|why| format!("timeout {why}"))?;
+        spec = spec.attempt_timeout(timeout);
+    }
+    if let Some(timeout) = &line.total_timeout {
+        let timeout = parse_duration(timeout).map_err(|why| format!("total_timeout {why}"))?;
+        spec = spec.total_timeout(timeout);
+    }
+    if let Some(deadline) = &line.deadline {
+        let deadline = parse_deadline(deadline).map_err(|why| format!("deadline {why}"))?;
+        let time = deadline.from(SystemTime::now()).ok_or("deadline is too far ahead")?;
+        spec = spec.deadline(time);
+    }
+    Ok(spec)
+}
+
+fn payload(line: &Line) -> Result<Option<Vec<u8>>, String> {
+    match (&line.payload, &line.payload_base64) {
+        (Some(_), Some(_)) => Err("has both \"payload\" and \"payload_base64\"".to_owned()),
+        (Some(Value::String(text)), None) => Ok(Some(text.clone().into_bytes())),
+        (Some(value), None) => Ok(Some(value.to_string().into_bytes())),
+        (None, Some(text)) => decode(text).map(Some).map_err(|why| format!("payload_base64 {why}")),
+        (None, None) => Ok(None),
+    }
+}
+
+/// What is wrong with a line, and in which column. The parser counts lines from its own start.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let (what, _) = text.rsplit_once(" at line ").unwrap_or((&text, ""));
+    format!("column {}: {what}", error.column())
+}
+
+#[cfg(test)]
+mod tests;

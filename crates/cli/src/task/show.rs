@@ -1,0 +1,150 @@
+//! One task in full: what was asked, where it is, who has it, and why it is not further.
+
+use std::time::SystemTime;
+
+use leasehold_client::v1::{Failure as TaskFailure, Lease, Task, TaskSpec, TaskState, Timeouts};
+
+use crate::{
+    args::Format,
+    failure::Failure,
+    json::TaskJson,
+    output::Output,
+    payload::{printable_lines, shown},
+    table::{Cell, Details, Tone},
+    words,
+};
+
+/// Prints a task in full.
+pub(crate) fn show(task: &Task, output: Output) -> Result<(), Failure> {
+    match output.format() {
+        Format::Json => output.document(&TaskJson::from(task)),
+        Format::Table => {
+            let now = SystemTime::now();
+            output.details(&details(task, now))?;
+            for (title, text) in texts(task) {
+                output.line(&format!("\n{title}\n{}", indented(&text)))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What fits on a line each.
+pub(super) fn details(task: &Task, now: SystemTime) -> Details {
+    let mut details = Details::default();
+    let spec = task.spec.clone().unwrap_or_default();
+    details.line("task", task.task_id.as_str());
+    details.line("state", words::state(task.state()));
+    details.maybe("waits because", words::blocked(task));
+    details.maybe("progress", words::progress(task));
+    add_spec(&mut details, &spec, task);
+    details.line("attempts", attempts(task, &spec));
+    add_times(&mut details, task, now);
+    if let Some(lease) = &task.lease {
+        add_lease(&mut details, lease, now);
+    }
+    if let Some(failure) = &task.last_failure {
+        add_failure(&mut details, failure, now);
+    }
+    details
+}
+
+fn add_spec(details: &mut Details, spec: &TaskSpec, task: &Task) {
+    details.line("queue", spec.queue.as_str());
+    details.line("type", spec.task_type.as_str());
+    details.maybe("priority", spec.priority.map(|priority| priority.to_string()));
+    let key = Some(task.idempotency_key.as_str()).filter(|key| !key.is_empty());
+    details.maybe("key", key);
+    let labels = crate::json::labels(&spec.labels);
+    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    details.maybe("labels", (!labels.is_empty()).then(|| labels.join(" ")));
+    details.maybe("timeouts", spec.timeouts.as_ref().and_then(timeouts));
+    let trace = spec.trace_context.as_ref().map(|trace| trace.traceparent.as_str());
+    details.maybe("trace", trace.filter(|trace| !trace.is_empty()));
+}
+
+fn add_times(details: &mut Details, task: &Task, now: SystemTime) {
+    let times = [
+        ("submitted", &task.submit_time),
+        ("eligible", &task.eligible_time),
+        ("deadline", &task.deadline_time),
+        ("ended", &task.finish_time),
+    ];
+    for (name, time) in times {
+        details.maybe(name, time.as_ref().map(|time| words::time(time, now)));
+    }
+    if task.cancel_requested {
+        details.line("cancel", "requested");
+    }
+}
+
+fn add_lease(details: &mut Details, lease: &Lease, now: SystemTime) {
+    details.line("lease worker", lease.worker_id.as_str());
+    details.line("lease token", lease.fencing_token.to_string());
+    details.line("lease attempt", lease.attempt.to_string());
+    details.maybe("lease granted", lease.grant_time.as_ref().map(|time| words::time(time, now)));
+    let started = lease.start_time.as_ref();
+    let started = started.map_or_else(|| "not yet".to_owned(), |time| words::time(time, now));
+    details.line("lease started", started);
+    let revocation = words::revocation(lease.revocation());
+    details.maybe("lease revoked", revocation.map(|reason| Cell::toned(reason, Tone::Busy)));
+}
+
+fn add_failure(details: &mut Details, failure: &TaskFailure, now: SystemTime) {
+    let reason = words::failure_reason(failure.reason());
+    let cost = if failure.counted { "" } else { " (used up no attempt)" };
+    let line = format!("{reason}: {}{cost}", failure.message);
+    details.line("last failure", Cell::toned(&line, Tone::Bad));
+    let worker = Some(failure.worker_id.as_str()).filter(|worker| !worker.is_empty());
+    details.maybe("failed on", worker);
+    details.maybe("failed", failure.time.as_ref().map(|time| words::time(time, now)));
+}
+
+/// What may take several lines, with its title.
+fn texts(task: &Task) -> Vec<(&'static str, String)> {
+    let mut texts = Vec::new();
+    if let Some(spec) = &task.spec {
+        texts.push(("payload", shown(&spec.payload)));
+    }
+    if task.state() == TaskState::Succeeded {
+        texts.push(("result", shown(&task.result)));
+    }
+    let details = task.last_failure.as_ref().map(|failure| failure.details.as_str());
+    if let Some(details) = details.filter(|details| !details.is_empty()) {
+        texts.push(("failure details", printable_lines(details)));
+    }
+    texts
+}
+
+fn attempts(task: &Task, spec: &TaskSpec) -> String {
+    let max = spec.retry.as_ref().and_then(|retry| retry.max_attempts);
+    let of = max.map(|max| format!(" of {max}")).unwrap_or_default();
+    let mut parts =
+        vec![format!("{}{of}", task.attempt_count), format!("{} leases", task.lease_count)];
+    if task.worker_loss_count > 0 {
+        parts.push(format!("{} workers lost", task.worker_loss_count));
+    }
+    if task.generation > 1 {
+        parts.push(format!("generation {}", task.generation));
+    }
+    parts.join(", ")
+}
+
+fn timeouts(timeouts: &Timeouts) -> Option<String> {
+    let named = [
+        ("start", &timeouts.start),
+        ("attempt", &timeouts.attempt),
+        ("total", &timeouts.total),
+        ("kill grace", &timeouts.kill_grace),
+    ];
+    let said: Vec<String> = named
+        .iter()
+        .filter(|(_, span)| span.is_some())
+        .map(|(name, span)| format!("{name} {}", words::span(span.as_ref())))
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,236 @@
+//! `leasehold task submit`: one task from the command line, or many from JSON lines.
+
+mod many;
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use leasehold_client::{Client, TaskSpec};
+
+use super::wait;
+use crate::{
+    Done,
+    args::Format,
+    deadline::{Deadline, parse_deadline},
+    duration::parse_duration,
+    exit::Exit,
+    failure::{Failure, say},
+    json::ReceiptJson,
+    output::Output,
+};
+
+/// The most of a payload that is read before the coordinator is asked whether it likes it. Larger than
+/// any message, so that the refusal names the coordinator's limit and not ours.
+const PAYLOAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// What `--wait` without a duration stands for.
+const FOREVER: &str = "forever";
+
+/// How long to wait for what was submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// Until it has ended.
+    Forever,
+    /// At most this long.
+    AtMost(Duration),
+}
+
+/// What `task submit` understands.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct SubmitArgs {
+    /// The handler's input; `-` reads it from stdin
+    payload: Option<String>,
+
+    /// Read the payload from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "payload")]
+    file: Option<PathBuf>,
+
+    /// Submit many tasks: one JSON object a line, `-` for stdin. Fields: type, queue, payload or
+    /// `payload_base64`, `content_type`, priority, key, delay, deadline, timeout, `total_timeout`,
+    /// `max_attempts`, labels. Flags fill in what a line leaves out
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["payload", "file", "key", "check"])]
+    jsonl: Option<PathBuf>,
+
+    /// The kind of work; workers serve task types
+    #[arg(long = "type", short = 't', value_name = "TYPE", required_unless_present = "jsonl")]
+    task_type: Option<String>,
+
+    /// The queue to wait in [default: default]
+    #[arg(long, short = 'q')]
+    queue: Option<String>,
+
+    /// 0, the most urgent, to 9 [default: 5]
+    #[arg(long, short = 'p', value_name = "N", allow_negative_numbers = true)]
+    priority: Option<i32>,
+
+    /// Idempotency key: the same key, type and payload give the same task
+    #[arg(long)]
+    key: Option<String>,
+
+    /// How to read the payload, such as application/json
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+
+    /// Wait this long before the task may run
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    delay: Option<Duration>,
+
+    /// When the whole task must have ended: an RFC 3339 time, or a duration from now
+    #[arg(long, value_name = "TIME", value_parser = parse_deadline)]
+    deadline: Option<Deadline>,
+
+    /// How long one attempt may run [default: the coordinator's, 5m]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+
+    /// How long the whole task may take, retries included [default: the coordinator's, 24h]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    total_timeout: Option<Duration>,
+
+    /// How many attempts there may be [default: the coordinator's, 5]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    max_attempts: Option<i32>,
+
+    /// A label for people and filters; give it several times for several
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    labels: Vec<(String, String)>,
+
+    /// Wait until the task has ended, at most this long if a duration is given; exit code 1 if it did
+    /// not succeed
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = FOREVER,
+        value_parser = parse_wait
+    )]
+    wait: Option<Wait>,
+
+    /// Only ask whether the task would be accepted
+    #[arg(long, conflicts_with = "wait")]
+    check: bool,
+}
+
+/// Submits what the arguments say.
+pub(super) async fn run(args: SubmitArgs, client: &Client, output: Output) -> Done {
+    if let Some(path) = args.jsonl.clone() {
+        return many::run(&args, &path, client, output).await;
+    }
+    let payload = read_payload(&args)?;
+    let spec = args.spec()?.task_type(args.task_type.clone().unwrap_or_default()).payload(payload);
+    if args.check {
+        client.validate(spec).await?;
+        say("the task would be accepted");
+        return Ok(Exit::Ok);
+    }
+    let receipt = client.submit(spec).await?;
+    if receipt.deduplicated {
+        say("the key names a task that existed already");
+    }
+    if let Some(wait) = args.wait {
+        say(&receipt.task_id);
+        return wait::run(client, output, vec![receipt.task_id], wait.timeout()).await;
+    }
+    match output.format() {
+        Format::Json => output.document(&ReceiptJson::from(&receipt))?,
+        Format::Table => output.line(&receipt.task_id)?,
+    }
+    Ok(Exit::Ok)
+}
+
+impl SubmitArgs {
+    /// Everything but the task type and the payload.
+    fn spec(&self) -> Result<TaskSpec, Failure> {
+        let mut spec = TaskSpec::new("");
+        if let Some(queue) = &self.queue {
+            spec = spec.queue(queue);
+        }
+        if let Some(priority) = self.priority {
+            spec = spec.priority(priority);
+        }
+        if let Some(key) = &self.key {
+            spec = spec.idempotency_key(key);
+        }
+        if let Some(content_type) = &self.content_type {
+            spec = spec.content_type(content_type);
+        }
+        if let Some(attempts) = self.max_attempts {
+            spec = spec.max_attempts(attempts);
+        }
+        for (key, value) in &self.labels {
+            spec = spec.label(key, value);
+        }
+        self.add_times(spec)
+    }
+
+    fn add_times(&self, mut spec: TaskSpec) -> Result<TaskSpec, Failure> {
+        if let Some(delay) = self.delay {
+            spec = spec.delay(delay);
+        }
+        if let Some(timeout) = self.timeout {
+            spec = spec.attempt_timeout(timeout);
+        }
+        if let Some(timeout) = self.total_timeout {
+            spec = spec.total_timeout(timeout);
+        }
+        if let Some(deadline) = self.deadline {
+            let time = deadline.from(SystemTime::now());
+            let time = time.ok_or_else(|| Failure::Usage("--deadline is too far ahead".to_owned()));
+            spec = spec.deadline(time?);
+        }
+        Ok(spec)
+    }
+}
+
+/// The payload: from the argument, a file or stdin; empty when none is given.
+fn read_payload(args: &SubmitArgs) -> Result<Vec<u8>, Failure> {
+    match (&args.payload, &args.file) {
+        (None, Some(path)) if path != Path::new("-") => {
+            let name = path.display().to_string();
+            let file = fs::File::open(path);
+            let file = file.map_err(|source| Failure::Read { name: name.clone(), source })?;
+            read_bounded(&name, file)
+        }
+        (Some(text), None) if text != "-" => Ok(text.clone().into_bytes()),
+        (None, None) => Ok(Vec::new()),
+        (Some(_) | None, _) => read_bounded("stdin", io::stdin().lock()),
+    }
+}
+
+fn read_bounded(name: &str, input: impl io::Read) -> Result<Vec<u8>, Failure> {
+    let mut payload = Vec::new();
+    input
+        .take(PAYLOAD_BYTES_MAX)
+        .read_to_end(&mut payload)
+        .map_err(|source| Failure::Read { name: name.to_owned(), source })?;
+    if payload.len() as u64 == PAYLOAD_BYTES_MAX {
+        let reason =
+            format!("{name} holds {PAYLOAD_BYTES_MAX} bytes or more: no task carries that");
+        return Err(Failure::Usage(reason));
+    }
+    Ok(payload)
+}
+
+impl Wait {
+    fn timeout(self) -> Option<Duration> {
+        match self {
+            Self::Forever => None,
+            Self::AtMost(timeout) => Some(timeout),
+        }
+    }
+}
+
+fn parse_wait(text: &str) -> Result<Wait, String> {
+    if text == FOREVER { Ok(Wait::Forever) } else { parse_duration(text).map(Wait::AtMost) }
+}
+
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    let (key, value) =
+        text.split_once('=').ok_or_else(|| format!("{text:?} is not of the form key=value"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,92 @@
+//! `leasehold worker`: who is connected, and asking them to go.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use leasehold_client::{Client, v1::Worker};
+
+use crate::{
+    Done,
+    args::Format,
+    duration::parse_duration,
+    exit::Exit,
+    failure::say,
+    json::{DrainJson, WorkersJson},
+    output::Output,
+    payload::printable,
+    table::{Column, Table},
+    words,
+};
+
+/// What to do with workers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkerCommand {
+    /// List every worker the coordinator knows
+    List,
+    /// Ask workers to take nothing new, finish, and go
+    Drain {
+        /// The workers
+        #[arg(required = true, value_name = "WORKER")]
+        workers: Vec<String>,
+        /// How long they may wait for what they run [default: their own setting]
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        grace: Option<Duration>,
+    },
+}
+
+pub(crate) async fn run(command: WorkerCommand, client: &Client, output: Output) -> Done {
+    match command {
+        WorkerCommand::List => list(client, output).await,
+        WorkerCommand::Drain { workers, grace } => drain(client, output, workers, grace).await,
+    }
+}
+
+async fn list(client: &Client, output: Output) -> Done {
+    let workers = client.workers().await?;
+    match output.format() {
+        Format::Json => output.document(&WorkersJson::from(workers.as_slice()))?,
+        Format::Table => output.table(&table(&workers))?,
+    }
+    Ok(Exit::Ok)
+}
+
+async fn drain(
+    client: &Client,
+    output: Output,
+    workers: Vec<String>,
+    grace: Option<Duration>,
+) -> Done {
+    let response = client.drain_workers(workers, grace).await?;
+    match output.format() {
+        Format::Json => output.document(&DrainJson::from(&response))?,
+        Format::Table => output.table(&table(&response.workers))?,
+    }
+    for worker_id in &response.unknown_worker_ids {
+        say(&format!("error: no worker {}; leasehold worker list", printable(worker_id)));
+    }
+    Ok(if response.unknown_worker_ids.is_empty() { Exit::Ok } else { Exit::NotFound })
+}
+
+fn table(workers: &[Worker]) -> Table {
+    let mut table = Table::new([
+        Column::Left("WORKER"),
+        Column::Left("STATE"),
+        Column::Right("SLOTS"),
+        Column::Right("LEASES"),
+        Column::Right("HEARD"),
+        Column::Left("SOFTWARE"),
+        Column::Left("TASK TYPES"),
+    ]);
+    for worker in workers {
+        table.row([
+            worker.worker_id.as_str().into(),
+            words::worker_state(worker.state()),
+            worker.slots.to_string().into(),
+            worker.fencing_tokens.len().to_string().into(),
+            words::span(worker.last_heard_age.as_ref()).into(),
+            worker.software.as_str().into(),
+            worker.task_types.join(",").into(),
+        ]);
+    }
+    table
+}
