@@ -1,15 +1,20 @@
 //! Tasks that have ended, read from the people's tables of the journal.
 //!
-//! Every read runs on the runtime's blocking threads over its own connection, so that neither the engine nor the
+//! Every read runs on the runtime's blocking threads over a connection of its own, so that neither the engine nor the
 //! journal's writer waits for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use leasehold_journal::{Filter, Page};
+use leasehold_journal::{
+    FailedRow, Filter, FinishedRow, Journal, Listing, Page, QueryError, Reader, RowId,
+};
 use leasehold_queue::TaskId;
 use tokio::sync::Semaphore;
 
-use crate::snapshot::Snapshot;
+use crate::{
+    codec::{self, Malformed},
+    snapshot::Snapshot,
+};
 
 /// How many reads may run at once: each has a connection of its own with a cache of its own.
 const READERS_MAX: usize = 4;
@@ -20,50 +25,137 @@ pub struct Archive(Arc<Shelf>);
 
 #[derive(Debug)]
 struct Shelf {
+    /// One for each reader.
     permits: Semaphore,
+    /// Readers that nobody uses at the moment.
+    readers: Mutex<Vec<Reader>>,
 }
 
 /// The archive could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
+    /// The database refused.
+    #[error("the tables of ended tasks cannot be read")]
+    Query(#[from] QueryError),
     /// A row could not be understood.
-    #[error("the row of task {task} is malformed")]
+    #[error("the row {row_id} of an ended task is malformed")]
     Malformed {
-        /// The task.
-        task: TaskId,
+        /// Which.
+        row_id: RowId,
+        /// How.
+        #[source]
+        source: Malformed,
     },
+    /// The process ends.
+    #[error("the tables of ended tasks are closed")]
+    Closed,
 }
 
 impl Archive {
+    /// The archive of a journal.
+    pub(crate) fn open(journal: &Journal) -> Result<Self, QueryError> {
+        let readers: Vec<_> =
+            (0..READERS_MAX).map(|_| journal.reader()).collect::<Result<_, _>>()?;
+        let permits = Semaphore::new(readers.len());
+        Ok(Self(Arc::new(Shelf { permits, readers: Mutex::new(readers) })))
+    }
+
     /// A finished (succeeded or cancelled) task with its result, without its payload.
     pub async fn finished(&self, task: TaskId) -> Result<Option<Snapshot>, ArchiveError> {
-        let _ = (task, &self.0.permits, READERS_MAX);
-        Ok(None)
+        let row = self.read(move |reader| reader.finished(task.serial())).await?;
+        let snapshot = row.map(show_finished).transpose()?;
+        Ok(snapshot.filter(|snapshot| snapshot.task.id == task))
     }
 
     /// A dead letter with its payload.
     pub async fn failed(&self, task: TaskId) -> Result<Option<Snapshot>, ArchiveError> {
-        let _ = task;
-        Ok(None)
+        let row = self.read(move |reader| reader.failed(task.serial())).await?;
+        let snapshot = row.map(show_failed).transpose()?;
+        Ok(snapshot.filter(|snapshot| snapshot.task.id == task))
     }
 
-    /// Finished tasks in ascending order of their serials, without payloads and results.
+    /// Finished tasks in ascending order of their serials, without payloads and results. Fewer than the page holds:
+    /// there are no more.
     pub async fn list_finished(
         &self,
         filter: Filter,
         page: Page,
     ) -> Result<Vec<Snapshot>, ArchiveError> {
-        let _ = (filter, page);
-        Ok(Vec::new())
+        let rows = self
+            .read(move |reader| fill(page, |page| reader.list_finished(&filter, page)))
+            .await?;
+        rows.into_iter().map(show_finished).collect()
     }
 
-    /// Dead letters in ascending order of their serials, without payloads.
+    /// Dead letters in ascending order of their serials, without payloads. Fewer than the page holds: there are no
+    /// more.
     pub async fn list_failed(
         &self,
         filter: Filter,
         page: Page,
     ) -> Result<Vec<Snapshot>, ArchiveError> {
-        let _ = (filter, page);
-        Ok(Vec::new())
+        let rows =
+            self.read(move |reader| fill(page, |page| reader.list_failed(&filter, page))).await?;
+        rows.into_iter().map(show_failed).collect()
     }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Reader) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        let shelf = Arc::clone(&self.0);
+        let permit = self.0.permits.acquire().await.map_err(|_| ArchiveError::Closed)?;
+        let reader = shelf.lock().pop().ok_or(ArchiveError::Closed)?;
+        // A caller that goes away leaves the query to finish, and the reader to be put back by it.
+        permit.forget();
+        let queried = tokio::task::spawn_blocking(move || {
+            let found = query(&reader);
+            shelf.lock().push(reader);
+            shelf.permits.add_permits(1);
+            found
+        });
+        Ok(queried.await.map_err(|_| ArchiveError::Closed)??)
+    }
+}
+
+impl Shelf {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Reader>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads on until the page is full or there is no more: a listing may stop early, to keep its transaction short.
+fn fill<T>(
+    page: Page,
+    list: impl Fn(Page) -> Result<Listing<T>, QueryError>,
+) -> Result<Vec<T>, QueryError> {
+    let (mut found, mut after) = (Vec::new(), Some(page.after));
+    while let Some(row_id) = after {
+        let left = page.limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        if left == 0 {
+            break;
+        }
+        let listing = list(Page { after: row_id, limit: left })?;
+        found.extend(listing.rows);
+        after = listing.next;
+    }
+    Ok(found)
+}
+
+fn show_finished(row: FinishedRow) -> Result<Snapshot, ArchiveError> {
+    let mut snapshot = decode(row.row_id, &row.state)?;
+    if let Some(ended) = &mut snapshot.ended {
+        ended.result = row.result;
+    }
+    Ok(snapshot)
+}
+
+fn show_failed(row: FailedRow) -> Result<Snapshot, ArchiveError> {
+    let mut snapshot = decode(row.row_id, &row.state)?;
+    Arc::make_mut(&mut snapshot.task.spec).payload = row.payload;
+    Ok(snapshot)
+}
+
+fn decode(row_id: RowId, state: &[u8]) -> Result<Snapshot, ArchiveError> {
+    codec::decode_state(state).map_err(|source| ArchiveError::Malformed { row_id, source })
 }

@@ -1,0 +1,140 @@
+//! Records as bytes and back: the format of a journal body and of the `state` of the people's tables.
+//!
+//! A body is a header (format, base time, close time), then records without any framing: the journal guards the bytes
+//! with a checksum. Everything repeated within a body is written once. A reader meets only bytes that some version of
+//! this file wrote, and yet trusts none of them: whatever the bytes, it answers and does not panic.
+
+mod record;
+mod task;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use bytes::Bytes;
+use leasehold_policy::Time;
+use leasehold_queue::{Ended, Ending, Record, Task};
+
+use crate::snapshot::{EndedView, Snapshot};
+use wire::{Cursor, Pen};
+
+pub use wire::Malformed;
+
+/// The format written, and the only one read.
+const FORMAT: u8 = 1;
+
+/// Format, base time, close time.
+const HEADER_BYTES: usize = 1 + 8 + 8;
+
+/// Where the close time stands in the header.
+const CLOSED_AT: std::ops::Range<usize> = 9..HEADER_BYTES;
+
+/// A body that records are added to.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pen: Pen,
+}
+
+impl Body {
+    /// An empty body begun at `now`.
+    pub(crate) fn new(now: Time) -> Self {
+        let mut pen = Pen::new(now);
+        pen.byte(FORMAT);
+        pen.raw(&now.unix_ms().to_be_bytes());
+        pen.raw(&now.unix_ms().to_be_bytes());
+        Self { pen }
+    }
+
+    /// Adds a record and says how many bytes it took.
+    pub(crate) fn push(&mut self, record: &Record) -> usize {
+        let before = self.pen.len();
+        self.pen.record(record);
+        self.pen.len() - before
+    }
+
+    /// How large it is.
+    pub(crate) fn len(&self) -> usize {
+        self.pen.len()
+    }
+
+    /// Whether nothing was added yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() <= HEADER_BYTES
+    }
+
+    /// The bytes. `now` is kept as the last time this journal has seen.
+    pub(crate) fn close(self, now: Time) -> Bytes {
+        let mut bytes = self.pen.into_bytes();
+        if let Some(closed) = bytes.get_mut(CLOSED_AT) {
+            closed.copy_from_slice(&now.unix_ms().to_be_bytes());
+        }
+        Bytes::from(bytes)
+    }
+}
+
+/// Reads the records of a body, one at a time.
+#[derive(Debug)]
+pub(crate) struct Records<'a> {
+    cursor: Cursor<'a>,
+    /// When the body was closed.
+    pub(crate) closed: Time,
+}
+
+impl<'a> Records<'a> {
+    pub(crate) fn new(body: &'a [u8]) -> Result<Self, Malformed> {
+        let format = *body.first().ok_or(Malformed::Truncated { what: "header" })?;
+        if format != FORMAT {
+            return Err(Malformed::UnknownFormat { found: format, known: FORMAT });
+        }
+        let (header, records) =
+            body.split_at_checked(HEADER_BYTES).ok_or(Malformed::Truncated { what: "header" })?;
+        let time = |bytes: Option<&[u8]>| {
+            let bytes = bytes.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
+            Time::from_unix_ms(u64::from_be_bytes(bytes.unwrap_or_default()))
+        };
+        let base = time(header.get(1..CLOSED_AT.start));
+        let closed = time(header.get(CLOSED_AT));
+        Ok(Self { cursor: Cursor::new(records, base), closed })
+    }
+
+    /// How many bytes are left; the difference around [`next`](Iterator::next) is a record's size.
+    pub(crate) fn remaining(&self) -> usize {
+        self.cursor.remaining()
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.cursor.is_empty()).then(|| self.cursor.record())
+    }
+}
+
+/// A task that ended, as the `state` of its row: everything but what the row holds in columns of its own.
+pub(crate) fn encode_state(ended: &Ended) -> Bytes {
+    let mut pen = Pen::new(ended.time);
+    pen.byte(FORMAT);
+    pen.raw(&ended.time.unix_ms().to_be_bytes());
+    pen.byte(task::ending(ended.ending));
+    let mut stripped = ended.task.clone();
+    if !stripped.spec.payload.is_empty() {
+        std::sync::Arc::make_mut(&mut stripped.spec).payload = Bytes::new();
+    }
+    pen.task(&stripped);
+    Bytes::from(pen.into_bytes())
+}
+
+/// Reads what [`encode_state`] wrote. Payload and result are empty.
+pub(crate) fn decode_state(state: &[u8]) -> Result<Snapshot, Malformed> {
+    let (format, rest) = state.split_first().ok_or(Malformed::Truncated { what: "state" })?;
+    if *format != FORMAT {
+        return Err(Malformed::UnknownFormat { found: *format, known: FORMAT });
+    }
+    let (time, rest) =
+        rest.split_first_chunk::<8>().ok_or(Malformed::Truncated { what: "state" })?;
+    let time = Time::from_unix_ms(u64::from_be_bytes(*time));
+    let mut cursor = Cursor::new(rest, time);
+    let ending: Ending = task::read_ending(cursor.byte("ending")?)?;
+    let task: Task = cursor.task()?;
+    Ok(Snapshot { task, blocked: None, ended: Some(EndedView { ending, result: Bytes::new(), time }) })
+}

@@ -1,0 +1,343 @@
+//! Tasks and what they are made of, as bytes.
+//!
+//! Writers take their structs apart field by field, so that a new field cannot be forgotten.
+
+use std::sync::Arc;
+
+use leasehold_policy::{Backoff, Jitter};
+use leasehold_queue::{
+    Ending, Failure, FailureReason, Key, Lease, Phase, Retry, RevocationReason, Revoking, Task,
+    TaskSpec, Trace, Wait,
+};
+
+use super::wire::{Cursor, Malformed, Pen};
+
+impl Pen {
+    pub(super) fn task(&mut self, task: &Task) {
+        let Task {
+            id,
+            spec,
+            submitted,
+            deadline,
+            generation,
+            revision,
+            attempts,
+            leases,
+            worker_losses,
+            cancel_requested,
+            last_failure,
+            last_token,
+            phase,
+        } = task;
+        self.task_id(*id);
+        self.spec(spec);
+        self.time(*submitted);
+        self.time(*deadline);
+        self.integer(*generation);
+        self.integer(*revision);
+        self.integer(*attempts);
+        self.integer(*leases);
+        self.integer(*worker_losses);
+        self.flag(*cancel_requested);
+        self.option(last_failure.as_deref(), Self::failure);
+        self.option(last_token.as_ref(), |pen, token| pen.token(*token));
+        self.phase(phase);
+    }
+
+    fn spec(&mut self, spec: &TaskSpec) {
+        let TaskSpec {
+            queue,
+            task_type,
+            payload,
+            content_type,
+            priority,
+            initial_delay,
+            start_timeout,
+            attempt_timeout,
+            total_timeout,
+            kill_grace,
+            retry,
+            labels,
+            trace,
+            key,
+        } = spec;
+        self.name(queue);
+        self.name(task_type);
+        self.blob(payload);
+        self.name(content_type);
+        self.byte(*priority);
+        self.duration(*initial_delay);
+        self.duration(*start_timeout);
+        self.duration(*attempt_timeout);
+        self.duration(*total_timeout);
+        self.duration(*kill_grace);
+        self.retry(*retry);
+        self.integer(labels.len() as u64);
+        for (name, value) in labels {
+            self.name(name);
+            self.text(value);
+        }
+        self.option(trace.as_ref(), |pen, Trace { parent, state }| {
+            pen.text(parent);
+            pen.text(state);
+        });
+        self.option(key.as_ref(), Self::key);
+    }
+
+    fn retry(&mut self, retry: Retry) {
+        let Retry { max_attempts, backoff } = retry;
+        let Backoff { initial, factor, cap, jitter } = backoff;
+        self.integer(max_attempts);
+        self.duration(initial);
+        self.raw(&factor.to_be_bytes());
+        self.duration(cap);
+        self.byte(match jitter {
+            Jitter::Full => 1,
+            Jitter::None => 2,
+        });
+    }
+
+    pub(super) fn key(&mut self, key: &Key) {
+        let Key { name, digest } = key;
+        self.text(name);
+        self.raw(digest);
+    }
+
+    pub(super) fn failure(&mut self, failure: &Failure) {
+        let Failure { reason, message, details, counted, token, worker, time } = failure;
+        self.byte(failure_reason(*reason));
+        self.text(message);
+        self.text(details);
+        self.flag(*counted);
+        self.option(token.as_ref(), |pen, token| pen.token(*token));
+        self.option(worker.as_ref(), Self::name);
+        self.time(*time);
+    }
+
+    fn phase(&mut self, phase: &Phase) {
+        match phase {
+            Phase::Scheduled { eligible, wait } => {
+                self.byte(1);
+                self.time(*eligible);
+                self.byte(match wait {
+                    Wait::Delay => 1,
+                    Wait::Backoff => 2,
+                });
+            }
+            Phase::Queued => self.byte(2),
+            Phase::Leased(lease) => {
+                self.byte(3);
+                self.lease(lease);
+            }
+        }
+    }
+
+    fn lease(&mut self, lease: &Lease) {
+        // What a restart forgets is not written.
+        let Lease {
+            token,
+            worker,
+            instance,
+            session: _,
+            granted,
+            acknowledged: _,
+            started,
+            revoking,
+            progress: _,
+        } = lease;
+        self.token(*token);
+        self.name(worker);
+        self.name(instance);
+        self.time(*granted);
+        self.option(started.as_ref(), |pen, time| pen.time(*time));
+        self.option(revoking.as_ref(), |pen, Revoking { reason, since, grace }| {
+            pen.byte(revocation_reason(*reason));
+            pen.time(*since);
+            pen.duration(*grace);
+        });
+    }
+}
+
+impl Cursor<'_> {
+    pub(super) fn task(&mut self) -> Result<Task, Malformed> {
+        Ok(Task {
+            id: self.task_id()?,
+            spec: Arc::new(self.spec()?),
+            submitted: self.time()?,
+            deadline: self.time()?,
+            generation: self.small("generation")?,
+            revision: self.integer("revision")?,
+            attempts: self.small("attempts")?,
+            leases: self.small("leases")?,
+            worker_losses: self.small("worker losses")?,
+            cancel_requested: self.flag("cancel flag")?,
+            last_failure: self.option("failure", Self::failure)?.map(Arc::new),
+            last_token: self.option("token", Self::token)?,
+            phase: self.phase()?,
+        })
+    }
+
+    fn spec(&mut self) -> Result<TaskSpec, Malformed> {
+        Ok(TaskSpec {
+            queue: self.name("queue")?,
+            task_type: self.name("task type")?,
+            payload: self.blob("payload")?,
+            content_type: self.name("content type")?,
+            priority: self.byte("priority")?,
+            initial_delay: self.duration()?,
+            start_timeout: self.duration()?,
+            attempt_timeout: self.duration()?,
+            total_timeout: self.duration()?,
+            kill_grace: self.duration()?,
+            retry: self.retry()?,
+            labels: (0..self.count("labels")?)
+                .map(|_| Ok((self.name("label")?, self.text("label")?)))
+                .collect::<Result<_, Malformed>>()?,
+            trace: self.option("trace", |cursor| {
+                Ok(Trace { parent: cursor.text("traceparent")?, state: cursor.text("tracestate")? })
+            })?,
+            key: self.option("key", Self::key)?,
+        })
+    }
+
+    fn retry(&mut self) -> Result<Retry, Malformed> {
+        Ok(Retry {
+            max_attempts: self.small("attempt limit")?,
+            backoff: Backoff {
+                initial: self.duration()?,
+                factor: self.float()?,
+                cap: self.duration()?,
+                jitter: match self.byte("jitter")? {
+                    1 => Jitter::Full,
+                    2 => Jitter::None,
+                    kind => return Err(Malformed::UnknownKind { what: "jitter", kind }),
+                },
+            },
+        })
+    }
+
+    pub(super) fn key(&mut self) -> Result<Key, Malformed> {
+        Ok(Key { name: self.text("key")?, digest: self.digest()? })
+    }
+
+    pub(super) fn failure(&mut self) -> Result<Failure, Malformed> {
+        Ok(Failure {
+            reason: read_failure_reason(self.byte("failure reason")?)?,
+            message: self.text("message")?,
+            details: self.text("details")?,
+            counted: self.flag("counted flag")?,
+            token: self.option("token", Self::token)?,
+            worker: self.option("worker", |cursor| cursor.name("worker"))?,
+            time: self.time()?,
+        })
+    }
+
+    fn phase(&mut self) -> Result<Phase, Malformed> {
+        Ok(match self.byte("phase")? {
+            1 => Phase::Scheduled {
+                eligible: self.time()?,
+                wait: match self.byte("wait")? {
+                    1 => Wait::Delay,
+                    2 => Wait::Backoff,
+                    kind => return Err(Malformed::UnknownKind { what: "wait", kind }),
+                },
+            },
+            2 => Phase::Queued,
+            3 => Phase::Leased(self.lease()?),
+            kind => return Err(Malformed::UnknownKind { what: "phase", kind }),
+        })
+    }
+
+    fn lease(&mut self) -> Result<Lease, Malformed> {
+        Ok(Lease {
+            token: self.token()?,
+            worker: self.name("worker")?,
+            instance: self.name("instance")?,
+            session: None,
+            granted: self.time()?,
+            // Nobody knows whether the assignment arrived: the careful answer is that it did.
+            acknowledged: true,
+            started: self.option("start", Self::time)?,
+            revoking: self.option("revocation", |cursor| {
+                Ok(Revoking {
+                    reason: read_revocation_reason(cursor.byte("revocation reason")?)?,
+                    since: cursor.time()?,
+                    grace: cursor.duration()?,
+                })
+            })?,
+            progress: None,
+        })
+    }
+}
+
+/// Numbers on disk: never changed, never used again for something else.
+pub(super) const fn ending(ending: Ending) -> u8 {
+    match ending {
+        Ending::Succeeded => 1,
+        Ending::Failed => 2,
+        Ending::Cancelled => 3,
+    }
+}
+
+pub(super) const fn read_ending(kind: u8) -> Result<Ending, Malformed> {
+    Ok(match kind {
+        1 => Ending::Succeeded,
+        2 => Ending::Failed,
+        3 => Ending::Cancelled,
+        kind => return Err(Malformed::UnknownKind { what: "ending", kind }),
+    })
+}
+
+/// Numbers on disk: never changed, never used again for something else.
+const fn failure_reason(reason: FailureReason) -> u8 {
+    match reason {
+        FailureReason::Error => 1,
+        FailureReason::Panic => 2,
+        FailureReason::AttemptTimeout => 3,
+        FailureReason::TotalTimeout => 4,
+        FailureReason::WorkerLost => 5,
+        FailureReason::WorkerLossLimit => 6,
+        FailureReason::ResultTooLarge => 7,
+        FailureReason::StartTimeout => 8,
+        FailureReason::Cancelled => 9,
+        FailureReason::HandedBack => 10,
+    }
+}
+
+const fn read_failure_reason(kind: u8) -> Result<FailureReason, Malformed> {
+    Ok(match kind {
+        1 => FailureReason::Error,
+        2 => FailureReason::Panic,
+        3 => FailureReason::AttemptTimeout,
+        4 => FailureReason::TotalTimeout,
+        5 => FailureReason::WorkerLost,
+        6 => FailureReason::WorkerLossLimit,
+        7 => FailureReason::ResultTooLarge,
+        8 => FailureReason::StartTimeout,
+        9 => FailureReason::Cancelled,
+        10 => FailureReason::HandedBack,
+        kind => return Err(Malformed::UnknownKind { what: "failure reason", kind }),
+    })
+}
+
+/// Numbers on disk: never changed, never used again for something else.
+pub(super) const fn revocation_reason(reason: RevocationReason) -> u8 {
+    match reason {
+        RevocationReason::Cancelled => 1,
+        RevocationReason::StartTimeout => 2,
+        RevocationReason::AttemptTimeout => 3,
+        RevocationReason::TotalTimeout => 4,
+        RevocationReason::UnknownLease => 5,
+    }
+}
+
+pub(super) const fn read_revocation_reason(kind: u8) -> Result<RevocationReason, Malformed> {
+    Ok(match kind {
+        1 => RevocationReason::Cancelled,
+        2 => RevocationReason::StartTimeout,
+        3 => RevocationReason::AttemptTimeout,
+        4 => RevocationReason::TotalTimeout,
+        5 => RevocationReason::UnknownLease,
+        kind => return Err(Malformed::UnknownKind { what: "revocation reason", kind }),
+    })
+}

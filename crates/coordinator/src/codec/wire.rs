@@ -1,0 +1,283 @@
+//! The letters of the record codec: integers, texts, names, times.
+//!
+//! Integers are LEB128 varints. A time is written as its distance from the base time of the batch, a name that a
+//! batch repeats as a number. The reader trusts nothing: every length is compared with what is left.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use leasehold_policy::Time;
+use leasehold_queue::{Name, TaskId, Token};
+
+/// How many different names one batch numbers; later ones are written out each time.
+const NAMES_MAX: usize = 4_096;
+
+/// The longest name that is numbered: queue, task type and worker names are at most this long.
+const NUMBERED_NAME_BYTES_MAX: usize = 128;
+
+/// Why bytes are not what a [`Pen`] wrote.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// They end too early.
+    #[error("the bytes end within a {what}")]
+    Truncated {
+        /// What was being read.
+        what: &'static str,
+    },
+    /// A number is larger than it can be.
+    #[error("a {what} is out of range")]
+    OutOfRange {
+        /// What was being read.
+        what: &'static str,
+    },
+    /// A text is not UTF-8.
+    #[error("a text is not UTF-8")]
+    NotUtf8,
+    /// A kind that this version does not know.
+    #[error("unknown {what} {kind}")]
+    UnknownKind {
+        /// What was being read.
+        what: &'static str,
+        /// Its number.
+        kind: u8,
+    },
+    /// The batch has another format.
+    #[error("format {found}, but this version reads format {known}")]
+    UnknownFormat {
+        /// The format of the batch.
+        found: u8,
+        /// The one this version reads.
+        known: u8,
+    },
+}
+
+/// Writes.
+#[derive(Debug, Default)]
+pub(super) struct Pen {
+    bytes: Vec<u8>,
+    base: u64,
+    names: HashMap<Name, u64>,
+}
+
+impl Pen {
+    pub(super) fn new(base: Time) -> Self {
+        Self { base: base.unix_ms(), ..Self::default() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    pub(super) fn byte(&mut self, byte: u8) {
+        self.bytes.push(byte);
+    }
+
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn flag(&mut self, flag: bool) {
+        self.byte(u8::from(flag));
+    }
+
+    pub(super) fn integer(&mut self, value: impl Into<u64>) {
+        let mut rest: u64 = value.into();
+        while rest > 0x7f {
+            self.byte((rest & 0x7f) as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.byte((rest & 0x7f) as u8);
+    }
+
+    pub(super) fn blob(&mut self, blob: &[u8]) {
+        self.integer(blob.len() as u64);
+        self.raw(blob);
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.blob(text.as_bytes());
+    }
+
+    /// A name that is likely to come again: 0 and the text the first time, its number from then on.
+    pub(super) fn name(&mut self, name: &Name) {
+        if let Some(number) = self.names.get(name) {
+            let number = *number;
+            return self.integer(number);
+        }
+        self.integer(0_u64);
+        self.text(name);
+        if self.names.len() < NAMES_MAX && name.len() <= NUMBERED_NAME_BYTES_MAX {
+            self.names.insert(Arc::clone(name), self.names.len() as u64 + 1);
+        }
+    }
+
+    pub(super) fn time(&mut self, time: Time) {
+        let distance = time.unix_ms().wrapping_sub(self.base).cast_signed();
+        self.integer((distance << 1 ^ distance >> 63).cast_unsigned());
+    }
+
+    pub(super) fn duration(&mut self, duration: Duration) {
+        self.integer(duration.as_secs());
+        self.integer(duration.subsec_nanos());
+    }
+
+    pub(super) fn task_id(&mut self, id: TaskId) {
+        self.raw(&id.as_u128().to_be_bytes());
+    }
+
+    pub(super) fn token(&mut self, token: Token) {
+        self.raw(&token.as_i64().to_be_bytes());
+    }
+
+    pub(super) fn option<T>(&mut self, value: Option<&T>, write: impl FnOnce(&mut Self, &T)) {
+        self.flag(value.is_some());
+        if let Some(value) = value {
+            write(self, value);
+        }
+    }
+}
+
+/// Reads.
+#[derive(Debug)]
+pub(super) struct Cursor<'a> {
+    rest: &'a [u8],
+    base: u64,
+    names: Vec<Name>,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(bytes: &'a [u8], base: Time) -> Self {
+        Self { rest: bytes, base: base.unix_ms(), names: Vec::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) =
+            self.rest.split_at_checked(count).ok_or(Malformed::Truncated { what })?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Malformed> {
+        let (taken, rest) =
+            self.rest.split_first_chunk::<N>().ok_or(Malformed::Truncated { what })?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    pub(super) fn byte(&mut self, what: &'static str) -> Result<u8, Malformed> {
+        Ok(u8::from_be_bytes(self.array(what)?))
+    }
+
+    pub(super) fn digest(&mut self) -> Result<[u8; 16], Malformed> {
+        self.array("digest")
+    }
+
+    pub(super) fn float(&mut self) -> Result<f64, Malformed> {
+        Ok(f64::from_be_bytes(self.array("number")?))
+    }
+
+    pub(super) fn flag(&mut self, what: &'static str) -> Result<bool, Malformed> {
+        match self.byte(what)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Malformed::OutOfRange { what }),
+        }
+    }
+
+    pub(super) fn integer(&mut self, what: &'static str) -> Result<u64, Malformed> {
+        let mut value = 0_u64;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.byte(what)?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                return Err(Malformed::OutOfRange { what });
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Malformed::OutOfRange { what })
+    }
+
+    pub(super) fn small(&mut self, what: &'static str) -> Result<u32, Malformed> {
+        u32::try_from(self.integer(what)?).map_err(|_| Malformed::OutOfRange { what })
+    }
+
+    /// A count of things that take at least one byte each.
+    pub(super) fn count(&mut self, what: &'static str) -> Result<usize, Malformed> {
+        let count = self.integer(what)?;
+        match usize::try_from(count) {
+            Ok(count) if count <= self.rest.len() => Ok(count),
+            Ok(_) | Err(_) => Err(Malformed::Truncated { what }),
+        }
+    }
+
+    /// Bytes of their own, so that they do not keep the whole batch in memory.
+    pub(super) fn blob(&mut self, what: &'static str) -> Result<Bytes, Malformed> {
+        let count = self.count(what)?;
+        Ok(Bytes::copy_from_slice(self.take(count, what)?))
+    }
+
+    pub(super) fn text(&mut self, what: &'static str) -> Result<Name, Malformed> {
+        let count = self.count(what)?;
+        let text = str::from_utf8(self.take(count, what)?).map_err(|_| Malformed::NotUtf8)?;
+        Ok(Name::from(text))
+    }
+
+    pub(super) fn name(&mut self, what: &'static str) -> Result<Name, Malformed> {
+        let number = self.integer(what)?;
+        if let Some(index) = number.checked_sub(1) {
+            let name = usize::try_from(index).ok().and_then(|index| self.names.get(index));
+            return name.map(Arc::clone).ok_or(Malformed::OutOfRange { what });
+        }
+        let name = self.text(what)?;
+        if self.names.len() < NAMES_MAX && name.len() <= NUMBERED_NAME_BYTES_MAX {
+            self.names.push(Arc::clone(&name));
+        }
+        Ok(name)
+    }
+
+    pub(super) fn time(&mut self) -> Result<Time, Malformed> {
+        let bits = self.integer("time")?;
+        let distance = (bits >> 1).cast_signed() ^ -(bits & 1).cast_signed();
+        Ok(Time::from_unix_ms(self.base.wrapping_add_signed(distance)))
+    }
+
+    pub(super) fn duration(&mut self) -> Result<Duration, Malformed> {
+        let (secs, nanos) = (self.integer("duration")?, self.small("duration")?);
+        if nanos < 1_000_000_000 {
+            Ok(Duration::new(secs, nanos))
+        } else {
+            Err(Malformed::OutOfRange { what: "duration" })
+        }
+    }
+
+    pub(super) fn task_id(&mut self) -> Result<TaskId, Malformed> {
+        Ok(TaskId::from_u128(u128::from_be_bytes(self.array("task id")?)))
+    }
+
+    pub(super) fn token(&mut self) -> Result<Token, Malformed> {
+        Ok(Token::from_i64(i64::from_be_bytes(self.array("token")?)))
+    }
+
+    pub(super) fn option<T>(
+        &mut self,
+        what: &'static str,
+        read: impl FnOnce(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Option<T>, Malformed> {
+        if self.flag(what)? { read(self).map(Some) } else { Ok(None) }
+    }
+}

@@ -1,0 +1,358 @@
+//! The engine: the one owner of the queue, on a thread of its own.
+//!
+//! It works in turns. A turn takes what has come in, in the order of its urgency; lets the queue decide; writes the
+//! records into the next batch of the journal; and holds back every effect and answer until that batch is durable.
+//! It never waits for the disk: while one batch is synced, the next gathers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, mpsc::SyncSender},
+    time::Duration,
+};
+
+use leasehold_journal::{Position, RowId};
+use leasehold_policy::Time;
+use leasehold_queue::{Command, Effect, Minter, Queue, Reply, StreamId};
+
+use crate::{
+    clock::Clock, config::Config, egress::Egress, gate::Gate, handle::Unavailable, keeper::Keeper,
+    metrics::Metrics, status::Status, watch::Watchers, writer,
+    writer::{Job, Report, Space},
+};
+
+mod admission;
+mod control;
+mod draft;
+mod gauges;
+mod inbox;
+mod liveness;
+mod record;
+mod release;
+pub(crate) mod row;
+#[cfg(test)]
+mod tests;
+mod waiters;
+
+use control::Replaying;
+use draft::Drafts;
+pub(crate) use draft::Sealed;
+pub(crate) use inbox::{Inbox, Senders};
+use release::Release;
+use waiters::Waiters;
+
+/// How many leases one pass may grant: a few milliseconds at most. More is left to the next turn.
+const GRANTS_PER_PASS: usize = 1_000;
+
+/// How many tasks a turn may admit, so that liveness is never far away.
+const ADMITTED_PER_TURN: usize = 1_000;
+
+/// How many bytes may wait for the disk before nothing more is admitted.
+const AHEAD_BYTES_MAX: usize = 16 << 20;
+
+/// A turn that begins this much after it was due was held up: the process was stopped, or starved.
+const STALL: Duration = Duration::from_millis(110);
+
+/// Below this many tokens a new epoch is claimed; far more than are granted while that lasts.
+const TOKENS_LOW: u32 = 1 << 24;
+
+/// The engine.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    queue: Queue,
+    clock: Clock,
+    /// What time it is, for the whole turn.
+    now: Time,
+    minter: Minter,
+    config: Arc<Config>,
+    metrics: Metrics,
+    status: Arc<Status>,
+    inbox: Inbox,
+    keeper: Keeper,
+    drafts: Drafts,
+    gate: Gate<Release>,
+    /// What this turn has to say, in order.
+    said: Vec<Release>,
+    jobs: SyncSender<Job>,
+    is_writing: bool,
+    is_claiming: bool,
+    streams: BTreeMap<StreamId, Stream>,
+    /// Streams that were ended because their workers did not read; the queue is told with the next turn.
+    lost: Vec<StreamId>,
+    waiters: Waiters,
+    watchers: Watchers,
+    replays: BTreeMap<RowId, Replaying>,
+    /// Whether there is more to do at once.
+    is_eager: bool,
+    gauges: gauges::Gauges,
+    stopping: Option<Stopping>,
+}
+
+/// One stream of a worker.
+#[derive(Debug)]
+struct Stream {
+    egress: Egress,
+    is_welcome: bool,
+}
+
+/// How far the end of the process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    /// Workers still hear what had happened up to this position.
+    Telling(Position),
+    /// They have been sent away.
+    Finishing,
+}
+
+/// What the engine begins with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub queue: Queue,
+    pub keeper: Keeper,
+    pub clock: Clock,
+    pub head: Position,
+    pub config: Arc<Config>,
+    pub metrics: Metrics,
+    pub status: Arc<Status>,
+    pub inbox: Inbox,
+    pub jobs: SyncSender<Job>,
+}
+
+/// How the engine ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It was asked to, and everything is durable.
+    Stopped,
+    /// The journal failed: nothing has left since.
+    Failed(writer::Failure),
+}
+
+impl Engine {
+    /// An engine whose queue holds what the journal held. Its first batch says that an epoch began.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { queue, keeper, mut clock, head, config, metrics, status, inbox, jobs } = parts;
+        let now = clock.now();
+        let mut engine = Self {
+            queue,
+            clock,
+            now,
+            minter: Minter::new(0, now),
+            config,
+            metrics,
+            status,
+            inbox,
+            keeper,
+            drafts: Drafts::new(head, now),
+            gate: Gate::new(head),
+            said: Vec::new(),
+            jobs,
+            is_writing: false,
+            is_claiming: false,
+            streams: BTreeMap::new(),
+            lost: Vec::new(),
+            waiters: Waiters::default(),
+            watchers: Watchers::default(),
+            replays: BTreeMap::new(),
+            is_eager: false,
+            gauges: gauges::Gauges::default(),
+            stopping: None,
+        };
+        engine.queue.recovered(now);
+        engine.promise_session_ttl();
+        engine.record();
+        engine
+    }
+
+    /// Works until it is asked to stop or the journal fails.
+    pub(crate) async fn run(mut self) -> Ended {
+        loop {
+            if let Some(ended) = self.turn() {
+                return ended;
+            }
+            let due = self.due();
+            self.inbox.wait(self.is_admitting(), due.map(|due| due.since(self.now))).await;
+            self.notice_stall(due);
+        }
+    }
+
+    fn turn(&mut self) -> Option<Ended> {
+        self.now = self.clock.now();
+        while let Some(report) = self.inbox.report() {
+            if let Err(failure) = self.learn(report) {
+                return Some(Ended::Failed(failure));
+            }
+        }
+        self.release();
+        self.decide();
+        self.record();
+        self.release();
+        self.hand_over_next();
+        self.observe();
+        self.stop_if_done()
+    }
+
+    /// Everything the queue is asked in one turn: what keeps or frees comes before what takes.
+    fn decide(&mut self) {
+        for stream in std::mem::take(&mut self.lost) {
+            self.apply(Command::Disconnect { stream });
+        }
+        for said in self.inbox.liveness() {
+            self.hear(said);
+        }
+        for control in self.inbox.control() {
+            self.steer(control);
+        }
+        self.apply(Command::Advance);
+        self.is_eager = self.grant();
+        if self.is_admitting() {
+            let mut admitted = 0;
+            while admitted < ADMITTED_PER_TURN && let Some(asked) = self.inbox.admission() {
+                admitted += self.admit(asked);
+            }
+            // A task that was just accepted and finds a free slot starts with the same sync.
+            self.is_eager |= self.grant();
+        }
+        self.is_eager |= self.inbox.has_more(self.is_admitting());
+    }
+
+    /// Leases what can be leased; true if there may be more.
+    fn grant(&mut self) -> bool {
+        if self.is_stopping() {
+            return false;
+        }
+        let reply = self.apply(Command::Grant { most: GRANTS_PER_PASS });
+        matches!(reply, Reply::Granted(GRANTS_PER_PASS))
+    }
+
+    fn apply(&mut self, command: Command) -> Reply {
+        self.queue.apply(self.now, command)
+    }
+
+    fn say(&mut self, release: Release) {
+        self.said.push(release);
+    }
+
+    /// Whether what is ahead of the disk leaves room for more.
+    fn is_admitting(&self) -> bool {
+        self.drafts.bytes() < AHEAD_BYTES_MAX
+    }
+
+    /// When the next turn has to begin by itself.
+    fn due(&self) -> Option<Time> {
+        if self.is_eager || !self.lost.is_empty() {
+            return Some(self.now);
+        }
+        let observe = self.gauges.due();
+        [self.queue.next_deadline(), observe].into_iter().flatten().min()
+    }
+
+    /// Workers must not lose their leases because this process was not there to hear them: sessions live on for as long
+    /// as it was away and for the time it takes each worker to be heard once more.
+    fn notice_stall(&mut self, due: Option<Time>) {
+        let late = due.map_or(Duration::ZERO, |due| self.clock.now().since(due));
+        if late <= STALL {
+            return;
+        }
+        let session = &self.config.session;
+        let by = late.min(session.ttl) + 2 * session.heartbeat_interval;
+        tracing::warn!(late_ms = late.as_millis(), "the engine was held up");
+        self.metrics.stalled(late);
+        self.now = self.clock.now();
+        self.apply(Command::Stalled { by });
+    }
+
+    /// Learns what became of what was handed to the writer.
+    fn learn(&mut self, report: Report) -> Result<(), writer::Failure> {
+        match report {
+            Report::Durable { position, records, took } => {
+                self.is_writing = false;
+                self.gate.open(position);
+                self.metrics.committed(took, records);
+            }
+            Report::Claimed(epoch) => {
+                self.is_claiming = false;
+                self.apply(Command::Claimed { epoch: epoch.0 });
+                self.status.set_epoch(epoch.0);
+                self.metrics.set_epoch(epoch.0);
+            }
+            Report::Dead(row_id, row) => self.dead_letter(row_id, row.map(|row| *row)),
+            Report::Space(space) => self.learn_space(space),
+            Report::Failed(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    fn learn_space(&mut self, space: Space) {
+        let Space { free_bytes, reserve_bytes, journal_bytes, is_tight } = space;
+        self.metrics.set_store(journal_bytes, free_bytes);
+        self.status.set_journal_bytes(journal_bytes);
+        if !self.is_stopping() {
+            let refusal = Unavailable::StorageFull { free_bytes, reserve_bytes };
+            self.status.refuse(is_tight.then_some(refusal));
+        }
+    }
+
+    /// Hands the next batch to the writer, if it has none.
+    fn hand_over_next(&mut self) {
+        if !self.is_claiming && self.queue.tokens_left() < TOKENS_LOW {
+            self.is_claiming = true;
+            self.hand_over(Job::Claim { unix_s: self.now.unix_ms() / 1_000 });
+        }
+        if self.is_writing {
+            return;
+        }
+        if let Some(sealed) = self.drafts.next(&mut self.keeper, self.now) {
+            self.is_writing = true;
+            self.hand_over(Job::Append(Box::new(sealed)));
+        }
+    }
+
+    /// There is always room, because what is on its way is counted. A writer that is gone has said why.
+    fn hand_over(&self, job: Job) {
+        drop(self.jobs.try_send(job));
+    }
+
+    const fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    fn begin_to_stop(&mut self) {
+        if self.stopping.is_none() {
+            tracing::info!("shutting down: no new tasks, no new leases");
+            self.status.refuse(Some(Unavailable::ShuttingDown));
+            self.stopping = Some(Stopping::Telling(self.drafts.last()));
+        }
+    }
+
+    /// Sends the workers away once they know what had happened, and ends once all they had to say is durable.
+    fn stop_if_done(&mut self) -> Option<Ended> {
+        if let Stopping::Telling(position) = self.stopping?
+            && self.gate.is_open(position)
+        {
+            while let Some((_, session)) = self.streams.pop_first() {
+                session.egress.close(crate::egress::Closing::Shutdown);
+            }
+            self.stopping = Some(Stopping::Finishing);
+        }
+        let is_done = self.stopping == Some(Stopping::Finishing)
+            && self.gate.is_empty()
+            && self.drafts.is_empty()
+            && !self.is_writing;
+        is_done.then_some(Ended::Stopped)
+    }
+
+    /// Keeps the longest session TTL ever promised to a worker where no trim can take it.
+    fn promise_session_ttl(&mut self) {
+        let longest = self.queue.session_ttl_max().max(self.config.session.ttl);
+        let text = longest.as_millis().to_string();
+        self.drafts.fact(crate::recovery::SESSION_TTL_MAX.to_owned(), text.into());
+    }
+
+    /// Closes of the turn, to be carried out at once.
+    fn close_streams(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Close { stream, reason } = effect {
+                self.close(*stream, *reason);
+            }
+        }
+    }
+}

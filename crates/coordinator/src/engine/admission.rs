@@ -1,0 +1,149 @@
+//! What adds work or only looks.
+
+use leasehold_queue::{
+    Accepted, Command, Phase, Refusal, Reply, RevocationReason, Submit, Task, TaskId,
+};
+
+use super::{
+    Engine,
+    release::{Release, Told},
+};
+use crate::{
+    handle::{ListFilter, ListPage, OpenState, Submission, Unavailable, Waiter},
+    request::Admission,
+    snapshot::Snapshot,
+    watch::{Watch, WatchFilter},
+};
+
+/// How many tasks a list looks at in one turn: about a millisecond.
+const LISTED_TASKS_MAX: usize = 10_000;
+
+/// What a request that only looks takes of a turn, in tasks.
+const LOOK_COST: usize = 8;
+
+impl Engine {
+    /// Does what is asked and says how much of the turn it took, in tasks.
+    pub(super) fn admit(&mut self, asked: Admission) -> usize {
+        match asked {
+            Admission::Submit { tasks, answer } => {
+                let cost = tasks.len();
+                let accepted = self.submit(tasks);
+                self.say(Release::Submitted(Told::new(answer, accepted)));
+                return cost;
+            }
+            Admission::Get { task, answer } => {
+                let snapshot = self.queue.task(task).map(|task| self.snapshot(task));
+                self.say(Release::Shown(Told::new(answer, snapshot)));
+            }
+            Admission::List { filter, answer } => {
+                let page = self.list(&filter);
+                self.say(Release::Listed(Told::new(answer, page)));
+                return LISTED_TASKS_MAX / LOOK_COST;
+            }
+            Admission::Await { task, answer } => {
+                let waiter = self.wait_for(task);
+                self.say(Release::Waits(Told::new(answer, waiter)));
+            }
+            Admission::Watch { filter, answer } => {
+                let watch = self.watch(filter);
+                self.say(Release::Watches(Told::new(answer, watch)));
+            }
+            Admission::Queues { answer } => {
+                let queues = self.queue.queues().collect();
+                self.say(Release::Queues(Told::new(answer, queues)));
+            }
+            Admission::Workers { answer } => {
+                let workers = self.queue.workers().collect();
+                self.say(Release::Workers(Told::new(answer, workers)));
+            }
+        }
+        LOOK_COST
+    }
+
+    /// Whoever asked may have done so before admission ended, so it is asked again here, where it counts.
+    fn submit(
+        &mut self,
+        tasks: Vec<Submission>,
+    ) -> Result<Vec<Result<Accepted, Refusal>>, Unavailable> {
+        self.status.admission()?;
+        let submitted: Vec<_> = tasks.into_iter().map(|task| self.submit_one(task)).collect();
+        let accepted = submitted.iter().flatten();
+        let deduplicated = accepted.clone().filter(|accepted| accepted.deduplicated).count();
+        self.metrics.deduplicated(deduplicated as u64);
+        Ok(submitted)
+    }
+
+    fn submit_one(&mut self, submission: Submission) -> Result<Accepted, Refusal> {
+        let Submission { spec, validate_only } = submission;
+        let id = self.minter.mint(self.now, fastrand::u64(..));
+        let submit = Box::new(Submit { id, spec, validate_only });
+        match self.apply(Command::Submit(submit)) {
+            Reply::Submitted(submitted) => submitted,
+            // A violated invariant stops the process before it writes.
+            reply => unreachable!("a submit was answered with {reply:?}"),
+        }
+    }
+
+    fn list(&self, filter: &ListFilter) -> ListPage {
+        let (mut tasks, mut last) = (Vec::new(), None);
+        let mut open = self.queue.tasks_after(filter.after);
+        for task in open.by_ref().take(LISTED_TASKS_MAX) {
+            last = Some(task.id);
+            if filter.matches(task) {
+                tasks.push(self.snapshot(task));
+            }
+            if filter.limit <= tasks.len() {
+                break;
+            }
+        }
+        let next = last.filter(|_| open.next().is_some());
+        ListPage { tasks, next }
+    }
+
+    fn wait_for(&mut self, task: TaskId) -> Result<Option<Waiter>, Unavailable> {
+        if self.queue.task(task).is_none() {
+            return Ok(None);
+        }
+        let most = self.config.limits.waiters as usize;
+        self.waiters.wait(task, most).map(Some).ok_or(Unavailable::Overloaded)
+    }
+
+    fn watch(&mut self, filter: WatchFilter) -> Result<Watch, Unavailable> {
+        let present = filter.tasks.iter().filter_map(|id| self.queue.task(*id));
+        let present = present.map(|task| self.snapshot(task)).collect();
+        let most = self.config.limits.watchers as usize;
+        self.watchers.watch(filter, most, present).ok_or(Unavailable::Overloaded)
+    }
+
+    pub(super) fn snapshot(&self, task: &Task) -> Snapshot {
+        Snapshot { task: task.clone(), blocked: self.queue.blocked(task), ended: None }
+    }
+}
+
+impl ListFilter {
+    fn matches(&self, task: &Task) -> bool {
+        self.queue.as_ref().is_none_or(|queue| *queue == task.spec.queue)
+            && self.task_type.as_ref().is_none_or(|task_type| *task_type == task.spec.task_type)
+            && (self.states.is_empty() || self.states.contains(&OpenState::of(task)))
+    }
+}
+
+impl OpenState {
+    /// The state of a task that has not ended.
+    pub fn of(task: &Task) -> Self {
+        match &task.phase {
+            Phase::Scheduled { .. } => Self::Scheduled,
+            Phase::Queued => Self::Queued,
+            Phase::Leased(lease) => {
+                let reason = lease.revoking.map(|revoking| revoking.reason);
+                if task.cancel_requested || reason == Some(RevocationReason::Cancelled) {
+                    Self::Cancelling
+                } else if lease.started.is_some() {
+                    Self::Running
+                } else {
+                    Self::Leased
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What frees resources or steers: cancels, replays, pauses, drains, the end.
+
+use std::{collections::btree_map::Entry, time::Duration};
+
+use leasehold_journal::{FailedRow, RowId};
+use leasehold_queue::{
+    Command, Dead, Ending, Name, QueueView, ReplayRefusal, Reply, Task, TaskId,
+};
+
+use super::{
+    Engine,
+    release::{Release, Told},
+};
+use crate::{
+    codec,
+    handle::{Replay, Unavailable},
+    request::{Answer, Control},
+    snapshot::{EndedView, Snapshot},
+    writer::REPLAYS_MAX,
+};
+
+/// Who asked for one dead letter to be replayed, while its row is being read.
+#[derive(Debug)]
+pub(super) struct Replaying {
+    task: TaskId,
+    asked: Vec<Asked>,
+}
+
+/// How many may ask for the same one at the same time.
+const ASKED_MAX: usize = 64;
+
+/// One of them.
+#[derive(Debug)]
+struct Asked {
+    generation: Option<u32>,
+    answer: Answer<Result<Replay, Unavailable>>,
+}
+
+impl Engine {
+    pub(super) fn steer(&mut self, control: Control) {
+        match control {
+            Control::Cancel { task, answer } => {
+                let snapshot = self.cancel(task);
+                self.say(Release::Shown(Told::new(answer, snapshot)));
+            }
+            Control::Replay { task, generation, answer } => {
+                self.ask_replay(task, Asked { generation, answer });
+            }
+            Control::Pause { queue, paused, answer } => {
+                let view = self.pause(&queue, paused);
+                self.say(Release::Paused(Told::new(answer, view)));
+            }
+            Control::Drain { workers, grace, answer } => {
+                let known = self.drain(workers, grace);
+                self.say(Release::Drained(Told::new(answer, known)));
+            }
+            Control::Shutdown => self.begin_to_stop(),
+        }
+    }
+
+    fn cancel(&mut self, task: TaskId) -> Option<Snapshot> {
+        let Reply::Cancelled(cancelled) = self.apply(Command::Cancel { task }) else { return None };
+        let (task, ending) = *cancelled?;
+        Some(match ending {
+            Some(ending) => self.just_ended(task, ending),
+            None => self.snapshot(&task),
+        })
+    }
+
+    fn just_ended(&self, task: Task, ending: Ending) -> Snapshot {
+        let ended = EndedView { ending, result: bytes::Bytes::new(), time: self.now };
+        Snapshot { task, blocked: None, ended: Some(ended) }
+    }
+
+    fn pause(&mut self, queue: &Name, paused: bool) -> Option<QueueView> {
+        self.apply(Command::Pause { queue: Name::clone(queue), paused });
+        self.queue.queues().find(|view| view.name == *queue)
+    }
+
+    fn drain(&mut self, workers: Vec<Name>, grace: Option<Duration>) -> Vec<bool> {
+        let drain = |worker| {
+            let reply = self.apply(Command::DrainWorker { worker, grace });
+            matches!(reply, Reply::Draining(true))
+        };
+        workers.into_iter().map(drain).collect()
+    }
+
+    /// Reads the dead letter first, as soon as whatever is written already is durable. Whoever asks meanwhile for the
+    /// same one joins: nothing else can change an ended task, so the row that is read is the one that is replayed.
+    fn ask_replay(&mut self, task: TaskId, asked: Asked) {
+        if let Some(open) = self.queue.task(task) {
+            let is_past = asked.generation.is_none_or(|generation| generation < open.generation);
+            let replay = if is_past && 1 < open.generation {
+                Replay::Already(Some(Box::new(self.snapshot(open))))
+            } else {
+                Replay::NotDead
+            };
+            return self.say(Release::Replayed(Told::new(asked.answer, Ok(replay))));
+        }
+        let is_full = REPLAYS_MAX <= self.replays.len();
+        match self.replays.entry(task.serial()) {
+            Entry::Occupied(mut entry)
+                if entry.get().task == task && entry.get().asked.len() < ASKED_MAX =>
+            {
+                entry.get_mut().asked.push(asked);
+            }
+            Entry::Vacant(entry) if !is_full => {
+                entry.insert(Replaying { task, asked: vec![asked] });
+                self.say(Release::ReadDead(task));
+            }
+            Entry::Occupied(_) | Entry::Vacant(_) => {
+                let busy = Err(Unavailable::Overloaded);
+                self.say(Release::Replayed(Told::new(asked.answer, busy)));
+            }
+        }
+    }
+
+    /// The row of a dead letter was read.
+    pub(super) fn dead_letter(&mut self, row_id: RowId, row: Option<FailedRow>) {
+        let Some(Replaying { task, asked }) = self.replays.remove(&row_id) else { return };
+        // A row that has expired may be deleted by any append, this replay's own included.
+        let row = row.filter(|row| self.now.unix_ms() < row.expire_ms);
+        let dead = row.and_then(revive).filter(|dead| dead.id == task);
+        for Asked { generation, answer } in asked {
+            let replay = self.replay(task, dead.as_ref(), generation);
+            self.say(Release::Replayed(Told::new(answer, Ok(replay))));
+        }
+    }
+
+    fn replay(&mut self, id: TaskId, dead: Option<&Task>, generation: Option<u32>) -> Replay {
+        let Some(dead) = dead else { return Replay::NotDead };
+        match generation {
+            Some(generation) if generation < dead.generation => return Replay::Already(None),
+            Some(generation) if dead.generation < generation => return Replay::NotDead,
+            Some(_) | None => {}
+        }
+        let command = Command::Replay(Box::new(Dead { task: dead.clone() }));
+        let Reply::Replayed(replayed) = self.apply(command) else { return Replay::NotDead };
+        let open = self.queue.task(id).map(|task| Box::new(self.snapshot(task)));
+        match (replayed, open) {
+            (Ok(_), Some(snapshot)) => Replay::Done(snapshot),
+            (Err(ReplayRefusal::Refused(refusal)), _) => Replay::Refused(refusal),
+            (Err(ReplayRefusal::AlreadyOpen(_)) | Ok(_), open) => Replay::Already(open),
+        }
+    }
+}
+
+/// The task as it failed, payload included. A row that cannot be read is no dead letter; the log says so.
+fn revive(row: FailedRow) -> Option<Task> {
+    match codec::decode_state(&row.state) {
+        Ok(snapshot) => {
+            let mut task = snapshot.task;
+            std::sync::Arc::make_mut(&mut task.spec).payload = row.payload;
+            Some(task)
+        }
+        Err(error) => {
+            let row_id = row.row_id;
+            tracing::error!(row_id, %error, "the state of a dead letter cannot be read");
+            None
+        }
+    }
+}

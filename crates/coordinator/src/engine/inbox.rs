@@ -1,0 +1,137 @@
+//! Everything that comes in, each kind on a bounded channel of its own.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, Receiver};
+
+use crate::{
+    request::{Admission, Control, Liveness},
+    writer::{Failure, JOBS_MAX, Report},
+};
+
+/// How much sessions may have to say before they wait: one event of each of the tens of thousands of workers there
+/// can be.
+const LIVENESS_MAX: usize = 32_768;
+
+/// How many cancels, replays and orders may be on their way.
+const CONTROL_MAX: usize = 4_096;
+
+/// How many submits and reads may be on their way; each is bounded by the size of a message.
+const ADMISSION_MAX: usize = 1_024;
+
+/// How much of each kind a turn takes in, so that a turn ends.
+const LIVENESS_PER_TURN: usize = 4_096;
+const CONTROL_PER_TURN: usize = 512;
+
+/// What the engine reads.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    reports: Lane<Report>,
+    liveness: Lane<Liveness>,
+    control: Lane<Control>,
+    admission: Lane<Admission>,
+}
+
+/// The ends that others write to.
+#[derive(Clone, Debug)]
+pub(crate) struct Senders {
+    pub reports: mpsc::Sender<Report>,
+    pub liveness: mpsc::Sender<Liveness>,
+    pub control: mpsc::Sender<Control>,
+    pub admission: mpsc::Sender<Admission>,
+}
+
+/// A channel whose next item may have been received while waiting for any of several.
+#[derive(Debug)]
+struct Lane<T> {
+    receiver: Receiver<T>,
+    held: Option<T>,
+}
+
+impl<T> Lane<T> {
+    fn new(bound: usize) -> (mpsc::Sender<T>, Self) {
+        let (sender, receiver) = mpsc::channel(bound);
+        (sender, Self { receiver, held: None })
+    }
+
+    fn next(&mut self) -> Option<T> {
+        self.held.take().or_else(|| self.receiver.try_recv().ok())
+    }
+
+    fn has_more(&self) -> bool {
+        self.held.is_some() || !self.receiver.is_empty()
+    }
+
+    fn take(&mut self, most: usize) -> Vec<T> {
+        std::iter::from_fn(|| self.next()).take(most).collect()
+    }
+}
+
+impl Inbox {
+    pub(crate) fn new() -> (Senders, Self) {
+        // A report for each job, and one that the journal failed or has room.
+        let (report_sender, reports) = Lane::new(JOBS_MAX + 2);
+        let (liveness_sender, liveness) = Lane::new(LIVENESS_MAX);
+        let (control_sender, control) = Lane::new(CONTROL_MAX);
+        let (admission_sender, admission) = Lane::new(ADMISSION_MAX);
+        let senders = Senders {
+            reports: report_sender,
+            liveness: liveness_sender,
+            control: control_sender,
+            admission: admission_sender,
+        };
+        (senders, Self { reports, liveness, control, admission })
+    }
+
+    /// What the writer said next.
+    pub(super) fn report(&mut self) -> Option<Report> {
+        self.reports.next()
+    }
+
+    /// What sessions said, as much as a turn takes.
+    pub(super) fn liveness(&mut self) -> Vec<Liveness> {
+        self.liveness.take(LIVENESS_PER_TURN)
+    }
+
+    /// What frees or steers, as much as a turn takes.
+    pub(super) fn control(&mut self) -> Vec<Control> {
+        self.control.take(CONTROL_PER_TURN)
+    }
+
+    /// What adds work or looks, next.
+    pub(super) fn admission(&mut self) -> Option<Admission> {
+        self.admission.next()
+    }
+
+    /// Whether there is something left to be taken in.
+    pub(super) fn has_more(&self, is_admitting: bool) -> bool {
+        self.liveness.has_more()
+            || self.control.has_more()
+            || (is_admitting && self.admission.has_more())
+    }
+
+    /// Waits until something comes in or `at_most` is over.
+    pub(super) async fn wait(&mut self, is_admitting: bool, at_most: Option<Duration>) {
+        if at_most == Some(Duration::ZERO) {
+            return;
+        }
+        let timer = async {
+            match at_most {
+                Some(at_most) => tokio::time::sleep(at_most).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            report = self.reports.receiver.recv() => {
+                self.reports.held = Some(report.unwrap_or(Report::Failed(Failure::Gone)));
+            }
+            Some(said) = self.liveness.receiver.recv() => self.liveness.held = Some(said),
+            Some(control) = self.control.receiver.recv() => self.control.held = Some(control),
+            Some(asked) = self.admission.receiver.recv(), if is_admitting => {
+                self.admission.held = Some(asked);
+            }
+            () = timer => {}
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What workers say, carried to the queue.
+
+use leasehold_queue::{Command, Hello, Reply, StreamId, Token};
+
+use super::{Engine, Stream, release::Release};
+use crate::{
+    egress::{Closing, Egress, Event},
+    request::Liveness,
+};
+
+impl Engine {
+    pub(super) fn hear(&mut self, said: Liveness) {
+        match said {
+            Liveness::Hello { hello, egress } => self.hello(hello, egress),
+            Liveness::Heartbeat { stream, sequence, held } => {
+                self.heartbeat(stream, sequence, held);
+            }
+            Liveness::Event(command) => {
+                if let Command::Disconnect { stream } | Command::Goodbye { stream } = &command {
+                    self.streams.remove(stream);
+                }
+                self.apply(command);
+            }
+        }
+    }
+
+    fn hello(&mut self, hello: Box<Hello>, egress: Egress) {
+        if self.is_stopping() {
+            return egress.close(Closing::Shutdown);
+        }
+        let stream = hello.stream;
+        let (worker, slots) = (hello.worker.to_string(), hello.slots);
+        self.streams.insert(stream, Stream { egress, is_welcome: false });
+        if let Reply::Welcome(welcome) = self.apply(Command::Hello(hello)) {
+            let (session, resumed) = (welcome.session.0, welcome.resumed);
+            tracing::info!(worker, session, resumed, slots, "worker connected");
+            self.say(Release::Welcome(stream, welcome));
+        }
+    }
+
+    /// A heartbeat changes nothing durable, so its answer does not wait; but a worker hears nothing before its welcome.
+    fn heartbeat(&mut self, stream: StreamId, sequence: i64, held: Vec<Token>) {
+        let Reply::Heard(true) = self.apply(Command::Heartbeat { stream, held }) else { return };
+        if self.streams.get(&stream).is_some_and(|session| session.is_welcome) {
+            self.send(stream, Event::HeartbeatAck { sequence });
+        }
+    }
+}

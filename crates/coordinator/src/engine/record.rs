@@ -1,0 +1,93 @@
+//! The end of a turn: records and rows go into the next batch, effects and answers to the gate.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use leasehold_journal::{Class, Position};
+use leasehold_queue::{Command, Effect, Ended, Ending, Output, Record};
+
+use super::{Engine, release::Release, row};
+use crate::{keeper::Moves, recovery::paused_fact};
+
+impl Engine {
+    /// Writes what the queue decided and holds back what it led to.
+    pub(super) fn record(&mut self) {
+        let mut output = self.queue.take_output();
+        let moves = self.tidy(&mut output);
+        self.gauges.changed(!output.records.is_empty() || !output.effects.is_empty());
+        self.write(&output);
+        if let Some((head, moves)) = moves {
+            self.keeper.moved(moves, head);
+        }
+        self.close_streams(&output.effects);
+        let position = self.drafts.last();
+        for release in self.said.drain(..) {
+            self.gate.hold(position, release);
+        }
+        if !output.effects.is_empty() {
+            self.gate.hold(position, Release::Effects(output.effects));
+        }
+    }
+
+    /// Writes some of the oldest live tasks again behind the turn's own records, so that the journal's dead beginning
+    /// can go. A turn that writes nothing tidies nothing.
+    fn tidy(&mut self, output: &mut Output) -> Option<(Position, Moves)> {
+        if output.records.is_empty() {
+            return None;
+        }
+        let head = self.drafts.position();
+        let moves = self.keeper.moves(head);
+        if moves.is_empty() {
+            return None;
+        }
+        self.apply(Command::Move { tasks: moves.tasks.clone(), keys: moves.keys.clone() });
+        let moved = self.queue.take_output();
+        output.records.extend(moved.records);
+        output.effects.extend(moved.effects);
+        Some((head, moves))
+    }
+
+    fn write(&mut self, output: &Output) {
+        let mut endings: VecDeque<&Ended> = output.effects.iter().filter_map(ended).collect();
+        for record in &output.records {
+            self.count(record);
+            if let Record::QueuePaused { queue, paused } = record {
+                let value = if *paused { Bytes::from_static(b"1") } else { Bytes::new() };
+                self.drafts.fact(paused_fact(queue), value);
+                continue;
+            }
+            self.drafts.record(record, &mut self.keeper, self.now);
+            if let Record::TaskReplayed(task) = record {
+                self.drafts.unfailed(task.id.serial());
+            }
+            if let Record::TaskEnded { task, .. } = record {
+                let ended = endings.pop_front().filter(|ended| ended.task.id == *task);
+                assert!(ended.is_some(), "each end has its effect, in the same order");
+                ended.into_iter().for_each(|ended| self.write_row(ended));
+            }
+        }
+        assert!(endings.is_empty(), "each effect of an end has its record");
+    }
+
+    /// The row of an ended task goes into the batch of its last record.
+    fn write_row(&mut self, ended: &Ended) {
+        self.count_end(ended);
+        let queue = &ended.task.spec.queue;
+        let class = match ended.ending {
+            Ending::Succeeded => Class::Succeeded,
+            Ending::Cancelled => Class::Cancelled,
+            Ending::Failed => {
+                let retention = self.config.failed_retention(queue);
+                return self.drafts.failed(row::failed(ended, retention));
+            }
+        };
+        let retention = self.config.finished_retention(queue);
+        if !retention.is_zero() {
+            self.drafts.finished(row::finished(ended, class, retention));
+        }
+    }
+}
+
+fn ended(effect: &Effect) -> Option<&Ended> {
+    if let Effect::Ended(ended) = effect { Some(ended) } else { None }
+}

@@ -1,0 +1,173 @@
+//! What leaves once it is durable: answers to callers, and the effects of the queue.
+
+use std::time::Duration;
+
+use leasehold_queue::{
+    Accepted, CloseReason, Effect, Ended, Ending, QueueView, Refusal, StreamId, Task, TaskId,
+    Welcome, WorkerView,
+};
+
+use super::{Engine, row};
+use crate::{
+    egress::{Closing, Event},
+    handle::{ListPage, Replay, Unavailable, Waiter},
+    request::Answer,
+    snapshot::Snapshot,
+    watch::Watch,
+    writer::Job,
+};
+
+/// One thing that waits at the gate.
+#[derive(Debug)]
+pub(super) enum Release {
+    /// The effects of a turn.
+    Effects(Vec<Effect>),
+    /// A stream is open.
+    Welcome(StreamId, Welcome),
+    /// The row of a dead letter may be read: whatever was written before it is there.
+    ReadDead(TaskId),
+    /// Answers.
+    Submitted(Told<Result<Vec<Result<Accepted, Refusal>>, Unavailable>>),
+    Shown(Told<Option<Snapshot>>),
+    Replayed(Told<Result<Replay, Unavailable>>),
+    Paused(Told<Option<QueueView>>),
+    Drained(Told<Vec<bool>>),
+    Listed(Told<ListPage>),
+    Waits(Told<Result<Option<Waiter>, Unavailable>>),
+    Watches(Told<Result<Watch, Unavailable>>),
+    Queues(Told<Vec<QueueView>>),
+    Workers(Told<Vec<WorkerView>>),
+}
+
+/// An answer and where it goes.
+#[derive(Debug)]
+pub(super) struct Told<T> {
+    to: Answer<T>,
+    what: T,
+}
+
+impl<T> Told<T> {
+    pub(super) const fn new(to: Answer<T>, what: T) -> Self {
+        Self { to, what }
+    }
+
+    /// A caller that has gone is not told.
+    fn tell(self) {
+        drop(self.to.send(self.what));
+    }
+}
+
+impl Engine {
+    /// Lets everything go that has become durable.
+    pub(super) fn release(&mut self) {
+        while let Some(release) = self.gate.leave() {
+            match release {
+                Release::Effects(effects) => {
+                    for effect in effects {
+                        self.carry_out(effect);
+                    }
+                }
+                Release::Welcome(stream, welcome) => self.welcome(stream, welcome),
+                Release::ReadDead(task) => self.hand_over(Job::ReadDead { row_id: task.serial() }),
+                Release::Submitted(told) => told.tell(),
+                Release::Shown(told) => told.tell(),
+                Release::Replayed(told) => told.tell(),
+                Release::Paused(told) => told.tell(),
+                Release::Drained(told) => told.tell(),
+                Release::Listed(told) => told.tell(),
+                Release::Waits(told) => told.tell(),
+                Release::Watches(told) => told.tell(),
+                Release::Queues(told) => told.tell(),
+                Release::Workers(told) => told.tell(),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Assign { stream, assignment } => {
+                let left = assignment.deadline.since(self.clock.now());
+                self.send(stream, Event::Assign(assignment, left));
+            }
+            Effect::Revoke { stream, token, reason, grace } => {
+                self.send(stream, Event::Revoke { token, reason, grace });
+            }
+            Effect::ResultAck { stream, token, disposition } => {
+                self.send(stream, Event::ResultAck { token, disposition });
+            }
+            Effect::RequestDrain { stream, grace } => self.send(stream, Event::Drain { grace }),
+            Effect::Close { stream, reason } => self.close(stream, reason),
+            Effect::Changed(task) => self.changed(&task),
+            Effect::Ended(ended) => self.ended(*ended),
+        }
+    }
+
+    fn changed(&mut self, task: &Task) {
+        let queue = &self.queue;
+        self.watchers.changed(task, || Snapshot {
+            task: task.clone(),
+            blocked: queue.blocked(task),
+            ended: None,
+        });
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        log_end(&ended);
+        let snapshot = Snapshot::from(ended);
+        self.watchers.changed(&snapshot.task, || snapshot.clone());
+        self.waiters.ended(snapshot);
+    }
+
+    fn welcome(&mut self, stream: StreamId, welcome: Welcome) {
+        if let Some(session) = self.streams.get_mut(&stream) {
+            session.is_welcome = true;
+            self.send(stream, Event::Welcome(welcome));
+        }
+    }
+
+    /// Sends an event, unless the stream is gone. A stream whose worker does not read is ended; its leases stay.
+    pub(super) fn send(&mut self, stream: StreamId, event: Event) {
+        let Some(session) = self.streams.get(&stream) else { return };
+        if session.egress.send(event) {
+            return;
+        }
+        self.end_stream(stream, Closing::SlowConsumer);
+        self.lost.push(stream);
+    }
+
+    /// Ends a stream at once, without waiting for anything to be durable: what is unsent must stay unsent.
+    pub(super) fn close(&mut self, stream: StreamId, reason: CloseReason) {
+        let closing = match reason {
+            CloseReason::Replaced => Closing::Replaced,
+            CloseReason::Expired => Closing::Expired,
+        };
+        self.end_stream(stream, closing);
+    }
+
+    pub(super) fn end_stream(&mut self, stream: StreamId, closing: Closing) {
+        if let Some(session) = self.streams.remove(&stream) {
+            session.egress.close(closing);
+        }
+    }
+}
+
+/// A dead letter is somebody's business; everything else is only looked for.
+fn log_end(ended: &Ended) {
+    let Ended { task, ending, time, .. } = ended;
+    let (queue, task_type) = (&*task.spec.queue, &*task.spec.task_type);
+    let (task_id, trace_id) = (task.id, row::trace_id(task));
+    let took_ms = duration_ms(time.since(task.submitted));
+    if let (Ending::Failed, Some(failure)) = (*ending, &task.last_failure) {
+        let (reason, error) = (row::reason(failure.reason), &*failure.message);
+        let attempts = task.attempts;
+        tracing::warn!(
+            %task_id, trace_id, queue, task_type, attempts, took_ms, reason, error, "task failed"
+        );
+    } else {
+        tracing::debug!(%task_id, trace_id, queue, task_type, took_ms, ?ending, "task ended");
+    }
+}
+
+fn duration_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

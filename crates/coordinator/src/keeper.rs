@@ -1,0 +1,208 @@
+//! Who still needs which batch of the journal, and so what can be dropped.
+//!
+//! Only a prefix of the journal is ever dropped. The home of a task (or of an idempotency key that outlives its task)
+//! is the batch with its last full state; a batch that is nobody's home is dead, and a dead prefix goes. When too much
+//! of the journal is dead but its head is not, the oldest live ones are written again at the end: they move.
+
+use std::collections::{HashMap, VecDeque};
+
+use leasehold_journal::Position;
+use leasehold_queue::{Name, Record, TaskId};
+
+#[cfg(test)]
+mod tests;
+
+/// A journal with fewer bytes of records is not worth any work.
+const TIDY_BYTES: u64 = 8 << 20;
+
+/// How many bytes are moved with one turn's records: as many as a turn usually writes, so that a journal that is half
+/// dead does not grow.
+pub(crate) const MOVE_BYTES_PER_TURN: u64 = 256 << 10;
+
+/// How many bytes one append may drop: enough to outrun any append, little enough not to be felt.
+const DROP_BYTES_PER_APPEND: u64 = 4 << 20;
+
+/// The same for batches, of which many may be tiny.
+const DROP_BATCHES_PER_APPEND: usize = 256;
+
+/// Who lives where.
+#[derive(Debug, Default)]
+pub(crate) struct Keeper {
+    batches: VecDeque<Homes>,
+    tasks: HashMap<TaskId, Home>,
+    keys: HashMap<KeyName, Home>,
+    /// Bytes of records in all batches.
+    retained: u64,
+    /// Bytes of them that are the last full state of somebody.
+    live: u64,
+}
+
+/// Queue and key.
+type KeyName = (Name, Name);
+
+/// Where the last full state is, and how large.
+#[derive(Clone, Copy, Debug)]
+struct Home {
+    position: Position,
+    bytes: u64,
+}
+
+/// One batch.
+#[derive(Debug)]
+struct Homes {
+    position: Position,
+    bytes: u64,
+    /// Whoever was written here and may have moved or ended since.
+    tasks: Vec<TaskId>,
+    /// The same for keys.
+    keys: Vec<KeyName>,
+    /// How many of them still live here.
+    live: usize,
+}
+
+/// Whom to write again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moves {
+    /// Tasks.
+    pub tasks: Vec<TaskId>,
+    /// Keys.
+    pub keys: Vec<KeyName>,
+}
+
+impl Moves {
+    /// Whether there is nobody to move.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.keys.is_empty()
+    }
+}
+
+impl Keeper {
+    /// A record was written into the batch at `position` (never smaller than before) and took `bytes`.
+    pub(crate) fn written(&mut self, position: Position, record: &Record, bytes: usize) {
+        let bytes = bytes as u64;
+        self.batch_at(position).bytes += bytes;
+        self.retained += bytes;
+        let home = Home { position, bytes };
+        match record {
+            Record::TaskAccepted(task) | Record::TaskMoved(task) | Record::TaskReplayed(task) => {
+                self.task_lives(task.id, home);
+            }
+            Record::KeyKept { queue, key, .. } => {
+                self.key_lives((Name::clone(queue), Name::clone(&key.name)), home);
+            }
+            Record::TaskEnded { task, .. } => self.task_is_gone(*task),
+            Record::EpochStarted { .. }
+            | Record::LeaseGranted { .. }
+            | Record::LeaseStarted { .. }
+            | Record::LeaseRevoking { .. }
+            | Record::LeaseEnded { .. }
+            | Record::CancelRequested { .. }
+            | Record::QueuePaused { .. } => {}
+        }
+    }
+
+    /// Whom to write again with this turn's records, which go into the batch at `head`.
+    pub(crate) fn moves(&mut self, head: Position) -> Moves {
+        let mut moves = Moves::default();
+        if self.retained <= TIDY_BYTES.max(2 * self.live) {
+            return moves;
+        }
+        let mut left = MOVE_BYTES_PER_TURN;
+        for batch in &mut self.batches {
+            if head <= batch.position {
+                break;
+            }
+            while 0 < left && let Some(id) = batch.tasks.pop() {
+                let home = self.tasks.get(&id).filter(|home| home.position == batch.position);
+                if let Some(home) = home {
+                    left = left.saturating_sub(home.bytes);
+                    moves.tasks.push(id);
+                }
+            }
+            while 0 < left && let Some(key) = batch.keys.pop() {
+                let home = self.keys.get(&key).filter(|home| home.position == batch.position);
+                if let Some(home) = home {
+                    left = left.saturating_sub(home.bytes);
+                    moves.keys.push(key);
+                }
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        moves
+    }
+
+    /// The moves have been made, into batches at or after `head`. Whoever did not move is nobody any more: a key that
+    /// has expired is not written again.
+    pub(crate) fn moved(&mut self, moves: Moves, head: Position) {
+        for id in moves.tasks {
+            if self.tasks.get(&id).is_some_and(|home| home.position < head) {
+                self.task_is_gone(id);
+            }
+        }
+        for key in moves.keys {
+            if self.keys.get(&key).is_some_and(|home| home.position < head) {
+                let home = self.keys.remove(&key);
+                self.left(home);
+            }
+        }
+    }
+
+    /// What may be dropped together with the append of the batch at `closing`, whose records have all been written.
+    pub(crate) fn drop_before(&mut self, closing: Position) -> Option<Position> {
+        let (mut bytes, mut count) = (0, 0);
+        while bytes < DROP_BYTES_PER_APPEND && count < DROP_BATCHES_PER_APPEND {
+            let dead = |batch: &mut Homes| batch.live == 0 && batch.position < closing;
+            let Some(batch) = self.batches.pop_front_if(dead) else { break };
+            bytes += batch.bytes;
+            count += 1;
+        }
+        self.retained -= bytes;
+        // Dead batches without any record of their own are not listed, so what follows may start later.
+        let first = self.batches.front().map_or(closing, |batch| batch.position.min(closing));
+        (0 < count).then_some(first)
+    }
+
+    fn batch_at(&mut self, position: Position) -> &mut Homes {
+        if self.batches.back().is_none_or(|batch| batch.position != position) {
+            let (tasks, keys) = (Vec::new(), Vec::new());
+            self.batches.push_back(Homes { position, bytes: 0, tasks, keys, live: 0 });
+        }
+        let last = self.batches.len() - 1;
+        &mut self.batches[last]
+    }
+
+    fn task_lives(&mut self, id: TaskId, home: Home) {
+        let batch = self.batch_at(home.position);
+        batch.tasks.push(id);
+        batch.live += 1;
+        self.live += home.bytes;
+        let before = self.tasks.insert(id, home);
+        self.left(before);
+    }
+
+    fn key_lives(&mut self, key: KeyName, home: Home) {
+        let batch = self.batch_at(home.position);
+        batch.keys.push((Name::clone(&key.0), Name::clone(&key.1)));
+        batch.live += 1;
+        self.live += home.bytes;
+        let before = self.keys.insert(key, home);
+        self.left(before);
+    }
+
+    fn task_is_gone(&mut self, id: TaskId) {
+        let home = self.tasks.remove(&id);
+        self.left(home);
+    }
+
+    /// Somebody does not live there any more.
+    fn left(&mut self, home: Option<Home>) {
+        let Some(home) = home else { return };
+        self.live -= home.bytes;
+        let at = self.batches.binary_search_by_key(&home.position, |batch| batch.position);
+        if let Ok(batch) = at.map(|at| &mut self.batches[at]) {
+            batch.live -= 1;
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The thread that owns the journal: it appends batches, one at a time, and says what became of each.
+//!
+//! Every failed write but one ends the process: what was not synced once may seem to be synced the next time. The
+//! exception is a full disk: the same batch is kept and tried again until there is room, first of all that of the
+//! ballast. It knows nothing of tasks.
+
+use std::{
+    path::Path,
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::{Duration, Instant},
+};
+
+use leasehold_journal::{AppendError, Epoch, FailedRow, Journal, Position, Reader, RowId};
+use tokio::sync::mpsc;
+
+use crate::engine::Sealed;
+
+mod space;
+
+pub(crate) use space::Space;
+pub use space::ballast_bytes;
+use space::Gauge;
+
+/// How often a full disk is tried again, and an idle journal looks at what is free.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many dead letters may be on their way to be read: each holds up to a payload.
+pub(crate) const REPLAYS_MAX: usize = 256;
+
+/// How many jobs may be on their way: one batch, one claim, and every dead letter that is to be read.
+pub(crate) const JOBS_MAX: usize = 2 + REPLAYS_MAX;
+
+/// One thing for the writer to do.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Append a batch.
+    Append(Box<Sealed>),
+    /// Claim a new epoch for all later batches.
+    Claim {
+        /// Seconds since the Unix epoch.
+        unix_s: u64,
+    },
+    /// Read a dead letter.
+    ReadDead {
+        /// Its row.
+        row_id: RowId,
+    },
+}
+
+/// What the writer says.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// A batch is durable.
+    Durable {
+        /// Which.
+        position: Position,
+        /// How many records it had.
+        records: usize,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A new epoch is claimed.
+    Claimed(Epoch),
+    /// A dead letter, or that there is none.
+    Dead(RowId, Option<Box<FailedRow>>),
+    /// How much room there is.
+    Space(Space),
+    /// The journal failed; nothing more will be written.
+    Failed(Failure),
+}
+
+/// Why the journal failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A write failed.
+    #[error("the journal could not be written")]
+    Append(#[from] AppendError),
+    /// A row could not be read.
+    #[error("a dead letter could not be read")]
+    Query(#[from] leasehold_journal::QueryError),
+    /// A batch landed elsewhere than foreseen: somebody else wrote.
+    #[error("batch {expected} was appended at position {found}")]
+    Misplaced {
+        /// Where it belonged.
+        expected: u64,
+        /// Where it is.
+        found: u64,
+    },
+    /// The writer's thread is gone.
+    #[error("the journal's writer ended without a word")]
+    Gone,
+}
+
+/// The writer.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    journal: Journal,
+    reader: Reader,
+    epoch: Epoch,
+    gauge: Gauge,
+    jobs: Receiver<Job>,
+    reports: mpsc::Sender<Report>,
+}
+
+/// The engine is gone: there is nobody to write for.
+#[derive(Debug)]
+struct Abandoned;
+
+impl Writer {
+    pub(crate) fn new(
+        journal: Journal,
+        epoch: Epoch,
+        dir: &Path,
+        jobs: Receiver<Job>,
+        reports: mpsc::Sender<Report>,
+    ) -> Result<Self, Failure> {
+        let (reader, gauge) = (journal.reader()?, Gauge::new(dir));
+        Ok(Self { journal, reader, epoch, gauge, jobs, reports })
+    }
+
+    /// Works until the engine is gone or the journal fails.
+    pub(crate) fn run(mut self) {
+        if let Err(failure) = self.work() {
+            // An engine that is gone has no use for the news.
+            drop(self.reports.blocking_send(Report::Failed(failure)));
+        }
+    }
+
+    fn work(&mut self) -> Result<(), Failure> {
+        loop {
+            if self.look().is_err() {
+                return Ok(());
+            }
+            let done = match self.jobs.recv_timeout(LOOK_INTERVAL) {
+                Ok(Job::Append(sealed)) => self.append(&sealed)?,
+                Ok(Job::Claim { unix_s }) => self.claim(unix_s)?,
+                Ok(Job::ReadDead { row_id }) => {
+                    let row = self.reader.failed(row_id)?.map(Box::new);
+                    self.report(Report::Dead(row_id, row))
+                }
+                Err(RecvTimeoutError::Timeout) => Ok(()),
+                Err(RecvTimeoutError::Disconnected) => Err(Abandoned),
+            };
+            if done.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn append(&mut self, sealed: &Sealed) -> Result<Result<(), Abandoned>, Failure> {
+        let began = Instant::now();
+        let epoch = self.epoch;
+        let appended = self.until_there_is_room(|journal| journal.append(epoch, &sealed.batch))?;
+        let Ok(position) = appended else { return Ok(Err(Abandoned)) };
+        if position != sealed.position {
+            return Err(Failure::Misplaced { expected: sealed.position.0, found: position.0 });
+        }
+        let (records, took) = (sealed.records, began.elapsed());
+        Ok(self.report(Report::Durable { position, records, took }))
+    }
+
+    fn claim(&mut self, unix_s: u64) -> Result<Result<(), Abandoned>, Failure> {
+        let claimed = self.until_there_is_room(|journal| journal.claim(unix_s))?;
+        let Ok(epoch) = claimed else { return Ok(Err(Abandoned)) };
+        self.epoch = epoch;
+        Ok(self.report(Report::Claimed(epoch)))
+    }
+
+    /// Does it again as long as the disk is full.
+    fn until_there_is_room<T>(
+        &mut self,
+        mut write: impl FnMut(&mut Journal) -> Result<T, AppendError>,
+    ) -> Result<Result<T, Abandoned>, Failure> {
+        loop {
+            match write(&mut self.journal) {
+                Ok(done) => return Ok(Ok(done)),
+                Err(AppendError::Full) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let has_dropped_ballast = self.gauge.full(&mut self.journal);
+            if self.report(Report::Space(self.gauge.space())).is_err() {
+                return Ok(Err(Abandoned));
+            }
+            if !has_dropped_ballast && self.pause().is_err() {
+                return Ok(Err(Abandoned));
+            }
+        }
+    }
+
+    /// Waits a moment for room. No job arrives meanwhile: the engine hands over one batch at a time, and whatever else
+    /// it asks for waits in the channel behind it.
+    fn pause(&self) -> Result<(), Abandoned> {
+        let until = Instant::now() + RETRY_INTERVAL;
+        // The receiver is only asked whether the engine is still there; the timer is what is waited for.
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            if self.reports.is_closed() {
+                return Err(Abandoned);
+            }
+            std::thread::park_timeout(left);
+        }
+        Ok(())
+    }
+
+    /// Looks at what is free, now and then, and tells the engine if that changes what it may do.
+    fn look(&mut self) -> Result<(), Abandoned> {
+        match self.gauge.look(&mut self.journal) {
+            Some(space) => self.report(Report::Space(space)),
+            None => Ok(()),
+        }
+    }
+
+    fn report(&self, report: Report) -> Result<(), Abandoned> {
+        self.reports.blocking_send(report).map_err(|_| Abandoned)
+    }
+}
