@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, env = "LEASEHOLD_HEARTBEAT_INTERVAL", value_name = "DURATION", value_parser = duration)]
     pub heartbeat_interval: Option<Duration>,
 
-    /// Where to send traces (OTLP over gRPC), such as http://127.0.0.1:4317
+    /// Where to send traces (OTLP over gRPC), such as <http://127.0.0.1:4317>
     #[arg(long, env = "LEASEHOLD_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 

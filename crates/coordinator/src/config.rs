@@ -25,7 +25,7 @@ pub use settings::{
 };
 
 /// No control value is longer: a year.
-pub const DURATION_MAX: Duration = Duration::from_secs(365 * 86_400);
+pub const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
 /// The largest configuration file that is read: it is written by hand.
 const FILE_BYTES_MAX: u64 = 1 << 20;

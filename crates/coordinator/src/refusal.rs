@@ -3,7 +3,7 @@
 //! Every refusal of every service is a [`Refusal`]: its reason decides the status code, and its details become the
 //! google.rpc messages of the status. It knows nothing of what was asked for.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt::Display, time::Duration};
 
 use leasehold_proto::{ERROR_DOMAIN, v1};
 use leasehold_telemetry::TraceContext;
@@ -75,7 +75,7 @@ impl Refusal {
 
     /// With one more fact.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Display) -> Self {
         self.facts.push((name, value.to_string()));
         self
     }

@@ -46,7 +46,7 @@ use rpc::RpcLayer;
 const STREAMS_MAX: u32 = 128;
 
 /// Streams that this side had to reset before the connection is given up: a peer that provokes resets
-/// ("MadeYouReset") never stops by itself. The count is for the life of a connection.
+/// (`MadeYouReset`) never stops by itself. The count is for the life of a connection.
 const LOCAL_RESETS_MAX: usize = 1_024;
 
 /// Streams reset by the peer that have not been looked at yet ("rapid reset").

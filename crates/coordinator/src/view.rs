@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use leasehold_policy::{Jitter, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
@@ -115,7 +116,7 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
     v1::TaskSpec {
         queue: spec.queue.to_string(),
         task_type: spec.task_type.to_string(),
-        payload: if detail == Detail::Full { spec.payload.clone() } else { Default::default() },
+        payload: if detail == Detail::Full { spec.payload.clone() } else { Bytes::new() },
         content_type: spec.content_type.to_string(),
         priority: Some(i32::from(spec.priority)),
         initial_delay: (!spec.initial_delay.is_zero()).then(|| span(spec.initial_delay)),

@@ -33,79 +33,79 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
 struct Broken(Vec<Violation>);
 
 impl Broken {
-    fn unless(&mut self, holds: bool, key: &'static str, problem: impl FnOnce() -> String) {
-        if !holds {
-            self.0.push(Violation { key, problem: problem() });
-        }
+    fn add(&mut self, key: &'static str, problem: impl Into<String>) {
+        self.0.push(Violation { key, problem: problem.into() });
     }
 }
 
 fn addresses(config: &Config, broken: &mut Broken) {
     for (key, address) in [("listen", config.listen), ("ops_listen", config.ops_listen)] {
-        broken.unless(config.insecure || address.ip().is_loopback(), key, || {
-            format!(
-                "{address} is open to other machines and nothing authenticates them: listen on 127.0.0.1, or \
-                 accept that with --insecure"
-            )
-        });
+        if !config.insecure && !address.ip().is_loopback() {
+            broken.add(
+                key,
+                format!(
+                    "{address} is open to other machines and nothing authenticates them: listen on 127.0.0.1, or \
+                     accept that with --insecure"
+                ),
+            );
+        }
     }
-    broken.unless(
-        config.listen != config.ops_listen || config.listen.port() == 0,
-        "ops_listen",
-        || format!("{} is the address of `listen` too: choose another port", config.ops_listen),
-    );
-    broken.unless(!config.data.as_os_str().is_empty(), "data", || {
-        "is empty: name a directory".to_owned()
-    });
+    if config.listen == config.ops_listen && config.listen.port() != 0 {
+        let problem =
+            format!("{} is the address of `listen` too: choose another port", config.listen);
+        broken.add("ops_listen", problem);
+    }
+    if config.data.as_os_str().is_empty() {
+        broken.add("data", "is empty: name a directory");
+    }
 }
 
 fn session(config: &Config, broken: &mut Broken) {
     let (interval, ttl) = (config.session.heartbeat_interval, config.session.ttl);
-    broken.unless(interval >= HEARTBEAT_MIN, "session.heartbeat_interval", || {
-        format!("{} is less than {}", duration::print(interval), duration::print(HEARTBEAT_MIN))
-    });
+    if interval < HEARTBEAT_MIN {
+        let (interval, least) = (duration::print(interval), duration::print(HEARTBEAT_MIN));
+        broken.add("session.heartbeat_interval", format!("{interval} is less than {least}"));
+    }
     // A worker begins to stop this long before its session ends; two heartbeats and an answer must fit before.
     let margin = config.defaults.kill_grace.min(ttl / 4);
-    let needed = interval * 2 + ROUND_TRIP;
-    broken.unless(ttl.saturating_sub(margin) >= needed, "session.ttl", || {
-        format!(
+    if ttl.saturating_sub(margin) < interval * 2 + ROUND_TRIP {
+        let problem = format!(
             "{} less the stop margin {} must hold two heartbeats of {} and {} for the way: raise it, or lower \
              session.heartbeat_interval",
             duration::print(ttl),
             duration::print(margin),
             duration::print(interval),
             duration::print(ROUND_TRIP),
-        )
-    });
+        );
+        broken.add("session.ttl", problem);
+    }
 }
 
 fn defaults(config: &Config, broken: &mut Broken) {
-    let defaults = &config.defaults;
+    let (defaults, retry) = (&config.defaults, &config.defaults.retry);
     let positive = [
         ("defaults.start_timeout", defaults.start_timeout),
         ("defaults.attempt_timeout", defaults.attempt_timeout),
         ("defaults.total_timeout", defaults.total_timeout),
         ("defaults.kill_grace", defaults.kill_grace),
-        ("defaults.retry.initial", defaults.retry.initial),
-        ("defaults.retry.cap", defaults.retry.cap),
+        ("defaults.retry.initial", retry.initial),
+        ("defaults.retry.cap", retry.cap),
         ("shutdown.grace", config.shutdown.grace),
     ];
-    for (key, value) in positive {
-        broken.unless(!value.is_zero(), key, || "must be more than zero".to_owned());
+    for (key, _) in positive.iter().filter(|(_, value)| value.is_zero()) {
+        broken.add(key, "must be more than zero");
     }
-    broken.unless(
-        (1..=ATTEMPTS_MAX).contains(&defaults.retry.max_attempts),
-        "defaults.retry.max_attempts",
-        || format!("{} is not 1 to {ATTEMPTS_MAX}", defaults.retry.max_attempts),
-    );
-    broken.unless(
-        (1.0..=FACTOR_MAX).contains(&defaults.retry.factor),
-        "defaults.retry.factor",
-        || format!("{} is not 1.0 to {FACTOR_MAX}", defaults.retry.factor),
-    );
-    broken.unless(defaults.retry.initial <= defaults.retry.cap, "defaults.retry.initial", || {
-        "is more than defaults.retry.cap".to_owned()
-    });
+    if !(1..=ATTEMPTS_MAX).contains(&retry.max_attempts) {
+        let problem = format!("{} is not 1 to {ATTEMPTS_MAX}", retry.max_attempts);
+        broken.add("defaults.retry.max_attempts", problem);
+    }
+    if !(1.0..=FACTOR_MAX).contains(&retry.factor) {
+        let problem = format!("{} is not 1.0 to {FACTOR_MAX}", retry.factor);
+        broken.add("defaults.retry.factor", problem);
+    }
+    if retry.initial > retry.cap {
+        broken.add("defaults.retry.initial", "is more than defaults.retry.cap: raise the cap");
+    }
 }
 
 fn limits(config: &Config, broken: &mut Broken) {
@@ -120,31 +120,33 @@ fn limits(config: &Config, broken: &mut Broken) {
         ("limits.waiters", u64::from(limits.waiters)),
         ("limits.connections", u64::from(limits.connections)),
     ];
-    for (key, value) in positive {
-        broken.unless(value > 0, key, || "must be at least 1".to_owned());
+    for (key, _) in positive.iter().filter(|(_, value)| *value == 0) {
+        broken.add(key, "must be at least 1");
     }
-    for (key, value) in [
+    let sizes = [
         ("limits.payload_bytes", limits.payload_bytes),
         ("limits.result_bytes", limits.result_bytes),
-    ] {
-        broken.unless(value <= MESSAGE_BYTES, key, || {
-            format!("{value} bytes do not fit into one message of {MESSAGE_BYTES} bytes")
-        });
+    ];
+    for (key, bytes) in sizes.into_iter().filter(|(_, bytes)| *bytes > MESSAGE_BYTES) {
+        let problem = format!("{bytes} bytes do not fit into one message of {MESSAGE_BYTES} bytes");
+        broken.add(key, problem);
     }
 }
 
 fn retention(config: &Config, broken: &mut Broken) {
-    broken.unless(!config.retention.failed.is_zero(), "retention.failed", || {
-        "must be more than zero: a dead letter that is not kept is a lost task".to_owned()
-    });
+    if config.retention.failed.is_zero() {
+        let problem = "must be more than zero: a dead letter that is not kept is a lost task";
+        broken.add("retention.failed", problem);
+    }
     for (name, settings) in &config.queues.settings {
-        broken.unless(is_queue_name(name), "queues.settings", || {
-            format!("{name:?} is no queue name: 1 to 128 characters of A-Z a-z 0-9 . _ -")
-        });
-        broken.unless(
-            settings.retention.failed.is_none_or(|kept| !kept.is_zero()),
-            "queues.settings",
-            || format!("retention.failed of {name:?} must be more than zero"),
-        );
+        if !is_queue_name(name) {
+            let problem =
+                format!("{name:?} is no queue name: 1 to 128 characters of A-Z a-z 0-9 . _ -");
+            broken.add("queues.settings", problem);
+        }
+        if settings.retention.failed.is_some_and(|kept| kept.is_zero()) {
+            let problem = format!("retention.failed of queue {name:?} must be more than zero");
+            broken.add("queues.settings", problem);
+        }
     }
 }

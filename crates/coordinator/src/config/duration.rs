@@ -85,7 +85,8 @@ pub(super) fn print(value: Duration) -> String {
     let mut text = String::new();
     for (name, nanos) in UNITS {
         if rest >= nanos {
-            text.push_str(&format!("{}{name}", rest / nanos));
+            text += &(rest / nanos).to_string();
+            text += name;
             rest %= nanos;
         }
     }

@@ -73,8 +73,8 @@ impl Default for Defaults {
     fn default() -> Self {
         Self {
             start_timeout: Duration::from_secs(10),
-            attempt_timeout: Duration::from_secs(5 * 60),
-            total_timeout: Duration::from_secs(24 * 3_600),
+            attempt_timeout: Duration::from_mins(5),
+            total_timeout: Duration::from_hours(24),
             kill_grace: Duration::from_secs(5),
             retry: Retry::default(),
         }
@@ -105,7 +105,7 @@ impl Default for Retry {
             max_attempts: 5,
             initial: Duration::from_secs(1),
             factor: 2.0,
-            cap: Duration::from_secs(5 * 60),
+            cap: Duration::from_mins(5),
             jitter: Jitter::Full,
         }
     }
@@ -198,9 +198,9 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self {
-            finished: Duration::from_secs(24 * 3_600),
-            failed: Duration::from_secs(14 * 86_400),
-            keys: Duration::from_secs(3_600),
+            finished: Duration::from_hours(24),
+            failed: Duration::from_hours(14 * 24),
+            keys: Duration::from_hours(1),
         }
     }
 }
@@ -260,7 +260,7 @@ impl Default for Shutdown {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
-    /// Where spans are sent (OTLP over gRPC). Empty: nowhere, unless OTEL_EXPORTER_OTLP_ENDPOINT says so.
+    /// Where spans are sent (OTLP over gRPC). Empty: nowhere, unless `OTEL_EXPORTER_OTLP_ENDPOINT` says so.
     pub otlp_endpoint: String,
     /// The shape of a log line.
     pub log_format: LogFormat,

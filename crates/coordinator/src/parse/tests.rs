@@ -1,1 +1,361 @@
 //! Every rule of a submit, one case each.
+
+use std::time::{Duration, SystemTime};
+
+use leasehold_policy::Jitter;
+use leasehold_proto::v1;
+use leasehold_queue::{TaskId, TaskSpec};
+use leasehold_telemetry::TraceContext;
+use prost_types::{Duration as Span, Timestamp};
+
+use super::{Rules, States, digest};
+use crate::{
+    config::Config,
+    handle::OpenState,
+    refusal::{Reason, Refusal},
+};
+
+const NOW_S: i64 = 1_800_000_000;
+const YEAR_S: i64 = 31_536_000;
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_S.unsigned_abs())
+}
+
+fn call() -> TraceContext {
+    TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "").unwrap()
+}
+
+/// A submit of a task type, as `change` makes it.
+fn request(change: impl FnOnce(&mut v1::TaskSpec)) -> v1::SubmitTaskRequest {
+    let mut spec = v1::TaskSpec { task_type: "resize".to_owned(), ..v1::TaskSpec::default() };
+    change(&mut spec);
+    v1::SubmitTaskRequest { spec: Some(spec), ..v1::SubmitTaskRequest::default() }
+}
+
+fn parse(request: v1::SubmitTaskRequest) -> Result<TaskSpec, Refusal> {
+    Rules::new(&Config::default()).task(request, now(), &call())
+}
+
+fn seconds(seconds: i64) -> Option<Span> {
+    Some(Span { seconds, nanos: 0 })
+}
+
+fn timeouts(change: impl FnOnce(&mut v1::Timeouts)) -> v1::SubmitTaskRequest {
+    let mut timeouts = v1::Timeouts::default();
+    change(&mut timeouts);
+    request(|spec| spec.timeouts = Some(timeouts))
+}
+
+fn retry(change: impl FnOnce(&mut v1::RetryPolicy)) -> v1::SubmitTaskRequest {
+    let mut retry = v1::RetryPolicy::default();
+    change(&mut retry);
+    request(|spec| spec.retry = Some(retry))
+}
+
+fn key(key: &str) -> v1::SubmitTaskRequest {
+    v1::SubmitTaskRequest { idempotency_key: key.to_owned(), ..request(|_| ()) }
+}
+
+fn label(name: &str, value: &str) -> v1::SubmitTaskRequest {
+    let labels = [(name.to_owned(), value.to_owned())];
+    request(|spec| spec.labels = labels.into())
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let spec = parse(request(|_| ())).unwrap();
+    let defaults = Config::default().defaults;
+    assert_eq!((&*spec.queue, &*spec.task_type), ("default", "resize"));
+    assert_eq!((spec.priority, spec.initial_delay), (5, Duration::ZERO));
+    assert_eq!(spec.start_timeout, defaults.start_timeout);
+    assert_eq!(spec.attempt_timeout, defaults.attempt_timeout);
+    assert_eq!(spec.total_timeout, defaults.total_timeout);
+    assert_eq!(spec.kill_grace, defaults.kill_grace);
+    assert_eq!(spec.retry.max_attempts, 5);
+    assert_eq!(spec.retry.backoff.initial, Duration::from_secs(1));
+    assert_eq!(spec.retry.backoff.cap, Duration::from_secs(300));
+    assert_eq!(spec.retry.backoff.jitter, Jitter::Full);
+    assert!(spec.key.is_none() && spec.labels.is_empty());
+    assert_eq!(&*spec.trace.unwrap().parent, call().traceparent());
+}
+
+#[test]
+fn what_is_said_is_taken() {
+    let spec = parse(v1::SubmitTaskRequest {
+        idempotency_key: "k".to_owned(),
+        ..request(|spec| {
+            spec.queue = "thumbs.eu-1_b".to_owned();
+            spec.task_type = "image/resize".to_owned();
+            spec.payload = "input".into();
+            spec.content_type = "text/plain".to_owned();
+            spec.priority = Some(0);
+            spec.initial_delay = Some(Span { seconds: 1, nanos: 500_000_000 });
+            spec.labels = [("b", "2"), ("a", "1")].map(|(k, v)| (k.into(), v.into())).into();
+            spec.retry = Some(v1::RetryPolicy {
+                max_attempts: Some(1),
+                initial: seconds(2),
+                factor: Some(1.0),
+                cap: seconds(3),
+                jitter: v1::Jitter::None.into(),
+            });
+        })
+    })
+    .unwrap();
+    assert_eq!((&*spec.queue, &*spec.task_type), ("thumbs.eu-1_b", "image/resize"));
+    assert_eq!((&*spec.payload, &*spec.content_type), (&b"input"[..], "text/plain"));
+    assert_eq!((spec.priority, spec.initial_delay), (0, Duration::from_millis(1_500)));
+    let labels: Vec<_> = spec.labels.iter().map(|(k, v)| (&**k, &**v)).collect();
+    assert_eq!(labels, [("a", "1"), ("b", "2")], "in the order of their keys");
+    let backoff = spec.retry.backoff;
+    assert_eq!((spec.retry.max_attempts, backoff.jitter), (1, Jitter::None));
+    assert_eq!((backoff.initial.as_secs(), backoff.cap.as_secs()), (2, 3));
+    let key = spec.key.unwrap();
+    assert_eq!((&*key.name, key.digest), ("k", digest("image/resize", b"input")));
+}
+
+/// Requests that break one rule, the field that is named and a part of what is said.
+#[test]
+fn broken_rules_are_named() {
+    let long = "x".repeat(129);
+    let cases: Vec<(v1::SubmitTaskRequest, &str, &str)> = vec![
+        (v1::SubmitTaskRequest::default(), "spec.task_type", "is missing"),
+        (request(|s| s.task_type.clear()), "spec.task_type", "is missing"),
+        (request(|s| s.task_type.clone_from(&long)), "spec.task_type", "129 bytes: at most 128"),
+        (request(|s| s.task_type = "a b".into()), "spec.task_type", "\"a b\" has characters"),
+        (request(|s| s.queue.clone_from(&long)), "spec.queue", "129 bytes: at most 128"),
+        (request(|s| s.queue = "a/b".into()), "spec.queue", "outside"),
+        (request(|s| s.queue = "a\nb".into()), "spec.queue", "\"a\\nb\""),
+        (request(|s| s.queue = "größe".into()), "spec.queue", "outside"),
+        (request(|s| s.content_type = "a\0".into()), "spec.content_type", "control characters"),
+        (request(|s| s.content_type.clone_from(&long)), "spec.content_type", "at most 128"),
+        (request(|s| s.priority = Some(-1)), "spec.priority", "-1 is not 0"),
+        (request(|s| s.priority = Some(10)), "spec.priority", "10 is not 0"),
+        (request(|s| s.priority = Some(i32::MIN)), "spec.priority", "is not 0"),
+        (request(|s| s.initial_delay = seconds(-1)), "spec.initial_delay", "negative"),
+        (request(|s| s.initial_delay = seconds(YEAR_S + 1)), "spec.initial_delay", "one year"),
+        (request(|s| s.initial_delay = seconds(i64::MAX)), "spec.initial_delay", "one year"),
+        (timeouts(|t| t.start = seconds(0)), "spec.timeouts.start", "is zero"),
+        (timeouts(|t| t.attempt = seconds(-5)), "spec.timeouts.attempt", "negative"),
+        (
+            timeouts(|t| t.attempt = Some(Span { seconds: 1, nanos: -1 })),
+            "spec.timeouts.attempt",
+            "no valid duration",
+        ),
+        (
+            timeouts(|t| t.attempt = Some(Span { seconds: 0, nanos: i32::MAX })),
+            "spec.timeouts.attempt",
+            "no valid duration",
+        ),
+        (timeouts(|t| t.total = seconds(YEAR_S + 1)), "spec.timeouts.total", "one year"),
+        (timeouts(|t| t.kill_grace = seconds(0)), "spec.timeouts.kill_grace", "is zero"),
+        (
+            timeouts(|t| t.deadline = Some(Timestamp { seconds: NOW_S - 2, nanos: 0 })),
+            "spec.timeouts.deadline",
+            "in the past by 2.000 s",
+        ),
+        (
+            timeouts(|t| t.deadline = Some(Timestamp { seconds: NOW_S, nanos: 0 })),
+            "spec.timeouts.deadline",
+            "in the past",
+        ),
+        (
+            timeouts(|t| t.deadline = Some(Timestamp { seconds: i64::MAX, nanos: 0 })),
+            "spec.timeouts.deadline",
+            "",
+        ),
+        (
+            timeouts(|t| t.deadline = Some(Timestamp { seconds: NOW_S + YEAR_S + 1, nanos: 0 })),
+            "spec.timeouts.deadline",
+            "one year",
+        ),
+        (retry(|r| r.max_attempts = Some(0)), "spec.retry.max_attempts", "0 is not 1 to 1000"),
+        (retry(|r| r.max_attempts = Some(1_001)), "spec.retry.max_attempts", "1001 is not"),
+        (retry(|r| r.factor = Some(0.9)), "spec.retry.factor", "0.9 is not"),
+        (retry(|r| r.factor = Some(f64::NAN)), "spec.retry.factor", "NaN is not"),
+        (retry(|r| r.factor = Some(100.1)), "spec.retry.factor", "100.1 is not"),
+        (retry(|r| r.cap = seconds(0)), "spec.retry.cap", "is zero"),
+        (retry(|r| r.initial = seconds(301)), "spec.retry.initial", "more than spec.retry.cap"),
+        (retry(|r| r.jitter = 3), "spec.retry.jitter", "3 is no known jitter"),
+        (label("", "v"), "spec.labels[\"\"]", "empty key"),
+        (
+            label(&"k".repeat(64), "v"),
+            "spec.labels[\"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\"...]",
+            "at most 63",
+        ),
+        (label("k", &"v".repeat(256)), "spec.labels[\"k\"]", "at most 255"),
+        (label("k", "\u{7f}"), "spec.labels[\"k\"]", "control characters"),
+        (
+            request(|s| s.labels = (0..17).map(|n| (n.to_string(), String::new())).collect()),
+            "spec.labels",
+            "17 labels: at most 16",
+        ),
+        (key(&"k".repeat(257)), "idempotency_key", "257 bytes: at most 256"),
+        (key("a\tb"), "idempotency_key", "control characters"),
+    ];
+    for (request, field, part) in cases {
+        let refusal = parse(request.clone()).unwrap_err();
+        assert_eq!(refusal.reason, Reason::InvalidField, "{request:?}");
+        let [violation] = refusal.violations.as_slice() else { panic!("{request:?}: {refusal:?}") };
+        assert_eq!(violation.field, field);
+        assert!(violation.description.contains(part), "{field}: {}", violation.description);
+    }
+}
+
+#[test]
+fn limits_themselves_are_allowed() {
+    let cases = [
+        request(|s| s.task_type = "x".repeat(128)),
+        request(|s| s.payload = vec![0; 1 << 20].into()),
+        request(|s| s.initial_delay = seconds(YEAR_S)),
+        request(|s| s.initial_delay = seconds(0)),
+        timeouts(|t| t.total = seconds(YEAR_S)),
+        timeouts(|t| t.start = Some(Span { seconds: 0, nanos: 1 })),
+        retry(|r| r.max_attempts = Some(1_000)),
+        retry(|r| r.factor = Some(100.0)),
+        key(&"k".repeat(256)),
+        label(&"k".repeat(63), &"v".repeat(255)),
+    ];
+    for request in cases {
+        let said = parse(request).map(|_| ());
+        assert_eq!(said, Ok(()));
+    }
+}
+
+#[test]
+fn a_payload_too_large_has_its_own_reason() {
+    let refusal = parse(request(|spec| {
+        spec.payload = vec![0; (1 << 20) + 1].into();
+        spec.priority = Some(77);
+    }))
+    .unwrap_err();
+    assert_eq!(refusal.reason, Reason::PayloadTooLarge);
+    let fields: Vec<_> = refusal.violations.iter().map(|v| v.field.as_str()).collect();
+    assert_eq!(fields, ["spec.payload", "spec.priority"]);
+}
+
+#[test]
+fn all_violations_come_at_once() {
+    let refusal = parse(v1::SubmitTaskRequest {
+        spec: Some(v1::TaskSpec {
+            queue: "?".to_owned(),
+            priority: Some(10),
+            timeouts: Some(v1::Timeouts { start: seconds(0), ..v1::Timeouts::default() }),
+            retry: Some(v1::RetryPolicy { max_attempts: Some(0), ..v1::RetryPolicy::default() }),
+            ..v1::TaskSpec::default()
+        }),
+        idempotency_key: "\n".to_owned(),
+        validate_only: false,
+    })
+    .unwrap_err();
+    assert_eq!(refusal.violations.len(), 6, "{refusal:?}");
+}
+
+#[test]
+fn the_earlier_of_total_and_deadline_wins() {
+    let at = |seconds| Some(Timestamp { seconds: NOW_S + seconds, nanos: 0 });
+    let cases = [
+        (seconds(60), None, 60),
+        (None, at(90), 90),
+        (None, at(3 * 86_400), 3 * 86_400),
+        (seconds(60), at(90), 60),
+        (seconds(90), at(60), 60),
+    ];
+    for (total, deadline, expected_s) in cases {
+        let request = timeouts(|t| (t.total, t.deadline) = (total, deadline));
+        let spec = parse(request).unwrap();
+        assert_eq!(spec.total_timeout, Duration::from_secs(expected_s));
+    }
+}
+
+#[test]
+fn a_low_cap_lowers_the_default_it_would_contradict() {
+    let spec = parse(retry(|r| r.cap = Some(Span { seconds: 0, nanos: 1_000_000 }))).unwrap();
+    assert_eq!(spec.retry.backoff.initial, Duration::from_millis(1));
+}
+
+#[test]
+fn the_trace_is_the_tasks_own_or_the_calls() {
+    let own = "00-11111111111111111111111111111111-2222222222222222-01";
+    let cases = [
+        (None, call().traceparent()),
+        (Some((own, "a=b")), own.to_owned()),
+        (Some(("garbage", "")), call().traceparent()),
+        (Some(("", "")), call().traceparent()),
+    ];
+    for (context, expected) in cases {
+        let trace_context = context.map(|(parent, state)| v1::TraceContext {
+            traceparent: parent.to_owned(),
+            tracestate: state.to_owned(),
+        });
+        let spec = parse(request(|spec| spec.trace_context = trace_context)).unwrap();
+        assert_eq!(*spec.trace.unwrap().parent, *expected);
+    }
+}
+
+#[test]
+fn a_digest_separates_type_and_payload() {
+    assert_eq!(digest("a", b"b"), digest("a", b"b"));
+    assert_ne!(digest("a", b"b"), digest("ab", b""));
+    assert_ne!(digest("a", b"b"), digest("a", b"c"));
+    // The first half of SHA-256 of "a", zero, "b".
+    let bytes = [0x61, 0x00, 0x62];
+    let whole = <sha2::Sha256 as sha2::Digest>::digest(bytes);
+    assert_eq!(digest("a", b"b")[..], whole[..16]);
+}
+
+#[test]
+fn ids_pages_and_generations() {
+    let id = TaskId::from_u128(0x0195_a1b2_c3d4_7000_8000_0000_0000_0001);
+    assert_eq!(super::task_id("task_id", &id.to_string()), Ok(id));
+    for wrong in ["", "7", "0195a1b2c3d470008000000000000001", &"x".repeat(10_000)] {
+        let refusal = super::task_id("task_id", wrong).unwrap_err();
+        assert_eq!(refusal.reason, Reason::InvalidField);
+        assert!(refusal.message.len() < 200, "a bad value is cut");
+    }
+    for (asked, expected) in [(0, Ok(100)), (1, Ok(1)), (1_000, Ok(1_000)), (1_001, Err(()))] {
+        assert_eq!(super::page_size(asked).map_err(|_| ()), expected);
+    }
+    assert!(super::page_size(-1).is_err());
+    assert_eq!(super::page_token(""), Ok(TaskId::from_u128(0)));
+    assert_eq!(super::page_token(&super::next_page_token(Some(id))), Ok(id));
+    assert_eq!(super::next_page_token(None), "");
+    for wrong in ["x", "+0000000000000000000000000000001", &"0".repeat(33), &"A".repeat(32)] {
+        assert!(super::page_token(wrong).is_err(), "{wrong}");
+    }
+    assert_eq!(super::generation("generation", 0), Ok(None));
+    assert_eq!(super::generation("generation", 3), Ok(Some(3)));
+    assert!(super::generation("generation", -1).is_err());
+}
+
+#[test]
+fn queues_that_are_named() {
+    assert_eq!(super::queue_name("queue", "q").as_deref(), Ok("q"));
+    assert!(super::queue_name("queue", "").is_err());
+    assert_eq!(super::queue_filter("queue", ""), Ok(None));
+    assert!(super::queue_filter("queue", "a b").is_err());
+    assert!(super::task_type_filter("task_type", "a/b").is_ok());
+}
+
+#[test]
+fn states_are_sorted_by_where_they_are() {
+    use v1::TaskState::{Cancelled, Failed, Running, Succeeded};
+    let read = |states: &[v1::TaskState]| {
+        let numbers: Vec<i32> = states.iter().map(|state| i32::from(*state)).collect();
+        States::read("states", &numbers).unwrap()
+    };
+    let places =
+        |states: &States| (states.wants_open(), states.wants_finished(), states.wants_failed());
+    assert_eq!(places(&read(&[])), (true, true, true));
+    assert_eq!(places(&read(&[Running])), (true, false, false));
+    assert_eq!(read(&[Running]).open, [OpenState::Running]);
+    assert_eq!(places(&read(&[Failed])), (false, false, true));
+    assert_eq!(places(&read(&[Succeeded])), (false, true, false));
+    assert!(read(&[Succeeded]).class().is_some());
+    assert!(read(&[Succeeded, Cancelled]).class().is_none());
+    assert!(read(&[]).class().is_none());
+    for wrong in [0, -1, 99] {
+        assert!(States::read("states", &[wrong]).is_err());
+    }
+    assert!(States::read("states", &[1; 17]).is_err());
+}

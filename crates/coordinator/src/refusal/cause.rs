@@ -1,6 +1,6 @@
 //! The refusals that come out of the queue, and those that every service makes.
 
-use std::{error::Error as _, fmt::Write as _, time::Duration};
+use std::{error::Error as _, time::Duration};
 
 use leasehold_proto::v1;
 use leasehold_queue::{self as queue, TaskId};
@@ -111,10 +111,6 @@ impl From<ArchiveError> for Status {
 
 /// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _: Result<(), std::fmt::Error> = write!(text, "{byte:02x}");
-    }
-    text
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
 }

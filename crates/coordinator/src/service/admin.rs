@@ -1,7 +1,7 @@
 //! `AdminService`: what operators ask about the cluster.
 
 use std::{
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
 };
 
@@ -10,6 +10,7 @@ use leasehold_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{self, admin_service_server::AdminService},
 };
+use leasehold_queue::QueueView;
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 
@@ -39,13 +40,6 @@ impl AdminApi {
     /// A service over this engine.
     pub fn new(handle: Handle) -> Self {
         Self { handle }
-    }
-
-    async fn pause(&self, queue: &str, paused: bool) -> Result<v1::Queue, Status> {
-        let name = parse::queue_name("queue", queue)?;
-        let view = self.handle.pause(name, paused).await?;
-        let view = view.ok_or_else(|| Refusal::no_queue(queue))?;
-        Ok(view::queue(&view, now()))
     }
 }
 
@@ -83,7 +77,8 @@ impl AdminService for AdminApi {
         &self,
         request: Request<v1::PauseQueueRequest>,
     ) -> Answer<v1::PauseQueueResponse> {
-        let queue = Some(self.pause(&request.get_ref().queue, true).await?);
+        let name = parse::queue_name("queue", &request.get_ref().queue)?;
+        let queue = Some(one(&name, self.handle.pause(Arc::clone(&name), true).await?)?);
         Ok(Response::new(v1::PauseQueueResponse { queue }))
     }
 
@@ -91,7 +86,8 @@ impl AdminService for AdminApi {
         &self,
         request: Request<v1::ResumeQueueRequest>,
     ) -> Answer<v1::ResumeQueueResponse> {
-        let queue = Some(self.pause(&request.get_ref().queue, false).await?);
+        let name = parse::queue_name("queue", &request.get_ref().queue)?;
+        let queue = Some(one(&name, self.handle.pause(Arc::clone(&name), false).await?)?);
         Ok(Response::new(v1::ResumeQueueResponse { queue }))
     }
 
@@ -124,6 +120,12 @@ impl AdminService for AdminApi {
             unknown_worker_ids: unknown.into_iter().map(|(id, _)| id).collect(),
         }))
     }
+}
+
+/// The queue as it is, if it exists.
+fn one(name: &str, view: Option<QueueView>) -> Result<v1::Queue, Refusal> {
+    let view = view.ok_or_else(|| Refusal::no_queue(name))?;
+    Ok(view::queue(&view, now()))
 }
 
 fn grace(asked: Option<prost_types::Duration>) -> Result<Option<Duration>, Refusal> {

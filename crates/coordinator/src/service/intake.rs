@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use leasehold_proto::v1;
+use leasehold_queue::Accepted;
 use leasehold_telemetry::TraceContext;
 
 use crate::{
@@ -46,7 +47,11 @@ impl Intake {
         let outcome = |checked: Result<bool, Refusal>| match checked {
             // One answer a submission: a missing one means that the engine broke its word.
             Ok(validate_only) => answers.next().map(|answer| match answer {
-                Ok(accepted) => Ok(response(accepted, validate_only)),
+                Ok(Accepted { id, deduplicated }) => Ok(v1::SubmitTaskResponse {
+                    // The id of a task that was only checked names nothing.
+                    task_id: if validate_only { String::new() } else { id.to_string() },
+                    deduplicated,
+                }),
                 Err(refusal) => Err(refusal.into()),
             }),
             Err(refusal) => Some(Err(refusal)),
@@ -68,13 +73,5 @@ impl Intake {
             }
         };
         v1::SubmitOutcome { outcome: Some(outcome) }
-    }
-}
-
-fn response(accepted: leasehold_queue::Accepted, validate_only: bool) -> v1::SubmitTaskResponse {
-    v1::SubmitTaskResponse {
-        // The id of a task that was only checked names nothing.
-        task_id: if validate_only { String::new() } else { accepted.id.to_string() },
-        deduplicated: accepted.deduplicated,
     }
 }

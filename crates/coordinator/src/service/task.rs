@@ -33,7 +33,7 @@ use crate::{
 const BATCH_MAX: usize = 1_000;
 
 /// The longest that one call waits: proxies on the way give up on silent calls after about as long.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -175,9 +175,11 @@ impl TaskService for TaskApi {
         request: Request<v1::WatchTasksRequest>,
     ) -> Answer<Self::WatchTasksStream> {
         let request = request.into_inner();
-        let watch = self.handle().watch(watch::filter(&request)?).await?;
+        let mut watch = self.handle().watch(watch::filter(&request)?).await?;
+        let absent = std::mem::take(&mut watch.absent);
+        let ended = if request.include_current { absent } else { Vec::new() };
         let (handle, stopping) = (self.handle().clone(), self.stopping.clone());
-        let stream = WatchStream::new(handle, watch, request.include_current, stopping);
+        let stream = WatchStream::new(handle, watch, ended, stopping);
         Ok(Response::new(Box::pin(stream.answers())))
     }
 

@@ -49,15 +49,14 @@ pub(super) struct WatchStream {
 }
 
 impl WatchStream {
+    /// `ended` are tasks to tell of first.
     pub(super) fn new(
         handle: Handle,
-        mut watch: Watch,
-        include_current: bool,
+        watch: Watch,
+        ended: Vec<TaskId>,
         stopping: CancellationToken,
     ) -> Self {
-        let absent = std::mem::take(&mut watch.absent);
-        let absent = if include_current { absent.into() } else { VecDeque::new() };
-        Self { handle, watch, absent, ready: VecDeque::new(), stopping }
+        Self { handle, watch, absent: ended.into(), ready: VecDeque::new(), stopping }
     }
 
     /// The answers, until the client has seen enough.

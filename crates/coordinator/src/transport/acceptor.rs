@@ -112,7 +112,7 @@ impl axum::serve::Listener for Acceptor {
 /// files to the hard one first.
 pub fn connections_max(asked: u32) -> u32 {
     let mut limit = getrlimit(Resource::Nofile);
-    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit.clone() };
+    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
     if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
         limit.current = limit.maximum;
     }
