@@ -1,5 +1,119 @@
 //! The worker that runs programs: `leasehold-worker`.
+//!
+//! It reads flags and a configuration file, and leaves everything else to the library.
 
-fn main() {
-    leasehold_worker::guard::run_if_guard();
+mod args;
+mod config;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use leasehold_telemetry::Settings;
+use leasehold_worker::{Error, guard};
+
+use self::{
+    args::Args,
+    config::{Config, ConfigError},
+};
+
+/// A wrong flag or configuration (`EX_USAGE` of sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+/// The coordinator does not want this worker, or its id is in use (`EX_UNAVAILABLE`).
+const EXIT_UNAVAILABLE: u8 = 69;
+
+/// The worker itself failed (`EX_SOFTWARE`).
+const EXIT_BROKEN: u8 = 70;
+
+/// Drained, but not everything could be delivered (`EX_TEMPFAIL`).
+const EXIT_UNDELIVERED: u8 = 75;
+
+/// Stopped by a second signal, as a shell would report SIGINT.
+const EXIT_INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    guard::run_if_guard();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(asked) => {
+            let code = if asked.use_stderr() { EXIT_USAGE } else { 0 };
+            // Nobody reads what cannot be printed.
+            let _unprinted = asked.print();
+            return ExitCode::from(code);
+        }
+    };
+    match prepared(&args) {
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(EXIT_USAGE)
+        }
+        Ok(_) if args.check => ExitCode::SUCCESS,
+        Ok(config) => run(&config),
+    }
+}
+
+/// The configuration, with everything checked that can be checked without a coordinator.
+fn prepared(args: &Args) -> Result<Config, ConfigError> {
+    let config = args.config()?;
+    config.worker().check()?;
+    Ok(config)
+}
+
+fn run(config: &Config) -> ExitCode {
+    let settings = Settings {
+        service_name: "leasehold-worker",
+        otlp_endpoint: config.telemetry.otlp_endpoint.clone(),
+        log_format: config.telemetry.log_format.into(),
+        log_filter: config.telemetry.log_filter.clone(),
+    };
+    let telemetry = match leasehold_telemetry::init(&settings) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            complain(&error);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    // Programs are watched from the connection's own thread: there is nothing to share a second one for.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(config.worker().run()),
+        Err(error) => {
+            complain(&error);
+            return ExitCode::from(EXIT_BROKEN);
+        }
+    };
+    let code = match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(exit_code(&error))
+        }
+    };
+    telemetry.shutdown();
+    code
+}
+
+fn exit_code(error: &Error) -> u8 {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is not named is the worker's own fault"
+    )]
+    match error {
+        Error::Setting { .. } | Error::NoTaskType | Error::ServedTwice(_) => EXIT_USAGE,
+        Error::IdInUse(_) | Error::Refused { .. } | Error::Protocol(_) => EXIT_UNAVAILABLE,
+        Error::Undelivered { .. } => EXIT_UNDELIVERED,
+        Error::Interrupted { .. } => EXIT_INTERRUPTED,
+        _ => EXIT_BROKEN,
+    }
+}
+
+/// Says on stderr what is wrong, with its causes, on one line.
+#[expect(
+    clippy::print_stderr,
+    reason = "it is said before there are logs, or where nobody reads them"
+)]
+fn complain(error: &dyn std::error::Error) {
+    let causes = std::iter::successors(Some(error), |it: &&dyn std::error::Error| (*it).source());
+    let words: Vec<String> = causes.map(ToString::to_string).collect();
+    eprintln!("leasehold-worker: {}", words.join(": "));
 }

@@ -183,7 +183,8 @@ impl Session {
     fn handle_assignment(&mut self, now: Moment, assignment: Assignment) {
         let token = assignment.token;
         if self.leases.get(token).is_some() || self.outbox.get(token).is_some() {
-            warn!(task_id = assignment.task_id, fencing_token = token.0, "assigned twice");
+            let (task_id, trace_id) = (assignment.task_id.as_str(), assignment.trace.trace_id());
+            warn!(task_id, trace_id, fencing_token = token.0, "assigned twice");
             return;
         }
         let excess = self.leases.len() >= self.slots() + WAITING_MAX;

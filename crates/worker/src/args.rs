@@ -1,0 +1,112 @@
+//! The command line of `leasehold-worker`, and how it lays itself over the configuration file.
+//!
+//! Flags win over the environment, the environment over the file, the file over the defaults.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::config::{Command, Config, ConfigError, Drain, LogFormat, Program};
+
+/// Runs programs for Leasehold: the payload of a task is their stdin, their stdout its result.
+///
+/// Exit codes: 0 drained, 64 wrong flag or configuration, 69 refused by the coordinator or the id is in use,
+/// 70 failed, 75 drained but not everything could be delivered, 130 stopped by a second signal.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "leasehold-worker", version)]
+pub(crate) struct Args {
+    /// Configuration file (YAML). Every key: config/worker.yaml
+    #[arg(long, env = "LEASEHOLD_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Where the coordinator listens [default: <http://127.0.0.1:7171>]
+    #[arg(long, env = "LEASEHOLD_ADDRESS", value_name = "URL")]
+    address: Option<String>,
+
+    /// The worker's own name, its alone and stable over restarts [default: the machine's name]
+    #[arg(long, env = "LEASEHOLD_WORKER_ID", value_name = "ID")]
+    id: Option<String>,
+
+    /// How many programs may run at once [default: one for each core]
+    #[arg(long, env = "LEASEHOLD_SLOTS", value_name = "N")]
+    slots: Option<u32>,
+
+    /// Serve a task type with a program: TYPE=COMMAND, or TYPE alone for the command after `--`
+    ///
+    /// The command is split into words like a shell does, and nothing in it is expanded.
+    #[arg(long = "program", value_name = "TYPE=COMMAND")]
+    programs: Vec<String>,
+
+    /// How long a drain waits for what runs, such as 30s [default: 30s]
+    #[arg(long, env = "LEASEHOLD_DRAIN_GRACE", value_name = "DURATION")]
+    drain_grace: Option<Drain>,
+
+    /// Where to send traces (OTLP over gRPC), such as <http://127.0.0.1:4317>
+    #[arg(long, env = "LEASEHOLD_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+
+    /// Shape of the log lines [default: text]
+    #[arg(long, env = "LEASEHOLD_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+
+    /// Which log lines to write: a level, or target=level,... [default: info]
+    #[arg(long, env = "LEASEHOLD_LOG", value_name = "FILTER")]
+    log_filter: Option<String>,
+
+    /// Check flags and configuration, say so by the exit code, and exit
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// The command of the `--program` that names none
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl Args {
+    /// The configuration: the file if one is named, with the flags laid over it.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        lay(&mut config.address, self.address.as_ref());
+        lay(&mut config.id, self.id.as_ref());
+        lay(&mut config.slots, self.slots.as_ref());
+        lay(&mut config.drain_grace, self.drain_grace.as_ref());
+        lay(&mut config.telemetry.otlp_endpoint, self.otlp_endpoint.as_ref());
+        lay(&mut config.telemetry.log_filter, self.log_filter.as_ref());
+        config.telemetry.log_format = self.log_format.unwrap_or(config.telemetry.log_format);
+        let mut command = Some(&self.command).filter(|it| !it.is_empty());
+        for flag in &self.programs {
+            let (task_type, program) = program(flag, &mut command)?;
+            config.programs.insert(task_type, program);
+        }
+        if command.is_some() {
+            return Err(ConfigError::Program {
+                flag: "--".to_owned(),
+                problem: "the command after -- needs one --program TYPE without a command",
+            });
+        }
+        Ok(config)
+    }
+}
+
+fn lay<T: Clone>(value: &mut Option<T>, flag: Option<&T>) {
+    if let Some(flag) = flag {
+        *value = Some(flag.clone());
+    }
+}
+
+/// Reads one `--program`. The first that names no command takes the one after `--`.
+fn program(flag: &str, rest: &mut Option<&Vec<String>>) -> Result<(String, Program), ConfigError> {
+    let fault = |problem| ConfigError::Program { flag: flag.to_owned(), problem };
+    let Some((task_type, command)) = flag.split_once('=') else {
+        let words = rest.take().ok_or_else(|| fault("no command: write TYPE=COMMAND"))?;
+        return Ok((flag.to_owned(), Program::of(Command(words.clone()))));
+    };
+    let command = Command::split(command).map_err(fault)?;
+    Ok((task_type.to_owned(), Program::of(command)))
+}
+
+#[cfg(test)]
+mod tests;

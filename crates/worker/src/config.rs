@@ -1,0 +1,285 @@
+//! What the owner of a `leasehold-worker` can set, as it stands in a YAML file.
+//!
+//! It knows nothing of flags (`args` lays them over it).
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use leasehold_worker::Worker;
+use serde::{Deserialize, Deserializer, de};
+
+/// The largest configuration file that is read: it is written by hand.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The whole configuration of a worker. What is not set is the library's default.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where the coordinator listens.
+    pub(crate) address: Option<String>,
+    /// The worker's own name.
+    pub(crate) id: Option<String>,
+    /// How many programs may run at once.
+    pub(crate) slots: Option<u32>,
+    /// What the worker is, for people.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// How long a drain waits for what runs.
+    pub(crate) drain_grace: Option<Drain>,
+    /// What serves each task type.
+    pub(crate) programs: BTreeMap<String, Program>,
+    /// Logs and traces.
+    pub(crate) telemetry: Telemetry,
+}
+
+/// A program that serves a task type.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Program {
+    /// The program and its arguments.
+    pub(crate) command: Command,
+    /// Variables added to its environment.
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
+    /// Where it runs.
+    #[serde(default)]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+/// Logs and traces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Telemetry {
+    /// Where spans are sent.
+    pub(crate) otlp_endpoint: Option<String>,
+    /// How a log line looks.
+    pub(crate) log_format: LogFormat,
+    /// Which lines are written.
+    pub(crate) log_filter: Option<String>,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// The words of a command. There is at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Command(pub(crate) Vec<String>);
+
+/// How long a drain waits for what runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Drain(pub(crate) Duration);
+
+/// Why a configuration is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is too large to be a configuration.
+    #[error("{} has {bytes} bytes, a configuration has at most {FILE_BYTES_MAX}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The text is not YAML, or a key or value is not one of ours.
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The column, from 1.
+        column: u64,
+        /// What is wrong.
+        message: String,
+    },
+    /// A `--program` cannot be read.
+    #[error("--program {flag}: {problem}")]
+    Program {
+        /// The flag's value.
+        flag: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// The library does not take it.
+    #[error(transparent)]
+    Worker(#[from] leasehold_worker::Error),
+}
+
+impl Config {
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let bytes = fs::metadata(path).map_err(unreadable)?.len();
+        if bytes > FILE_BYTES_MAX {
+            return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
+        }
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads the text of a file; `path` is only for the error.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        // A file with nothing but comments is a file that changes nothing.
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            return Ok(Self::default());
+        }
+        serde_saphyr::from_str(text).map_err(|error| {
+            let place = error.location();
+            let plain = error.without_snippet().to_string();
+            ConfigError::Malformed {
+                path: path.to_owned(),
+                line: place.map_or(1, |place| place.line()),
+                column: place.map_or(1, |place| place.column()),
+                message: plain.lines().next().unwrap_or_default().to_owned(),
+            }
+        })
+    }
+
+    /// The worker it describes.
+    pub(crate) fn worker(&self) -> Worker {
+        let mut worker = Worker::default();
+        if let Some(address) = &self.address {
+            worker = worker.address(address);
+        }
+        if let Some(id) = &self.id {
+            worker = worker.id(id);
+        }
+        if let Some(slots) = self.slots {
+            worker = worker.slots(slots);
+        }
+        if let Some(Drain(grace)) = self.drain_grace {
+            worker = worker.drain_grace(grace);
+        }
+        for (key, value) in &self.labels {
+            worker = worker.label(key, value);
+        }
+        for (task_type, program) in &self.programs {
+            worker = worker.program(task_type, program.parse());
+        }
+        worker
+    }
+}
+
+impl Program {
+    /// A program that needs nothing but its command.
+    pub(crate) fn of(command: Command) -> Self {
+        Self { command, env: BTreeMap::new(), directory: None }
+    }
+
+    fn parse(&self) -> leasehold_worker::Program {
+        let Command(words) = &self.command;
+        let mut words = words.iter();
+        let path = words.next().map(String::as_str).unwrap_or_default();
+        let mut program = leasehold_worker::Program::new(path).args(words);
+        for (name, value) in &self.env {
+            program = program.env(name, value);
+        }
+        if let Some(directory) = &self.directory {
+            program = program.current_dir(directory);
+        }
+        program
+    }
+}
+
+impl Command {
+    /// Splits a command into words like a shell does. Nothing is expanded.
+    pub(crate) fn split(text: &str) -> Result<Self, &'static str> {
+        let words = shlex::split(text).ok_or("the command has an open quote")?;
+        Self::new(words)
+    }
+
+    fn new(words: Vec<String>) -> Result<Self, &'static str> {
+        match words.first() {
+            Some(program) if !program.is_empty() => Ok(Self(words)),
+            _ => Err("the command is empty"),
+        }
+    }
+}
+
+/// One line that is split into words, or a list of words.
+impl<'de> Deserialize<'de> for Command {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Words)
+    }
+}
+
+struct Words;
+
+impl<'de> de::Visitor<'de> for Words {
+    type Value = Command;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a command: one line, or a list of words")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Command, E> {
+        Command::split(text).map_err(E::custom)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut words: A) -> Result<Command, A::Error> {
+        let mut collected = Vec::new();
+        while let Some(word) = words.next_element()? {
+            collected.push(word);
+        }
+        Command::new(collected).map_err(de::Error::custom)
+    }
+}
+
+impl FromStr for Drain {
+    type Err = &'static str;
+
+    /// Reads a whole number and its unit: `500ms`, `30s`, `5m`, `1h`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const PROBLEM: &str = "a duration is a whole number and a unit: 500ms, 30s, 5m or 1h";
+        let unit = text.find(|c: char| !c.is_ascii_digit()).ok_or(PROBLEM)?;
+        let (number, unit) = text.split_at(unit);
+        let number: u64 = number.parse().map_err(|_| PROBLEM)?;
+        let ms_each: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(PROBLEM),
+        };
+        Ok(Self(Duration::from_millis(number.saturating_mul(ms_each))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Drain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+impl From<LogFormat> for leasehold_telemetry::LogFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
