@@ -28,11 +28,21 @@ use crate::args::{Args, Command, RunArgs};
 /// The exit code of a command that a signal ended, as a shell reports SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
     leasehold_worker::guard::run_if_guard();
     let args = Args::parse();
+    match start(args.command) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("leasehold-demo: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(command: Command) -> anyhow::Result<ExitCode> {
     let runtime = Runtime::new()?;
-    let code = match args.command {
+    let code = match command {
         Command::Run(args) => runtime.block_on(run_or_interrupt(args)),
         Command::Worker(args) => runtime.block_on(worker::serve(args)).map(|()| ExitCode::SUCCESS),
     };
@@ -56,7 +66,11 @@ async fn run_or_interrupt(args: RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn interrupted() -> ExitCode {
-    // After a hang-up there may be nobody to tell.
-    drop(writeln!(io::stderr(), "interrupted: every process is stopped"));
+    complain("leasehold-demo: interrupted; every process it started is stopped");
     ExitCode::from(EXIT_INTERRUPTED)
+}
+
+fn complain(line: &str) {
+    // After a hang-up there may be nobody to tell.
+    drop(writeln!(io::stderr(), "{line}"));
 }

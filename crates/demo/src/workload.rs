@@ -53,3 +53,6 @@ fn expected(path: &Path, task_type: &str) -> Option<String> {
     let is_program = task_type == SHA256SUM;
     Some(if is_program { format!("{}  -\n", digest.sha256) } else { digest.to_string() })
 }
+
+#[cfg(test)]
+mod tests;
