@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::{
-    dead::DeadCommand, duration::parse_duration, queue::QueueCommand, task::TaskCommand,
-    worker::WorkerCommand,
+    bench::BenchCommand, dead::DeadCommand, duration::parse_duration, queue::QueueCommand,
+    task::TaskCommand, worker::WorkerCommand,
 };
 
 /// How long a person looks at a command that does nothing. Waits have limits of their own.
@@ -101,6 +101,9 @@ pub(crate) enum Command {
     Worker(WorkerCommand),
     /// Look at the coordinator itself
     Cluster,
+    /// Measure a coordinator
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Print a completion script for a shell
     Completion {
         /// Which shell
@@ -117,6 +120,7 @@ impl Command {
             Self::Queue(_) => "queue",
             Self::Worker(_) => "worker",
             Self::Cluster => "cluster",
+            Self::Bench(_) => "bench",
             Self::Completion { .. } => "completion",
         }
     }

@@ -4,6 +4,7 @@
 //! mapping. It knows a coordinator only through the client library, and a worker only in `bench`.
 
 mod args;
+mod bench;
 mod cluster;
 mod dead;
 mod deadline;
@@ -108,6 +109,7 @@ async fn dispatch(global: Global, command: Command) -> Done {
         Command::Queue(command) => queue::run(command, &client()?, output).await,
         Command::Worker(command) => worker::run(command, &client()?, output).await,
         Command::Cluster => cluster::run(&client()?, output).await,
+        Command::Bench(command) => bench::run(command, &global, output).await,
         // Handled before anything is started.
         Command::Completion { .. } => Ok(Exit::Ok),
     }

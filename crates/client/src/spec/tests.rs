@@ -1,1 +1,77 @@
+//! What the builder writes into the contract's message.
 
+use std::time::{Duration, SystemTime};
+
+use leasehold_proto::v1::{RetryPolicy, Timeouts};
+use prost_types::Timestamp;
+
+use super::{TaskSpec, wire_duration};
+
+fn seconds(seconds: i64) -> prost_types::Duration {
+    prost_types::Duration { seconds, nanos: 0 }
+}
+
+#[test]
+fn everything_said_is_in_the_request() {
+    let request = TaskSpec::new("resize")
+        .queue("images")
+        .payload("cat.png")
+        .content_type("text/plain")
+        .priority(0)
+        .idempotency_key("cat")
+        .delay(Duration::from_secs(1))
+        .start_timeout(Duration::from_secs(2))
+        .attempt_timeout(Duration::from_secs(3))
+        .total_timeout(Duration::from_secs(4))
+        .kill_grace(Duration::from_secs(5))
+        .deadline(SystemTime::UNIX_EPOCH + Duration::from_secs(6))
+        .max_attempts(7)
+        .retry_backoff(Duration::from_secs(8), Duration::from_secs(9))
+        .label("owner", "ann")
+        .into_request();
+    assert_eq!(request.idempotency_key, "cat");
+    assert!(!request.validate_only);
+    let spec = request.spec.expect("there is a spec");
+    assert_eq!((spec.task_type.as_str(), spec.queue.as_str()), ("resize", "images"));
+    assert_eq!(
+        (spec.payload.as_ref(), spec.content_type.as_str()),
+        (&b"cat.png"[..], "text/plain")
+    );
+    assert_eq!((spec.priority, spec.initial_delay), (Some(0), Some(seconds(1))));
+    assert_eq!(spec.labels["owner"], "ann");
+    let timeouts = Timeouts {
+        start: Some(seconds(2)),
+        attempt: Some(seconds(3)),
+        total: Some(seconds(4)),
+        kill_grace: Some(seconds(5)),
+        deadline: Some(Timestamp { seconds: 6, nanos: 0 }),
+    };
+    assert_eq!(spec.timeouts, Some(timeouts));
+    let retry = RetryPolicy {
+        max_attempts: Some(7),
+        initial: Some(seconds(8)),
+        cap: Some(seconds(9)),
+        ..RetryPolicy::default()
+    };
+    assert_eq!(spec.retry, Some(retry));
+}
+
+#[test]
+fn what_is_left_out_stays_unset() {
+    let request = TaskSpec::new("resize").into_request();
+    let spec = request.spec.expect("there is a spec");
+    assert_eq!(
+        (spec.priority, spec.initial_delay, spec.timeouts, spec.retry),
+        (None, None, None, None)
+    );
+    assert_eq!(request.idempotency_key, "");
+}
+
+#[test]
+fn a_duration_beyond_the_contract_is_left_to_the_coordinator() {
+    assert_eq!(wire_duration(Duration::MAX).seconds, i64::MAX);
+    assert_eq!(
+        wire_duration(Duration::from_nanos(1)),
+        prost_types::Duration { seconds: 0, nanos: 1 }
+    );
+}

@@ -241,9 +241,13 @@ where
     /// After a break: pauses and goes on with a new call, or gives up.
     async fn recover(&mut self, error: Error) {
         self.call = None;
-        let unsafe_to_repeat = self.window.has_sent_without_key();
-        let repeat = if unsafe_to_repeat { Repeat::OnlyIfRefused } else { Repeat::Safe };
-        let Some(wait) = self.outage.wait(&error, repeat, Instant::now(), fastrand::u64(..)) else {
+        // However the call ended, what was sent on it may have been accepted.
+        let wait = if self.window.has_sent_without_key() {
+            None
+        } else {
+            self.outage.wait(&error, Repeat::Safe, Instant::now(), fastrand::u64(..))
+        };
+        let Some(wait) = wait else {
             self.input = None;
             self.window.fail(&error);
             return;

@@ -1,0 +1,162 @@
+//! The load of a benchmark: its own queue and task type, and a worker that runs its tasks in this process.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use leasehold_client::{Client, TaskSpec};
+use leasehold_worker::{Error as WorkerError, TaskError, Worker};
+use tokio::{sync::Notify, time};
+
+use super::Target;
+use crate::failure::Failure;
+
+/// The size of every payload, in bytes.
+pub(super) const PAYLOAD_BYTES: usize = 100;
+
+/// The task type and the beginning of the queue's name.
+const NAME: &str = "leasehold-bench";
+
+/// How long the worker's drain may take: nothing runs any more when it begins.
+const DRAIN_GRACE: Duration = Duration::from_secs(10);
+
+/// How often the coordinator is asked whether it knows the worker.
+const CONNECT_POLL: Duration = Duration::from_millis(5);
+
+/// Which tasks of a run have been run.
+#[derive(Debug)]
+pub(super) struct Tally {
+    seen: Vec<AtomicBool>,
+    left: AtomicU64,
+    ended: AtomicU64,
+    all: Notify,
+}
+
+impl Tally {
+    pub(super) fn new(tasks: u64) -> Arc<Self> {
+        let seen = (0..tasks).map(|_| AtomicBool::new(false)).collect();
+        let (left, ended, all) = (AtomicU64::new(tasks), AtomicU64::new(0), Notify::new());
+        Arc::new(Self { seen, left, ended, all })
+    }
+
+    /// Task `number` has run; whether for the first time.
+    pub(super) fn record(&self, number: u64) -> bool {
+        let index = usize::try_from(number).unwrap_or(usize::MAX);
+        let Some(seen) = self.seen.get(index) else { return false };
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        if seen.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.all.notify_one();
+        }
+        true
+    }
+
+    /// How often a task was run that had run before.
+    pub(super) fn repeated(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
+            - (self.seen.len() as u64 - self.left.load(Ordering::Relaxed))
+    }
+
+    /// How many tasks have not run.
+    pub(super) fn left(&self) -> u64 {
+        self.left.load(Ordering::Acquire)
+    }
+
+    /// Waits until every task has run, or nothing has ended for as long as `patience`.
+    pub(super) async fn all_ended(&self, patience: Duration) {
+        let mut before = self.left();
+        while self.left() > 0 {
+            if time::timeout(patience, self.all.notified()).await.is_err() {
+                let left = self.left();
+                if left == before {
+                    return;
+                }
+                before = left;
+            }
+        }
+    }
+}
+
+/// One run of a benchmark: a queue that nobody else uses.
+#[derive(Clone, Debug)]
+pub(super) struct Load {
+    queue: String,
+}
+
+impl Load {
+    pub(super) fn new() -> Self {
+        Self { queue: format!("{NAME}-{}", std::process::id()) }
+    }
+
+    /// Task `number`.
+    pub(super) fn spec(&self, number: u64) -> TaskSpec {
+        let mut payload = BytesMut::zeroed(PAYLOAD_BYTES);
+        for (byte, digit) in payload.iter_mut().zip(number.to_be_bytes()) {
+            *byte = digit;
+        }
+        TaskSpec::new(&self.queue).queue(&self.queue).payload(payload.freeze())
+    }
+
+    /// Runs tasks until `done`, and returns when the coordinator has every outcome.
+    pub(super) async fn work(
+        &self,
+        client: &Client,
+        target: &Target,
+        started: impl Fn(u64) + Send + Sync + Clone + 'static,
+        done: impl Future<Output = ()>,
+    ) -> Result<(), Failure> {
+        let handler = move |payload: Bytes, _context| {
+            let ran = number(&payload).map(&started);
+            async move { ran.ok_or_else(|| TaskError::permanent("no number in the payload")) }
+        };
+        Worker::default()
+            .address(client.address())
+            .id(&self.queue)
+            .slots(target.slots)
+            .drain_grace(DRAIN_GRACE)
+            .task(self.queue.clone(), handler)
+            .run_until(done)
+            .await
+            .map_err(|error: WorkerError| Failure::Bench(format!("the worker failed: {error}")))
+    }
+
+    /// Waits until the coordinator knows the worker, for as long as `patience`.
+    pub(super) async fn connected(
+        &self,
+        client: &Client,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        let connected = async {
+            while !client.workers().await?.iter().any(|worker| worker.worker_id == self.queue) {
+                time::sleep(CONNECT_POLL).await;
+            }
+            Ok(())
+        };
+        let late =
+            |_elapsed| Failure::Bench("the worker does not reach the coordinator".to_owned());
+        time::timeout(patience, connected).await.map_err(late)?
+    }
+
+    /// Checks that the coordinator holds no open task of this run.
+    pub(super) async fn is_done(&self, client: &Client) -> Result<bool, Failure> {
+        let queues = client.queues().await?;
+        let open = queues.iter().find(|queue| queue.name == self.queue);
+        Ok(open.is_none_or(|it| it.scheduled_count + it.queued_count + it.leased_count == 0))
+    }
+}
+
+/// The number in a payload.
+fn number(payload: &Bytes) -> Option<u64> {
+    payload.first_chunk().map(|digits| u64::from_be_bytes(*digits))
+}
+
+#[cfg(test)]
+mod tests;
