@@ -37,6 +37,7 @@ fn parse(request: v1::SubmitTaskRequest) -> Result<TaskSpec, Refusal> {
     Rules::new(&Config::default()).task(request, now(), &call())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every field it fills is optional")]
 fn seconds(seconds: i64) -> Option<Span> {
     Some(Span { seconds, nanos: 0 })
 }
@@ -74,7 +75,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(spec.kill_grace, defaults.kill_grace);
     assert_eq!(spec.retry.max_attempts, 5);
     assert_eq!(spec.retry.backoff.initial, Duration::from_secs(1));
-    assert_eq!(spec.retry.backoff.cap, Duration::from_secs(300));
+    assert_eq!(spec.retry.backoff.cap, Duration::from_mins(5));
     assert_eq!(spec.retry.backoff.jitter, Jitter::Full);
     assert!(spec.key.is_none() && spec.labels.is_empty());
     assert_eq!(&*spec.trace.unwrap().parent, call().traceparent());

@@ -88,12 +88,13 @@ fn a_status_fits_into_headers() {
 /// What the queue and the engine refuse, and what becomes of it.
 #[test]
 fn causes_become_refusals() {
+    type Case = (Refusal, Code, &'static str, Option<Duration>, &'static [&'static str]);
     let task = TaskId::from_u128(7);
     let second = Some(Duration::from_secs(1));
     let key = queue::Refusal::KeyConflict { key: "k".into(), task, stored: [1; 16], sent: [2; 16] };
     let full = queue::Refusal::Full { what: "limits.open_tasks", used: 5, max: 5 };
     let storage = Unavailable::StorageFull { free_bytes: 1, reserve_bytes: 2 };
-    let cases: [(Refusal, Code, &str, Option<Duration>, &[&str]); 11] = [
+    let cases: [Case; 11] = [
         (
             key.into(),
             Code::AlreadyExists,

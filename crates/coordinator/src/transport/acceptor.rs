@@ -13,6 +13,9 @@ use tokio::{
 use super::connection::Connection;
 use crate::metrics::Metrics;
 
+#[cfg(test)]
+mod tests;
+
 /// Open files that are not connections: the journal, its readers, logs, standard streams.
 const FILES_RESERVED: u64 = 64;
 
@@ -21,6 +24,9 @@ const FILES_RESERVED: u64 = 64;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
+/// How long a peer may take to say its first words. Nothing below looks at a connection that says nothing.
+const FIRST_WORDS_WAIT: Duration = Duration::from_secs(5);
+
 /// A listener with a bound on the connections it has open.
 #[derive(Debug)]
 pub struct Acceptor {
@@ -28,6 +34,8 @@ pub struct Acceptor {
     room: Arc<Semaphore>,
     metrics: Metrics,
     pause: Duration,
+    /// How long a peer may take to say its first words.
+    patience: Duration,
 }
 
 impl Acceptor {
@@ -39,7 +47,7 @@ impl Acceptor {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let room = Arc::new(Semaphore::new(connections_max as usize));
-        Ok(Self { listener, room, metrics, pause: PAUSE_MIN })
+        Ok(Self { listener, room, metrics, pause: PAUSE_MIN, patience: FIRST_WORDS_WAIT })
     }
 
     /// Where it listens.
@@ -79,7 +87,7 @@ impl Acceptor {
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "cannot set nodelay");
         }
-        Some(Connection::new(socket, permit, self.metrics.clone()))
+        Some(Connection::new(socket, permit, self.metrics.clone(), self.patience))
     }
 
     async fn calm_down(&mut self, error: &io::Error) {

@@ -17,9 +17,6 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::metrics::Metrics;
 
-/// How long a peer may take to say its first words. Nothing below looks at a connection that says nothing.
-const FIRST_WORDS_WAIT: Duration = Duration::from_secs(5);
-
 /// The length of the HTTP/2 preface: fewer bytes than any first HTTP/1 request, too.
 const FIRST_WORDS_BYTES: usize = 24;
 
@@ -40,9 +37,15 @@ struct Silence {
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, place: OwnedSemaphorePermit, metrics: Metrics) -> Self {
+    /// A connection whose peer may take as long as `patience` to say its first words.
+    pub(super) fn new(
+        socket: TcpStream,
+        place: OwnedSemaphorePermit,
+        metrics: Metrics,
+        patience: Duration,
+    ) -> Self {
         metrics.connected();
-        let silence = Silence { ends: Box::pin(sleep(FIRST_WORDS_WAIT)), heard_bytes: 0 };
+        let silence = Silence { ends: Box::pin(sleep(patience)), heard_bytes: 0 };
         Self { socket, silence: Some(silence), metrics, _place: place }
     }
 

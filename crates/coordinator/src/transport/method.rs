@@ -54,3 +54,6 @@ pub(super) fn of(path: &str) -> Method {
     let known = found.ok().and_then(|at| METHODS.get(at));
     known.map_or(OTHER, |(name, kind)| Method { name, kind: *kind })
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,8 +20,8 @@ fn check(header: Option<&str>, expected: Result<Option<Duration>, Reason>) {
 #[test]
 fn timeouts_of_calls() {
     check(None, Ok(None));
-    check(Some("1H"), Ok(Some(Duration::from_secs(3_600))));
-    check(Some("2M"), Ok(Some(Duration::from_secs(120))));
+    check(Some("1H"), Ok(Some(Duration::from_hours(1))));
+    check(Some("2M"), Ok(Some(Duration::from_mins(2))));
     check(Some("3S"), Ok(Some(Duration::from_secs(3))));
     check(Some("1500m"), Ok(Some(Duration::from_millis(1_500))));
     check(Some("7u"), Ok(Some(Duration::from_micros(7))));
