@@ -81,9 +81,8 @@ impl Archive {
         filter: Filter,
         page: Page,
     ) -> Result<Vec<Snapshot>, ArchiveError> {
-        let rows = self
-            .read(move |reader| fill(page, |page| reader.list_finished(&filter, page)))
-            .await?;
+        let rows =
+            self.read(move |reader| fill(page, |page| reader.list_finished(&filter, page))).await?;
         rows.into_iter().map(show_finished).collect()
     }
 

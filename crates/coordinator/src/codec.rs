@@ -136,5 +136,9 @@ pub(crate) fn decode_state(state: &[u8]) -> Result<Snapshot, Malformed> {
     let mut cursor = Cursor::new(rest, time);
     let ending: Ending = task::read_ending(cursor.byte("ending")?)?;
     let task: Task = cursor.task()?;
-    Ok(Snapshot { task, blocked: None, ended: Some(EndedView { ending, result: Bytes::new(), time }) })
+    Ok(Snapshot {
+        task,
+        blocked: None,
+        ended: Some(EndedView { ending, result: Bytes::new(), time }),
+    })
 }

@@ -15,8 +15,16 @@ use leasehold_policy::Time;
 use leasehold_queue::{Command, Effect, Minter, Queue, Reply, StreamId};
 
 use crate::{
-    clock::Clock, config::Config, egress::Egress, gate::Gate, handle::Unavailable, keeper::Keeper,
-    metrics::Metrics, status::Status, watch::Watchers, writer,
+    clock::Clock,
+    config::Config,
+    egress::Egress,
+    gate::Gate,
+    handle::Unavailable,
+    keeper::Keeper,
+    metrics::Metrics,
+    status::Status,
+    watch::Watchers,
+    writer,
     writer::{Job, Report, Space},
 };
 
@@ -36,7 +44,7 @@ mod waiters;
 use control::Replaying;
 use draft::Drafts;
 pub(crate) use draft::Sealed;
-pub(crate) use inbox::{Inbox, Senders};
+pub(crate) use inbox::Inbox;
 use release::Release;
 use waiters::Waiters;
 
@@ -205,7 +213,9 @@ impl Engine {
         self.is_eager = self.grant();
         if self.is_admitting() {
             let mut admitted = 0;
-            while admitted < ADMITTED_PER_TURN && let Some(asked) = self.inbox.admission() {
+            while admitted < ADMITTED_PER_TURN
+                && let Some(asked) = self.inbox.admission()
+            {
                 admitted += self.admit(asked);
             }
             // A task that was just accepted and finds a free slot starts with the same sync.

@@ -112,14 +112,18 @@ impl Keeper {
             if head <= batch.position {
                 break;
             }
-            while 0 < left && let Some(id) = batch.tasks.pop() {
+            while 0 < left
+                && let Some(id) = batch.tasks.pop()
+            {
                 let home = self.tasks.get(&id).filter(|home| home.position == batch.position);
                 if let Some(home) = home {
                     left = left.saturating_sub(home.bytes);
                     moves.tasks.push(id);
                 }
             }
-            while 0 < left && let Some(key) = batch.keys.pop() {
+            while 0 < left
+                && let Some(key) = batch.keys.pop()
+            {
                 let home = self.keys.get(&key).filter(|home| home.position == batch.position);
                 if let Some(home) = home {
                     left = left.saturating_sub(home.bytes);

@@ -3,18 +3,28 @@
 //! In reading order: what is asked ([`handle`]), who decides (the engine), what is written and read.
 
 pub mod archive;
+pub mod args;
+mod clock;
+mod codec;
+pub mod config;
+pub mod coordinator;
 mod egress;
+mod engine;
+mod gate;
 pub mod handle;
+mod keeper;
+pub mod metrics;
+pub mod ops;
+pub mod parse;
+mod recovery;
+pub mod refusal;
 mod request;
+pub mod service;
+mod session;
+mod signals;
 pub mod snapshot;
 pub mod status;
-pub mod watch;
-pub mod args;
-pub mod config;
-pub mod metrics;
-pub mod parse;
-pub mod refusal;
-pub mod view;
-pub mod ops;
-pub mod service;
 pub mod transport;
+pub mod view;
+pub mod watch;
+mod writer;

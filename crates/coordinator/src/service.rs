@@ -10,10 +10,12 @@ mod page;
 mod stream;
 mod task;
 mod watch;
+mod worker;
 
 pub use admin::AdminApi;
 pub use dead_letter::DeadLetterApi;
 pub use task::TaskApi;
+pub use worker::WorkerApi;
 
 use leasehold_telemetry::TraceContext;
 use tonic::metadata::MetadataMap;

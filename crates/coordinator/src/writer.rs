@@ -17,9 +17,9 @@ use crate::engine::Sealed;
 
 mod space;
 
+use space::Gauge;
 pub(crate) use space::Space;
 pub use space::ballast_bytes;
-use space::Gauge;
 
 /// How often a full disk is tried again, and an idle journal looks at what is free.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);

@@ -153,10 +153,9 @@ impl Cursor<'_> {
                 task: self.task_id()?,
                 until: self.time()?,
             },
-            12 => Record::QueuePaused {
-                queue: self.name("queue")?,
-                paused: self.flag("pause flag")?,
-            },
+            12 => {
+                Record::QueuePaused { queue: self.name("queue")?, paused: self.flag("pause flag")? }
+            }
             kind => return Err(Malformed::UnknownKind { what: "record", kind }),
         })
     }

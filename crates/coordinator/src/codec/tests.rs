@@ -39,13 +39,14 @@ fn key() -> impl Strategy<Value = Key> {
 }
 
 fn spec() -> impl Strategy<Value = TaskSpec> {
-    let backoff = (duration(), any::<f64>().prop_filter("equality", |f| !f.is_nan()), duration())
-        .prop_flat_map(|(initial, factor, cap)| {
-            prop_oneof![Just(Jitter::Full), Just(Jitter::None)]
-                .prop_map(move |jitter| Backoff { initial, factor, cap, jitter })
-        });
-    let retry = (any::<u32>(), backoff)
-        .prop_map(|(max_attempts, backoff)| Retry { max_attempts, backoff });
+    let backoff =
+        (duration(), any::<f64>().prop_filter("equality", |f| !f.is_nan()), duration())
+            .prop_flat_map(|(initial, factor, cap)| {
+                prop_oneof![Just(Jitter::Full), Just(Jitter::None)]
+                    .prop_map(move |jitter| Backoff { initial, factor, cap, jitter })
+            });
+    let retry =
+        (any::<u32>(), backoff).prop_map(|(max_attempts, backoff)| Retry { max_attempts, backoff });
     let trace = (name(), name()).prop_map(|(parent, state)| Trace { parent, state });
     let texts = (name(), name(), vec(any::<u8>(), 0..200), name(), any::<u8>());
     let times = (duration(), duration(), duration(), duration(), duration());
@@ -106,8 +107,11 @@ fn revocation() -> impl Strategy<Value = RevocationReason> {
 }
 
 fn phase() -> impl Strategy<Value = Phase> {
-    let revoking = (revocation(), time(), duration())
-        .prop_map(|(reason, since, grace)| Revoking { reason, since, grace });
+    let revoking = (revocation(), time(), duration()).prop_map(|(reason, since, grace)| Revoking {
+        reason,
+        since,
+        grace,
+    });
     let lease = (token(), name(), name(), time(), option::of(time()), option::of(revoking));
     prop_oneof![
         (time(), prop_oneof![Just(Wait::Delay), Just(Wait::Backoff)])
@@ -160,16 +164,22 @@ fn record() -> impl Strategy<Value = Record> {
         prop_oneof![Just(EndCause::Failed), Just(EndCause::WorkerLost), Just(EndCause::NotRun)];
     let next = prop_oneof![Just(Next::Queued), time().prop_map(Next::Backoff)];
     prop_oneof![
-        (any::<u32>(), time(), duration())
-            .prop_map(|(epoch, time, session_ttl)| Record::EpochStarted { epoch, time, session_ttl }),
+        (any::<u32>(), time(), duration()).prop_map(|(epoch, time, session_ttl)| {
+            Record::EpochStarted { epoch, time, session_ttl }
+        }),
         task().prop_map(|task| Record::TaskAccepted(Box::new(task))),
         task().prop_map(|task| Record::TaskMoved(Box::new(task))),
         task().prop_map(|task| Record::TaskReplayed(Box::new(task))),
-        (id(), token(), name(), name(), time()).prop_map(|(task, token, worker, instance, time)| {
-            Record::LeaseGranted { task, token, worker, instance, time }
+        (id(), token(), name(), name(), time()).prop_map(
+            |(task, token, worker, instance, time)| {
+                Record::LeaseGranted { task, token, worker, instance, time }
+            }
+        ),
+        (id(), token(), time()).prop_map(|(task, token, time)| Record::LeaseStarted {
+            task,
+            token,
+            time
         }),
-        (id(), token(), time())
-            .prop_map(|(task, token, time)| Record::LeaseStarted { task, token, time }),
         (id(), token(), revocation(), duration(), time()).prop_map(
             |(task, token, reason, grace, time)| {
                 Record::LeaseRevoking { task, token, reason, grace, time }
@@ -186,8 +196,12 @@ fn record() -> impl Strategy<Value = Record> {
                 Record::TaskEnded { task, ending, token, failure, time }
             }
         ),
-        (name(), key(), id(), time())
-            .prop_map(|(queue, key, task, until)| Record::KeyKept { queue, key, task, until }),
+        (name(), key(), id(), time()).prop_map(|(queue, key, task, until)| Record::KeyKept {
+            queue,
+            key,
+            task,
+            until
+        }),
         (name(), any::<bool>()).prop_map(|(queue, paused)| Record::QueuePaused { queue, paused }),
     ]
 }

@@ -3,9 +3,7 @@
 use std::{collections::btree_map::Entry, time::Duration};
 
 use leasehold_journal::{FailedRow, RowId};
-use leasehold_queue::{
-    Command, Dead, Ending, Name, QueueView, ReplayRefusal, Reply, Task, TaskId,
-};
+use leasehold_queue::{Command, Dead, Ending, Name, QueueView, ReplayRefusal, Reply, Task, TaskId};
 
 use super::{
     Engine,

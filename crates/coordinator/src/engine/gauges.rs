@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    EndCause, Ended, Ending, Failure, FailureReason, Phase, Record, SessionState, TaskId, WorkerView,
+    EndCause, Ended, Ending, Failure, FailureReason, Phase, Record, SessionState, TaskId,
+    WorkerView,
 };
 
 use super::Engine;

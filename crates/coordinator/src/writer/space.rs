@@ -101,7 +101,11 @@ impl Gauge {
         if was_tight != self.space.is_tight {
             let Space { free_bytes, reserve_bytes, .. } = self.space;
             if self.space.is_tight {
-                tracing::warn!(free_bytes, reserve_bytes, "disk nearly full: new tasks are refused");
+                tracing::warn!(
+                    free_bytes,
+                    reserve_bytes,
+                    "disk nearly full: new tasks are refused"
+                );
             } else {
                 tracing::info!(free_bytes, reserve_bytes, "there is room: new tasks are accepted");
             }

@@ -16,12 +16,8 @@ fn reserve_and_ballast_fit_the_volume() {
 
 #[test]
 fn admission_closes_at_the_reserve_and_opens_a_quarter_above() {
-    let space = |free_bytes| Space {
-        free_bytes,
-        reserve_bytes: 100,
-        journal_bytes: 0,
-        is_tight: false,
-    };
+    let space =
+        |free_bytes| Space { free_bytes, reserve_bytes: 100, journal_bytes: 0, is_tight: false };
     for (free_bytes, was_tight, is_tight) in [
         (100, false, false),
         (99, false, true),

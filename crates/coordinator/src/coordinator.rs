@@ -1,0 +1,343 @@
+//! The coordinator as a process: start, serve, stop.
+//!
+//! Three kinds of thread: the engine's, the journal writer's, and the runtime's, on which everything else runs.
+
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    sync::{Arc, mpsc::sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use leasehold_journal::{AppendError, Epoch, Journal, OpenError, Options, QueryError};
+use leasehold_queue::Queue;
+use tokio::{
+    sync::{oneshot, watch},
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    archive::Archive,
+    clock::{self, Clock},
+    config::Config,
+    engine::{self, Engine, Inbox, Parts},
+    handle::Handle,
+    metrics::Metrics,
+    ops::{self, Ops},
+    recovery::{self, RecoveryError},
+    request::Control,
+    service::WorkerApi,
+    session::Shared,
+    signals::{Signal, Signals},
+    status::Status,
+    transport::{Acceptor, Health, Services, connections_max},
+    writer::{self, JOBS_MAX, Writer},
+};
+
+/// How long sessions may take to say goodbye, once the engine has ended them.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Why the coordinator did not start, or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The journal was not opened.
+    #[error("the journal cannot be opened")]
+    Open(#[from] OpenError),
+    /// The journal was opened and cannot be taken up.
+    #[error("the journal cannot be taken up")]
+    Recovery(#[from] RecoveryError),
+    /// No epoch could be claimed.
+    #[error("no epoch can be claimed")]
+    Claim(#[from] AppendError),
+    /// The tables of ended tasks cannot be read.
+    #[error("the tables of ended tasks cannot be read")]
+    Archive(#[from] QueryError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The system refused a thread, a signal handler or the like.
+    #[error("the system refused what every process needs")]
+    System(#[from] io::Error),
+    /// The journal failed while it was written.
+    #[error("the journal failed: start again")]
+    Journal(#[from] writer::Failure),
+    /// The engine, or a task of the start, panicked.
+    #[error("the engine panicked: start again")]
+    Panicked,
+    /// Not everything became durable within the grace.
+    #[error("not everything became durable within {0:?}: start again")]
+    Undurable(Duration),
+    /// A second signal: the end was not waited for.
+    #[error("ended at once by a second signal")]
+    Interrupted(Signal),
+}
+
+impl From<JoinError> for RunError {
+    fn from(_: JoinError) -> Self {
+        Self::Panicked
+    }
+}
+
+impl RunError {
+    /// The exit code, after sysexits.h.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            // EX_CANTCREAT: the data directory is somebody else's.
+            Self::Open(OpenError::Held { .. }) => 73,
+            // EX_TEMPFAIL: starting again may help.
+            Self::Open(OpenError::Full)
+            | Self::Claim(_)
+            | Self::Journal(_)
+            | Self::Undurable(_) => 75,
+            // EX_DATAERR: it will not.
+            Self::Open(
+                OpenError::NewerFormat { .. }
+                | OpenError::Foreign { .. }
+                | OpenError::Orphaned { .. }
+                | OpenError::Damaged { .. },
+            )
+            | Self::Recovery(_) => 65,
+            // EX_IOERR.
+            Self::Open(OpenError::File { .. } | OpenError::Database(_)) | Self::Archive(_) => 74,
+            // EX_UNAVAILABLE.
+            Self::Listen { .. } => 69,
+            // EX_OSERR.
+            Self::System(_) => 71,
+            // EX_SOFTWARE.
+            Self::Panicked => 70,
+            Self::Interrupted(signal) => signal.exit_code(),
+        }
+    }
+}
+
+/// Runs a coordinator from start to end.
+pub async fn run(config: Config) -> Result<(), RunError> {
+    let mut signals = Signals::listen()?;
+    let metrics = Metrics::default();
+    let (grpc, ops) = bind(&config, &metrics).await?;
+    let (grpc_address, ops_address) = (grpc.address()?, ops.address()?);
+    let (progress, watched) = watch::channel(None);
+    let mut servers = JoinSet::new();
+    let ending = CancellationToken::new();
+    let port = Ops { metrics: metrics.clone(), progress: watched };
+    servers.spawn(ops_server(port, ops, ending.clone()));
+
+    let config = Arc::new(config);
+    let start = start(Arc::clone(&config), metrics.clone(), grpc_address);
+    let mut running = tokio::select! {
+        running = start => running?,
+        signal = signals.next() => return Err(RunError::Interrupted(signal)),
+    };
+    let health = Health::starting().await;
+    let stopping = CancellationToken::new();
+    let services = Services {
+        handle: running.handle.clone(),
+        worker: WorkerApi::new(running.shared.clone(), running.sessions.clone()),
+        health: health.clone(),
+        metrics,
+        stopping: stopping.clone(),
+    };
+    servers.spawn(grpc_server(services, Arc::clone(&config), grpc));
+    progress.send_replace(Some(running.handle.clone()));
+    health.serving().await;
+    let cluster = running.handle.cluster();
+    tracing::info!(
+        address = %grpc_address,
+        ops_address = %ops_address,
+        journal_id = cluster.journal_id,
+        epoch = cluster.epoch,
+        "listening"
+    );
+
+    let asked = tokio::select! {
+        ended = &mut running.ended => return Err(failure(ended)),
+        signal = signals.next() => signal,
+    };
+    tracing::info!(signal = asked.name(), "stopping");
+    health.stopping().await;
+    let grace = config.shutdown.grace;
+    tokio::select! {
+        stopped = timeout(grace, running.stop(stopping)) => stopped
+            .map_err(|_| RunError::Undurable(grace))??,
+        signal = signals.next() => return Err(RunError::Interrupted(signal)),
+    }
+    ending.cancel();
+    // Calls that are still under way have been answered or will not be.
+    drop(timeout(FAREWELL, async { while servers.join_next().await.is_some() {} }).await);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// A coordinator that serves.
+struct Running {
+    handle: Handle,
+    control: tokio::sync::mpsc::Sender<Control>,
+    shared: Shared,
+    sessions: TaskTracker,
+    ended: oneshot::Receiver<engine::Ended>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Running {
+    /// Lets everything become durable and says goodbye to the workers.
+    async fn stop(mut self, stopping: CancellationToken) -> Result<(), RunError> {
+        self.sessions.close();
+        // An engine that is gone has said why.
+        drop(self.control.send(Control::Shutdown).await);
+        stopping.cancel();
+        let ended = (&mut self.ended).await;
+        if !matches!(ended, Ok(engine::Ended::Stopped)) {
+            return Err(failure(ended));
+        }
+        drop(timeout(FAREWELL, self.sessions.wait()).await);
+        // The writer closes the journal and gives the directory back.
+        let threads = self.threads;
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().try_for_each(thread::JoinHandle::join)
+        });
+        joined.await?.map_err(|_| RunError::Panicked)
+    }
+}
+
+fn failure(ended: Result<engine::Ended, oneshot::error::RecvError>) -> RunError {
+    match ended {
+        Ok(engine::Ended::Failed(failure)) => RunError::Journal(failure),
+        Ok(engine::Ended::Stopped) | Err(_) => RunError::Panicked,
+    }
+}
+
+async fn bind(config: &Config, metrics: &Metrics) -> Result<(Acceptor, Acceptor), RunError> {
+    let listen = async |address, most| {
+        let bound = Acceptor::bind(address, most, metrics.clone()).await;
+        bound.map_err(|source| RunError::Listen { address, source })
+    };
+    let grpc = listen(config.listen, connections_max(config.limits.connections)).await;
+    let ops = listen(config.ops_listen, ops::CONNECTIONS_MAX).await;
+    match (grpc, ops) {
+        (Ok(grpc), Ok(ops)) => Ok((grpc, ops)),
+        (Err(error), _) | (_, Err(error)) => Err(holder(config).unwrap_or(error)),
+    }
+}
+
+/// Whoever has the address may be another coordinator on the same directory: then that is worth saying.
+fn holder(config: &Config) -> Option<RunError> {
+    if !config.data.exists() {
+        return None;
+    }
+    let opened = Journal::open(&config.data, Options { ballast_bytes: 0, ..Options::default() });
+    opened.err().filter(|error| matches!(error, OpenError::Held { .. })).map(RunError::Open)
+}
+
+async fn ops_server(port: Ops, acceptor: Acceptor, ending: CancellationToken) {
+    if let Err(error) = port.serve(acceptor, ending).await {
+        tracing::error!(error = chain(&error), "metrics and health are not served any more");
+    }
+}
+
+async fn grpc_server(services: Services<WorkerApi>, config: Arc<Config>, acceptor: Acceptor) {
+    if let Err(error) = services.serve(&config, acceptor).await {
+        tracing::error!(error = chain(&error), "grpc is not served any more");
+    }
+}
+
+/// Takes up the journal and starts the threads that own it.
+async fn start(
+    config: Arc<Config>,
+    metrics: Metrics,
+    address: SocketAddr,
+) -> Result<Running, RunError> {
+    let opened = {
+        let config = Arc::clone(&config);
+        tokio::task::spawn_blocking(move || Opened::open(&config, address)).await??
+    };
+    let Opened { journal, epoch, queue, recovered, mut clock } = opened;
+    metrics.set_epoch(epoch.0);
+    let archive = Archive::open(&journal)?;
+    let status = Arc::new(Status::new(journal.id().to_owned(), epoch.0, clock.now()));
+    let (senders, inbox) = Inbox::new();
+    let (jobs, job_queue) = sync_channel(JOBS_MAX);
+    let head = journal.head();
+    let writer = Writer::new(journal, epoch, &config.data, job_queue, senders.reports)?;
+    let shared = Shared::new(senders.liveness, Arc::clone(&status), metrics.clone(), &config);
+    let handle =
+        Handle::new(senders.admission, senders.control.clone(), Arc::clone(&status), archive);
+    let keeper = recovered.keeper;
+    let parts = Parts { queue, keeper, clock, head, config, metrics, status, inbox, jobs };
+    let (end, ended) = oneshot::channel();
+    let threads = vec![
+        spawn("leasehold-journal", move || writer.run())?,
+        spawn_engine(Engine::new(parts), end)?,
+    ];
+    let (control, sessions) = (senders.control, TaskTracker::new());
+    Ok(Running { handle, control, shared, sessions, ended, threads })
+}
+
+fn spawn(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<thread::JoinHandle<()>, RunError> {
+    Ok(thread::Builder::new().name(name.to_owned()).spawn(work)?)
+}
+
+/// A panic of the engine drops `end`, and with it the process ends: its state may be torn.
+fn spawn_engine(
+    engine: Engine,
+    end: oneshot::Sender<engine::Ended>,
+) -> Result<thread::JoinHandle<()>, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    spawn("leasehold-engine", move || {
+        let ended = runtime.block_on(engine.run());
+        // Nobody listens any more: the process ends already.
+        drop(end.send(ended));
+    })
+}
+
+/// A journal, and the queue it holds.
+struct Opened {
+    journal: Journal,
+    epoch: Epoch,
+    queue: Queue,
+    recovered: recovery::Recovered,
+    clock: Clock,
+}
+
+impl Opened {
+    fn open(config: &Config, address: SocketAddr) -> Result<Self, RunError> {
+        let began = Instant::now();
+        let options = Options {
+            address: address.to_string(),
+            ballast_bytes: writer::ballast_bytes(&config.data),
+            ..Options::default()
+        };
+        let mut journal = Journal::open(&config.data, options)?;
+        let epoch = journal.claim(clock::wall().unix_ms() / 1_000)?;
+        let mut queue = Queue::new(config.queue(), epoch.0);
+        let recovered = recovery::replay(&journal, &mut queue)?;
+        let clock = Clock::new(recovered.last);
+        tracing::info!(
+            epoch = epoch.0,
+            open_tasks = queue.open_tasks(),
+            records = recovered.records,
+            batches = (journal.head().0 + 1).saturating_sub(journal.first().0),
+            seconds = began.elapsed().as_secs_f64(),
+            "journal read"
+        );
+        Ok(Self { journal, epoch, queue, recovered, clock })
+    }
+}
+
+/// An error and what is behind it, on one line.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| Error::source(*error));
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

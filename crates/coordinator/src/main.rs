@@ -1,0 +1,87 @@
+//! The program `leasehold-coordinator`: reads flags and configuration, then runs a coordinator.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use leasehold_coordinator::{
+    args::{Args, EXIT_USAGE},
+    config::{Config, LogFormat},
+    coordinator::{self, RunError},
+};
+use leasehold_telemetry as telemetry;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let config = match args.config() {
+        Ok(config) => config,
+        Err(error) => return refuse(&coordinator::chain(&error)),
+    };
+    if args.check {
+        say("the configuration is valid");
+        return ExitCode::SUCCESS;
+    }
+    if args.print_config {
+        return print(&config);
+    }
+    match telemetry::init(&settings(&config)) {
+        Ok(telemetry) => run(config, telemetry),
+        Err(error) => refuse(&coordinator::chain(&error)),
+    }
+}
+
+fn run(config: Config, telemetry: telemetry::Telemetry) -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(&RunError::System(error)),
+    };
+    let ended = runtime.block_on(coordinator::run(config));
+    // After a failure nothing may go on that could still tell anybody anything.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => {
+            telemetry.shutdown();
+            ExitCode::SUCCESS
+        }
+        Err(error) => end(&error),
+    }
+}
+
+fn end(error: &RunError) -> ExitCode {
+    let exit_code = error.exit_code();
+    tracing::error!(exit_code, error = coordinator::chain(error), "ended");
+    ExitCode::from(exit_code)
+}
+
+fn settings(config: &Config) -> telemetry::Settings {
+    let of = &config.telemetry;
+    telemetry::Settings {
+        otlp_endpoint: Some(of.otlp_endpoint.clone()).filter(|endpoint| !endpoint.is_empty()),
+        log_format: match of.log_format {
+            LogFormat::Text => telemetry::LogFormat::Text,
+            LogFormat::Json => telemetry::LogFormat::Json,
+        },
+        log_filter: Some(of.log_filter.clone()),
+        ..telemetry::Settings::new("leasehold-coordinator")
+    }
+}
+
+fn print(config: &Config) -> ExitCode {
+    match config.to_yaml() {
+        Ok(yaml) => {
+            say(yaml.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(error) => refuse(&coordinator::chain(&error)),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for on the command line")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "there is no log yet")]
+fn refuse(message: &str) -> ExitCode {
+    eprintln!("leasehold-coordinator: {message}");
+    ExitCode::from(EXIT_USAGE)
+}

@@ -1,0 +1,331 @@
+//! One worker stream: one task that reads what the worker says, hands it to the engine, and sends what the engine
+//! says in frames.
+//!
+//! It never waits for the disk, keeps no lease, and decides nothing: a stream that ends takes nothing away.
+
+use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+
+use futures_util::{Stream, StreamExt as _};
+use leasehold_proto::v1;
+use leasehold_queue::{Command, StreamId, Token};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+use tonic::Status as GrpcStatus;
+
+use crate::{
+    config::Config,
+    egress::{Closing, Egress, Event, Ingress},
+    metrics::Metrics,
+    refusal::Refusal,
+    request::Liveness,
+    status::Status,
+};
+
+mod frame;
+mod hello;
+#[cfg(test)]
+mod tests;
+mod word;
+
+use frame::Settings;
+use word::violation;
+
+/// How long a new stream may take to say who it is.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+
+/// How many frames may wait for the transport: what it sends next while the one before is on its way.
+pub(crate) const FRAMES_MAX: usize = 2;
+
+/// How many events are taken from the engine at once; what is left waits in the stream's own channel.
+const PENDING_MAX: usize = 4_096;
+
+/// How many frames with assignments may be unacknowledged. Each holds at least one lease, and a worker has at most
+/// this many slots and as many again on their way.
+const UNACKNOWLEDGED_MAX: usize = 20_000;
+
+/// How long a last word may take to be sent.
+const LAST_WORD_WITHIN: Duration = Duration::from_secs(1);
+
+/// What every stream of this process shares.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    liveness: mpsc::Sender<Liveness>,
+    status: Arc<Status>,
+    metrics: Metrics,
+    settings: Settings,
+}
+
+/// Where frames go.
+type Frames = mpsc::Sender<Result<v1::ConnectResponse, GrpcStatus>>;
+
+/// One stream, after its hello.
+struct Session<'a> {
+    shared: &'a Shared,
+    stream: StreamId,
+    frames: Frames,
+    /// What is to be sent next.
+    pending: VecDeque<Event>,
+    /// The last frame sent.
+    sent: i64,
+    /// The last frame read.
+    heard: i64,
+    /// The last frame the worker acted upon.
+    acknowledged: i64,
+    /// The assignments in frames that the worker has not acted upon.
+    unacknowledged: VecDeque<(i64, Vec<Token>)>,
+    /// Since when the transport has taken nothing, if something is to be sent.
+    stuck_since: Option<Instant>,
+}
+
+/// Why a stream ends.
+#[derive(Debug)]
+enum End {
+    /// The worker ended it, or the connection broke.
+    Gone,
+    /// The engine ends it.
+    Closing(Closing),
+    /// The worker broke a rule.
+    Refused(Refusal),
+}
+
+impl Shared {
+    pub(crate) const fn new(
+        liveness: mpsc::Sender<Liveness>,
+        status: Arc<Status>,
+        metrics: Metrics,
+        config: &Config,
+    ) -> Self {
+        Self { liveness, status, metrics, settings: Settings::new(config) }
+    }
+
+    /// Serves one stream from its first frame to its end.
+    pub(crate) async fn serve<S>(self, stream: StreamId, mut inbound: S, frames: Frames)
+    where
+        S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
+    {
+        let greeted = timeout(HELLO_WITHIN, inbound.next()).await;
+        let first = match greeted {
+            Ok(Some(Ok(first))) => first,
+            Ok(Some(Err(_)) | None) => return,
+            Err(_) => return refuse(&frames, &violation("no Hello within 10 s")).await,
+        };
+        let (session, ingress, rest) = match self.open(stream, first, frames.clone()).await {
+            Ok(opened) => opened,
+            Err(refusal) => return refuse(&frames, &refusal).await,
+        };
+        session.run(inbound, ingress, rest).await;
+        // An engine that is gone has no leases to keep.
+        drop(self.liveness.send(Liveness::Event(Command::Disconnect { stream })).await);
+    }
+
+    /// Opens the session of a stream whose first frame begins with a hello.
+    async fn open(
+        &self,
+        stream: StreamId,
+        first: v1::ConnectRequest,
+        frames: Frames,
+    ) -> Result<(Session<'_>, Ingress, v1::ConnectRequest), Refusal> {
+        let mut events = first.events.into_iter();
+        let Some(v1::worker_event::Event::Hello(hello)) = events.next().and_then(|said| said.event)
+        else {
+            return Err(violation("the first event of a stream is Hello"));
+        };
+        let hello = Box::new(hello::read(stream, hello, &self.status)?);
+        let (egress, ingress) = Egress::new();
+        // An engine that is gone ends the session through its egress.
+        drop(self.liveness.send(Liveness::Hello { hello, egress }).await);
+        let session = Session {
+            shared: self,
+            stream,
+            frames,
+            pending: VecDeque::new(),
+            sent: 0,
+            heard: 0,
+            acknowledged: 0,
+            unacknowledged: VecDeque::new(),
+            stuck_since: None,
+        };
+        Ok((session, ingress, v1::ConnectRequest { events: events.collect(), ..first }))
+    }
+}
+
+impl Session<'_> {
+    async fn run<S>(mut self, inbound: S, mut ingress: Ingress, rest: v1::ConnectRequest)
+    where
+        S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
+    {
+        let end = match self.hear(rest).await {
+            Ok(()) => self.converse(inbound, &mut ingress).await,
+            Err(end) => end,
+        };
+        self.part(end, ingress).await;
+    }
+
+    async fn converse<S>(&mut self, mut inbound: S, ingress: &mut Ingress) -> End
+    where
+        S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
+    {
+        let mut taken = Vec::new();
+        loop {
+            let has_pending = !self.pending.is_empty();
+            let stuck_until = self.stuck_until();
+            let frames = self.frames.clone();
+            tokio::select! {
+                closing = &mut ingress.closing => {
+                    return closing.map_or(End::Gone, End::Closing);
+                }
+                frame = inbound.next() => match frame {
+                    Some(Ok(frame)) => if let Err(end) = self.hear(frame).await {
+                        return end;
+                    },
+                    Some(Err(_)) | None => return End::Gone,
+                },
+                1.. = ingress.events.recv_many(&mut taken, PENDING_MAX), if !has_pending => {
+                    self.pending.extend(taken.drain(..));
+                    self.stuck_since = Some(Instant::now());
+                }
+                room = frames.reserve(), if has_pending => {
+                    let Ok(room) = room else { return End::Gone };
+                    let frame = self.next_frame();
+                    room.send(Ok(frame));
+                }
+                () = frames.closed() => return End::Gone,
+                () = stuck_until => return End::Closing(Closing::SlowConsumer),
+            }
+        }
+    }
+
+    /// Resolves when something has waited to be sent for half a session's life.
+    fn stuck_until(&self) -> impl Future<Output = ()> + use<> {
+        let until = self.stuck_since.map(|since| since + self.shared.settings.session_ttl / 2);
+        async move {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn next_frame(&mut self) -> v1::ConnectResponse {
+        let frame = frame::take(&mut self.pending, &self.shared.settings, &self.shared.status);
+        self.stuck_since = (!self.pending.is_empty()).then(Instant::now);
+        self.sent += 1;
+        if !frame.assigned.is_empty() {
+            self.unacknowledged.push_back((self.sent, frame.assigned));
+        }
+        self.numbered(frame.events)
+    }
+
+    const fn numbered(&self, events: Vec<v1::CoordinatorEvent>) -> v1::ConnectResponse {
+        v1::ConnectResponse { frame_sequence: self.sent, ack_frame_sequence: self.heard, events }
+    }
+
+    /// Hands everything in a frame to the engine, what it acknowledges first.
+    async fn hear(&mut self, frame: v1::ConnectRequest) -> Result<(), End> {
+        let v1::ConnectRequest { frame_sequence, ack_frame_sequence, events } = frame;
+        if frame_sequence != self.heard + 1 {
+            let (next, found) = (self.heard + 1, frame_sequence);
+            let message = format!("frame {next} has the number {found}");
+            return Err(End::Refused(violation(message)));
+        }
+        self.heard = frame_sequence;
+        self.acknowledge(ack_frame_sequence).await?;
+        for event in events {
+            let result_bytes_max = self.shared.settings.result_bytes_max;
+            let said = word::read(self.stream, event, result_bytes_max).map_err(End::Refused)?;
+            match said {
+                Some(said) => self.tell(said).await?,
+                None => self.shared.metrics.skipped_event(),
+            }
+        }
+        Ok(())
+    }
+
+    async fn acknowledge(&mut self, frame: i64) -> Result<(), End> {
+        if frame < self.acknowledged || self.sent < frame {
+            let (least, most) = (self.acknowledged, self.sent);
+            let message = format!("frame {frame} is acknowledged, not one of {least} to {most}");
+            return Err(End::Refused(violation(message)));
+        }
+        self.acknowledged = frame;
+        let mut tokens = Vec::new();
+        while let Some((_, assigned)) =
+            self.unacknowledged.pop_front_if(|(number, _)| *number <= frame)
+        {
+            tokens.extend(assigned);
+        }
+        if UNACKNOWLEDGED_MAX < self.unacknowledged.len() {
+            return Err(End::Refused(violation("the worker acknowledges no frames")));
+        }
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let stream = self.stream;
+        self.tell(Liveness::Event(Command::Delivered { stream, tokens })).await
+    }
+
+    async fn tell(&self, said: Liveness) -> Result<(), End> {
+        self.shared.liveness.send(said).await.map_err(|_| End::Gone)
+    }
+
+    /// Says the last word and ends the stream.
+    async fn part(mut self, end: End, mut ingress: Ingress) {
+        let last = async {
+            match end {
+                End::Gone | End::Closing(Closing::Expired) => {}
+                End::Refused(refusal) => refuse(&self.frames, &refusal).await,
+                End::Closing(Closing::Shutdown) => {
+                    self.flush(&mut ingress).await;
+                    self.go_away(v1::GoAwayReason::Shutdown, "the coordinator shuts down").await;
+                }
+                End::Closing(Closing::Replaced) => {
+                    let message = "another stream of this worker took over";
+                    self.go_away(v1::GoAwayReason::Replaced, message).await;
+                }
+                End::Closing(Closing::SlowConsumer) => {
+                    tracing::warn!(stream = self.stream.0, "a worker does not read: stream ended");
+                    let message = "the worker reads too slowly";
+                    self.go_away(v1::GoAwayReason::SlowConsumer, message).await;
+                }
+            }
+        };
+        // A worker that does not take it will find the stream closed.
+        drop(timeout(LAST_WORD_WITHIN, last).await);
+    }
+
+    /// Sends what the engine had said before it ended the stream.
+    async fn flush(&mut self, ingress: &mut Ingress) {
+        while let Ok(event) = ingress.events.try_recv() {
+            self.pending.push_back(event);
+        }
+        while !self.pending.is_empty() {
+            let frames = self.frames.clone();
+            let Ok(room) = frames.reserve().await else { return };
+            room.send(Ok(self.next_frame()));
+        }
+    }
+
+    async fn go_away(&mut self, reason: v1::GoAwayReason, message: &str) {
+        // Spread, so that not all workers are back in the same instant.
+        let spread = self.shared.settings.reconnect_cap();
+        let delay = spread.mul_f64(fastrand::f64());
+        let go_away = v1::GoAway {
+            reconnect_delay: Some(crate::view::span(delay)),
+            reason: reason.into(),
+            message: message.to_owned(),
+        };
+        let event = v1::coordinator_event::Event::GoAway(go_away);
+        self.sent += 1;
+        let frame = self.numbered(vec![v1::CoordinatorEvent { event: Some(event) }]);
+        // A worker that is gone needs no farewell.
+        drop(self.frames.send(Ok(frame)).await);
+    }
+}
+
+async fn refuse(frames: &Frames, refusal: &Refusal) {
+    tracing::info!(reason = refusal.name(), message = refusal.message, "worker stream refused");
+    // A worker that is gone needs no answer.
+    drop(timeout(LAST_WORD_WITHIN, frames.send(Err(refusal.to_status()))).await);
+}

@@ -1,0 +1,157 @@
+//! What the engine tells a worker, as frames of the contract.
+
+use std::{collections::VecDeque, time::Duration};
+
+use leasehold_proto::{PROTOCOL_VERSION, v1, v1::coordinator_event::Event as Said};
+use leasehold_queue::{Assignment, Disposition, Token, Verdict, Welcome};
+
+use crate::{config::Config, egress::Event, status::Status, view};
+
+/// Where a frame ends, unless a single event is larger: far below what a message may hold.
+const FRAME_BYTES_MAX: usize = 1 << 20;
+
+/// And where it ends with small events.
+const FRAME_EVENTS_MAX: usize = 1_024;
+
+/// The only namespace there is.
+const NAMESPACE: &str = "default";
+
+/// The first ceiling of a worker's wait before it reconnects, and what the last one is at most.
+const RECONNECT_INITIAL: Duration = Duration::from_millis(100);
+const RECONNECT_CAP: Duration = Duration::from_secs(5);
+
+/// What a worker is told of this coordinator in its welcome.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub heartbeat_interval: Duration,
+    pub session_ttl: Duration,
+    pub result_bytes_max: u64,
+}
+
+impl Settings {
+    pub(super) const fn new(config: &Config) -> Self {
+        Self {
+            heartbeat_interval: config.session.heartbeat_interval,
+            session_ttl: config.session.ttl,
+            result_bytes_max: config.limits.result_bytes,
+        }
+    }
+
+    /// A worker that tries less often than this could lose its leases although the coordinator is back.
+    pub(super) fn reconnect_cap(&self) -> Duration {
+        RECONNECT_CAP.min(self.session_ttl / 4)
+    }
+}
+
+/// One frame, and the assignments in it.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub events: Vec<v1::CoordinatorEvent>,
+    pub assigned: Vec<Token>,
+}
+
+/// Takes as many events as a frame holds; at least one, if there is one.
+pub(super) fn take(
+    pending: &mut VecDeque<Event>,
+    settings: &Settings,
+    coordinator: &Status,
+) -> Frame {
+    let (mut events, mut assigned, mut bytes) = (Vec::new(), Vec::new(), 0);
+    while events.len() < FRAME_EVENTS_MAX
+        && bytes < FRAME_BYTES_MAX
+        && let Some(event) = pending.pop_front()
+    {
+        if let Event::Assign(assignment, _) = &event {
+            bytes += assignment.spec.payload.len();
+            assigned.push(assignment.token);
+        }
+        events.push(v1::CoordinatorEvent { event: Some(say(event, settings, coordinator)) });
+    }
+    Frame { events, assigned }
+}
+
+fn say(event: Event, settings: &Settings, coordinator: &Status) -> Said {
+    match event {
+        Event::Welcome(welcome) => {
+            Said::Welcome(Box::new(say_welcome(&welcome, settings, coordinator)))
+        }
+        Event::HeartbeatAck { sequence } => Said::HeartbeatAck(v1::HeartbeatAck { sequence }),
+        Event::Assign(assignment, left) => {
+            Said::Assignment(Box::new(say_assignment(&assignment, left)))
+        }
+        Event::Revoke { token, reason, grace } => Said::Revocation(v1::Revocation {
+            fencing_token: token.as_i64(),
+            reason: view::revocation_reason(reason).into(),
+            grace: Some(view::span(grace)),
+        }),
+        Event::ResultAck { token, disposition } => Said::ResultAck(v1::ResultAck {
+            fencing_token: token.as_i64(),
+            disposition: say_disposition(disposition).into(),
+        }),
+        Event::Drain { grace } => Said::DrainRequest(v1::DrainRequest {
+            grace: grace.map(view::span),
+            reason: "asked by an operator".to_owned(),
+        }),
+    }
+}
+
+fn say_welcome(welcome: &Welcome, settings: &Settings, coordinator: &Status) -> v1::Welcome {
+    let verdict = |(token, verdict): &(Token, Verdict)| v1::LeaseVerdict {
+        fencing_token: token.as_i64(),
+        verdict: match verdict {
+            Verdict::Retained => v1::Verdict::Retained,
+            Verdict::Lost => v1::Verdict::Lost,
+        }
+        .into(),
+    };
+    v1::Welcome {
+        protocol_version: PROTOCOL_VERSION,
+        session_id: i64::try_from(welcome.session.0).unwrap_or(i64::MAX),
+        resumed: welcome.resumed,
+        journal_id: coordinator.journal_id().to_owned(),
+        epoch: coordinator.epoch().into(),
+        settings: Some(v1::SessionSettings {
+            heartbeat_interval: Some(view::span(settings.heartbeat_interval)),
+            session_ttl: Some(view::span(settings.session_ttl)),
+            reconnect_initial: Some(view::span(RECONNECT_INITIAL.min(settings.reconnect_cap()))),
+            reconnect_cap: Some(view::span(settings.reconnect_cap())),
+            result_bytes_max: i64::try_from(settings.result_bytes_max).unwrap_or(i64::MAX),
+        }),
+        verdicts: welcome.verdicts.iter().map(verdict).collect(),
+    }
+}
+
+fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
+    let spec = &*assignment.spec;
+    let trace = spec.trace.as_ref().map(|trace| v1::TraceContext {
+        traceparent: trace.parent.to_string(),
+        tracestate: trace.state.to_string(),
+    });
+    let labels = spec.labels.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    v1::Assignment {
+        fencing_token: assignment.token.as_i64(),
+        task_id: assignment.task.to_string(),
+        namespace: NAMESPACE.to_owned(),
+        queue: spec.queue.to_string(),
+        task_type: spec.task_type.to_string(),
+        payload: spec.payload.clone().into(),
+        content_type: spec.content_type.to_string(),
+        attempt: i32::try_from(assignment.attempt).unwrap_or(i32::MAX),
+        generation: i32::try_from(assignment.generation).unwrap_or(i32::MAX),
+        start_timeout: Some(view::span(spec.start_timeout)),
+        attempt_timeout: Some(view::span(spec.attempt_timeout)),
+        total_remaining: Some(view::span(left)),
+        kill_grace: Some(view::span(spec.kill_grace)),
+        trace_context: trace,
+        labels: labels.collect(),
+    }
+}
+
+const fn say_disposition(disposition: Disposition) -> v1::ResultDisposition {
+    match disposition {
+        Disposition::Accepted => v1::ResultDisposition::Accepted,
+        Disposition::Duplicate => v1::ResultDisposition::Duplicate,
+        Disposition::Stale => v1::ResultDisposition::Stale,
+        Disposition::Invalid => v1::ResultDisposition::Invalid,
+    }
+}

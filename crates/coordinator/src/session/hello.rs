@@ -1,0 +1,147 @@
+//! The first thing a worker says, checked.
+
+use leasehold_proto::{PROTOCOL_VERSION, v1};
+use leasehold_queue::{HeldLease, Hello, LeasePhase, Name, StreamId, Token};
+
+use crate::{
+    refusal::{Reason, Refusal},
+    status::Status,
+};
+
+const WORKER_ID_CHARS_MAX: usize = 128;
+const INSTANCE_ID_CHARS_MAX: usize = 64;
+const TASK_TYPE_CHARS_MAX: usize = 128;
+const TASK_TYPES_MAX: usize = 1_000;
+const LABELS_MAX: usize = 16;
+const LABEL_NAME_BYTES_MAX: usize = 63;
+const LABEL_VALUE_BYTES_MAX: usize = 255;
+const SOFTWARE_BYTES_MAX: usize = 128;
+
+/// The most tasks a worker may run at once.
+pub(super) const SLOTS_MAX: u32 = 10_000;
+
+/// The most leases it may hold: those it runs, and as many outcomes that were not acknowledged yet.
+pub(super) const HELD_MAX: usize = 2 * SLOTS_MAX as usize;
+
+/// Reads a hello, or says everything that is wrong with it.
+pub(super) fn read(
+    stream: StreamId,
+    hello: v1::Hello,
+    coordinator: &Status,
+) -> Result<Hello, Refusal> {
+    if hello.protocol_version != PROTOCOL_VERSION {
+        return Err(Refusal::new(
+            Reason::ProtocolUnsupported,
+            format!(
+                "the worker speaks protocol version {}, this coordinator version {PROTOCOL_VERSION}",
+                hello.protocol_version
+            ),
+        )
+        .with("workerVersion", hello.protocol_version)
+        .with("coordinatorVersion", PROTOCOL_VERSION));
+    }
+    refuse_superseded(&hello, coordinator)?;
+    let slots = slots(hello.capacity.unwrap_or_default());
+    let violations = violations(&hello, slots.is_none());
+    if !violations.is_empty() {
+        return Err(Refusal::fields(Reason::InvalidField, violations));
+    }
+    let name = |text: String| Name::from(text);
+    Ok(Hello {
+        stream,
+        worker: name(hello.worker_id),
+        instance: name(hello.instance_id),
+        task_types: hello.task_types.into_iter().map(name).collect(),
+        slots: slots.unwrap_or_default(),
+        held: hello.held_leases.iter().map(held).collect(),
+        labels: hello.labels.into_iter().map(|(key, value)| (name(key), name(value))).collect(),
+        software: name(hello.software),
+    })
+}
+
+/// A capacity in range.
+pub(super) fn slots(capacity: v1::Capacity) -> Option<u32> {
+    u32::try_from(capacity.slots).ok().filter(|slots| *slots <= SLOTS_MAX)
+}
+
+/// A worker that has seen a later epoch of this journal must not listen to this one.
+fn refuse_superseded(hello: &v1::Hello, coordinator: &Status) -> Result<(), Refusal> {
+    let epoch = i64::from(coordinator.epoch());
+    if hello.journal_id != coordinator.journal_id() || hello.seen_epoch <= epoch {
+        return Ok(());
+    }
+    let message = format!(
+        "the worker has seen epoch {} of this journal: this coordinator, of epoch {epoch}, is superseded",
+        hello.seen_epoch
+    );
+    Err(Refusal::new(Reason::LowerEpoch, message)
+        .with("seenEpoch", hello.seen_epoch)
+        .with("epoch", epoch))
+}
+
+fn violations(hello: &v1::Hello, are_slots_wrong: bool) -> Vec<v1::FieldViolation> {
+    let mut wrong = Vec::new();
+    let mut check = |is_right: bool, field: &str, description: &str| {
+        if !is_right {
+            let (field, description) = (format!("hello.{field}"), description.to_owned());
+            wrong.push(v1::FieldViolation { field, description });
+        }
+    };
+    check(
+        is_name(&hello.worker_id, WORKER_ID_CHARS_MAX, "._-"),
+        "worker_id",
+        "must be 1 to 128 characters of [A-Za-z0-9._-]",
+    );
+    check(
+        is_name(&hello.instance_id, INSTANCE_ID_CHARS_MAX, "-"),
+        "instance_id",
+        "must be 1 to 64 characters of [A-Za-z0-9-]",
+    );
+    let types = &hello.task_types;
+    check(
+        (1..=TASK_TYPES_MAX).contains(&types.len())
+            && types.iter().all(|name| is_name(name, TASK_TYPE_CHARS_MAX, "._/-")),
+        "task_types",
+        "must be 1 to 1,000 names of 1 to 128 characters of [A-Za-z0-9._/-]",
+    );
+    check(!are_slots_wrong, "capacity.slots", "must be 0 to 10,000");
+    check(
+        hello.held_leases.len() <= HELD_MAX
+            && hello.held_leases.iter().all(|lease| 0 < lease.fencing_token),
+        "held_leases",
+        "must be at most 20,000 leases with positive tokens",
+    );
+    let are_labels_right = hello.labels.len() <= LABELS_MAX
+        && hello.labels.iter().all(|(name, value)| {
+            (1..=LABEL_NAME_BYTES_MAX).contains(&name.len())
+                && value.len() <= LABEL_VALUE_BYTES_MAX
+                && !name.chars().chain(value.chars()).any(char::is_control)
+        });
+    check(
+        are_labels_right,
+        "labels",
+        "must be at most 16, keys of 1 to 63 and values of 0 to 255 bytes, without control characters",
+    );
+    check(
+        hello.software.len() <= SOFTWARE_BYTES_MAX && !hello.software.chars().any(char::is_control),
+        "software",
+        "must be at most 128 bytes without control characters",
+    );
+    wrong
+}
+
+fn is_name(text: &str, chars_max: usize, others: &str) -> bool {
+    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || others.contains(letter);
+    (1..=chars_max).contains(&text.len()) && text.chars().all(is_allowed)
+}
+
+fn held(lease: &v1::HeldLease) -> HeldLease {
+    HeldLease {
+        token: Token::from_i64(lease.fencing_token),
+        phase: match lease.phase() {
+            v1::LeasePhase::Pending => LeasePhase::Pending,
+            v1::LeasePhase::Finished => LeasePhase::Finished,
+            v1::LeasePhase::Unspecified | v1::LeasePhase::Running => LeasePhase::Running,
+        },
+    }
+}

@@ -1,0 +1,150 @@
+//! What a worker says after its hello, as the queue understands it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use leasehold_policy::Time;
+use leasehold_proto::v1::{self, lease_outcome::Outcome as Said, worker_event::Event};
+use leasehold_queue::{
+    Command, DeclineReason, Failure, FailureReason, Name, Outcome, Progress, StreamId, Token,
+};
+
+use super::hello::{HELD_MAX, SLOTS_MAX, slots};
+use crate::{
+    refusal::{Reason, Refusal},
+    request::Liveness,
+};
+
+/// Longer texts are cut.
+const FAILURE_CHARS_MAX: usize = 2_000;
+const PROGRESS_CHARS_MAX: usize = 500;
+
+/// No control value is longer: a year.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+/// Reads one event. None: it is of a kind this version does not know.
+pub(super) fn read(
+    stream: StreamId,
+    event: v1::WorkerEvent,
+    result_bytes_max: u64,
+) -> Result<Option<Liveness>, Refusal> {
+    let Some(event) = event.event else { return Ok(None) };
+    let command = match event {
+        Event::Hello(_) => return Err(violation("a worker says Hello once, at first")),
+        Event::Heartbeat(heartbeat) => return self::heartbeat(stream, &heartbeat).map(Some),
+        Event::Capacity(capacity) => {
+            let slots = slots(capacity)
+                .ok_or_else(|| violation(format!("a worker has 0 to {SLOTS_MAX} slots")))?;
+            Command::Capacity { stream, slots }
+        }
+        Event::LeaseStarted(v1::LeaseStarted { fencing_token }) => {
+            Command::Started { stream, token: Token::from_i64(fencing_token) }
+        }
+        Event::LeaseProgress(v1::LeaseProgress { fencing_token, progress }) => {
+            let (token, progress) =
+                (Token::from_i64(fencing_token), read_progress(progress.unwrap_or_default()));
+            Command::Progressed { stream, token, progress }
+        }
+        Event::LeaseOutcome(v1::LeaseOutcome { fencing_token, outcome, .. }) => {
+            let (token, outcome) =
+                (Token::from_i64(fencing_token), read_outcome(outcome, result_bytes_max));
+            Command::Outcome { stream, token, outcome }
+        }
+        Event::WorkerDrain(_) => Command::Drain { stream },
+        Event::Goodbye(_) => Command::Goodbye { stream },
+    };
+    Ok(Some(Liveness::Event(command)))
+}
+
+/// A worker did what the protocol does not allow.
+pub(super) fn violation(message: impl Into<String>) -> Refusal {
+    Refusal::new(Reason::ProtocolViolation, message)
+}
+
+fn heartbeat(stream: StreamId, heartbeat: &v1::Heartbeat) -> Result<Liveness, Refusal> {
+    let v1::Heartbeat { sequence, held_tokens } = heartbeat;
+    if HELD_MAX < held_tokens.len() {
+        return Err(violation(format!("a worker holds at most {HELD_MAX} leases")));
+    }
+    let held = held_tokens.iter().copied().map(Token::from_i64).collect();
+    Ok(Liveness::Heartbeat { stream, sequence: *sequence, held })
+}
+
+fn read_progress(progress: v1::Progress) -> Progress {
+    let fraction = progress.fraction.filter(|fraction| fraction.is_finite());
+    Progress {
+        fraction: fraction.map(|fraction| fraction.clamp(0.0, 1.0)),
+        message: cut(&progress.message, PROGRESS_CHARS_MAX),
+    }
+}
+
+fn read_outcome(outcome: Option<Said>, result_bytes_max: u64) -> Outcome {
+    match outcome {
+        Some(Said::Success(v1::Success { result })) => succeeded(result.into(), result_bytes_max),
+        Some(Said::Failure(failure)) => failed(&failure),
+        Some(Said::Stopped(_)) => Outcome::Stopped,
+        Some(Said::Declined(declined)) => Outcome::Declined(match declined.reason() {
+            v1::DeclineReason::Unspecified | v1::DeclineReason::NoCapacity => {
+                DeclineReason::NoCapacity
+            }
+            v1::DeclineReason::Unsupported => DeclineReason::Unsupported,
+            v1::DeclineReason::Draining => DeclineReason::Draining,
+        }),
+        None => {
+            let message = "the outcome is of a kind this coordinator does not know";
+            Outcome::Invalid { failure: failure(FailureReason::Error, message, "") }
+        }
+    }
+}
+
+fn succeeded(result: Bytes, bytes_max: u64) -> Outcome {
+    let bytes = result.len() as u64;
+    if bytes <= bytes_max {
+        return Outcome::Succeeded { result };
+    }
+    let message =
+        format!("the result has {bytes} bytes, more than the {bytes_max} of limits.result_bytes");
+    Outcome::Invalid { failure: failure(FailureReason::ResultTooLarge, &message, "") }
+}
+
+fn failed(said: &v1::AttemptFailure) -> Outcome {
+    let reason = match said.reason() {
+        v1::FailureReason::Panic => FailureReason::Panic,
+        v1::FailureReason::AttemptTimeout => FailureReason::AttemptTimeout,
+        v1::FailureReason::ResultTooLarge => FailureReason::ResultTooLarge,
+        // The rest is for the coordinator to find.
+        v1::FailureReason::Unspecified
+        | v1::FailureReason::Error
+        | v1::FailureReason::TotalTimeout
+        | v1::FailureReason::WorkerLost
+        | v1::FailureReason::WorkerLossLimit
+        | v1::FailureReason::StartTimeout
+        | v1::FailureReason::Cancelled
+        | v1::FailureReason::HandedBack => FailureReason::Error,
+    };
+    // A negative delay is none.
+    let delay = said.retry_delay.and_then(|delay| Duration::try_from(delay).ok());
+    Outcome::Failed {
+        failure: failure(reason, &said.message, &said.details),
+        retryable: !said.non_retryable,
+        retry_delay: delay.unwrap_or_default().min(DURATION_MAX),
+    }
+}
+
+/// The rest of it is known to the queue.
+fn failure(reason: FailureReason, message: &str, details: &str) -> Failure {
+    Failure {
+        reason,
+        message: cut(message, FAILURE_CHARS_MAX),
+        details: cut(details, FAILURE_CHARS_MAX),
+        counted: false,
+        token: None,
+        worker: None,
+        time: Time::default(),
+    }
+}
+
+fn cut(text: &str, chars_max: usize) -> Name {
+    let end = text.char_indices().nth(chars_max).map_or(text.len(), |(end, _)| end);
+    Name::from(text.get(..end).unwrap_or_default())
+}
