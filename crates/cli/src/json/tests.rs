@@ -1,1 +1,159 @@
+//! Golden documents: what scripts read must not change by accident.
 
+use std::collections::HashMap;
+
+use leasehold_client::{
+    Receipt,
+    v1::{
+        BlockedReason, Failure, FailureReason, GetClusterResponse, Jitter, Lease, Progress, Queue,
+        RetryPolicy, RevocationReason, Task, TaskSpec, TaskState, Timeouts, TraceContext, Worker,
+        WorkerState,
+    },
+};
+use prost_types::{Duration, Timestamp};
+use serde::Serialize;
+
+use super::{
+    ClusterJson, LineReceiptJson, QueuesJson, ReceiptJson, TaskJson, TasksJson, WorkersJson,
+};
+
+#[track_caller]
+fn check(value: impl Serialize, golden: &str) {
+    let json = serde_json::to_string_pretty(&value).expect("it can be written");
+    assert_eq!(json.trim(), golden.trim());
+}
+
+fn at(seconds: i64, nanos: i32) -> Option<Timestamp> {
+    Some(Timestamp { seconds, nanos })
+}
+
+fn span(seconds: i64, nanos: i32) -> Option<Duration> {
+    Some(Duration { seconds, nanos })
+}
+
+fn full_spec() -> TaskSpec {
+    TaskSpec {
+        queue: "mail".into(),
+        task_type: "send".into(),
+        payload: (&b"\xffhi"[..]).into(),
+        content_type: "text/plain".into(),
+        priority: Some(0),
+        initial_delay: span(1, 500_000_000),
+        timeouts: Some(Timeouts {
+            attempt: span(300, 0),
+            deadline: at(86_400, 0),
+            ..Timeouts::default()
+        }),
+        retry: Some(RetryPolicy {
+            max_attempts: Some(5),
+            initial: span(0, 1_000),
+            factor: Some(2.0),
+            cap: None,
+            jitter: Jitter::Full.into(),
+        }),
+        labels: HashMap::from([("b".into(), "2".into()), ("a".into(), "1".into())]),
+        trace_context: Some(TraceContext {
+            traceparent: "00-t-s-01".into(),
+            tracestate: String::new(),
+        }),
+    }
+}
+
+fn full_task() -> Task {
+    Task {
+        task_id: "0198".into(),
+        namespace: "default".into(),
+        spec: Some(full_spec()),
+        state: TaskState::Running.into(),
+        blocked_reason: BlockedReason::Unspecified.into(),
+        revision: i64::MAX,
+        generation: 1,
+        attempt_count: 2,
+        lease_count: 3,
+        worker_loss_count: 1,
+        lease: Some(Lease {
+            fencing_token: 7_000_000_000_000_000_001,
+            worker_id: "w1".into(),
+            attempt: 3,
+            grant_time: at(1, 0),
+            start_time: at(1, 5_000_000),
+            revocation: RevocationReason::Unspecified.into(),
+        }),
+        result: bytes::Bytes::new(),
+        last_failure: Some(Failure {
+            reason: FailureReason::Panic.into(),
+            message: "boom".into(),
+            details: "at line 1".into(),
+            counted: true,
+            fencing_token: 6,
+            worker_id: "w2".into(),
+            time: at(0, 999_999_999),
+        }),
+        progress: Some(Progress { fraction: Some(0.5), message: "half".into() }),
+        cancel_requested: true,
+        submit_time: at(0, 0),
+        eligible_time: None,
+        deadline_time: at(86_400, 0),
+        finish_time: None,
+        idempotency_key: "k".into(),
+    }
+}
+
+#[test]
+fn a_task_in_full() {
+    check(TaskJson::from(&full_task()), include_str!("tests/task.json"));
+}
+
+#[test]
+fn a_task_of_which_nothing_is_said() {
+    check(TaskJson::from(&Task::default()), include_str!("tests/empty_task.json"));
+    check(TasksJson::from(&[][..]), "{\n  \"tasks\": []\n}");
+}
+
+#[test]
+fn receipts() {
+    let receipt = Receipt { task_id: "0198".into(), deduplicated: false };
+    let golden = "{\n  \"taskId\": \"0198\",\n  \"deduplicated\": false\n}";
+    check(ReceiptJson::from(&receipt), golden);
+    let golden = "{\n  \"line\": 3,\n  \"taskId\": \"0198\",\n  \"deduplicated\": false\n}";
+    check(LineReceiptJson::new(3, &receipt), golden);
+}
+
+#[test]
+fn what_operators_see() {
+    let cluster = GetClusterResponse {
+        journal_id: "j".into(),
+        epoch: 1_700_000_000,
+        version: "0.1.0".into(),
+        descriptor_fingerprint: "ab".into(),
+        start_time: at(0, 0),
+        open_task_count: 4,
+        connected_worker_count: 2,
+        journal_bytes: 4_096,
+        admission_refusal: "STORAGE_FULL".into(),
+    };
+    check(ClusterJson::from(&cluster), include_str!("tests/cluster.json"));
+    let queue = Queue {
+        name: "mail".into(),
+        paused: true,
+        scheduled_count: 1,
+        queued_count: 2,
+        leased_count: 3,
+        oldest_queued_age: span(4, 0),
+    };
+    check(QueuesJson::from(&[queue, Queue::default()][..]), include_str!("tests/queues.json"));
+    let worker = Worker {
+        worker_id: "w1".into(),
+        instance_id: "i".into(),
+        session_id: 9,
+        state: WorkerState::Draining.into(),
+        slots: 8,
+        fencing_tokens: vec![1, 2],
+        task_types: vec!["send".into()],
+        labels: HashMap::from([("zone".into(), "a".into())]),
+        software: "leasehold-worker/0.1.0".into(),
+        session_start_time: at(0, 0),
+        last_heard_age: span(0, 250_000_000),
+    };
+    check(WorkersJson::from(&[worker][..]), include_str!("tests/workers.json"));
+}
