@@ -7,11 +7,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Lines written on the way where there is no terminal.
 const STEPS: usize = 10;
 
-const STYLE: &str = "{bar:40} {percent:>3} %  {pos}/{len} tasks  {per_sec}  {elapsed}";
+const STYLE: &str = "{bar:40} {percent:>3} %  {pos}/{len} tasks {msg}  {per_sec}  {elapsed}";
 
 /// The progress of one run.
 #[derive(Debug)]
 pub(crate) struct Progress {
+    /// What happens to the tasks.
+    verb: &'static str,
     total: usize,
     bar: Option<ProgressBar>,
     /// How many of the [`STEPS`] have been said.
@@ -19,22 +21,23 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Nothing of `total` tasks is done.
-    pub(crate) fn new(total: usize) -> Self {
-        let bar = io::stdout().is_terminal().then(|| bar(total));
-        Self { total, bar, step: 0 }
+    /// Nothing has happened to `total` tasks.
+    pub(crate) fn new(verb: &'static str, total: usize) -> Self {
+        let bar = io::stdout().is_terminal().then(|| bar(verb, total));
+        Self { verb, total, bar, step: 0 }
     }
 
-    /// So many tasks are done.
+    /// It has happened to so many.
     pub(crate) fn show(&mut self, done: usize) {
+        let Self { verb, total, .. } = *self;
         if let Some(bar) = &self.bar {
             bar.set_position(done as u64);
             return;
         }
-        let step = done * STEPS / self.total.max(1);
+        let step = done * STEPS / total.max(1);
         if self.step < step {
             self.step = step;
-            self.say(&format!("{:>3} %  {done}/{} tasks", step * 100 / STEPS, self.total));
+            self.say(&format!("{:>3} %  {done}/{total} tasks {verb}", step * 100 / STEPS));
         }
     }
 
@@ -66,8 +69,9 @@ pub(crate) fn say(line: &str) {
     drop(writeln!(io::stdout(), "{line}"));
 }
 
-fn bar(total: usize) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stdout());
+fn bar(verb: &'static str, total: usize) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stdout())
+        .with_message(verb);
     match ProgressStyle::with_template(STYLE) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

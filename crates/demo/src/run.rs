@@ -34,7 +34,7 @@ const POLL_TIMEOUT: Duration = Duration::from_secs(2);
 /// worker's leases take together.
 const STALL_MAX: Duration = Duration::from_mins(1);
 
-/// How many tasks are read at once in the end.
+/// How many tasks are read and compared at once in the end: enough to keep both sides busy.
 const READS_MAX: usize = 16;
 
 /// Runs the demo in a folder of its own, and says how it went.
@@ -70,17 +70,15 @@ async fn run_in(folder: &Path, items: Vec<Item>) -> Result<Verdict, Error> {
     let mut supervisor = Supervisor {
         poll: connect(ClientOptions::new(&address).retry(Retry::Never).call_timeout(POLL_TIMEOUT))?,
         cluster: &mut cluster,
-        progress: Progress::new(items.len()),
+        progress: Progress::new("done", items.len()),
         total: items.len(),
         acknowledged: &acknowledged,
     };
     let (ids, kill) =
         tokio::try_join!(submit(&client, &items, &acknowledged), supervisor.until_done())?;
     drop(supervisor);
-    say(&format!("all done after {:.1} s; comparing", begun.elapsed().as_secs_f64()));
-    let tasks = read(&client, &ids).await?;
-    let tally = tally(&cluster.ledger())?;
-    let findings = compare(items, tasks, &tally).await?;
+    say(&format!("all done after {:.1} s", begun.elapsed().as_secs_f64()));
+    let findings = examine(&client, items, &ids, &tally(&cluster.ledger())?).await?;
     Ok(Verdict::of(&findings, kill))
 }
 
@@ -170,47 +168,43 @@ impl Supervisor<'_> {
     }
 }
 
-/// The tasks as the coordinator keeps them, result included, in the order of their ids; `None` where
-/// it knows of none.
-async fn read(client: &Client, ids: &[String]) -> Result<Vec<Option<Task>>, Error> {
-    let mut reads = tokio_stream::iter(ids).map(|id| client.get(id)).buffered(READS_MAX);
-    let mut tasks = Vec::with_capacity(ids.len());
-    while let Some(task) = reads.next().await {
-        tasks.push(match task {
-            Ok(task) => Some(task),
-            Err(leasehold_client::Error::Refused(refusal)) if refusal.code == Code::NotFound => {
-                None
-            }
-            Err(source) => return Err(Error::Call { action: "read a task", source }),
-        });
+/// Reads every task as the coordinator keeps it, and computes its result once more.
+async fn examine(
+    client: &Client,
+    items: Vec<Item>,
+    ids: &[String],
+    tally: &Tally,
+) -> Result<Vec<Finding>, Error> {
+    let mut progress = Progress::new("compared", items.len());
+    let mut findings = tokio_stream::iter(items.into_iter().zip(ids))
+        .map(async |(item, id)| {
+            let task = read(client, id).await?;
+            let executions = tally.executions(id);
+            let compared = tokio::task::spawn_blocking(move || finding(item, &task, executions));
+            compared.await.map_err(|_| Error::Panicked)
+        })
+        .buffered(READS_MAX);
+    let mut found = Vec::with_capacity(ids.len());
+    while let Some(finding) = findings.next().await {
+        found.push(finding?);
+        progress.show(found.len());
     }
-    Ok(tasks)
+    Ok(found)
+}
+
+/// A task, result included; an empty one if the coordinator knows none of this id.
+async fn read(client: &Client, id: &str) -> Result<Task, Error> {
+    match client.get(id).await {
+        Err(leasehold_client::Error::Refused(refusal)) if refusal.code == Code::NotFound => {
+            Ok(Task::default())
+        }
+        read => read.map_err(|source| Error::Call { action: "read a task", source }),
+    }
 }
 
 fn tally(path: &Path) -> Result<Tally, Error> {
     let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
     Tally::read(path).map_err(failed)
-}
-
-/// Computes every result once more, on all cores.
-async fn compare(
-    items: Vec<Item>,
-    tasks: Vec<Option<Task>>,
-    tally: &Tally,
-) -> Result<Vec<Finding>, Error> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut findings = tokio_stream::iter(items.into_iter().zip(tasks))
-        .map(|(item, task)| {
-            let task = task.unwrap_or_default();
-            let executions = tally.executions(&task.task_id);
-            tokio::task::spawn_blocking(move || finding(item, &task, executions))
-        })
-        .buffered(cores);
-    let mut found = Vec::new();
-    while let Some(finding) = findings.next().await {
-        found.push(finding.map_err(|_| Error::Panicked)?);
-    }
-    Ok(found)
 }
 
 fn finding(item: Item, task: &Task, executions: usize) -> Finding {
