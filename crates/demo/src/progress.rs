@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Lines written on the way where there is no terminal.
 const STEPS: usize = 10;
 
-const STYLE: &str = "{bar:40} {percent:>3} %  {pos}/{len} tasks {msg}  {per_sec}  {elapsed}";
+const STYLE: &str = "{bar:40} {percent:>3} %  {pos}/{len} tasks {msg}  {elapsed}";
 
 /// The progress of one run.
 #[derive(Debug)]
