@@ -54,15 +54,24 @@ impl Queue {
         Ok(Replayed { generation })
     }
 
-    pub(crate) fn pause(&mut self, queue: Name, paused: bool) -> bool {
-        if !self.book.knows_queue(&queue) {
-            return false;
+    /// Stops leasing tasks of a queue. Says whether it exists.
+    pub(crate) fn pause(&mut self, queue: Name) -> bool {
+        let exists = self.book.knows_queue(&queue);
+        if exists && !self.book.is_paused(&queue) {
+            self.index.lanes.pause(&queue);
+            self.write(Record::QueuePaused { queue, paused: true });
         }
-        if self.book.is_paused(&queue) != paused {
-            self.index.lanes.pause(&queue, paused);
-            self.write(Record::QueuePaused { queue, paused });
+        exists
+    }
+
+    /// Leases tasks of a queue again. Says whether it exists.
+    pub(crate) fn resume(&mut self, queue: Name) -> bool {
+        let exists = self.book.knows_queue(&queue);
+        if self.book.is_paused(&queue) {
+            self.index.lanes.resume(&queue);
+            self.write(Record::QueuePaused { queue, paused: false });
         }
-        true
+        exists
     }
 
     /// The task that the spec's idempotency key names already.
@@ -104,6 +113,7 @@ impl Queue {
             within("limits.queues", self.book.queue_count(), 1, limits.queues)?;
         }
         let Some(key) = &spec.key else { return Ok(()) };
+        // A key that is known, expired or not, will be replaced and takes no more room.
         if self.book.keys.find(&spec.queue, &key.name, Time::default()).is_some() {
             return Ok(());
         }

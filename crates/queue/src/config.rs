@@ -45,7 +45,7 @@ impl Default for Config {
             revoke_ack_margin: Duration::from_secs(5),
             worker_losses_max: 5,
             leases_max: 1_000,
-            key_retention: Duration::from_secs(3_600),
+            key_retention: Duration::from_hours(1),
             create_queues: true,
             limits: Limits {
                 open_tasks: 10_000_000,

@@ -3,11 +3,13 @@
 //! The same function runs when a record is made and when it is read back, so that the state is the fold of the
 //! records by construction. It decides nothing and knows no time but that of the records.
 
+use std::sync::Arc;
+
 use leasehold_policy::Time;
 
 use crate::{
-    EndCause, Ending, Failure, FailureReason, Lease, Next, Phase, Record, Revoking, Task, TaskId,
-    Token, Wait, book::Book,
+    EndCause, Ending, Failure, FailureReason, Lease, Name, Next, Phase, Record, Revoking, Task,
+    TaskId, Token, Wait, book::Book,
 };
 
 /// What to do with a record about a task that is not known.
@@ -78,7 +80,7 @@ impl Book {
                 self.keys.insert(queue, key, *task, Some(*until));
             }
             Record::QueuePaused { queue, paused } => {
-                self.pauses.insert(queue.clone(), *paused);
+                self.pauses.insert(Name::clone(queue), *paused);
             }
             Record::LeaseGranted { task, .. }
             | Record::LeaseStarted { task, .. }
@@ -179,8 +181,8 @@ impl Task {
         self.leases += 1;
         self.phase = Phase::Leased(Lease {
             token: *token,
-            worker: worker.clone(),
-            instance: instance.clone(),
+            worker: Name::clone(worker),
+            instance: Name::clone(instance),
             session: None,
             granted: *time,
             acknowledged: false,
@@ -218,7 +220,7 @@ impl Task {
     }
 
     /// Why something was not run does not displace why it failed when it ran.
-    fn remember(&mut self, failure: Option<&std::sync::Arc<Failure>>, cause: EndCause) {
+    fn remember(&mut self, failure: Option<&Arc<Failure>>, cause: EndCause) {
         if cause != EndCause::NotRun || self.last_failure.is_none() {
             self.last_failure = failure.cloned().or_else(|| self.last_failure.take());
         }

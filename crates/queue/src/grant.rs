@@ -3,8 +3,10 @@
 //! The best task over everything that somebody free serves goes first; of those who serve it the emptiest session gets
 //! it. One grant costs as much as there are classes of sessions and types in them, whatever waits or is busy.
 
+use std::sync::Arc;
+
 use crate::{
-    Assignment, Effect, Queue, Record, SessionId, Task, Token, lanes::Place, session::Work,
+    Assignment, Effect, Name, Queue, Record, SessionId, Task, Token, lanes::Place, session::Work,
 };
 
 impl Queue {
@@ -37,7 +39,7 @@ impl Queue {
         let Some(session) = self.roster.get(id) else { return };
         assert!(session.used() < session.slots, "a lease needs a free slot of session {id:?}");
         let (worker, instance, stream) =
-            (session.worker.clone(), session.instance.clone(), session.stream);
+            (Name::clone(&session.worker), Name::clone(&session.instance), session.stream);
         self.write(Record::LeaseGranted { task, token, worker, instance, time: self.now });
         self.avoided.remove(&task);
         if let Some(lease) = self.book.lease_mut(task) {
@@ -65,7 +67,7 @@ fn assignment(task: &Task, token: Token) -> Assignment {
     Assignment {
         token,
         task: task.id,
-        spec: task.spec.clone(),
+        spec: Arc::clone(&task.spec),
         attempt: task.attempts + 1,
         generation: task.generation,
         deadline: task.deadline,

@@ -51,9 +51,9 @@ impl TaskId {
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (a, b) = (self.0 >> 96, (self.0 >> 80) & 0xffff);
-        let (c, d) = ((self.0 >> 64) & 0xffff, (self.0 >> 48) & 0xffff);
-        write!(f, "{a:08x}-{b:04x}-{c:04x}-{d:04x}-{:012x}", self.0 & 0xffff_ffff_ffff)
+        let group = |shift: u32| (self.0 >> shift) & 0xffff;
+        let (first, last) = (self.0 >> 96, self.0 & 0xffff_ffff_ffff);
+        write!(f, "{first:08x}-{:04x}-{:04x}-{:04x}-{last:012x}", group(80), group(64), group(48))
     }
 }
 

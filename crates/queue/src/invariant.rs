@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use leasehold_policy::Time;
 
 use crate::{
-    Phase, Queue, Task,
+    Name, Phase, Queue, Task,
     book::cost,
     mark::{Counts, due},
     session::Work,
@@ -83,7 +83,7 @@ fn check_totals(queue: &Queue) {
     let mut counts: BTreeMap<_, Counts> = BTreeMap::new();
     let (mut keyed, mut bytes, mut alarms, mut queued) = (0, 0, 0, 0);
     for task in queue.book.tasks.values() {
-        let counts = counts.entry(task.spec.queue.clone()).or_default();
+        let counts = counts.entry(Name::clone(&task.spec.queue)).or_default();
         match task.phase {
             Phase::Scheduled { .. } => counts.scheduled += 1,
             Phase::Queued => counts.queued += 1,

@@ -2,10 +2,13 @@
 //!
 //! Whatever was said on an earlier stream is void: after a hello only what both sides name goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
-    CloseReason, Effect, HeldLease, Hello, LeasePhase, Queue, RevocationReason, SessionId,
+    CloseReason, Effect, HeldLease, Hello, LeasePhase, Name, Queue, RevocationReason, SessionId,
     StreamId, Task, TaskId, Token, Verdict, Welcome,
     session::{Session, Work},
     settle::Word,
@@ -60,7 +63,7 @@ impl Queue {
     }
 
     fn open_session(&mut self, hello: &Hello) -> SessionId {
-        let (worker, instance) = (hello.worker.clone(), hello.instance.clone());
+        let (worker, instance) = (Name::clone(&hello.worker), Name::clone(&hello.instance));
         let believed = self.patience(self.config.session_ttl);
         self.roster.open(Session::new(worker, instance, self.now, believed))
     }
@@ -141,7 +144,7 @@ impl Queue {
     fn disown(&mut self, id: SessionId, stream: StreamId, token: Token) {
         let unknown = self.roster.get(id).is_some_and(|session| session.work(token).is_none());
         if unknown && !self.book.decided.contains(token) {
-            let (reason, grace) = (RevocationReason::UnknownLease, std::time::Duration::ZERO);
+            let (reason, grace) = (RevocationReason::UnknownLease, Duration::ZERO);
             self.emit(Effect::Revoke { stream, token, reason, grace });
         }
     }

@@ -62,18 +62,24 @@ impl Lanes {
         self.offer(queue, task_type);
     }
 
-    /// Leaves a queue out of the order, or takes it in again.
-    pub(crate) fn pause(&mut self, queue: &Name, paused: bool) {
-        let waiting = self.queues.entry(Name::clone(queue)).or_default();
-        let types: Vec<Name> = waiting.lanes.keys().cloned().collect();
-        types.iter().for_each(|task_type| self.retract(queue, task_type));
-        if let Some(waiting) = self.queues.get_mut(queue) {
-            waiting.paused = paused;
-            if waiting.is_idle() {
-                self.queues.remove(queue);
-            }
+    /// Leaves a queue out of the order.
+    pub(crate) fn pause(&mut self, queue: &Name) {
+        for task_type in self.task_types(queue) {
+            self.retract(queue, &task_type);
         }
-        types.iter().for_each(|task_type| self.offer(queue, task_type));
+        self.queues.entry(Name::clone(queue)).or_default().paused = true;
+    }
+
+    /// Takes a queue into the order again.
+    pub(crate) fn resume(&mut self, queue: &Name) {
+        let Some(waiting) = self.queues.get_mut(queue) else { return };
+        waiting.paused = false;
+        if waiting.is_idle() {
+            self.queues.remove(queue);
+        }
+        for task_type in self.task_types(queue) {
+            self.offer(queue, &task_type);
+        }
     }
 
     /// The task that goes first of those with one of these types.
@@ -85,6 +91,11 @@ impl Lanes {
     /// Since when the longest waiting task of a queue waits.
     pub(crate) fn oldest(&self, queue: &str) -> Option<Time> {
         self.queues.get(queue)?.ages.first().map(|(since, _)| *since)
+    }
+
+    fn task_types(&self, queue: &Name) -> Vec<Name> {
+        let lanes = self.queues.get(queue).map(|waiting| waiting.lanes.keys().cloned().collect());
+        lanes.unwrap_or_default()
     }
 
     fn retract(&mut self, queue: &Name, task_type: &Name) {
@@ -147,7 +158,10 @@ impl Lanes {
             }
             for task_type in waiting.lanes.keys() {
                 if let Some(place) = self.head(queue, task_type) {
-                    heads.entry(task_type.clone()).or_default().insert((place, queue.clone()));
+                    heads
+                        .entry(Name::clone(task_type))
+                        .or_default()
+                        .insert((place, Name::clone(queue)));
                 }
             }
         }

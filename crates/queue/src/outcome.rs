@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    DeclineReason, Disposition, Effect, Failure, FailureReason, Lease, Outcome, Queue,
+    DeclineReason, Disposition, Effect, Failure, FailureReason, Lease, Name, Outcome, Queue,
     RevocationReason, SessionId, StreamId, TaskId, Token,
     session::Work,
     settle::{End, Word},
@@ -80,7 +80,7 @@ impl Queue {
             DeclineReason::Draining => drop(self.update(id, |session| session.draining = true)),
             DeclineReason::Unsupported => {
                 let Some(task) = self.book.task(task) else { return };
-                let task_type = task.spec.task_type.clone();
+                let task_type = Name::clone(&task.spec.task_type);
                 self.update(id, |session| session.unsupported.insert(task_type));
                 self.roster.classify(id);
             }

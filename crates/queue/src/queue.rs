@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 use leasehold_policy::Time;
 
 use crate::{
-    Command, Config, Corrupt, Effect, Output, Phase, Record, Reply, SessionId, Task, TaskId, Token,
-    Unknown,
+    Command, Config, Corrupt, Effect, Name, Output, Phase, Record, Reply, SessionId, Task, TaskId,
+    Token, Unknown,
     book::Book,
     mark::{Index, Mark},
     roster::Roster,
@@ -76,8 +76,8 @@ impl Queue {
         for task in self.book.tasks.values() {
             self.index.insert(&Mark::of(task), waiting_since(task, self.now));
         }
-        for (queue, paused) in &self.book.pauses {
-            self.index.lanes.pause(queue, *paused);
+        for (queue, _) in self.book.pauses.iter().filter(|(_, paused)| **paused) {
+            self.index.lanes.pause(queue);
         }
         self.start_epoch();
         self.check();
@@ -113,33 +113,35 @@ impl Queue {
 
     fn dispatch(&mut self, command: Command) -> Reply {
         match command {
-            Command::Submit(submit) => Reply::Submitted(self.submit(*submit)),
-            Command::Cancel { task } => Reply::Cancelled(self.cancel(task).map(Box::new)),
-            Command::Replay(dead) => Reply::Replayed(self.replay_dead(*dead)),
-            Command::Pause { queue, paused } => Reply::Paused(self.pause(queue, paused)),
-            Command::Hello(hello) => Reply::Welcome(self.hello(*hello)),
-            Command::Delivered { stream, tokens } => done(self.delivered(stream, &tokens)),
-            Command::Heartbeat { stream, held } => Reply::Heard(self.heartbeat(stream, held)),
-            Command::Capacity { stream, slots } => done(self.capacity(stream, slots)),
-            Command::Started { stream, token } => done(self.started(stream, token)),
-            Command::Progressed { stream, token, progress } => {
-                done(self.progressed(stream, token, progress))
+            Command::Submit(submit) => return Reply::Submitted(self.submit(*submit)),
+            Command::Cancel { task } => return Reply::Cancelled(self.cancel(task).map(Box::new)),
+            Command::Replay(dead) => return Reply::Replayed(self.replay_dead(*dead)),
+            Command::Pause { queue, paused: true } => return Reply::Paused(self.pause(queue)),
+            Command::Pause { queue, paused: false } => return Reply::Paused(self.resume(queue)),
+            Command::Hello(hello) => return Reply::Welcome(self.hello(*hello)),
+            Command::Heartbeat { stream, held } => {
+                return Reply::Heard(self.heartbeat(stream, held));
             }
-            Command::Outcome { stream, token, outcome } => {
-                done(self.outcome(stream, token, outcome))
-            }
-            Command::Drain { stream } => done(self.drain(stream)),
             Command::DrainWorker { worker, grace } => {
-                Reply::Draining(self.drain_worker(&worker, grace))
+                return Reply::Draining(self.drain_worker(&worker, grace));
             }
-            Command::Goodbye { stream } => done(self.goodbye(stream)),
-            Command::Disconnect { stream } => done(self.disconnect(stream)),
-            Command::Stalled { by } => done(self.stalled(by)),
-            Command::Claimed { epoch } => done(self.claimed(epoch)),
-            Command::Advance => done(self.advance()),
-            Command::Grant { most } => Reply::Granted(self.grant(most)),
-            Command::Move { tasks, keys } => done(self.rewrite(&tasks, &keys)),
+            Command::Grant { most } => return Reply::Granted(self.grant(most)),
+            Command::Delivered { stream, tokens } => self.delivered(stream, &tokens),
+            Command::Capacity { stream, slots } => self.capacity(stream, slots),
+            Command::Started { stream, token } => self.started(stream, token),
+            Command::Progressed { stream, token, progress } => {
+                self.progressed(stream, token, progress);
+            }
+            Command::Outcome { stream, token, outcome } => self.outcome(stream, token, outcome),
+            Command::Drain { stream } => self.drain(stream),
+            Command::Goodbye { stream } => self.goodbye(stream),
+            Command::Disconnect { stream } => self.disconnect(stream),
+            Command::Stalled { by } => self.stalled(by),
+            Command::Claimed { epoch } => self.claimed(epoch),
+            Command::Advance => self.advance(),
+            Command::Move { tasks, keys } => self.rewrite(&tasks, &keys),
         }
+        Reply::Done
     }
 
     /// The one door for everything durable. Hands back the task if it ended.
@@ -216,7 +218,8 @@ impl Queue {
     /// Gives a lease of an earlier process to a session that stands for its worker until it is back.
     fn adopt(&mut self, id: TaskId) {
         let Some(lease) = self.book.lease_mut(id) else { return };
-        let (token, worker, instance) = (lease.token, lease.worker.clone(), lease.instance.clone());
+        let (token, worker, instance) =
+            (lease.token, Name::clone(&lease.worker), Name::clone(&lease.instance));
         let session = self.roster.of_instance(&worker, &instance).unwrap_or_else(|| {
             let believed = self.patience(self.book.session_ttl_max);
             self.roster.open(Session::new(worker, instance, self.now, believed))
@@ -229,7 +232,7 @@ impl Queue {
         }
     }
 
-    fn rewrite(&mut self, tasks: &[TaskId], keys: &[(crate::Name, crate::Name)]) {
+    fn rewrite(&mut self, tasks: &[TaskId], keys: &[(Name, Name)]) {
         for id in tasks {
             if let Some(task) = self.book.task(*id) {
                 self.write(Record::TaskMoved(Box::new(task.clone())));
@@ -237,7 +240,7 @@ impl Queue {
         }
         for (queue, name) in keys {
             if let Some((key, task, until)) = self.book.keys.kept(queue, name) {
-                self.write(Record::KeyKept { queue: queue.clone(), key, task, until });
+                self.write(Record::KeyKept { queue: Name::clone(queue), key, task, until });
             }
         }
     }
@@ -269,8 +272,4 @@ fn waiting_since(task: &Task, now: Time) -> Time {
     } else {
         now
     }
-}
-
-fn done((): ()) -> Reply {
-    Reply::Done
 }

@@ -11,7 +11,7 @@ use crate::{
     CloseReason, Effect, Ending, Phase, Queue, Record, RevocationReason, SessionId, Task, TaskId,
     Token,
     mark::{self, Mark},
-    session::{Ring, Work},
+    session::{Ring, Session, Work},
     settle::Word,
     timers::Alarm,
 };
@@ -103,19 +103,20 @@ impl Queue {
         let Some(lease) = self.book.task(id).and_then(Task::lease) else { return };
         let (token, session, acknowledged) = (lease.token, lease.session, lease.acknowledged);
         if let Some(session) = session {
-            self.update(session, |session| session.bury(token, acknowledged));
+            let zombie = Work::Zombie { acknowledged };
+            self.update(session, |session| session.retake(token, zombie));
         }
         self.stop(id, None);
     }
 
     fn session_due(&mut self, id: SessionId, at: Time) {
-        let Some((due, ring)) = self.roster.get(id).map(|session| session.due()) else { return };
+        let Some((due, ring)) = self.roster.get(id).map(Session::due) else { return };
         self.roster.update(id, |session| session.armed = Time::NEVER);
         if due <= at {
             match ring {
                 Ring::Expired => return self.expire(id),
                 Ring::Lease(token) => self.unanswered(id, token),
-                Ring::Hushed => drop(self.update(id, |session| session.unhush())),
+                Ring::Hushed => drop(self.update(id, Session::unhush)),
             }
         }
         self.update(id, |_| ());

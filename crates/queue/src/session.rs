@@ -38,7 +38,7 @@ pub(crate) struct Session {
     /// Whether it takes nothing new, because either side said so.
     pub(crate) draining: bool,
     /// The operator's request to drain, to be repeated on a new stream.
-    pub(crate) drain_request: Option<Option<Duration>>,
+    pub(crate) drain_request: Option<DrainRequest>,
     /// When its alarm rings; never later than [`due`](Self::due).
     pub(crate) armed: Time,
     pub(crate) believed: Duration,
@@ -51,6 +51,13 @@ pub(crate) struct Session {
     /// Revoked leases whose worker did not answer in time. Not empty exactly while quarantined.
     overdue: BTreeSet<Token>,
     quarantined_since: Option<Time>,
+}
+
+/// What an operator asked of a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DrainRequest {
+    /// How long it may wait for what it runs; none: its own setting.
+    pub(crate) grace: Option<Duration>,
 }
 
 /// What takes one slot.
@@ -207,10 +214,10 @@ impl Session {
         self.held.iter().map(|(token, held)| (*token, held.work))
     }
 
-    /// The lease ended, its work may not have.
-    pub(crate) fn bury(&mut self, token: Token, acknowledged: bool) {
+    /// The slot is taken by something else from here on: the lease ended, its work may not have.
+    pub(crate) fn retake(&mut self, token: Token, work: Work) {
         if let Some(held) = self.held.get_mut(&token) {
-            held.work = Work::Zombie { acknowledged };
+            held.work = work;
         }
     }
 

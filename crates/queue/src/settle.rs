@@ -71,7 +71,7 @@ impl Queue {
     /// Ends a task whose time is over. What went wrong before that is kept as a detail.
     pub(crate) fn time_out(&mut self, id: TaskId, token: Option<Token>, last: Option<Name>) {
         let before = self.book.task(id).and_then(|task| task.last_failure.as_ref());
-        let details = last.or_else(|| before.map(|failure| failure.message.clone()));
+        let details = last.or_else(|| before.map(|failure| Name::clone(&failure.message)));
         let failure =
             self.failure(id, FailureReason::TotalTimeout, "the task ran out of its total time");
         let failure = Failure { details: details.unwrap_or_default(), ..failure };
@@ -98,7 +98,7 @@ impl Queue {
             details: Name::default(),
             counted: false,
             token: lease.map(|lease| lease.token),
-            worker: lease.map(|lease| lease.worker.clone()),
+            worker: lease.map(|lease| Name::clone(&lease.worker)),
             time: self.now,
         }
     }
@@ -127,7 +127,7 @@ impl Queue {
     fn keep_key(&mut self, task: &Task) {
         let retention = self.config.key_retention;
         let Some(key) = task.spec.key.clone().filter(|_| !retention.is_zero()) else { return };
-        let (queue, until) = (task.spec.queue.clone(), self.now + retention);
+        let (queue, until) = (Name::clone(&task.spec.queue), self.now + retention);
         self.write(Record::KeyKept { queue, key, task: task.id, until });
     }
 
@@ -202,7 +202,7 @@ impl Queue {
 impl End {
     fn message(&self) -> Option<Name> {
         match self {
-            Self::Failed { failure, .. } => Some(failure.message.clone()),
+            Self::Failed { failure, .. } => Some(Name::clone(&failure.message)),
             Self::Succeeded(_) | Self::Lost | Self::NotRun(..) => None,
         }
     }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     Effect, FailureReason, Progress, Queue, Record, SessionId, StreamId, TaskId, Token,
-    session::{Session, Work},
+    session::{DrainRequest, Session, Work},
     settle::{End, Word},
     timers::Alarm,
 };
@@ -66,7 +66,7 @@ impl Queue {
         for id in &sessions {
             self.update(*id, |session| {
                 session.draining = true;
-                session.drain_request = Some(grace);
+                session.drain_request = Some(DrainRequest { grace });
             });
             self.request_drain(*id);
         }
@@ -76,7 +76,9 @@ impl Queue {
     /// Repeats the operator's request to drain, if there was one.
     pub(crate) fn request_drain(&mut self, id: SessionId) {
         let Some(session) = self.roster.get(id) else { return };
-        if let (Some(stream), Some(grace)) = (session.stream, session.drain_request) {
+        if let (Some(stream), Some(DrainRequest { grace })) =
+            (session.stream, session.drain_request)
+        {
             self.emit(Effect::RequestDrain { stream, grace });
         }
     }
@@ -128,7 +130,9 @@ impl Queue {
                 }
             }
             Some(Work::Zombie { .. }) => {
-                self.update(id, |session| session.bury(token, true));
+                self.update(id, |session| {
+                    session.retake(token, Work::Zombie { acknowledged: true });
+                });
             }
             None => {}
         }

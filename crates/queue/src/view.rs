@@ -107,7 +107,7 @@ impl Queue {
         names.into_iter().map(|name| {
             let counts = self.index.counts.get(name).copied().unwrap_or_default();
             QueueView {
-                name: name.clone(),
+                name: Name::clone(name),
                 paused: self.book.is_paused(name),
                 scheduled: counts.scheduled,
                 queued: counts.queued,
@@ -120,15 +120,15 @@ impl Queue {
     /// Every worker session, by worker name.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
         self.roster.iter().map(|(id, session)| WorkerView {
-            worker: session.worker.clone(),
-            instance: session.instance.clone(),
+            worker: Name::clone(&session.worker),
+            instance: Name::clone(&session.instance),
             session: id,
             state: session.state(),
             slots: session.slots,
             tokens: session.held().map(|(token, _)| token).collect(),
             task_types: session.task_types.iter().cloned().collect(),
             labels: session.labels.clone(),
-            software: session.software.clone(),
+            software: Name::clone(&session.software),
             opened: session.opened,
             last_heard: session.last_heard,
         })

@@ -1,0 +1,56 @@
+//! The queue against a naive reference, over random sequences of commands; and rebuilt from its records at random points.
+//!
+//! `PROPTEST_RNG_SEED` and `PROPTEST_CASES` choose other sequences; a failure names the seed and the shortest sequence.
+
+mod cluster;
+mod reference;
+mod script;
+
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+use crate::{cluster::Cluster, script::scripts};
+
+/// How many sequences each of the four tests runs: together more than the 10,000 that are promised.
+const SEQUENCES: u32 = 3_000;
+
+fn run(seed: u64) {
+    let mut config =
+        Config { max_shrink_iters: 20_000, failure_persistence: None, ..Config::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = SEQUENCES;
+    }
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(seed);
+    }
+    let seed = config.rng_seed;
+    let outcome = TestRunner::new(config).run(&scripts(), |script| {
+        let mut cluster = Cluster::new(&script.setting);
+        for step in &script.steps {
+            cluster.take(step)?;
+        }
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("seed {seed:?}: {failure}");
+    }
+}
+
+#[test]
+fn agrees_with_the_reference_seed_1() {
+    run(1);
+}
+
+#[test]
+fn agrees_with_the_reference_seed_2() {
+    run(2);
+}
+
+#[test]
+fn agrees_with_the_reference_seed_3() {
+    run(3);
+}
+
+#[test]
+fn agrees_with_the_reference_seed_4() {
+    run(4);
+}

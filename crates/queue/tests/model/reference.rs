@@ -1,0 +1,385 @@
+//! The queue once more, as naively as it can be said: plain vectors, scanned from end to end at every step.
+//!
+//! It is written from the rules and shares no code with the queue but its vocabulary. What it answers and sends is text,
+//! so that two answers can be compared and read.
+
+use std::time::Duration;
+
+use leasehold_policy::Time;
+use leasehold_queue::{
+    Config, Ending, FailureReason, RevocationReason, SessionId, StreamId, Submit, Task, TaskId,
+    TaskSpec, Token, Wait,
+};
+
+mod ends;
+mod shown;
+mod time;
+mod workers;
+
+pub(crate) use shown::{effect_line, queue_lines};
+
+/// Everything, in vectors.
+#[derive(Clone, Debug)]
+pub(crate) struct Reference {
+    config: Config,
+    now: Time,
+    epoch: u32,
+    minted: u32,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) sessions: Vec<Session>,
+    kept: Vec<Kept>,
+    pauses: Vec<(String, bool)>,
+    decided: Vec<Token>,
+    opened: u64,
+    ttl_max: Duration,
+    said: Vec<String>,
+}
+
+/// An open task.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) id: TaskId,
+    spec: TaskSpec,
+    deadline: Time,
+    generation: u32,
+    attempts: u32,
+    leases: u32,
+    losses: u32,
+    cancelled: bool,
+    failure: Option<FailureReason>,
+    last_token: Option<Token>,
+    avoid: Option<SessionId>,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Waits(Time, Wait),
+    Ready,
+    Leased(Lease),
+}
+
+#[derive(Clone, Debug)]
+struct Lease {
+    token: Token,
+    worker: String,
+    instance: String,
+    session: SessionId,
+    acknowledged: bool,
+    started: Option<Time>,
+    revoking: Option<(RevocationReason, Time, Duration)>,
+    alarm: Alarm,
+}
+
+/// What is expected of a worker about a lease, or that it is late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Alarm {
+    at: Option<Time>,
+    overdue: bool,
+}
+
+/// One start of a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) worker: String,
+    pub(crate) instance: String,
+    pub(crate) stream: Option<StreamId>,
+    slots: u32,
+    types: Vec<String>,
+    unsupported: Vec<String>,
+    draining: bool,
+    drain_request: Vec<Option<Duration>>,
+    heard: Time,
+    over: Time,
+    hushed: Option<Time>,
+    hushes: u32,
+    late_since: Option<Time>,
+    ghosts: Vec<Ghost>,
+}
+
+/// A slot taken by a lease that ended without the worker's word.
+#[derive(Clone, Debug)]
+struct Ghost {
+    token: Token,
+    acknowledged: bool,
+    alarm: Alarm,
+}
+
+/// An idempotency key that outlives its task.
+#[derive(Clone, Debug)]
+struct Kept {
+    queue: String,
+    key: String,
+    digest: [u8; 16],
+    task: TaskId,
+    until: Time,
+}
+
+/// The tasks.
+impl Reference {
+    pub(crate) fn new(config: Config, epoch: u32) -> Self {
+        let ttl_max = config.session_ttl;
+        Self {
+            config,
+            now: Time::default(),
+            epoch,
+            minted: 0,
+            jobs: Vec::new(),
+            sessions: Vec::new(),
+            kept: Vec::new(),
+            pauses: Vec::new(),
+            decided: Vec::new(),
+            opened: 0,
+            ttl_max,
+            said: Vec::new(),
+        }
+    }
+
+    /// A queue exists without tasks.
+    pub(crate) fn declare(&mut self, queue: &str) {
+        self.pauses.push((queue.to_owned(), false));
+    }
+
+    /// What time it is from here on.
+    pub(crate) fn set_time(&mut self, now: Time) {
+        self.now = now;
+    }
+
+    /// Everything it would have sent since the last call.
+    pub(crate) fn take_said(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.said)
+    }
+
+    pub(crate) fn claimed(&mut self, epoch: u32) {
+        (self.epoch, self.minted) = (epoch, 0);
+    }
+
+    pub(crate) fn submit(&mut self, submit: &Submit) -> String {
+        let Submit { id, spec, validate_only } = submit;
+        if let Some(key) = &spec.key {
+            let live = self.jobs.iter().find(|job| job.has_key(&spec.queue, &key.name));
+            let live = live.and_then(|job| Some((job.id, job.spec.key.as_ref()?.digest)));
+            let kept = self.kept.iter().find(|kept| {
+                kept.queue == *spec.queue && kept.key == *key.name && self.now < kept.until
+            });
+            if let Some((id, digest)) = live.or(kept.map(|kept| (kept.task, kept.digest))) {
+                let equal = digest == key.digest;
+                return if equal {
+                    format!("accepted {id} again")
+                } else {
+                    format!("conflict {id}")
+                };
+            }
+        }
+        if !self.config.create_queues && !self.has_queue(&spec.queue) {
+            return "unknown queue".into();
+        }
+        if let Some(full) = self.full(&spec.queue) {
+            return full;
+        }
+        if !validate_only {
+            let eligible = self.now + spec.initial_delay;
+            let waits = self.now < eligible;
+            let state = if waits { State::Waits(eligible, Wait::Delay) } else { State::Ready };
+            self.open(Job::new(*id, spec.clone(), 1, self.now, state));
+        }
+        format!("accepted {id}")
+    }
+
+    pub(crate) fn replay_dead(&mut self, dead: &Task) -> String {
+        if self.jobs.iter().any(|job| job.id == dead.id) {
+            return "already open".into();
+        }
+        if let Some(key) = &dead.spec.key {
+            let live = self.jobs.iter().any(|job| job.has_key(&dead.spec.queue, &key.name));
+            let kept = self.kept.iter().any(|kept| {
+                kept.queue == *dead.spec.queue
+                    && kept.key == *key.name
+                    && self.now < kept.until
+                    && kept.task != dead.id
+            });
+            if live || kept {
+                return "conflict".into();
+            }
+        }
+        if let Some(full) = self.full(&dead.spec.queue) {
+            return full;
+        }
+        let generation = dead.generation + 1;
+        let spec = TaskSpec::clone(&dead.spec);
+        let mut job = Job::new(dead.id, spec, generation, self.now, State::Ready);
+        job.last_token = dead.last_token;
+        job.failure = dead.last_failure.as_ref().map(|failure| failure.reason);
+        self.open(job);
+        format!("generation {generation}")
+    }
+
+    fn open(&mut self, job: Job) {
+        if let Some(key) = &job.spec.key {
+            let same = |kept: &Kept| kept.queue == *job.spec.queue && kept.key == *key.name;
+            self.kept.retain(|kept| !same(kept));
+        }
+        self.jobs.push(job);
+    }
+
+    fn full(&self, queue: &str) -> Option<String> {
+        let (jobs, limits) = (self.jobs.len() as u64, &self.config.limits);
+        if limits.open_tasks <= jobs {
+            return Some(format!("full limits.open_tasks {jobs}"));
+        }
+        let queues = self.queue_names().len() as u64;
+        let more = !self.has_queue(queue) && limits.queues <= queues;
+        more.then(|| format!("full limits.queues {queues}"))
+    }
+
+    fn queue_names(&self) -> Vec<String> {
+        let used = self.jobs.iter().map(|job| job.spec.queue.to_string());
+        let mut names: Vec<String> =
+            self.pauses.iter().map(|(q, _)| q.clone()).chain(used).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn has_queue(&self, queue: &str) -> bool {
+        self.queue_names().iter().any(|name| name == queue)
+    }
+
+    fn is_paused(&self, queue: &str) -> bool {
+        self.pauses.iter().any(|(name, paused)| name == queue && *paused)
+    }
+
+    pub(crate) fn pause(&mut self, queue: &str, paused: bool) -> String {
+        let exists = self.has_queue(queue);
+        if exists && self.is_paused(queue) != paused {
+            self.pauses.retain(|(name, _)| name != queue);
+            self.pauses.push((queue.to_owned(), paused));
+        }
+        format!("paused {exists}")
+    }
+
+    pub(crate) fn cancel(&mut self, id: TaskId) -> String {
+        let Some(at) = self.jobs.iter().position(|job| job.id == id) else {
+            return "no such task".into();
+        };
+        if !matches!(self.jobs[at].state, State::Leased(_)) {
+            self.finish(id, Ending::Cancelled, None, None);
+            return format!("cancelled {id}");
+        }
+        if !self.jobs[at].cancelled {
+            self.jobs[at].cancelled = true;
+            self.revoke(id, RevocationReason::Cancelled);
+        }
+        format!("cancelling {id}")
+    }
+
+    /// The most urgent task that somebody free serves, to the emptiest of those.
+    pub(crate) fn grant(&mut self, most: usize) -> String {
+        let mut granted = 0;
+        while granted < most {
+            let mut best = None;
+            for (at, job) in self.jobs.iter().enumerate() {
+                if !matches!(job.state, State::Ready) || self.is_paused(&job.spec.queue) {
+                    continue;
+                }
+                let rank = (job.spec.priority, job.deadline, job.id);
+                let better = best.as_ref().is_none_or(|(known, _, _)| rank < *known);
+                if let (true, Some(session)) = (better, self.emptiest(job)) {
+                    best = Some((rank, at, session));
+                }
+            }
+            let Some((_, at, session)) = best else { break };
+            self.lease(at, session);
+            granted += 1;
+        }
+        format!("granted {granted}")
+    }
+
+    fn emptiest(&self, job: &Job) -> Option<usize> {
+        let free = |session: &&Session| {
+            self.is_active(session)
+                && session.hushed.is_none()
+                && session.serves(&job.spec.task_type)
+                && self.used(session.id) < session.slots
+        };
+        let first = self.sessions.iter().filter(free).min_by(|a, b| {
+            let avoided = (job.avoid == Some(a.id)).cmp(&(job.avoid == Some(b.id)));
+            let (left, right) = (self.used(a.id) * b.slots, self.used(b.id) * a.slots);
+            avoided.then(left.cmp(&right)).then(a.id.cmp(&b.id))
+        })?;
+        self.sessions.iter().position(|session| session.id == first.id)
+    }
+
+    fn lease(&mut self, at: usize, session: usize) {
+        let token = Token::new(self.epoch, self.minted);
+        self.minted += 1;
+        let (job, session) = (&mut self.jobs[at], &self.sessions[session]);
+        job.leases += 1;
+        job.avoid = None;
+        job.last_token = Some(token);
+        job.state = State::Leased(Lease {
+            token,
+            worker: session.worker.clone(),
+            instance: session.instance.clone(),
+            session: session.id,
+            acknowledged: false,
+            started: None,
+            revoking: None,
+            alarm: Alarm { at: Some(self.now + job.spec.start_timeout), overdue: false },
+        });
+        if let Some(stream) = session.stream {
+            let (id, attempt) = (job.id, job.attempts + 1);
+            self.said.push(format!("{stream:?}: run {id} as {token}, attempt {attempt}"));
+        }
+    }
+
+    fn job_mut(&mut self, id: TaskId) -> &mut Job {
+        self.jobs.iter_mut().find(|job| job.id == id).expect("an open task")
+    }
+
+    /// The open task whose current lease this is, and who holds it.
+    fn current(&self, token: Token) -> Option<(TaskId, SessionId)> {
+        self.jobs.iter().find_map(|job| {
+            let lease = job.lease().filter(|lease| lease.token == token)?;
+            Some((job.id, lease.session))
+        })
+    }
+}
+
+impl Job {
+    fn new(id: TaskId, spec: TaskSpec, generation: u32, now: Time, state: State) -> Self {
+        Self {
+            id,
+            deadline: now + spec.total_timeout,
+            spec,
+            generation,
+            attempts: 0,
+            leases: 0,
+            losses: 0,
+            cancelled: false,
+            failure: None,
+            last_token: None,
+            avoid: None,
+            state,
+        }
+    }
+
+    fn has_key(&self, queue: &str, key: &str) -> bool {
+        *self.spec.queue == *queue && self.spec.key.as_ref().is_some_and(|own| *own.name == *key)
+    }
+
+    fn lease(&self) -> Option<&Lease> {
+        match &self.state {
+            State::Leased(lease) => Some(lease),
+            State::Waits(..) | State::Ready => None,
+        }
+    }
+
+    fn lease_mut(&mut self) -> Option<&mut Lease> {
+        match &mut self.state {
+            State::Leased(lease) => Some(lease),
+            State::Waits(..) | State::Ready => None,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! How leases and tasks end.
+
+use std::time::Duration;
+
+use leasehold_queue::{
+    DeclineReason, Ending, FailureReason, Outcome, RevocationReason, SessionId, StreamId, TaskId,
+    Token, Wait,
+};
+
+use super::{Job, Kept, Lease, Reference, State};
+
+/// How a lease ended, and whether its worker said so.
+pub(super) enum End {
+    Success,
+    /// Costs an attempt; tried again after at least so long.
+    Failure {
+        reason: FailureReason,
+        again: Option<Duration>,
+        said: bool,
+    },
+    /// Costs a loss.
+    Loss {
+        said: bool,
+    },
+    /// Costs nothing.
+    Nothing {
+        reason: FailureReason,
+        said: bool,
+    },
+}
+
+impl Reference {
+    pub(crate) fn outcome(&mut self, stream: StreamId, token: Token, outcome: &Outcome) {
+        let Some(session) = self.sessions.iter().find(|s| s.stream == Some(stream)) else { return };
+        let id = session.id;
+        let current = self.current(token).filter(|(_, holder)| *holder == id);
+        self.drop_ghost(id, token);
+        let answer = match current {
+            Some((task, _)) => self.decide(id, task, outcome),
+            None if self.decided.contains(&token) => "duplicate",
+            None => "stale",
+        };
+        self.said.push(format!("{stream:?}: {token} is {answer}"));
+        self.relieve(id);
+    }
+
+    fn decide(&mut self, session: SessionId, task: TaskId, outcome: &Outcome) -> &'static str {
+        let job = self.job_mut(task);
+        let lease = job.lease().expect("a current lease");
+        let handed_back = End::Nothing { reason: FailureReason::HandedBack, said: true };
+        let end = match outcome {
+            Outcome::Succeeded { .. } => End::Success,
+            Outcome::Failed { failure, retryable, retry_delay } => {
+                let again = retryable.then_some(*retry_delay);
+                End::Failure { reason: failure.reason, again, said: true }
+            }
+            Outcome::Invalid { failure } => {
+                let again = Some(Duration::ZERO);
+                End::Failure { reason: failure.reason, again, said: true }
+            }
+            Outcome::Stopped => match lease.revoking.map(|(reason, ..)| reason) {
+                Some(RevocationReason::AttemptTimeout) => {
+                    let (reason, again) = (FailureReason::AttemptTimeout, Some(Duration::ZERO));
+                    End::Failure { reason, again, said: true }
+                }
+                Some(RevocationReason::StartTimeout) => {
+                    End::Nothing { reason: FailureReason::StartTimeout, said: true }
+                }
+                None if lease.started.is_some() => End::Loss { said: true },
+                _ => handed_back,
+            },
+            Outcome::Declined(reason) => {
+                self.declined(session, task, *reason);
+                handed_back
+            }
+        };
+        self.end_lease(task, end);
+        if matches!(outcome, Outcome::Invalid { .. }) { "invalid" } else { "accepted" }
+    }
+
+    fn declined(&mut self, session: SessionId, task: TaskId, reason: DeclineReason) {
+        let task_type = self.job_mut(task).spec.task_type.to_string();
+        let now = self.now;
+        let session = self.session_mut(session);
+        match reason {
+            DeclineReason::NoCapacity => {
+                let seconds = [1, 2, 4, 8, 16, 32, 64][session.hushes.min(6) as usize];
+                session.hushes += 1;
+                session.hushed = Some(now + Duration::from_secs(seconds));
+            }
+            DeclineReason::Unsupported => session.unsupported.push(task_type),
+            DeclineReason::Draining => session.draining = true,
+        }
+    }
+
+    /// The worker is gone, or no longer holds what it had been given.
+    pub(super) fn end_unsaid(&mut self, task: TaskId, gone: bool) {
+        let Some(lease) = self.job_mut(task).lease() else { return };
+        let revoked = lease.revoking.map(|(reason, ..)| reason);
+        let reason = FailureReason::WorkerLost;
+        let never_ran = !lease.acknowledged || (!gone && lease.started.is_none());
+        let end = if never_ran {
+            End::Nothing { reason, said: false }
+        } else if revoked == Some(RevocationReason::AttemptTimeout) {
+            End::Failure { reason, again: Some(Duration::ZERO), said: false }
+        } else {
+            End::Loss { said: false }
+        };
+        self.end_lease(task, end);
+    }
+
+    pub(super) fn end_lease(&mut self, id: TaskId, end: End) {
+        let (losses_max, now) = (self.config.worker_losses_max, self.now);
+        let job = self.job_mut(id);
+        let Lease { token, session, revoking, .. } = job.lease().expect("a lease").clone();
+        let said = match end {
+            End::Success => true,
+            End::Failure { said, .. } | End::Loss { said } | End::Nothing { said, .. } => said,
+        };
+        let revoked = revoking.map(|(reason, ..)| reason);
+        if revoked == Some(RevocationReason::StartTimeout) {
+            job.avoid = Some(session);
+        }
+        if matches!(end, End::Success) {
+            job.attempts += 1;
+            return self.finish(id, Ending::Succeeded, said.then_some(token), None);
+        }
+        if job.cancelled {
+            let why = Some(FailureReason::Cancelled);
+            return self.finish(id, Ending::Cancelled, said.then_some(token), why);
+        }
+        if revoked == Some(RevocationReason::TotalTimeout) {
+            let why = Some(FailureReason::TotalTimeout);
+            return self.finish(id, Ending::Failed, said.then_some(token), why);
+        }
+        let (paid, mut why, delay, over) = match end {
+            End::Success => return,
+            End::Failure { reason, again, .. } => {
+                job.attempts += 1;
+                let over = again.is_none() || job.spec.retry.max_attempts <= job.attempts;
+                (true, reason, again.unwrap_or_default(), over)
+            }
+            End::Loss { .. } => {
+                job.losses += 1;
+                (true, FailureReason::WorkerLost, Duration::ZERO, losses_max <= job.losses)
+            }
+            End::Nothing { reason, .. } => (false, reason, Duration::ZERO, false),
+        };
+        if over {
+            if why == FailureReason::WorkerLost && matches!(end, End::Loss { .. }) {
+                why = FailureReason::WorkerLossLimit;
+            }
+            return self.finish(id, Ending::Failed, said.then_some(token), Some(why));
+        }
+        let until = now + if paid { delay.max(job.pause_before_retry()) } else { Duration::ZERO };
+        if paid && job.deadline <= until {
+            return self.finish(id, Ending::Failed, said.then_some(token), Some(why));
+        }
+        if paid || job.failure.is_none() {
+            job.failure = Some(why);
+        }
+        job.state = if now < until { State::Waits(until, Wait::Backoff) } else { State::Ready };
+        if why != FailureReason::WorkerLost {
+            self.decided.push(token);
+        }
+        if self.config.leases_max <= self.job_mut(id).leases {
+            self.finish(id, Ending::Failed, None, Some(FailureReason::WorkerLossLimit));
+        }
+    }
+
+    /// Takes a task out, keeps its key for a while.
+    pub(super) fn finish(
+        &mut self,
+        id: TaskId,
+        ending: Ending,
+        decided_by: Option<Token>,
+        why: Option<FailureReason>,
+    ) {
+        let at = self.jobs.iter().position(|job| job.id == id).expect("an open task");
+        let mut job = self.jobs.remove(at);
+        job.failure = why.or(job.failure);
+        self.decided.extend(decided_by);
+        let kept = !self.config.key_retention.is_zero();
+        if let (true, Some(key)) = (kept, &job.spec.key) {
+            self.kept.push(Kept {
+                queue: job.spec.queue.to_string(),
+                key: key.name.to_string(),
+                digest: key.digest,
+                task: id,
+                until: self.now + self.config.key_retention,
+            });
+        }
+        self.said.push(format!("{ending:?}: {}", job.line()));
+    }
+}
+
+impl Job {
+    fn pause_before_retry(&self) -> Duration {
+        let backoff = &self.spec.retry.backoff;
+        let mut pause = backoff.initial.as_secs_f64();
+        for _ in 1..self.attempts + self.losses {
+            pause *= backoff.factor;
+        }
+        Duration::from_secs_f64(pause.min(backoff.cap.as_secs_f64()))
+    }
+}

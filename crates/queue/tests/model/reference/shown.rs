@@ -1,0 +1,140 @@
+//! What is seen of the state, line by line; and the same of the real queue.
+
+use leasehold_queue::{Effect, Phase, Queue, RevocationReason, SessionState, Task, TaskId, Wait};
+
+use super::{Job, Lease, Reference, State};
+
+impl Reference {
+    /// Everything that can be seen from outside.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.jobs.iter().map(|job| self.job_line(job)).collect();
+        for session in &self.sessions {
+            let state = match (session.stream, session.late_since, session.draining) {
+                (None, ..) => SessionState::Disconnected,
+                (_, Some(_), _) => SessionState::Quarantined,
+                (.., true) => SessionState::Draining,
+                _ => SessionState::Active,
+            };
+            let mut tokens: Vec<_> = self.leases_of(session.id).iter().map(|(_, t)| *t).collect();
+            tokens.extend(session.ghosts.iter().map(|ghost| ghost.token));
+            tokens.sort();
+            let (worker, instance, id) = (&session.worker, &session.instance, session.id);
+            let (slots, heard) = (session.slots, session.heard);
+            lines.push(format!("{id:?} {worker}/{instance} {state:?} {slots} {tokens:?} {heard}"));
+        }
+        for kept in &self.kept {
+            lines.push(format!("key {} {} {} {}", kept.queue, kept.key, kept.task, kept.until));
+        }
+        for queue in self.queue_names() {
+            let count = |wanted: fn(&State) -> bool| {
+                let own = self.jobs.iter().filter(|job| *job.spec.queue == *queue);
+                own.filter(|job| wanted(&job.state)).count()
+            };
+            let waiting = count(|state| matches!(state, State::Waits(..)));
+            let ready = count(|state| matches!(state, State::Ready));
+            let leased = count(|state| matches!(state, State::Leased(_)));
+            let paused = self.is_paused(&queue);
+            lines.push(format!("queue {queue} {paused} {waiting} {ready} {leased}"));
+        }
+        lines.sort();
+        lines
+    }
+
+    fn job_line(&self, job: &Job) -> String {
+        let served = || {
+            let serves = |s: &&super::Session| self.is_active(s) && s.serves(&job.spec.task_type);
+            self.sessions.iter().any(|s| serves(&s))
+        };
+        let blocked = match &job.state {
+            State::Leased(_) => "None",
+            State::Waits(_, Wait::Delay) => "Some(Delayed)",
+            State::Waits(_, Wait::Backoff) => "Some(Backoff)",
+            State::Ready if self.is_paused(&job.spec.queue) => "Some(QueuePaused)",
+            State::Ready if served() => "Some(NoCapacity)",
+            State::Ready => "Some(NoEligibleWorker)",
+        };
+        format!("{} {blocked}", job.line())
+    }
+}
+
+impl Job {
+    /// The task as it is, without what is the coordinator's alone.
+    pub(crate) fn line(&self) -> String {
+        let state = match &self.state {
+            State::Waits(until, wait) => format!("{wait:?} until {until}"),
+            State::Ready => "queued".into(),
+            State::Leased(Lease { token, session, acknowledged, started, revoking, .. }) => {
+                format!("leased {token} {session:?} {acknowledged} {started:?} {revoking:?}")
+            }
+        };
+        let Self { id, generation, attempts, leases, losses, cancelled, deadline, .. } = self;
+        let (failure, last) = (self.failure, self.last_token.map(|token| token.as_i64()));
+        format!(
+            "{id} g{generation} a{attempts} l{leases} w{losses} {cancelled} {failure:?} {last:?} \
+             {deadline} {state}"
+        )
+    }
+}
+
+/// The same line of a real task.
+pub(crate) fn task_line(task: &Task) -> String {
+    let state = match &task.phase {
+        Phase::Scheduled { eligible, wait } => format!("{wait:?} until {eligible}"),
+        Phase::Queued => "queued".into(),
+        Phase::Leased(lease) => {
+            let session = lease.session.expect("a lease is held");
+            let revoking = lease.revoking.map(|r| (r.reason, r.since, r.grace));
+            let (token, acknowledged, started) = (lease.token, lease.acknowledged, lease.started);
+            format!("leased {token} {session:?} {acknowledged} {started:?} {revoking:?}")
+        }
+    };
+    let Task { id, generation, attempts, leases, worker_losses, deadline, .. } = task;
+    let failure = task.last_failure.as_ref().map(|failure| failure.reason);
+    let (cancelled, last) = (task.cancel_requested, task.last_token.map(|token| token.as_i64()));
+    format!(
+        "{id} g{generation} a{attempts} l{leases} w{worker_losses} {cancelled} {failure:?} {last:?} \
+         {deadline} {state}"
+    )
+}
+
+/// The same lines of a real queue.
+pub(crate) fn queue_lines(queue: &Queue) -> Vec<String> {
+    let all = queue.tasks_after(TaskId::from_u128(0));
+    let mut lines: Vec<String> =
+        all.map(|task| format!("{} {:?}", task_line(task), queue.blocked(task))).collect();
+    lines.extend(queue.workers().map(|w| {
+        format!(
+            "{:?} {}/{} {:?} {} {:?} {}",
+            w.session, w.worker, w.instance, w.state, w.slots, w.tokens, w.last_heard
+        )
+    }));
+    lines.extend(
+        queue.kept_keys().map(|k| format!("key {} {} {} {}", k.queue, k.name, k.task, k.until)),
+    );
+    lines.extend(queue.queues().map(|q| {
+        format!("queue {} {} {} {} {}", q.name, q.paused, q.scheduled, q.queued, q.leased)
+    }));
+    lines.sort();
+    lines
+}
+
+/// What a real effect says; nothing of those that only show a task as it is.
+pub(crate) fn effect_line(effect: &Effect) -> Option<String> {
+    Some(match effect {
+        Effect::Assign { stream, assignment } => {
+            let (task, token, attempt) = (assignment.task, assignment.token, assignment.attempt);
+            format!("{stream:?}: run {task} as {token}, attempt {attempt}")
+        }
+        Effect::Revoke { stream, token, reason, grace } => {
+            let reason: &RevocationReason = reason;
+            format!("{stream:?}: stop {token}, {reason:?}, {grace:?}")
+        }
+        Effect::ResultAck { stream, token, disposition } => {
+            format!("{stream:?}: {token} is {}", format!("{disposition:?}").to_lowercase())
+        }
+        Effect::RequestDrain { stream, grace } => format!("{stream:?}: drain within {grace:?}"),
+        Effect::Close { stream, reason } => format!("{stream:?}: close, {reason:?}"),
+        Effect::Ended(ended) => format!("{:?}: {}", ended.ending, task_line(&ended.task)),
+        Effect::Changed(_) => return None,
+    })
+}

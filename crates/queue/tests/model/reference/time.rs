@@ -1,0 +1,145 @@
+//! What time alone brings about: every event that is due, the earliest first.
+
+use std::time::Duration;
+
+use leasehold_policy::Time;
+use leasehold_queue::{Ending, FailureReason, RevocationReason, SessionId, TaskId, Token};
+
+use super::{Alarm, Ghost, Job, Reference, State};
+
+/// By how much a session outlives what its worker was promised.
+pub(super) const EXPIRY_MARGIN: Duration = Duration::from_millis(10);
+
+/// By how much the coordinator's limit of an attempt outlasts the worker's.
+const ATTEMPT_MARGIN: Duration = Duration::from_secs(1);
+
+/// The order of the variants is the order of events at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Task(TaskId),
+    Session(SessionId, Matter),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Matter {
+    Over,
+    Silent(Token),
+    Audible,
+}
+
+impl Reference {
+    pub(crate) fn advance(&mut self) {
+        while let Some((at, event)) = self.first_event() {
+            if self.now < at {
+                break;
+            }
+            match event {
+                Event::Task(id) => self.task_due(id, at),
+                Event::Session(id, Matter::Over) => self.give_up_session(id),
+                Event::Session(id, Matter::Silent(token)) => self.silent(id, token),
+                Event::Session(id, Matter::Audible) => self.session_mut(id).hushed = None,
+            }
+        }
+        let now = self.now;
+        self.kept.retain(|kept| now < kept.until);
+    }
+
+    fn first_event(&self) -> Option<(Time, Event)> {
+        let mut events = Vec::new();
+        for job in &self.jobs {
+            events.extend(job.due().map(|at| (at, Event::Task(job.id))));
+        }
+        for session in &self.sessions {
+            let id = session.id;
+            events.push((session.over, Event::Session(id, Matter::Over)));
+            events.extend(session.hushed.map(|at| (at, Event::Session(id, Matter::Audible))));
+            if session.stream.is_none() {
+                continue;
+            }
+            let leases = self.jobs.iter().filter_map(Job::lease).filter(|l| l.session == id);
+            let ghosts = session.ghosts.iter().map(|ghost| (ghost.token, ghost.alarm));
+            for (token, alarm) in leases.map(|l| (l.token, l.alarm)).chain(ghosts) {
+                let silent = |at| (at, Event::Session(id, Matter::Silent(token)));
+                events.extend(alarm.at.map(silent));
+            }
+        }
+        events.into_iter().min()
+    }
+
+    fn task_due(&mut self, id: TaskId, at: Time) {
+        let job = self.job_mut(id);
+        let over = job.deadline <= at;
+        let Some(lease) = job.lease().cloned() else {
+            if over {
+                return self.finish(id, Ending::Failed, None, Some(FailureReason::TotalTimeout));
+            }
+            job.state = State::Ready;
+            return;
+        };
+        if lease.revoking.is_some_and(|(reason, ..)| reason == RevocationReason::Cancelled) {
+            let (token, acknowledged, alarm) = (lease.token, lease.acknowledged, lease.alarm);
+            self.finish(id, Ending::Cancelled, None, Some(FailureReason::Cancelled));
+            let ghost = Ghost { token, acknowledged, alarm };
+            self.session_mut(lease.session).ghosts.push(ghost);
+        } else if over {
+            self.revoke(id, RevocationReason::TotalTimeout);
+        } else {
+            self.revoke(id, RevocationReason::AttemptTimeout);
+        }
+    }
+
+    pub(super) fn revoke(&mut self, id: TaskId, reason: RevocationReason) {
+        let now = self.now;
+        let job = self.job_mut(id);
+        let attempt = reason == RevocationReason::AttemptTimeout;
+        let grace = if attempt { Duration::ZERO } else { job.spec.kill_grace };
+        job.lease_mut().expect("a lease").revoking = Some((reason, now, grace));
+        self.ask_to_stop(id, reason, grace);
+    }
+
+    fn silent(&mut self, id: SessionId, token: Token) {
+        let now = self.now;
+        let late = Alarm { at: None, overdue: true };
+        if let Some((task, _)) = self.current(token) {
+            let lease = self.job_mut(task).lease_mut().expect("a lease");
+            if lease.revoking.is_none() {
+                return self.revoke(task, RevocationReason::StartTimeout);
+            }
+            lease.alarm = late;
+        }
+        let session = self.session_mut(id);
+        for ghost in session.ghosts.iter_mut().filter(|ghost| ghost.token == token) {
+            ghost.alarm = late;
+        }
+        session.late_since.get_or_insert(now);
+    }
+
+    fn give_up_session(&mut self, id: SessionId) {
+        if let Some(stream) = self.session_mut(id).stream {
+            self.said.push(format!("{stream:?}: close, Expired"));
+        }
+        self.sessions.retain(|session| session.id != id);
+        for (task, _) in self.leases_of(id) {
+            self.end_unsaid(task, true);
+        }
+    }
+}
+
+impl Job {
+    fn due(&self) -> Option<Time> {
+        let lease = match &self.state {
+            State::Waits(eligible, _) => return Some(self.deadline.min(*eligible)),
+            State::Ready => return Some(self.deadline),
+            State::Leased(lease) => lease,
+        };
+        match (lease.revoking, lease.started) {
+            (Some((RevocationReason::Cancelled, since, grace)), _) => Some(since + grace),
+            (Some((RevocationReason::TotalTimeout, ..)), _) => None,
+            (Some(_), _) | (None, None) => Some(self.deadline),
+            (None, Some(started)) => {
+                let limit = self.spec.attempt_timeout + self.spec.kill_grace + ATTEMPT_MARGIN;
+                Some(self.deadline.min(started + limit))
+            }
+        }
+    }
+}

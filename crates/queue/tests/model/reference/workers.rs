@@ -1,0 +1,318 @@
+//! What workers say.
+
+use std::time::Duration;
+
+use leasehold_policy::Time;
+use leasehold_queue::{
+    FailureReason, Hello, LeasePhase, RevocationReason, SessionId, StreamId, TaskId, Token,
+};
+
+use super::{Alarm, Ghost, Job, Reference, Session, ends::End, time::EXPIRY_MARGIN};
+
+impl Reference {
+    /// Everything that is not written down is gone; of the ends of leases only those are remembered whose records are.
+    pub(crate) fn restart(&mut self, epoch: u32, remembered: &[Token]) {
+        self.claimed(epoch);
+        self.sessions.clear();
+        self.said.clear();
+        self.opened = 0;
+        self.decided.retain(|token| remembered.contains(token));
+        let patience = self.patience(self.ttl_max);
+        let mut jobs = std::mem::take(&mut self.jobs);
+        jobs.sort_by_key(|job| job.id);
+        for job in &mut jobs {
+            job.avoid = None;
+            let Some(lease) = job.lease_mut() else { continue };
+            lease.session = self.instance(&lease.worker, &lease.instance, patience);
+            lease.acknowledged = true;
+            lease.alarm = Alarm::default();
+        }
+        self.jobs = jobs;
+    }
+
+    pub(crate) fn hello(&mut self, hello: &Hello) -> String {
+        for session in &mut self.sessions {
+            if session.worker == *hello.worker
+                && let Some(stream) = session.stream.take()
+            {
+                self.said.push(format!("{stream:?}: close, Replaced"));
+            }
+        }
+        let patience = self.patience(self.config.session_ttl);
+        let resumed = self
+            .sessions
+            .iter()
+            .any(|s| s.worker == *hello.worker && s.instance == *hello.instance);
+        let id = self.instance(&hello.worker, &hello.instance, patience);
+        let now = self.now;
+        let session = self.session_mut(id);
+        session.stream = Some(hello.stream);
+        session.slots = hello.slots;
+        session.types = hello.task_types.iter().map(ToString::to_string).collect();
+        session.late_since = None;
+        session.heard = now;
+        session.over = session.over.max(now + patience + EXPIRY_MARGIN);
+        session.ghosts.iter_mut().for_each(|ghost| ghost.alarm = Alarm::default());
+        self.compare(id, hello);
+        let verdicts: Vec<String> = hello
+            .held
+            .iter()
+            .map(|held| {
+                let lost = self.current(held.token).is_none_or(|(_, holder)| holder != id);
+                if lost && held.phase != LeasePhase::Finished {
+                    self.haunt(id, held.token);
+                }
+                format!("{} {}", held.token, if lost { "lost" } else { "retained" })
+            })
+            .collect();
+        for grace in self.session_mut(id).drain_request.clone() {
+            self.said.push(format!("{:?}: drain within {grace:?}", hello.stream));
+        }
+        format!("welcome {id:?} resumed {resumed} {verdicts:?}")
+    }
+
+    fn compare(&mut self, id: SessionId, hello: &Hello) {
+        let phase = |token| hello.held.iter().rfind(|held| held.token == token).map(|h| h.phase);
+        self.session_mut(id).ghosts.retain_mut(|ghost| {
+            ghost.acknowledged = true;
+            matches!(phase(ghost.token), Some(LeasePhase::Pending | LeasePhase::Running))
+        });
+        for (task, token) in self.leases_of(id) {
+            let Some(phase) = phase(token) else {
+                self.end_unsaid(task, false);
+                continue;
+            };
+            let now = self.now;
+            let job = self.job_mut(task);
+            let start_by = now + job.spec.start_timeout;
+            let lease = job.lease_mut().expect("a lease");
+            lease.acknowledged = true;
+            lease.alarm = Alarm::default();
+            if phase == LeasePhase::Running && lease.started.is_none() {
+                lease.started = Some(now);
+            }
+            if let Some((reason, since, grace)) = lease.revoking {
+                self.ask_to_stop(task, reason, grace.saturating_sub(now.since(since)));
+            } else if lease.started.is_none() && phase == LeasePhase::Pending {
+                lease.alarm.at = Some(start_by);
+            }
+        }
+    }
+
+    /// A foreign lease that still runs takes one of the worker's slots, if there is one.
+    fn haunt(&mut self, id: SessionId, token: Token) {
+        let used = self.used(id);
+        let session = self.session_mut(id);
+        let known = session.ghosts.iter().any(|ghost| ghost.token == token);
+        if !known && used < session.slots {
+            session.ghosts.push(Ghost { token, acknowledged: true, alarm: Alarm::default() });
+        }
+    }
+
+    pub(crate) fn heartbeat(&mut self, stream: StreamId, held: &[Token]) -> String {
+        let Some(id) = self.on_stream(stream) else { return "heard false".into() };
+        for (task, token) in self.leases_of(id) {
+            let lease = self.job_mut(task).lease_mut().expect("a lease");
+            if held.contains(&token) {
+                lease.acknowledged = true;
+            } else if lease.acknowledged {
+                self.end_unsaid(task, false);
+            }
+        }
+        self.session_mut(id).ghosts.retain_mut(|ghost| {
+            let named = held.contains(&ghost.token);
+            let gone = ghost.acknowledged && !named;
+            ghost.acknowledged |= named;
+            !gone
+        });
+        self.relieve(id);
+        let mut held = held.to_vec();
+        held.sort();
+        held.dedup();
+        for token in held {
+            let own = self.current(token).is_some_and(|(_, holder)| holder == id);
+            let ghost = self.session_mut(id).ghosts.iter().any(|ghost| ghost.token == token);
+            if !own && !ghost && !self.decided.contains(&token) {
+                self.said.push(format!("{stream:?}: stop {token}, UnknownLease, 0ns"));
+            }
+        }
+        let (now, patience) = (self.now, self.patience(self.config.session_ttl));
+        let session = self.session_mut(id);
+        let heard = session.late_since.is_none_or(|since| now < since + patience);
+        if heard {
+            session.heard = now;
+            session.over = session.over.max(now + patience + EXPIRY_MARGIN);
+        }
+        format!("heard {heard}")
+    }
+
+    pub(crate) fn delivered(&mut self, stream: StreamId, tokens: &[Token]) {
+        let Some(id) = self.on_stream(stream) else { return };
+        for (task, token) in self.leases_of(id) {
+            if tokens.contains(&token) {
+                self.job_mut(task).lease_mut().expect("a lease").acknowledged = true;
+            }
+        }
+        for ghost in &mut self.session_mut(id).ghosts {
+            ghost.acknowledged |= tokens.contains(&ghost.token);
+        }
+    }
+
+    pub(crate) fn started(&mut self, stream: StreamId, token: Token) {
+        let Some(id) = self.on_stream(stream) else { return };
+        let Some((task, _)) = self.current(token).filter(|(_, holder)| *holder == id) else {
+            return;
+        };
+        self.session_mut(id).hushes = 0;
+        let now = self.now;
+        let lease = self.job_mut(task).lease_mut().expect("a lease");
+        lease.acknowledged = true;
+        if lease.started.is_none() {
+            lease.started = Some(now);
+            if lease.revoking.is_none() {
+                lease.alarm = Alarm::default();
+            }
+        }
+    }
+
+    pub(crate) fn capacity(&mut self, stream: StreamId, slots: u32) {
+        if let Some(id) = self.on_stream(stream) {
+            self.session_mut(id).slots = slots;
+        }
+    }
+
+    pub(crate) fn drain(&mut self, stream: StreamId) {
+        if let Some(id) = self.on_stream(stream) {
+            self.session_mut(id).draining = true;
+        }
+    }
+
+    pub(crate) fn drain_worker(&mut self, worker: &str, grace: Option<Duration>) -> String {
+        let mut known = false;
+        for session in self.sessions.iter_mut().filter(|session| session.worker == worker) {
+            known = true;
+            session.draining = true;
+            session.drain_request = vec![grace];
+            if let Some(stream) = session.stream {
+                self.said.push(format!("{stream:?}: drain within {grace:?}"));
+            }
+        }
+        format!("draining {known}")
+    }
+
+    pub(crate) fn disconnect(&mut self, stream: StreamId) {
+        if let Some(id) = self.on_stream(stream) {
+            self.session_mut(id).stream = None;
+        }
+    }
+
+    pub(crate) fn goodbye(&mut self, stream: StreamId) {
+        let Some(id) = self.on_stream(stream) else { return };
+        self.sessions.retain(|session| session.id != id);
+        for (task, _) in self.leases_of(id) {
+            let reason = FailureReason::HandedBack;
+            self.end_lease(task, End::Nothing { reason, said: true });
+        }
+    }
+
+    pub(crate) fn stalled(&mut self, by: Duration) {
+        for session in &mut self.sessions {
+            session.over = session.over + by;
+        }
+    }
+
+    pub(super) fn ask_to_stop(&mut self, task: TaskId, reason: RevocationReason, grace: Duration) {
+        let answer_by = self.now + grace + self.config.revoke_ack_margin;
+        let lease = self.job_mut(task).lease_mut().expect("a lease");
+        let (token, session) = (lease.token, lease.session);
+        lease.alarm.at = Some(answer_by);
+        let stream = self.sessions.iter().find(|s| s.id == session).and_then(|s| s.stream);
+        if let Some(stream) = stream {
+            self.said.push(format!("{stream:?}: stop {token}, {reason:?}, {grace:?}"));
+        }
+    }
+
+    pub(super) fn drop_ghost(&mut self, id: SessionId, token: Token) {
+        self.session_mut(id).ghosts.retain(|ghost| ghost.token != token);
+    }
+
+    /// A session with nothing overdue is not quarantined.
+    pub(super) fn relieve(&mut self, id: SessionId) {
+        let leases = self.jobs.iter().filter_map(Job::lease).filter(|lease| lease.session == id);
+        let late = leases.map(|lease| lease.alarm.overdue).fold(false, |a, b| a || b);
+        let Some(session) = self.sessions.iter_mut().find(|s| s.id == id) else { return };
+        if !late && !session.ghosts.iter().any(|ghost| ghost.alarm.overdue) {
+            session.late_since = None;
+        }
+    }
+
+    pub(super) fn is_active(&self, session: &Session) -> bool {
+        session.stream.is_some() && !session.draining && session.late_since.is_none()
+    }
+
+    pub(super) fn used(&self, id: SessionId) -> u32 {
+        let ghosts =
+            self.sessions.iter().filter(|s| s.id == id).map(|s| s.ghosts.len()).sum::<usize>();
+        u32::try_from(self.leases_of(id).len() + ghosts).unwrap()
+    }
+
+    pub(crate) fn leases_of(&self, id: SessionId) -> Vec<(TaskId, Token)> {
+        let leases = self.jobs.iter().filter_map(|job| Some((job.id, job.lease()?)));
+        let mut own: Vec<_> = leases
+            .filter(|(_, lease)| lease.session == id)
+            .map(|(task, lease)| (task, lease.token))
+            .collect();
+        own.sort_by_key(|(_, token)| *token);
+        own
+    }
+
+    pub(super) fn session_mut(&mut self, id: SessionId) -> &mut Session {
+        self.sessions.iter_mut().find(|session| session.id == id).expect("a session")
+    }
+
+    pub(super) fn patience(&self, ttl: Duration) -> Duration {
+        ttl + ttl * self.config.drift_per_mille / 1_000
+    }
+
+    fn on_stream(&self, stream: StreamId) -> Option<SessionId> {
+        self.sessions.iter().find(|session| session.stream == Some(stream)).map(|s| s.id)
+    }
+
+    fn instance(&mut self, worker: &str, instance: &str, patience: Duration) -> SessionId {
+        let same = |s: &&Session| s.worker == worker && s.instance == instance;
+        if let Some(session) = self.sessions.iter().find(same) {
+            return session.id;
+        }
+        self.opened += 1;
+        let id = SessionId(self.opened);
+        self.sessions.push(Session::new(id, worker, instance, self.now, self.now + patience));
+        id
+    }
+}
+
+impl Session {
+    fn new(id: SessionId, worker: &str, instance: &str, now: Time, over: Time) -> Self {
+        Self {
+            id,
+            worker: worker.to_owned(),
+            instance: instance.to_owned(),
+            stream: None,
+            slots: 0,
+            types: Vec::new(),
+            unsupported: Vec::new(),
+            draining: false,
+            drain_request: Vec::new(),
+            heard: now,
+            over: over + EXPIRY_MARGIN,
+            hushed: None,
+            hushes: 0,
+            late_since: None,
+            ghosts: Vec::new(),
+        }
+    }
+
+    pub(super) fn serves(&self, task_type: &str) -> bool {
+        let named = |types: &[String]| types.iter().any(|own| own == task_type);
+        named(&self.types) && !named(&self.unsupported)
+    }
+}

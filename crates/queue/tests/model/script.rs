@@ -1,0 +1,160 @@
+//! Random sequences of what clients, workers, operators, the clock and the power supply may do.
+//!
+//! Steps name things by small numbers; the cluster reads them as "one of those there are".
+
+use proptest::{collection::vec, prelude::*};
+
+/// A whole sequence.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    pub(crate) setting: Setting,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What the queue is told at its start.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) create_queues: bool,
+    pub(crate) keep_keys: bool,
+    pub(crate) leases_max: u32,
+    pub(crate) worker_losses_max: u32,
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Submit(Submission),
+    Repeat(u8),
+    Cancel(u8),
+    ReplayDead(u8),
+    Pause { queue: u8, paused: bool },
+    Hello { worker: u8, instance: u8, slots: u8, types: u8, held: Held },
+    Delivered { session: u8 },
+    Heartbeat { session: u8, held: Held },
+    Capacity { session: u8, slots: u8 },
+    Started { lease: u8, stray: u8 },
+    Outcome { lease: u8, stray: u8, outcome: u8 },
+    Drain { session: u8 },
+    DrainWorker { worker: u8 },
+    Goodbye { session: u8 },
+    Disconnect { session: u8 },
+    Stalled,
+    Claimed,
+    Grant { most: u8 },
+    Wait { ms: u32 },
+    Commit,
+    Restart,
+    Crash,
+    Trim { keep: u8 },
+}
+
+/// A task to submit.
+#[derive(Clone, Debug)]
+pub(crate) struct Submission {
+    pub(crate) queue: u8,
+    pub(crate) task_type: u8,
+    pub(crate) priority: u8,
+    pub(crate) key: Option<u8>,
+    pub(crate) digest: u8,
+    pub(crate) hurried: bool,
+    pub(crate) delayed: bool,
+    pub(crate) max_attempts: u8,
+    pub(crate) validate_only: bool,
+}
+
+/// What a worker says it holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Held {
+    /// What it was sent, running or not as the bits say.
+    Truth { running: u8 },
+    /// Some of the newest leases there ever were, its own or not.
+    Some { mask: u8, running: u8, finished: u8 },
+}
+
+pub(crate) fn scripts() -> impl Strategy<Value = Script> {
+    let setting = (prop::bool::weighted(0.9), any::<bool>(), 2u32..8, 1u32..4).prop_map(
+        |(create_queues, keep_keys, leases_max, worker_losses_max)| Setting {
+            create_queues,
+            keep_keys,
+            leases_max,
+            worker_losses_max,
+        },
+    );
+    (setting, vec(step(), 20..70)).prop_map(|(setting, steps)| Script { setting, steps })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        10 => submission().prop_map(Step::Submit),
+        1 => any::<u8>().prop_map(Step::Repeat),
+        4 => any::<u8>().prop_map(Step::Cancel),
+        2 => any::<u8>().prop_map(Step::ReplayDead),
+        3 => (0u8..3, any::<bool>()).prop_map(|(queue, paused)| Step::Pause { queue, paused }),
+        7 => hello(),
+        4 => any::<u8>().prop_map(|session| Step::Delivered { session }),
+        6 => (any::<u8>(), held()).prop_map(|(session, held)| Step::Heartbeat { session, held }),
+        1 => (any::<u8>(), 0u8..4).prop_map(|(session, slots)| Step::Capacity { session, slots }),
+        8 => (any::<u8>(), any::<u8>()).prop_map(|(lease, stray)| Step::Started { lease, stray }),
+        12 => (any::<u8>(), any::<u8>(), 0u8..12)
+            .prop_map(|(lease, stray, outcome)| Step::Outcome { lease, stray, outcome }),
+        1 => any::<u8>().prop_map(|session| Step::Drain { session }),
+        1 => (0u8..3).prop_map(|worker| Step::DrainWorker { worker }),
+        1 => any::<u8>().prop_map(|session| Step::Goodbye { session }),
+        3 => any::<u8>().prop_map(|session| Step::Disconnect { session }),
+        1 => Just(Step::Stalled),
+        1 => Just(Step::Claimed),
+        12 => (1u8..5).prop_map(|most| Step::Grant { most }),
+        14 => wait(),
+        2 => Just(Step::Commit),
+        2 => Just(Step::Restart),
+        1 => Just(Step::Crash),
+        2 => any::<u8>().prop_map(|keep| Step::Trim { keep }),
+    ]
+}
+
+fn submission() -> impl Strategy<Value = Submission> {
+    let place = (0u8..3, 0u8..2, prop::sample::select(vec![0, 5, 5, 9]));
+    let key = (prop::option::of(0u8..3), 0u8..2);
+    let rest = (any::<bool>(), prop::bool::weighted(0.3), 1u8..4, prop::bool::weighted(0.1));
+    (place, key, rest).prop_map(
+        |((queue, task_type, priority), (key, digest), (hurried, delayed, max_attempts, only))| {
+            let validate_only = only;
+            Submission {
+                queue,
+                task_type,
+                priority,
+                key,
+                digest,
+                hurried,
+                delayed,
+                max_attempts,
+                validate_only,
+            }
+        },
+    )
+}
+
+fn hello() -> impl Strategy<Value = Step> {
+    (0u8..3, prop::bool::weighted(0.2), 1u8..4, 1u8..4, held()).prop_map(
+        |(worker, second, slots, types, held)| Step::Hello {
+            worker,
+            instance: u8::from(second),
+            slots,
+            types,
+            held,
+        },
+    )
+}
+
+fn held() -> impl Strategy<Value = Held> {
+    prop_oneof![
+        3 => any::<u8>().prop_map(|running| Held::Truth { running }),
+        1 => (any::<u8>(), any::<u8>(), any::<u8>())
+            .prop_map(|(mask, running, finished)| Held::Some { mask, running, finished }),
+    ]
+}
+
+fn wait() -> impl Strategy<Value = Step> {
+    let ms = prop::sample::select(vec![1, 90, 250, 400, 700, 1_100, 1_900, 2_100, 5_000]);
+    ms.prop_map(|ms| Step::Wait { ms })
+}
