@@ -39,10 +39,10 @@ enum Watched {
 
 /// Guards the program that `command` names, to its end. The result is the guard's exit code.
 pub(super) fn run(command: impl Iterator<Item = OsString>) -> i32 {
-    match guard(command) {
-        Ok(()) => 0,
-        Err(_nobody_to_tell) => EXIT_BROKEN,
-    }
+    let Err(_nobody_to_tell) = guard(command) else { return 0 };
+    // Whatever failed, nothing may go on unguarded. This ends the guard too, unless it has left the group already.
+    let _nothing_left = kill_process_group(getpid(), Signal::KILL).is_ok();
+    EXIT_BROKEN
 }
 
 fn guard(command: impl Iterator<Item = OsString>) -> io::Result<()> {
@@ -120,7 +120,8 @@ fn watch_both(child: &mut Child, feed: &mut Feed) -> io::Result<Watched> {
 /// Kills everything in the group but the guard.
 fn kill_rest() -> io::Result<()> {
     let group = getpid();
-    let refuge = getppid().map(|parent| getpgid(Some(parent))).transpose()?;
+    // A worker that has died may be reaped between these two questions: then it has no group either.
+    let refuge = getppid().and_then(|parent| getpgid(Some(parent)).ok());
     if refuge.is_none() || setpgid(None, refuge).is_err() {
         // The worker is gone, and its group with it: there is nobody to report to.
         kill_current_process_group(Signal::KILL)?;
