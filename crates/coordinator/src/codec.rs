@@ -17,7 +17,7 @@ use leasehold_queue::{Ended, Ending, Record, Task};
 use crate::snapshot::{EndedView, Snapshot};
 use wire::{Cursor, Pen};
 
-pub use wire::Malformed;
+pub(crate) use wire::Malformed;
 
 /// The format written, and the only one read.
 const FORMAT: u8 = 1;

@@ -37,8 +37,6 @@ mod liveness;
 mod record;
 mod release;
 pub(crate) mod row;
-#[cfg(test)]
-mod tests;
 mod waiters;
 
 use control::Replaying;
@@ -194,6 +192,7 @@ impl Engine {
         self.record();
         self.release();
         self.hand_over_next();
+        self.status.set_counts(self.queue.open_tasks(), self.streams.len() as u64);
         self.observe();
         self.stop_if_done()
     }

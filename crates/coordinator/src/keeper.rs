@@ -9,9 +9,6 @@ use std::collections::{HashMap, VecDeque};
 use leasehold_journal::Position;
 use leasehold_queue::{Name, Record, TaskId};
 
-#[cfg(test)]
-mod tests;
-
 /// A journal with fewer bytes of records is not worth any work.
 const TIDY_BYTES: u64 = 8 << 20;
 
@@ -26,8 +23,10 @@ const DROP_BYTES_PER_APPEND: u64 = 4 << 20;
 const DROP_BATCHES_PER_APPEND: usize = 256;
 
 /// Who lives where.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Keeper {
+    /// Below how many bytes of records nothing is moved.
+    tidy_bytes: u64,
     batches: VecDeque<Homes>,
     tasks: HashMap<TaskId, Home>,
     keys: HashMap<KeyName, Home>,
@@ -76,7 +75,25 @@ impl Moves {
     }
 }
 
+impl Default for Keeper {
+    fn default() -> Self {
+        Self::tidying_above(TIDY_BYTES)
+    }
+}
+
 impl Keeper {
+    /// A keeper of an empty journal that leaves journals alone up to this size.
+    pub(crate) fn tidying_above(tidy_bytes: u64) -> Self {
+        Self {
+            tidy_bytes,
+            batches: VecDeque::new(),
+            tasks: HashMap::new(),
+            keys: HashMap::new(),
+            retained: 0,
+            live: 0,
+        }
+    }
+
     /// A record was written into the batch at `position` (never smaller than before) and took `bytes`.
     pub(crate) fn written(&mut self, position: Position, record: &Record, bytes: usize) {
         let bytes = bytes as u64;
@@ -104,7 +121,7 @@ impl Keeper {
     /// Whom to write again with this turn's records, which go into the batch at `head`.
     pub(crate) fn moves(&mut self, head: Position) -> Moves {
         let mut moves = Moves::default();
-        if self.retained <= TIDY_BYTES.max(2 * self.live) {
+        if self.retained <= self.tidy_bytes.max(2 * self.live) {
             return moves;
         }
         let mut left = MOVE_BYTES_PER_TURN;

@@ -19,7 +19,7 @@ mod space;
 
 use space::Gauge;
 pub(crate) use space::Space;
-pub use space::ballast_bytes;
+pub(crate) use space::ballast_bytes;
 
 /// How often a full disk is tried again, and an idle journal looks at what is free.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);

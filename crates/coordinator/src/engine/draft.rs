@@ -12,6 +12,9 @@ use leasehold_queue::Record;
 
 use crate::{codec::Body, keeper::Keeper};
 
+#[cfg(test)]
+mod tests;
+
 /// Where a draft is sealed: larger rows cost the database tens of milliseconds. A larger single record goes alone.
 const DRAFT_BYTES_MAX: usize = 1 << 20;
 

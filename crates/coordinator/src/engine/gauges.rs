@@ -67,13 +67,12 @@ impl Engine {
             (SessionState::Quarantined, WorkerState::Quarantined, 0),
             (SessionState::Disconnected, WorkerState::Disconnected, 0),
         ];
-        let (mut used, mut free, mut draining, mut connected) = (0, 0, 0, 0);
+        let (mut used, mut free, mut draining) = (0, 0, 0);
         for view in self.queue.workers() {
             for (state, _, count) in &mut workers {
                 *count += u64::from(*state == view.state);
             }
             used += view.tokens.len() as u64;
-            connected += u64::from(view.state != SessionState::Disconnected);
             match view.state {
                 SessionState::Active => free += idle(&view),
                 SessionState::Draining => draining += idle(&view),
@@ -86,7 +85,6 @@ impl Engine {
         self.metrics.set_slots(SlotState::Used, used);
         self.metrics.set_slots(SlotState::Free, free);
         self.metrics.set_slots(SlotState::Draining, draining);
-        self.status.set_counts(self.queue.open_tasks(), connected);
     }
 
     /// Counts a fact that is about to be written.

@@ -36,7 +36,7 @@ pub(crate) struct Space {
 }
 
 /// The size of the ballast on the volume of `dir`: an eighth of a tiny volume, so that there is room to work beside it.
-pub fn ballast_bytes(dir: &Path) -> u64 {
+pub(crate) fn ballast_bytes(dir: &Path) -> u64 {
     BALLAST_BYTES_MAX.min(volume_bytes(dir) / 8)
 }
 

@@ -1,0 +1,324 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use leasehold_policy::{Backoff, Jitter};
+use leasehold_queue::{
+    Command, Config, Effect, Failure, FailureReason, Hello, KeptKey, Key, Name, Outcome, Phase,
+    Queue, Reply, Retry, SessionId, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
+};
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::codec::Records;
+
+use std::time::Duration;
+
+/// What a journal is to a keeper: rows, and how much of the past is settled.
+#[derive(Debug, Default)]
+struct Rows {
+    bodies: BTreeMap<Position, Bytes>,
+    settled: Position,
+}
+
+impl Rows {
+    fn append(&mut self, sealed: Sealed) {
+        let Sealed { position, batch, .. } = sealed;
+        self.bodies.insert(position, batch.body);
+        if let Some(first) = batch.drop_before {
+            assert!(first <= position, "a trim keeps the batch that orders it");
+            self.bodies = self.bodies.split_off(&first);
+            self.settled = position;
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.bodies.values().map(Bytes::len).sum()
+    }
+}
+
+/// A queue that writes, one turn at a time, as the engine does.
+struct Writing {
+    queue: Queue,
+    keeper: Keeper,
+    drafts: Drafts,
+    rows: Rows,
+    now: Time,
+    leases: Vec<Token>,
+    streams: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Submit { key: Option<u8>, bytes: u16 },
+    Cancel(u8),
+    Succeed(u8),
+    Fail(u8),
+    Reconnect,
+    Wait(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => (prop::option::of(0..6_u8), 0..900_u16)
+            .prop_map(|(key, bytes)| Step::Submit { key, bytes }),
+        1 => any::<u8>().prop_map(Step::Cancel),
+        3 => any::<u8>().prop_map(Step::Succeed),
+        2 => any::<u8>().prop_map(Step::Fail),
+        1 => Just(Step::Reconnect),
+        2 => (0..5_000_u16).prop_map(Step::Wait),
+    ]
+}
+
+fn config() -> Config {
+    Config { key_retention: Duration::from_secs(4), ..Config::default() }
+}
+
+fn spec(key: Option<u8>, bytes: u16) -> TaskSpec {
+    let second = Duration::from_secs(1);
+    let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::Full };
+    TaskSpec {
+        queue: Name::from("q"),
+        task_type: Name::from("t"),
+        payload: vec![7; usize::from(bytes)].into(),
+        content_type: Name::from(""),
+        priority: 5,
+        initial_delay: Duration::from_millis(u64::from(bytes)),
+        start_timeout: second * 3_600,
+        attempt_timeout: second * 3_600,
+        total_timeout: second * 86_400,
+        kill_grace: second,
+        retry: Retry { max_attempts: 2, backoff },
+        labels: Vec::new(),
+        trace: None,
+        key: key.map(|key| Key { name: key.to_string().into(), digest: [0; 16] }),
+    }
+}
+
+impl Writing {
+    fn new(tidy_bytes: u64) -> Self {
+        let now = Time::from_unix_ms(1_764_000_000_000);
+        let mut writing = Self {
+            queue: Queue::new(config(), 1),
+            keeper: Keeper::tidying_above(tidy_bytes),
+            drafts: Drafts::new(Position(0), now),
+            rows: Rows::default(),
+            now,
+            leases: Vec::new(),
+            streams: 0,
+        };
+        writing.queue.recovered(now);
+        writing.reconnect();
+        writing.write();
+        writing
+    }
+
+    fn apply(&mut self, command: Command) -> Reply {
+        self.queue.apply(self.now, command)
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId(self.streams)
+    }
+
+    fn turn(&mut self, number: u64, step: Step) {
+        let any_task = |queue: &Queue, pick: u8| {
+            let open: Vec<_> =
+                queue.tasks_after(TaskId::from_u128(0)).map(|task| task.id).collect();
+            open.get(usize::from(pick) % open.len().max(1)).copied()
+        };
+        match step {
+            Step::Submit { key, bytes } => {
+                let id = TaskId::from_u128(u128::from(number) + 1);
+                let submit = Submit { id, spec: spec(key, bytes), validate_only: false };
+                self.apply(Command::Submit(Box::new(submit)));
+            }
+            Step::Cancel(pick) => {
+                if let Some(task) = any_task(&self.queue, pick) {
+                    self.apply(Command::Cancel { task });
+                }
+            }
+            Step::Succeed(pick) => {
+                self.finish(pick, Outcome::Succeeded { result: Bytes::from_static(b"r") });
+            }
+            Step::Fail(pick) => {
+                let (failure, retry_delay) = (failure(self.now), Duration::ZERO);
+                self.finish(pick, Outcome::Failed { failure, retryable: true, retry_delay });
+            }
+            Step::Reconnect => self.reconnect(),
+            Step::Wait(ms) => self.now = self.now + Duration::from_millis(ms.into()),
+        }
+        self.apply(Command::Advance);
+        self.apply(Command::Grant { most: 3 });
+        self.write();
+    }
+
+    fn finish(&mut self, pick: u8, outcome: Outcome) {
+        if self.leases.is_empty() {
+            return;
+        }
+        let token = self.leases.swap_remove(usize::from(pick) % self.leases.len());
+        let stream = self.stream();
+        self.apply(Command::Started { stream, token });
+        self.apply(Command::Outcome { stream, token, outcome });
+    }
+
+    /// A new stream of a worker that has lost everything it held.
+    fn reconnect(&mut self) {
+        self.streams += 1;
+        self.leases.clear();
+        let name = Name::from("w");
+        self.apply(Command::Hello(Box::new(Hello {
+            stream: self.stream(),
+            worker: Name::clone(&name),
+            instance: name,
+            task_types: vec![Name::from("t")],
+            slots: 4,
+            held: Vec::new(),
+            labels: Vec::new(),
+            software: Name::from(""),
+        })));
+    }
+
+    /// The end of a turn, then a commit of all that gathered.
+    fn write(&mut self) {
+        let mut output = self.queue.take_output();
+        let head = self.drafts.position();
+        let moves =
+            if output.records.is_empty() { Default::default() } else { self.keeper.moves(head) };
+        self.apply(Command::Move { tasks: moves.tasks.clone(), keys: moves.keys.clone() });
+        let moved = self.queue.take_output();
+        output.records.extend(moved.records);
+        for record in &output.records {
+            self.drafts.record(record, &mut self.keeper, self.now);
+        }
+        self.keeper.moved(moves, head);
+        for effect in output.effects {
+            if let Effect::Assign { assignment, .. } = effect {
+                self.leases.push(assignment.token);
+            }
+        }
+        while let Some(sealed) = self.drafts.next(&mut self.keeper, self.now) {
+            self.rows.append(sealed);
+        }
+    }
+
+    /// What a start makes of the rows that are left.
+    fn rebuilt(&self) -> Queue {
+        let mut queue = Queue::new(config(), 2);
+        for (position, body) in &self.rows.bodies {
+            let unknown =
+                if *position <= self.rows.settled { Unknown::Skip } else { Unknown::Refuse };
+            for record in Records::new(body).unwrap() {
+                queue.replay(&record.unwrap(), unknown).unwrap();
+            }
+        }
+        queue.recovered(self.now);
+        queue.apply(self.now, Command::Advance);
+        queue
+    }
+}
+
+fn failure(time: Time) -> Failure {
+    Failure {
+        reason: FailureReason::Error,
+        message: Name::from("no"),
+        details: Name::from(""),
+        counted: false,
+        token: None,
+        worker: None,
+        time,
+    }
+}
+
+/// Tasks without what a restart may forget.
+fn durable(queue: &Queue) -> (Vec<Task>, Vec<KeptKey>) {
+    let strip = |task: &Task| {
+        let mut task = task.clone();
+        task.revision = 0;
+        if let Phase::Leased(lease) = &mut task.phase {
+            (lease.session, lease.acknowledged, lease.progress) = (None::<SessionId>, true, None);
+        }
+        task
+    };
+    let tasks = queue.tasks_after(TaskId::from_u128(0)).map(strip).collect();
+    (tasks, queue.kept_keys().collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn what_is_left_after_any_trim_rebuilds_the_same(steps in vec(step(), 1..80)) {
+        let mut writing = Writing::new(0);
+        for (number, step) in (0..).zip(steps) {
+            writing.turn(number, step);
+            prop_assert_eq!(durable(&writing.rebuilt()), durable(&writing.queue));
+        }
+    }
+}
+
+#[test]
+fn a_journal_stays_about_twice_as_large_as_what_lives_in_it() {
+    let mut writing = Writing::new(0);
+    // Forty long-lived tasks, then ten thousand short ones on top of them.
+    for number in 0..40 {
+        writing.turn(number, Step::Submit { key: None, bytes: 900 });
+    }
+    let live = writing.rows.bytes();
+    let mut most = 0;
+    for number in 40..10_040 {
+        writing.turn(number, Step::Submit { key: None, bytes: 100 });
+        let id = TaskId::from_u128(u128::from(number) + 1);
+        writing.apply(Command::Cancel { task: id });
+        writing.write();
+        most = most.max(writing.rows.bytes());
+    }
+    assert_eq!(writing.queue.open_tasks(), 40);
+    assert!(most < 3 * live, "{most} bytes for {live} of live tasks");
+    assert!(writing.rows.settled.0 > 10_000);
+    assert_eq!(durable(&writing.rebuilt()), durable(&writing.queue));
+}
+
+#[test]
+fn a_small_journal_is_left_alone() {
+    let mut writing = Writing::new(1 << 20);
+    writing.turn(0, Step::Submit { key: None, bytes: 800 });
+    for number in 1..50 {
+        writing.turn(number, Step::Submit { key: None, bytes: 100 });
+        writing.turn(number, Step::Cancel(u8::MAX));
+    }
+    let first = writing.rows.bodies.keys().next().copied();
+    assert!(first <= Some(Position(2)), "nothing was moved: {first:?}");
+}
+
+#[test]
+fn a_full_draft_is_sealed_and_a_large_record_goes_alone() {
+    let now = Time::from_unix_ms(1);
+    let (mut drafts, mut keeper) = (Drafts::new(Position(4), now), Keeper::default());
+    assert!(drafts.is_empty());
+    assert_eq!((drafts.position(), drafts.last()), (Position(5), Position(4)));
+    for (number, bytes) in [(1, 10), (2, 1 << 20), (3, 10)] {
+        let mut spec = spec(None, 0);
+        spec.payload = vec![0; bytes].into();
+        let task = Task {
+            id: TaskId::from_u128(number),
+            spec: Arc::new(spec),
+            submitted: now,
+            deadline: now,
+            generation: 1,
+            revision: 1,
+            attempts: 0,
+            leases: 0,
+            worker_losses: 0,
+            cancel_requested: false,
+            last_failure: None,
+            last_token: None,
+            phase: Phase::Queued,
+        };
+        drafts.record(&Record::TaskAccepted(Box::new(task)), &mut keeper, now);
+    }
+    assert_eq!((drafts.position(), drafts.last()), (Position(7), Position(7)));
+    let sealed: Vec<_> = std::iter::from_fn(|| drafts.next(&mut keeper, now)).collect();
+    let seen: Vec<_> = sealed.iter().map(|sealed| (sealed.position.0, sealed.records)).collect();
+    assert_eq!(seen, [(5, 1), (6, 1), (7, 1)]);
+    assert!(drafts.is_empty());
+    assert_eq!(drafts.last(), Position(7));
+}
