@@ -38,6 +38,9 @@ use crate::{
     writer::{self, JOBS_MAX, Writer},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// How long sessions may take to say goodbye, once the engine has ended them.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -179,18 +182,20 @@ pub async fn run(config: Config) -> Result<(), RunError> {
 }
 
 /// A coordinator that serves.
-struct Running {
-    handle: Handle,
+pub(crate) struct Running {
+    pub(crate) handle: Handle,
     control: tokio::sync::mpsc::Sender<Control>,
-    shared: Shared,
-    sessions: TaskTracker,
+    pub(crate) shared: Shared,
+    pub(crate) sessions: TaskTracker,
     ended: oneshot::Receiver<engine::Ended>,
     threads: Vec<thread::JoinHandle<()>>,
+    #[cfg(test)]
+    config: Arc<Config>,
 }
 
 impl Running {
     /// Lets everything become durable and says goodbye to the workers.
-    async fn stop(mut self, stopping: CancellationToken) -> Result<(), RunError> {
+    pub(crate) async fn stop(mut self, stopping: CancellationToken) -> Result<(), RunError> {
         self.sessions.close();
         // An engine that is gone has said why.
         drop(self.control.send(Control::Shutdown).await);
@@ -251,7 +256,7 @@ async fn grpc_server(services: Services<WorkerApi>, config: Arc<Config>, accepto
 }
 
 /// Takes up the journal and starts the threads that own it.
-async fn start(
+pub(crate) async fn start(
     config: Arc<Config>,
     metrics: Metrics,
     address: SocketAddr,
@@ -272,6 +277,8 @@ async fn start(
     let handle =
         Handle::new(senders.admission, senders.control.clone(), Arc::clone(&status), archive);
     let keeper = recovered.keeper;
+    #[cfg(test)]
+    let kept = Arc::clone(&config);
     let parts = Parts { queue, keeper, clock, head, config, metrics, status, inbox, jobs };
     let (end, ended) = oneshot::channel();
     let threads = vec![
@@ -279,7 +286,16 @@ async fn start(
         spawn_engine(Engine::new(parts), end)?,
     ];
     let (control, sessions) = (senders.control, TaskTracker::new());
-    Ok(Running { handle, control, shared, sessions, ended, threads })
+    Ok(Running {
+        handle,
+        control,
+        shared,
+        sessions,
+        ended,
+        threads,
+        #[cfg(test)]
+        config: kept,
+    })
 }
 
 fn spawn(

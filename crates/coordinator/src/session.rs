@@ -25,8 +25,6 @@ use crate::{
 
 mod frame;
 mod hello;
-#[cfg(test)]
-mod tests;
 mod word;
 
 use frame::Settings;

@@ -1,0 +1,629 @@
+//! A whole coordinator but for its sockets: real threads, a real journal, workers that speak the contract in-process.
+
+use std::{path::Path, time::Duration};
+
+use bytes::Bytes;
+use leasehold_policy::{Backoff, Jitter};
+use leasehold_proto::v1::{
+    self, coordinator_event::Event as Told, lease_outcome::Outcome, worker_event::Event as Said,
+};
+use leasehold_queue::{
+    Accepted, Ending, FailureReason, Key, Name, Refusal, Retry, StreamId, TaskId, TaskSpec,
+};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status as GrpcStatus;
+
+use super::*;
+use crate::{
+    handle::{ListFilter, OpenState, Replay, Submission, Unavailable},
+    session::FRAMES_MAX,
+    snapshot::Snapshot,
+    watch::WatchFilter,
+};
+
+/// Nothing here takes this long: a test that waits longer has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// A coordinator that runs.
+struct Node {
+    running: Running,
+    next_stream: u64,
+}
+
+impl Node {
+    async fn start(dir: &Path) -> Self {
+        Self::start_with(dir, |_| {}).await
+    }
+
+    async fn start_with(dir: &Path, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config { data: dir.to_owned(), ..Config::default() };
+        change(&mut config);
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let running = start(Arc::new(config), Metrics::default(), address).await.unwrap();
+        Self { running, next_stream: 0 }
+    }
+
+    fn handle(&self) -> &Handle {
+        &self.running.handle
+    }
+
+    async fn stop(self) {
+        patiently("the end", self.running.stop(CancellationToken::new())).await.unwrap();
+    }
+
+    /// The files as a kill would leave them, opened by another coordinator.
+    ///
+    /// Only what was acknowledged is durable for certain, and nothing else may be relied upon.
+    async fn crash(self) -> (Self, TempDir) {
+        let (from, to) = (&self.running.config.data, TempDir::new().unwrap());
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name();
+            // Shared memory is rebuilt, the lock is another's, the ballast is made anew.
+            if name == "leasehold.db" || name == "leasehold.db-wal" {
+                std::fs::copy(entry.path(), to.path().join(name)).unwrap();
+            }
+        }
+        self.stop().await;
+        (Self::start(to.path()).await, to)
+    }
+
+    async fn submit(&self, spec: TaskSpec) -> TaskId {
+        self.try_submit(spec).await.unwrap().id
+    }
+
+    async fn try_submit(&self, spec: TaskSpec) -> Result<Accepted, Refusal> {
+        let tasks = vec![Submission { spec, validate_only: false }];
+        patiently("an accept", self.handle().submit(tasks)).await.unwrap().remove(0)
+    }
+
+    fn dial(&mut self) -> Wire {
+        self.next_stream += 1;
+        let (frames, inbound) = mpsc::channel(64);
+        let (outbound, told) = mpsc::channel(FRAMES_MAX);
+        let stream = StreamId(self.next_stream);
+        let shared = self.running.shared.clone();
+        self.running.sessions.spawn(shared.serve(stream, ReceiverStream::new(inbound), outbound));
+        Wire { frames, told, events: Vec::new().into_iter(), sent: 0, heard: 0 }
+    }
+
+    /// A worker of this name, welcome.
+    async fn worker(&mut self, name: &str, held: &[i64]) -> (Wire, v1::Welcome) {
+        let mut wire = self.dial();
+        wire.say(Said::Hello(hello(name, held))).await;
+        match wire.told().await {
+            Told::Welcome(welcome) => (wire, *welcome),
+            other => panic!("not a welcome: {other:?}"),
+        }
+    }
+}
+
+/// The worker's end of a stream.
+struct Wire {
+    frames: mpsc::Sender<Result<v1::ConnectRequest, GrpcStatus>>,
+    told: mpsc::Receiver<Result<v1::ConnectResponse, GrpcStatus>>,
+    events: std::vec::IntoIter<v1::CoordinatorEvent>,
+    sent: i64,
+    heard: i64,
+}
+
+impl Wire {
+    async fn say(&mut self, event: Said) {
+        self.sent += 1;
+        let events = vec![v1::WorkerEvent { event: Some(event) }];
+        self.frame(v1::ConnectRequest {
+            frame_sequence: self.sent,
+            ack_frame_sequence: self.heard,
+            events,
+        })
+        .await;
+    }
+
+    async fn frame(&self, frame: v1::ConnectRequest) {
+        self.frames.send(Ok(frame)).await.unwrap();
+    }
+
+    async fn next(&mut self) -> Option<Result<Told, GrpcStatus>> {
+        loop {
+            if let Some(event) = self.events.next() {
+                return Some(Ok(event.event.unwrap()));
+            }
+            match patiently("a frame", self.told.recv()).await? {
+                Ok(frame) => {
+                    assert_eq!(frame.frame_sequence, self.heard + 1);
+                    self.heard = frame.frame_sequence;
+                    self.events = frame.events.into_iter();
+                }
+                Err(status) => return Some(Err(status)),
+            }
+        }
+    }
+
+    async fn told(&mut self) -> Told {
+        self.next().await.expect("the stream goes on").expect("no refusal")
+    }
+
+    async fn assignment(&mut self) -> v1::Assignment {
+        match self.told().await {
+            Told::Assignment(assignment) => *assignment,
+            other => panic!("not an assignment: {other:?}"),
+        }
+    }
+
+    /// Ends a lease and says how that was taken.
+    async fn finish(&mut self, fencing_token: i64, outcome: Outcome) -> v1::ResultDisposition {
+        let run_time = None;
+        let outcome = v1::LeaseOutcome { fencing_token, outcome: Some(outcome), run_time };
+        self.say(Said::LeaseOutcome(outcome)).await;
+        loop {
+            // An assignment to the freed slot may come first.
+            if let Told::ResultAck(ack) = self.told().await {
+                assert_eq!(ack.fencing_token, fencing_token);
+                return ack.disposition();
+            }
+        }
+    }
+
+    async fn refusal(&mut self) -> String {
+        match self.next().await {
+            Some(Err(status)) => {
+                use tonic_types::StatusExt as _;
+                let info = status.get_details_error_info().expect("details");
+                format!("{:?} {}", status.code(), info.reason)
+            }
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+}
+
+fn hello(name: &str, held: &[i64]) -> v1::Hello {
+    let lease = |fencing_token: &i64| v1::HeldLease {
+        fencing_token: *fencing_token,
+        phase: v1::LeasePhase::Running.into(),
+    };
+    v1::Hello {
+        protocol_version: 1,
+        worker_id: name.to_owned(),
+        instance_id: "1".to_owned(),
+        task_types: vec!["t".to_owned()],
+        capacity: Some(v1::Capacity { slots: 1 }),
+        held_leases: held.iter().map(lease).collect(),
+        ..v1::Hello::default()
+    }
+}
+
+fn success(result: &[u8]) -> Outcome {
+    Outcome::Success(v1::Success { result: result.to_vec().into() })
+}
+
+fn failure() -> Outcome {
+    Outcome::Failure(v1::AttemptFailure {
+        reason: v1::FailureReason::Panic.into(),
+        message: "boom".to_owned(),
+        details: "at line 7".to_owned(),
+        non_retryable: true,
+        retry_delay: None,
+    })
+}
+
+fn spec(payload: &str) -> TaskSpec {
+    let second = Duration::from_secs(1);
+    let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::Full };
+    TaskSpec {
+        queue: Name::from("q"),
+        task_type: Name::from("t"),
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        content_type: Name::from(""),
+        priority: 5,
+        initial_delay: Duration::ZERO,
+        start_timeout: 10 * second,
+        attempt_timeout: 60 * second,
+        total_timeout: 600 * second,
+        kill_grace: 5 * second,
+        retry: Retry { max_attempts: 3, backoff },
+        labels: Vec::new(),
+        trace: None,
+        key: None,
+    }
+}
+
+fn ending(snapshot: &Snapshot) -> Option<Ending> {
+    snapshot.ended.as_ref().map(|ended| ended.ending)
+}
+
+#[tokio::test]
+async fn a_task_is_accepted_leased_done_and_kept() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let id = node.submit(spec("work")).await;
+    let mut waiter = node.handle().await_end(id).await.unwrap().unwrap();
+
+    let (mut worker, welcome) = node.worker("w", &[]).await;
+    assert_eq!(welcome.journal_id, node.handle().cluster().journal_id);
+    let assignment = worker.assignment().await;
+    assert_eq!((assignment.task_id, &assignment.payload[..]), (id.to_string(), &b"work"[..]));
+    let token = assignment.fencing_token;
+    worker.say(Said::LeaseStarted(v1::LeaseStarted { fencing_token: token })).await;
+    let taken = worker.finish(token, success(b"done")).await;
+    assert_eq!(taken, v1::ResultDisposition::Accepted);
+
+    let ended = patiently("the end of the task", waiter.ended()).await.unwrap();
+    assert_eq!(ending(&ended), Some(Ending::Succeeded));
+    assert_eq!(ended.ended.unwrap().result, "done");
+    assert_eq!(node.handle().get(id).await.unwrap(), None);
+    assert!(node.handle().await_end(id).await.unwrap().is_none());
+    let kept = node.handle().archive().finished(id).await.unwrap().unwrap();
+    assert_eq!((kept.task.id, kept.task.attempts), (id, 1));
+    assert_eq!(kept.ended.unwrap().result, "done");
+
+    let again = worker.finish(token, success(b"done")).await;
+    assert_eq!(again, v1::ResultDisposition::Duplicate);
+    let foreign = worker.finish(token + 1, success(b"other")).await;
+    assert_eq!(foreign, v1::ResultDisposition::Stale);
+    let id = node.submit(spec("more")).await;
+    assert_eq!(worker.assignment().await.task_id, id.to_string(), "the stream goes on");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_crash_loses_nothing_that_was_acknowledged() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let done = node.submit(spec("done")).await;
+    let (mut worker, _) = node.worker("w", &[]).await;
+    let first = worker.assignment().await.fencing_token;
+    worker.finish(first, success(b"r")).await;
+    let leased = node.submit(spec("leased")).await;
+    let second = worker.assignment().await.fencing_token;
+    let mut keyed = spec("keyed");
+    keyed.key = Some(Key { name: Name::from("k"), digest: [1; 16] });
+    let waiting = node.submit(keyed.clone()).await;
+    node.handle().pause(Name::from("q"), true).await.unwrap().unwrap();
+
+    let epoch = node.handle().cluster().epoch;
+    let (mut node, _dir) = node.crash().await;
+    assert!(epoch < node.handle().cluster().epoch);
+    let kept = node.handle().archive().finished(done).await.unwrap().unwrap();
+    assert_eq!(kept.ended.unwrap().result, "r");
+    let again = node.try_submit(keyed).await.unwrap();
+    assert_eq!(again, Accepted { id: waiting, deduplicated: true });
+    assert!(node.handle().queues().await.unwrap()[0].paused);
+
+    let (mut worker, welcome) = node.worker("w", &[second, 77]).await;
+    let verdicts: Vec<_> = welcome.verdicts.iter().map(v1::LeaseVerdict::verdict).collect();
+    assert_eq!(verdicts, [v1::Verdict::Retained, v1::Verdict::Lost]);
+    assert_eq!(worker.finish(first, success(b"r")).await, v1::ResultDisposition::Duplicate);
+    assert_eq!(worker.finish(second, success(b"r")).await, v1::ResultDisposition::Accepted);
+    assert!(node.handle().archive().finished(leased).await.unwrap().is_some());
+    node.handle().pause(Name::from("q"), false).await.unwrap().unwrap();
+    let third = worker.assignment().await;
+    assert_eq!(third.task_id, waiting.to_string());
+    assert!(second < third.fencing_token);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_must_say_who_it_is() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let journal_id = node.handle().cluster().journal_id;
+    let good = || hello("w", &[]);
+    for (said, refusal) in [
+        (Said::Capacity(v1::Capacity { slots: 1 }), "FailedPrecondition PROTOCOL_VIOLATION"),
+        (
+            Said::Hello(v1::Hello { protocol_version: 2, ..good() }),
+            "FailedPrecondition PROTOCOL_UNSUPPORTED",
+        ),
+        (
+            Said::Hello(v1::Hello { worker_id: "a b".to_owned(), ..good() }),
+            "InvalidArgument INVALID_FIELD",
+        ),
+        (
+            Said::Hello(v1::Hello { task_types: Vec::new(), ..good() }),
+            "InvalidArgument INVALID_FIELD",
+        ),
+        (
+            Said::Hello(v1::Hello { capacity: Some(v1::Capacity { slots: -1 }), ..good() }),
+            "InvalidArgument INVALID_FIELD",
+        ),
+        (
+            Said::Hello(v1::Hello { journal_id, seen_epoch: i64::MAX, ..good() }),
+            "FailedPrecondition LOWER_EPOCH",
+        ),
+    ] {
+        let mut wire = node.dial();
+        wire.say(said).await;
+        assert_eq!(wire.refusal().await, refusal);
+        assert!(wire.next().await.is_none(), "the stream ends");
+    }
+    assert!(node.handle().workers().await.unwrap().is_empty());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_breaks_a_rule_is_sent_away() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let frame = |frame_sequence, ack_frame_sequence, event| v1::ConnectRequest {
+        frame_sequence,
+        ack_frame_sequence,
+        events: vec![v1::WorkerEvent { event }],
+    };
+    let second_hello = Some(Said::Hello(hello("w", &[])));
+    let slots = Some(Said::Capacity(v1::Capacity { slots: 10_001 }));
+    for broken in [
+        frame(1, 1, None),
+        frame(3, 1, None),
+        frame(2, 2, None),
+        frame(2, -1, None),
+        frame(2, 1, second_hello),
+        frame(2, 1, slots),
+    ] {
+        let (mut worker, _) = node.worker("w", &[]).await;
+        worker.frame(broken).await;
+        assert_eq!(worker.refusal().await, "FailedPrecondition PROTOCOL_VIOLATION");
+    }
+    let (mut worker, _) = node.worker("w", &[]).await;
+    // A kind of event nobody knows yet is passed over.
+    worker.frame(frame(2, 1, None)).await;
+    worker.sent += 1;
+    worker.say(Said::Heartbeat(v1::Heartbeat { sequence: 9, held_tokens: Vec::new() })).await;
+    assert_eq!(worker.told().await, Told::HeartbeatAck(v1::HeartbeatAck { sequence: 9 }));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_fails_the_attempt() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start_with(dir.path(), |config| config.limits.result_bytes = 4).await;
+    let id = node.submit(spec("")).await;
+    let (mut worker, welcome) = node.worker("w", &[]).await;
+    assert_eq!(welcome.settings.unwrap().result_bytes_max, 4);
+    let token = worker.assignment().await.fencing_token;
+    assert_eq!(worker.finish(token, success(b"12345")).await, v1::ResultDisposition::Invalid);
+    let task = node.handle().get(id).await.unwrap().unwrap().task;
+    assert_eq!(task.last_failure.unwrap().reason, FailureReason::ResultTooLarge);
+    assert_eq!(task.attempts, 1);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_stream_takes_over_and_the_old_one_hears_of_it() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let (mut old, _) = node.worker("w", &[]).await;
+    let (_new, welcome) = node.worker("w", &[]).await;
+    assert!(welcome.resumed);
+    let Told::GoAway(away) = old.told().await else { panic!("no farewell") };
+    assert_eq!(away.reason(), v1::GoAwayReason::Replaced);
+    assert!(old.next().await.is_none());
+    assert_eq!(node.handle().workers().await.unwrap().len(), 1);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_replayed_once() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let id = node.submit(spec("p")).await;
+    let (mut worker, _) = node.worker("w", &[]).await;
+    let handle = node.handle().clone();
+    for generation in 1..=3 {
+        let assignment = worker.assignment().await;
+        assert_eq!((assignment.generation, &assignment.payload[..]), (generation, &b"p"[..]));
+        worker.finish(assignment.fencing_token, failure()).await;
+        let generation = u32::try_from(generation).unwrap();
+        let dead = handle.archive().failed(id).await.unwrap().unwrap();
+        assert_eq!((dead.task.generation, &dead.task.spec.payload[..]), (generation, &b"p"[..]));
+        assert_eq!(dead.task.last_failure.unwrap().reason, FailureReason::Panic);
+
+        let too_new = handle.replay(id, Some(generation + 1)).await.unwrap();
+        assert!(matches!(too_new, Replay::NotDead), "{too_new:?}");
+        let (first, second) =
+            tokio::join!(handle.replay(id, Some(generation)), handle.replay(id, Some(generation)));
+        let (first, second) = (first.unwrap(), second.unwrap());
+        assert!(matches!(&first, Replay::Done(open) if open.task.generation == generation + 1));
+        assert!(matches!(&second, Replay::Already(Some(_))), "{second:?}");
+        let late = handle.replay(id, Some(generation)).await.unwrap();
+        assert!(matches!(late, Replay::Already(Some(_))), "{late:?}");
+        assert!(handle.archive().failed(id).await.unwrap().is_none());
+    }
+    let last = worker.assignment().await.fencing_token;
+    worker.finish(last, success(b"at last")).await;
+    assert!(handle.archive().finished(id).await.unwrap().is_some());
+    for id in [id, TaskId::from_u128(7)] {
+        assert!(matches!(handle.replay(id, None).await.unwrap(), Replay::NotDead));
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancel_ends_what_waits_and_asks_what_runs() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let running = node.submit(spec("")).await;
+    let (mut worker, _) = node.worker("w", &[]).await;
+    let token = worker.assignment().await.fencing_token;
+    let waiting = node.submit(spec("")).await;
+
+    let cancelled = node.handle().cancel(waiting).await.unwrap().unwrap();
+    assert_eq!(ending(&cancelled), Some(Ending::Cancelled));
+    assert!(node.handle().archive().finished(waiting).await.unwrap().is_some());
+    assert_eq!(node.handle().cancel(waiting).await.unwrap(), None);
+
+    let asked = node.handle().cancel(running).await.unwrap().unwrap();
+    assert_eq!((ending(&asked), asked.task.cancel_requested), (None, true));
+    let Told::Revocation(revocation) = worker.told().await else { panic!("not revoked") };
+    assert_eq!(revocation.reason(), v1::RevocationReason::Cancelled);
+    assert_eq!(OpenState::of(&asked.task), OpenState::Cancelling);
+    let stopped = Outcome::Stopped(v1::Stopped::default());
+    assert_eq!(worker.finish(token, stopped).await, v1::ResultDisposition::Accepted);
+    let ended = node.handle().archive().finished(running).await.unwrap().unwrap();
+    assert_eq!(ending(&ended), Some(Ending::Cancelled));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn open_tasks_are_listed_in_pages() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        let mut spec = spec("");
+        if number == 2 {
+            spec.queue = Name::from("other");
+        }
+        ids.push(node.submit(spec).await);
+    }
+    assert!(ids.is_sorted(), "ids grow with time");
+    let (mut worker, _) = node.worker("w", &[]).await;
+    worker.assignment().await;
+    let check = async |queue: Option<&str>, states: &[OpenState], expected: &[TaskId]| {
+        let (mut found, mut after) = (Vec::new(), Some(TaskId::from_u128(0)));
+        while let Some(id) = after {
+            let filter = ListFilter {
+                queue: queue.map(Name::from),
+                task_type: Some(Name::from("t")),
+                states: states.to_vec(),
+                after: id,
+                limit: 2,
+            };
+            let page = node.handle().list(filter).await.unwrap();
+            assert!(page.tasks.len() <= 2);
+            found.extend(page.tasks.iter().map(|snapshot| snapshot.task.id));
+            after = page.next;
+        }
+        assert_eq!(found, expected, "{queue:?} {states:?}");
+    };
+    check(None, &[], &ids).await;
+    check(Some("other"), &[], &ids[2..3]).await;
+    check(Some("none"), &[], &[]).await;
+    check(None, &[OpenState::Leased], &ids[..1]).await;
+    check(None, &[OpenState::Queued, OpenState::Running], &ids[1..]).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_shows_each_task_to_its_end() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let open = node.submit(spec("long payload")).await;
+    let unknown = TaskId::from_u128(7);
+    let filter = WatchFilter { tasks: [open, unknown].into(), queue: None, include_current: true };
+    let mut watch = node.handle().watch(filter).await.unwrap();
+    assert_eq!(watch.absent, [unknown]);
+    let first = patiently("the present", watch.next()).await.unwrap().unwrap();
+    assert_eq!((first[0].task.id, first[0].task.spec.payload.len()), (open, 0));
+
+    let (mut worker, _) = node.worker("w", &[]).await;
+    let token = worker.assignment().await.fencing_token;
+    node.submit(spec("not watched")).await;
+    worker.finish(token, success(b"r")).await;
+    loop {
+        let seen = patiently("a change", watch.next()).await.unwrap().unwrap();
+        let last = seen.last().unwrap();
+        assert_eq!((seen.len(), last.task.id), (1, open));
+        if ending(last) == Some(Ending::Succeeded) {
+            break;
+        }
+    }
+    node.stop().await;
+    assert!(patiently("the end", watch.next()).await.is_none());
+}
+
+#[tokio::test]
+async fn the_end_is_told_to_everybody_and_the_directory_given_back() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let (mut worker, _) = node.worker("w", &[]).await;
+    let id = node.submit(spec("")).await;
+    let token = worker.assignment().await.fencing_token;
+    let mut waiter = node.handle().await_end(id).await.unwrap().unwrap();
+    let handle = node.handle().clone();
+    node.stop().await;
+
+    let Told::GoAway(away) = worker.told().await else { panic!("no farewell") };
+    assert_eq!(away.reason(), v1::GoAwayReason::Shutdown);
+    assert!(worker.next().await.is_none());
+    assert_eq!(waiter.ended().await, Err(Unavailable::Stopped));
+    assert_eq!(handle.submit(Vec::new()).await, Err(Unavailable::ShuttingDown));
+    assert_eq!(handle.get(id).await, Err(Unavailable::Stopped));
+
+    let mut node = Node::start(dir.path()).await;
+    let (mut worker, welcome) = node.worker("w", &[token]).await;
+    assert_eq!(welcome.verdicts[0].verdict(), v1::Verdict::Retained);
+    assert_eq!(worker.finish(token, success(b"r")).await, v1::ResultDisposition::Accepted);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_does_not_read_is_sent_away_and_keeps_its_leases() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start_with(dir.path(), |config| {
+        config.session.ttl = Duration::from_secs(2);
+    })
+    .await;
+    let id = node.submit(spec("")).await;
+    let (mut worker, _) = node.worker("w", &[]).await;
+    let token = worker.assignment().await.fencing_token;
+    // More answers than its transport takes, until one has waited for half a session.
+    for sequence in 1.. {
+        let beat = Said::Heartbeat(v1::Heartbeat { sequence, held_tokens: vec![token] });
+        let frame = v1::ConnectRequest {
+            frame_sequence: worker.sent + sequence,
+            ack_frame_sequence: worker.heard,
+            events: vec![v1::WorkerEvent { event: Some(beat) }],
+        };
+        if worker.frames.send(Ok(frame)).await.is_err() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let task = node.handle().get(id).await.unwrap().unwrap().task;
+    assert_eq!((OpenState::of(&task), task.leases), (OpenState::Leased, 1));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_coordinator_on_the_directory_names_the_first() {
+    let dir = TempDir::new().unwrap();
+    let node = Node::start(dir.path()).await;
+    let config = Config { data: dir.path().to_owned(), ..Config::default() };
+    let address = SocketAddr::from(([127, 0, 0, 1], 2));
+    let second = start(Arc::new(config), Metrics::default(), address).await.err().unwrap();
+    assert_eq!(second.exit_code(), 73);
+    let text = chain(&second);
+    assert!(text.contains("127.0.0.1:1"), "{text}");
+    assert!(text.contains(&std::process::id().to_string()), "{text}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_bound_on_waiters_and_watchers_holds() {
+    let dir = TempDir::new().unwrap();
+    let node = Node::start_with(dir.path(), |config| {
+        (config.limits.waiters, config.limits.watchers) = (1, 1);
+    })
+    .await;
+    let id = node.submit(spec("")).await;
+    let waiter = node.handle().await_end(id).await.unwrap();
+    let refused = node.handle().await_end(id).await.map(drop);
+    assert_eq!(refused, Err(Unavailable::Overloaded));
+    drop(waiter);
+    assert!(node.handle().await_end(id).await.unwrap().is_some());
+    let watch = node.handle().watch(WatchFilter::default()).await.unwrap();
+    let refused = node.handle().watch(WatchFilter::default()).await.map(drop);
+    assert_eq!(refused, Err(Unavailable::Overloaded));
+    drop(watch);
+    assert!(node.handle().watch(WatchFilter::default()).await.is_ok());
+    node.stop().await;
+}
