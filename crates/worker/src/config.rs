@@ -150,7 +150,7 @@ impl Config {
                 path: path.to_owned(),
                 line: place.map_or(1, |place| place.line()),
                 column: place.map_or(1, |place| place.column()),
-                message: plain.lines().next().unwrap_or_default().to_owned(),
+                message: message(&plain).to_owned(),
             }
         })
     }
@@ -178,6 +178,13 @@ impl Config {
         }
         worker
     }
+}
+
+/// What is wrong, without the place that the parser repeats and the advice for programmers that it adds.
+fn message(error: &str) -> &str {
+    let line = error.lines().next().unwrap_or_default();
+    let line = line.rsplit_once(" at line ").map_or(line, |(message, _place)| message);
+    line.split_once(", set ").map_or(line, |(message, _advice)| message)
 }
 
 impl Program {

@@ -133,6 +133,3 @@ fn signal_name(signal: i32) -> String {
     let name = signal_hook::low_level::signal_name(signal);
     name.map_or_else(|| format!("signal {signal}"), |name| format!("{name} (signal {signal})"))
 }
-
-#[cfg(test)]
-mod tests;

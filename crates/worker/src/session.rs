@@ -175,6 +175,9 @@ impl Session {
 
     /// When [`handle_tick`](Self::handle_tick) must be called at the latest.
     pub(crate) fn deadline(&self) -> Option<Moment> {
+        if self.has_exited {
+            return None;
+        }
         let link = self.link.deadline(&self.terms);
         let drain = self.drain_deadline();
         [self.leases.next_timer(), self.fence_deadline(), link, drain].into_iter().flatten().min()

@@ -184,6 +184,3 @@ fn end_of(error: JoinError) -> End {
         Err(_aborted) => End::Aborted,
     }
 }
-
-#[cfg(test)]
-mod tests;

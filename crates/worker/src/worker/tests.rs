@@ -1,1 +1,60 @@
-//! Tests.
+//! Settings that cannot be used are named before anything is connected.
+
+use crate::{Bytes, Context, Program, TaskError, Worker};
+
+async fn nothing(_payload: Bytes, _context: Context) -> Result<(), TaskError> {
+    Ok(())
+}
+
+fn worker() -> Worker {
+    Worker::default().id("w").task("a", nothing)
+}
+
+#[track_caller]
+fn check(worker: &Worker, error: &str) {
+    assert_eq!(worker.check().expect_err("it cannot be used").to_string(), error);
+}
+
+#[test]
+fn what_can_be_used_is_taken() {
+    for address in
+        ["http://127.0.0.1:7171", "127.0.0.1:7171", "coordinator:80", "http://[::1]:7171"]
+    {
+        worker().address(address).check().expect(address);
+    }
+    worker().slots(1).check().expect("the least");
+    worker().slots(10_000).check().expect("the most");
+    worker().id("A-z_0.9".repeat(18)).check().expect("126 characters");
+    worker().task("mail/send.v2", nothing).check().expect("a type with a slash");
+    Worker::default().check().expect_err("it serves nothing");
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    let with_port = "must be http://host:port, with the port";
+    check(&Worker::default(), "the worker serves no task type");
+    check(&worker().task("a", nothing), "task type \"a\" is served twice");
+    check(&worker().program("a", Program::new("true")), "task type \"a\" is served twice");
+    check(
+        &worker().task("a b", nothing),
+        "task type is \"a b\": must be 1 to 128 characters of [A-Za-z0-9._/-]",
+    );
+    check(&worker().id(""), "worker id is \"\": must be 1 to 128 characters of [A-Za-z0-9._-]");
+    check(&worker().slots(0), "slots is \"0\": must be from 1 to 10000");
+    check(&worker().slots(10_001), "slots is \"10001\": must be from 1 to 10000");
+    check(&worker().address("localhost"), &format!("address is \"localhost\": {with_port}"));
+    check(&worker().address("ftp://a:1"), "address is \"ftp://a:1\": must be http://host:port");
+    check(
+        &worker().address("https://a:1"),
+        "address is \"https://a:1\": TLS is not supported yet: use http://host:port",
+    );
+    let many = (0..17).fold(worker(), |worker, n| worker.label(n.to_string(), ""));
+    check(&many, "number of labels is \"17\": at most 16 are allowed");
+}
+
+#[tokio::test]
+async fn programs_need_a_guard() {
+    let worker = Worker::default().program("p", Program::new("true"));
+    let error = worker.run_until(std::future::pending()).await.expect_err("there is no guard");
+    assert!(error.to_string().contains("run_if_guard"), "{error}");
+}

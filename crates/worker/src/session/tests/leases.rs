@@ -1,0 +1,258 @@
+//! What becomes of leases while the stream is up.
+
+use leasehold_proto::v1::{
+    ResultDisposition::{Accepted, Duplicate, Invalid, Stale},
+    RevocationReason as Reason,
+};
+
+use super::{Step::*, check_connected};
+
+#[test]
+fn work_runs_in_the_slots_and_its_outcome_is_said_once() {
+    check_connected(
+        &[
+            (1, Assign(1)),
+            (2, Assign(2)),
+            (3, Assign(3)),
+            (10, Done(2, 5)),
+            (20, Answer(2, Accepted)),
+            (30, Failed(1)),
+            (40, Done(3, 0)),
+        ],
+        &[
+            "1 start 1",
+            "1 say started 1",
+            "2 start 2",
+            "2 say started 2",
+            "10 start 3",
+            "10 say outcome 2 success of 5 bytes",
+            "10 say started 3",
+            "30 say outcome 1 FAILURE_REASON_ERROR: no luck",
+            "40 say outcome 3 success of 0 bytes",
+        ],
+    );
+}
+
+#[test]
+fn what_cannot_be_worked_on_is_declined() {
+    check_connected(
+        &[
+            (1, AssignForeign(1)),
+            (2, Assign(2)),
+            (3, Assign(3)),
+            (4, AssignWithin(4, [500, 60_000, 3_600_000, 0])),
+            (504, Wait),
+            (600, Done(2, 1)),
+        ],
+        &[
+            "1 say outcome 1 DECLINE_REASON_UNSUPPORTED",
+            "2 start 2",
+            "2 say started 2",
+            "3 start 3",
+            "3 say started 3",
+            "504 say outcome 4 DECLINE_REASON_NO_CAPACITY",
+            "600 say outcome 2 success of 1 bytes",
+        ],
+    );
+}
+
+#[test]
+fn a_lease_assigned_twice_is_worked_on_once() {
+    check_connected(
+        &[(1, Assign(1)), (2, Assign(1)), (3, Done(1, 1)), (4, Assign(1)), (5, Done(1, 1))],
+        &["1 start 1", "1 say started 1", "3 say outcome 1 success of 1 bytes"],
+    );
+}
+
+#[test]
+fn every_answer_ends_the_matter() {
+    for disposition in [Accepted, Duplicate, Stale, Invalid] {
+        check_connected(
+            &[
+                (1, Assign(1)),
+                (2, Done(1, 1)),
+                (3, Answer(1, disposition)),
+                (4, Answer(1, disposition)),
+                (5, Down),
+                (6, Up),
+            ],
+            &[
+                "1 start 1",
+                "1 say started 1",
+                "2 say outcome 1 success of 1 bytes",
+                "5 connect",
+                "6 say hello journal=j epoch=7 held=[]",
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_result_that_is_too_large_is_a_failure() {
+    check_connected(
+        &[(1, Assign(1)), (2, Assign(2)), (3, Done(1, 100)), (4, Done(2, 101))],
+        &[
+            "1 start 1",
+            "1 say started 1",
+            "2 start 2",
+            "2 say started 2",
+            "3 say outcome 1 success of 100 bytes",
+            "4 say outcome 2 FAILURE_REASON_RESULT_TOO_LARGE: the result is larger than 100 bytes",
+        ],
+    );
+}
+
+#[test]
+fn an_attempt_out_of_time_is_asked_then_killed() {
+    check_connected(
+        &[
+            (1, AssignWithin(1, [1_000, 3_000, 60_000, 500])),
+            (1, AssignWithin(2, [1_000, 60_000, 4_000, 500])),
+            (3_600, Aborted(1)),
+            (4_100, Failed(2)),
+        ],
+        &[
+            "1 start 1",
+            "1 say started 1",
+            "1 start 2",
+            "1 say started 2",
+            "3001 cancel 1: attempt timeout",
+            "3501 kill 1: attempt timeout",
+            "3600 say outcome 1 FAILURE_REASON_ATTEMPT_TIMEOUT: attempt timeout: not done after 3s",
+            "4001 cancel 2: total timeout",
+            "4100 say outcome 2 FAILURE_REASON_ATTEMPT_TIMEOUT: total timeout: the whole task ran \
+             out of time",
+        ],
+    );
+}
+
+#[test]
+fn a_result_within_the_grace_counts() {
+    check_connected(
+        &[
+            (1, AssignWithin(1, [1_000, 3_000, 60_000, 500])),
+            (2, Assign(2)),
+            (3, Revoke(2, Reason::Cancelled, 1_000)),
+            (500, Done(2, 1)),
+            (3_400, Done(1, 1)),
+        ],
+        &[
+            "1 start 1",
+            "1 say started 1",
+            "2 start 2",
+            "2 say started 2",
+            "3 cancel 2: cancelled",
+            "500 say outcome 2 success of 1 bytes",
+            "3001 cancel 1: attempt timeout",
+            "3400 say outcome 1 success of 1 bytes",
+        ],
+    );
+}
+
+#[test]
+fn a_revocation_is_answered_with_how_the_work_stopped() {
+    check_connected(
+        &[
+            (0, Assign(1)),
+            (0, Assign(2)),
+            (0, Assign(3)),
+            (10, Revoke(3, Reason::Cancelled, 1_000)),
+            (20, Revoke(1, Reason::Cancelled, 1_000)),
+            (20, Revoke(2, Reason::AttemptTimeout, 0)),
+            (30, Failed(1)),
+            (40, Killed(2)),
+            (50, Revoke(9, Reason::Cancelled, 0)),
+            (51, Revoke(8, Reason::UnknownLease, 0)),
+        ],
+        &[
+            "0 start 1",
+            "0 say started 1",
+            "0 start 2",
+            "0 say started 2",
+            "10 say outcome 3 STOP_METHOD_NOT_STARTED, started false",
+            "20 cancel 1: cancelled",
+            "20 cancel 2: attempt timeout",
+            "20 kill 2: attempt timeout",
+            "30 say outcome 1 STOP_METHOD_RETURNED, started true",
+            "40 say outcome 2 STOP_METHOD_KILLED, started true",
+            "50 say outcome 9 STOP_METHOD_NOT_STARTED, started false",
+        ],
+    );
+}
+
+#[test]
+fn work_that_does_not_stop_keeps_its_slot_and_is_not_said_to_have_stopped() {
+    check_connected(
+        &[
+            (0, Assign(1)),
+            (0, Assign(2)),
+            (10, Revoke(1, Reason::Cancelled, 100)),
+            (20, Assign(3)),
+            (5_000, Wait),
+            (9_000, Aborted(1)),
+        ],
+        &[
+            "0 start 1",
+            "0 say started 1",
+            "0 start 2",
+            "0 say started 2",
+            "10 cancel 1: cancelled",
+            "110 kill 1: cancelled",
+            "9000 start 3",
+            "9000 say outcome 1 STOP_METHOD_ABORTED, started true",
+            "9000 say started 3",
+        ],
+    );
+}
+
+#[test]
+fn a_second_revocation_can_only_hasten_the_end() {
+    check_connected(
+        &[
+            (0, Assign(1)),
+            (10, Revoke(1, Reason::Cancelled, 4_000)),
+            (20, Revoke(1, Reason::Cancelled, 100)),
+            (30, Revoke(1, Reason::Cancelled, 4_000)),
+            (200, Aborted(1)),
+        ],
+        &[
+            "0 start 1",
+            "0 say started 1",
+            "10 cancel 1: cancelled",
+            "120 kill 1: cancelled",
+            "200 say outcome 1 STOP_METHOD_ABORTED, started true",
+        ],
+    );
+}
+
+#[test]
+fn progress_is_said_of_what_is_held() {
+    check_connected(
+        &[(0, Assign(1)), (1, Progress(1)), (2, Progress(7)), (3, Done(1, 0)), (4, Progress(1))],
+        &["0 start 1", "0 say started 1", "1 say progress 1", "3 say outcome 1 success of 0 bytes"],
+    );
+}
+
+#[test]
+fn a_stuck_network_gets_the_last_progress_and_every_outcome() {
+    check_connected(
+        &[
+            (0, Assign(1)),
+            (0, Assign(2)),
+            (1, Stuck),
+            (1, Progress(1)),
+            (2, Progress(1)),
+            (3, Progress(2)),
+            (4, Done(2, 1)),
+            (5, Free),
+        ],
+        &[
+            "0 start 1",
+            "0 say started 1",
+            "0 start 2",
+            "0 say started 2",
+            "5 say outcome 2 success of 1 bytes",
+            "5 say progress 1",
+        ],
+    );
+}
