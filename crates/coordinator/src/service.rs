@@ -9,6 +9,8 @@ mod lookup;
 mod page;
 mod stream;
 mod task;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod worker;
 

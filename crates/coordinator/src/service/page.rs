@@ -58,3 +58,6 @@ pub(super) fn merge(parts: Vec<Part>, limit: usize) -> (Vec<v1::Task>, Option<Ta
     let next = if left.peek().is_some() { last } else { until };
     (page, next)
 }
+
+#[cfg(test)]
+mod tests;

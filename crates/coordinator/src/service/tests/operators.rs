@@ -1,0 +1,128 @@
+//! Dead letters, queues, workers, health and reflection.
+
+use std::collections::BTreeSet;
+
+use leasehold_proto::v1::{self, TaskState};
+use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+
+use super::served::{Served, refused, submit};
+
+const UNKNOWN: &str = "0195a1b2-c3d4-7000-8000-000000000001";
+
+#[tokio::test]
+async fn a_dead_letter_is_replayed_once_a_generation() {
+    let mut served = Served::start(|_| ()).await;
+    let id = served.submit(submit("fail", "input")).await;
+    served.work("w1", &["fail"]).await;
+    let failed = served.end(&id).await;
+    assert_eq!(failed.state(), TaskState::Failed);
+    assert_eq!(failed.last_failure.unwrap().message, "as asked");
+    let listed = served.dead().list_dead_letters(v1::ListDeadLettersRequest::default()).await;
+    assert_eq!(listed.unwrap().into_inner().tasks.len(), 1);
+    let request = v1::GetDeadLetterRequest { task_id: id.clone() };
+    let shown = served.dead().get_dead_letter(request).await.unwrap().into_inner().task.unwrap();
+    assert_eq!((shown.generation, &*shown.spec.unwrap().payload), (1, &b"input"[..]));
+    let replay = |generation| v1::ReplayDeadLetterRequest { task_id: id.clone(), generation };
+    let first = served.dead().replay_dead_letter(replay(1)).await.unwrap().into_inner();
+    assert_eq!((first.replayed, first.task.unwrap().generation), (true, 2));
+    let again = served.dead().replay_dead_letter(replay(1)).await.unwrap().into_inner();
+    assert_eq!((again.replayed, again.task.unwrap().generation), (false, 2));
+    let failed = served.end(&id).await;
+    assert_eq!((failed.state(), failed.generation), (TaskState::Failed, 2));
+    let stored = served.dead().replay_dead_letter(replay(0)).await.unwrap().into_inner();
+    assert_eq!((stored.replayed, stored.task.unwrap().generation), (true, 3));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_dead_letter_says_what_it_is() {
+    let served = Served::start(|_| ()).await;
+    let id = served.submit(submit("echo", "")).await;
+    let get = |task_id: &str| v1::GetDeadLetterRequest { task_id: task_id.to_owned() };
+    let replay =
+        |task_id: &str| v1::ReplayDeadLetterRequest { task_id: task_id.to_owned(), generation: 0 };
+    let mut dead = served.dead();
+    refused(dead.get_dead_letter(get(&id)).await, Code::FailedPrecondition, "NOT_FAILED");
+    refused(dead.get_dead_letter(get(UNKNOWN)).await, Code::NotFound, "TASK_NOT_FOUND");
+    refused(dead.get_dead_letter(get("7")).await, Code::InvalidArgument, "INVALID_FIELD");
+    refused(dead.replay_dead_letter(replay(UNKNOWN)).await, Code::NotFound, "TASK_NOT_FOUND");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_paused_queue_leases_nothing_until_it_is_resumed() {
+    let mut served = Served::start(|_| ()).await;
+    let pause = |queue: &str| v1::PauseQueueRequest { queue: queue.to_owned() };
+    let resume = v1::ResumeQueueRequest { queue: "default".to_owned() };
+    let unknown = served.admin().pause_queue(pause("default")).await;
+    refused(unknown, Code::NotFound, "QUEUE_NOT_FOUND");
+    refused(served.admin().pause_queue(pause("")).await, Code::InvalidArgument, "INVALID_FIELD");
+    let before = served.submit(submit("other", "")).await;
+    let paused = served.admin().pause_queue(pause("default")).await.unwrap().into_inner();
+    assert!(paused.queue.unwrap().paused);
+    served.work("w1", &["echo"]).await;
+    let id = served.submit(submit("echo", "")).await;
+    assert_eq!(served.get(&id).await.blocked_reason(), v1::BlockedReason::QueuePaused);
+    let queues = served.admin().list_queues(v1::ListQueuesRequest {}).await.unwrap().into_inner();
+    let [queue] = queues.queues.as_slice() else { panic!("{queues:?}") };
+    assert_eq!((queue.name.as_str(), queue.paused, queue.queued_count), ("default", true, 2));
+    assert!(queue.oldest_queued_age.is_some());
+    let resumed = served.admin().resume_queue(resume).await.unwrap().into_inner();
+    assert!(!resumed.queue.unwrap().paused);
+    assert_eq!(served.end(&id).await.state(), TaskState::Succeeded);
+    assert_eq!(served.get(&before).await.state(), TaskState::Queued);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn operators_see_the_cluster_and_drain_workers() {
+    let mut served = Served::start(|_| ()).await;
+    let cluster = served.admin().get_cluster(v1::GetClusterRequest {}).await.unwrap().into_inner();
+    assert_eq!(cluster.descriptor_fingerprint.len(), 64);
+    assert_eq!(cluster.version, env!("CARGO_PKG_VERSION"));
+    assert!(cluster.epoch > 0 && !cluster.journal_id.is_empty());
+    assert_eq!(cluster.admission_refusal, "");
+    served.work("w1", &["echo"]).await;
+    served.end(&served.submit(submit("echo", "")).await).await;
+    let workers =
+        served.admin().list_workers(v1::ListWorkersRequest {}).await.unwrap().into_inner();
+    let [worker] = workers.workers.as_slice() else { panic!("{workers:?}") };
+    assert_eq!((worker.worker_id.as_str(), worker.slots), ("w1", 8));
+    assert_eq!(worker.state(), v1::WorkerState::Active);
+    let drain = |ids: &[&str]| v1::DrainWorkersRequest {
+        worker_ids: ids.iter().map(ToString::to_string).collect(),
+        grace: None,
+    };
+    let told = served.admin().drain_workers(drain(&["w1", "w2"])).await.unwrap().into_inner();
+    assert_eq!(told.unknown_worker_ids, ["w2"]);
+    assert_eq!(told.workers[0].state(), v1::WorkerState::Draining);
+    refused(served.admin().drain_workers(drain(&[])).await, Code::InvalidArgument, "INVALID_FIELD");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn health_and_reflection_answer() {
+    let served = Served::start(|_| ()).await;
+    let mut health = HealthClient::new(served.channel.clone());
+    for service in ["", "leasehold.v1.TaskService", "leasehold.v1.WorkerService"] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        assert_eq!(health.check(request).await.unwrap().into_inner().status, 1, "{service:?}");
+    }
+    let list = MessageRequest::ListServices(String::new());
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(list) };
+    let mut reflection = ServerReflectionClient::new(served.channel.clone());
+    let answers = reflection.server_reflection_info(tokio_stream::once(request)).await.unwrap();
+    let answer = answers.into_inner().message().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(services)) = answer.message_response else {
+        panic!("{answer:?}")
+    };
+    let names: BTreeSet<_> = services.service.into_iter().map(|service| service.name).collect();
+    assert!(names.contains("leasehold.v1.TaskService"), "{names:?}");
+    assert!(names.contains("grpc.health.v1.Health"), "{names:?}");
+    served.stop().await;
+}
