@@ -124,10 +124,12 @@ impl Client {
         }
     }
 
-    /// One queue's counts, if the queue exists and the coordinator answers.
-    pub(crate) async fn queue(&mut self, name: &str) -> Option<Queue> {
-        let answer = self.admin.list_queues(ListQueuesRequest {}).await.ok()?;
-        answer.into_inner().queues.into_iter().find(|it| it.name == name)
+    /// Whether the coordinator answers and says that nothing of a queue is left to do. A queue without open tasks
+    /// may be forgotten.
+    pub(crate) async fn is_drained(&mut self, name: &str) -> bool {
+        let Ok(answer) = self.admin.list_queues(ListQueuesRequest {}).await else { return false };
+        let open = |it: &Queue| it.scheduled_count + it.queued_count + it.leased_count;
+        answer.into_inner().queues.iter().filter(|it| it.name == name).all(|it| open(it) == 0)
     }
 
     /// One worker's session, if there is one.

@@ -71,10 +71,10 @@ async fn killing_the_coordinator_loses_nothing_and_accepts_nothing_twice() {
 
 /// A coordinator, its workers, and all that was ever said.
 struct Cluster {
-    coordinator: Coordinator,
+    worker: Process,
     client: Client,
     crew: Crew,
-    worker: Process,
+    coordinator: Coordinator,
     rng: fastrand::Rng,
     /// How long a round takes that nothing disturbs.
     typical: Duration,
@@ -135,11 +135,8 @@ impl Cluster {
 
     /// Waits until nothing of a queue is left to do.
     async fn drained(&mut self, queue: &str) {
-        until(&format!("{queue} is drained"), ROUND, async || {
-            let counts = self.client.queue(queue).await;
-            counts.is_some_and(|it| it.scheduled_count + it.queued_count + it.leased_count == 0)
-        })
-        .await;
+        let what = format!("{queue} is drained");
+        until(&what, ROUND, async || self.client.is_drained(queue).await).await;
     }
 
     /// Every task of a queue, some of them with their results.
@@ -233,9 +230,9 @@ fn stamps(worker: &Process) -> Vec<Answer> {
 fn stamp(line: &Value) -> Option<Answer> {
     let text = |key: &str| line.get(key)?.as_str();
     let disposition = match text("disposition")? {
-        "ACCEPTED" => ResultDisposition::Accepted,
-        "DUPLICATE" => ResultDisposition::Duplicate,
-        "STALE" => ResultDisposition::Stale,
+        "accepted" => ResultDisposition::Accepted,
+        "duplicate" => ResultDisposition::Duplicate,
+        "stale" => ResultDisposition::Stale,
         other => panic!("an unknown answer to an outcome: {other}"),
     };
     Some(Answer {

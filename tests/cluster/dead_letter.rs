@@ -105,7 +105,7 @@ async fn a_task_that_kills_its_workers_becomes_a_dead_letter() {
     let id = client.submit(TaskSpec { retry: Some(at_once()), ..spec("echo") }).await;
     for victim in ["first", "second"] {
         let mut script = Script::join(coordinator.address, hello(victim, "echo", 1)).await;
-        let assignment = script.assignment().await;
+        let assignment = script.assignment_in_time(Duration::from_millis(100)).await;
         assert_eq!(assignment.task_id, id);
         script.started(assignment.fencing_token).await;
         until("the start is known", Duration::from_secs(5), async || {

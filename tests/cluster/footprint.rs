@@ -46,11 +46,7 @@ async fn the_journal_does_not_grow_with_what_has_passed() {
             |_: usize, outcome| accepted += usize::from(matches!(outcome, Outcome::Accepted(_)));
         client.submit_all(&wave, count).await.expect("there is room");
         assert_eq!(accepted, WAVE);
-        until("the wave is done", PATIENCE, async || {
-            let queue = client.queue("default").await;
-            queue.is_some_and(|it| it.scheduled_count + it.queued_count + it.leased_count == 0)
-        })
-        .await;
+        until("the wave is done", PATIENCE, async || client.is_drained("default").await).await;
         largest = largest.max(journal_bytes(&coordinator.data()));
         assert!(largest < BYTES_MAX, "the journal takes {largest} bytes");
     }

@@ -100,7 +100,8 @@ async fn a_result_that_comes_after_the_session_is_stale_and_changes_nothing() {
     first.signal(Signal::STOP);
     fs::write(coordinator.dir().join("go"), "").expect("the program is given leave");
     let second = shell_worker(&coordinator, "second", PATIENT);
-    let before = client.ended(&id).await;
+    client.ended(&id).await;
+    let before = client.task(&id).await;
     assert_eq!(before.state(), TaskState::Succeeded, "{before:#?}\n{}", second.tail());
     let kept = tokens(coordinator.dir(), 2).await[1];
     assert!(lost < kept, "a later lease has a larger token");
@@ -116,7 +117,7 @@ async fn a_result_that_comes_after_the_session_is_stale_and_changes_nothing() {
 /// Whether a worker was told that its outcome under this token is stale.
 fn is_stale(worker: &Process, token: i64) -> bool {
     worker.events().iter().any(|line| {
-        line.get("disposition").and_then(|it| it.as_str()) == Some("STALE")
+        line.get("disposition").and_then(|it| it.as_str()) == Some("stale")
             && line.get("fencing_token").and_then(serde_json::Value::as_i64) == Some(token)
     })
 }

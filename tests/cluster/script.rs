@@ -17,6 +17,9 @@ use crate::{client::endpoint, condition::SOON};
 /// Frames on their way out: a script writes a few and then waits for an answer.
 const FRAMES: usize = 64;
 
+/// After this many heartbeats a script stops waiting for work.
+const BEATS_MAX: u32 = 100;
+
 /// One stream of a worker.
 pub(crate) struct Script {
     frames: mpsc::Sender<ConnectRequest>,
@@ -127,25 +130,38 @@ impl Script {
         Some(Ok(self.told.pop_front()))
     }
 
-    /// The next assignment. What else is said before it is passed over.
+    /// The next assignment.
     pub(crate) async fn assignment(&mut self) -> Assignment {
         self.expect("an assignment", |told| match told {
-            Told::Assignment(assignment) => Some(*assignment),
+            Told::Assignment(assignment) => Some((**assignment).clone()),
             _ => None,
         })
         .await
     }
 
-    /// The next revocation. What else is said before it is passed over.
+    /// The next assignment, however long it takes: the session is kept alive, holding nothing.
+    pub(crate) async fn assignment_in_time(&mut self, beat: Duration) -> Assignment {
+        for _ in 0..BEATS_MAX {
+            match self.next_within(beat).await {
+                Some(Ok(Some(Told::Assignment(assignment)))) => return *assignment,
+                Some(Ok(Some(_))) => {}
+                Some(end) => panic!("expected an assignment, got {end:?}"),
+                None => self.beat(&[]).await,
+            }
+        }
+        panic!("no assignment after {BEATS_MAX} heartbeats");
+    }
+
+    /// The next revocation.
     pub(crate) async fn revocation(&mut self) -> Revocation {
         self.expect("a revocation", |told| match told {
-            Told::Revocation(revocation) => Some(revocation),
+            Told::Revocation(revocation) => Some(*revocation),
             _ => None,
         })
         .await
     }
 
-    /// The answer to the outcome of a lease. What else is said before it is passed over.
+    /// The answer to the outcome of a lease.
     pub(crate) async fn ack_of(&mut self, token: i64) -> ResultDisposition {
         self.expect("an answer to the outcome", |told| match told {
             Told::ResultAck(ack) if ack.fencing_token == token => Some(ack.disposition()),
@@ -154,16 +170,21 @@ impl Script {
         .await
     }
 
-    /// Waits for the thing `pick` recognizes; passes over the rest.
-    pub(crate) async fn expect<T>(&mut self, what: &str, pick: impl Fn(Told) -> Option<T>) -> T {
+    /// Waits for the thing `pick` recognizes. The rest is kept for later.
+    pub(crate) async fn expect<T>(&mut self, what: &str, pick: impl Fn(&Told) -> Option<T>) -> T {
+        let mut looked_at = 0;
         loop {
-            match self.next().await {
-                Ok(Some(told)) => {
-                    if let Some(it) = pick(told) {
-                        return it;
-                    }
+            if let Some(told) = self.told.get(looked_at) {
+                if let Some(it) = pick(told) {
+                    self.told.remove(looked_at);
+                    return it;
                 }
-                other => panic!("expected {what}, got {other:?}"),
+                looked_at += 1;
+                continue;
+            }
+            match timeout(SOON, self.answers.message()).await {
+                Ok(Ok(Some(frame))) => self.read(frame),
+                other => panic!("expected {what}, got {other:?} after {:?}", self.told),
             }
         }
     }

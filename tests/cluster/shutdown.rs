@@ -57,7 +57,8 @@ async fn every_submit_around_a_shutdown_is_kept_or_refused() {
             Err(status) => break status,
         }
     };
-    assert_eq!(refusal.code(), Code::Unavailable, "{refusal:?}");
+    // The connection may go between a request and its answer; then the transport has a word of its own.
+    assert!(matches!(refusal.code(), Code::Unavailable | Code::Unknown), "{refusal:?}");
     coordinator.process.exits_with(0, SOON).await;
     coordinator.restart().await;
     for id in accepted {

@@ -99,8 +99,7 @@ async fn drain(coordinator: &Coordinator, client: &mut Client) {
                 assert_eq!(answer, ResultDisposition::Accepted);
             }
         }
-        let queue = client.queue("default").await.expect("the queue exists");
-        queue.queued_count + queue.leased_count == 0
+        client.is_drained("default").await
     })
     .await;
 }

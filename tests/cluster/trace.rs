@@ -30,7 +30,7 @@ async fn one_trace_runs_from_the_command_line_to_the_program() {
         let spans = collector.trace(&trace_id);
         spans.into_iter().find(|it| it.service == service)
     };
-    let called = eventually("the CLI's span arrives", SOON, async || of("leasehold")).await;
+    let called = eventually("the CLI's span arrives", SOON, async || of("leasehold-cli")).await;
     let accepted =
         eventually("the coordinator's span arrives", SOON, async || of("leasehold-coordinator"))
             .await;
