@@ -97,3 +97,6 @@ fn write_noise(mut file: &File, bytes: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,3 +23,6 @@ impl Link {
         Self { position, crc: crc32c::crc32c_append(crc, body) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, ffi};
 
 use crate::OpenError;
 
@@ -20,8 +20,9 @@ pub(crate) const FILE: &str = "leasehold.db";
 pub(crate) const WAL_FILE: &str = "leasehold.db-wal";
 /// What a new database is called until it is complete.
 const DRAFT_FILE: &str = "leasehold.db.new";
-/// The rollback journal of a draft.
-const DRAFT_JOURNAL_FILE: &str = "leasehold.db.new-journal";
+/// What a crash may leave of a draft.
+const DRAFT_FILES: [&str; 4] =
+    [DRAFT_FILE, "leasehold.db.new-journal", "leasehold.db.new-wal", "leasehold.db.new-shm"];
 
 /// "LHLD": whose file it is.
 pub(crate) const APPLICATION_ID: u32 = 0x4c48_4c44;
@@ -100,13 +101,17 @@ fn create(dir: &Path) -> Result<(), OpenError> {
         return Err(OpenError::Orphaned { path: wal });
     }
     let draft = dir.join(DRAFT_FILE);
-    let clear =
-        || [DRAFT_FILE, DRAFT_JOURNAL_FILE].iter().try_for_each(|file| remove(&dir.join(file)));
-    let settle = || fs::rename(&draft, dir.join(FILE)).and_then(|()| File::open(dir)?.sync_all());
+    let clear = || DRAFT_FILES.iter().try_for_each(|file| remove(&dir.join(file)));
+    let settle = || fs::rename(&draft, dir.join(FILE)).and_then(|()| sync_dir(dir));
     let blame = |source| OpenError::File { path: draft.clone(), source };
     clear().map_err(blame)?;
     write_draft(&draft).map_err(|error| refuse(error, dir))?;
     settle().map_err(blame)
+}
+
+/// Makes the names of the files in a directory durable. SQLite does so too, and looks away when it fails.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -132,6 +137,7 @@ fn write_draft(draft: &Path) -> rusqlite::Result<()> {
         [uuid_text(random)],
     )?;
     transaction.commit()?;
+    turn_log_on(&connection)?;
     connection.close().map_err(|(_, error)| error)
 }
 
@@ -155,13 +161,29 @@ fn open_to_write(path: &Path, busy: Duration, wal_bytes: u64) -> rusqlite::Resul
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(busy)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    turn_log_on(&connection)?;
     // Checkpoints are ours: the automatic one swallows its errors.
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     let limit = i64::try_from(wal_bytes).unwrap_or(i64::MAX);
     connection.pragma_update_and_check(None, "journal_size_limit", limit, |_| Ok(()))?;
     apply_common(&connection)?;
     Ok(connection)
+}
+
+/// Switches to write-ahead logging, where it is not on already. A failed switch is no error to SQLite, but it is to us.
+fn turn_log_on(connection: &Connection) -> rusqlite::Result<()> {
+    let mut switch = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = switch.query(())?;
+    let mut mode = String::new();
+    // It commits behind its last row, so it is read to the end.
+    while let Some(row) = rows.next()? {
+        mode = row.get(0)?;
+    }
+    if mode == "wal" {
+        return Ok(());
+    }
+    let said = format!("write-ahead logging cannot be turned on, the journal mode stays {mode}");
+    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR), Some(said)))
 }
 
 /// A connection that only reads.
@@ -196,3 +218,6 @@ pub(crate) fn refuse(error: rusqlite::Error, dir: &Path) -> OpenError {
     }
     OpenError::Database(error.into())
 }
+
+#[cfg(test)]
+mod tests;

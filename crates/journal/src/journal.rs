@@ -3,7 +3,7 @@
 //! It must not know what a batch says or what time it is.
 
 use std::{
-    fs::{DirBuilder, File},
+    fs::DirBuilder,
     io,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
@@ -64,6 +64,8 @@ pub struct Journal {
     sweeps: Sweeps,
     /// Pages of the file that hold nothing, as of the last checkpoint.
     free_pages: u32,
+    /// At how many frames in the write-ahead log its readers are waited for.
+    restart_at_frames: u32,
     ballast: Ballast,
     /// An earlier write failed: nothing is written any more.
     stopped: bool,
@@ -103,6 +105,7 @@ impl Journal {
         };
         let State { id, extent, counts } = load(&connection, dir)?;
         ballast.restore(dir).map_err(blame)?;
+        database::sync_dir(dir).map_err(blame)?;
         Ok(Self {
             connection,
             dir: dir.to_owned(),
@@ -112,6 +115,7 @@ impl Journal {
             counts,
             sweeps: Sweeps::new(),
             free_pages: 0,
+            restart_at_frames: checkpoint::RESTART_FRAMES,
             ballast,
             stopped: false,
             _lock: lock,
@@ -148,9 +152,10 @@ impl Journal {
         checked.map_err(|failure| self.give_up("copy the write-ahead log", failure))
     }
 
-    /// Gives every empty page of the database, and the write-ahead log, back to the disk. For a full disk: an append gives
-    /// back a little each time, and when there is nothing left to append this does the rest.
-    pub fn shrink(&mut self) -> Result<(), AppendError> {
+    /// Gives empty pages of the database, up to 16 MiB of them, and the write-ahead log back to the disk. `true`: there
+    /// are more. For a full disk: an append gives back a little each time and keeps some, and when there is nothing left
+    /// to append this does the rest.
+    pub fn shrink(&mut self) -> Result<bool, AppendError> {
         self.refuse_if_stopped()?;
         let shrunk = self.try_shrink();
         shrunk.map_err(|failure| self.give_up("shrink the database", failure))
@@ -289,7 +294,7 @@ fn create_dir(dir: &Path) -> io::Result<()> {
     let parent = dir.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
     create_dir(parent)?;
     DirBuilder::new().mode(0o700).create(dir)?;
-    File::open(parent)?.sync_all()
+    database::sync_dir(parent)
 }
 
 fn connect(dir: &Path, options: &Options) -> Result<Connection, OpenError> {

@@ -20,6 +20,9 @@ mod reader;
 mod room;
 mod sweep;
 
+#[cfg(test)]
+mod sample;
+
 pub use batch::{Batch, Class, Epoch, FailedRow, Filter, FinishedRow, Page, Position, Row, RowId};
 pub use error::{AppendError, Damage, DatabaseError, Fault, OpenError, QueryError, ReadError};
 pub use journal::{Journal, Options};

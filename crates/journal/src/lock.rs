@@ -69,3 +69,6 @@ fn holder(file: &mut File) -> OpenError {
         address: field("address=").unwrap_or_default().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ pub const PAGE_ROWS_MAX: u32 = 1_000;
 const STATEMENT_ROWS_MAX: u32 = 10_000;
 
 /// The most statements one call makes: about 30 ms, after which an answer without rows still says where to go on.
-const STATEMENTS_PER_PAGE_MAX: usize = 16;
+const STATEMENTS_PER_PAGE_MAX: u32 = 16;
 
 /// Rows, and where to go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,3 +191,6 @@ fn list_sql(table: &str, columns: &str) -> String {
             AND (:task_type IS NULL OR task_type = :task_type)"
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,3 +75,6 @@ fn probe(dir: &Path) -> io::Result<()> {
     fs::remove_file(&path)?;
     written
 }
+
+#[cfg(test)]
+mod tests;

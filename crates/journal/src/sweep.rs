@@ -123,3 +123,6 @@ static FAILED: Statements = Statements {
     delete: "
         DELETE FROM failed_tasks WHERE row_id > ?1 AND row_id <= ?2 AND expire_ms <= ?3",
 };
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,9 @@ use crate::{
 /// Empty pages that stay in the file: the next batches use them up before the file has to grow (4 MiB).
 const FREE_PAGES_KEPT: u32 = 256;
 
-/// How many empty pages beyond those one append gives back to the disk. Each may move another page, so this bounds the
-/// extra writing of an append to 1 MiB.
-const FREE_PAGES_PER_APPEND: u32 = 64;
+/// How many empty pages beyond those one transaction gives back to the disk. Each may move another page, so this bounds
+/// its extra writing to 1 MiB; and it stays well within the page cache, beyond which even pages that go are written.
+pub(super) const FREE_PAGES_PER_STEP: u32 = 64;
 
 impl Journal {
     pub(super) fn try_append(&mut self, epoch: Epoch, batch: &Batch) -> Result<Position, Failure> {
@@ -119,7 +119,7 @@ fn store_counts(at: &Connection, counts: Counts) -> rusqlite::Result<()> {
 
 /// Gives some of `free_pages` back to the disk if there are many, and says how many there are then.
 fn give_back_pages(at: &Connection, free_pages: u32) -> rusqlite::Result<u32> {
-    let surplus = free_pages.saturating_sub(FREE_PAGES_KEPT).min(FREE_PAGES_PER_APPEND);
+    let surplus = free_pages.saturating_sub(FREE_PAGES_KEPT).min(FREE_PAGES_PER_STEP);
     if surplus == 0 {
         return Ok(free_pages);
     }

@@ -1,10 +1,16 @@
 //! The copying of the write-ahead log into the database, in the open and with its result looked at.
 //!
-//! It never waits: a reader in the middle of a query keeps some frames back until the next time.
+//! It does not wait: a reader in the middle of a query keeps some frames back until the next time. Only when readers
+//! relieve each other so closely that the log is never free, and it has grown, are they waited for, and briefly.
+
+use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::{Failure, Journal, append::vacuum};
+use super::{
+    Failure, Journal,
+    append::{FREE_PAGES_PER_STEP, vacuum},
+};
 
 /// What a checkpoint says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +25,26 @@ struct Frames {
 const COUNT: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// Copies what no reader needs in the log, and syncs the database.
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+/// The same, and waits for readers until the log can be used from its start again.
+const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
 /// Copies everything, and cuts the log to nothing, if no reader is in the way.
 const EMPTY: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// Counts the pages of the database that hold nothing.
 const FREE_PAGES: &str = "PRAGMA freelist_count";
+
+/// How many steps one call of shrinking takes: it gives back 16 MiB and lasts some tens of milliseconds.
+const SHRINK_STEPS_MAX: u32 = 16;
+
+/// To what size the log grows before its readers are waited for: 4 MiB, several times what it has without them. After
+/// each time it was in vain, to twice the size.
+pub(super) const RESTART_FRAMES: u32 = 256;
+
+/// How long readers are waited for, for each [`RESTART_FRAMES`] that the log has: as long as it takes to write as many.
+/// Ours are done in a few milliseconds, if they are let run.
+const RESTART_WAIT: Duration = Duration::from_millis(20);
+
+/// Another program's transaction is not worth standing still for longer.
+const RESTART_WAIT_MAX: Duration = Duration::from_millis(250);
 
 impl Journal {
     pub(super) fn try_checkpoint(&mut self) -> Result<(), Failure> {
@@ -32,17 +54,36 @@ impl Journal {
         }
         run(&self.connection, COPY)?;
         self.free_pages = count_free_pages(&self.connection)?;
+        if frames.logged < RESTART_FRAMES {
+            self.restart_at_frames = RESTART_FRAMES;
+        } else if self.restart_at_frames <= frames.logged {
+            self.restart_at_frames = frames.logged.saturating_mul(2);
+            self.restart_log(frames.logged)?;
+        }
         Ok(())
     }
 
-    pub(super) fn try_shrink(&mut self) -> Result<(), Failure> {
-        let surplus = count_free_pages(&self.connection)?;
-        if 0 < surplus {
-            vacuum(&self.connection, surplus)?;
-        }
-        self.free_pages = 0;
-        run(&self.connection, EMPTY)?;
+    fn restart_log(&mut self, frames: u32) -> Result<(), Failure> {
+        let wait = RESTART_WAIT.saturating_mul(frames / RESTART_FRAMES).min(RESTART_WAIT_MAX);
+        self.connection.busy_timeout(wait)?;
+        let restarted = run(&self.connection, RESTART);
+        self.connection.busy_timeout(self.options.busy)?;
+        restarted?;
         Ok(())
+    }
+
+    pub(super) fn try_shrink(&mut self) -> Result<bool, Failure> {
+        self.free_pages = count_free_pages(&self.connection)?;
+        for _ in 0..SHRINK_STEPS_MAX {
+            if self.free_pages == 0 {
+                break;
+            }
+            vacuum(&self.connection, FREE_PAGES_PER_STEP)?;
+            self.free_pages = self.free_pages.saturating_sub(FREE_PAGES_PER_STEP);
+            run(&self.connection, COPY)?;
+        }
+        run(&self.connection, EMPTY)?;
+        Ok(0 < self.free_pages)
     }
 }
 
