@@ -102,15 +102,15 @@ impl Archive {
         &self,
         query: impl FnOnce(&Reader) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ArchiveError> {
-        let shelf = Arc::clone(&self.0);
+        let archive = Arc::clone(&self.0);
         let permit = self.0.permits.acquire().await.map_err(|_| ArchiveError::Closed)?;
-        let reader = shelf.lock().pop().ok_or(ArchiveError::Closed)?;
+        let reader = archive.lock().pop().ok_or(ArchiveError::Closed)?;
         // A caller that goes away leaves the query to finish, and the reader to be put back by it.
         permit.forget();
         let queried = tokio::task::spawn_blocking(move || {
             let found = query(&reader);
-            shelf.lock().push(reader);
-            shelf.permits.add_permits(1);
+            archive.lock().push(reader);
+            archive.permits.add_permits(1);
             found
         });
         Ok(queried.await.map_err(|_| ArchiveError::Closed)??)

@@ -16,8 +16,8 @@ pub const EXIT_USAGE: u8 = 64;
 
 /// The coordinator of Leasehold: keeps tasks in a durable priority queue and leases them to workers.
 ///
-/// Exit codes: 0 done, 64 wrong flag or configuration, 73 the data directory is in use, 75 the journal
-/// failed (start again).
+/// Exit codes: 0 done, 64 wrong flag or configuration, 73 the data directory is in use, 75 the journal failed (start
+/// again); more in docs/operate.md.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "leasehold-coordinator", version)]
 pub struct Args {
@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, env = "LEASEHOLD_HEARTBEAT_INTERVAL", value_name = "DURATION", value_parser = duration)]
     pub heartbeat_interval: Option<Duration>,
 
-    /// Where to send traces (OTLP over gRPC), such as <http://127.0.0.1:4317>
+    /// Where to send traces: OTLP over gRPC
     #[arg(long, env = "LEASEHOLD_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 
@@ -71,6 +71,16 @@ pub struct Args {
 }
 
 impl Args {
+    /// Reads the command line. What is only to be printed (help, the version, what is wrong with a flag) is printed,
+    /// and the process has nothing more to do than to exit with the code.
+    pub fn from_command_line() -> Result<Self, u8> {
+        Self::try_parse().map_err(|error| {
+            // Without somewhere to print to, the exit code says enough.
+            drop(error.print());
+            if error.use_stderr() { EXIT_USAGE } else { 0 }
+        })
+    }
+
     /// The configuration: the file if one is named, with the flags laid over it, checked.
     pub fn config(&self) -> Result<Config, ConfigError> {
         let mut config = match &self.config {

@@ -43,6 +43,7 @@ use control::Replaying;
 use draft::Drafts;
 pub(crate) use draft::Sealed;
 pub(crate) use inbox::Inbox;
+use inbox::Intake;
 use release::Release;
 use waiters::Waiters;
 
@@ -175,7 +176,7 @@ impl Engine {
                 return ended;
             }
             let due = self.due();
-            self.inbox.wait(self.is_admitting(), due.map(|due| due.since(self.now))).await;
+            self.inbox.wait(self.intake(), due.map(|due| due.since(self.now))).await;
             self.notice_stall(due);
         }
     }
@@ -210,7 +211,7 @@ impl Engine {
         }
         self.apply(Command::Advance);
         self.is_eager = self.grant();
-        if self.is_admitting() {
+        if self.intake() == Intake::All {
             let mut admitted = 0;
             while admitted < ADMITTED_PER_TURN
                 && let Some(asked) = self.inbox.admission()
@@ -220,7 +221,7 @@ impl Engine {
             // A task that was just accepted and finds a free slot starts with the same sync.
             self.is_eager |= self.grant();
         }
-        self.is_eager |= self.inbox.has_more(self.is_admitting());
+        self.is_eager |= self.inbox.has_more(self.intake());
     }
 
     /// Leases what can be leased; true if there may be more.
@@ -240,9 +241,9 @@ impl Engine {
         self.said.push(release);
     }
 
-    /// Whether what is ahead of the disk leaves room for more.
-    fn is_admitting(&self) -> bool {
-        self.drafts.bytes() < AHEAD_BYTES_MAX
+    /// What the next turn takes in, given what is ahead of the disk.
+    fn intake(&self) -> Intake {
+        if self.drafts.bytes() < AHEAD_BYTES_MAX { Intake::All } else { Intake::Urgent }
     }
 
     /// When the next turn has to begin by itself.

@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use leasehold_queue::{Accepted, Name, QueueView, Refusal, TaskId, TaskSpec, WorkerView};
 use tokio::sync::{mpsc, oneshot};
 
@@ -130,15 +131,20 @@ impl Handle {
     /// Accepts tasks, each by itself, in one batch; the answers are in the order of the submissions.
     pub async fn submit(
         &self,
-        tasks: Vec<Submission>,
+        mut tasks: Vec<Submission>,
     ) -> Result<Vec<Result<Accepted, Refusal>>, Unavailable> {
         self.status.admission()?;
+        for task in &mut tasks {
+            // As a slice of the message it came in, it would keep all of that in memory.
+            task.spec.payload = Bytes::copy_from_slice(&task.spec.payload);
+        }
         self.admit(|answer| Admission::Submit { tasks, answer }).await?
     }
 
     /// Asks for a task to end. The task as it then is; none if it is not open (any more).
     pub async fn cancel(&self, task: TaskId) -> Result<Option<Snapshot>, Unavailable> {
-        self.control(|answer| Control::Cancel { task, answer }).await
+        let task = self.control(|answer| Control::Cancel { task, answer }).await?;
+        Ok(task.map(|task| *task))
     }
 
     /// Makes a dead letter a task again. `generation` is the one that failed; none: the one stored.
@@ -151,9 +157,14 @@ impl Handle {
         self.control(|answer| Control::Replay { task, generation, answer }).await?
     }
 
-    /// Stops or goes on leasing tasks of a queue. The queue as it then is; none if it does not exist.
-    pub async fn pause(&self, queue: Name, paused: bool) -> Result<Option<QueueView>, Unavailable> {
-        self.control(|answer| Control::Pause { queue, paused, answer }).await
+    /// Stops leasing tasks of a queue. The queue as it then is; none if it does not exist.
+    pub async fn pause(&self, queue: Name) -> Result<Option<QueueView>, Unavailable> {
+        self.control(|answer| Control::Pause { queue, paused: true, answer }).await
+    }
+
+    /// Goes on leasing tasks of a queue. The queue as it then is; none if it does not exist.
+    pub async fn resume(&self, queue: Name) -> Result<Option<QueueView>, Unavailable> {
+        self.control(|answer| Control::Pause { queue, paused: false, answer }).await
     }
 
     /// Asks workers to drain. Per worker: whether it is known.
@@ -168,7 +179,8 @@ impl Handle {
     /// The task, if it is open. One that is not may be in the [`archive`](Self::archive): whatever ended before
     /// this call was answered is there (unless its queue keeps no finished tasks).
     pub async fn get(&self, task: TaskId) -> Result<Option<Snapshot>, Unavailable> {
-        self.admit(|answer| Admission::Get { task, answer }).await
+        let task = self.admit(|answer| Admission::Get { task, answer }).await?;
+        Ok(task.map(|task| *task))
     }
 
     /// Open tasks, a page at a time.

@@ -190,12 +190,16 @@ impl Keeper {
     }
 
     fn batch_at(&mut self, position: Position) -> &mut Homes {
-        if self.batches.back().is_none_or(|batch| batch.position != position) {
-            let (tasks, keys) = (Vec::new(), Vec::new());
-            self.batches.push_back(Homes { position, bytes: 0, tasks, keys, live: 0 });
+        match self.batches.pop_back_if(|batch| batch.position == position) {
+            Some(batch) => self.batches.push_back_mut(batch),
+            None => self.batches.push_back_mut(Homes {
+                position,
+                bytes: 0,
+                tasks: Vec::new(),
+                keys: Vec::new(),
+                live: 0,
+            }),
         }
-        let last = self.batches.len() - 1;
-        &mut self.batches[last]
     }
 
     fn task_lives(&mut self, id: TaskId, home: Home) {
@@ -226,7 +230,7 @@ impl Keeper {
         let Some(home) = home else { return };
         self.live -= home.bytes;
         let at = self.batches.binary_search_by_key(&home.position, |batch| batch.position);
-        if let Ok(batch) = at.map(|at| &mut self.batches[at]) {
+        if let Some(batch) = at.ok().and_then(|at| self.batches.get_mut(at)) {
             batch.live -= 1;
         }
     }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use leasehold_coordinator::{
     args::{Args, EXIT_USAGE},
     config::{Config, LogFormat},
@@ -11,7 +10,10 @@ use leasehold_coordinator::{
 use leasehold_telemetry as telemetry;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::from_command_line() {
+        Ok(args) => args,
+        Err(exit_code) => return ExitCode::from(exit_code),
+    };
     let config = match args.config() {
         Ok(config) => config,
         Err(error) => return refuse(&coordinator::chain(&error)),

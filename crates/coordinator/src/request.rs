@@ -51,7 +51,7 @@ pub(crate) enum Control {
         /// The task.
         task: TaskId,
         /// The task as it then is.
-        answer: Answer<Option<Snapshot>>,
+        answer: Answer<Option<Box<Snapshot>>>,
     },
     /// Make a dead letter a task again.
     Replay {
@@ -99,7 +99,7 @@ pub(crate) enum Admission {
         /// The task.
         task: TaskId,
         /// The task, if it is open.
-        answer: Answer<Option<Snapshot>>,
+        answer: Answer<Option<Box<Snapshot>>>,
     },
     /// Show a page of tasks.
     List {

@@ -86,6 +86,8 @@ enum End {
     Closing(Closing),
     /// The worker broke a rule.
     Refused(Refusal),
+    /// The worker sent what the transport does not take, such as too large a frame; these are its words.
+    Unreadable(GrpcStatus),
 }
 
 impl Shared {
@@ -106,7 +108,8 @@ impl Shared {
         let greeted = timeout(HELLO_WITHIN, inbound.next()).await;
         let first = match greeted {
             Ok(Some(Ok(first))) => first,
-            Ok(Some(Err(_)) | None) => return,
+            Ok(Some(Err(status))) => return repeat(&frames, status).await,
+            Ok(None) => return,
             Err(_) => return refuse(&frames, &violation("no Hello within 10 s")).await,
         };
         let (session, ingress, rest) = match self.open(stream, first, frames.clone()).await {
@@ -178,7 +181,8 @@ impl Session<'_> {
                     Some(Ok(frame)) => if let Err(end) = self.hear(frame).await {
                         return end;
                     },
-                    Some(Err(_)) | None => return End::Gone,
+                    Some(Err(status)) => return End::Unreadable(status),
+                    None => return End::Gone,
                 },
                 1.. = ingress.events.recv_many(&mut taken, PENDING_MAX), if !has_pending => {
                     self.pending.extend(taken.drain(..));
@@ -273,6 +277,7 @@ impl Session<'_> {
         let last = async {
             match end {
                 End::Gone | End::Closing(Closing::Expired) => {}
+                End::Unreadable(status) => repeat(&self.frames, status).await,
                 End::Refused(refusal) => refuse(&self.frames, &refusal).await,
                 End::Closing(Closing::Shutdown) => {
                     self.flush(&mut ingress).await;
@@ -326,4 +331,10 @@ async fn refuse(frames: &Frames, refusal: &Refusal) {
     tracing::info!(reason = refusal.name(), message = refusal.message, "worker stream refused");
     // A worker that is gone needs no answer.
     drop(timeout(LAST_WORD_WITHIN, frames.send(Err(refusal.to_status()))).await);
+}
+
+/// Tells the worker what the transport says of its frames.
+async fn repeat(frames: &Frames, status: GrpcStatus) {
+    // A worker that is gone needs no answer.
+    drop(timeout(LAST_WORD_WITHIN, frames.send(Err(status))).await);
 }

@@ -10,7 +10,6 @@ use super::{
 };
 
 impl Pen {
-    #[expect(clippy::too_many_lines, reason = "one arm per kind of record")]
     pub(super) fn record(&mut self, record: &Record) {
         match record {
             Record::EpochStarted { epoch, time, session_ttl } => {

@@ -80,6 +80,7 @@ impl Pen {
         self.bytes.extend_from_slice(bytes);
     }
 
+    #[expect(clippy::fn_params_excessive_bools, reason = "a flag is what is written")]
     pub(super) fn flag(&mut self, flag: bool) {
         self.byte(u8::from(flag));
     }

@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::Path, path::PathBuf};
 
+use serde_saphyr::UserMessageFormatter;
+
 /// A configuration is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -49,13 +51,28 @@ pub enum ConfigError {
 impl ConfigError {
     pub(super) fn malformed(path: &Path, error: &serde_saphyr::Error) -> Self {
         let place = error.location();
-        let plain = error.without_snippet().to_string();
+        let plain = error.without_snippet();
         Self::Malformed {
             path: path.to_owned(),
             line: place.map_or(1, |place| place.line()),
             column: place.map_or(1, |place| place.column()),
-            message: first_line(&plain),
+            message: match plain {
+                serde_saphyr::Error::InvalidScalar { ty, .. } => {
+                    format!("{} is expected here", what(ty))
+                }
+                other => first_line(&other.render_with_formatter(&UserMessageFormatter)),
+            },
         }
+    }
+}
+
+/// A type of the parser as people call it.
+fn what(ty: &str) -> &str {
+    match ty {
+        "boolean" => "true or false",
+        "u32" | "u64" => "a whole number of zero or more",
+        "f64" => "a number",
+        other => other,
     }
 }
 

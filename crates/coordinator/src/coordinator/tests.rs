@@ -27,10 +27,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(PATIENCE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited in vain for {what}"),
-    }
+    let waited = timeout(PATIENCE, future).await;
+    waited.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
 /// A coordinator that runs.
@@ -100,10 +98,9 @@ impl Node {
     async fn worker(&mut self, name: &str, held: &[i64]) -> (Wire, v1::Welcome) {
         let mut wire = self.dial();
         wire.say(Said::Hello(hello(name, held))).await;
-        match wire.told().await {
-            Told::Welcome(welcome) => (wire, *welcome),
-            other => panic!("not a welcome: {other:?}"),
-        }
+        let told = wire.told().await;
+        let Told::Welcome(welcome) = told else { panic!("not a welcome: {told:?}") };
+        (wire, *welcome)
     }
 }
 
@@ -153,10 +150,9 @@ impl Wire {
     }
 
     async fn assignment(&mut self) -> v1::Assignment {
-        match self.told().await {
-            Told::Assignment(assignment) => *assignment,
-            other => panic!("not an assignment: {other:?}"),
-        }
+        let told = self.told().await;
+        let Told::Assignment(assignment) = told else { panic!("not an assignment: {told:?}") };
+        *assignment
     }
 
     /// Ends a lease and says how that was taken.
@@ -253,8 +249,8 @@ async fn a_task_is_accepted_leased_done_and_kept() {
     assert_eq!((assignment.task_id, &assignment.payload[..]), (id.to_string(), &b"work"[..]));
     let token = assignment.fencing_token;
     worker.say(Said::LeaseStarted(v1::LeaseStarted { fencing_token: token })).await;
-    let taken = worker.finish(token, success(b"done")).await;
-    assert_eq!(taken, v1::ResultDisposition::Accepted);
+    let disposition = worker.finish(token, success(b"done")).await;
+    assert_eq!(disposition, v1::ResultDisposition::Accepted);
 
     let ended = patiently("the end of the task", waiter.ended()).await.unwrap();
     assert_eq!(ending(&ended), Some(Ending::Succeeded));
@@ -287,7 +283,7 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
     let mut keyed = spec("keyed");
     keyed.key = Some(Key { name: Name::from("k"), digest: [1; 16] });
     let waiting = node.submit(keyed.clone()).await;
-    node.handle().pause(Name::from("q"), true).await.unwrap().unwrap();
+    node.handle().pause(Name::from("q")).await.unwrap().unwrap();
 
     let epoch = node.handle().cluster().epoch;
     let (mut node, _dir) = node.crash().await;
@@ -304,7 +300,7 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
     assert_eq!(worker.finish(first, success(b"r")).await, v1::ResultDisposition::Duplicate);
     assert_eq!(worker.finish(second, success(b"r")).await, v1::ResultDisposition::Accepted);
     assert!(node.handle().archive().finished(leased).await.unwrap().is_some());
-    node.handle().pause(Name::from("q"), false).await.unwrap().unwrap();
+    node.handle().resume(Name::from("q")).await.unwrap().unwrap();
     let third = worker.assignment().await;
     assert_eq!(third.task_id, waiting.to_string());
     assert!(second < third.fencing_token);

@@ -32,7 +32,8 @@ impl Engine {
                 return cost;
             }
             Admission::Get { task, answer } => {
-                let snapshot = self.queue.task(task).map(|task| self.snapshot(task));
+                let open = self.queue.task(task);
+                let snapshot = open.map(|task| Box::new(self.snapshot(task)));
                 self.say(Release::Shown(Told::new(answer, snapshot)));
             }
             Admission::List { filter, answer } => {
@@ -77,11 +78,12 @@ impl Engine {
         let Submission { spec, validate_only } = submission;
         let id = self.minter.mint(self.now, fastrand::u64(..));
         let submit = Box::new(Submit { id, spec, validate_only });
-        match self.apply(Command::Submit(submit)) {
-            Reply::Submitted(submitted) => submitted,
+        let reply = self.apply(Command::Submit(submit));
+        let Reply::Submitted(submitted) = reply else {
             // A violated invariant stops the process before it writes.
-            reply => unreachable!("a submit was answered with {reply:?}"),
-        }
+            unreachable!("a submit was answered with {reply:?}")
+        };
+        submitted
     }
 
     fn list(&self, filter: &ListFilter) -> ListPage {

@@ -3,7 +3,7 @@
 use std::{collections::btree_map::Entry, time::Duration};
 
 use leasehold_journal::{FailedRow, RowId};
-use leasehold_queue::{Command, Dead, Ending, Name, QueueView, ReplayRefusal, Reply, Task, TaskId};
+use leasehold_queue::{Command, Dead, Ending, Name, ReplayRefusal, Reply, Task, TaskId};
 
 use super::{
     Engine,
@@ -38,14 +38,15 @@ impl Engine {
     pub(super) fn steer(&mut self, control: Control) {
         match control {
             Control::Cancel { task, answer } => {
-                let snapshot = self.cancel(task);
+                let snapshot = self.cancel(task).map(Box::new);
                 self.say(Release::Shown(Told::new(answer, snapshot)));
             }
             Control::Replay { task, generation, answer } => {
                 self.ask_replay(task, Asked { generation, answer });
             }
             Control::Pause { queue, paused, answer } => {
-                let view = self.pause(&queue, paused);
+                self.apply(Command::Pause { queue: Name::clone(&queue), paused });
+                let view = self.queue.queues().find(|view| view.name == queue);
                 self.say(Release::Paused(Told::new(answer, view)));
             }
             Control::Drain { workers, grace, answer } => {
@@ -68,11 +69,6 @@ impl Engine {
     fn just_ended(&self, task: Task, ending: Ending) -> Snapshot {
         let ended = EndedView { ending, result: bytes::Bytes::new(), time: self.now };
         Snapshot { task, blocked: None, ended: Some(ended) }
-    }
-
-    fn pause(&mut self, queue: &Name, paused: bool) -> Option<QueueView> {
-        self.apply(Command::Pause { queue: Name::clone(queue), paused });
-        self.queue.queues().find(|view| view.name == *queue)
     }
 
     fn drain(&mut self, workers: Vec<Name>, grace: Option<Duration>) -> Vec<bool> {

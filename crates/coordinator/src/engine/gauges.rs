@@ -14,22 +14,22 @@ use crate::metrics::{AttemptOutcome, SlotState, TaskState, WorkerState};
 /// How often gauges are read from the state, while it changes.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// When the gauges were last read, and whether that is still true.
+/// When the gauges were last read, and whether that may not be true any more.
 #[derive(Debug, Default)]
 pub(super) struct Gauges {
     read: Time,
-    is_changed: bool,
+    is_outdated: bool,
 }
 
 impl Gauges {
     /// Something may have changed.
-    pub(super) const fn changed(&mut self, is_changed: bool) {
-        self.is_changed |= is_changed;
+    pub(super) const fn outdate(&mut self) {
+        self.is_outdated = true;
     }
 
     /// When to read them next. None while nothing changes.
     pub(super) fn due(&self) -> Option<Time> {
-        self.is_changed.then(|| self.read + INTERVAL)
+        self.is_outdated.then(|| self.read + INTERVAL)
     }
 }
 
@@ -39,7 +39,7 @@ impl Engine {
         if self.gauges.due().is_none_or(|due| self.now < due) {
             return;
         }
-        self.gauges = Gauges { read: self.now, is_changed: false };
+        self.gauges = Gauges { read: self.now, is_outdated: false };
         self.observe_queues();
         self.observe_workers();
     }

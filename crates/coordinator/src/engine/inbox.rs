@@ -23,6 +23,15 @@ const ADMISSION_MAX: usize = 1_024;
 const LIVENESS_PER_TURN: usize = 4_096;
 const CONTROL_PER_TURN: usize = 512;
 
+/// What a turn takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Intake {
+    /// Everything.
+    All,
+    /// Nothing that adds work: too much waits for the disk already.
+    Urgent,
+}
+
 /// What the engine reads.
 #[derive(Debug)]
 pub(crate) struct Inbox {
@@ -104,14 +113,14 @@ impl Inbox {
     }
 
     /// Whether there is something left to be taken in.
-    pub(super) fn has_more(&self, is_admitting: bool) -> bool {
+    pub(super) fn has_more(&self, intake: Intake) -> bool {
         self.liveness.has_more()
             || self.control.has_more()
-            || (is_admitting && self.admission.has_more())
+            || (intake == Intake::All && self.admission.has_more())
     }
 
     /// Waits until something comes in or `at_most` is over.
-    pub(super) async fn wait(&mut self, is_admitting: bool, at_most: Option<Duration>) {
+    pub(super) async fn wait(&mut self, intake: Intake, at_most: Option<Duration>) {
         if at_most == Some(Duration::ZERO) {
             return;
         }
@@ -128,7 +137,7 @@ impl Inbox {
             }
             Some(said) = self.liveness.receiver.recv() => self.liveness.held = Some(said),
             Some(control) = self.control.receiver.recv() => self.control.held = Some(control),
-            Some(asked) = self.admission.receiver.recv(), if is_admitting => {
+            Some(asked) = self.admission.receiver.recv(), if intake == Intake::All => {
                 self.admission.held = Some(asked);
             }
             () = timer => {}

@@ -34,7 +34,7 @@ impl Engine {
         if let Reply::Welcome(welcome) = self.apply(Command::Hello(hello)) {
             let (session, resumed) = (welcome.session.0, welcome.resumed);
             tracing::info!(worker, session, resumed, slots, "worker connected");
-            self.say(Release::Welcome(stream, welcome));
+            self.say(Release::Welcome(stream, Box::new(welcome)));
         }
     }
 

@@ -14,7 +14,9 @@ impl Engine {
     pub(super) fn record(&mut self) {
         let mut output = self.queue.take_output();
         let moves = self.tidy(&mut output);
-        self.gauges.changed(!output.records.is_empty() || !output.effects.is_empty());
+        if !output.records.is_empty() || !output.effects.is_empty() {
+            self.gauges.outdate();
+        }
         self.write(&output);
         if let Some((head, moves)) = moves {
             self.keeper.moved(moves, head);
@@ -41,9 +43,9 @@ impl Engine {
             return None;
         }
         self.apply(Command::Move { tasks: moves.tasks.clone(), keys: moves.keys.clone() });
-        let moved = self.queue.take_output();
-        output.records.extend(moved.records);
-        output.effects.extend(moved.effects);
+        let Output { records, effects } = self.queue.take_output();
+        output.records.extend(records);
+        output.effects.extend(effects);
         Some((head, moves))
     }
 
@@ -63,7 +65,9 @@ impl Engine {
             if let Record::TaskEnded { task, .. } = record {
                 let ended = endings.pop_front().filter(|ended| ended.task.id == *task);
                 assert!(ended.is_some(), "each end has its effect, in the same order");
-                ended.into_iter().for_each(|ended| self.write_row(ended));
+                if let Some(ended) = ended {
+                    self.write_row(ended);
+                }
             }
         }
         assert!(endings.is_empty(), "each effect of an end has its record");

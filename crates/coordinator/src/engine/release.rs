@@ -23,12 +23,12 @@ pub(super) enum Release {
     /// The effects of a turn.
     Effects(Vec<Effect>),
     /// A stream is open.
-    Welcome(StreamId, Welcome),
+    Welcome(StreamId, Box<Welcome>),
     /// The row of a dead letter may be read: whatever was written before it is there.
     ReadDead(TaskId),
     /// Answers.
     Submitted(Told<Result<Vec<Result<Accepted, Refusal>>, Unavailable>>),
-    Shown(Told<Option<Snapshot>>),
+    Shown(Told<Option<Box<Snapshot>>>),
     Replayed(Told<Result<Replay, Unavailable>>),
     Paused(Told<Option<QueueView>>),
     Drained(Told<Vec<bool>>),
@@ -67,7 +67,7 @@ impl Engine {
                         self.carry_out(effect);
                     }
                 }
-                Release::Welcome(stream, welcome) => self.welcome(stream, welcome),
+                Release::Welcome(stream, welcome) => self.welcome(stream, *welcome),
                 Release::ReadDead(task) => self.hand_over(Job::ReadDead { row_id: task.serial() }),
                 Release::Submitted(told) => told.tell(),
                 Release::Shown(told) => told.tell(),
@@ -115,7 +115,7 @@ impl Engine {
         log_end(&ended);
         let snapshot = Snapshot::from(ended);
         self.watchers.changed(&snapshot.task, || snapshot.clone());
-        self.waiters.ended(snapshot);
+        self.waiters.ended(&snapshot);
     }
 
     fn welcome(&mut self, stream: StreamId, welcome: Welcome) {

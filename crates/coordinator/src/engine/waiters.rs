@@ -41,7 +41,7 @@ impl Waiters {
     }
 
     /// Tells everybody who waits for this task.
-    pub(super) fn ended(&mut self, snapshot: Snapshot) {
+    pub(super) fn ended(&mut self, snapshot: &Snapshot) {
         let Some(waiting) = self.by_task.remove(&snapshot.task.id) else { return };
         self.count -= waiting.len();
         for sender in waiting {

@@ -78,7 +78,7 @@ impl AdminService for AdminApi {
         request: Request<v1::PauseQueueRequest>,
     ) -> Answer<v1::PauseQueueResponse> {
         let name = parse::queue_name("queue", &request.get_ref().queue)?;
-        let queue = Some(one(&name, self.handle.pause(Arc::clone(&name), true).await?)?);
+        let queue = Some(one(&name, self.handle.pause(Arc::clone(&name)).await?)?);
         Ok(Response::new(v1::PauseQueueResponse { queue }))
     }
 
@@ -87,7 +87,7 @@ impl AdminService for AdminApi {
         request: Request<v1::ResumeQueueRequest>,
     ) -> Answer<v1::ResumeQueueResponse> {
         let name = parse::queue_name("queue", &request.get_ref().queue)?;
-        let queue = Some(one(&name, self.handle.pause(Arc::clone(&name), false).await?)?);
+        let queue = Some(one(&name, self.handle.resume(Arc::clone(&name)).await?)?);
         Ok(Response::new(v1::ResumeQueueResponse { queue }))
     }
 

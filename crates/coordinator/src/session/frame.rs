@@ -134,7 +134,7 @@ fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
         namespace: NAMESPACE.to_owned(),
         queue: spec.queue.to_string(),
         task_type: spec.task_type.to_string(),
-        payload: spec.payload.clone().into(),
+        payload: spec.payload.clone(),
         content_type: spec.content_type.to_string(),
         attempt: i32::try_from(assignment.attempt).unwrap_or(i32::MAX),
         generation: i32::try_from(assignment.generation).unwrap_or(i32::MAX),

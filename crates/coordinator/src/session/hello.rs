@@ -42,7 +42,7 @@ pub(super) fn read(
     }
     refuse_superseded(&hello, coordinator)?;
     let slots = slots(hello.capacity.unwrap_or_default());
-    let violations = violations(&hello, slots.is_none());
+    let violations = violations(&hello);
     if !violations.is_empty() {
         return Err(Refusal::fields(Reason::InvalidField, violations));
     }
@@ -79,7 +79,7 @@ fn refuse_superseded(hello: &v1::Hello, coordinator: &Status) -> Result<(), Refu
         .with("epoch", epoch))
 }
 
-fn violations(hello: &v1::Hello, are_slots_wrong: bool) -> Vec<v1::FieldViolation> {
+fn violations(hello: &v1::Hello) -> Vec<v1::FieldViolation> {
     let mut wrong = Vec::new();
     let mut check = |is_right: bool, field: &str, description: &str| {
         if !is_right {
@@ -104,7 +104,11 @@ fn violations(hello: &v1::Hello, are_slots_wrong: bool) -> Vec<v1::FieldViolatio
         "task_types",
         "must be 1 to 1,000 names of 1 to 128 characters of [A-Za-z0-9._/-]",
     );
-    check(!are_slots_wrong, "capacity.slots", "must be 0 to 10,000");
+    check(
+        slots(hello.capacity.unwrap_or_default()).is_some(),
+        "capacity.slots",
+        "must be 0 to 10,000",
+    );
     check(
         hello.held_leases.len() <= HELD_MAX
             && hello.held_leases.iter().all(|lease| 0 < lease.fencing_token),

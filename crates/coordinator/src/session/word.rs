@@ -20,7 +20,7 @@ const FAILURE_CHARS_MAX: usize = 2_000;
 const PROGRESS_CHARS_MAX: usize = 500;
 
 /// No control value is longer: a year.
-const DURATION_MAX: Duration = Duration::from_secs(365 * 86_400);
+const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
 /// Reads one event. None: it is of a kind this version does not know.
 pub(super) fn read(
@@ -42,7 +42,7 @@ pub(super) fn read(
         }
         Event::LeaseProgress(v1::LeaseProgress { fencing_token, progress }) => {
             let (token, progress) =
-                (Token::from_i64(fencing_token), read_progress(progress.unwrap_or_default()));
+                (Token::from_i64(fencing_token), read_progress(&progress.unwrap_or_default()));
             Command::Progressed { stream, token, progress }
         }
         Event::LeaseOutcome(v1::LeaseOutcome { fencing_token, outcome, .. }) => {
@@ -70,7 +70,7 @@ fn heartbeat(stream: StreamId, heartbeat: &v1::Heartbeat) -> Result<Liveness, Re
     Ok(Liveness::Heartbeat { stream, sequence: *sequence, held })
 }
 
-fn read_progress(progress: v1::Progress) -> Progress {
+fn read_progress(progress: &v1::Progress) -> Progress {
     let fraction = progress.fraction.filter(|fraction| fraction.is_finite());
     Progress {
         fraction: fraction.map(|fraction| fraction.clamp(0.0, 1.0)),
@@ -80,7 +80,7 @@ fn read_progress(progress: v1::Progress) -> Progress {
 
 fn read_outcome(outcome: Option<Said>, result_bytes_max: u64) -> Outcome {
     match outcome {
-        Some(Said::Success(v1::Success { result })) => succeeded(result.into(), result_bytes_max),
+        Some(Said::Success(v1::Success { result })) => succeeded(result, result_bytes_max),
         Some(Said::Failure(failure)) => failed(&failure),
         Some(Said::Stopped(_)) => Outcome::Stopped,
         Some(Said::Declined(declined)) => Outcome::Declined(match declined.reason() {

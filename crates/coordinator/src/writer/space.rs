@@ -97,7 +97,7 @@ impl Gauge {
         self.looked = Some(Instant::now());
         self.read(journal);
         let was_tight = self.space.is_tight;
-        self.space.is_tight = self.space.judge(was_tight) || !self.restore_ballast(journal);
+        self.space.is_tight = self.space.judge() || !self.restore_ballast(journal);
         if was_tight != self.space.is_tight {
             let Space { free_bytes, reserve_bytes, .. } = self.space;
             if self.space.is_tight {
@@ -137,8 +137,8 @@ impl Gauge {
 impl Space {
     /// Whether new tasks are to be refused. Once they are, a quarter more than the reserve has to be free again, so
     /// that admission does not flutter.
-    const fn judge(&self, was_tight: bool) -> bool {
-        let margin = if was_tight { self.reserve_bytes / 4 } else { 0 };
+    const fn judge(&self) -> bool {
+        let margin = if self.is_tight { self.reserve_bytes / 4 } else { 0 };
         self.free_bytes < self.reserve_bytes + margin
     }
 }

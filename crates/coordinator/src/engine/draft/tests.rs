@@ -8,7 +8,7 @@ use leasehold_queue::{
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::codec::Records;
+use crate::{codec::Records, keeper::Moves};
 
 use std::time::Duration;
 
@@ -183,10 +183,9 @@ impl Writing {
         let mut output = self.queue.take_output();
         let head = self.drafts.position();
         let moves =
-            if output.records.is_empty() { Default::default() } else { self.keeper.moves(head) };
+            if output.records.is_empty() { Moves::default() } else { self.keeper.moves(head) };
         self.apply(Command::Move { tasks: moves.tasks.clone(), keys: moves.keys.clone() });
-        let moved = self.queue.take_output();
-        output.records.extend(moved.records);
+        output.records.extend(self.queue.take_output().records);
         for record in &output.records {
             self.drafts.record(record, &mut self.keeper, self.now);
         }

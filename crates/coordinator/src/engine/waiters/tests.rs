@@ -54,7 +54,7 @@ fn everybody_who_waits_for_a_task_is_told_and_nobody_else() {
     let mut first = waiters.wait(id(1), 9).unwrap();
     let mut second = waiters.wait(id(1), 9).unwrap();
     let mut other = waiters.wait(id(2), 9).unwrap();
-    waiters.ended(ended(id(1)));
+    waiters.ended(&ended(id(1)));
     assert_eq!(*first.0.try_recv().unwrap(), ended(id(1)));
     assert_eq!(*second.0.try_recv().unwrap(), ended(id(1)));
     assert!(other.0.try_recv().is_err());
