@@ -71,7 +71,7 @@ fn what(ty: &str) -> &str {
     match ty {
         "boolean" => "true or false",
         "u32" | "u64" => "a whole number of zero or more",
-        "f64" => "a number",
+        "floating point" => "a number",
         other => other,
     }
 }

@@ -89,7 +89,7 @@ fn malformed_files_are_refused_with_their_place() {
         ("insecure: perhaps\n", "c.yaml:1:11: true or false is expected here"),
         ("defaults:\n  retry:\n    factor: x\n", "c.yaml:3:13: a number is expected here"),
         ("defaults:\n  retry:\n    jitter: some\n", "c.yaml:3:13: unknown variant `some`"),
-        ("data: a\ndata: b\n", "c.yaml:2:1: duplicate mapping key: data"),
+        ("data: a\ndata: b\n", "c.yaml:2:1: duplicate mapping key `data`"),
         ("data: [a\n", "c.yaml:"),
         ("data:\n\t- a\n", "c.yaml:"),
     ];
