@@ -65,9 +65,9 @@ SELECT
         || substr(hex(task_id), 13, 4) || '-' || substr(hex(task_id), 17, 4) || '-'
         || substr(hex(task_id), 21)) AS task_id,
     queue, task_type, class AS state, attempts,
-    strftime('%FT%H:%M:%fZ', submit_ms / 1000.0, 'unixepoch') AS submit_time,
-    strftime('%FT%H:%M:%fZ', finish_ms / 1000.0, 'unixepoch') AS finish_time,
-    strftime('%FT%H:%M:%fZ', expire_ms / 1000.0, 'unixepoch') AS expire_time,
+    strftime('%Y-%m-%dT%H:%M:%fZ', submit_ms / 1000.0, 'unixepoch') AS submit_time,
+    strftime('%Y-%m-%dT%H:%M:%fZ', finish_ms / 1000.0, 'unixepoch') AS finish_time,
+    strftime('%Y-%m-%dT%H:%M:%fZ', expire_ms / 1000.0, 'unixepoch') AS expire_time,
     trace_id, result, row_id
 FROM finished_tasks;
 
@@ -77,8 +77,8 @@ SELECT
         || substr(hex(task_id), 13, 4) || '-' || substr(hex(task_id), 17, 4) || '-'
         || substr(hex(task_id), 21)) AS task_id,
     queue, task_type, generation, attempts, reason, error, error_stack,
-    strftime('%FT%H:%M:%fZ', submit_ms / 1000.0, 'unixepoch') AS submit_time,
-    strftime('%FT%H:%M:%fZ', finish_ms / 1000.0, 'unixepoch') AS finish_time,
-    strftime('%FT%H:%M:%fZ', expire_ms / 1000.0, 'unixepoch') AS expire_time,
+    strftime('%Y-%m-%dT%H:%M:%fZ', submit_ms / 1000.0, 'unixepoch') AS submit_time,
+    strftime('%Y-%m-%dT%H:%M:%fZ', finish_ms / 1000.0, 'unixepoch') AS finish_time,
+    strftime('%Y-%m-%dT%H:%M:%fZ', expire_ms / 1000.0, 'unixepoch') AS expire_time,
     trace_id, payload, row_id
 FROM failed_tasks;

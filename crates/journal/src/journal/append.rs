@@ -34,6 +34,7 @@ impl Journal {
         if counts != self.counts {
             store_counts(&write, counts)?;
         }
+        debug_assert!(extent.first <= head.position, "a trim keeps the batch that orders it");
         let free_pages = give_back_pages(&write, self.free_pages)?;
         write.commit()?;
         (self.extent, self.counts, self.free_pages) = (extent, counts, free_pages);
