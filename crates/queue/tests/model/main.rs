@@ -6,7 +6,7 @@ mod cluster;
 mod reference;
 mod script;
 
-use proptest::test_runner::{Config, RngSeed, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestRunner};
 
 use crate::{cluster::Cluster, script::scripts};
 
@@ -14,8 +14,13 @@ use crate::{cluster::Cluster, script::scripts};
 const SEQUENCES: u32 = 3_000;
 
 fn run(seed: u64) {
-    let mut config =
-        Config { max_shrink_iters: 20_000, failure_persistence: None, ..Config::default() };
+    let mut config = Config {
+        max_shrink_iters: 20_000,
+        failure_persistence: None,
+        // The default, ChaCha, takes most of the test in an unoptimized build.
+        rng_algorithm: RngAlgorithm::XorShift,
+        ..Config::default()
+    };
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = SEQUENCES;
     }
