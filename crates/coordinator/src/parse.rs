@@ -184,9 +184,11 @@ fn digest(task_type: &str, payload: &[u8]) -> [u8; 16] {
     half
 }
 
-/// The trace a task belongs to: its own if the request names a valid one, else the call's.
+/// The trace a task belongs to: its own if the request names a valid one, else the call's. Where both are one trace,
+/// the call's span is the nearer parent.
 fn trace_of(own: Option<v1::TraceContext>, call: &TraceContext) -> Trace {
     let own = own.and_then(|own| TraceContext::parse(&own.traceparent, &own.tracestate));
-    let trace = own.as_ref().unwrap_or(call);
+    let other = own.filter(|own| own.trace_id() != call.trace_id());
+    let trace = other.as_ref().unwrap_or(call);
     Trace { parent: trace.traceparent().into(), state: trace.tracestate().into() }
 }

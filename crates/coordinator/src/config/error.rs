@@ -52,16 +52,16 @@ impl ConfigError {
     pub(super) fn malformed(path: &Path, error: &serde_saphyr::Error) -> Self {
         let place = error.location();
         let plain = error.without_snippet();
+        let message = if let serde_saphyr::Error::InvalidScalar { ty, .. } = plain {
+            format!("{} is expected here", what(ty))
+        } else {
+            first_line(&plain.render_with_formatter(&UserMessageFormatter))
+        };
         Self::Malformed {
             path: path.to_owned(),
             line: place.map_or(1, |place| place.line()),
             column: place.map_or(1, |place| place.column()),
-            message: match plain {
-                serde_saphyr::Error::InvalidScalar { ty, .. } => {
-                    format!("{} is expected here", what(ty))
-                }
-                other => first_line(&other.render_with_formatter(&UserMessageFormatter)),
-            },
+            message,
         }
     }
 }

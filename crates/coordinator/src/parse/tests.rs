@@ -278,9 +278,11 @@ fn a_low_cap_lowers_the_default_it_would_contradict() {
 #[test]
 fn the_trace_is_the_tasks_own_or_the_calls() {
     let own = "00-11111111111111111111111111111111-2222222222222222-01";
+    let same = "00-0af7651916cd43dd8448eb211c80319c-2222222222222222-01";
     let cases = [
         (None, call().traceparent()),
         (Some((own, "a=b")), own.to_owned()),
+        (Some((same, "")), call().traceparent()),
         (Some(("garbage", "")), call().traceparent()),
         (Some(("", "")), call().traceparent()),
     ];

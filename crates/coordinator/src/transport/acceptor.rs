@@ -127,10 +127,10 @@ pub fn connections_max(asked: u32) -> u32 {
     let Some(files) = limit.current else { return asked };
     let room = u32::try_from(files.saturating_sub(FILES_RESERVED)).unwrap_or(u32::MAX).max(1);
     if room < asked {
-        tracing::warn!(
+        tracing::info!(
             asked,
             room,
-            "fewer connections than configured: the limit of open files is too low"
+            "fewer connections than configured: that is what the limit of open files allows"
         );
     }
     asked.min(room)
