@@ -22,11 +22,12 @@ mod task;
 mod words;
 mod worker;
 
-use std::{io, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use leasehold_client::{Client, ClientOptions};
 use leasehold_telemetry::{Settings, TraceContext};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::Instrument as _;
 
 use crate::{
@@ -65,7 +66,10 @@ fn refuse(refused: &clap::Error) -> ExitCode {
 fn execute(args: Args) -> Done {
     let Args { global, command } = args;
     if let Command::Completion { shell } = command {
-        clap_complete::generate(shell, &mut Args::command(), "leasehold", &mut io::stdout());
+        // By way of memory: the generator panics where its output cannot be written.
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Args::command(), "leasehold", &mut script);
+        Output::new(global.output).bytes(&script)?;
         return Ok(Exit::Ok);
     }
     let telemetry = leasehold_telemetry::init(&Settings {
@@ -90,13 +94,13 @@ async fn until_interrupted(global: Global, command: Command) -> Done {
     if let Some(parent) = TraceContext::from_environment() {
         leasehold_telemetry::set_parent(&span, &parent);
     }
+    // Listening before anything else happens: an early Ctrl-C counts as well.
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|source| Failure::Runtime { source })?;
     let run = Box::pin(dispatch(global, command)).instrument(span);
     tokio::select! {
         done = run => done,
-        heard = tokio::signal::ctrl_c() => {
-            heard.map_err(|source| Failure::Runtime { source })?;
-            Ok(Exit::Interrupted)
-        }
+        _ = interrupt.recv() => Ok(Exit::Interrupted),
     }
 }
 

@@ -31,11 +31,11 @@ impl Output {
     }
 
     pub(crate) fn table(self, table: &Table) -> Result<(), Failure> {
-        write(&table.render(self.colour))
+        write(table.render(self.colour).as_bytes())
     }
 
     pub(crate) fn details(self, details: &Details) -> Result<(), Failure> {
-        write(&details.render(self.colour))
+        write(details.render(self.colour).as_bytes())
     }
 
     /// One document, indented for people.
@@ -50,16 +50,21 @@ impl Output {
         self.line(&text)
     }
 
+    /// Bytes as they are.
     #[expect(clippy::unused_self, reason = "only who was given an output writes data")]
+    pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), Failure> {
+        write(bytes)
+    }
+
     pub(crate) fn line(self, text: &str) -> Result<(), Failure> {
-        write(&format!("{text}\n"))
+        self.bytes(format!("{text}\n").as_bytes())
     }
 }
 
-fn write(text: &str) -> Result<(), Failure> {
+fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout
-        .write_all(text.as_bytes())
+        .write_all(bytes)
         .and_then(|()| stdout.flush())
         .map_err(|source| Failure::Write { source })
 }

@@ -11,7 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::{
     ClientOptions, Error,
     call::{Call, call_span},
-    outage::Repeat,
+    outage::{Outage, Repeat},
 };
 
 /// HTTP/2 windows. Received small frames are budgeted at half the connection's window, so a busy
@@ -91,6 +91,13 @@ impl Client {
     /// A call of `method`, written `package.Service/Method`.
     pub(crate) fn call(&self, method: &'static str, repeat: Repeat) -> Call<'_> {
         Call::new(&self.options, repeat, call_span(method))
+    }
+
+    /// The outages of something that lasts: short before the coordinator has been reached, so that a
+    /// wrong address is found out; long afterwards, so that a restart is sat out.
+    pub(crate) fn outage(&self) -> Outage {
+        let ClientOptions { retry, call_timeout, outage_max, .. } = *self.options;
+        Outage::new(retry, call_timeout).later(outage_max)
     }
 
     pub(crate) fn task_service(&self) -> TaskServiceClient<Channel> {

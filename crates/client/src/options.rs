@@ -80,7 +80,8 @@ impl ClientOptions {
         self
     }
 
-    /// How long a wait, a watch or a submit stream sits out a coordinator that is away. Default 120 s.
+    /// How long a wait, a watch or a submit stream sits out a coordinator that was there and went away.
+    /// Default 2 min. One that was never reached is given up after the call timeout.
     #[must_use]
     pub fn outage_max(mut self, limit: Duration) -> Self {
         self.outage_max = limit;

@@ -20,6 +20,8 @@ pub(crate) enum Repeat {
 pub(crate) struct Outage {
     retry: Retry,
     limit: Duration,
+    /// The limit once the coordinator has been reached: one that was there will come back.
+    later_limit: Duration,
     began: Option<Instant>,
     failures: u32,
 }
@@ -27,7 +29,13 @@ pub(crate) struct Outage {
 impl Outage {
     /// An outage begins with the first failure and may last for `limit`.
     pub(crate) fn new(retry: Retry, limit: Duration) -> Self {
-        Self { retry, limit, began: None, failures: 0 }
+        Self { retry, limit, later_limit: limit, began: None, failures: 0 }
+    }
+
+    /// Outages after the coordinator has been reached may last for `limit`.
+    pub(crate) fn later(mut self, limit: Duration) -> Self {
+        self.later_limit = limit;
+        self
     }
 
     /// Counts the limit from `start`, not from the first failure.
@@ -36,8 +44,14 @@ impl Outage {
         self
     }
 
+    /// The coordinator is there, whatever comes of it.
+    pub(crate) fn reached(&mut self) {
+        self.limit = self.later_limit;
+    }
+
     /// Something worked: the next failure begins a new outage.
     pub(crate) fn over(&mut self) {
+        self.reached();
         self.began = None;
         self.failures = 0;
     }

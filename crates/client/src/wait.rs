@@ -8,14 +8,13 @@ use std::{
 use leasehold_proto::v1::{AwaitTaskRequest, Task, TaskState};
 use tokio::{task::JoinSet, time};
 
-use crate::{
-    Client, Error,
-    outage::{Outage, Repeat},
-    spec::wire_duration,
-};
+use crate::{Client, Error, outage::Repeat, spec::wire_duration};
 
 /// The longest the coordinator lets one call wait.
 const CALL_WAIT_MAX: Duration = Duration::from_mins(1);
+
+/// How long the first call waits: it finds out soon whether there is a coordinator and such a task.
+const FIRST_CALL_WAIT: Duration = Duration::from_secs(1);
 
 /// How many tasks are awaited at once: a quarter of the streams the coordinator allows a connection.
 const WAITS_MAX: usize = 32;
@@ -35,14 +34,15 @@ pub fn has_ended(state: TaskState) -> bool {
 
 impl Client {
     /// Waits until a task has ended and shows it, result included. With a `timeout`, gives up after
-    /// it with [`Error::NotEnded`]. A coordinator that is away is sat out for
+    /// it with [`Error::NotEnded`]. A coordinator that was reached and goes away is sat out for
     /// [`ClientOptions::outage_max`](crate::ClientOptions::outage_max).
     pub async fn wait(&self, task_id: &str, timeout: Option<Duration>) -> Result<Task, Error> {
         let start = Instant::now();
-        let mut outage = Outage::new(self.options().retry, self.options().outage_max);
+        let mut outage = self.outage();
+        let mut call_wait = FIRST_CALL_WAIT;
         loop {
             let left = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
-            let max_wait = left.map_or(CALL_WAIT_MAX, |left| left.min(CALL_WAIT_MAX));
+            let max_wait = left.map_or(call_wait, |left| left.min(call_wait));
             let error = match self.await_once(task_id, max_wait).await {
                 Ok(task) if has_ended(task.state()) => return Ok(task),
                 Ok(task) if timeout.is_some_and(|timeout| timeout <= start.elapsed()) => {
@@ -50,6 +50,7 @@ impl Client {
                 }
                 Ok(_still_going) => {
                     outage.over();
+                    call_wait = CALL_WAIT_MAX;
                     continue;
                 }
                 Err(error) => error,

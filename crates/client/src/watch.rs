@@ -45,8 +45,8 @@ impl Client {
             WatchFilter::Queue(queue) => request.queue = queue,
             WatchFilter::All => {}
         }
-        let outage = Outage::new(self.options().retry, self.options().outage_max);
-        Watch { client: self.clone(), request, stream: None, changes: VecDeque::new(), outage }
+        let (client, outage) = (self.clone(), self.outage());
+        Watch { client, request, stream: None, changes: VecDeque::new(), outage }
     }
 }
 
@@ -77,6 +77,7 @@ impl Watch {
             Some(stream) => stream,
             None => self.stream.insert(open(&self.client, self.request.clone()).await?),
         };
+        self.outage.reached();
         let received = stream.message().await.map_err(|status| failure(&self.client, status))?;
         let Some(response) = received else {
             // The coordinator closes watches in order when it shuts down: the same as a break.

@@ -23,12 +23,12 @@ fn check(value: impl Serialize, golden: &str) {
     assert_eq!(json.trim(), golden.trim());
 }
 
-fn at(seconds: i64, nanos: i32) -> Option<Timestamp> {
-    Some(Timestamp { seconds, nanos })
+fn at(seconds: i64, nanos: i32) -> Timestamp {
+    Timestamp { seconds, nanos }
 }
 
-fn span(seconds: i64, nanos: i32) -> Option<Duration> {
-    Some(Duration { seconds, nanos })
+fn span(seconds: i64, nanos: i32) -> Duration {
+    Duration { seconds, nanos }
 }
 
 fn full_spec() -> TaskSpec {
@@ -38,15 +38,15 @@ fn full_spec() -> TaskSpec {
         payload: (&b"\xffhi"[..]).into(),
         content_type: "text/plain".into(),
         priority: Some(0),
-        initial_delay: span(1, 500_000_000),
+        initial_delay: Some(span(1, 500_000_000)),
         timeouts: Some(Timeouts {
-            attempt: span(300, 0),
-            deadline: at(86_400, 0),
+            attempt: Some(span(300, 0)),
+            deadline: Some(at(86_400, 0)),
             ..Timeouts::default()
         }),
         retry: Some(RetryPolicy {
             max_attempts: Some(5),
-            initial: span(0, 1_000),
+            initial: Some(span(0, 1_000)),
             factor: Some(2.0),
             cap: None,
             jitter: Jitter::Full.into(),
@@ -75,8 +75,8 @@ fn full_task() -> Task {
             fencing_token: 7_000_000_000_000_000_001,
             worker_id: "w1".into(),
             attempt: 3,
-            grant_time: at(1, 0),
-            start_time: at(1, 5_000_000),
+            grant_time: Some(at(1, 0)),
+            start_time: Some(at(1, 5_000_000)),
             revocation: RevocationReason::Unspecified.into(),
         }),
         result: bytes::Bytes::new(),
@@ -87,13 +87,13 @@ fn full_task() -> Task {
             counted: true,
             fencing_token: 6,
             worker_id: "w2".into(),
-            time: at(0, 999_999_999),
+            time: Some(at(0, 999_999_999)),
         }),
         progress: Some(Progress { fraction: Some(0.5), message: "half".into() }),
         cancel_requested: true,
-        submit_time: at(0, 0),
+        submit_time: Some(at(0, 0)),
         eligible_time: None,
-        deadline_time: at(86_400, 0),
+        deadline_time: Some(at(86_400, 0)),
         finish_time: None,
         idempotency_key: "k".into(),
     }
@@ -126,7 +126,7 @@ fn what_operators_see() {
         epoch: 1_700_000_000,
         version: "0.1.0".into(),
         descriptor_fingerprint: "ab".into(),
-        start_time: at(0, 0),
+        start_time: Some(at(0, 0)),
         open_task_count: 4,
         connected_worker_count: 2,
         journal_bytes: 4_096,
@@ -139,7 +139,7 @@ fn what_operators_see() {
         scheduled_count: 1,
         queued_count: 2,
         leased_count: 3,
-        oldest_queued_age: span(4, 0),
+        oldest_queued_age: Some(span(4, 0)),
     };
     check(QueuesJson::from(&[queue, Queue::default()][..]), include_str!("tests/queues.json"));
     let worker = Worker {
@@ -152,8 +152,8 @@ fn what_operators_see() {
         task_types: vec!["send".into()],
         labels: HashMap::from([("zone".into(), "a".into())]),
         software: "leasehold-worker/0.1.0".into(),
-        session_start_time: at(0, 0),
-        last_heard_age: span(0, 250_000_000),
+        session_start_time: Some(at(0, 0)),
+        last_heard_age: Some(span(0, 250_000_000)),
     };
     check(WorkersJson::from(&[worker][..]), include_str!("tests/workers.json"));
 }

@@ -90,6 +90,21 @@ fn an_outage_ends_with_its_limit_and_begins_anew_after_a_success() {
 }
 
 #[test]
+fn a_coordinator_that_was_there_is_given_more_time() {
+    let start = Instant::now();
+    let late = start + LIMIT;
+    let new = || Outage::new(backoff(), LIMIT).later(2 * LIMIT);
+    let mut never_reached = new();
+    assert!(never_reached.wait(&lost(), Repeat::Safe, start, 0).is_some());
+    assert_eq!(never_reached.wait(&lost(), Repeat::Safe, late, 0), None);
+    let mut reached = new();
+    assert!(reached.wait(&lost(), Repeat::Safe, start, 0).is_some());
+    reached.reached();
+    assert!(reached.wait(&lost(), Repeat::Safe, late, 0).is_some());
+    assert_eq!(reached.wait(&lost(), Repeat::Safe, late + LIMIT, 0), None, "no success between");
+}
+
+#[test]
 fn nobody_waits_for_longer_than_is_left() {
     let start = Instant::now();
     let told = refused(Code::ResourceExhausted, Some(LIMIT));

@@ -49,7 +49,7 @@ impl Default for StreamOptions {
 
 /// The answers to a stream of tasks: exactly one for each task taken from the input, in its order.
 ///
-/// After a break, tasks that have an idempotency key are sent again on a new call. Refusals that name
+/// The call is opened with the first task. After a break, tasks that have an idempotency key are sent again on a new call. Refusals that name
 /// a time to try again make the stream pause and try again, for as long as something is accepted
 /// within [`ClientOptions::outage_max`](crate::ClientOptions::outage_max). When the stream
 /// must give up, every task without an answer gets the error, and nothing more is taken from the input.
@@ -94,7 +94,7 @@ impl Client {
             input: Some(input),
             window: Window::new(options.window_tasks.max(1), batch_tasks),
             call: None,
-            outage: Outage::new(self.options().retry, self.options().outage_max),
+            outage: self.outage(),
             resume_at: None,
         }
     }
@@ -155,9 +155,13 @@ where
 
     /// Waits for the next thing. Answers come first, then input until a message is full, then sending.
     async fn event(&mut self) -> Result<Event, Error> {
-        let call = match &mut self.call {
-            Some(call) => call,
-            None => self.call.insert(open(&self.client).await?),
+        if self.call.is_none() && self.window.has_waiting() && self.resume_at.is_none() {
+            self.call = Some(open(&self.client).await?);
+            self.outage.reached();
+        }
+        let (requests, responses) = match &mut self.call {
+            Some(OpenCall { requests, responses }) => (Some(&*requests), Some(responses)),
+            None => (None, None),
         };
         let window = &mut self.window;
         let may_take = window.has_room() && !window.has_batch();
@@ -165,18 +169,14 @@ where
         let silence = self.client.options().call_timeout;
         let event = tokio::select! {
             biased;
-            answer = call.responses.message() => Event::Answered(answer),
+            answer = next_answer(responses) => Event::Answered(answer),
             spec = next_spec(&mut self.input), if may_take => {
                 spec.map_or(Event::InputEnded, |spec| Event::Input(Box::new(spec)))
             }
-            permit = call.requests.reserve(), if may_send => match permit {
-                Ok(permit) => {
-                    permit.send(StreamSubmitTasksRequest { requests: window.take_batch() });
-                    Event::Sent
-                }
-                // The call has ended; the answers say why.
-                Err(_closed) => Event::Answered(call.responses.message().await),
-            },
+            permit = next_permit(requests), if may_send => {
+                permit.send(StreamSubmitTasksRequest { requests: window.take_batch() });
+                Event::Sent
+            }
             () = resume(self.resume_at) => Event::Resumed,
             () = time::sleep(silence), if window.has_sent() => Event::Silence,
         };
@@ -273,6 +273,29 @@ async fn open(client: &Client) -> Result<OpenCall, Error> {
 
 fn failure(client: &Client, status: Status) -> Error {
     Error::from_status(status, client.address(), client.options().call_timeout)
+}
+
+/// The next answer; never, when there is no call.
+async fn next_answer(
+    responses: Option<&mut Streaming<StreamSubmitTasksResponse>>,
+) -> Result<Option<StreamSubmitTasksResponse>, Status> {
+    match responses {
+        Some(responses) => responses.message().await,
+        None => future::pending().await,
+    }
+}
+
+/// Room for the next message; never, when there is no call, or one that has ended: its answers say why.
+async fn next_permit(
+    requests: Option<&mpsc::Sender<StreamSubmitTasksRequest>>,
+) -> mpsc::Permit<'_, StreamSubmitTasksRequest> {
+    match requests.map(mpsc::Sender::reserve) {
+        Some(permit) => match permit.await {
+            Ok(permit) => permit,
+            Err(_closed) => future::pending().await,
+        },
+        None => future::pending().await,
+    }
 }
 
 /// The next task of the input; never, when there is no input any more.
