@@ -68,16 +68,22 @@ fn parse_part(text: &str) -> Result<(u128, &str), &'static str> {
 /// A duration for a glance: the two largest units that say something.
 pub(crate) fn brief(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match seconds {
         0 if duration.is_zero() => "0s".to_owned(),
         0 if duration.as_millis() == 0 => format!("{}us", duration.as_micros()),
         0 => format!("{}ms", duration.as_millis()),
         1..10 => format!("{seconds}.{}s", duration.subsec_millis() / 100),
         10..60 => format!("{seconds}s"),
-        60..3_600 => format!("{minutes}m{:02}s", seconds % 60),
-        3_600..86_400 => format!("{hours}h{minutes:02}m"),
-        _ => format!("{days}d{hours:02}h"),
+        60..3_600 => pair(seconds / 60, "m", seconds % 60, "s"),
+        3_600..86_400 => pair(seconds / 3_600, "h", seconds / 60 % 60, "m"),
+        _ => pair(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
+    }
+}
+
+fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+    match small {
+        0 => format!("{large}{large_unit}"),
+        _ => format!("{large}{large_unit}{small:02}{small_unit}"),
     }
 }
 

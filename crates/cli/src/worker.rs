@@ -59,6 +59,7 @@ async fn drain(
     let response = client.drain_workers(workers, grace).await?;
     match output.format() {
         Format::Json => output.document(&DrainJson::from(&response))?,
+        Format::Table if response.workers.is_empty() => {}
         Format::Table => output.table(&table(&response.workers))?,
     }
     for worker_id in &response.unknown_worker_ids {

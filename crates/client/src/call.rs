@@ -41,9 +41,10 @@ impl<'a> Call<'a> {
         send: impl Fn(Request<Req>) -> Sent,
     ) -> Result<Res, Error>
     where
-        Req: Clone,
+        Req: Clone + prost::Message,
         Sent: Future<Output = Result<Response<Res>, Status>>,
     {
+        self.options.check_size(message.encoded_len())?;
         self.repeated(message, send).instrument(self.span.clone()).await
     }
 

@@ -256,10 +256,6 @@ impl Refusal {
                 .then_some("the coordinator does not know this call: is it an older version?");
         };
         match reason {
-            Reason::PayloadTooLarge => Some(
-                "keep large data in a store of its own and submit its name, or raise limits.payload_bytes",
-            ),
-            Reason::TaskNotFound => Some("it never existed, or it ended and its retention is over"),
             Reason::QueueNotFound => Some("list the queues to see which exist"),
             Reason::IdempotencyKeyConflict => {
                 Some("use another key, or submit the same type and payload again")
@@ -271,10 +267,13 @@ impl Refusal {
             Reason::ShuttingDown | Reason::Recovering => {
                 Some("try again when the coordinator is up")
             }
-            Reason::NotFailed => Some("only a task that has failed can be replayed"),
             Reason::Overloaded => Some("try again later, or with fewer calls at once"),
+            // Their messages name the way out.
             Reason::Unspecified
             | Reason::InvalidField
+            | Reason::PayloadTooLarge
+            | Reason::TaskNotFound
+            | Reason::NotFailed
             | Reason::ProtocolUnsupported
             | Reason::ProtocolViolation
             | Reason::LowerEpoch => None,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use leasehold_policy::{Backoff, Jitter};
 
+use crate::Error;
+
 /// Where the coordinator is when nobody says otherwise.
 pub(crate) const ADDRESS_DEFAULT: &str = "http://127.0.0.1:7171";
 
@@ -108,6 +110,16 @@ impl ClientOptions {
     pub fn generated_keys(mut self, keys: GeneratedKeys) -> Self {
         self.generated_keys = keys;
         self
+    }
+
+    /// Refuses a message that is larger than the transport would carry. The transport itself says so by
+    /// resetting the call, which looks like a lost connection.
+    pub(crate) fn check_size(&self, bytes: usize) -> Result<(), Error> {
+        let limit = self.message_bytes_max;
+        if bytes <= limit {
+            return Ok(());
+        }
+        Err(Error::MessageTooLarge { found: bytes.to_string(), limit: limit.to_string() })
     }
 
     /// Whether a submit without a key gets one: only worth its cost if calls are repeated at all.

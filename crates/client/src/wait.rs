@@ -46,7 +46,7 @@ impl Client {
             let error = match self.await_once(task_id, max_wait).await {
                 Ok(task) if has_ended(task.state()) => return Ok(task),
                 Ok(task) if timeout.is_some_and(|timeout| timeout <= start.elapsed()) => {
-                    return Err(Error::NotEnded { task: Box::new(task), waited: start.elapsed() });
+                    return Err(Error::NotEnded { task: Box::new(task), waited: whole_ms(start) });
                 }
                 Ok(_still_going) => {
                     outage.over();
@@ -90,6 +90,11 @@ impl Client {
         let response = call.unrepeated(request, send).await?;
         response.task.ok_or_else(|| self.malformed("a task"))
     }
+}
+
+/// How long ago `start` was, as people like to read it.
+fn whole_ms(start: Instant) -> Duration {
+    Duration::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The tasks of [`Client::wait_all`], as they end.

@@ -64,6 +64,8 @@ fn what_people_read() {
         (Duration::from_secs(61), "1m01s"),
         (Duration::from_mins(61), "1h01m"),
         (Duration::from_hours(50), "2d02h"),
+        (Duration::from_mins(5), "5m"),
+        (Duration::from_hours(24), "1d"),
     ];
     for (duration, text) in cases {
         assert_eq!(brief(duration), text);

@@ -2,7 +2,10 @@
 
 use std::time::SystemTime;
 
-use leasehold_client::v1::{Failure as TaskFailure, Lease, Task, TaskSpec, TaskState, Timeouts};
+use leasehold_client::{
+    has_ended,
+    v1::{Failure as TaskFailure, Lease, Task, TaskSpec, TaskState, Timeouts},
+};
 
 use crate::{
     args::Format,
@@ -103,7 +106,9 @@ fn add_failure(details: &mut Details, failure: &TaskFailure, now: SystemTime) {
 /// What may take several lines, with its title.
 fn texts(task: &Task) -> Vec<(&'static str, String)> {
     let mut texts = Vec::new();
-    if let Some(spec) = &task.spec {
+    let spec = task.spec.as_ref();
+    // The coordinator does not keep the payload of a task that succeeded or was cancelled.
+    if let Some(spec) = spec.filter(|it| !it.payload.is_empty() || !has_ended(task.state())) {
         texts.push(("payload", shown(&spec.payload)));
     }
     if task.state() == TaskState::Succeeded {
@@ -120,9 +125,9 @@ fn attempts(task: &Task, spec: &TaskSpec) -> String {
     let max = spec.retry.as_ref().and_then(|retry| retry.max_attempts);
     let of = max.map(|max| format!(" of {max}")).unwrap_or_default();
     let mut parts =
-        vec![format!("{}{of}", task.attempt_count), format!("{} leases", task.lease_count)];
+        vec![format!("{}{of}", task.attempt_count), format!("leased {} times", task.lease_count)];
     if task.worker_loss_count > 0 {
-        parts.push(format!("{} workers lost", task.worker_loss_count));
+        parts.push(format!("worker lost {} times", task.worker_loss_count));
     }
     if task.generation > 1 {
         parts.push(format!("generation {}", task.generation));

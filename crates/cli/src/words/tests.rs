@@ -29,7 +29,7 @@ fn why_a_task_waits_is_a_sentence_with_its_names() {
 fn times_are_told_from_now() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
     let at = |seconds| Timestamp { seconds, nanos: 0 };
-    assert_eq!(age(Some(&at(40)), now), "1m00s ago");
+    assert_eq!(age(Some(&at(40)), now), "1m ago");
     assert_eq!(age(Some(&at(105)), now), "in 5.0s");
     assert_eq!(age(None, now), "-");
     assert_eq!(span(Some(&prost_types::Duration { seconds: 2, nanos: 0 })), "2.0s");

@@ -29,6 +29,9 @@ const OUTBOUND_BOUND: usize = 4;
 /// The most tasks the coordinator takes in one message.
 const BATCH_TASKS_MAX: usize = 1_000;
 
+/// What a message adds to the only task in it: a tag, and a length of up to five bytes.
+const ENVELOPE_BYTES: usize = 6;
+
 /// How long the end of a call is waited for.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -186,13 +189,10 @@ where
     /// Takes a task in, or answers it at once when no message could carry it.
     fn take_in(&mut self, spec: TaskSpec) {
         let request = keyed(spec.into_request(), self.client.options());
-        let (found, limit) = (request.encoded_len(), self.client.options().message_bytes_max);
-        if found < limit {
-            self.window.push(request);
-        } else {
-            let error =
-                Error::MessageTooLarge { found: found.to_string(), limit: limit.to_string() };
-            self.window.push_answered(Err(error));
+        let alone = request.encoded_len() + ENVELOPE_BYTES;
+        match self.client.options().check_size(alone) {
+            Ok(()) => self.window.push(request),
+            Err(error) => self.window.push_answered(Err(error)),
         }
     }
 
