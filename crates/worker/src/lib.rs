@@ -29,6 +29,8 @@ pub use bytes::Bytes;
 pub use context::{CancelReason, Context};
 pub use error::Error;
 pub use program::Program;
+#[doc(hidden)]
+pub use session::simulated as simulation;
 pub use task::{Output, TaskResult};
 pub use task_error::TaskError;
 pub use worker::Worker;

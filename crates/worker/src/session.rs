@@ -13,6 +13,7 @@ mod lease;
 mod link;
 mod outbox;
 mod revocation;
+pub mod simulated;
 mod terms;
 mod welcome;
 

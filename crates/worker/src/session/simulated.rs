@@ -1,0 +1,210 @@
+//! The session without its shell: for the simulator, and no part of the library's promise.
+//!
+//! Whoever drives it is the shell: it carries out what the session wants, and says what happened and when.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use leasehold_proto::v1;
+
+use super::{Command, Session, StreamEnd};
+use crate::{
+    Error,
+    assignment::Token,
+    clock::Moment,
+    identity::Identity,
+    outcome::{End, Failure},
+};
+
+/// A worker process, as far as its session goes.
+pub struct Worker {
+    session: Session,
+}
+
+/// Who it is.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Its own name.
+    pub worker_id: String,
+    /// Which start of its process.
+    pub instance_id: String,
+    /// What it serves.
+    pub task_types: Vec<String>,
+    /// How many tasks it runs at once.
+    pub slots: u32,
+    /// How long a drain waits for what runs.
+    pub drain_grace: Duration,
+    /// Of its randomness.
+    pub seed: u64,
+}
+
+/// What the session wants done.
+#[derive(Debug)]
+pub enum Act {
+    /// Open a stream.
+    Connect,
+    /// Drop the stream.
+    Disconnect,
+    /// Say no more on the stream.
+    CloseSend,
+    /// Begin work.
+    Start {
+        /// Under this lease.
+        token: i64,
+        /// On this task.
+        task_id: String,
+        /// With this input.
+        payload: Bytes,
+        /// The attempt it is.
+        attempt: u32,
+    },
+    /// Ask work to stop.
+    Cancel(i64),
+    /// Stop work.
+    Kill(i64),
+    /// End the process.
+    Exit(Result<(), Error>),
+}
+
+/// How work ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// With a result.
+    Result(Bytes),
+    /// With an error.
+    Error,
+    /// With one that makes no sense to try again.
+    Fatal,
+    /// With a panic.
+    Panic,
+    /// It was stopped.
+    Aborted,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    /// The coordinator closed it.
+    Closed,
+    /// It broke, or none could be made.
+    Broken,
+    /// The coordinator does not accept what the worker says.
+    Refused,
+}
+
+impl Worker {
+    /// A process that has just started, and connects with its first tick.
+    pub fn new(setup: Setup) -> Self {
+        let identity = Identity {
+            worker_id: setup.worker_id,
+            instance_id: setup.instance_id,
+            labels: BTreeMap::new(),
+            task_types: setup.task_types.into_iter().collect(),
+            slots: setup.slots,
+            software: "simulated".to_owned(),
+        };
+        Self { session: Session::new(identity, setup.drain_grace, setup.seed) }
+    }
+
+    /// Time passed, by its own clock.
+    pub fn tick(&mut self, now: Duration) {
+        self.session.handle_tick(at(now));
+    }
+
+    /// When the next tick is due at the latest.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.session.deadline().map(since_boot)
+    }
+
+    /// What to do next.
+    pub fn act(&mut self) -> Option<Act> {
+        Some(match self.session.poll_command()? {
+            Command::Connect => Act::Connect,
+            Command::Disconnect => Act::Disconnect,
+            Command::CloseSend => Act::CloseSend,
+            Command::Start { assignment, .. } => Act::Start {
+                token: assignment.token.0,
+                task_id: assignment.task_id.clone(),
+                payload: assignment.payload.clone(),
+                attempt: assignment.attempt,
+            },
+            Command::Cancel { token, .. } => Act::Cancel(token.0),
+            Command::Kill { token, .. } => Act::Kill(token.0),
+            Command::Exit(result) => Act::Exit(result),
+        })
+    }
+
+    /// Whether there is something to send.
+    pub fn has_frame(&self) -> bool {
+        self.session.has_frame()
+    }
+
+    /// The next frame to send.
+    pub fn frame(&mut self, now: Duration) -> Option<v1::ConnectRequest> {
+        self.session.poll_frame(at(now))
+    }
+
+    /// The stream is up.
+    pub fn stream_up(&mut self, now: Duration) {
+        self.session.handle_stream_up(at(now));
+    }
+
+    /// The stream ended.
+    pub fn stream_end(&mut self, now: Duration, hangup: Hangup) {
+        let end = match hangup {
+            Hangup::Closed => StreamEnd::Closed,
+            Hangup::Broken => StreamEnd::Broken("simulated".to_owned()),
+            Hangup::Refused => StreamEnd::Refused("simulated".to_owned()),
+        };
+        self.session.handle_stream_end(at(now), end);
+    }
+
+    /// The coordinator said something.
+    pub fn hear(&mut self, now: Duration, frame: v1::ConnectResponse) {
+        self.session.handle_frame(at(now), frame);
+    }
+
+    /// Work ended.
+    pub fn finish(&mut self, now: Duration, token: i64, finish: Finish) {
+        let failed = |reason, non_retryable| {
+            let Failure(failure) = Failure::new(reason, "simulated", "");
+            End::Returned(Err(Failure(v1::AttemptFailure { non_retryable, ..failure })))
+        };
+        let end = match finish {
+            Finish::Result(result) => End::Returned(Ok(result)),
+            Finish::Error => failed(v1::FailureReason::Error, false),
+            Finish::Fatal => failed(v1::FailureReason::Error, true),
+            Finish::Panic => failed(v1::FailureReason::Panic, false),
+            Finish::Aborted => End::Aborted,
+        };
+        self.session.handle_end(at(now), Token(token), end);
+    }
+
+    /// Somebody wants it to leave.
+    pub fn drain(&mut self, now: Duration) {
+        self.session.handle_drain(at(now), None, "simulated");
+    }
+
+    /// Whether it holds the lease, or an outcome of it that has not been answered.
+    pub fn holds(&self, token: i64) -> bool {
+        self.session.leases.get(Token(token)).is_some() || self.has_outcome(token)
+    }
+
+    /// Whether it has an outcome of the lease that has not been answered.
+    pub fn has_outcome(&self, token: i64) -> bool {
+        self.session.outbox.get(Token(token)).is_some()
+    }
+
+    /// How many leases it holds, and how many outcomes that have not been answered.
+    pub fn load(&self) -> (usize, usize) {
+        (self.session.leases.len(), self.session.outbox.len())
+    }
+}
+
+fn at(now: Duration) -> Moment {
+    Moment::default() + now
+}
+
+fn since_boot(moment: Moment) -> Duration {
+    moment.since(Moment::default())
+}
