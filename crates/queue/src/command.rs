@@ -170,7 +170,7 @@ pub struct Accepted {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The idempotency key names another task.
-    #[error("idempotency key {key:?} names task {task}, which has another type or payload")]
+    #[error("idempotency key {key:?} names another task, {task}")]
     KeyConflict {
         /// The key.
         key: Name,

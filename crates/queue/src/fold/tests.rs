@@ -1,1 +1,162 @@
-//! Fold.
+//! Records that do not follow from the ones before them are refused by name, or passed over where that is right.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use leasehold_policy::{Backoff, Jitter, Time};
+
+use super::{Corrupt, Unknown};
+use crate::{
+    EndCause, Ending, Next, Phase, Record, Retry, RevocationReason, Task, TaskId, TaskSpec, Token,
+    book::Book,
+};
+
+const ONE: TaskId = TaskId::from_u128(1);
+const NOW: Time = Time::from_unix_ms(1_000);
+
+fn task() -> Box<Task> {
+    let spec = TaskSpec {
+        queue: "q".into(),
+        task_type: "t".into(),
+        payload: Bytes::new(),
+        content_type: "".into(),
+        priority: 5,
+        initial_delay: Duration::ZERO,
+        start_timeout: Duration::from_secs(1),
+        attempt_timeout: Duration::from_secs(1),
+        total_timeout: Duration::from_mins(1),
+        kill_grace: Duration::from_secs(1),
+        retry: Retry {
+            max_attempts: 3,
+            backoff: Backoff {
+                initial: Duration::from_secs(1),
+                factor: 2.0,
+                cap: Duration::from_secs(9),
+                jitter: Jitter::None,
+            },
+        },
+        labels: Vec::new(),
+        trace: None,
+        key: None,
+    };
+    Box::new(Task {
+        id: ONE,
+        deadline: NOW + spec.total_timeout,
+        spec: Arc::new(spec),
+        submitted: NOW,
+        generation: 1,
+        revision: 1,
+        attempts: 0,
+        leases: 0,
+        worker_losses: 0,
+        cancel_requested: false,
+        last_failure: None,
+        last_token: None,
+        phase: Phase::Queued,
+    })
+}
+
+fn granted(counter: u32) -> Record {
+    let token = Token::new(1, counter);
+    Record::LeaseGranted { task: ONE, token, worker: "w".into(), instance: "i".into(), time: NOW }
+}
+
+fn ended(counter: u32) -> Record {
+    let (cause, next) = (EndCause::Failed, Next::Backoff(NOW + Duration::from_secs(1)));
+    let token = Token::new(1, counter);
+    Record::LeaseEnded { task: ONE, token, cause, next, failure: None, time: NOW }
+}
+
+fn revoking(counter: u32) -> Record {
+    let (reason, grace) = (RevocationReason::Cancelled, Duration::ZERO);
+    Record::LeaseRevoking { task: ONE, token: Token::new(1, counter), reason, grace, time: NOW }
+}
+
+fn over(token: Option<u32>) -> Record {
+    let token = token.map(|counter| Token::new(1, counter));
+    Record::TaskEnded { task: ONE, ending: Ending::Failed, token, failure: None, time: NOW }
+}
+
+/// Folds all records but the last, which must be judged as expected.
+fn check(records: &[Record], unknown: Unknown, expected: &str) {
+    let mut book = Book::default();
+    let (last, before) = records.split_last().unwrap();
+    for record in before {
+        book.fold(record, Unknown::Refuse).unwrap();
+    }
+    let verdict = match book.fold(last, unknown) {
+        Ok(_) => "fine",
+        Err(Corrupt::UnknownTask { .. }) => "unknown task",
+        Err(Corrupt::UnknownLease { .. }) => "unknown lease",
+        Err(Corrupt::WrongState { .. }) => "wrong state",
+        Err(Corrupt::OldToken { .. }) => "old token",
+    };
+    assert!(verdict == expected, "{records:#?}\nwas {verdict}, should have been {expected}");
+}
+
+#[test]
+fn what_does_not_follow_is_refused_by_name() {
+    let accepted = || Record::TaskAccepted(task());
+    let started = Record::LeaseStarted { task: ONE, token: Token::new(1, 1), time: NOW };
+    let cancel = || Record::CancelRequested { task: ONE, time: NOW };
+    let cases = [
+        (vec![accepted(), granted(1)], "fine"),
+        (vec![granted(1)], "unknown task"),
+        (vec![ended(1)], "unknown task"),
+        (vec![over(None)], "unknown task"),
+        (vec![cancel()], "unknown task"),
+        (vec![accepted(), accepted()], "wrong state"),
+        (vec![accepted(), Record::TaskReplayed(task())], "wrong state"),
+        (vec![accepted(), Record::TaskMoved(task())], "fine"),
+        (vec![Record::TaskMoved(task())], "fine"),
+        (vec![accepted(), cancel()], "wrong state"),
+        (vec![accepted(), granted(1), cancel()], "fine"),
+        (vec![accepted(), granted(1), granted(2)], "wrong state"),
+        (vec![accepted(), started.clone()], "unknown lease"),
+        (vec![accepted(), granted(1), started], "fine"),
+        (vec![accepted(), granted(1), revoking(2)], "unknown lease"),
+        (vec![accepted(), granted(1), revoking(1)], "fine"),
+        (vec![accepted(), granted(1), ended(2)], "unknown lease"),
+        (vec![accepted(), granted(1), over(Some(2))], "unknown lease"),
+        (vec![accepted(), over(Some(1))], "unknown lease"),
+        (vec![accepted(), granted(1), over(Some(1))], "fine"),
+        (vec![accepted(), over(None), granted(1)], "unknown task"),
+        (vec![accepted(), granted(1), ended(1), granted(1)], "old token"),
+        (vec![accepted(), granted(2), ended(2), granted(1)], "old token"),
+        (vec![accepted(), granted(1), ended(1), granted(2)], "fine"),
+        (vec![accepted(), over(None), accepted()], "fine"),
+    ];
+    for (records, expected) in cases {
+        check(&records, Unknown::Refuse, expected);
+    }
+}
+
+#[test]
+fn below_the_settled_position_unknown_tasks_are_passed_over_and_nothing_else_is() {
+    let accepted = || Record::TaskAccepted(task());
+    for record in [granted(1), ended(1), revoking(1), over(None), over(Some(1))] {
+        check(&[record], Unknown::Skip, "fine");
+    }
+    check(&[accepted(), ended(1)], Unknown::Skip, "unknown lease");
+    check(&[accepted(), granted(2), ended(2), granted(1)], Unknown::Skip, "old token");
+}
+
+#[test]
+fn the_longest_promise_is_kept() {
+    let mut book = Book::default();
+    for seconds in [3, 20, 2] {
+        let session_ttl = Duration::from_secs(seconds);
+        book.fold(&Record::EpochStarted { epoch: 1, time: NOW, session_ttl }, Unknown::Refuse)
+            .unwrap();
+    }
+    assert_eq!(book.session_ttl_max, Duration::from_secs(20));
+}
+
+#[test]
+fn each_record_about_a_task_is_a_revision() {
+    let mut book = Book::default();
+    for record in [Record::TaskAccepted(task()), granted(1), revoking(1), ended(1), granted(2)] {
+        book.fold(&record, Unknown::Refuse).unwrap();
+    }
+    assert_eq!(book.task(ONE).unwrap().revision, 5);
+}

@@ -1,13 +1,17 @@
 //! The queue and its reference, side by side, with the journal between them: after each step they must agree.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Command, Config, Dead, DeclineReason, Effect, Failure, FailureReason, HeldLease, Hello, Key,
-    LeasePhase, Limits, Minter, Name, Outcome, Queue, Record, Refusal, ReplayRefusal, Reply, Retry,
-    SessionId, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
+    Command, Config, Dead, DeclineReason, Effect, Ending, Failure, FailureReason, HeldLease, Hello,
+    Key, Lease, LeasePhase, Limits, Minter, Name, Outcome, Phase, Queue, Record, Refusal,
+    ReplayRefusal, Reply, Retry, SessionId, StreamId, Submit, Task, TaskId, TaskSpec, Token,
+    Unknown,
 };
 use proptest::test_runner::TestCaseError;
 
@@ -30,6 +34,8 @@ pub(crate) struct Cluster {
     submitted: Vec<Submit>,
     tokens: Vec<Token>,
     dead: Vec<Task>,
+    /// What those who watch saw last of each open task.
+    watched: BTreeMap<TaskId, String>,
 }
 
 /// The records, the oldest first, and up to which of them tasks may be unknown.
@@ -67,6 +73,7 @@ impl Cluster {
             submitted: Vec::new(),
             tokens: Vec::new(),
             dead: Vec::new(),
+            watched: BTreeMap::new(),
         };
         cluster.reference.set_time(START);
         cluster.declare("declared");
@@ -110,7 +117,7 @@ impl Cluster {
             }
             Step::Pause { queue, paused } => {
                 let (name, paused) = (queue_name(*queue), *paused);
-                let expected = self.reference.pause(&name, paused);
+                let expected = self.reference.set_pause((&name, paused));
                 self.apply(Command::Pause { queue: name, paused }, &expected)?;
             }
             Step::Grant { most } => {
@@ -129,13 +136,19 @@ impl Cluster {
                 self.apply(Command::Claimed { epoch: self.epoch }, "done")?;
             }
             Step::Commit => self.committed = (self.reference.clone(), self.journal.records.len()),
-            Step::Restart => self.restart()?,
+            Step::Restart => {
+                let before = durable(&self.queue, self.now);
+                self.restart()?;
+                same(&durable(&self.queue, self.now), &before)?;
+                self.overdue()?;
+            }
             Step::Crash => {
                 let (reference, length) = self.committed.clone();
                 self.reference = reference;
                 self.journal.records.truncate(length);
                 self.reference.set_time(self.now);
                 self.restart()?;
+                self.overdue()?;
             }
             Step::Trim { keep } => self.trim(*keep)?,
             worker => self.hear(worker)?,
@@ -245,8 +258,14 @@ impl Cluster {
         for effect in &output.effects {
             match effect {
                 Effect::Assign { assignment, .. } => self.tokens.push(assignment.token),
-                Effect::Ended(ended) if ended.ending == leasehold_queue::Ending::Failed => {
-                    self.dead.push(ended.task.clone());
+                Effect::Changed(task) => {
+                    self.watched.insert(task.id, visible(task));
+                }
+                Effect::Ended(ended) => {
+                    self.watched.remove(&ended.task.id);
+                    if ended.ending == Ending::Failed {
+                        self.dead.push(ended.task.clone());
+                    }
                 }
                 _ => {}
             }
@@ -260,6 +279,10 @@ impl Cluster {
     }
 
     fn agree(&self) -> Result<(), TestCaseError> {
+        let open = self.queue.tasks_after(TaskId::from_u128(0));
+        let open: Vec<String> = open.map(visible).collect();
+        let watched: Vec<String> = self.watched.values().cloned().collect();
+        same(&watched, &open)?;
         same(&queue_lines(&self.queue), &self.reference.lines())
     }
 
@@ -276,7 +299,13 @@ impl Cluster {
         self.queue = queue;
         self.journal.records.extend(self.queue.take_output().records);
         self.reference.restart(self.epoch, &self.journal.ends());
-        // What was due while the process was down is due at once.
+        let open = self.queue.tasks_after(TaskId::from_u128(0));
+        self.watched = open.map(|task| (task.id, visible(task))).collect();
+        Ok(())
+    }
+
+    /// What was due while the process was down is due at once.
+    fn overdue(&mut self) -> Result<(), TestCaseError> {
         self.reference.advance();
         self.apply(Command::Advance, "done")?;
         self.committed = (self.reference.clone(), self.journal.records.len());
@@ -289,7 +318,9 @@ impl Cluster {
         let old = &self.journal.records[..cut];
         let tasks: BTreeSet<TaskId> = old.iter().filter_map(Record::task).collect();
         let keys = old.iter().filter_map(|record| match record {
-            Record::KeyKept { queue, key, .. } => Some((queue.clone(), key.name.clone())),
+            Record::KeyKept { queue, key, .. } => {
+                Some((Name::clone(queue), Name::clone(&key.name)))
+            }
             _ => None,
         });
         let (tasks, keys) = (tasks.into_iter().collect(), keys.collect());
@@ -389,6 +420,37 @@ impl Journal {
         });
         ends.collect()
     }
+}
+
+/// What a watcher can tell of a task.
+fn visible(task: &Task) -> String {
+    let Task { id, revision, attempts, cancel_requested, phase, .. } = task;
+    let phase = match phase {
+        Phase::Leased(Lease { token, started, revoking, .. }) => {
+            format!("{token} {started:?} {revoking:?}")
+        }
+        waits => format!("{waits:?}"),
+    };
+    format!("{id} r{revision} {attempts} {cancel_requested} {phase}")
+}
+
+/// Everything that a journal rebuilds, to the last field.
+fn durable(queue: &Queue, now: Time) -> Vec<String> {
+    let tasks = queue.tasks_after(TaskId::from_u128(0)).map(|task| {
+        let mut task = task.clone();
+        match &mut task.phase {
+            Phase::Leased(lease) => {
+                (lease.session, lease.acknowledged, lease.progress) = (None, true, None);
+            }
+            // A wait that is over is a matter of the time, not of the journal.
+            Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,
+            Phase::Scheduled { .. } | Phase::Queued => {}
+        }
+        format!("{task:?}")
+    });
+    let keys = queue.kept_keys().filter(|kept| now < kept.until).map(|kept| format!("{kept:?}"));
+    let pauses = queue.queues().map(|q| format!("{} {}", q.name, q.paused));
+    tasks.chain(keys).chain(pauses).chain([format!("{} bytes", queue.open_bytes())]).collect()
 }
 
 /// Facts that the shell keeps in a table of their own.

@@ -250,7 +250,7 @@ impl Reference {
         self.pauses.iter().any(|(name, paused)| name == queue && *paused)
     }
 
-    pub(crate) fn pause(&mut self, queue: &str, paused: bool) -> String {
+    pub(crate) fn set_pause(&mut self, (queue, paused): (&str, bool)) -> String {
         let exists = self.has_queue(queue);
         if exists && self.is_paused(queue) != paused {
             self.pauses.retain(|(name, _)| name != queue);
@@ -298,7 +298,7 @@ impl Reference {
 
     fn emptiest(&self, job: &Job) -> Option<usize> {
         let free = |session: &&Session| {
-            self.is_active(session)
+            session.is_active()
                 && session.hushed.is_none()
                 && session.serves(&job.spec.task_type)
                 && self.used(session.id) < session.slots

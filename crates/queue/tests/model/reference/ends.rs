@@ -74,7 +74,7 @@ impl Reference {
                 handed_back
             }
         };
-        self.end_lease(task, end);
+        self.end_lease(task, &end);
         if matches!(outcome, Outcome::Invalid { .. }) { "invalid" } else { "accepted" }
     }
 
@@ -93,27 +93,35 @@ impl Reference {
         }
     }
 
-    /// The worker is gone, or no longer holds what it had been given.
-    pub(super) fn end_unsaid(&mut self, task: TaskId, gone: bool) {
-        let Some(lease) = self.job_mut(task).lease() else { return };
+    /// The worker lives and no longer holds what it had been given.
+    pub(super) fn end_missing(&mut self, task: TaskId) {
+        let lease = self.job_mut(task).lease().expect("a lease");
+        if lease.acknowledged && lease.started.is_some() {
+            return self.end_lost(task);
+        }
+        self.end_lease(task, &End::Nothing { reason: FailureReason::WorkerLost, said: false });
+    }
+
+    /// The worker is gone.
+    pub(super) fn end_lost(&mut self, task: TaskId) {
+        let lease = self.job_mut(task).lease().expect("a lease");
         let revoked = lease.revoking.map(|(reason, ..)| reason);
         let reason = FailureReason::WorkerLost;
-        let never_ran = !lease.acknowledged || (!gone && lease.started.is_none());
-        let end = if never_ran {
+        let end = if !lease.acknowledged {
             End::Nothing { reason, said: false }
         } else if revoked == Some(RevocationReason::AttemptTimeout) {
             End::Failure { reason, again: Some(Duration::ZERO), said: false }
         } else {
             End::Loss { said: false }
         };
-        self.end_lease(task, end);
+        self.end_lease(task, &end);
     }
 
-    pub(super) fn end_lease(&mut self, id: TaskId, end: End) {
+    pub(super) fn end_lease(&mut self, id: TaskId, end: &End) {
         let (losses_max, now) = (self.config.worker_losses_max, self.now);
         let job = self.job_mut(id);
         let Lease { token, session, revoking, .. } = job.lease().expect("a lease").clone();
-        let said = match end {
+        let said = match *end {
             End::Success => true,
             End::Failure { said, .. } | End::Loss { said } | End::Nothing { said, .. } => said,
         };
@@ -133,7 +141,7 @@ impl Reference {
             let why = Some(FailureReason::TotalTimeout);
             return self.finish(id, Ending::Failed, said.then_some(token), why);
         }
-        let (paid, mut why, delay, over) = match end {
+        let (paid, mut why, delay, over) = match *end {
             End::Success => return,
             End::Failure { reason, again, .. } => {
                 job.attempts += 1;

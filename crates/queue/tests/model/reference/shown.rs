@@ -1,6 +1,8 @@
 //! What is seen of the state, line by line; and the same of the real queue.
 
-use leasehold_queue::{Effect, Phase, Queue, RevocationReason, SessionState, Task, TaskId, Wait};
+use leasehold_queue::{
+    Effect, Phase, Queue, RevocationReason, SessionState, Task, TaskId, Token, Wait,
+};
 
 use super::{Job, Lease, Reference, State};
 
@@ -41,10 +43,8 @@ impl Reference {
     }
 
     fn job_line(&self, job: &Job) -> String {
-        let served = || {
-            let serves = |s: &&super::Session| self.is_active(s) && s.serves(&job.spec.task_type);
-            self.sessions.iter().any(|s| serves(&s))
-        };
+        let served =
+            || self.sessions.iter().any(|s| s.is_active() && s.serves(&job.spec.task_type));
         let blocked = match &job.state {
             State::Leased(_) => "None",
             State::Waits(_, Wait::Delay) => "Some(Delayed)",
@@ -68,7 +68,7 @@ impl Job {
             }
         };
         let Self { id, generation, attempts, leases, losses, cancelled, deadline, .. } = self;
-        let (failure, last) = (self.failure, self.last_token.map(|token| token.as_i64()));
+        let (failure, last) = (self.failure, self.last_token.map(Token::as_i64));
         format!(
             "{id} g{generation} a{attempts} l{leases} w{losses} {cancelled} {failure:?} {last:?} \
              {deadline} {state}"
@@ -90,7 +90,7 @@ pub(crate) fn task_line(task: &Task) -> String {
     };
     let Task { id, generation, attempts, leases, worker_losses, deadline, .. } = task;
     let failure = task.last_failure.as_ref().map(|failure| failure.reason);
-    let (cancelled, last) = (task.cancel_requested, task.last_token.map(|token| token.as_i64()));
+    let (cancelled, last) = (task.cancel_requested, task.last_token.map(Token::as_i64));
     format!(
         "{id} g{generation} a{attempts} l{leases} w{worker_losses} {cancelled} {failure:?} {last:?} \
          {deadline} {state}"

@@ -120,7 +120,7 @@ impl Reference {
         }
         self.sessions.retain(|session| session.id != id);
         for (task, _) in self.leases_of(id) {
-            self.end_unsaid(task, true);
+            self.end_lost(task);
         }
     }
 }

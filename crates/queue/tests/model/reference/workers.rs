@@ -79,7 +79,7 @@ impl Reference {
         });
         for (task, token) in self.leases_of(id) {
             let Some(phase) = phase(token) else {
-                self.end_unsaid(task, false);
+                self.end_missing(task);
                 continue;
             };
             let now = self.now;
@@ -116,7 +116,7 @@ impl Reference {
             if held.contains(&token) {
                 lease.acknowledged = true;
             } else if lease.acknowledged {
-                self.end_unsaid(task, false);
+                self.end_missing(task);
             }
         }
         self.session_mut(id).ghosts.retain_mut(|ghost| {
@@ -211,7 +211,7 @@ impl Reference {
         self.sessions.retain(|session| session.id != id);
         for (task, _) in self.leases_of(id) {
             let reason = FailureReason::HandedBack;
-            self.end_lease(task, End::Nothing { reason, said: true });
+            self.end_lease(task, &End::Nothing { reason, said: true });
         }
     }
 
@@ -238,16 +238,12 @@ impl Reference {
 
     /// A session with nothing overdue is not quarantined.
     pub(super) fn relieve(&mut self, id: SessionId) {
-        let leases = self.jobs.iter().filter_map(Job::lease).filter(|lease| lease.session == id);
-        let late = leases.map(|lease| lease.alarm.overdue).fold(false, |a, b| a || b);
+        let mut leases = self.jobs.iter().filter_map(Job::lease).filter(|l| l.session == id);
+        let late = leases.any(|lease| lease.alarm.overdue);
         let Some(session) = self.sessions.iter_mut().find(|s| s.id == id) else { return };
         if !late && !session.ghosts.iter().any(|ghost| ghost.alarm.overdue) {
             session.late_since = None;
         }
-    }
-
-    pub(super) fn is_active(&self, session: &Session) -> bool {
-        session.stream.is_some() && !session.draining && session.late_since.is_none()
     }
 
     pub(super) fn used(&self, id: SessionId) -> u32 {
@@ -309,6 +305,10 @@ impl Session {
             late_since: None,
             ghosts: Vec::new(),
         }
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.stream.is_some() && !self.draining && self.late_since.is_none()
     }
 
     pub(super) fn serves(&self, task_type: &str) -> bool {

@@ -1,0 +1,325 @@
+//! Leases that have to end.
+
+use super::check;
+
+#[test]
+fn a_cancel_ends_what_waits_at_once_and_asks_for_what_runs() {
+    check(
+        "
+        submit a
+            accepted a
+        submit b delay=100
+            accepted b
+        submit c
+            accepted c
+        cancel a
+            a Cancelled; 0 attempts, 0 losses
+        cancel b
+            b Cancelled; 0 attempts, 0 losses
+        cancel a
+            no such task
+        hello w s1
+            welcome
+        grant
+            s1: run c as t1, attempt 1
+        start s1 t1
+        cancel c
+            cancelling
+            s1: stop t1, Cancelled, within 300ms
+        cancel c
+            cancelling
+        show c
+            t1 since 0ms, to stop: Cancelled; 0 attempts, 0 losses
+        stopped s1 t1
+            c Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+            s1: t1 is Accepted
+    ",
+    );
+}
+
+#[test]
+fn a_success_wins_over_a_cancel() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        cancel a
+            cancelling
+            s1: stop t1, Cancelled, within 300ms
+        ok s1 t1
+            a Succeeded; 1 attempts, 0 losses
+            s1: t1 is Accepted
+    ",
+    );
+}
+
+#[test]
+fn a_failure_after_a_cancel_is_cancelled() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        cancel a
+            cancelling
+            s1: stop t1, Cancelled, within 300ms
+        fail s1 t1
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+            s1: t1 is Accepted
+    ",
+    );
+}
+
+#[test]
+fn a_cancel_does_not_wait_for_ever_but_its_slot_does() {
+    check(
+        "
+        submit a
+            accepted a
+        submit b
+            accepted b
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        delivered s1 t1
+        cancel a
+            cancelling
+            s1: stop t1, Cancelled, within 300ms
+        at 299
+        beat s1 t1
+        at 300
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+        grant
+        workers
+            w/i1 Active t1 of 1
+        beat s1 t1
+        at 799
+        workers
+            w/i1 Active t1 of 1
+        at 800
+        workers
+            w/i1 Quarantined t1 of 1
+        stopped s1 t1
+            s1: t1 is Stale
+        workers
+            w/i1 Active  of 1
+        grant
+            s1: run b as t2, attempt 1
+    ",
+    );
+}
+
+#[test]
+fn an_inventory_frees_the_slot_of_a_cancelled_lease() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        delivered s1 t1
+        cancel a
+            cancelling
+            s1: stop t1, Cancelled, within 300ms
+        at 300
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+        beat s1
+        workers
+            w/i1 Active  of 1
+    ",
+    );
+}
+
+#[test]
+fn an_assignment_under_way_is_not_missed() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        beat s1
+        show a
+            t1 not started; 0 attempts, 0 losses
+        delivered s1 t1
+        beat s1
+        show a
+            queued, NoCapacity; 0 attempts, 0 losses, WorkerLost: the worker does not hold it
+    ",
+    );
+}
+
+#[test]
+fn a_worker_that_does_not_start_gives_it_back_for_nothing() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        at 399
+        at 400
+            s1: stop t1, StartTimeout, within 300ms
+        show a
+            t1 not started, to stop: StartTimeout; 0 attempts, 0 losses
+        stopped s1 t1
+            s1: t1 is Accepted
+        show a
+            queued, NoCapacity; 0 attempts, 0 losses, StartTimeout: the worker did not start it in time
+    ",
+    );
+}
+
+#[test]
+fn a_start_ends_the_wait_for_it() {
+    check(
+        "
+        submit a attempt=5000
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        start s1 t1
+        at 400
+        show a
+            t1 since 0ms; 0 attempts, 0 losses
+    ",
+    );
+}
+
+#[test]
+fn an_attempt_has_a_hard_limit_and_costs_an_attempt() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        start s1 t1
+        at 1200
+        beat s1 t1
+        at 2299
+        at 2300
+            s1: stop t1, AttemptTimeout, within 0ns
+        stopped s1 t1
+            s1: t1 is Accepted
+        show a
+            waits until 2400ms, Backoff; 1 attempts, 0 losses, AttemptTimeout: the attempt ran out of its time and was stopped
+    ",
+    );
+}
+
+#[test]
+fn the_total_time_ends_what_waits_and_stops_what_runs() {
+    check(
+        r#"
+        submit a total=1000
+            accepted a
+        submit b total=1500
+            accepted b
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        start s1 t1
+        at 1000
+            s1: stop t1, TotalTimeout, within 300ms
+        at 1500
+            b Failed; 0 attempts, 0 losses, TotalTimeout: the task ran out of its total time
+        fail s1 t1
+            a Failed; 0 attempts, 0 losses, TotalTimeout: the task ran out of its total time after "no luck"
+            s1: t1 is Accepted
+    "#,
+    );
+}
+
+#[test]
+fn a_total_timeout_keeps_what_went_wrong_before() {
+    check(
+        r#"
+        submit a total=1000
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        fail s1 t1 after=900
+            s1: t1 is Accepted
+        at 1000
+            a Failed; 1 attempts, 0 losses, TotalTimeout: the task ran out of its total time after "no luck"
+    "#,
+    );
+}
+
+#[test]
+fn a_worker_that_does_not_answer_is_fenced_and_nothing_runs_twice() {
+    check(
+        "
+        submit a
+            accepted a
+        submit b
+            accepted b
+        hello w s1 slots=2
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s1: run b as t2, attempt 1
+        start s1 t1
+        start s1 t2
+        at 1000
+        ok s1 t2
+            b Succeeded; 1 attempts, 0 losses
+            s1: t2 is Accepted
+        beat s1 t1
+        at 2300
+            s1: stop t1, AttemptTimeout, within 0ns
+        beat s1 t1
+        at 2799
+        at 2800
+        submit c
+            accepted c
+        hello v s2
+            welcome
+        grant
+            s2: run c as t3, attempt 1
+        ok s2 t3
+            c Succeeded; 1 attempts, 0 losses
+            s2: t3 is Accepted
+        grant
+        beat s1 t1
+        workers
+            v/i1 Active  of 1
+            w/i1 Quarantined t1 of 2
+        at 4700
+        beat s1 t1
+        at 4820
+        beat s1 t1
+            not heard
+        show a
+            t1 since 0ms, to stop: AttemptTimeout; 0 attempts, 0 losses
+        at 6729
+            s2: closed, Expired
+        at 6730
+            s1: closed, Expired
+        show a
+            waits until 6830ms, Backoff; 1 attempts, 0 losses, WorkerLost: the attempt ran out of its time and its worker was lost
+    ",
+    );
+}

@@ -1,0 +1,314 @@
+//! Hellos, heartbeats, drains and the ends of sessions.
+
+use super::check;
+
+#[test]
+fn a_dropped_stream_requeues_nothing_and_the_same_process_goes_on() {
+    check(
+        "
+        submit a
+            accepted a
+        submit b
+            accepted b
+        hello w s1 slots=2
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s1: run b as t2, attempt 1
+        start s1 t1
+        delivered s1 t2
+        gone s1
+        workers
+            w/i1 Disconnected t1 t2 of 2
+        hello w s2 slots=2 t1 t2:pending
+            welcome back, t1 Retained, t2 Retained
+        show a
+            t1 since 0ms; 0 attempts, 0 losses
+        ok s2 t1
+            a Succeeded; 1 attempts, 0 losses
+            s2: t1 is Accepted
+    ",
+    );
+}
+
+#[test]
+fn a_hello_says_what_is_not_held() {
+    check(
+        "
+        submit a
+            accepted a
+        submit b
+            accepted b
+        submit c
+            accepted c
+        hello w s1 slots=3
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s1: run b as t2, attempt 1
+            s1: run c as t3, attempt 1
+        start s1 t1
+        delivered s1 t2
+        hello w s2 slots=3
+            welcome back
+            s1: closed, Replaced
+        show a
+            waits until 100ms, Backoff; 0 attempts, 1 losses, WorkerLost: the worker was lost
+        show b
+            queued, NoCapacity; 0 attempts, 0 losses, WorkerLost: the worker does not hold it
+        show c
+            queued, NoCapacity; 0 attempts, 0 losses, WorkerLost: the worker does not hold it
+        grant
+            s2: run b as t4, attempt 1
+            s2: run c as t5, attempt 1
+        ok s1 t3
+        ok s2 t3
+            s2: t3 is Stale
+    ",
+    );
+}
+
+#[test]
+fn a_running_lease_says_that_it_started() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        hello w s2 t1
+            welcome back, t1 Retained
+            s1: closed, Replaced
+        show a
+            t1 since 0ms; 0 attempts, 0 losses
+    ",
+    );
+}
+
+#[test]
+fn another_instance_waits_for_the_old_one() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w/1 s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        start s1 t1
+        hello w/2 s2 t1
+            welcome, t1 Lost
+            s1: closed, Replaced
+        workers
+            w/1 Disconnected t1 of 1
+            w/2 Active t1 of 1
+        at 2030
+            s2: closed, Expired
+        show a
+            waits until 2130ms, Backoff; 0 attempts, 1 losses, WorkerLost: the worker was lost
+        workers
+        beat s2
+            not heard
+        workers
+    ",
+    );
+}
+
+#[test]
+fn a_revocation_is_repeated_on_a_new_stream() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        start s1 t1
+        gone s1
+        cancel a
+            cancelling
+        at 100
+        hello w s2 t1
+            welcome back, t1 Retained
+            s2: stop t1, Cancelled, within 200ms
+        stopped s2 t1
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+            s2: t1 is Accepted
+    ",
+    );
+}
+
+#[test]
+fn an_unknown_lease_is_to_be_stopped() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        hello v s2
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        delivered s1 t1
+        beat s2 t1 t9
+            s2: stop unknown, UnknownLease, within 0ns
+            s2: stop t1, UnknownLease, within 0ns
+        ok s1 t1
+            a Succeeded; 1 attempts, 0 losses
+            s1: t1 is Accepted
+        beat s1 t1
+    ",
+    );
+}
+
+#[test]
+fn a_foreign_lease_that_still_runs_takes_a_slot() {
+    check(
+        "
+        submit a
+            accepted a
+        hello v s1
+            welcome
+        hello w s2 t9
+            welcome, unknown Lost
+        grant
+            s1: run a as t1, attempt 1
+        submit b
+            accepted b
+        grant
+        beat s2
+        grant
+            s2: run b as t2, attempt 1
+    ",
+    );
+}
+
+#[test]
+fn heartbeats_keep_a_session() {
+    check(
+        "
+        hello w s1
+            welcome
+        at 2029
+        beat s1
+        at 4058
+        at 4059
+            s1: closed, Expired
+        beat s1
+            not heard
+        workers
+    ",
+    );
+}
+
+#[test]
+fn a_stall_of_the_coordinator_is_not_held_against_workers() {
+    check(
+        "
+        hello w s1
+            welcome
+        stalled by=500
+        at 2529
+        at 2530
+            s1: closed, Expired
+    ",
+    );
+}
+
+#[test]
+fn a_drain_takes_nothing_new_and_costs_nothing() {
+    check(
+        "
+        submit a
+            accepted a
+        submit b
+            accepted b
+        submit c
+            accepted c
+        hello w s1 slots=2
+            welcome
+        hello v s2 slots=1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s2: run b as t2, attempt 1
+            s1: run c as t3, attempt 1
+        start s1 t1
+        drain s1
+        drain-worker v
+            s2: drain
+        drain-worker nobody
+            no such thing
+        workers
+            v/i1 Draining t2 of 1
+            w/i1 Draining t1 t3 of 2
+        ok s1 t1
+            a Succeeded; 1 attempts, 0 losses
+            s1: t1 is Accepted
+        grant
+        show a
+            gone
+        gone s2
+        hello v s3 slots=1 t2
+            welcome back, t2 Retained
+            s3: drain
+        bye s1
+        workers
+            v/i1 Draining t2 of 1
+    ",
+    );
+}
+
+#[test]
+fn fewer_slots_take_nothing_away() {
+    check(
+        "
+        submit a
+            accepted a
+        submit b
+            accepted b
+        submit c
+            accepted c
+        hello w s1 slots=2
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s1: run b as t2, attempt 1
+        slots s1 1
+        ok s1 t1
+            a Succeeded; 1 attempts, 0 losses
+            s1: t1 is Accepted
+        grant
+        slots s1 2
+        grant
+            s1: run c as t3, attempt 1
+    ",
+    );
+}
+
+#[test]
+fn nobody_speaks_on_a_stream_that_is_gone() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        gone s1
+        beat s1
+            not heard
+        ok s1 t1
+        start s1 t1
+        progress s1 t1
+        bye s1
+        show a
+            t1 not started; 0 attempts, 0 losses
+    ",
+    );
+}

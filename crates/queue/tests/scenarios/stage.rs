@@ -1,0 +1,391 @@
+//! Plays the commands of a script on a real queue. Tasks are named by letters, leases t1, t2, … in the order of their
+//! grants; streams are s1, s2, … as the script says.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use leasehold_policy::{Backoff, Jitter, Time};
+use leasehold_queue::{
+    Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Failure, FailureReason,
+    HeldLease, Hello, Key, LeasePhase, Limits, Name, Outcome, Phase, Progress, Queue, Record,
+    Reply, Retry, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
+};
+
+pub(crate) struct Stage {
+    config: Config,
+    queue: Queue,
+    epoch: u32,
+    now: Time,
+    records: Vec<Record>,
+    settled: usize,
+    tasks: BTreeMap<String, TaskId>,
+    tokens: Vec<Token>,
+    dead: BTreeMap<TaskId, Task>,
+}
+
+/// The words of a command: names and `key=value` pairs.
+struct Words<'a>(Vec<&'a str>);
+
+impl Words<'_> {
+    fn at(&self, n: usize) -> &str {
+        self.0.iter().filter(|word| !word.contains('=')).nth(n).expect("too few words")
+    }
+
+    fn from(&self, n: usize) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|word| !word.contains('=')).skip(n).copied()
+    }
+
+    fn has(&self, wanted: &str) -> bool {
+        self.0.contains(&wanted)
+    }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        self.0.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    fn number(&self, key: &str, default: u32) -> u32 {
+        self.value(key).map_or(default, |text| text.parse().expect("a number"))
+    }
+
+    fn ms(&self, key: &str, default: u32) -> Duration {
+        Duration::from_millis(self.number(key, default).into())
+    }
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let config = Config {
+            session_ttl: Duration::from_secs(2),
+            drift_per_mille: 10,
+            revoke_ack_margin: Duration::from_millis(500),
+            worker_losses_max: 2,
+            leases_max: 4,
+            key_retention: Duration::from_secs(5),
+            create_queues: true,
+            limits: Limits { open_tasks: 5, open_bytes: 100_000, queues: 3, key_bytes: 1_000 },
+        };
+        let mut queue = Queue::new(config.clone(), 1);
+        queue.recovered(Time::default());
+        let records = queue.take_output().records;
+        let (tasks, dead) = (BTreeMap::new(), BTreeMap::new());
+        let (tokens, now) = (Vec::new(), Time::default());
+        Self { config, queue, epoch: 1, now, records, settled: 0, tasks, tokens, dead }
+    }
+
+    /// Does what the command says. Hands back everything that came of it.
+    pub(crate) fn play(&mut self, command: &str) -> Vec<String> {
+        let mut words = command.split_whitespace();
+        let verb = words.next().expect("a verb");
+        let words = Words(words.collect());
+        match verb {
+            "show" => return vec![self.show(words.at(0))],
+            "queues" => return self.queues(),
+            "workers" => return self.workers(),
+            "restart" => return self.restart(&words),
+            "trim" => return self.trim(),
+            "at" => self.now = Time::from_unix_ms(words.at(0).parse().expect("a time in ms")),
+            "configure" => return self.configure(&words),
+            _ => {}
+        }
+        let command = self.command(verb, &words);
+        let reply = self.queue.apply(self.now, command);
+        let output = self.queue.take_output();
+        self.records.extend(output.records);
+        let mut lines = Vec::new();
+        lines.extend(self.reply(&reply));
+        for effect in output.effects {
+            lines.extend(self.effect(effect));
+        }
+        lines
+    }
+
+    fn command(&mut self, verb: &str, words: &Words<'_>) -> Command {
+        match verb {
+            "at" => Command::Advance,
+            "submit" => Command::Submit(Box::new(self.submit(words))),
+            "cancel" => Command::Cancel { task: self.task(words.at(0)) },
+            "replay" => {
+                let task = self.dead[&self.task(words.at(0))].clone();
+                Command::Replay(Box::new(Dead { task }))
+            }
+            "pause" | "resume" => {
+                Command::Pause { queue: words.at(0).into(), paused: verb == "pause" }
+            }
+            "grant" => Command::Grant { most: 100 },
+            "hello" => Command::Hello(Box::new(self.hello(words))),
+            "drain-worker" => Command::DrainWorker { worker: words.at(0).into(), grace: None },
+            "stalled" => Command::Stalled { by: words.ms("by", 0) },
+            _ => self.worker_command(verb, words),
+        }
+    }
+
+    fn worker_command(&mut self, verb: &str, words: &Words<'_>) -> Command {
+        let stream = stream(words.at(0));
+        let token = || self.token(words.at(1));
+        let outcome = |outcome| Command::Outcome { stream, token: token(), outcome };
+        let tokens = || words.from(1).map(|name| self.token(name)).collect();
+        match verb {
+            "delivered" => Command::Delivered { stream, tokens: tokens() },
+            "beat" => Command::Heartbeat { stream, held: tokens() },
+            "slots" => Command::Capacity { stream, slots: words.at(1).parse().expect("slots") },
+            "start" => Command::Started { stream, token: token() },
+            "progress" => {
+                let progress = Progress { fraction: Some(0.5), message: "half".into() };
+                Command::Progressed { stream, token: token(), progress }
+            }
+            "ok" => outcome(Outcome::Succeeded { result: Bytes::from_static(b"42") }),
+            "fail" => outcome(Outcome::Failed {
+                failure: failure(FailureReason::Error),
+                retryable: !words.has("final"),
+                retry_delay: words.ms("after", 0),
+            }),
+            "invalid" => {
+                outcome(Outcome::Invalid { failure: failure(FailureReason::ResultTooLarge) })
+            }
+            "stopped" => outcome(Outcome::Stopped),
+            "decline" => outcome(Outcome::Declined(match words.at(2) {
+                "full" => DeclineReason::NoCapacity,
+                "unsupported" => DeclineReason::Unsupported,
+                _ => DeclineReason::Draining,
+            })),
+            "drain" => Command::Drain { stream },
+            "bye" => Command::Goodbye { stream },
+            "gone" => Command::Disconnect { stream },
+            verb => panic!("no such command: {verb}"),
+        }
+    }
+
+    fn submit(&mut self, words: &Words<'_>) -> Submit {
+        let id = TaskId::from_u128(self.tasks.len() as u128 + 1);
+        if !words.has("check") {
+            self.tasks.insert(words.at(0).to_owned(), id);
+        }
+        let digest = [u8::try_from(words.number("digest", 0)).expect("a byte"); 16];
+        let spec = TaskSpec {
+            queue: words.value("queue").unwrap_or("q").into(),
+            task_type: words.value("type").unwrap_or("t").into(),
+            payload: Bytes::from(vec![0; words.number("bytes", 0) as usize]),
+            content_type: "".into(),
+            priority: u8::try_from(words.number("priority", 5)).expect("a priority"),
+            initial_delay: words.ms("delay", 0),
+            start_timeout: words.ms("start", 400),
+            attempt_timeout: words.ms("attempt", 1_000),
+            total_timeout: words.ms("total", 60_000),
+            kill_grace: words.ms("grace", 300),
+            retry: Retry {
+                max_attempts: words.number("attempts", 3),
+                backoff: Backoff {
+                    initial: Duration::from_millis(100),
+                    factor: 2.0,
+                    cap: Duration::from_secs(10),
+                    jitter: if words.has("jitter") { Jitter::Full } else { Jitter::None },
+                },
+            },
+            labels: Vec::new(),
+            trace: None,
+            key: words.value("key").map(|name| Key { name: name.into(), digest }),
+        };
+        Submit { id, spec, validate_only: words.has("check") }
+    }
+
+    fn hello(&self, words: &Words<'_>) -> Hello {
+        let (worker, instance) = words.at(0).split_once('/').unwrap_or((words.at(0), "i1"));
+        let held = words.from(2).map(|held| {
+            let (token, phase) = held.split_once(':').unwrap_or((held, "running"));
+            let phase = match phase {
+                "pending" => LeasePhase::Pending,
+                "finished" => LeasePhase::Finished,
+                _ => LeasePhase::Running,
+            };
+            HeldLease { token: self.token(token), phase }
+        });
+        Hello {
+            stream: stream(words.at(1)),
+            worker: worker.into(),
+            instance: instance.into(),
+            task_types: words.value("types").unwrap_or("t").split(',').map(Name::from).collect(),
+            slots: words.number("slots", 1),
+            held: held.collect(),
+            labels: Vec::new(),
+            software: "stage".into(),
+        }
+    }
+
+    /// The process dies and another one reads the journal.
+    fn restart(&mut self, words: &Words<'_>) -> Vec<String> {
+        self.epoch += 1;
+        self.config.session_ttl = words.ms("ttl", 2_000);
+        self.queue = Queue::new(self.config.clone(), self.epoch);
+        for (at, record) in self.records.iter().enumerate() {
+            let unknown = if at < self.settled { Unknown::Skip } else { Unknown::Refuse };
+            self.queue.replay(record, unknown).expect("a sound journal");
+        }
+        self.queue.recovered(self.now);
+        self.records.extend(self.queue.take_output().records);
+        Vec::new()
+    }
+
+    /// Everything alive is written again and everything older dropped.
+    fn trim(&mut self) -> Vec<String> {
+        let tasks = self.tasks.values().copied().collect();
+        let keys = self.queue.kept_keys().map(|kept| (kept.queue, kept.name)).collect();
+        self.queue.apply(self.now, Command::Move { tasks, keys });
+        let output = self.queue.take_output();
+        assert!(output.effects.is_empty(), "a move is seen by nobody");
+        let beside =
+            |r: &Record| matches!(r, Record::QueuePaused { .. } | Record::EpochStarted { .. });
+        self.records.retain(beside);
+        self.settled = self.records.len();
+        self.records.extend(output.records);
+        Vec::new()
+    }
+
+    /// What can be set only at the start of a process.
+    fn configure(&mut self, words: &Words<'_>) -> Vec<String> {
+        self.config.create_queues = !words.has("no-new-queues");
+        self.config.key_retention = words.ms("keys", 5_000);
+        self.restart(&Words(Vec::new()))
+    }
+
+    fn show(&self, name: &str) -> String {
+        let Some(task) = self.queue.task(self.task(name)) else { return "gone".into() };
+        let state = match &task.phase {
+            Phase::Scheduled { eligible, .. } => format!("waits until {eligible}"),
+            Phase::Queued => "queued".into(),
+            Phase::Leased(lease) => {
+                let started =
+                    lease.started.map_or("not started".into(), |at| format!("since {at}"));
+                let revoking = lease.revoking.map(|r| format!(", to stop: {:?}", r.reason));
+                format!("{} {started}{}", self.name(lease.token), revoking.unwrap_or_default())
+            }
+        };
+        let blocked = self.queue.blocked(task).map(|why| format!(", {why:?}")).unwrap_or_default();
+        format!("{state}{blocked}; {}", counters(task))
+    }
+
+    fn queues(&self) -> Vec<String> {
+        let line = |q: leasehold_queue::QueueView| {
+            let paused = if q.paused { " paused" } else { "" };
+            let (scheduled, queued, leased) = (q.scheduled, q.queued, q.leased);
+            let oldest = q.oldest_queued.map(|at| format!(", oldest {at}")).unwrap_or_default();
+            format!("{}{paused}: {scheduled} + {queued} + {leased}{oldest}", q.name)
+        };
+        self.queue.queues().map(line).collect()
+    }
+
+    fn workers(&self) -> Vec<String> {
+        let line = |w: leasehold_queue::WorkerView| {
+            let tokens: Vec<String> = w.tokens.iter().map(|token| self.name(*token)).collect();
+            format!("{}/{} {:?} {} of {}", w.worker, w.instance, w.state, tokens.join(" "), w.slots)
+        };
+        self.queue.workers().map(line).collect()
+    }
+
+    fn reply(&self, reply: &Reply) -> Option<String> {
+        Some(match reply {
+            Reply::Submitted(Ok(accepted)) => {
+                let known = if accepted.deduplicated { "known as " } else { "" };
+                format!("accepted {known}{}", self.task_name(accepted.id))
+            }
+            Reply::Submitted(Err(refusal)) => format!("refused: {refusal}"),
+            Reply::Cancelled(None) => "no such task".into(),
+            Reply::Cancelled(Some(answer)) if answer.1.is_none() => "cancelling".into(),
+            Reply::Replayed(Ok(replayed)) => format!("generation {}", replayed.generation),
+            Reply::Replayed(Err(refusal)) => format!("refused: {refusal}"),
+            Reply::Paused(false) | Reply::Draining(false) => "no such thing".into(),
+            Reply::Welcome(welcome) => {
+                let resumed = if welcome.resumed { "welcome back" } else { "welcome" };
+                let verdicts = welcome.verdicts.iter();
+                let verdicts =
+                    verdicts.map(|(token, verdict)| format!("{} {verdict:?}", self.name(*token)));
+                [resumed.to_owned()].into_iter().chain(verdicts).collect::<Vec<_>>().join(", ")
+            }
+            Reply::Heard(false) => "not heard".into(),
+            Reply::Done
+            | Reply::Cancelled(_)
+            | Reply::Paused(true)
+            | Reply::Draining(true)
+            | Reply::Heard(true)
+            | Reply::Granted(_) => return None,
+        })
+    }
+
+    fn effect(&mut self, effect: Effect) -> Option<String> {
+        Some(match effect {
+            Effect::Assign { stream, assignment } => {
+                self.tokens.push(assignment.token);
+                let (task, token) = (self.task_name(assignment.task), self.name(assignment.token));
+                format!("{}: run {task} as {token}, attempt {}", at(stream), assignment.attempt)
+            }
+            Effect::Revoke { stream, token, reason, grace } => {
+                let (to, token) = (at(stream), self.name(token));
+                format!("{to}: stop {token}, {reason:?}, within {grace:?}")
+            }
+            Effect::ResultAck { stream, token, disposition } => {
+                let disposition: Disposition = disposition;
+                format!("{}: {} is {disposition:?}", at(stream), self.name(token))
+            }
+            Effect::RequestDrain { stream, .. } => format!("{}: drain", at(stream)),
+            Effect::Close { stream, reason } => format!("{}: closed, {reason:?}", at(stream)),
+            Effect::Changed(_) => return None,
+            Effect::Ended(ended) => self.ended(*ended),
+        })
+    }
+
+    fn ended(&mut self, ended: Ended) -> String {
+        let Ended { task, ending, .. } = ended;
+        let line = format!("{} {ending:?}; {}", self.task_name(task.id), counters(&task));
+        self.dead.insert(task.id, task);
+        line
+    }
+
+    fn task(&self, name: &str) -> TaskId {
+        self.tasks.get(name).copied().unwrap_or(TaskId::from_u128(999))
+    }
+
+    fn task_name(&self, id: TaskId) -> String {
+        let name = self.tasks.iter().find(|(_, known)| **known == id);
+        name.map_or("nothing".into(), |(name, _)| name.clone())
+    }
+
+    fn token(&self, name: &str) -> Token {
+        let number: usize = name.trim_start_matches('t').parse().expect("a lease");
+        self.tokens.get(number - 1).copied().unwrap_or(Token::from_i64(7))
+    }
+
+    fn name(&self, token: Token) -> String {
+        let at = self.tokens.iter().position(|known| *known == token);
+        at.map_or("unknown".into(), |at| format!("t{}", at + 1))
+    }
+}
+
+fn counters(task: &Task) -> String {
+    let failure = task.last_failure.as_ref().map(|failure| {
+        let Failure { reason, message, details, .. } = failure.as_ref();
+        let details =
+            if details.is_empty() { String::new() } else { format!(" after {details:?}") };
+        format!(", {reason:?}: {message}{details}")
+    });
+    let (attempts, losses) = (task.attempts, task.worker_losses);
+    format!("{attempts} attempts, {losses} losses{}", failure.unwrap_or_default())
+}
+
+fn failure(reason: FailureReason) -> Failure {
+    Failure {
+        reason,
+        message: "no luck".into(),
+        details: "".into(),
+        counted: false,
+        token: None,
+        worker: None,
+        time: Time::default(),
+    }
+}
+
+fn stream(name: &str) -> StreamId {
+    StreamId(name.trim_start_matches('s').parse().expect("a stream"))
+}
+
+fn at(stream: StreamId) -> String {
+    format!("s{}", stream.0)
+}
