@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    fs,
     io::{self, Write as _},
     os::{fd::AsFd as _, unix::net::UnixStream},
     process::{Child, Command},
@@ -12,7 +13,7 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     io::{Errno, ioctl_fionbio},
     process::{
-        Pid, PidfdFlags, Signal, WaitOptions, getpgid, getpid, getppid, kill_current_process_group,
+        Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, kill_current_process_group,
         kill_process_group, pidfd_open, set_child_subreaper, setpgid, waitpgid,
     },
 };
@@ -120,8 +121,7 @@ fn watch_both(child: &mut Child, feed: &mut Feed) -> io::Result<Watched> {
 /// Kills everything in the group but the guard.
 fn kill_rest() -> io::Result<()> {
     let group = getpid();
-    // A worker that has died may be reaped between these two questions: then it has no group either.
-    let refuge = getppid().and_then(|parent| getpgid(Some(parent)).ok());
+    let refuge = getppid().and_then(group_of);
     if refuge.is_none() || setpgid(None, refuge).is_err() {
         // The worker is gone, and its group with it: there is nobody to report to.
         kill_current_process_group(Signal::KILL)?;
@@ -130,6 +130,16 @@ fn kill_rest() -> io::Result<()> {
         Ok(()) | Err(Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The process group of a process; none if the process is gone, or its group is none of this namespace's.
+///
+/// The first process of a machine has the group 0, which `getpgid` of rustix takes for impossible.
+fn group_of(process: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
+    // The name stands in parentheses and may contain any; then come the state, the parent, the group.
+    let (_, fields) = stat.rsplit_once(')')?;
+    Pid::from_raw(fields.split_whitespace().nth(2)?.parse().ok()?)
 }
 
 /// Waits until nothing of the group is left.
