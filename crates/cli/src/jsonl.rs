@@ -74,7 +74,8 @@ impl<R: BufRead> Lines<R> {
             if text.trim_ascii().is_empty() {
                 continue;
             }
-            let spec = parse_line(&text, &self.defaults).map_err(|why| self.wrong(why))?;
+            let spec =
+                parse_line(text.trim_ascii_end(), &self.defaults).map_err(|why| self.wrong(why))?;
             return Ok(Some((self.number, spec)));
         }
     }

@@ -63,7 +63,7 @@ fn an_error_names_its_line_and_what_is_wrong() {
         (r#"{"type":"a","priority":"high"}"#, "line 1: column 29: invalid type: string"),
         ("[1]", "line 1: column"),
         ("{\"type\":\"\u{0}\"}", "line 1: column"),
-        ("{", "line 1: column 1: EOF while parsing"),
+        ("{\n", "line 1: column 1: EOF while parsing"),
     ];
     for (text, error) in cases {
         let line = read(text.as_bytes(), None).expect_err(text).line();
