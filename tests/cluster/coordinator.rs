@@ -133,7 +133,8 @@ pub(crate) fn command(data: &Path, listen: SocketAddr, ops: SocketAddr) -> Comma
     let mut command = binary::coordinator();
     command.arg("--data").arg(data);
     command.args(["--listen", &listen.to_string(), "--ops-listen", &ops.to_string()]);
-    command.args(["--log-format", "json", "--log-filter", "info"]);
+    // By the environment, so that a test's own flags win.
+    command.envs([("LEASEHOLD_LOG_FORMAT", "json"), ("LEASEHOLD_LOG", "info")]);
     command
 }
 
@@ -161,6 +162,7 @@ fn under(outer: &[String], inner: Command) -> Command {
     let Some((program, args)) = outer.split_first() else { return inner };
     let mut command = Command::new(program);
     command.args(args).arg(inner.get_program()).args(inner.get_args());
+    command.envs(inner.get_envs().filter_map(|(key, value)| Some((key, value?))));
     command
 }
 
