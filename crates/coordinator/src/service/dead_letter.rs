@@ -39,6 +39,19 @@ impl DeadLetterApi {
         }
     }
 
+    /// The task that is no dead letter, if a later generation than the one asked for has ended: it was replayed.
+    async fn replayed_since(
+        &self,
+        task: TaskId,
+        generation: Option<u32>,
+    ) -> Result<(Snapshot, bool), Status> {
+        let snapshot = lookup::find(&self.handle, task).await?;
+        if generation.is_some_and(|asked| asked < snapshot.task.generation) {
+            return Ok((snapshot, false));
+        }
+        Err(Refusal::not_failed(task, view::state(&snapshot)).into())
+    }
+
     async fn replay(
         &self,
         task: TaskId,
@@ -48,7 +61,7 @@ impl DeadLetterApi {
             Replay::Done(snapshot) => Ok((*snapshot, true)),
             Replay::Already(Some(snapshot)) => Ok((*snapshot, false)),
             Replay::Already(None) => Ok((lookup::find(&self.handle, task).await?, false)),
-            Replay::NotDead => Err(self.not_dead(task).await),
+            Replay::NotDead => self.replayed_since(task, generation).await,
             Replay::Refused(refusal) => Err(Refusal::from(refusal).into()),
         }
     }
