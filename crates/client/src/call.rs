@@ -74,6 +74,11 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The call's span, for what is said about its answer.
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
     /// Makes the call once.
     pub(crate) async fn unrepeated<Req, Res, Sent>(
         &self,

@@ -103,7 +103,6 @@ impl Client {
     pub(crate) fn task_service(&self) -> TaskServiceClient<Channel> {
         TaskServiceClient::new(self.channel.clone())
             .max_decoding_message_size(self.options.message_bytes_max)
-            .max_encoding_message_size(self.options.message_bytes_max)
     }
 
     pub(crate) fn dead_letter_service(&self) -> DeadLetterServiceClient<Channel> {

@@ -39,7 +39,10 @@ impl Client {
             let mut service = self.task_service();
             async move { service.submit_task(request).await }
         };
-        Ok(Receipt::from(call.unary(request, send).await?))
+        let span = call.span();
+        let receipt = Receipt::from(call.unary(request, send).await?);
+        span.in_scope(|| tracing::debug!(task_id = receipt.task_id, "task accepted"));
+        Ok(receipt)
     }
 
     /// Asks whether a task would be accepted, and accepts nothing.
