@@ -3,6 +3,11 @@
 //! `check` plays a script and compares the whole transcript, so that nothing unexpected goes unseen. Between the steps
 //! time passes as the session asks for it. Heartbeats of a script that acknowledges them by itself are left out.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "half of the steps are said by the coordinator"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -261,8 +266,8 @@ fn at(ms: u64) -> Moment {
     Moment::default() + Duration::from_millis(ms)
 }
 
-fn ms(ms: u64) -> Option<prost_types::Duration> {
-    Some(wire_duration(Duration::from_millis(ms)))
+fn ms(ms: u64) -> prost_types::Duration {
+    wire_duration(Duration::from_millis(ms))
 }
 
 /// What the coordinator says in a step.
@@ -273,10 +278,10 @@ fn event(step: Step) -> Heard {
             journal_id: journal_id.to_owned(),
             epoch,
             settings: Some(v1::SessionSettings {
-                heartbeat_interval: ms(5_000),
-                session_ttl: ms(20_000),
-                reconnect_initial: ms(0),
-                reconnect_cap: ms(0),
+                heartbeat_interval: Some(ms(5_000)),
+                session_ttl: Some(ms(20_000)),
+                reconnect_initial: Some(ms(0)),
+                reconnect_cap: Some(ms(0)),
                 result_bytes_max: RESULT_BYTES_MAX,
             }),
             verdicts: verdicts
@@ -296,17 +301,18 @@ fn event(step: Step) -> Heard {
         Step::Revoke(fencing_token, reason, grace) => Heard::Revocation(v1::Revocation {
             fencing_token,
             reason: reason.into(),
-            grace: ms(grace),
+            grace: Some(ms(grace)),
         }),
         Step::Answer(fencing_token, disposition) => {
             Heard::ResultAck(v1::ResultAck { fencing_token, disposition: disposition.into() })
         }
         Step::Beat(sequence) => Heard::HeartbeatAck(v1::HeartbeatAck { sequence }),
-        Step::DrainRequest(grace) => {
-            Heard::DrainRequest(v1::DrainRequest { grace: ms(grace), reason: "told".to_owned() })
-        }
+        Step::DrainRequest(grace) => Heard::DrainRequest(v1::DrainRequest {
+            grace: Some(ms(grace)),
+            reason: "told".to_owned(),
+        }),
         Step::GoAway(reason, delay) => Heard::GoAway(v1::GoAway {
-            reconnect_delay: ms(delay),
+            reconnect_delay: Some(ms(delay)),
             reason: reason.into(),
             message: String::new(),
         }),
@@ -319,10 +325,10 @@ fn assignment(token: i64, task_type: &str, [start, attempt, total, grace]: [u64;
         fencing_token: token,
         task_id: format!("task-{token}"),
         task_type: task_type.to_owned(),
-        start_timeout: ms(start),
-        attempt_timeout: ms(attempt),
-        total_remaining: ms(total),
-        kill_grace: ms(grace),
+        start_timeout: Some(ms(start)),
+        attempt_timeout: Some(ms(attempt)),
+        total_remaining: Some(ms(total)),
+        kill_grace: Some(ms(grace)),
         ..v1::Assignment::default()
     }))
 }

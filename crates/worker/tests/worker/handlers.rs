@@ -1,0 +1,302 @@
+//! Rust handlers: what they know, how they fail, how they are stopped, and that a bad one harms only itself.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use leasehold_proto::v1::{self, StopMethod, lease_outcome::Outcome, worker_event::Event as Heard};
+use leasehold_worker::{Bytes, CancelReason, Context, Error, TaskError, Worker};
+use tokio::{sync::oneshot, task::JoinSet};
+
+use crate::{
+    coordinator::{Conversation, Coordinator, SOON, assignment, revocation, wire},
+    processes::until,
+};
+
+const LONG: Duration = Duration::from_mins(1);
+
+/// A worker on this test's runtime.
+struct Running {
+    coordinator: Coordinator,
+    stream: Conversation,
+    shutdown: Option<oneshot::Sender<()>>,
+    result: JoinSet<Result<(), Error>>,
+}
+
+impl Running {
+    async fn start(worker: Worker, ttl: Duration) -> Self {
+        let mut coordinator = Coordinator::start().await;
+        let worker = worker.address(coordinator.address.to_string()).id("w");
+        let (shutdown, asked) = oneshot::channel::<()>();
+        let mut result = JoinSet::new();
+        result.spawn(worker.run_until(async { drop(asked.await) }));
+        let (stream, _hello) = coordinator.welcome(ttl).await;
+        Self { coordinator, stream, shutdown: Some(shutdown), result }
+    }
+
+    async fn run(&mut self, assignment: v1::Assignment) -> Outcome {
+        let token = assignment.fencing_token;
+        self.stream.assign(assignment).await;
+        self.stream.outcome(token).await
+    }
+
+    /// Drains it, answering what it says, and returns how it ended.
+    async fn drain(mut self) -> Result<(), Error> {
+        self.shutdown.take().expect("it runs").send(()).expect("it listens");
+        while let Some(event) = self.stream.next().await {
+            if let Heard::LeaseOutcome(outcome) = event {
+                self.stream.answer(outcome.fencing_token).await;
+            }
+        }
+        drop(self.stream);
+        self.result.join_next().await.expect("it ran").expect("it does not panic")
+    }
+}
+
+async fn describe(payload: Bytes, ctx: Context) -> Result<String, TaskError> {
+    let left = ctx.remaining();
+    assert!(left <= SOON && left > SOON / 2, "{left:?}");
+    assert!(ctx.deadline() > Instant::now() && !ctx.is_cancelled());
+    assert_eq!(ctx.labels().get("k").map(String::as_str), Some("v"));
+    Ok(format!(
+        "{} {} {} {} {} {} {} {} {:?} {} {}",
+        ctx.task_id(),
+        ctx.task_type(),
+        ctx.queue(),
+        ctx.attempt(),
+        ctx.generation(),
+        ctx.fencing_token(),
+        ctx.worker_id(),
+        ctx.content_type(),
+        ctx.kill_grace(),
+        ctx.trace().trace_id(),
+        String::from_utf8_lossy(&payload),
+    ))
+}
+
+async fn fail(payload: Bytes, _ctx: Context) -> Result<Vec<u8>, TaskError> {
+    match &*payload {
+        b"io" => Ok(std::fs::read("/no/such/file")?),
+        b"later" => Err(TaskError::retry_after("later", Duration::from_secs(9))),
+        b"never" => Err(TaskError::permanent("never").with_details("because")),
+        b"panic" => panic!("no way"),
+        b"large" => Ok(vec![0; 100_001]),
+        _ => Err(TaskError::retry("again")),
+    }
+}
+
+/// Returns what it was told when it was asked to stop.
+async fn obedient(_payload: Bytes, ctx: Context) -> Result<(), TaskError> {
+    let reason: CancelReason = ctx.cancelled().await;
+    Err(TaskError::retry(reason.to_string()))
+}
+
+async fn deaf(_payload: Bytes, _ctx: Context) -> Result<(), TaskError> {
+    std::future::pending().await
+}
+
+/// Spins, without an await point, until the test lets it go.
+#[derive(Clone, Default)]
+struct Spinner {
+    is_spinning: Arc<AtomicBool>,
+    may_stop: Arc<AtomicBool>,
+}
+
+impl Spinner {
+    fn spin(&self) {
+        self.is_spinning.store(true, Ordering::SeqCst);
+        while !self.may_stop.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn stopped(method: StopMethod) -> Outcome {
+    Outcome::Stopped(v1::Stopped { method: method.into(), started: true })
+}
+
+#[tokio::test]
+async fn a_handler_knows_what_it_works_on() {
+    let worker = Worker::default().slots(2).task("describe", describe);
+    let mut running = Running::start(worker, LONG).await;
+    let Outcome::Success(it) = running.run(assignment(7, "describe", b"payload")).await else {
+        panic!("it fails")
+    };
+    let expected =
+        "task-7 describe q 3 2 7 w text/plain 200ms 0af7651916cd43dd8448eb211c80319c payload";
+    assert_eq!(String::from_utf8_lossy(&it.result), expected);
+    running.drain().await.expect("it drains");
+}
+
+#[tokio::test]
+async fn each_failure_says_what_should_happen_and_none_ends_the_worker() {
+    let mut running = Running::start(Worker::default().task("fail", fail), LONG).await;
+    let error = v1::FailureReason::Error;
+    let (io, place) = ("No such file or directory (os error 2)", "at crates/worker/tests/worker/");
+    for (token, payload, reason, message, details, is_final, delay) in [
+        (1, "io", error, io, "", false, None),
+        (2, "later", error, "later", "", false, Some(wire(Duration::from_secs(9)))),
+        (3, "never", error, "never", "because", true, None),
+        (4, "panic", v1::FailureReason::Panic, "no way", place, false, None),
+        (
+            5,
+            "large",
+            v1::FailureReason::ResultTooLarge,
+            "the result is larger than 100000 bytes",
+            "",
+            false,
+            None,
+        ),
+        (6, "other", error, "again", "", false, None),
+    ] {
+        let outcome = running.run(assignment(token, "fail", payload.as_bytes())).await;
+        let Outcome::Failure(got) = outcome else { panic!("{payload}: {outcome:?}") };
+        assert_eq!((got.reason(), &*got.message), (reason, message));
+        assert!(got.details.starts_with(details), "{payload}: {}", got.details);
+        assert_eq!((got.non_retryable, got.retry_delay), (is_final, delay), "{payload}");
+    }
+    running.drain().await.expect("it drains");
+}
+
+#[tokio::test]
+async fn a_handler_is_asked_to_stop_and_then_dropped() {
+    let worker = Worker::default().slots(4).task("obedient", obedient).task("deaf", deaf);
+    let mut running = Running::start(worker, LONG).await;
+    for (token, task_type, method) in
+        [(1, "obedient", StopMethod::Returned), (2, "deaf", StopMethod::Aborted)]
+    {
+        running.stream.assign(assignment(token, task_type, b"")).await;
+        running.stream.say(revocation(token, Duration::from_millis(50))).await;
+        assert_eq!(running.stream.outcome(token).await, stopped(method), "{task_type}");
+    }
+    let limited = |token, task_type| v1::Assignment {
+        attempt_timeout: Some(wire(Duration::from_millis(100))),
+        ..assignment(token, task_type, b"")
+    };
+    for (token, task_type, details) in [(3, "obedient", "attempt timeout"), (4, "deaf", "")] {
+        let outcome = running.run(limited(token, task_type)).await;
+        let Outcome::Failure(got) = outcome else { panic!("{task_type}: {outcome:?}") };
+        assert_eq!(got.reason(), v1::FailureReason::AttemptTimeout);
+        assert_eq!(got.details, details, "what the handler said is kept");
+    }
+    running.drain().await.expect("it drains");
+}
+
+/// The worker's runtime has one thread, and the handler blocks it: the test needs another.
+#[tokio::test]
+async fn a_handler_that_blocks_its_thread_costs_no_heartbeat_and_is_not_said_to_have_stopped() {
+    let spinner = Spinner::default();
+    let mut coordinator = Coordinator::start().await;
+    let address = coordinator.address.to_string();
+    let on_thread = spinner.clone();
+    let worker = std::thread::spawn(move || {
+        let handler = move |_payload: Bytes, _ctx: Context| {
+            let spinner = on_thread.clone();
+            async move {
+                spinner.spin();
+                Ok::<_, TaskError>("late")
+            }
+        };
+        let worker = Worker::default().id("w").address(address).slots(1).task("spin", handler);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(worker.run_until(std::future::pending()))
+    });
+    let ttl = Duration::from_millis(800);
+    let (mut stream, _hello) = coordinator.welcome(ttl).await;
+    stream.assign(assignment(1, "spin", b"")).await;
+    assert!(matches!(stream.next().await, Some(Heard::LeaseStarted(_))));
+    until("it spins", SOON, || spinner.is_spinning.load(Ordering::SeqCst)).await;
+    stream.say(revocation(1, Duration::ZERO)).await;
+    // Well beyond the session: heartbeats go on, the stream is the same, and nothing is said of the lease.
+    let silence = tokio::time::timeout(ttl * 3, stream.next()).await;
+    assert!(silence.is_err(), "{silence:?}");
+    spinner.may_stop.store(true, Ordering::SeqCst);
+    // It returned after all, and the truth wins.
+    let result = Bytes::from_static(b"late");
+    assert_eq!(stream.outcome(1).await, Outcome::Success(v1::Success { result }));
+    let reason = v1::GoAwayReason::Replaced.into();
+    let go_away = v1::GoAway { reason, ..v1::GoAway::default() };
+    stream.say(v1::coordinator_event::Event::GoAway(go_away)).await;
+    until("it leaves", SOON, || worker.is_finished()).await;
+    let ended = worker.join().expect("it does not panic");
+    assert!(matches!(ended, Err(Error::IdInUse(id)) if id == "w"));
+}
+
+#[tokio::test]
+async fn progress_is_sent_now_and_then_and_the_last_one_wins() {
+    async fn count(_payload: Bytes, ctx: Context) -> Result<(), TaskError> {
+        for n in 0..=100_000_i32 {
+            ctx.progress(f64::from(n) / 100_000.0, format!("step {n}"));
+        }
+        ctx.cancelled().await;
+        Ok(())
+    }
+    let mut running = Running::start(Worker::default().task("count", count), LONG).await;
+    running.stream.assign(assignment(1, "count", b"")).await;
+    let mut heard = 0;
+    loop {
+        let event = running.stream.next().await.expect("it stays");
+        let Heard::LeaseProgress(it) = event else { continue };
+        heard += 1;
+        let progress = it.progress.expect("progress");
+        if progress.message == "step 100000" {
+            assert_eq!(progress.fraction, Some(1.0));
+            break;
+        }
+    }
+    assert!(heard < 100, "{heard} of 100,000 were sent");
+    running.stream.say(revocation(1, Duration::from_secs(5))).await;
+    assert!(matches!(running.stream.outcome(1).await, Outcome::Success(_)));
+    running.drain().await.expect("it drains");
+}
+
+#[tokio::test]
+async fn a_result_is_repeated_on_every_stream_until_it_is_acknowledged() {
+    async fn echo(payload: Bytes, _ctx: Context) -> Result<Bytes, TaskError> {
+        Ok(payload)
+    }
+    let mut running = Running::start(Worker::default().task("echo", echo), LONG).await;
+    running.stream.assign(assignment(1, "echo", b"result")).await;
+    let expected = Outcome::Success(v1::Success { result: Bytes::from_static(b"result") });
+    assert_eq!(running.stream.unanswered_outcome(1).await, expected);
+    for _ in 0..3 {
+        // The stream breaks, and the coordinator has heard nothing.
+        running.stream.hang_up();
+        let (stream, hello) = running.coordinator.welcome(LONG).await;
+        running.stream = stream;
+        let finished = v1::HeldLease { fencing_token: 1, phase: v1::LeasePhase::Finished.into() };
+        assert_eq!(hello.held_leases, [finished]);
+        assert_eq!(running.stream.unanswered_outcome(1).await, expected);
+    }
+    running.stream.answer(1).await;
+    running.drain().await.expect("it drains");
+}
+
+#[tokio::test]
+async fn a_drain_hands_back_what_does_not_finish() {
+    let worker = Worker::default().drain_grace(Duration::from_millis(100)).task("deaf", deaf);
+    let mut running = Running::start(worker, LONG).await;
+    running.stream.assign(assignment(1, "deaf", b"")).await;
+    assert!(matches!(running.stream.next().await, Some(Heard::LeaseStarted(_))));
+    running.shutdown.take().expect("it runs").send(()).expect("it listens");
+    let reason = v1::DeclineReason::Draining.into();
+    let handed_back = Outcome::Declined(v1::Declined { reason });
+    assert_eq!(running.stream.outcome(1).await, handed_back);
+    while running.stream.next().await.is_some() {}
+    drop(running.stream);
+    let ended = running.result.join_next().await.expect("it ran").expect("no panic");
+    ended.expect("it drains");
+}
+
+#[tokio::test]
+async fn dropping_the_worker_stops_it_at_once() {
+    let mut running = Running::start(Worker::default().task("deaf", deaf), LONG).await;
+    running.stream.assign(assignment(1, "deaf", b"")).await;
+    assert!(matches!(running.stream.next().await, Some(Heard::LeaseStarted(_))));
+    running.result.abort_all();
+    while running.stream.next().await.is_some() {}
+}

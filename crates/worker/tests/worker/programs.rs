@@ -1,0 +1,361 @@
+//! Programs under their guards: what they find, how they end, and that nothing of them is left.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use leasehold_proto::v1::{
+    self, coordinator_event::Event as Say, lease_outcome::Outcome, worker_event::Event as Heard,
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    coordinator::{
+        Conversation, Coordinator, RESULT_BYTES_MAX, SOON, assignment, revocation, wire,
+    },
+    processes::{group_of, members, until},
+};
+
+/// A session that no test outlasts.
+const LONG: Duration = Duration::from_mins(1);
+
+/// Ignores SIGTERM, and so does its child; says on stderr's file where they are.
+const STUBBORN: &str = "trap '' TERM; sleep 1000 & echo \"$$ $!\" > $PIDS.new; mv $PIDS.new $PIDS; \
+                        while :; do wait; done";
+
+/// A `leasehold-worker` that runs shell scripts (type `sh`: the payload is the script) and some others.
+struct Worker {
+    child: Child,
+    dir: tempfile::TempDir,
+    stream: Conversation,
+    coordinator: Coordinator,
+}
+
+impl Worker {
+    async fn start() -> Self {
+        Self::start_with(LONG, &[], &[]).await
+    }
+
+    async fn start_with(ttl: Duration, flags: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut coordinator = Coordinator::start().await;
+        let dir = tempfile::tempdir().expect("a folder");
+        let child = Command::new(env!("CARGO_BIN_EXE_leasehold-worker"))
+            .args(["--address", &coordinator.address.to_string(), "--id", "w", "--slots", "4"])
+            .args(["--program", "sh=sh", "--program", "cat=cat", "--program", "true=true"])
+            .args(["--program", "missing=/no/such/program"])
+            .args(flags)
+            .env("PIDS", dir.path().join("pids"))
+            .envs(env.iter().copied())
+            .stderr(fs::File::create(dir.path().join("log")).expect("a log"))
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the worker starts");
+        let (stream, _hello) = coordinator.welcome(ttl).await;
+        Self { child, dir, stream, coordinator }
+    }
+
+    /// What becomes of a task.
+    async fn run(&mut self, assignment: v1::Assignment) -> Outcome {
+        let token = assignment.fencing_token;
+        self.stream.assign(assignment).await;
+        self.stream.outcome(token).await
+    }
+
+    /// The processes of a stubborn program.
+    async fn pids(&self) -> Vec<i32> {
+        let file = self.dir.path().join("pids");
+        until("the program says where it is", SOON, || file.exists()).await;
+        let pids = fs::read_to_string(&file).expect("it can be read");
+        fs::remove_file(&file).expect("it can be removed");
+        pids.split_whitespace().map(|it| it.parse().expect("a number")).collect()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is what some tests are about.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn success(result: &[u8]) -> Outcome {
+    Outcome::Success(v1::Success { result: result.to_vec().into() })
+}
+
+#[track_caller]
+fn failure(outcome: Outcome) -> v1::AttemptFailure {
+    let Outcome::Failure(failure) = outcome else { panic!("not a failure: {outcome:?}") };
+    failure
+}
+
+/// Whether nothing of these processes and their group is left.
+#[track_caller]
+fn assert_gone(pids: &[i32], group: i32) {
+    let left: Vec<&i32> = pids.iter().filter(|pid| group_of(**pid).is_some()).collect();
+    assert!(left.is_empty() && members(group).is_empty(), "left: {left:?} {:?}", members(group));
+}
+
+#[tokio::test]
+async fn the_payload_is_its_stdin_and_stdout_the_result() {
+    let mut worker = Worker::start().await;
+    let large: Vec<u8> = (0..=255).cycle().take(90_000).collect();
+    for (token, task_type, payload, result) in [
+        (1, "cat", &b""[..], &b""[..]),
+        (2, "cat", b"hello", b"hello"),
+        (3, "cat", &large, &large),
+        (4, "sh", b"printf out; printf err >&2", b"out"),
+        // It never reads its stdin.
+        (5, "true", &large, b""),
+    ] {
+        let outcome = worker.run(assignment(token, task_type, payload)).await;
+        assert!(outcome == success(result), "{token}: {outcome:?}\n{}", worker.log());
+    }
+}
+
+#[tokio::test]
+async fn how_it_ends_is_told() {
+    let mut worker = Worker::start().await;
+    let error = v1::FailureReason::Error;
+    for (token, script, message, details) in [
+        (1, "echo why >&2; exit 1", "exit code 1", "why\n"),
+        (2, "exit 75", "the program asks to be tried again later (exit code 75)", ""),
+        (3, "kill -KILL $$", "killed by SIGKILL (signal 9)", ""),
+        (4, "kill -TERM $$", "killed by SIGTERM (signal 15)", ""),
+        (5, "kill -KILL 0", "the program's guard was killed, and the program with it", ""),
+        (6, "exit 255", "exit code 255", ""),
+    ] {
+        let got = failure(worker.run(assignment(token, "sh", script.as_bytes())).await);
+        assert_eq!((&*got.message, &*got.details), (message, details), "{script}");
+        assert_eq!((got.reason(), got.non_retryable), (error, false), "{script}");
+    }
+    let missing = failure(worker.run(assignment(7, "missing", b"")).await);
+    let message = "cannot run /no/such/program: No such file or directory (os error 2)";
+    assert_eq!((&*missing.message, missing.non_retryable), (message, false));
+}
+
+#[tokio::test]
+async fn what_it_writes_is_kept_within_bounds() {
+    let mut worker = Worker::start().await;
+    let max = usize::try_from(RESULT_BYTES_MAX).expect("a small number");
+    let most = format!("head -c {max} /dev/zero");
+    assert_eq!(worker.run(assignment(1, "sh", most.as_bytes())).await, success(&vec![0; max]));
+    for (token, script) in
+        [(2, format!("head -c {} /dev/zero", max + 1)), (3, "cat /dev/zero".to_owned())]
+    {
+        let got = failure(worker.run(assignment(token, "sh", script.as_bytes())).await);
+        assert_eq!(got.reason(), v1::FailureReason::ResultTooLarge, "{script}");
+    }
+    let flood = "head -c 3000000 /dev/zero | tr '\\0' x >&2; printf 'the €nd' >&2; exit 1";
+    let got = failure(worker.run(assignment(4, "sh", flood.as_bytes())).await);
+    assert_eq!(got.details.chars().count(), 2_000);
+    assert!(got.details.ends_with("xthe €nd"), "the end is kept");
+}
+
+#[tokio::test]
+async fn its_environment_says_what_it_works_on() {
+    let env = [("TRACEPARENT", "of the worker"), ("OWN", "inherited")];
+    let mut worker = Worker::start_with(LONG, &[], &env).await;
+    let script = b"env | grep -E '^(LEASEHOLD_|TRACE|OWN)' | sort";
+    let Outcome::Success(it) = worker.run(assignment(41, "sh", script)).await else {
+        panic!("it fails")
+    };
+    let text = String::from_utf8(it.result.to_vec()).expect("text");
+    let mut lines: Vec<&str> = text.lines().collect();
+    let deadline = lines.iter().position(|it| it.starts_with("LEASEHOLD_DEADLINE="));
+    let deadline = lines.remove(deadline.expect("a deadline"));
+    let trace = lines.iter().position(|it| it.starts_with("TRACEPARENT="));
+    let trace = lines.remove(trace.expect("a trace"));
+    assert_eq!(
+        lines,
+        [
+            "LEASEHOLD_ATTEMPT=3",
+            "LEASEHOLD_FENCING_TOKEN=41",
+            "LEASEHOLD_GENERATION=2",
+            "LEASEHOLD_QUEUE=q",
+            "LEASEHOLD_TASK_ID=task-41",
+            "LEASEHOLD_TASK_TYPE=sh",
+            "LEASEHOLD_WORKER_ID=w",
+            "OWN=inherited",
+            "TRACESTATE=vendor=1",
+        ]
+    );
+    let (seconds, _) = deadline.split_once('.').expect("a fraction");
+    let seconds = seconds.trim_start_matches("LEASEHOLD_DEADLINE=");
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+    let left = seconds.parse::<u64>().expect("a number").abs_diff(now);
+    assert!(left <= SOON.as_secs(), "{left} s to the deadline");
+    let parent = "TRACEPARENT=00-0af7651916cd43dd8448eb211c80319c-";
+    assert!(trace.starts_with(parent) && !trace.contains("b7ad6b7169203331"), "{trace}");
+}
+
+#[tokio::test]
+async fn an_environment_that_is_too_large_is_named() {
+    let half = "x".repeat(70_000);
+    let mut worker = Worker::start_with(LONG, &[], &[("A", &half), ("B", &half)]).await;
+    let got = failure(worker.run(assignment(1, "cat", b"")).await);
+    assert!(got.message.contains("more than 131072"), "{}", got.message);
+}
+
+#[tokio::test]
+async fn a_timeout_ends_the_whole_group_even_if_it_ignores_sigterm() {
+    let mut worker = Worker::start().await;
+    let limited = v1::Assignment {
+        attempt_timeout: Some(wire(Duration::from_millis(500))),
+        ..assignment(1, "sh", STUBBORN.as_bytes())
+    };
+    worker.stream.assign(limited).await;
+    let pids = worker.pids().await;
+    let group = group_of(pids[0]).expect("it runs");
+    assert_eq!(group_of(pids[1]), Some(group), "its child is in the group");
+    let got = failure(worker.stream.outcome(1).await);
+    assert_eq!(got.reason(), v1::FailureReason::AttemptTimeout);
+    assert_gone(&pids, group);
+    // The slot is free: four more run at once.
+    for token in 2..6 {
+        assert_eq!(worker.run(assignment(token, "true", b"")).await, success(b""));
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_is_carried_out_before_it_is_answered() {
+    let killed = v1::StopMethod::Killed;
+    let returned = v1::StopMethod::Returned;
+    for (token, script, method) in [
+        (1, STUBBORN, killed),
+        // It leaves by itself, and takes its child along.
+        (2, "trap 'exit 3' TERM; sleep 1000 & echo \"$$ $!\" > $PIDS; wait", returned),
+        (3, "sleep 1000 & echo \"$$ $!\" > $PIDS; wait", killed),
+        // Stopped, it cannot even hear the signal.
+        (4, "sleep 1000 & echo \"$$ $!\" > $PIDS; kill -STOP 0", killed),
+    ] {
+        let mut worker = Worker::start().await;
+        worker.stream.assign(assignment(token, "sh", script.as_bytes())).await;
+        let pids = worker.pids().await;
+        let group = group_of(pids[0]).expect("it runs");
+        worker.stream.say(revocation(token, Duration::from_millis(100))).await;
+        let outcome = worker.stream.outcome(token).await;
+        let stopped = Outcome::Stopped(v1::Stopped { method: method.into(), started: true });
+        assert_eq!(outcome, stopped, "{script}");
+        assert_gone(&pids, group);
+    }
+}
+
+#[tokio::test]
+async fn what_it_leaves_in_the_background_is_killed() {
+    let mut worker = Worker::start().await;
+    let script =
+        "trap '' TERM; sleep 1000 & echo \"$$ $!\" > $PIDS.new; mv $PIDS.new $PIDS; echo done";
+    let outcome = worker.run(assignment(1, "sh", script.as_bytes())).await;
+    assert_eq!(outcome, success(b"done\n"));
+    let pids = worker.pids().await;
+    assert!(pids.iter().all(|pid| group_of(*pid).is_none()), "{pids:?}");
+}
+
+#[tokio::test]
+async fn one_that_escapes_with_its_stdout_holds_up_nobody() {
+    let mut worker = Worker::start().await;
+    let script = "setsid sh -c 'echo $$ > $PIDS.new; mv $PIDS.new $PIDS; exec sleep 1000' & \
+                  while [ ! -e $PIDS ]; do :; done; echo done";
+    let outcome = worker.run(assignment(1, "sh", script.as_bytes())).await;
+    assert_eq!(outcome, success(b"done\n"));
+    let pids = worker.pids().await;
+    assert!(group_of(pids[0]).is_some(), "as documented, it escapes");
+    kill_process(Pid::from_raw(pids[0]).expect("a pid"), Signal::KILL).expect("it can be killed");
+}
+
+#[tokio::test]
+async fn a_killed_worker_takes_its_programs_along() {
+    for script in [STUBBORN, "sleep 1000 & echo \"$$ $!\" > $PIDS; kill -STOP 0"] {
+        let mut worker = Worker::start().await;
+        worker.stream.assign(assignment(1, "sh", script.as_bytes())).await;
+        let pids = worker.pids().await;
+        let group = group_of(pids[0]).expect("it runs");
+        kill_process(worker.pid(), Signal::KILL).expect("it can be killed");
+        until("the group is gone", Duration::from_secs(1), || members(group).is_empty()).await;
+        assert_gone(&pids, group);
+    }
+}
+
+#[tokio::test]
+async fn without_heartbeats_programs_are_killed_before_the_session_runs_out() {
+    let ttl = Duration::from_secs(2);
+    let mut worker = Worker::start_with(ttl, &[], &[]).await;
+    worker.stream.assign(assignment(1, "sh", STUBBORN.as_bytes())).await;
+    let pids = worker.pids().await;
+    let group = group_of(pids[0]).expect("it runs");
+    // From here on nothing is read or acknowledged.
+    until("the group is gone", ttl, || members(group).is_empty()).await;
+    assert_gone(&pids, group);
+    let (mut again, hello) = worker.coordinator.welcome(ttl).await;
+    let held: Vec<i64> = hello.held_leases.iter().map(|it| it.fencing_token).collect();
+    assert_eq!(held, [1], "the outcome waits for an answer");
+    let reason = v1::DeclineReason::Draining.into();
+    let handed_back = Outcome::Declined(v1::Declined { reason });
+    assert_eq!(again.outcome(1).await, handed_back);
+}
+
+#[tokio::test]
+async fn sigterm_drains_and_a_second_one_ends_at_once() {
+    let mut worker = Worker::start().await;
+    let script =
+        "echo $$ > $PIDS.new; mv $PIDS.new $PIDS; while [ ! -e $PIDS.go ]; do :; done; echo done";
+    worker.stream.assign(assignment(1, "sh", script.as_bytes())).await;
+    worker.pids().await;
+    kill_process(worker.pid(), Signal::TERM).expect("it is told");
+    while !matches!(worker.stream.next().await, Some(Heard::WorkerDrain(_))) {}
+    worker.stream.assign(assignment(2, "true", b"")).await;
+    let reason = v1::DeclineReason::Draining.into();
+    let declined = Outcome::Declined(v1::Declined { reason });
+    assert_eq!(worker.stream.outcome(2).await, declined);
+    touch(&worker.dir.path().join("pids.go"));
+    assert_eq!(worker.stream.outcome(1).await, success(b"done\n"));
+    while !matches!(worker.stream.next().await, Some(Heard::Goodbye(_))) {}
+    assert_eq!(worker.stream.next().await, None, "goodbye is the last word");
+    assert_eq!(exit_code(&mut worker).await, Some(0), "{}", worker.log());
+
+    let mut worker = Worker::start().await;
+    worker.stream.assign(assignment(1, "sh", STUBBORN.as_bytes())).await;
+    let pids = worker.pids().await;
+    let group = group_of(pids[0]).expect("it runs");
+    kill_process(worker.pid(), Signal::TERM).expect("it is told");
+    while !matches!(worker.stream.next().await, Some(Heard::WorkerDrain(_))) {}
+    kill_process(worker.pid(), Signal::INT).expect("it is told again");
+    assert_eq!(exit_code(&mut worker).await, Some(130));
+    until("the group is gone", Duration::from_secs(1), || members(group).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_worker_whose_id_is_taken_leaves() {
+    let mut worker = Worker::start().await;
+    let reason = v1::GoAwayReason::Replaced.into();
+    let go_away = v1::GoAway { reason, ..v1::GoAway::default() };
+    worker.stream.say(Say::GoAway(go_away)).await;
+    assert_eq!(exit_code(&mut worker).await, Some(69));
+    assert!(worker.log().contains("worker id \"w\" is in use"), "{}", worker.log());
+}
+
+async fn exit_code(worker: &mut Worker) -> Option<i32> {
+    let mut status = None;
+    until("the worker ends", SOON, || {
+        status = worker.child.try_wait().expect("it can be waited for");
+        status.is_some()
+    })
+    .await;
+    status.and_then(|it| it.code())
+}
+
+fn touch(path: &Path) {
+    fs::write(path, "").expect("it can be written");
+}
