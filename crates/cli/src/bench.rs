@@ -2,10 +2,10 @@
 //!
 //! Submitter, worker and measurement share this process; the coordinator is a process of its own.
 
+mod cpu_time;
 mod flow;
 mod latency;
 mod load;
-mod processor_time;
 mod spawned;
 
 use std::{path::PathBuf, time::Duration};

@@ -59,6 +59,7 @@ impl<'a> Call<'a> {
     {
         let start = Instant::now();
         let mut outage = Outage::new(self.options.retry, self.timeout).since(start);
+        let mut previous = None;
         loop {
             let left = self.timeout.saturating_sub(start.elapsed());
             let error = match self.once(message.clone(), left, &send).await {
@@ -67,9 +68,10 @@ impl<'a> Call<'a> {
             };
             let now = Instant::now();
             let Some(wait) = outage.wait(&error, self.repeat, now, fastrand::u64(..)) else {
-                return Err(error);
+                return Err(more_telling(error, previous));
             };
             tracing::debug!(error = %error, wait_ms = wait.as_millis(), "call is repeated");
+            previous = Some(error);
             time::sleep(wait).await;
         }
     }
@@ -111,6 +113,14 @@ impl<'a> Call<'a> {
                 timeout: self.timeout,
             }),
         }
+    }
+}
+
+/// A last try that ran out of the call's time says less than what went wrong before it.
+fn more_telling(error: Error, previous: Option<Error>) -> Error {
+    match (error, previous) {
+        (Error::NoAnswer { .. }, Some(previous)) => previous,
+        (error, _) => error,
     }
 }
 

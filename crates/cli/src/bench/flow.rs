@@ -10,9 +10,8 @@ use serde::Serialize;
 use tokio_stream as stream;
 
 use super::{
-    Subject, Target,
+    Subject, Target, cpu_time,
     load::{Load, PAYLOAD_BYTES, Tally},
-    processor_time,
 };
 use crate::{
     Done, args::Format, exit::Exit, failure::Failure, output::Output, progress, table::Details,
@@ -91,7 +90,7 @@ struct Passed {
 
 impl Mark {
     fn now(subject: &Subject) -> Self {
-        Self { time: Instant::now(), cpu: subject.pid.and_then(processor_time::of) }
+        Self { time: Instant::now(), cpu: subject.pid.and_then(cpu_time::of) }
     }
 
     fn since(&self, earlier: &Self) -> Passed {

@@ -1,0 +1,231 @@
+//! The client over a real connection, to a peer that answers, refuses and breaks off as a script says.
+#![expect(clippy::expect_used, reason = "a failed expectation is a failed test")]
+
+mod peer;
+
+use std::time::Duration;
+
+use leasehold_client::{
+    Backoff, Client, ClientOptions, Code, Error, GeneratedKeys, Jitter, Retry, StreamOptions,
+    TaskFilter, TaskSpec, WatchFilter, v1::TaskState,
+};
+
+use peer::{
+    Peer,
+    Step::{self, Answer, Lose, NotYet, Pushback, Refuse},
+};
+
+/// Retries that cost a test no time.
+const QUICK: Backoff = Backoff {
+    initial: Duration::from_millis(1),
+    factor: 1.0,
+    cap: Duration::from_millis(1),
+    jitter: Jitter::None,
+};
+
+fn options(peer: &Peer) -> ClientOptions {
+    ClientOptions::new(peer.address.as_str()).retry(Retry::WithBackoff(QUICK))
+}
+
+fn client(peer: &Peer) -> Client {
+    Client::connect(options(peer)).expect("the address is good")
+}
+
+#[tokio::test]
+async fn calls_are_repeated_as_long_as_that_may_help() {
+    let cases: [(&[Step], usize, Option<Code>); 5] = [
+        (&[Answer], 1, None),
+        (&[Pushback, Pushback, Answer], 3, None),
+        (&[Lose, Answer], 2, None),
+        (&[Lose, Pushback, Lose, Answer], 4, None),
+        (&[Refuse, Answer], 1, Some(Code::NotFound)),
+    ];
+    for (script, calls, code) in cases {
+        let peer = Peer::start(script.iter().copied()).await;
+        let answer = client(&peer).get("id").await;
+        assert_eq!(answer.err().map(|error| error.code()), code, "{script:?}");
+        assert_eq!(peer.seen().len(), calls, "{script:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_carries_its_deadline_and_a_trace() {
+    let peer = Peer::start([Lose, Answer]).await;
+    client(&peer).get("id").await.expect("it is answered");
+    let seen = peer.seen();
+    for call in &seen {
+        assert_eq!(call.traceparent.len(), 55, "{call:?}");
+        assert!(call.grpc_timeout.ends_with(['n', 'u', 'm', 'S']), "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_answered_well_ends_with_what_was_wrong() {
+    let peer = Peer::start(std::iter::repeat_n(Lose, 10_000)).await;
+    let options = options(&peer).call_timeout(Duration::from_millis(50));
+    let client = Client::connect(options).expect("the address is good");
+    let error = client.get("id").await.expect_err("it never answers");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert!(peer.seen().len() > 1, "it was tried again");
+}
+
+#[tokio::test]
+async fn a_lost_submit_is_repeated_under_the_same_key_or_not_at_all() {
+    let peer = Peer::start([Lose, Answer]).await;
+    let receipt =
+        client(&peer).submit(TaskSpec::new("a")).await.expect("the second try is answered");
+    let keys = peer.names();
+    assert_eq!(keys, [receipt.task_id.clone(), receipt.task_id]);
+    assert!(!keys[0].is_empty());
+
+    let peer = Peer::start([Lose, Answer]).await;
+    let options = options(&peer).generated_keys(GeneratedKeys::Absent);
+    let client = Client::connect(options).expect("the address is good");
+    let error = client.submit(TaskSpec::new("a")).await.expect_err("it may have been accepted");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert_eq!(peer.names(), [""]);
+}
+
+/// Submits tasks with these keys on a stream; what became of each.
+async fn stream(peer: &Peer, keys: &[&str]) -> Vec<String> {
+    let options = options(peer).generated_keys(GeneratedKeys::Absent);
+    let client = Client::connect(options).expect("the address is good");
+    let specs: Vec<_> = keys.iter().map(|key| TaskSpec::new("a").idempotency_key(*key)).collect();
+    let pace = StreamOptions { window_tasks: 4, batch_tasks: 2 };
+    let mut answers = client.submit_stream(tokio_stream::iter(specs), pace);
+    let mut became = Vec::new();
+    while let Some(answer) = answers.next().await {
+        became.push(answer.map_or_else(|error| format!("{:?}", error.code()), |it| it.task_id));
+    }
+    became
+}
+
+#[tokio::test]
+async fn every_task_of_a_stream_has_one_answer_in_its_place() {
+    let keys = ["a", "b", "c", "d", "e", "f"];
+    let all = || keys.map(str::to_owned).to_vec();
+    let without_b = || [&all()[..1], &["InvalidArgument".to_owned()], &all()[2..]].concat();
+    let cases: [(&[Step], Vec<String>); 6] = [
+        (&[], all()),
+        (&[Answer, Refuse], without_b()),
+        (&[Answer, Pushback, Answer, Pushback], all()),
+        (&[Lose], all()),
+        (&[Answer, Lose, Answer, Answer, Lose], all()),
+        (&[Pushback, Lose, Pushback, Answer, Lose], all()),
+    ];
+    for (script, expected) in cases {
+        let peer = Peer::start(script.iter().copied()).await;
+        assert_eq!(stream(&peer, &keys).await, expected, "{script:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_sends_again_only_what_has_no_answer() {
+    let peer = Peer::start([Answer, Lose]).await;
+    assert_eq!(stream(&peer, &["a", "b", "c"]).await, ["a", "b", "c"]);
+    assert_eq!(peer.names(), ["a", "b", "b", "c"]);
+}
+
+#[tokio::test]
+async fn a_stream_without_keys_says_what_is_in_doubt_and_ends() {
+    let peer = Peer::start([Answer, Lose]).await;
+    let became = stream(&peer, &["", "", ""]).await;
+    assert_eq!(became.first().map(String::as_str), Some(""), "the first was accepted");
+    assert!(became.len() > 1 && became[1..].iter().all(|it| it == "Unavailable"), "{became:?}");
+    assert_eq!(peer.names().len(), 2, "nothing was sent twice");
+}
+
+#[tokio::test]
+async fn a_stream_of_nothing_needs_no_coordinator() {
+    let client = Client::connect("http://127.0.0.1:1").expect("the address is good");
+    let nothing = tokio_stream::iter(Vec::<TaskSpec>::new());
+    assert!(client.submit_stream(nothing, StreamOptions::default()).next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_task_larger_than_a_message_fails_alone() {
+    let peer = Peer::start([]).await;
+    let options = options(&peer).message_bytes_max(1_000);
+    let client = Client::connect(options).expect("the address is good");
+    let large = || TaskSpec::new("a").payload(vec![0; 1_000]);
+    let error = client.submit(large()).await.expect_err("too large");
+    assert!(matches!(error, Error::MessageTooLarge { .. }), "{error:?}");
+    let specs = [TaskSpec::new("a").idempotency_key("first"), large()];
+    let mut answers = client.submit_stream(tokio_stream::iter(specs), StreamOptions::default());
+    assert!(answers.next().await.expect("the first has an answer").is_ok());
+    let error = answers.next().await.expect("so has the second").expect_err("too large");
+    assert!(matches!(error, Error::MessageTooLarge { .. }), "{error:?}");
+    assert!(answers.next().await.is_none());
+    assert_eq!(peer.names(), ["first"]);
+}
+
+#[tokio::test]
+async fn a_wait_outlasts_answers_that_come_too_early_and_breaks() {
+    let peer = Peer::start([NotYet, Lose, Lose, NotYet, Pushback, Answer]).await;
+    let task = client(&peer).wait("id", None).await.expect("it ends");
+    assert_eq!((task.state(), peer.seen().len()), (TaskState::Succeeded, 6));
+
+    let peer = Peer::start([NotYet, Refuse]).await;
+    let error = client(&peer).wait("id", None).await.expect_err("it is gone");
+    assert_eq!(error.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_its_timeout_and_shows_how_far_the_task_is() {
+    let peer = Peer::start(std::iter::repeat_n(NotYet, 1_000_000)).await;
+    let wait = client(&peer).wait("id", Some(Duration::from_millis(20))).await;
+    let Err(Error::NotEnded { task, waited }) = wait else {
+        panic!("it has not ended: {wait:?}");
+    };
+    assert_eq!(task.state(), TaskState::Running);
+    assert!(waited >= Duration::from_millis(20), "{waited:?}");
+}
+
+#[tokio::test]
+async fn many_waits_answer_for_every_task() {
+    let peer = Peer::start([NotYet, Lose, Refuse]).await;
+    let ids: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    let mut waits = client(&peer).wait_all(ids.clone(), None);
+    let (mut ended, mut lost) = (Vec::new(), 0);
+    while let Some(outcome) = waits.next().await {
+        match outcome {
+            Ok(task) => ended.push(task.task_id),
+            Err(_refused) => lost += 1,
+        }
+    }
+    ended.sort();
+    ended.dedup();
+    assert_eq!((ended.len(), lost), (99, 1));
+}
+
+#[tokio::test]
+async fn a_watch_is_taken_up_again_with_the_same_tasks() {
+    let peer = Peer::start([NotYet, Lose, Answer]).await;
+    let tasks = vec!["a".to_owned(), "b".to_owned()];
+    let mut watch = client(&peer).watch(WatchFilter::Tasks(tasks));
+    assert_eq!(watch.next().await.expect("a change").state(), TaskState::Running);
+    assert_eq!(watch.next().await.expect("another").state(), TaskState::Succeeded);
+    assert_eq!(peer.names(), ["a,b", "a,b", "a,b"]);
+}
+
+#[tokio::test]
+async fn a_listing_goes_on_page_by_page_and_no_further_than_asked() {
+    let peer = Peer::start([Answer, Lose, Pushback]).await;
+    let mut listing = client(&peer).list(TaskFilter::default());
+    let tasks = listing.take(2).await.expect("two pages");
+    let ids: Vec<&str> = tasks.iter().map(|task| task.task_id.as_str()).collect();
+    assert_eq!(ids, ["", "second"]);
+    assert_eq!(peer.names(), ["", "second", "second", "second"]);
+    assert_eq!(listing.take(9).await.expect("the last page").len(), 1);
+    assert!(listing.next().await.expect("the end").is_none());
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_the_contract_is_named() {
+    let peer = Peer::start([]).await;
+    let error = client(&peer).cancel("id").await.expect_err("there is no task in the answer");
+    assert!(matches!(error, Error::Malformed { missing: "a task", .. }), "{error:?}");
+    let specs = vec![TaskSpec::new("a"), TaskSpec::new("b")];
+    let error = client(&peer).submit_batch(specs).await.expect_err("one outcome for two tasks");
+    assert!(matches!(error, Error::Malformed { .. }), "{error:?}");
+}
