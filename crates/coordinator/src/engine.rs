@@ -357,12 +357,12 @@ impl Engine {
         self.drafts.fact(crate::recovery::SESSION_TTL_MAX.to_owned(), text.into());
     }
 
-    /// Closes of the turn, to be carried out at once.
-    fn close_streams(&mut self, effects: &[Effect]) {
-        for effect in effects {
-            if let Effect::Close { stream, reason } = effect {
-                self.close(*stream, *reason);
-            }
-        }
+    /// Ends streams at once, and hands back the effects that wait: an assignment that is not on its way yet must not go
+    /// out on a stream that another has replaced.
+    fn close_streams(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
+        let (closes, others): (Vec<_>, Vec<_>) =
+            effects.into_iter().partition(|effect| matches!(effect, Effect::Close { .. }));
+        closes.into_iter().for_each(|close| self.carry_out(close));
+        others
     }
 }

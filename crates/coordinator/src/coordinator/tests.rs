@@ -8,7 +8,7 @@ use leasehold_proto::v1::{
     self, coordinator_event::Event as Told, lease_outcome::Outcome, worker_event::Event as Said,
 };
 use leasehold_queue::{
-    Accepted, Ending, FailureReason, Key, Name, Refusal, Retry, StreamId, TaskId, TaskSpec,
+    Accepted, Ending, FailureReason, Key, Name, Refusal, Retry, StreamId, TaskId, TaskSpec, Token,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -346,6 +346,22 @@ async fn a_worker_must_say_who_it_is() {
 }
 
 #[tokio::test]
+async fn a_worker_hears_nothing_before_its_welcome() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let mut wire = node.dial();
+    let beat = |sequence| Said::Heartbeat(v1::Heartbeat { sequence, held_tokens: Vec::new() });
+    let events = [Said::Hello(hello("w", &[])), beat(1)];
+    let events = events.map(|event| v1::WorkerEvent { event: Some(event) }).into();
+    wire.frame(v1::ConnectRequest { frame_sequence: 1, ack_frame_sequence: 0, events }).await;
+    wire.sent = 1;
+    assert!(matches!(wire.told().await, Told::Welcome(_)));
+    wire.say(beat(2)).await;
+    assert_eq!(wire.told().await, Told::HeartbeatAck(v1::HeartbeatAck { sequence: 2 }));
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_worker_that_breaks_a_rule_is_sent_away() {
     let dir = TempDir::new().unwrap();
     let mut node = Node::start(dir.path()).await;
@@ -374,6 +390,32 @@ async fn a_worker_that_breaks_a_rule_is_sent_away() {
     worker.sent += 1;
     worker.say(Said::Heartbeat(v1::Heartbeat { sequence: 9, held_tokens: Vec::new() })).await;
     assert_eq!(worker.told().await, Told::HeartbeatAck(v1::HeartbeatAck { sequence: 9 }));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_lease_is_missed_only_once_its_assignment_was_acknowledged() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start(dir.path()).await;
+    let id = node.submit(spec("")).await;
+    let (mut worker, _) = node.worker("w", &[]).await;
+    let token = worker.assignment().await.fencing_token;
+    let assigned = worker.heard;
+
+    // A heartbeat that was on its way when the assignment came says nothing about it.
+    worker.heard = assigned - 1;
+    let nothing = |sequence| Said::Heartbeat(v1::Heartbeat { sequence, held_tokens: Vec::new() });
+    worker.say(nothing(1)).await;
+    worker.heard = assigned;
+    assert_eq!(worker.told().await, Told::HeartbeatAck(v1::HeartbeatAck { sequence: 1 }));
+    let task = node.handle().get(id).await.unwrap().unwrap().task;
+    assert_eq!(task.last_token.map(Token::as_i64), Some(token));
+
+    worker.say(nothing(2)).await;
+    assert_eq!(worker.told().await, Told::HeartbeatAck(v1::HeartbeatAck { sequence: 2 }));
+    let again = worker.assignment().await;
+    assert_eq!((again.task_id, again.attempt), (id.to_string(), 1), "it cost no attempt");
+    assert!(token < again.fencing_token);
     node.stop().await;
 }
 
@@ -422,6 +464,8 @@ async fn a_dead_letter_is_replayed_once() {
         assert_eq!((dead.task.generation, &dead.task.spec.payload[..]), (generation, &b"p"[..]));
         assert_eq!(dead.task.last_failure.unwrap().reason, FailureReason::Panic);
 
+        let past = handle.replay(id, Some(generation - 1)).await.unwrap();
+        assert!(matches!(past, Replay::Already(None)), "{past:?}");
         let too_new = handle.replay(id, Some(generation + 1)).await.unwrap();
         assert!(matches!(too_new, Replay::NotDead), "{too_new:?}");
         let (first, second) =

@@ -21,13 +21,13 @@ impl Engine {
         if let Some((head, moves)) = moves {
             self.keeper.moved(moves, head);
         }
-        self.close_streams(&output.effects);
+        let effects = self.close_streams(output.effects);
         let position = self.drafts.last();
         for release in self.said.drain(..) {
             self.gate.hold(position, release);
         }
-        if !output.effects.is_empty() {
-            self.gate.hold(position, Release::Effects(output.effects));
+        if !effects.is_empty() {
+            self.gate.hold(position, Release::Effects(effects));
         }
     }
 

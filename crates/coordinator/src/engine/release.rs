@@ -83,7 +83,7 @@ impl Engine {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Assign { stream, assignment } => {
                 let left = assignment.deadline.since(self.clock.now());
