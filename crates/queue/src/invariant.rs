@@ -17,11 +17,14 @@ use crate::{
 /// Up to so many tasks everything is looked at after each command.
 const TASKS_MAX: usize = 512;
 
-/// Beyond that only after every so many commands, so that a debug build with 20,000 tasks stays usable.
-const SAMPLE_EVERY: u64 = 4_096;
+/// Beyond that only after so many commands for each task, so that looking costs each command about as much as looking at
+/// one task does, and a debug build with a million of them stays usable.
+const COMMANDS_PER_TASK: u64 = 4;
 
 pub(crate) fn check_some(queue: &Queue, applied: u64) {
-    if queue.book.tasks.len() <= TASKS_MAX || applied.is_multiple_of(SAMPLE_EVERY) {
+    let tasks = queue.book.tasks.len();
+    let every = (tasks as u64 * COMMANDS_PER_TASK).next_power_of_two();
+    if tasks <= TASKS_MAX || applied.is_multiple_of(every) {
         check(queue);
     }
 }

@@ -5,20 +5,24 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use leasehold_policy::{Backoff, Jitter, Time};
+use leasehold_policy::Time;
 use leasehold_queue::{
-    Command, Config, Dead, DeclineReason, Effect, Ending, Failure, FailureReason, HeldLease, Hello,
-    Key, Lease, LeasePhase, Limits, Minter, Name, Outcome, Phase, Queue, Record, Refusal,
-    ReplayRefusal, Reply, Retry, SessionId, StreamId, Submit, Task, TaskId, TaskSpec, Token,
-    Unknown,
+    Command, Config, Dead, Effect, Ending, Hello, Limits, Minter, Name, Queue, Record, StreamId,
+    Submit, Task, TaskId, Token, Unknown,
 };
 use proptest::test_runner::TestCaseError;
 
+use self::{
+    choice::{one_of, outcome_of, queue_name, type_name, worker_name},
+    shown::{durable, reply_line, visible},
+};
 use crate::{
     reference::{Reference, effect_line, queue_lines},
-    script::{Held, Setting, Step, Submission},
+    script::{Setting, Step},
 };
+
+mod choice;
+mod shown;
 
 /// The two of them, and what the world remembers.
 pub(crate) struct Cluster {
@@ -332,82 +336,6 @@ impl Cluster {
         self.committed = (self.reference.clone(), self.journal.records.len());
         Ok(())
     }
-
-    fn submission(&mut self, submission: &Submission) -> Submit {
-        let hurried = submission.hurried;
-        let or = |short: u64, long: u64| Duration::from_millis(if hurried { short } else { long });
-        let digest = [submission.digest; 16];
-        let spec = TaskSpec {
-            queue: queue_name(submission.queue),
-            task_type: type_name(submission.task_type),
-            payload: Bytes::from_static(b"payload"),
-            content_type: "".into(),
-            priority: submission.priority,
-            initial_delay: if submission.delayed { SECOND } else { Duration::ZERO },
-            start_timeout: or(300, 900),
-            attempt_timeout: or(500, 2_000),
-            total_timeout: or(3_000, 20_000),
-            kill_grace: or(200, 1_000),
-            retry: Retry {
-                max_attempts: u32::from(submission.max_attempts),
-                backoff: Backoff {
-                    initial: SECOND / 4,
-                    factor: 2.0,
-                    cap: SECOND,
-                    jitter: Jitter::None,
-                },
-            },
-            labels: Vec::new(),
-            trace: None,
-            key: submission.key.map(|key| Key { name: format!("k{key}").into(), digest }),
-        };
-        let id = self.minter.mint(self.now, 0);
-        Submit { id, spec, validate_only: submission.validate_only }
-    }
-
-    /// One of the open tasks, or now and then one that is not.
-    fn task(&self, pick: u8) -> TaskId {
-        let open: Vec<TaskId> = self.reference.jobs.iter().map(|job| job.id).collect();
-        one_of(&open, pick).copied().unwrap_or(TaskId::from_u128(7))
-    }
-
-    fn session(&self, pick: u8) -> Option<(SessionId, Option<StreamId>)> {
-        one_of(&self.reference.sessions, pick).map(|session| (session.id, session.stream))
-    }
-
-    /// The stream of one of the sessions, or one that is gone.
-    fn stream(&self, pick: u8) -> StreamId {
-        let stream = self.session(pick).and_then(|(_, stream)| stream);
-        stream.unwrap_or(StreamId(self.streams.saturating_sub(1)))
-    }
-
-    /// One of the newest leases, and mostly the stream of the session that holds it.
-    fn lease(&self, pick: u8, stray: u8) -> (Token, StreamId) {
-        let newest = self.tokens.iter().rev().take(6).copied().collect::<Vec<_>>();
-        let token = one_of(&newest, pick).copied().unwrap_or(Token::from_i64(99));
-        let holder = self.reference.sessions.iter().find(|session| {
-            self.reference.leases_of(session.id).iter().any(|(_, own)| *own == token)
-        });
-        match holder.and_then(|session| session.stream) {
-            Some(stream) if 40 < stray => (token, stream),
-            _ => (token, self.stream(stray)),
-        }
-    }
-
-    fn held(&self, own: Option<SessionId>, held: &Held) -> Vec<HeldLease> {
-        match held {
-            Held::Truth { running } => {
-                let leases = own.map(|id| self.reference.leases_of(id)).unwrap_or_default();
-                let tokens = leases.iter().map(|(_, token)| *token);
-                tokens.enumerate().map(|(n, token)| lease(token, n, *running, 0)).collect()
-            }
-            Held::Some { mask, running, finished } => {
-                let newest = self.tokens.iter().rev().take(8).copied().enumerate();
-                let some = newest.filter(|(n, _)| mask >> n & 1 == 1);
-                some.map(|(n, token)| lease(token, n, *running, *finished)).collect()
-            }
-        }
-    }
 }
 
 impl Journal {
@@ -422,111 +350,9 @@ impl Journal {
     }
 }
 
-/// What a watcher can tell of a task.
-fn visible(task: &Task) -> String {
-    let Task { id, revision, attempts, cancel_requested, phase, .. } = task;
-    let phase = match phase {
-        Phase::Leased(Lease { token, started, revoking, .. }) => {
-            format!("{token} {started:?} {revoking:?}")
-        }
-        waits => format!("{waits:?}"),
-    };
-    format!("{id} r{revision} {attempts} {cancel_requested} {phase}")
-}
-
-/// Everything that a journal rebuilds, to the last field.
-fn durable(queue: &Queue, now: Time) -> Vec<String> {
-    let tasks = queue.tasks_after(TaskId::from_u128(0)).map(|task| {
-        let mut task = task.clone();
-        match &mut task.phase {
-            Phase::Leased(lease) => {
-                (lease.session, lease.acknowledged, lease.progress) = (None, true, None);
-            }
-            // A wait that is over is a matter of the time, not of the journal.
-            Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,
-            Phase::Scheduled { .. } | Phase::Queued => {}
-        }
-        format!("{task:?}")
-    });
-    let keys = queue.kept_keys().filter(|kept| now < kept.until).map(|kept| format!("{kept:?}"));
-    let pauses = queue.queues().map(|q| format!("{} {}", q.name, q.paused));
-    tasks.chain(keys).chain(pauses).chain([format!("{} bytes", queue.open_bytes())]).collect()
-}
-
 /// Facts that the shell keeps in a table of their own.
 fn is_beside_the_journal(record: &Record) -> bool {
     matches!(record, Record::EpochStarted { .. } | Record::QueuePaused { .. })
-}
-
-fn lease(token: Token, n: usize, running: u8, finished: u8) -> HeldLease {
-    let bit = |bits: u8| bits >> (n % 8) & 1 == 1;
-    let phase = match (bit(finished), bit(running)) {
-        (true, _) => LeasePhase::Finished,
-        (_, true) => LeasePhase::Running,
-        _ => LeasePhase::Pending,
-    };
-    HeldLease { token, phase }
-}
-
-fn outcome_of(pick: u8) -> Outcome {
-    let failure = Failure {
-        reason: FailureReason::Error,
-        message: "no luck".into(),
-        details: "".into(),
-        counted: false,
-        token: None,
-        worker: None,
-        time: Time::default(),
-    };
-    let (retryable, retry_delay) = (true, Duration::ZERO);
-    match pick {
-        0..=2 => Outcome::Succeeded { result: Bytes::from_static(b"42") },
-        3 | 4 => Outcome::Failed { failure, retryable, retry_delay },
-        5 => Outcome::Failed { failure, retryable, retry_delay: SECOND * 2 },
-        6 => Outcome::Failed { failure, retryable: false, retry_delay },
-        7 => Outcome::Invalid { failure },
-        8 => Outcome::Stopped,
-        9 => Outcome::Declined(DeclineReason::NoCapacity),
-        10 => Outcome::Declined(DeclineReason::Unsupported),
-        _ => Outcome::Declined(DeclineReason::Draining),
-    }
-}
-
-fn reply_line(reply: &Reply) -> String {
-    match reply {
-        Reply::Done => "done".into(),
-        Reply::Submitted(Ok(accepted)) if accepted.deduplicated => {
-            format!("accepted {} again", accepted.id)
-        }
-        Reply::Submitted(Ok(accepted)) => format!("accepted {}", accepted.id),
-        Reply::Submitted(Err(Refusal::KeyConflict { task, .. })) => format!("conflict {task}"),
-        Reply::Submitted(Err(Refusal::Full { what, used, .. }))
-        | Reply::Replayed(Err(ReplayRefusal::Refused(Refusal::Full { what, used, .. }))) => {
-            format!("full {what} {used}")
-        }
-        Reply::Submitted(Err(Refusal::UnknownQueue { .. })) => "unknown queue".into(),
-        Reply::Cancelled(None) => "no such task".into(),
-        Reply::Cancelled(Some(cancelled)) => match cancelled.1 {
-            Some(_) => format!("cancelled {}", cancelled.0.id),
-            None => format!("cancelling {}", cancelled.0.id),
-        },
-        Reply::Replayed(Ok(replayed)) => format!("generation {}", replayed.generation),
-        Reply::Replayed(Err(ReplayRefusal::AlreadyOpen(_))) => "already open".into(),
-        Reply::Replayed(Err(ReplayRefusal::Refused(_))) => "conflict".into(),
-        Reply::Paused(exists) => format!("paused {exists}"),
-        Reply::Welcome(welcome) => {
-            let verdicts = welcome.verdicts.iter();
-            let verdicts: Vec<String> = verdicts
-                .map(|(token, verdict)| {
-                    format!("{token} {}", format!("{verdict:?}").to_lowercase())
-                })
-                .collect();
-            format!("welcome {:?} resumed {} {verdicts:?}", welcome.session, welcome.resumed)
-        }
-        Reply::Heard(heard) => format!("heard {heard}"),
-        Reply::Draining(known) => format!("draining {known}"),
-        Reply::Granted(count) => format!("granted {count}"),
-    }
 }
 
 fn same(is: &[String], should_be: &[String]) -> Result<(), TestCaseError> {
@@ -540,20 +366,4 @@ fn same(is: &[String], should_be: &[String]) -> Result<(), TestCaseError> {
         return Ok(());
     }
     Err(TestCaseError::fail(format!("the queue disagrees{}", difference.concat())))
-}
-
-fn one_of<T>(all: &[T], pick: u8) -> Option<&T> {
-    if all.is_empty() { None } else { all.get(usize::from(pick) % all.len()) }
-}
-
-fn queue_name(n: u8) -> Name {
-    ["left", "right", "declared"][usize::from(n)].into()
-}
-
-fn type_name(n: u8) -> Name {
-    ["resize", "hash"][usize::from(n)].into()
-}
-
-fn worker_name(n: u8) -> Name {
-    format!("w{n}").into()
 }

@@ -1,0 +1,141 @@
+//! What the small numbers of a step stand for: one of the tasks, sessions, streams and leases there are.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use leasehold_policy::{Backoff, Jitter, Time};
+use leasehold_queue::{
+    DeclineReason, Failure, FailureReason, HeldLease, Key, LeasePhase, Name, Outcome, Retry,
+    SessionId, StreamId, Submit, TaskId, TaskSpec, Token,
+};
+
+use super::{Cluster, SECOND};
+use crate::script::{Held, Submission};
+
+impl Cluster {
+    pub(super) fn submission(&mut self, submission: &Submission) -> Submit {
+        let hurried = submission.hurried;
+        let or = |short: u64, long: u64| Duration::from_millis(if hurried { short } else { long });
+        let digest = [submission.digest; 16];
+        let spec = TaskSpec {
+            queue: queue_name(submission.queue),
+            task_type: type_name(submission.task_type),
+            payload: Bytes::from_static(b"payload"),
+            content_type: "".into(),
+            priority: submission.priority,
+            initial_delay: if submission.delayed { SECOND } else { Duration::ZERO },
+            start_timeout: or(300, 900),
+            attempt_timeout: or(500, 2_000),
+            total_timeout: or(3_000, 20_000),
+            kill_grace: or(200, 1_000),
+            retry: Retry {
+                max_attempts: u32::from(submission.max_attempts),
+                backoff: Backoff {
+                    initial: SECOND / 4,
+                    factor: 2.0,
+                    cap: SECOND,
+                    jitter: Jitter::None,
+                },
+            },
+            labels: Vec::new(),
+            trace: None,
+            key: submission.key.map(|key| Key { name: format!("k{key}").into(), digest }),
+        };
+        let id = self.minter.mint(self.now, 0);
+        Submit { id, spec, validate_only: submission.validate_only }
+    }
+
+    /// One of the open tasks, or now and then one that is not.
+    pub(super) fn task(&self, pick: u8) -> TaskId {
+        let open: Vec<TaskId> = self.reference.jobs.iter().map(|job| job.id).collect();
+        one_of(&open, pick).copied().unwrap_or(TaskId::from_u128(7))
+    }
+
+    pub(super) fn session(&self, pick: u8) -> Option<(SessionId, Option<StreamId>)> {
+        one_of(&self.reference.sessions, pick).map(|session| (session.id, session.stream))
+    }
+
+    /// The stream of one of the sessions, or one that is gone.
+    pub(super) fn stream(&self, pick: u8) -> StreamId {
+        let stream = self.session(pick).and_then(|(_, stream)| stream);
+        stream.unwrap_or(StreamId(self.streams.saturating_sub(1)))
+    }
+
+    /// One of the newest leases, and mostly the stream of the session that holds it.
+    pub(super) fn lease(&self, pick: u8, stray: u8) -> (Token, StreamId) {
+        let newest = self.tokens.iter().rev().take(6).copied().collect::<Vec<_>>();
+        let token = one_of(&newest, pick).copied().unwrap_or(Token::from_i64(99));
+        let holder = self.reference.sessions.iter().find(|session| {
+            self.reference.leases_of(session.id).iter().any(|(_, own)| *own == token)
+        });
+        match holder.and_then(|session| session.stream) {
+            Some(stream) if 40 < stray => (token, stream),
+            _ => (token, self.stream(stray)),
+        }
+    }
+
+    pub(super) fn held(&self, own: Option<SessionId>, held: &Held) -> Vec<HeldLease> {
+        match held {
+            Held::Truth { running } => {
+                let leases = own.map(|id| self.reference.leases_of(id)).unwrap_or_default();
+                let tokens = leases.iter().map(|(_, token)| *token);
+                tokens.enumerate().map(|(n, token)| lease(token, n, *running, 0)).collect()
+            }
+            Held::Some { mask, running, finished } => {
+                let newest = self.tokens.iter().rev().take(8).copied().enumerate();
+                let some = newest.filter(|(n, _)| mask >> n & 1 == 1);
+                some.map(|(n, token)| lease(token, n, *running, *finished)).collect()
+            }
+        }
+    }
+}
+
+fn lease(token: Token, n: usize, running: u8, finished: u8) -> HeldLease {
+    let bit = |bits: u8| bits >> (n % 8) & 1 == 1;
+    let phase = match (bit(finished), bit(running)) {
+        (true, _) => LeasePhase::Finished,
+        (_, true) => LeasePhase::Running,
+        _ => LeasePhase::Pending,
+    };
+    HeldLease { token, phase }
+}
+
+pub(super) fn outcome_of(pick: u8) -> Outcome {
+    let failure = Failure {
+        reason: FailureReason::Error,
+        message: "no luck".into(),
+        details: "".into(),
+        counted: false,
+        token: None,
+        worker: None,
+        time: Time::default(),
+    };
+    let (retryable, retry_delay) = (true, Duration::ZERO);
+    match pick {
+        0..=2 => Outcome::Succeeded { result: Bytes::from_static(b"42") },
+        3 | 4 => Outcome::Failed { failure, retryable, retry_delay },
+        5 => Outcome::Failed { failure, retryable, retry_delay: SECOND * 2 },
+        6 => Outcome::Failed { failure, retryable: false, retry_delay },
+        7 => Outcome::Invalid { failure },
+        8 => Outcome::Stopped,
+        9 => Outcome::Declined(DeclineReason::NoCapacity),
+        10 => Outcome::Declined(DeclineReason::Unsupported),
+        _ => Outcome::Declined(DeclineReason::Draining),
+    }
+}
+
+pub(super) fn one_of<T>(all: &[T], pick: u8) -> Option<&T> {
+    if all.is_empty() { None } else { all.get(usize::from(pick) % all.len()) }
+}
+
+pub(super) fn queue_name(n: u8) -> Name {
+    ["left", "right", "declared"][usize::from(n)].into()
+}
+
+pub(super) fn type_name(n: u8) -> Name {
+    ["resize", "hash"][usize::from(n)].into()
+}
+
+pub(super) fn worker_name(n: u8) -> Name {
+    format!("w{n}").into()
+}

@@ -1,0 +1,73 @@
+//! What the real queue answers and holds, as lines that can be compared.
+
+use leasehold_policy::Time;
+use leasehold_queue::{Lease, Phase, Queue, Refusal, ReplayRefusal, Reply, Task, TaskId};
+
+/// What a watcher can tell of a task.
+pub(super) fn visible(task: &Task) -> String {
+    let Task { id, revision, attempts, cancel_requested, phase, .. } = task;
+    let phase = match phase {
+        Phase::Leased(Lease { token, started, revoking, .. }) => {
+            format!("{token} {started:?} {revoking:?}")
+        }
+        waits => format!("{waits:?}"),
+    };
+    format!("{id} r{revision} {attempts} {cancel_requested} {phase}")
+}
+
+/// Everything that a journal rebuilds, to the last field.
+pub(super) fn durable(queue: &Queue, now: Time) -> Vec<String> {
+    let tasks = queue.tasks_after(TaskId::from_u128(0)).map(|task| {
+        let mut task = task.clone();
+        match &mut task.phase {
+            Phase::Leased(lease) => {
+                (lease.session, lease.acknowledged, lease.progress) = (None, true, None);
+            }
+            // A wait that is over is a matter of the time, not of the journal.
+            Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,
+            Phase::Scheduled { .. } | Phase::Queued => {}
+        }
+        format!("{task:?}")
+    });
+    let keys = queue.kept_keys().filter(|kept| now < kept.until).map(|kept| format!("{kept:?}"));
+    let pauses = queue.queues().map(|q| format!("{} {}", q.name, q.paused));
+    tasks.chain(keys).chain(pauses).chain([format!("{} bytes", queue.open_bytes())]).collect()
+}
+
+/// What a reply says, in the words of the reference.
+pub(super) fn reply_line(reply: &Reply) -> String {
+    match reply {
+        Reply::Done => "done".into(),
+        Reply::Submitted(Ok(accepted)) if accepted.deduplicated => {
+            format!("accepted {} again", accepted.id)
+        }
+        Reply::Submitted(Ok(accepted)) => format!("accepted {}", accepted.id),
+        Reply::Submitted(Err(Refusal::KeyConflict { task, .. })) => format!("conflict {task}"),
+        Reply::Submitted(Err(Refusal::Full { what, used, .. }))
+        | Reply::Replayed(Err(ReplayRefusal::Refused(Refusal::Full { what, used, .. }))) => {
+            format!("full {what} {used}")
+        }
+        Reply::Submitted(Err(Refusal::UnknownQueue { .. })) => "unknown queue".into(),
+        Reply::Cancelled(None) => "no such task".into(),
+        Reply::Cancelled(Some(cancelled)) => match cancelled.1 {
+            Some(_) => format!("cancelled {}", cancelled.0.id),
+            None => format!("cancelling {}", cancelled.0.id),
+        },
+        Reply::Replayed(Ok(replayed)) => format!("generation {}", replayed.generation),
+        Reply::Replayed(Err(ReplayRefusal::AlreadyOpen(_))) => "already open".into(),
+        Reply::Replayed(Err(ReplayRefusal::Refused(_))) => "conflict".into(),
+        Reply::Paused(exists) => format!("paused {exists}"),
+        Reply::Welcome(welcome) => {
+            let verdicts = welcome.verdicts.iter();
+            let verdicts: Vec<String> = verdicts
+                .map(|(token, verdict)| {
+                    format!("{token} {}", format!("{verdict:?}").to_lowercase())
+                })
+                .collect();
+            format!("welcome {:?} resumed {} {verdicts:?}", welcome.session, welcome.resumed)
+        }
+        Reply::Heard(heard) => format!("heard {heard}"),
+        Reply::Draining(known) => format!("draining {known}"),
+        Reply::Granted(count) => format!("granted {count}"),
+    }
+}
