@@ -362,7 +362,9 @@ impl Engine {
     fn close_streams(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
         let (closes, others): (Vec<_>, Vec<_>) =
             effects.into_iter().partition(|effect| matches!(effect, Effect::Close { .. }));
-        closes.into_iter().for_each(|close| self.carry_out(close));
+        for close in closes {
+            self.carry_out(close);
+        }
         others
     }
 }

@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 
 use crate::snapshot::Snapshot;
 
+#[cfg(test)]
+mod tests;
+
 /// How many changed tasks may wait for one watcher.
 pub const DIRTY_TASKS_MAX: usize = 65_536;
 

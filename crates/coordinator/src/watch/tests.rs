@@ -1,0 +1,173 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use leasehold_policy::{Backoff, Jitter, Time};
+use leasehold_queue::{Ended, Ending, Phase, Retry, TaskSpec};
+use tokio_util::task::TaskTracker;
+
+use super::*;
+
+fn id(number: u64) -> TaskId {
+    TaskId::from_u128(number.into())
+}
+
+fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
+    let second = Duration::from_secs(1);
+    let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::None };
+    let spec = TaskSpec {
+        queue: Name::from(queue),
+        task_type: Name::from("t"),
+        payload: Bytes::from_static(b"payload"),
+        content_type: Name::from(""),
+        priority: 5,
+        initial_delay: Duration::ZERO,
+        start_timeout: second,
+        attempt_timeout: second,
+        total_timeout: second,
+        kill_grace: second,
+        retry: Retry { max_attempts: 1, backoff },
+        labels: Vec::new(),
+        trace: None,
+        key: None,
+    };
+    let task = Task {
+        id: id(number),
+        spec: Arc::new(spec),
+        submitted: Time::default(),
+        deadline: Time::default(),
+        generation: 1,
+        revision,
+        attempts: 0,
+        leases: 0,
+        worker_losses: 0,
+        cancel_requested: false,
+        last_failure: None,
+        last_token: None,
+        phase: Phase::Queued,
+    };
+    Snapshot { task, blocked: None, ended: None }
+}
+
+fn ended(number: u64, result_bytes: usize) -> Snapshot {
+    let Snapshot { task, .. } = open(number, "q", 9);
+    let result = Bytes::from(vec![7; result_bytes]);
+    Snapshot::from(Ended { task, ending: Ending::Succeeded, result, time: Time::default() })
+}
+
+fn tell(watchers: &mut Watchers, snapshot: &Snapshot) {
+    watchers.changed(&snapshot.task, || snapshot.clone());
+}
+
+/// What a watcher gets at once: ids and revisions. It must not have to wait.
+async fn taken(watch: &mut Watch) -> Option<Result<Vec<(u64, u64)>, Lagged>> {
+    let seen = tokio::time::timeout(Duration::from_secs(20), watch.next()).await.unwrap()?;
+    let numbered = |snapshot: Snapshot| {
+        assert!(snapshot.task.spec.payload.is_empty(), "payloads are left out");
+        (u64::try_from(snapshot.task.id.as_u128()).unwrap(), snapshot.task.revision)
+    };
+    Some(seen.map(|seen| seen.into_iter().map(numbered).collect()))
+}
+
+#[tokio::test]
+async fn each_sees_what_it_asked_for() {
+    let mut watchers = Watchers::default();
+    let everything = WatchFilter::default();
+    let queue = WatchFilter { queue: Some(Name::from("q")), ..WatchFilter::default() };
+    let named = WatchFilter { tasks: [id(2), id(4)].into(), ..WatchFilter::default() };
+    let mut each: Vec<_> = [everything, queue, named]
+        .into_iter()
+        .map(|filter| watchers.watch(filter, 3, Vec::new()).unwrap())
+        .collect();
+    assert!(watchers.watch(WatchFilter::default(), 3, Vec::new()).is_none(), "a fourth");
+    for (number, queue) in [(1, "q"), (2, "other"), (3, "q")] {
+        tell(&mut watchers, &open(number, queue, 1));
+    }
+    for (watch, expected) in
+        each.iter_mut().zip([vec![(1, 1), (2, 1), (3, 1)], vec![(1, 1), (3, 1)], vec![(2, 1)]])
+    {
+        assert_eq!(taken(watch).await, Some(Ok(expected)));
+    }
+    drop(each);
+    assert!(watchers.watch(WatchFilter::default(), 1, Vec::new()).is_some(), "there is room again");
+}
+
+#[tokio::test]
+async fn the_present_comes_first_if_it_is_asked_for() {
+    let mut watchers = Watchers::default();
+    let tasks = [id(1), id(2)].into();
+    let filter = WatchFilter { tasks, queue: None, include_current: true };
+    let mut watch = watchers.watch(filter.clone(), 9, vec![open(1, "q", 1)]).unwrap();
+    assert_eq!(watch.absent, [id(2)]);
+    assert_eq!(taken(&mut watch).await, Some(Ok(vec![(1, 1)])));
+    let filter = WatchFilter { include_current: false, ..filter };
+    let mut watch = watchers.watch(filter, 9, vec![open(1, "q", 1)]).unwrap();
+    tell(&mut watchers, &open(1, "q", 2));
+    assert_eq!(taken(&mut watch).await, Some(Ok(vec![(1, 2)])));
+}
+
+#[tokio::test]
+async fn a_slow_watcher_skips_states_and_sees_the_last() {
+    let mut watchers = Watchers::default();
+    let mut watch = watchers.watch(WatchFilter::default(), 9, Vec::new()).unwrap();
+    for revision in 1..1_000 {
+        tell(&mut watchers, &open(revision % 2, "q", revision));
+    }
+    tell(&mut watchers, &ended(1, 3));
+    assert_eq!(taken(&mut watch).await, Some(Ok(vec![(0, 998), (1, 9)])));
+}
+
+#[tokio::test]
+async fn who_waits_is_woken() {
+    let mut watchers = Watchers::default();
+    let mut watch = watchers.watch(WatchFilter::default(), 9, Vec::new()).unwrap();
+    let waiting = TaskTracker::new();
+    let woken = waiting.spawn(async move { taken(&mut watch).await });
+    tokio::task::yield_now().await;
+    tell(&mut watchers, &open(5, "q", 1));
+    assert_eq!(woken.await.unwrap(), Some(Ok(vec![(5, 1)])));
+}
+
+#[tokio::test]
+async fn who_falls_too_far_behind_is_told_once_and_costs_nothing() {
+    let tasks = |watchers: &mut Watchers, count: usize| {
+        for number in (0..).take(count) {
+            tell(watchers, &open(number, "q", 1));
+        }
+    };
+    let bytes = |watchers: &mut Watchers, count: usize| {
+        for number in (0..).take(count / (1 << 20)) {
+            tell(watchers, &ended(number, 1 << 20));
+        }
+    };
+    for (flood, most, beyond) in [
+        (&tasks as &dyn Fn(&mut Watchers, usize), DIRTY_TASKS_MAX, DIRTY_TASKS_MAX + 1),
+        (&bytes, DIRTY_BYTES_MAX, DIRTY_BYTES_MAX + (1 << 20)),
+    ] {
+        let mut watchers = Watchers::default();
+        let mut watch = watchers.watch(WatchFilter::default(), 9, Vec::new()).unwrap();
+        flood(&mut watchers, most);
+        assert!(matches!(taken(&mut watch).await, Some(Ok(seen)) if !seen.is_empty()));
+
+        let mut watchers = Watchers::default();
+        let mut watch = watchers.watch(WatchFilter::default(), 9, Vec::new()).unwrap();
+        flood(&mut watchers, beyond);
+        tell(&mut watchers, &open(1, "q", 1));
+        assert_eq!(watch.shared.lock().tasks.len(), 0);
+        assert_eq!(taken(&mut watch).await, Some(Err(Lagged)));
+    }
+}
+
+#[tokio::test]
+async fn much_is_taken_in_parts() {
+    let mut watchers = Watchers::default();
+    let mut watch = watchers.watch(WatchFilter::default(), 9, Vec::new()).unwrap();
+    for number in 0..4 {
+        tell(&mut watchers, &ended(number, TAKEN_BYTES_MAX / 2));
+    }
+    for expected in [vec![(0, 9), (1, 9)], vec![(2, 9), (3, 9)]] {
+        assert_eq!(taken(&mut watch).await, Some(Ok(expected)));
+    }
+    assert_eq!(watch.shared.lock().bytes, 0);
+    drop(watchers);
+    assert_eq!(taken(&mut watch).await, None);
+}
