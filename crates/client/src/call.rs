@@ -41,10 +41,9 @@ impl<'a> Call<'a> {
         send: impl Fn(Request<Req>) -> Sent,
     ) -> Result<Res, Error>
     where
-        Req: Clone + prost::Message,
+        Req: Clone,
         Sent: Future<Output = Result<Response<Res>, Status>>,
     {
-        self.options.check_size(message.encoded_len())?;
         self.repeated(message, send).instrument(self.span.clone()).await
     }
 

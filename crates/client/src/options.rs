@@ -90,7 +90,8 @@ impl ClientOptions {
         self
     }
 
-    /// The largest message sent or received, in bytes. Default 4 MiB + 64 KiB, as the coordinator's.
+    /// The largest message received, and the largest task sent on a stream, in bytes. Default 4 MiB + 64 KiB, as
+    /// the coordinator's own limit.
     #[must_use]
     pub fn message_bytes_max(mut self, limit: usize) -> Self {
         self.message_bytes_max = limit;
@@ -112,8 +113,8 @@ impl ClientOptions {
         self
     }
 
-    /// Refuses a message that is larger than the transport would carry. The transport itself says so by
-    /// resetting the call, which looks like a lost connection.
+    /// Refuses a message that the coordinator would not take. Only a stream asks: there the coordinator's own
+    /// refusal would end the call, and the tasks of others with it.
     pub(crate) fn check_size(&self, bytes: usize) -> Result<(), Error> {
         let limit = self.message_bytes_max;
         if bytes <= limit {

@@ -143,14 +143,22 @@ async fn a_stream_of_nothing_needs_no_coordinator() {
 }
 
 #[tokio::test]
-async fn a_task_larger_than_a_message_fails_alone() {
+async fn a_message_over_the_limit_of_the_other_side_is_named_by_it() {
+    let peer = Peer::start([]).await;
+    let large = TaskSpec::new("a").payload(vec![0; 5 << 20]);
+    let error = client(&peer).submit(large).await.expect_err("too large");
+    let Error::MessageTooLarge { limit, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(limit, "4194304", "what a server takes unless it says otherwise");
+    assert!(peer.seen().is_empty(), "the transport refused it");
+}
+
+#[tokio::test]
+async fn a_task_too_large_for_a_stream_fails_alone() {
     let peer = Peer::start([]).await;
     let options = options(&peer).message_bytes_max(1_000);
     let client = Client::connect(options).expect("the address is good");
-    let large = || TaskSpec::new("a").payload(vec![0; 1_000]);
-    let error = client.submit(large()).await.expect_err("too large");
-    assert!(matches!(error, Error::MessageTooLarge { .. }), "{error:?}");
-    let specs = [TaskSpec::new("a").idempotency_key("first"), large()];
+    let large = TaskSpec::new("a").payload(vec![0; 1_000]);
+    let specs = [TaskSpec::new("a").idempotency_key("first"), large];
     let mut answers = client.submit_stream(tokio_stream::iter(specs), StreamOptions::default());
     assert!(answers.next().await.expect("the first has an answer").is_ok());
     let error = answers.next().await.expect("so has the second").expect_err("too large");
