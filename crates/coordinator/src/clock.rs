@@ -4,7 +4,13 @@
 //! monotonic clock: a step of the wall clock changes no lease and no timeout. A difference between the two is
 //! worked off slowly, by far less than the drift that leases allow for, and never backwards.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use leasehold_policy::Time;
 
@@ -24,21 +30,82 @@ const SLEW_DIVISOR: u64 = 200;
 /// The logical clock of this process.
 #[derive(Debug)]
 pub(crate) struct Clock {
-    started: Instant,
+    source: Source,
     hand: Hand,
+}
+
+/// Where the monotonic clock and the wall clock are read.
+#[derive(Debug)]
+enum Source {
+    /// Those of this machine.
+    Machine { started: Instant },
+    /// Those that a simulation turns.
+    Dial { dial: Arc<Dial>, started: Duration },
+}
+
+/// Clocks that are turned by hand, for simulations: they show what was set last.
+#[derive(Debug, Default)]
+pub struct Dial {
+    monotonic_us: AtomicU64,
+    wall_ms: AtomicU64,
+}
+
+impl Dial {
+    /// Sets both clocks. The monotonic one must not go back.
+    pub fn set(&self, monotonic: Duration, wall: Time) {
+        let us = u64::try_from(monotonic.as_micros()).unwrap_or(u64::MAX);
+        self.monotonic_us.store(us, Ordering::Relaxed);
+        self.wall_ms.store(wall.unix_ms(), Ordering::Relaxed);
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(self.monotonic_us.load(Ordering::Relaxed))
+    }
+
+    /// What the wall clock shows.
+    pub fn wall(&self) -> Time {
+        Time::from_unix_ms(self.wall_ms.load(Ordering::Relaxed))
+    }
+}
+
+impl Source {
+    fn elapsed(&self) -> Duration {
+        match self {
+            Self::Machine { started } => started.elapsed(),
+            Self::Dial { dial, started } => dial.monotonic().saturating_sub(*started),
+        }
+    }
+
+    fn wall(&self) -> Time {
+        match self {
+            Self::Machine { .. } => wall(),
+            Self::Dial { dial, .. } => dial.wall(),
+        }
+    }
 }
 
 impl Clock {
     /// A clock that shows at least `last`, the last time the journal has seen.
     pub(crate) fn new(last: Time) -> Self {
-        Self { started: Instant::now(), hand: Hand::new(wall().max(last)) }
+        Self::of(Source::Machine { started: Instant::now() }, last)
+    }
+
+    /// The same on clocks that are turned by hand.
+    pub(crate) fn on(dial: Arc<Dial>, last: Time) -> Self {
+        let started = dial.monotonic();
+        Self::of(Source::Dial { dial, started }, last)
+    }
+
+    fn of(source: Source, last: Time) -> Self {
+        let hand = Hand::new(source.wall().max(last));
+        Self { source, hand }
     }
 
     /// What time it is. Never earlier than before.
     pub(crate) fn now(&mut self) -> Time {
-        let elapsed = self.started.elapsed();
+        let elapsed = self.source.elapsed();
         if self.hand.is_check_due(elapsed) {
-            self.hand.check(elapsed, wall());
+            self.hand.check(elapsed, self.source.wall());
         }
         self.hand.read(elapsed)
     }

@@ -37,12 +37,13 @@ mod liveness;
 mod record;
 mod release;
 pub(crate) mod row;
+mod simulated;
 mod waiters;
 
 use control::Replaying;
 use draft::Drafts;
 pub(crate) use draft::Sealed;
-pub(crate) use inbox::Inbox;
+pub(crate) use inbox::{Inbox, Senders};
 use inbox::Intake;
 use release::Release;
 use waiters::Waiters;

@@ -22,6 +22,8 @@ mod request;
 pub mod service;
 mod session;
 mod signals;
+#[doc(hidden)]
+pub mod simulation;
 pub mod snapshot;
 pub mod status;
 pub mod transport;

@@ -52,7 +52,7 @@ pub enum RecoveryError {
 }
 
 /// What was read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Recovered {
     /// Who lives in which batch.
     pub keeper: Keeper,
@@ -62,34 +62,48 @@ pub(crate) struct Recovered {
     pub records: u64,
 }
 
+impl Recovered {
+    /// Folds one batch into a queue.
+    pub(crate) fn take_up(
+        &mut self,
+        queue: &mut Queue,
+        position: Position,
+        body: &[u8],
+        unknown: Unknown,
+    ) -> Result<(), Unreadable> {
+        let mut records = Records::new(body)?;
+        self.last = self.last.max(records.closed);
+        loop {
+            let before = records.remaining();
+            let Some(record) = records.next().transpose()? else { return Ok(()) };
+            queue.replay(&record, unknown)?;
+            self.keeper.written(position, &record, before - records.remaining());
+            self.records += 1;
+        }
+    }
+}
+
 /// Folds everything the journal holds into an empty queue.
 pub(crate) fn replay(journal: &Journal, queue: &mut Queue) -> Result<Recovered, RecoveryError> {
-    replay_facts(journal, queue)?;
-    let mut keeper = Keeper::default();
-    let (mut last, mut count) = (Time::default(), 0);
+    replay_facts(&journal.meta()?, queue)?;
+    let mut recovered = Recovered::default();
     let settled = journal.settled();
     journal.read(Position(0), |row| {
         let unknown = if row.position <= settled { Unknown::Skip } else { Unknown::Refuse };
-        let mut records = Records::new(&row.body)?;
-        last = last.max(records.closed);
-        loop {
-            let before = records.remaining();
-            let Some(record) = records.next().transpose()? else { break };
-            queue.replay(&record, unknown)?;
-            keeper.written(row.position, &record, before - records.remaining());
-            count += 1;
-        }
-        Ok::<(), Unreadable>(())
+        recovered.take_up(queue, row.position, &row.body, unknown)
     })?;
-    Ok(Recovered { keeper, last, records: count })
+    Ok(recovered)
 }
 
 /// Pauses and promises outlive every trim, so they are read first.
-fn replay_facts(journal: &Journal, queue: &mut Queue) -> Result<(), RecoveryError> {
-    for (name, value) in journal.meta()? {
-        let Some(record) = fact(&name, &value)? else { continue };
+pub(crate) fn replay_facts(
+    facts: &[(String, Bytes)],
+    queue: &mut Queue,
+) -> Result<(), RecoveryError> {
+    for (name, value) in facts {
+        let Some(record) = fact(name, value)? else { continue };
         let replayed = queue.replay(&record, Unknown::Skip);
-        replayed.map_err(|_| RecoveryError::Fact { name })?;
+        replayed.map_err(|_| RecoveryError::Fact { name: name.clone() })?;
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ use crate::{
 
 mod frame;
 mod hello;
+pub(crate) mod simulated;
 mod word;
 
 use frame::Settings;
@@ -59,8 +60,8 @@ pub(crate) struct Shared {
 type Frames = mpsc::Sender<Result<v1::ConnectResponse, GrpcStatus>>;
 
 /// One stream, after its hello.
-struct Session<'a> {
-    shared: &'a Shared,
+struct Session {
+    shared: Shared,
     stream: StreamId,
     frames: Frames,
     /// What is to be sent next.
@@ -127,7 +128,7 @@ impl Shared {
         stream: StreamId,
         first: v1::ConnectRequest,
         frames: Frames,
-    ) -> Result<(Session<'_>, Ingress, v1::ConnectRequest), Refusal> {
+    ) -> Result<(Session, Ingress, v1::ConnectRequest), Refusal> {
         let mut events = first.events.into_iter();
         let Some(v1::worker_event::Event::Hello(hello)) = events.next().and_then(|said| said.event)
         else {
@@ -138,7 +139,7 @@ impl Shared {
         // An engine that is gone ends the session through its egress.
         drop(self.liveness.send(Liveness::Hello { hello, egress }).await);
         let session = Session {
-            shared: self,
+            shared: self.clone(),
             stream,
             frames,
             pending: VecDeque::new(),
@@ -152,7 +153,7 @@ impl Shared {
     }
 }
 
-impl Session<'_> {
+impl Session {
     async fn run<S>(mut self, inbound: S, mut ingress: Ingress, rest: v1::ConnectRequest)
     where
         S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
