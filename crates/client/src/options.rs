@@ -90,8 +90,8 @@ impl ClientOptions {
         self
     }
 
-    /// The largest message received, and the largest task sent on a stream, in bytes. Default 4 MiB + 64 KiB, as
-    /// the coordinator's own limit.
+    /// The largest message received, and the largest task sent on a stream, in bytes. Default
+    /// 4 MiB + 64 KiB, as the coordinator's own limit.
     #[must_use]
     pub fn message_bytes_max(mut self, limit: usize) -> Self {
         self.message_bytes_max = limit;
@@ -113,8 +113,8 @@ impl ClientOptions {
         self
     }
 
-    /// Refuses a message that the coordinator would not take. Only a stream asks: there the coordinator's own
-    /// refusal would end the call, and the tasks of others with it.
+    /// Refuses a message that the coordinator would not take. Only a stream asks: there the
+    /// coordinator's own refusal would end the call, and the other tasks on it.
     pub(crate) fn check_size(&self, bytes: usize) -> Result<(), Error> {
         let limit = self.message_bytes_max;
         if bytes <= limit {
