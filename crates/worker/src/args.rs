@@ -16,7 +16,7 @@ use crate::config::{Command, Config, ConfigError, Drain, LogFormat, Program};
 #[command(name = "leasehold-worker", version)]
 pub(crate) struct Args {
     /// Configuration file (YAML). Every key: config/worker.yaml
-    #[arg(long, env = "LEASEHOLD_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "LEASEHOLD_WORKER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// Where the coordinator listens [default: <http://127.0.0.1:7171>]

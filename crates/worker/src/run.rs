@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, future::Future, io, sync::Arc, thread, time::Duration};
 
+use signal_hook::consts::SIGTERM;
 use tokio::{
     runtime::{Builder, Handle},
     signal::unix::{SignalKind, signal},
@@ -23,6 +24,10 @@ use crate::{
 
 /// How many ends of work are taken in before a frame is made: they leave together.
 const ENDS_PER_TURN_MAX: usize = 256;
+
+/// How long a process may take to end by itself that was told to end and has work that goes on. A handler that blocks
+/// its thread keeps its runtime from ending, and on a `current_thread` one even `run` from returning.
+const FORCED_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// A worker whose settings have been checked.
 pub(crate) struct Plan {
@@ -96,12 +101,27 @@ fn start(
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
     let run = move || {
         let result = runtime.block_on(connection(plan, leave, asks, handlers));
+        let is_forced = leave == Leave::Signals && leaves_work(&result);
         // Nobody is there to hear it if the caller has gone.
         let _unheard = done.send(result);
+        if is_forced {
+            runtime.block_on(async { tokio::time::sleep(FORCED_WAIT_MAX).await });
+            // It returns only where signals cannot end a process.
+            let _immortal = signal_hook::low_level::emulate_default_handler(SIGTERM);
+        }
     };
     let thread = thread::Builder::new().name("leasehold-worker".to_owned()).spawn(run);
     thread.map_err(Error::Start)?;
     Ok(ended)
+}
+
+/// Whether a worker ended with work that goes on.
+fn leaves_work(result: &Result<(), Error>) -> bool {
+    let running = match result {
+        Err(Error::Interrupted { running } | Error::Undelivered { running, .. }) => *running,
+        Ok(()) | Err(_) => 0,
+    };
+    running > 0
 }
 
 async fn connection(

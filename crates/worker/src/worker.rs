@@ -150,7 +150,8 @@ impl Worker {
     }
 
     /// Works until SIGTERM or SIGINT, then drains: takes nothing new, finishes what runs within the drain's grace,
-    /// and returns when the coordinator has every outcome. A second signal ends it at once.
+    /// and returns when the coordinator has every outcome. A second signal ends it at once. Then, and when a drain ends
+    /// with work that cannot be stopped, a process that is still there a second later is ended as SIGTERM would.
     ///
     /// # Errors
     ///

@@ -19,7 +19,8 @@ pub(super) fn outcome(lease: &Lease, end: End, result_bytes_max: usize) -> Optio
         (None, End::Returned(Err(failure))) => Some(failed(failure)),
         (None, End::Aborted) => Some(failed(Failure::error("the worker's runtime was shut down"))),
         (None, End::Killed) => Some(failed(Failure::error("the program's group was killed"))),
-        (Some(StopReason::Revoked(_)), end) => {
+        // A worker that stops unasked does not believe in its session: the coordinator knows what that costs.
+        (Some(StopReason::Revoked(_) | StopReason::Fenced), end) => {
             let method = stop_method(&end).into();
             Some(Outcome::Stopped(v1::Stopped { method, started: true }))
         }
@@ -30,10 +31,8 @@ pub(super) fn outcome(lease: &Lease, end: End, result_bytes_max: usize) -> Optio
         (Some(StopReason::TotalTimeout), end) => {
             Some(timed_out("total timeout: the whole task ran out of time", &end))
         }
-        // Neither is the task's fault, and a task handed back costs no attempt.
-        (Some(StopReason::Drained | StopReason::Fenced), _) => {
-            Some(declined(v1::DeclineReason::Draining))
-        }
+        // It is not the task's fault, and a task handed back costs no attempt.
+        (Some(StopReason::Drained), _) => Some(declined(v1::DeclineReason::Draining)),
     }
 }
 

@@ -52,7 +52,8 @@ impl Session {
         }
         for (token, cut) in cuts {
             match cut {
-                Cut::Decline => self.decline(token, v1::DeclineReason::Draining),
+                // A worker that drains is given nothing more; this one will be there again with its next heartbeat.
+                Cut::Decline => self.decline(token, v1::DeclineReason::NoCapacity),
                 Cut::Cancel => self.stop(token, StopReason::Fenced, valid_until),
                 Cut::Shorten => self.shorten(token, valid_until),
             }

@@ -1,6 +1,8 @@
 //! Rust handlers: what they know, how they fail, how they are stopped, and that a bad one harms only itself.
 
 use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,6 +12,7 @@ use std::{
 
 use leasehold_proto::v1::{self, StopMethod, lease_outcome::Outcome, worker_event::Event as Heard};
 use leasehold_worker::{Bytes, CancelReason, Context, Error, TaskError, Worker};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{sync::oneshot, task::JoinSet};
 
 use crate::{
@@ -224,6 +227,55 @@ async fn a_handler_that_blocks_its_thread_costs_no_heartbeat_and_is_not_said_to_
     until("it leaves", SOON, || worker.is_finished()).await;
     let ended = worker.join().expect("it does not panic");
     assert!(matches!(ended, Err(Error::IdInUse(id)) if id == "w"));
+}
+
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // As a rule it has ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// The handler and its worker are this test again, in a process of its own.
+#[tokio::test]
+async fn a_second_signal_ends_even_a_worker_whose_only_thread_is_blocked() {
+    const ADDRESS: &str = "BLOCKED_WORKER_ADDRESS";
+    if let Ok(address) = std::env::var(ADDRESS) {
+        let blocked = async |_payload: Bytes, ctx: Context| -> Result<(), TaskError> {
+            ctx.progress(None, "from here on it blocks");
+            Spinner::default().spin();
+            Ok(())
+        };
+        let worker = Worker::default().address(address).task("spin", blocked);
+        return worker.run().await.expect("it drains");
+    }
+    let mut coordinator = Coordinator::start().await;
+    let test = "handlers::a_second_signal_ends_even_a_worker_whose_only_thread_is_blocked";
+    let worker = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", test])
+        .env(ADDRESS, coordinator.address.to_string())
+        .stdout(Stdio::null())
+        .spawn();
+    let mut worker = Killed(worker.expect("it starts"));
+    let (mut stream, _hello) = coordinator.welcome(LONG).await;
+    stream.assign(assignment(1, "spin", b"")).await;
+    while !matches!(stream.next().await, Some(Heard::LeaseProgress(_))) {}
+    let pid = Pid::from_child(&worker.0);
+    kill_process(pid, Signal::TERM).expect("it is told");
+    assert!(matches!(stream.next().await, Some(Heard::WorkerDrain(_))));
+    kill_process(pid, Signal::TERM).expect("it is told again");
+    let mut status = None;
+    until("it ends", SOON, || {
+        status = worker.0.try_wait().expect("it can be waited for");
+        status.is_some()
+    })
+    .await;
+    let status = status.expect("it ended");
+    assert_eq!(status.signal(), Some(Signal::TERM.as_raw()), "{status}");
 }
 
 #[tokio::test]
