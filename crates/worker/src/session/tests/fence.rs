@@ -35,8 +35,8 @@ fn work_is_asked_to_stop_ahead_of_the_end_and_killed_at_it() {
             "19800 kill 1: lease lost",
             "19800 kill 2: lease lost",
             "20002 say hello journal=j epoch=7 held=[1 finished, 2 finished]",
-            "20002 say outcome 1 DECLINE_REASON_DRAINING",
-            "20002 say outcome 2 DECLINE_REASON_DRAINING",
+            "20002 say outcome 1 STOP_METHOD_ABORTED, started true",
+            "20002 say outcome 2 STOP_METHOD_ABORTED, started true",
         ],
     );
 }
@@ -130,7 +130,8 @@ fn what_has_not_started_must_not_start() {
             "17902 say hello journal=j epoch=7 held=[1 finished, 2 finished, 3 finished]",
             "17902 say outcome 1 success of 1 bytes",
             "17902 say outcome 2 success of 1 bytes",
-            "17902 say outcome 3 DECLINE_REASON_DRAINING",
+            // Not as a worker that drains: that one would be given nothing more.
+            "17902 say outcome 3 DECLINE_REASON_NO_CAPACITY",
         ],
     );
 }
