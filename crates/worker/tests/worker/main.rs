@@ -2,7 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 mod coordinator;
-mod handlers;
+mod functions;
 mod processes;
 mod programs;
 mod readme;

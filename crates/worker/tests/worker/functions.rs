@@ -254,7 +254,7 @@ async fn a_second_signal_ends_even_a_worker_whose_only_thread_is_blocked() {
         return worker.run().await.expect("it drains");
     }
     let mut coordinator = Coordinator::start().await;
-    let test = "handlers::a_second_signal_ends_even_a_worker_whose_only_thread_is_blocked";
+    let test = "functions::a_second_signal_ends_even_a_worker_whose_only_thread_is_blocked";
     let worker = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", test])
         .env(ADDRESS, coordinator.address.to_string())
