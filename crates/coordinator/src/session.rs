@@ -85,6 +85,8 @@ enum End {
     Gone,
     /// The engine ends it.
     Closing(Closing),
+    /// The engine hears nothing any more; it has said why, or it failed.
+    Unheard,
     /// The worker broke a rule.
     Refused(Refusal),
     /// The worker sent what the transport does not take, such as too large a frame; these are its words.
@@ -161,6 +163,10 @@ impl Session {
         let end = match self.hear(rest).await {
             Ok(()) => self.converse(inbound, &mut ingress).await,
             Err(end) => end,
+        };
+        let end = match end {
+            End::Unheard => (&mut ingress.closing).await.map_or(End::Gone, End::Closing),
+            end => end,
         };
         self.part(end, ingress).await;
     }
@@ -270,14 +276,14 @@ impl Session {
     }
 
     async fn tell(&self, said: Liveness) -> Result<(), End> {
-        self.shared.liveness.send(said).await.map_err(|_| End::Gone)
+        self.shared.liveness.send(said).await.map_err(|_| End::Unheard)
     }
 
     /// Says the last word and ends the stream.
     async fn part(mut self, end: End, mut ingress: Ingress) {
         let last = async {
             match end {
-                End::Gone | End::Closing(Closing::Expired) => {}
+                End::Gone | End::Unheard | End::Closing(Closing::Expired) => {}
                 End::Unreadable(status) => repeat(&self.frames, status).await,
                 End::Refused(refusal) => refuse(&self.frames, &refusal).await,
                 End::Closing(Closing::Shutdown) => {

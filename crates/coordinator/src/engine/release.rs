@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use leasehold_queue::{
-    Accepted, CloseReason, Effect, Ended, Ending, QueueView, Refusal, StreamId, Task, TaskId,
-    Welcome, WorkerView,
+    Accepted, CloseReason, Disposition, Effect, Ended, Ending, QueueView, Refusal, StreamId, Task,
+    TaskId, Welcome, WorkerView,
 };
 
 use super::{Engine, row};
@@ -93,6 +93,9 @@ impl Engine {
                 self.send(stream, Event::Revoke { token, reason, grace });
             }
             Effect::ResultAck { stream, token, disposition } => {
+                if disposition == Disposition::Stale {
+                    self.metrics.stale();
+                }
                 self.send(stream, Event::ResultAck { token, disposition });
             }
             Effect::RequestDrain { stream, grace } => self.send(stream, Event::Drain { grace }),

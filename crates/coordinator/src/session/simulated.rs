@@ -70,11 +70,10 @@ impl Turned {
 
     /// The worker said something.
     pub(crate) fn hear(&mut self, frame: ConnectRequest) -> Result<(), LastWords> {
-        match self.session.hear(frame).now_or_never() {
-            Some(Ok(())) => Ok(()),
-            Some(Err(End::Refused(refusal))) => Err(refused(&refusal.to_status())),
-            Some(Err(End::Gone | End::Closing(_) | End::Unreadable(_))) | None => Err(broken()),
-        }
+        let Some(heard) = self.session.hear(frame).now_or_never() else { return Err(broken()) };
+        heard.map_err(|end| {
+            if let End::Refused(refusal) = end { refused(&refusal.to_status()) } else { broken() }
+        })
     }
 
     /// Whether there is something to send.
