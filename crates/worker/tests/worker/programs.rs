@@ -301,9 +301,8 @@ async fn without_heartbeats_programs_are_killed_before_the_session_runs_out() {
     let (mut again, hello) = worker.coordinator.welcome(ttl).await;
     let held: Vec<i64> = hello.held_leases.iter().map(|it| it.fencing_token).collect();
     assert_eq!(held, [1], "the outcome waits for an answer");
-    let reason = v1::DeclineReason::Draining.into();
-    let handed_back = Outcome::Declined(v1::Declined { reason });
-    assert_eq!(again.outcome(1).await, handed_back);
+    let stopped = v1::Stopped { method: v1::StopMethod::Killed.into(), started: true };
+    assert_eq!(again.outcome(1).await, Outcome::Stopped(stopped));
 }
 
 #[tokio::test]
