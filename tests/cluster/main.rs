@@ -36,4 +36,6 @@ mod shutdown;
 mod storage;
 mod stream;
 mod submit;
+mod timeout;
 mod trace;
+mod wait;
