@@ -36,7 +36,8 @@ impl Session {
             return self.hang_up(now, "superseded coordinator");
         }
         self.adopt(now, welcome);
-        self.extend_validity(Some(hello_sent));
+        // In place of whatever was promised before: under shorter terms the coordinator gives up sooner as well.
+        self.valid_until = Some(hello_sent + self.terms.validity());
         self.judge(now, &welcome.verdicts);
         let (session_id, resumed, epoch) = (welcome.session_id, welcome.resumed, welcome.epoch);
         let (worker_id, journal_id) = (&self.identity.worker_id, &welcome.journal_id);
