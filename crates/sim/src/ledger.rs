@@ -1,0 +1,368 @@
+//! The judge's own books: what became durable, folded by rules of its own.
+//!
+//! It reads the records as they reach the disk and shares no code with the core's fold. Whatever contradicts the
+//! promises is a violation: a token granted twice, an end by a lease that is not the current one, an end after the
+//! end, a cost that was not charged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use leasehold_journal::Batch;
+use leasehold_policy::Time;
+use leasehold_queue::{
+    EndCause, Ending, Failure, FailureReason, Name, Next, Record, Task, TaskId, Token,
+};
+
+use crate::judge::Violation;
+
+/// What a task is, says the ledger.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// How often it may be tried.
+    pub max_attempts: u32,
+    /// Its queue.
+    pub queue: Name,
+    /// Its idempotency key.
+    pub key: Option<Name>,
+    /// 1, and one more with each replay.
+    pub generation: u32,
+    /// Counted attempts of this generation.
+    pub attempts: u32,
+    /// Losses of workers of this generation.
+    pub losses: u32,
+    /// Whether somebody asked for it to be cancelled.
+    pub cancel_requested: bool,
+    /// The lease it is under.
+    pub lease: Option<Held>,
+    /// The last lease there was.
+    pub last: Option<Token>,
+    /// How this generation ended.
+    pub ended: Option<(Ending, Time)>,
+}
+
+/// A lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its token.
+    pub token: Token,
+    /// Its worker.
+    pub worker: Name,
+    /// Which start of it.
+    pub instance: Name,
+    /// Whether its start was written.
+    pub started: bool,
+}
+
+/// What a record did that others must look at.
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// A lease ended without its worker's success.
+    Ended {
+        /// The task.
+        task: TaskId,
+        /// The lease.
+        held: Held,
+        /// Why.
+        reason: FailureReason,
+        /// Whether the task is cancelled by it.
+        is_cancel: bool,
+    },
+    /// A task succeeded.
+    Succeeded(Token),
+}
+
+/// Everything that became durable.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    tasks: BTreeMap<TaskId, Entry>,
+    /// Every token there ever was, and whose.
+    granted: BTreeMap<Token, (TaskId, Name, Name)>,
+    /// Tokens whose worker's word ended their lease.
+    decided: BTreeSet<Token>,
+    epoch: u32,
+    paused: BTreeSet<String>,
+    worker_losses_max: u32,
+}
+
+impl Ledger {
+    /// Empty books of a cluster in which a task may have so many losses.
+    pub fn new(worker_losses_max: u32) -> Self {
+        Self { worker_losses_max, ..Self::default() }
+    }
+
+    /// What it knows of a task.
+    pub fn task(&self, id: TaskId) -> Option<&Entry> {
+        self.tasks.get(&id)
+    }
+
+    /// Every task.
+    pub fn tasks(&self) -> impl Iterator<Item = (TaskId, &Entry)> {
+        self.tasks.iter().map(|(id, entry)| (*id, entry))
+    }
+
+    /// To whom a token was granted.
+    pub fn granted(&self, token: Token) -> Option<&(TaskId, Name, Name)> {
+        self.granted.get(&token)
+    }
+
+    /// Whether the token is the current lease of its task.
+    pub fn is_current(&self, token: Token) -> bool {
+        let task = self.granted.get(&token).and_then(|(task, ..)| self.tasks.get(task));
+        task.and_then(|task| task.lease.as_ref()).is_some_and(|lease| lease.token == token)
+    }
+
+    /// Whether the token's lease was ended by its worker's word.
+    pub fn is_decided(&self, token: Token) -> bool {
+        self.decided.contains(&token)
+    }
+
+    /// Takes in a batch that became durable.
+    pub fn take(&mut self, batch: &Batch, records: &[Record]) -> Result<Vec<Fact>, Violation> {
+        let paused_before = self.paused.clone();
+        self.keep_pauses(batch);
+        let mut facts = Vec::new();
+        for record in records {
+            if let Record::LeaseGranted { task, .. } = record {
+                let queue = self.tasks.get(task).map(|task| task.queue.to_string());
+                let is_paused = queue
+                    .is_some_and(|it| paused_before.contains(&it) && self.paused.contains(&it));
+                ensure(!is_paused, "paused", || format!("{task} was leased in a paused queue"))?;
+            }
+            facts.extend(self.fold(record)?);
+        }
+        self.check_results(batch)?;
+        Ok(facts)
+    }
+
+    fn keep_pauses(&mut self, batch: &Batch) {
+        for (name, value) in &batch.meta {
+            let Some(queue) = name.strip_prefix("paused/") else { continue };
+            if value.is_empty() {
+                self.paused.remove(queue);
+            } else {
+                self.paused.insert(queue.to_owned());
+            }
+        }
+    }
+
+    /// A result says of itself which task and lease it is of.
+    fn check_results(&self, batch: &Batch) -> Result<(), Violation> {
+        for row in &batch.finished {
+            let id = TaskId::from_u128(u128::from_be_bytes(row.task_id));
+            let Some(entry) = self.tasks.get(&id) else { continue };
+            if row.class == leasehold_journal::Class::Succeeded {
+                let expected = entry.last.map(|token| result_of(&id.to_string(), token.as_i64()));
+                ensure(expected.as_ref() == Some(&row.result), "result", || {
+                    format!("{id} keeps a result of another lease: {:?}", row.result)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, record: &Record) -> Result<Option<Fact>, Violation> {
+        match record {
+            Record::EpochStarted { epoch, .. } => {
+                let last = std::mem::replace(&mut self.epoch, *epoch);
+                ensure(last < *epoch, "epoch", || format!("epoch {epoch} after {last}"))?;
+            }
+            Record::TaskAccepted(task) => {
+                let known = self.tasks.insert(task.id, entry(task));
+                ensure(known.is_none(), "accepted", || format!("{} twice", task.id))?;
+            }
+            Record::TaskMoved(task) => self.moved(task)?,
+            Record::TaskReplayed(task) => self.replayed(task)?,
+            Record::LeaseGranted { task, token, worker, instance, .. } => {
+                let held = Held {
+                    token: *token,
+                    worker: Name::clone(worker),
+                    instance: Name::clone(instance),
+                    started: false,
+                };
+                self.grant(*task, held)?;
+            }
+            Record::LeaseStarted { task, token, .. } => self.under(*task, *token)?.started = true,
+            Record::LeaseRevoking { task, token, .. } => drop(self.under(*task, *token)?),
+            Record::LeaseEnded { task, token, cause, next, failure, .. } => {
+                return self.lease_ended(*task, *token, (*cause, *next, failure.as_deref()));
+            }
+            Record::CancelRequested { task, .. } => {
+                let entry = self.open(*task)?;
+                entry.cancel_requested = true;
+                let is_leased = entry.lease.is_some();
+                ensure(is_leased, "cancel", || format!("{task} was not leased"))?;
+            }
+            Record::TaskEnded { task, ending, token, failure, time } => {
+                return self.task_ended(*task, (*ending, *time), *token, failure.as_deref());
+            }
+            Record::KeyKept { .. } | Record::QueuePaused { .. } => {}
+        }
+        Ok(None)
+    }
+
+    fn moved(&mut self, task: &Task) -> Result<(), Violation> {
+        let entry = self.open(task.id)?;
+        compare(entry, task).map_err(|it| Violation::new("moved", format!("{}: {it}", task.id)))
+    }
+
+    fn replayed(&mut self, task: &Task) -> Result<(), Violation> {
+        let id = task.id;
+        let before = self.tasks.get(&id);
+        let is_dead = before.is_some_and(|it| matches!(it.ended, Some((Ending::Failed, _))));
+        ensure(is_dead, "replay", || format!("{id} was not a dead letter"))?;
+        let generation = before.map_or(0, |it| it.generation);
+        ensure(task.generation == generation + 1, "replay", || format!("{id} skips one"))?;
+        let last = before.and_then(|it| it.last);
+        self.tasks.insert(id, Entry { last, ..entry(task) });
+        Ok(())
+    }
+
+    fn grant(&mut self, id: TaskId, held: Held) -> Result<(), Violation> {
+        let token = held.token;
+        let owner = (id, Name::clone(&held.worker), Name::clone(&held.instance));
+        let before = self.granted.insert(token, owner);
+        ensure(before.is_none(), "token", || format!("{token} was granted twice"))?;
+        let entry = self.open(id)?;
+        let is_newest = entry.last.is_none_or(|last| last < token);
+        let is_free = entry.lease.is_none();
+        (entry.last, entry.lease) = (Some(token), Some(held));
+        ensure(is_newest, "token", || format!("{token} of {id} is not the newest"))?;
+        ensure(is_free, "lease", || format!("{id} was leased while it was leased"))
+    }
+
+    fn lease_ended(
+        &mut self,
+        id: TaskId,
+        token: Token,
+        (cause, next, failure): (EndCause, Next, Option<&Failure>),
+    ) -> Result<Option<Fact>, Violation> {
+        let losses_max = self.worker_losses_max;
+        self.under(id, token)?;
+        let reason = failure.map_or(FailureReason::Error, |failure| failure.reason);
+        if reason != FailureReason::WorkerLost {
+            self.decided.insert(token);
+        }
+        let entry = self.open(id)?;
+        let cancelled = entry.cancel_requested;
+        let Some(held) = entry.lease.take() else { return Ok(None) };
+        ensure(!cancelled, "cancel", || format!("{id} goes on though it was cancelled"))?;
+        match expected_cause(reason, &held) {
+            Some(expected) => ensure(cause == expected, "cost", || {
+                format!("{id}: {reason:?} cost {cause:?}, not {expected:?} ({next:?})")
+            })?,
+            None => {}
+        }
+        match cause {
+            EndCause::Failed => entry.attempts += 1,
+            EndCause::WorkerLost => entry.losses += 1,
+            EndCause::NotRun => {}
+        }
+        let (attempts, losses) = (entry.attempts, entry.losses);
+        let within = attempts < entry.max_attempts && losses < losses_max;
+        ensure(within, "budget", || {
+            format!("{id} goes on after {attempts} attempts and {losses} losses")
+        })?;
+        Ok(Some(Fact::Ended { task: id, held, reason, is_cancel: false }))
+    }
+
+    fn task_ended(
+        &mut self,
+        id: TaskId,
+        end: (Ending, Time),
+        token: Option<Token>,
+        failure: Option<&Failure>,
+    ) -> Result<Option<Fact>, Violation> {
+        if let Some(token) = token {
+            self.under(id, token)?;
+            self.decided.insert(token);
+        }
+        let entry = self.open(id)?;
+        let held = entry.lease.take();
+        entry.ended = Some(end);
+        match (end.0, token, held) {
+            (Ending::Succeeded, Some(token), _) => Ok(Some(Fact::Succeeded(token))),
+            (Ending::Succeeded, None, _) => {
+                Err(Violation::new("success", format!("{id} succeeded without a lease")))
+            }
+            (Ending::Failed | Ending::Cancelled, _, Some(held)) => {
+                let reason = failure.map_or(FailureReason::Error, |failure| failure.reason);
+                let is_cancel = end.0 == Ending::Cancelled;
+                Ok(Some(Fact::Ended { task: id, held, reason, is_cancel }))
+            }
+            (Ending::Failed | Ending::Cancelled, _, None) => Ok(None),
+        }
+    }
+
+    fn open(&mut self, id: TaskId) -> Result<&mut Entry, Violation> {
+        match self.tasks.get_mut(&id) {
+            Some(entry) if entry.ended.is_none() => Ok(entry),
+            Some(_) => Err(Violation::new("ended", format!("{id} had ended"))),
+            None => Err(Violation::new("unknown", format!("{id} was never accepted"))),
+        }
+    }
+
+    fn under(&mut self, id: TaskId, token: Token) -> Result<&mut Held, Violation> {
+        let entry = self.open(id)?;
+        let lease = entry.lease.as_mut().filter(|lease| lease.token == token);
+        lease.ok_or_else(|| Violation::new("fence", format!("{id} was not under {token}")))
+    }
+}
+
+/// What the end of a lease must cost, as far as its reason alone says.
+fn expected_cause(reason: FailureReason, held: &Held) -> Option<EndCause> {
+    match reason {
+        FailureReason::Error
+        | FailureReason::Panic
+        | FailureReason::AttemptTimeout
+        | FailureReason::ResultTooLarge => Some(EndCause::Failed),
+        FailureReason::HandedBack | FailureReason::StartTimeout => Some(EndCause::NotRun),
+        // A lost worker whose attempt had run out of time costs the attempt.
+        FailureReason::WorkerLost if held.started => None,
+        FailureReason::WorkerLost
+        | FailureReason::TotalTimeout
+        | FailureReason::WorkerLossLimit
+        | FailureReason::Cancelled => None,
+    }
+}
+
+/// What a handler returns: it names the task and the lease it was made under.
+pub fn result_of(task_id: &str, token: i64) -> Bytes {
+    Bytes::from(format!("{task_id}/{token}"))
+}
+
+/// In what the core's task differs from the ledger's.
+pub fn compare(entry: &Entry, task: &Task) -> Result<(), String> {
+    let same = |what: &str, is_same: bool| {
+        if is_same { Ok(()) } else { Err(format!("{what} differs: {entry:?} and {task:?}")) }
+    };
+    same("generation", entry.generation == task.generation)?;
+    same("attempts", entry.attempts == task.attempts)?;
+    same("losses", entry.losses == task.worker_losses)?;
+    same("cancel", entry.cancel_requested == task.cancel_requested)?;
+    same("last token", entry.last == task.last_token)?;
+    let lease = task.lease().map(|lease| lease.token);
+    same("lease", entry.lease.as_ref().map(|lease| lease.token) == lease)
+}
+
+fn entry(task: &Task) -> Entry {
+    Entry {
+        max_attempts: task.spec.retry.max_attempts,
+        queue: Name::clone(&task.spec.queue),
+        key: task.spec.key.as_ref().map(|key| Name::clone(&key.name)),
+        generation: task.generation,
+        attempts: 0,
+        losses: 0,
+        cancel_requested: false,
+        lease: None,
+        last: None,
+        ended: None,
+    }
+}
+
+fn ensure(
+    holds: bool,
+    judge: &'static str,
+    message: impl FnOnce() -> String,
+) -> Result<(), Violation> {
+    if holds { Ok(()) } else { Err(Violation::new(judge, message())) }
+}

@@ -1,0 +1,24 @@
+//! The whole cluster in one thread from one seed: a coordinator, workers, clients, and everything that goes wrong.
+//!
+//! The real engine with its queue, codec, keeper, gate and stream sessions, and the real worker session run against a
+//! simulated network, disk, clocks and processes. What the cluster does is judged by a ghost of its own: the ledger of
+//! what became durable, and what the simulation knows of every process. It knows no clock and no chance but its seed.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a simulation that is wrong must stop, and names its seed"
+)]
+
+pub mod disk;
+pub mod fault;
+pub mod judge;
+pub mod ledger;
+pub mod moment;
+pub mod plan;
+pub mod probe;
+pub mod run;
+pub mod search;
+pub mod shape;
+pub mod shrink;
+pub mod trace;
+pub mod world;

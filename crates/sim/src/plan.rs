@@ -1,0 +1,264 @@
+//! What a seed stands for: a setting, a workload, and a list of faults.
+//!
+//! Everything is drawn before anything runs, so that a fault can be taken out of the list and the rest tried again.
+
+use std::time::Duration;
+
+use crate::{
+    fault::{self, Fault},
+    moment::{MS, Micros, SECOND},
+    shape,
+};
+
+/// Everything that is decided before a run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// The cluster.
+    pub setting: Setting,
+    /// What goes wrong, in the order of time.
+    pub faults: Vec<Fault>,
+    /// What clients want, in the order of time.
+    pub wishes: Vec<(Micros, Wish)>,
+}
+
+/// The cluster.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The session TTL the coordinator begins with.
+    pub session_ttl: Duration,
+    /// Each worker.
+    pub workers: Vec<Crew>,
+    /// When the faults end.
+    pub safety: Micros,
+    /// The delay of anything sent, at least and at most.
+    pub delay: (Micros, Micros),
+    /// How long an append takes, at least and at most.
+    pub append: (Micros, Micros),
+    /// How many of a hundred calls of clients lose their request or their answer.
+    pub lost_calls_percent: u64,
+    /// How long an idempotency key outlives its task.
+    pub key_retention: Duration,
+    /// How long a finished task is kept.
+    pub finished_retention: Duration,
+    /// Below how many bytes the journal is not tidied.
+    pub tidy_bytes: u64,
+    /// How many losses of a worker a task may have.
+    pub worker_losses: u32,
+}
+
+/// One worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Crew {
+    /// How many tasks it runs at once.
+    pub slots: u32,
+    /// By how much its clock runs faster than the coordinator's, in millionths.
+    pub drift_ppm: i64,
+}
+
+/// By how much the rates of two clocks may differ: what the leases promise to survive.
+pub const DRIFT_PPM_MAX: i64 = 9_900;
+
+/// One thing a client wants.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// Tasks accepted, in one call.
+    Submit(Vec<Order>),
+    /// The n-th of the accepted tasks cancelled.
+    Cancel(usize),
+    /// The n-th of the dead letters replayed.
+    Replay(usize),
+    /// A queue paused, or going on.
+    Pause(usize, bool),
+    /// A worker drained, as an operator asks.
+    Drain(usize),
+}
+
+/// One task.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// Which of all tasks of the run.
+    pub ordinal: u32,
+    /// What its handler does.
+    pub kind: Kind,
+    /// The idempotency key, as a number.
+    pub key: Option<u32>,
+    /// Which queue.
+    pub queue: usize,
+    /// 0 to 9.
+    pub priority: u8,
+    /// How often it may be tried.
+    pub max_attempts: u32,
+    /// How long it waits at first.
+    pub delay: Micros,
+    /// Its limits.
+    pub start_timeout: Micros,
+    /// From start to signal.
+    pub attempt_timeout: Micros,
+    /// Of everything.
+    pub total_timeout: Micros,
+    /// From signal to kill.
+    pub kill_grace: Micros,
+    /// The first ceiling of its backoff.
+    pub backoff: Micros,
+}
+
+/// What a handler does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Returns a result.
+    Succeeds,
+    /// Fails with its first attempts, then returns a result.
+    FailsAtFirst,
+    /// Fails with every attempt.
+    Fails,
+    /// Fails for good.
+    FailsForGood,
+    /// Panics with its first attempt.
+    Panics,
+    /// Runs until it is asked to stop.
+    Hangs,
+    /// Returns a result after it was asked to stop.
+    StopsLate,
+    /// Does not even notice that it was killed.
+    Sticks,
+    /// Takes its worker down.
+    Poisons,
+}
+
+impl Kind {
+    const ALL: [Self; 9] = [
+        Self::Succeeds,
+        Self::FailsAtFirst,
+        Self::Fails,
+        Self::FailsForGood,
+        Self::Panics,
+        Self::Hangs,
+        Self::StopsLate,
+        Self::Sticks,
+        Self::Poisons,
+    ];
+
+    /// As a payload says it.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// As it was said.
+    pub fn of(code: u8) -> Self {
+        Self::ALL.get(usize::from(code)).copied().unwrap_or(Self::Succeeds)
+    }
+}
+
+/// How many queues there are.
+pub const QUEUES: usize = 2;
+
+/// A total timeout that no run lives to see: a task that is stuck must be seen to be.
+const FOR_EVER: Micros = 6 * 3_600 * SECOND;
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn of(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut setting = setting(&mut rng);
+        let faults = match shape::draw(&mut rng, &mut setting) {
+            Some(faults) => faults,
+            None => fault::draw(&mut rng, &setting),
+        };
+        let wishes = wishes(&mut rng, &setting);
+        Self { seed, setting, faults, wishes }
+    }
+}
+
+fn setting(rng: &mut fastrand::Rng) -> Setting {
+    let session_ttl = Duration::from_millis(*pick(rng, &[1_000, 2_000, 2_000, 5_000, 20_000]));
+    let ttl = micros(session_ttl);
+    let drifts = rng.bool();
+    let wild = rng.u8(..10) == 0;
+    let crew = |rng: &mut fastrand::Rng| Crew {
+        slots: rng.u32(1..=4),
+        drift_ppm: match (drifts, wild) {
+            (false, _) => 0,
+            (true, false) => rng.i64(-DRIFT_PPM_MAX..=DRIFT_PPM_MAX),
+            (true, true) => rng.i64(-80_000..=80_000),
+        },
+    };
+    let count = *pick(rng, &[1, 2, 2, 3, 3, 4, 6]);
+    let slow_net = *pick(rng, &[1, 1, 5, 50, 200]);
+    let slow_disk = *pick(rng, &[1, 1, 3, 20]);
+    Setting {
+        session_ttl,
+        workers: (0..count).map(|_| crew(rng)).collect(),
+        safety: rng.u64(5 * SECOND..=20 * SECOND) + ttl * rng.u64(2..=6),
+        delay: (50, slow_net * MS),
+        append: (100, slow_disk * MS),
+        lost_calls_percent: *pick(rng, &[0, 0, 5, 30]),
+        key_retention: Duration::from_millis(*pick(rng, &[0, 3_000, 3_600_000, 3_600_000])),
+        finished_retention: Duration::from_secs(*pick(rng, &[0, 5, 86_400])),
+        tidy_bytes: *pick(rng, &[512, 2_048, 8_192, 1 << 20]),
+        worker_losses: *pick(rng, &[2, 5]),
+    }
+}
+
+fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
+    let odd_percent = *pick(rng, &[0, 20, 60]);
+    let tight = rng.u8(..3) == 0;
+    let count = *pick(rng, &[5, 15, 30, 50]);
+    let calls = rng.u32(2..=count);
+    let mut ordinal = 0;
+    let mut wishes = Vec::new();
+    for _ in 0..calls {
+        let at = rng.u64(..setting.safety);
+        let orders = (0..rng.u32(1..=3)).map(|_| {
+            ordinal += 1;
+            order(rng, ordinal, odd_percent, tight)
+        });
+        wishes.push((at, Wish::Submit(orders.collect())));
+    }
+    for _ in 0..rng.u32(..=count / 4) {
+        let (at, n) = (rng.u64(..setting.safety), rng.usize(..1_000));
+        let wish = match rng.u8(..10) {
+            0..5 => Wish::Cancel(n),
+            5..7 => Wish::Replay(n),
+            7 => Wish::Drain(n % setting.workers.len()),
+            _ => Wish::Pause(n % QUEUES, rng.u8(..3) < 2),
+        };
+        wishes.push((at, wish));
+    }
+    wishes.sort_by_key(|(at, _)| *at);
+    wishes
+}
+
+fn order(rng: &mut fastrand::Rng, ordinal: u32, odd_percent: u64, tight: bool) -> Order {
+    let kind = if rng.u64(..100) < odd_percent {
+        *pick(rng, &Kind::ALL)
+    } else {
+        Kind::Succeeds
+    };
+    Order {
+        ordinal,
+        kind,
+        key: rng.bool().then(|| if rng.u8(..4) == 0 { rng.u32(1..=4) } else { 100 + ordinal }),
+        queue: rng.usize(..QUEUES),
+        priority: rng.u8(..10),
+        max_attempts: rng.u32(1..=4),
+        delay: if rng.u8(..5) == 0 { rng.u64(..5 * SECOND) } else { 0 },
+        start_timeout: rng.u64(500 * MS..=10 * SECOND),
+        attempt_timeout: rng.u64(300 * MS..=if tight { 2 * SECOND } else { 15 * SECOND }),
+        total_timeout: if rng.u8(..12) == 0 { rng.u64(SECOND..=20 * SECOND) } else { FOR_EVER },
+        kill_grace: rng.u64(..=2 * SECOND),
+        backoff: rng.u64(10 * MS..=2 * SECOND),
+    }
+}
+
+/// One of a few.
+pub(crate) fn pick<'a, T>(rng: &mut fastrand::Rng, choices: &'a [T]) -> &'a T {
+    &choices[rng.usize(..choices.len())]
+}
+
+/// A duration in the simulation's unit.
+pub(crate) fn micros(duration: Duration) -> Micros {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,90 @@
+//! What has to happen sometimes: a search in which one of these never does has looked at too little.
+
+/// Which of them happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probes(u64);
+
+macro_rules! probes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Something that has to happen sometimes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Probe { $(#[doc = $text] $name,)* }
+
+        impl Probe {
+            /// Every one.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// In words.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+probes! {
+    OutcomeAccepted = "an outcome was accepted",
+    OutcomeStale = "a late outcome was fenced",
+    OutcomeDuplicate = "a repeated outcome was recognised",
+    VerdictRetained = "a lease was retained at a hello",
+    VerdictLost = "a lease was lost at a hello",
+    SessionExpired = "a session expired",
+    SessionResumed = "a session went on over a new stream",
+    LeaseSurvivedRestart = "a lease was kept over a restart",
+    WorkerFenced = "a worker fenced itself",
+    WorkerWokeLate = "a worker woke up beyond its leases",
+    Quarantined = "a worker was quarantined",
+    GoodbyeSaid = "a worker said goodbye",
+    HandedBack = "a lease was handed back",
+    LossLimit = "a task died of lost workers",
+    AttemptsExhausted = "a task used up its attempts",
+    AttemptTimeout = "an attempt ran out of time",
+    TotalTimeout = "a task ran out of time",
+    StartTimeout = "a task was not started in time",
+    CancelledLeased = "a leased task was cancelled",
+    CancelLost = "a result won against a cancel",
+    KeyKnown = "an idempotency key was known",
+    KeyKnownAfterRestart = "an idempotency key was known over a restart",
+    Replayed = "a dead letter was replayed",
+    Paused = "a queue was paused",
+    BatchLost = "a crash lost a batch",
+    BatchKept = "a crash kept a batch that nobody had heard of",
+    CrashInRecovery = "a coordinator died before its first batch was durable",
+    DiskFull = "an append met a full disk",
+    AppendFailed = "an append failed",
+    AppendFailedButDone = "an append failed and was durable",
+    Stalled = "the coordinator was held up",
+    HalfOpen = "a stream was given up that nobody had ended",
+    LateFrame = "a frame arrived on a stream that had been replaced",
+    SlowConsumer = "a stream was ended because nothing was read",
+    Trimmed = "the journal was trimmed",
+    Moved = "a task was written again for a trim",
+    Terminated = "a coordinator ended in order",
+    StuckHandler = "a handler outlived its kill",
+    Recovered = "a journal was read back",
+    Compared = "a rebuilt queue was compared with the live one",
+}
+
+impl Probes {
+    /// It happened.
+    pub const fn hit(&mut self, probe: Probe) {
+        self.0 |= 1 << (probe as u8);
+    }
+
+    /// Whether it happened.
+    pub const fn has(self, probe: Probe) -> bool {
+        self.0 & 1 << (probe as u8) != 0
+    }
+
+    /// What happened in either.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What never happened.
+    pub fn missed(self) -> Vec<Probe> {
+        Probe::ALL.iter().copied().filter(|probe| !self.has(*probe)).collect()
+    }
+}

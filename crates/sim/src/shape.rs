@@ -1,0 +1,154 @@
+//! Named shapes of trouble: schedules that chance alone draws too seldom.
+
+use crate::{
+    fault::{Fault, Trouble, Way},
+    moment::{MS, Micros, SECOND},
+    plan::{Setting, micros},
+};
+
+/// Every shape.
+const SHAPES: &[fn(&mut fastrand::Rng, &Setting, Micros) -> Vec<Timed>] = &[
+    thundering_return,
+    crash_in_recovery,
+    flapping_worker,
+    half_open,
+    slow_disk_storm,
+    crash_between_append_and_sync,
+    frozen_worker,
+    frozen_coordinator,
+    rolling_leave,
+    shrinking_ttl,
+    late_stream,
+];
+
+/// A trouble and how long after the beginning of the shape it happens.
+type Timed = (Micros, Trouble);
+
+/// The faults of a shape, or nothing: most seeds draw at random.
+pub fn draw(rng: &mut fastrand::Rng, setting: &mut Setting) -> Option<Vec<Fault>> {
+    if rng.u8(..4) != 0 {
+        return None;
+    }
+    let shape = SHAPES[rng.usize(..SHAPES.len())];
+    let mut faults = Vec::new();
+    for _ in 0..rng.u32(1..=3) {
+        let begin = rng.u64(..setting.safety);
+        let troubles = shape(rng, setting, micros(setting.session_ttl));
+        faults.extend(troubles.into_iter().map(|(after, trouble)| {
+            Fault { at: (begin + after).min(setting.safety), trouble }
+        }));
+    }
+    faults.sort_by_key(|fault| fault.at);
+    Some(faults)
+}
+
+/// The coordinator dies while all workers are busy; all of them are back in the same moment.
+fn thundering_return(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
+    vec![(0, Trouble::Crash(rng.u64(MS..=ttl * 9 / 10)))]
+}
+
+/// It dies again as soon as it is back, three times.
+fn crash_in_recovery(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
+    let mut at = 0;
+    (0..4)
+        .map(|_| {
+            at += rng.u64(MS..=ttl / 4);
+            (at, Trouble::Crash(rng.u64(MS..=20 * MS)))
+        })
+        .collect()
+}
+
+/// A worker comes and goes.
+fn flapping_worker(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    (0..8)
+        .map(|n| {
+            let trouble = if rng.bool() {
+                Trouble::WorkerCrash(worker, rng.u64(MS..=ttl / 4))
+            } else {
+                let learns = Some(rng.u64(..=ttl / 8));
+                Trouble::Cut {
+                    worker,
+                    worker_learns: learns,
+                    coordinator_learns: learns,
+                    is_lost: rng.bool(),
+                }
+            };
+            (n * ttl / 3, trouble)
+        })
+        .collect()
+}
+
+/// A connection is dead and neither side is told; then it is healthy again on a new one.
+fn half_open(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    let cut =
+        Trouble::Cut { worker, worker_learns: None, coordinator_learns: None, is_lost: true };
+    vec![(0, cut), (MS, Trouble::Partition(worker, ttl + rng.u64(..=ttl)))]
+}
+
+/// The disk takes seconds for each sync while everybody has something to say.
+fn slow_disk_storm(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
+    let crash = Trouble::Crash(rng.u64(MS..=SECOND));
+    vec![
+        (0, Trouble::SlowDisk(rng.u64(200 * MS..=5 * SECOND), 2 * ttl)),
+        (rng.u64(..=2 * ttl), crash),
+    ]
+}
+
+/// A batch is on its way to the disk when the process dies.
+fn crash_between_append_and_sync(
+    rng: &mut fastrand::Rng,
+    _: &Setting,
+    ttl: Micros,
+) -> Vec<Timed> {
+    let slow = rng.u64(100 * MS..=SECOND);
+    vec![
+        (0, Trouble::SlowDisk(slow, ttl)),
+        (rng.u64(..=ttl), Trouble::Crash(rng.u64(MS..=ttl / 2))),
+        (ttl * 2, Trouble::FailedAppend),
+    ]
+}
+
+/// A worker stands still beyond its leases and goes on.
+fn frozen_worker(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    vec![(0, Trouble::WorkerPause(worker, ttl + rng.u64(..=2 * ttl)))]
+}
+
+/// The coordinator stands still beyond everybody's leases and goes on.
+fn frozen_coordinator(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
+    vec![(0, Trouble::Pause(ttl / 2 + rng.u64(..=2 * ttl)))]
+}
+
+/// A deploy: every worker is asked to leave, one after the other.
+fn rolling_leave(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let gap = rng.u64(MS..=ttl / 2);
+    (0..setting.workers.len()).zip(0..).map(|(w, n)| (n * gap, Trouble::WorkerLeaves(w))).collect()
+}
+
+/// The coordinator comes back with a shorter TTL while a worker that was promised the longer one is cut off.
+fn shrinking_ttl(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    let shorter = setting.session_ttl / 4;
+    vec![
+        (0, Trouble::Partition(worker, ttl * 3)),
+        (rng.u64(..=ttl / 8), Trouble::Retune(rng.u64(MS..=50 * MS), shorter)),
+    ]
+}
+
+/// What a worker said on a connection arrives long after it has opened another.
+fn late_stream(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    let cut = Trouble::Cut {
+        worker,
+        worker_learns: Some(0),
+        coordinator_learns: None,
+        is_lost: false,
+    };
+    vec![
+        (0, Trouble::Stall(worker, Way::In, rng.u64(ttl / 4..=ttl))),
+        (0, Trouble::Stall(worker, Way::Out, rng.u64(ttl / 4..=ttl))),
+        (rng.u64(..=ttl / 4), cut),
+    ]
+}

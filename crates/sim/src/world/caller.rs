@@ -1,0 +1,320 @@
+//! Clients and operators: they ask, wait, lose patience and ask again.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use leasehold_coordinator::simulation::{Answer, Ask};
+use leasehold_policy::{Backoff, Jitter};
+use leasehold_queue::{Key, Name, Retry, TaskId, TaskSpec};
+
+use super::{
+    Event, World,
+    crew::{TASK_TYPE, worker_name},
+};
+use crate::{
+    judge::Violation,
+    moment::{MS, Micros, SECOND},
+    plan::{Order, QUEUES, Wish},
+    probe::Probe,
+};
+
+/// How long a client waits before it asks again.
+const PATIENCE: Micros = 2 * SECOND;
+
+/// Everybody who asks.
+#[derive(Debug)]
+pub(super) struct Callers {
+    /// What is left of each wish. None: it was answered, or given up.
+    wishes: Vec<Status>,
+    calls: BTreeMap<u64, Call>,
+    tickets: u64,
+    /// Calls that arrived while the coordinator stood still.
+    backlog: VecDeque<u64>,
+    /// Every task that was acknowledged, in order.
+    pub(super) acknowledged: Vec<TaskId>,
+    /// Which task a key was said to name, by which start of the coordinator.
+    named: BTreeMap<(usize, u32), (TaskId, u32)>,
+    /// Queues still to be resumed at the end of all faults, as wishes of their own.
+    resumed: Vec<usize>,
+}
+
+/// What is left of a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// It was not asked for yet, or waits to be asked for again.
+    Open,
+    /// A call is under way.
+    Asked(u64),
+    /// There is nothing more to do.
+    Done,
+}
+
+#[derive(Clone, Debug)]
+struct Call {
+    wish: usize,
+    ask: Ask,
+    orders: Vec<Order>,
+    answer: Option<Answer>,
+    /// The start of the coordinator it was asked of.
+    site: u32,
+    is_asked: bool,
+}
+
+impl Callers {
+    pub(super) fn new(wishes: usize) -> Self {
+        Self {
+            wishes: vec![Status::Open; wishes],
+            calls: BTreeMap::new(),
+            tickets: 0,
+            backlog: VecDeque::new(),
+            acknowledged: Vec::new(),
+            named: BTreeMap::new(),
+            resumed: Vec::new(),
+        }
+    }
+
+    /// A wish that was not answered.
+    pub(super) fn unanswered(&self) -> Option<usize> {
+        self.wishes.iter().position(|status| *status != Status::Done)
+    }
+}
+
+impl World {
+    /// Asks for what is wished, unless it has been answered.
+    pub(super) fn wish(&mut self, index: usize) {
+        match self.callers.wishes[index] {
+            Status::Done => return,
+            Status::Asked(ticket) => drop(self.callers.calls.remove(&ticket)),
+            Status::Open => {}
+        }
+        let retries = self.callers.wishes[index] != Status::Open;
+        let Some((ask, orders)) = self.ask_of(index, retries) else {
+            self.callers.wishes[index] = Status::Done;
+            return;
+        };
+        self.callers.tickets += 1;
+        let ticket = self.callers.tickets;
+        let call = Call { wish: index, ask, orders, answer: None, site: 0, is_asked: false };
+        self.callers.calls.insert(ticket, call);
+        self.callers.wishes[index] = Status::Asked(ticket);
+        self.after(PATIENCE, Event::Wish(index));
+        if !self.loses_call() {
+            let delay = self.delay();
+            self.after(delay, Event::Asked(ticket));
+        }
+    }
+
+    fn loses_call(&mut self) -> bool {
+        !self.is_healed && self.rng.u64(..100) < self.plan.setting.lost_calls_percent
+    }
+
+    /// What to ask for. A task without a key is asked for once: nobody knows whether it was accepted.
+    fn ask_of(&mut self, index: usize, retries: bool) -> Option<(Ask, Vec<Order>)> {
+        let acknowledged = &self.callers.acknowledged;
+        let wish = match self.plan.wishes.get(index) {
+            Some((_, wish)) => wish.clone(),
+            None => Wish::Pause(*self.callers.resumed.get(index - self.plan.wishes.len())?, false),
+        };
+        let ask = match wish {
+            Wish::Submit(orders) => {
+                let orders: Vec<Order> =
+                    orders.into_iter().filter(|order| !retries || order.key.is_some()).collect();
+                let specs = orders.iter().map(spec).collect();
+                return (!orders.is_empty()).then_some((Ask::Submit(specs), orders));
+            }
+            Wish::Cancel(n) => {
+                let count = acknowledged.len();
+                Ask::Cancel(*acknowledged.get(n.checked_rem(count)?)?)
+            }
+            Wish::Replay(n) => {
+                let rows: Vec<(u128, u32)> = self
+                    .drive
+                    .disk
+                    .dead_letters()
+                    .map(|row| (u128::from_be_bytes(row.task_id), row.generation))
+                    .collect();
+                let (id, generation) = *rows.get(n.checked_rem(rows.len())?)?;
+                Ask::Replay(TaskId::from_u128(id), generation)
+            }
+            Wish::Pause(queue, paused) => {
+                // Nothing is paused for good: the run has to end.
+                Ask::Pause(queue_name(queue), paused && !self.is_healed)
+            }
+            Wish::Drain(worker) => Ask::Drain(Name::from(worker_name(worker))),
+        };
+        Some((ask, Vec::new()))
+    }
+
+    /// A call arrives.
+    pub(super) fn asked(&mut self, ticket: u64) {
+        if self.site.machine.is_some() && self.site.is_paused(self.now) {
+            return self.callers.backlog.push_back(ticket);
+        }
+        let Some(call) = self.callers.calls.get_mut(&ticket) else { return };
+        match &mut self.site.machine {
+            Some(machine) => {
+                (call.site, call.is_asked) = (self.site.incarnation, true);
+                machine.ask(ticket, call.ask.clone());
+                self.turn_soon();
+            }
+            None => self.broken(ticket),
+        }
+    }
+
+    /// The coordinator goes on: it reads what arrived.
+    pub(super) fn calls_wake(&mut self) {
+        while let Some(ticket) = self.callers.backlog.pop_front() {
+            self.asked(ticket);
+        }
+    }
+
+    /// The coordinator is gone: whoever waits for it learns that.
+    pub(super) fn calls_broken(&mut self) {
+        let arrived = std::mem::take(&mut self.callers.backlog);
+        let waiting = self.callers.calls.iter().filter(|(_, call)| {
+            call.is_asked && call.answer.is_none() && call.site == self.site.incarnation
+        });
+        let waiting: Vec<u64> = waiting.map(|(ticket, _)| *ticket).chain(arrived).collect();
+        for ticket in waiting {
+            self.broken(ticket);
+        }
+    }
+
+    fn broken(&mut self, ticket: u64) {
+        let delay = self.delay();
+        if let Some(call) = self.callers.calls.get_mut(&ticket) {
+            call.answer = Some(Answer::Dropped);
+            self.after(delay, Event::Answered(ticket));
+        }
+    }
+
+    /// An answer leaves the coordinator.
+    pub(super) fn answer(&mut self, ticket: u64, answer: Answer) {
+        let asked = self.callers.calls.get(&ticket).map(|call| call.ask.clone());
+        // Somebody who has lost patience is answered all the same: what is said must be true.
+        self.judge_answer(asked.as_ref(), &answer);
+        let (lost, delay) = (self.loses_call(), self.delay());
+        let Some(call) = self.callers.calls.get_mut(&ticket) else { return };
+        call.answer = Some(answer);
+        if !lost {
+            self.after(delay, Event::Answered(ticket));
+        }
+    }
+
+    /// An answer arrives.
+    pub(super) fn answered(&mut self, ticket: u64) {
+        let Some(call) = self.callers.calls.remove(&ticket) else { return };
+        let is_current = self.callers.wishes[call.wish] == Status::Asked(ticket);
+        let Some(answer) = call.answer.filter(|_| is_current) else { return };
+        self.trace.note(self.now, || format!("  wish {} is answered: {answer:?}", call.wish));
+        match answer {
+            Answer::Dropped | Answer::Submitted(None) => {
+                // It is asked again when patience ends.
+                self.callers.calls.insert(
+                    ticket,
+                    Call { answer: None, orders: call.orders, ..call },
+                );
+                return;
+            }
+            Answer::Submitted(Some(accepted)) => {
+                for (order, accepted) in call.orders.iter().zip(accepted) {
+                    if let Ok(accepted) = accepted {
+                        self.acknowledge(order, accepted.id, accepted.deduplicated, call.site);
+                    }
+                }
+            }
+            Answer::Replayed(Some(_)) => self.sometimes(Probe::Replayed),
+            Answer::Paused(true) => self.sometimes(Probe::Paused),
+            Answer::Cancelled(_)
+            | Answer::Replayed(None)
+            | Answer::Paused(false)
+            | Answer::Draining(_) => {}
+        }
+        self.callers.wishes[call.wish] = Status::Done;
+    }
+
+    /// A client knows that its task was accepted.
+    fn acknowledge(&mut self, order: &Order, id: TaskId, was_known: bool, site: u32) {
+        self.callers.acknowledged.push(id);
+        let Some(key) = order.key else { return };
+        if was_known {
+            self.sometimes(Probe::KeyKnown);
+        }
+        let name = (order.queue, key);
+        let before = self.callers.named.insert(name, (id, site));
+        let Some((earlier, earlier_site)) = before else { return };
+        if earlier == id {
+            if earlier_site != site {
+                self.sometimes(Probe::KeyKnownAfterRestart);
+            }
+            return;
+        }
+        let now = self.site.machine.as_ref().map(|machine| machine.now()).unwrap_or_default();
+        let retention = self.plan.setting.key_retention;
+        let ended = self.ledger.task(earlier).and_then(|entry| entry.ended);
+        // The second may have been accepted a while ago: its own time says when.
+        let is_kept = ended.is_none_or(|(_, time)| {
+            let accepted = leasehold_policy::Time::from_unix_ms(accepted_ms(id)).min(now);
+            accepted + Duration::from_secs(1) < time + retention
+        });
+        if is_kept && accepted_ms(earlier) <= accepted_ms(id) {
+            self.fail(Violation::new("key", format!("{name:?} named {earlier}, then {id}")));
+        }
+    }
+
+    /// At the end of all faults every queue goes on, whatever was wished before.
+    pub(super) fn resume_queues(&mut self) {
+        for queue in 0..QUEUES {
+            let index = self.callers.wishes.len();
+            self.callers.wishes.push(Status::Open);
+            self.callers.resumed.push(queue);
+            // Behind whatever was asked for in the last moment.
+            self.after(3 * PATIENCE, Event::Wish(index));
+        }
+    }
+}
+
+/// When a task was accepted: its id says so.
+fn accepted_ms(id: TaskId) -> u64 {
+    u64::try_from(id.as_u128() >> 80).unwrap_or_default()
+}
+
+fn queue_name(queue: usize) -> Name {
+    Name::from(format!("q{queue}"))
+}
+
+fn spec(order: &Order) -> TaskSpec {
+    let mut payload = vec![order.kind.code()];
+    payload.extend(order.ordinal.to_be_bytes());
+    let key = order.key.map(|key| Key {
+        name: Name::from(format!("k{key}")),
+        digest: u128::from(key).to_be_bytes(),
+    });
+    TaskSpec {
+        queue: queue_name(order.queue),
+        task_type: Name::from(TASK_TYPE),
+        payload: Bytes::from(payload),
+        content_type: Name::from(""),
+        priority: order.priority,
+        initial_delay: Duration::from_micros(order.delay),
+        start_timeout: Duration::from_micros(order.start_timeout),
+        attempt_timeout: Duration::from_micros(order.attempt_timeout),
+        total_timeout: Duration::from_micros(order.total_timeout),
+        kill_grace: Duration::from_micros(order.kill_grace),
+        retry: Retry {
+            max_attempts: order.max_attempts,
+            backoff: Backoff {
+                initial: Duration::from_micros(order.backoff),
+                factor: 2.0,
+                cap: Duration::from_micros(5_000 * MS),
+                jitter: Jitter::Full,
+            },
+        },
+        labels: Vec::new(),
+        trace: None,
+        key,
+    }
+}

@@ -1,0 +1,460 @@
+//! Workers: the real session of each, and a process around it whose handlers do as they are told by their tasks.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use leasehold_worker::simulation::{Act, Finish, Hangup, Setup, Worker};
+
+use super::{
+    Event, World,
+    wire::{Parcel, Wire, WireId, next_id},
+};
+use crate::{
+    fault::Way,
+    ledger::result_of,
+    moment::{HostClock, MS, Micros, SECOND},
+    plan::{Crew, DRIFT_PPM_MAX, Kind},
+    probe::Probe,
+};
+
+/// What every task is.
+pub(super) const TASK_TYPE: &str = "work";
+
+/// How long a connection may take to come up.
+const DIAL_MAX: Micros = 5 * SECOND;
+
+/// A worker's process.
+pub(super) struct Hand {
+    slots: u32,
+    pub(super) clock: HostClock,
+    /// Whether its clock is off by more than leases survive: then only the fence is relied on.
+    pub(super) is_wild: bool,
+    /// How often it was started.
+    pub(super) incarnation: u32,
+    pub(super) session: Option<Worker>,
+    pub(super) is_coming: bool,
+    pub(super) paused_until: Option<Micros>,
+    pub(super) partition_until: Micros,
+    tick_at: Option<Micros>,
+    dials: u32,
+    pub(super) wire: Option<WireId>,
+    /// What arrived while it stood still.
+    pub(super) backlog: VecDeque<(WireId, Parcel)>,
+    pub(super) pieces: BTreeMap<i64, Piece>,
+    /// When it was last heard, and by which start of the coordinator.
+    pub(super) heard: BTreeMap<u32, (Micros, u32)>,
+    /// Which starts of it have said goodbye.
+    pub(super) goodbyes: Vec<u32>,
+}
+
+/// A handler that runs.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) task_id: String,
+    kind: Kind,
+    attempt: u32,
+    is_asked: bool,
+    pub(super) is_killed: bool,
+    /// Grows when its end is planned anew.
+    version: u32,
+}
+
+impl Hand {
+    pub(super) fn new(crew: Crew) -> Self {
+        Self {
+            slots: crew.slots,
+            clock: HostClock::new(crew.drift_ppm),
+            is_wild: DRIFT_PPM_MAX < crew.drift_ppm.abs(),
+            incarnation: 0,
+            session: None,
+            is_coming: false,
+            paused_until: None,
+            partition_until: 0,
+            tick_at: None,
+            dials: 0,
+            wire: None,
+            backlog: VecDeque::new(),
+            pieces: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            goodbyes: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_paused(&self, now: Micros) -> bool {
+        self.paused_until.is_some_and(|until| now < until)
+    }
+
+    pub(super) fn shows(&self, now: Micros) -> Duration {
+        self.clock.shows(now)
+    }
+}
+
+/// The name of a worker, and of one start of it.
+pub(super) fn worker_name(worker: usize) -> String {
+    format!("w{worker}")
+}
+
+pub(super) fn instance_name(worker: usize, incarnation: u32) -> String {
+    format!("w{worker}-{incarnation}")
+}
+
+/// Which start of which worker an instance is.
+pub(super) fn of_instance(instance: &str) -> Option<(usize, u32)> {
+    let (worker, incarnation) = instance.strip_prefix('w')?.split_once('-')?;
+    Some((worker.parse().ok()?, incarnation.parse().ok()?))
+}
+
+/// Life and death.
+impl World {
+    pub(super) fn enlist(&mut self, worker: usize) {
+        let (seed, now) = (self.rng.u64(..), self.now);
+        let hand = &mut self.crew[worker];
+        if hand.session.is_some() || !hand.is_coming {
+            return;
+        }
+        hand.is_coming = false;
+        hand.incarnation += 1;
+        hand.paused_until = None;
+        hand.tick_at = None;
+        hand.session = Some(Worker::new(Setup {
+            worker_id: worker_name(worker),
+            instance_id: instance_name(worker, hand.incarnation),
+            task_types: vec![TASK_TYPE.to_owned()],
+            slots: hand.slots,
+            drain_grace: Duration::from_secs(3),
+            seed,
+        }));
+        let shown = hand.shows(now);
+        if let Some(session) = &mut hand.session {
+            session.tick(shown);
+        }
+        self.settle(worker);
+    }
+
+    /// The process is gone: so is everything in it.
+    pub(super) fn dismiss(&mut self, worker: usize, down: Micros) {
+        let hand = &mut self.crew[worker];
+        if hand.session.take().is_none() {
+            return;
+        }
+        hand.pieces.clear();
+        hand.backlog.clear();
+        hand.paused_until = None;
+        if let Some(id) = hand.wire.take() {
+            self.send(id, Way::In, Parcel::Fin(Hangup::Broken));
+        }
+        self.crew[worker].is_coming = true;
+        self.after(down, Event::Enlist(worker));
+    }
+
+    pub(super) fn pause_worker(&mut self, worker: usize, pause: Micros) {
+        let (now, hand) = (self.now, &mut self.crew[worker]);
+        if hand.session.is_none() || hand.is_paused(now) {
+            return;
+        }
+        hand.paused_until = Some(now + pause);
+        let incarnation = hand.incarnation;
+        self.after(pause, Event::Rouse(worker, incarnation));
+    }
+
+    /// The process goes on: it looks at its clock before anything else.
+    pub(super) fn rouse(&mut self, worker: usize, incarnation: u32) {
+        let (now, hand) = (self.now, &mut self.crew[worker]);
+        let is_due = hand.paused_until.is_some_and(|until| until <= now);
+        if hand.incarnation != incarnation || !is_due || hand.session.is_none() {
+            return;
+        }
+        hand.paused_until = None;
+        let shown = hand.shows(now);
+        if let Some(session) = &mut hand.session {
+            session.tick(shown);
+        }
+        self.settle(worker);
+        let was_late = self.crew[worker].pieces.values().any(|piece| piece.is_killed);
+        if was_late {
+            self.sometimes(Probe::WorkerWokeLate);
+        }
+        self.check_exclusive(worker);
+        while let Some((id, parcel)) = self.crew[worker].backlog.pop_front() {
+            if self.crew[worker].wire == Some(id) {
+                self.hear(worker, id, parcel);
+            }
+        }
+    }
+
+    pub(super) fn leave(&mut self, worker: usize) {
+        let (now, hand) = (self.now, &mut self.crew[worker]);
+        if hand.is_paused(now) {
+            return;
+        }
+        let shown = hand.shows(now);
+        if let Some(session) = &mut hand.session {
+            session.tick(shown);
+            session.drain(shown);
+        }
+        self.settle(worker);
+    }
+
+    /// The end of all faults: it goes on, and what does not die is dead.
+    pub(super) fn heal_hand(&mut self, worker: usize) {
+        let incarnation = self.crew[worker].incarnation;
+        if self.crew[worker].is_paused(self.now) {
+            self.crew[worker].paused_until = Some(self.now);
+            self.after(0, Event::Rouse(worker, incarnation));
+        }
+        let stuck: Vec<i64> = self.crew[worker].pieces.keys().copied().collect();
+        for token in stuck {
+            let Some(piece) = self.crew[worker].pieces.get(&token) else { continue };
+            if matches!(piece.kind, Kind::Sticks | Kind::Hangs) {
+                self.plan_finish(worker, token, MS);
+            }
+        }
+    }
+}
+
+/// The shell of a session.
+impl World {
+    pub(super) fn tick_due(&mut self, worker: usize, incarnation: u32) {
+        let (now, hand) = (self.now, &mut self.crew[worker]);
+        if hand.incarnation != incarnation || hand.tick_at != Some(now) || hand.is_paused(now) {
+            return;
+        }
+        hand.tick_at = None;
+        let shown = hand.shows(now);
+        if let Some(session) = &mut hand.session {
+            session.tick(shown);
+        }
+        self.settle(worker);
+    }
+
+    /// Something arrived on the worker's stream.
+    pub(super) fn hear(&mut self, worker: usize, id: WireId, parcel: Parcel) {
+        let hand = &mut self.crew[worker];
+        let shown = hand.clock.shows(self.now);
+        let Some(session) = &mut hand.session else { return };
+        session.tick(shown);
+        match parcel {
+            Parcel::Told(frame) => session.hear(shown, frame),
+            Parcel::Fin(hangup) if hand.wire == Some(id) => {
+                hand.wire = None;
+                session.stream_end(shown, hangup);
+            }
+            Parcel::Fin(_) | Parcel::Said(_) => {}
+        }
+        self.settle(worker);
+    }
+
+    pub(super) fn dialed(&mut self, worker: usize, incarnation: u32, dial: u32) {
+        let now = self.now;
+        let is_reachable =
+            self.site.machine.is_some() && self.crew[worker].partition_until <= now;
+        let hand = &mut self.crew[worker];
+        if hand.incarnation != incarnation || hand.dials != dial || hand.session.is_none() {
+            return;
+        }
+        if let Some(until) = hand.paused_until.filter(|until| now < *until) {
+            return self.schedule(until, Event::Dialed(worker, incarnation, dial));
+        }
+        let shown = hand.shows(now);
+        let Some(session) = &mut hand.session else { return };
+        session.tick(shown);
+        if is_reachable {
+            let id = next_id(&self.wires);
+            hand.wire = Some(id);
+            session.stream_up(shown);
+            self.wires.insert(id, Wire::new(worker, incarnation, self.site.incarnation));
+        } else {
+            session.stream_end(shown, Hangup::Broken);
+        }
+        self.settle(worker);
+    }
+
+    /// Does and says what the session wants, and sets its alarm.
+    pub(super) fn settle(&mut self, worker: usize) {
+        loop {
+            if self.crew[worker].is_paused(self.now) {
+                return;
+            }
+            let Some(session) = &mut self.crew[worker].session else { return };
+            if let Some(act) = session.act() {
+                self.act(worker, act);
+            } else if !self.say_frame(worker) {
+                break;
+            }
+        }
+        let hand = &mut self.crew[worker];
+        let Some(session) = &hand.session else { return };
+        let Some(deadline) = session.deadline() else { return };
+        let at = hand.clock.when(deadline).max(self.now + 1);
+        if hand.tick_at.is_none_or(|earlier| at < earlier || earlier <= self.now) {
+            hand.tick_at = Some(at);
+            let incarnation = hand.incarnation;
+            self.schedule(at, Event::Tick(worker, incarnation));
+        }
+    }
+
+    /// Sends one frame, if there is one and room for it.
+    fn say_frame(&mut self, worker: usize) -> bool {
+        let hand = &mut self.crew[worker];
+        let shown = hand.clock.shows(self.now);
+        let (Some(id), Some(session)) = (hand.wire, &mut hand.session) else { return false };
+        if !session.has_frame() || !self.has_room(id, Way::In) {
+            return false;
+        }
+        let frame = self.crew[worker].session.as_mut().and_then(|session| session.frame(shown));
+        let Some(frame) = frame else { return false };
+        self.trace.note(self.now, || format!("  w{worker} says {:?}", frame.events));
+        self.send(id, Way::In, Parcel::Said(frame));
+        true
+    }
+
+    fn act(&mut self, worker: usize, act: Act) {
+        self.trace.note(self.now, || format!("  w{worker} {act:?}"));
+        match act {
+            Act::Connect => self.dial(worker),
+            Act::Disconnect => self.hang_up(worker),
+            Act::CloseSend => {
+                if let Some(id) = self.crew[worker].wire {
+                    self.send(id, Way::In, Parcel::Fin(Hangup::Closed));
+                }
+            }
+            Act::Start { token, task_id, payload, attempt } => {
+                self.start_piece(worker, token, (task_id, payload, attempt));
+            }
+            Act::Cancel(token) => self.ask_to_stop(worker, token),
+            Act::Kill(token) => self.kill(worker, token),
+            Act::Exit(result) => {
+                if result.is_ok() {
+                    self.sometimes(Probe::GoodbyeSaid);
+                }
+                let down = if self.is_healed { MS } else { self.rng.u64(MS..=2 * SECOND) };
+                self.dismiss(worker, down);
+            }
+        }
+    }
+
+    fn dial(&mut self, worker: usize) {
+        let delay = 2 * self.delay();
+        let (now, hand) = (self.now, &mut self.crew[worker]);
+        hand.dials += 1;
+        let (incarnation, dial) = (hand.incarnation, hand.dials);
+        let wait =
+            if now < hand.partition_until { DIAL_MAX.min(hand.partition_until - now) } else { 0 };
+        self.after(delay + wait, Event::Dialed(worker, incarnation, dial));
+    }
+
+    fn hang_up(&mut self, worker: usize) {
+        if let Some(id) = self.crew[worker].wire.take() {
+            let is_open = self.wires.get(&id).is_some_and(|wire| wire.is_open);
+            if is_open {
+                self.sometimes(Probe::HalfOpen);
+            }
+            self.send(id, Way::In, Parcel::Fin(Hangup::Broken));
+        }
+    }
+}
+
+/// Handlers.
+impl World {
+    fn start_piece(
+        &mut self,
+        worker: usize,
+        token: i64,
+        (task_id, payload, attempt): (String, Bytes, u32),
+    ) {
+        let kind = Kind::of(payload.first().copied().unwrap_or_default());
+        let piece =
+            Piece { task_id, kind, attempt, is_asked: false, is_killed: false, version: 0 };
+        self.crew[worker].pieces.insert(token, piece);
+        self.check_exclusive(worker);
+        let most = *crate::plan::pick(&mut self.rng, &[50 * MS, SECOND, 8 * SECOND]);
+        let runs = if self.is_healed { 10 * MS } else { self.rng.u64(MS..=most) };
+        let is_endless = matches!(kind, Kind::Hangs | Kind::StopsLate | Kind::Sticks);
+        if self.is_healed || !is_endless {
+            self.plan_finish(worker, token, runs);
+        }
+    }
+
+    fn plan_finish(&mut self, worker: usize, token: i64, wait: Micros) {
+        let hand = &mut self.crew[worker];
+        let Some(piece) = hand.pieces.get_mut(&token) else { return };
+        piece.version += 1;
+        let (incarnation, version) = (hand.incarnation, piece.version);
+        self.after(wait, Event::Finish(worker, incarnation, token, version));
+    }
+
+    fn ask_to_stop(&mut self, worker: usize, token: i64) {
+        let Some(piece) = self.crew[worker].pieces.get_mut(&token) else { return };
+        piece.is_asked = true;
+        let kind = piece.kind;
+        let is_deaf = self.rng.u8(..4) == 0;
+        let wait = self.rng.u64(..=SECOND);
+        match kind {
+            Kind::Sticks => {}
+            Kind::Succeeds | Kind::FailsAtFirst | Kind::Fails if is_deaf => {}
+            _ => self.plan_finish(worker, token, wait),
+        }
+    }
+
+    fn kill(&mut self, worker: usize, token: i64) {
+        let Some(piece) = self.crew[worker].pieces.get_mut(&token) else { return };
+        let was_asked = piece.is_asked;
+        piece.is_killed = true;
+        let wait = if piece.kind == Kind::Sticks {
+            self.sometimes(Probe::StuckHandler);
+            if self.is_healed { MS } else { self.rng.u64(..=40 * SECOND) }
+        } else {
+            0
+        };
+        if !was_asked || wait == 0 {
+            self.sometimes(Probe::WorkerFenced);
+        }
+        self.plan_finish(worker, token, wait);
+    }
+
+    pub(super) fn finish_due(&mut self, worker: usize, incarnation: u32, token: i64, version: u32) {
+        let now = self.now;
+        let hand = &self.crew[worker];
+        let piece = hand.pieces.get(&token).filter(|piece| piece.version == version).cloned();
+        let Some(piece) = piece.filter(|_| hand.incarnation == incarnation) else { return };
+        if let Some(until) = hand.paused_until.filter(|until| now < *until) {
+            return self.schedule(until, Event::Finish(worker, incarnation, token, version));
+        }
+        if piece.kind == Kind::Poisons && !self.is_healed && !piece.is_killed {
+            let down = self.rng.u64(MS..=2 * SECOND);
+            return self.dismiss(worker, down);
+        }
+        let finish = self.finish_of(&piece, token);
+        self.note_finish(worker, token, &finish);
+        let hand = &mut self.crew[worker];
+        hand.pieces.remove(&token);
+        let shown = hand.clock.shows(now);
+        if let Some(session) = &mut hand.session {
+            session.tick(shown);
+            session.finish(shown, token, finish);
+        }
+        self.settle(worker);
+    }
+
+    fn finish_of(&self, piece: &Piece, token: i64) -> Finish {
+        let result = Finish::Result(result_of(&piece.task_id, token));
+        match piece.kind {
+            _ if piece.is_killed => Finish::Aborted,
+            Kind::StopsLate => result,
+            _ if piece.is_asked => Finish::Error,
+            Kind::FailsAtFirst if piece.attempt <= 2 => Finish::Error,
+            Kind::Panics if piece.attempt <= 1 => Finish::Panic,
+            Kind::Fails => Finish::Error,
+            Kind::FailsForGood => Finish::Fatal,
+            Kind::Succeeds
+            | Kind::FailsAtFirst
+            | Kind::Panics
+            | Kind::Hangs
+            | Kind::Sticks
+            | Kind::Poisons => result,
+        }
+    }
+}

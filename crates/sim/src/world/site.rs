@@ -1,0 +1,319 @@
+//! The coordinator's process: started, turned, stopped, and what it says carried away.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use leasehold_coordinator::{
+    config::Config,
+    simulation::{Coordinator, Dial, Exit, Start},
+};
+use leasehold_policy::Time;
+use leasehold_queue::{Name, SessionId, SessionState, StreamId};
+use leasehold_worker::simulation::Hangup;
+
+use super::{
+    Event, World, micros_up,
+    wire::{Parcel, WireId},
+};
+use crate::{
+    fault::Way,
+    judge::Violation,
+    moment::{MS, Micros, SECOND},
+    plan::Setting,
+    probe::Probe,
+};
+
+/// What wall clocks show when the simulation begins: some day in 2025.
+const WALL_MS: u64 = 1_764_000_000_000;
+
+/// What the journal is called.
+pub(super) const JOURNAL: &str = "simulated";
+
+/// A turn follows news within that time.
+const TURN_WITHIN: Micros = 200;
+
+/// How long the coordinator takes to be back after the end of all faults.
+const COMEBACK: Micros = 100 * MS;
+
+/// The coordinator's process.
+pub(super) struct Site {
+    pub(super) machine: Option<Box<Coordinator>>,
+    /// How often it was started.
+    pub(super) incarnation: u32,
+    dial: Arc<Dial>,
+    pub(super) wall_offset_ms: i64,
+    pub(super) paused_until: Option<Micros>,
+    turn_at: Option<Micros>,
+    /// What arrived while it stood still.
+    pub(super) backlog: VecDeque<(WireId, Parcel)>,
+    pub(super) session_ttl: Duration,
+    /// The longest one any worker was ever promised.
+    pub(super) session_ttl_max: Duration,
+    pub(super) booted_at: Micros,
+    has_appended: bool,
+    is_booting: bool,
+    /// The sessions after the last turn.
+    pub(super) sessions: BTreeMap<SessionId, (Name, Name, SessionState)>,
+    /// Until then sessions may outlive their time: the coordinator was held up.
+    pub(super) lenient_until: Micros,
+}
+
+impl Site {
+    pub(super) fn new(setting: &Setting) -> Self {
+        Self {
+            machine: None,
+            incarnation: 0,
+            dial: Arc::new(Dial::default()),
+            wall_offset_ms: 0,
+            paused_until: None,
+            turn_at: None,
+            backlog: VecDeque::new(),
+            session_ttl: setting.session_ttl,
+            session_ttl_max: setting.session_ttl,
+            booted_at: 0,
+            has_appended: false,
+            is_booting: true,
+            sessions: BTreeMap::new(),
+            lenient_until: 0,
+        }
+    }
+
+    pub(super) fn is_paused(&self, now: Micros) -> bool {
+        self.paused_until.is_some_and(|until| now < until)
+    }
+}
+
+/// Life and death.
+impl World {
+    pub(super) fn boot(&mut self) {
+        if self.site.machine.is_some() || !self.site.is_booting {
+            return;
+        }
+        self.site.is_booting = false;
+        self.site.incarnation += 1;
+        self.set_clocks();
+        let epoch = self.drive.disk.claim(self.site.dial.wall().unix_ms() / 1_000);
+        let started = Coordinator::start(self.start(epoch));
+        match started {
+            Ok(machine) => self.site.machine = Some(Box::new(machine)),
+            Err(error) => return self.fail(Violation::new("recovery", error.to_string())),
+        }
+        self.site.booted_at = self.now;
+        self.site.has_appended = false;
+        self.site.paused_until = None;
+        self.site.sessions.clear();
+        self.site.session_ttl_max = self.site.session_ttl_max.max(self.site.session_ttl);
+        if 1 < self.site.incarnation {
+            self.stats.recoveries += 1;
+            self.sometimes(Probe::Recovered);
+        }
+        self.compare_with_ledger();
+        if self.now < self.drive.full_until {
+            self.after(self.drive.full_until - self.now, Event::Room);
+        }
+        self.site.turn_at = None;
+        self.turn_soon();
+        self.watch_sessions();
+    }
+
+    /// What a coordinator would begin with now.
+    pub(super) fn start(&self, epoch: u32) -> Start<'_> {
+        let disk = &self.drive.disk;
+        Start {
+            config: self.config(),
+            journal_id: JOURNAL.to_owned(),
+            epoch,
+            batches: disk.batches(),
+            head: disk.head(),
+            settled: disk.settled(),
+            facts: disk.facts(),
+            tidy_bytes: self.plan.setting.tidy_bytes,
+            dial: Arc::clone(&self.site.dial),
+        }
+    }
+
+    fn config(&self) -> Config {
+        let (mut config, setting) = (Config::default(), &self.plan.setting);
+        config.session.ttl = self.site.session_ttl;
+        config.session.heartbeat_interval = self.site.session_ttl / 4;
+        config.retention.keys = setting.key_retention;
+        config.retention.finished = setting.finished_retention;
+        config.limits.worker_losses = setting.worker_losses;
+        config
+    }
+
+    fn set_clocks(&mut self) {
+        let monotonic = Duration::from_micros(self.now);
+        let wall = (WALL_MS + self.now / MS).saturating_add_signed(self.site.wall_offset_ms);
+        self.site.dial.set(monotonic, Time::from_unix_ms(wall));
+    }
+
+    /// The process dies and is started again.
+    pub(super) fn crash(&mut self, down: Micros) {
+        if self.site.machine.take().is_none() {
+            return;
+        }
+        self.stats.crashes += 1;
+        if !self.site.has_appended {
+            self.sometimes(Probe::CrashInRecovery);
+        }
+        self.drop_work();
+        self.gone(down);
+    }
+
+    /// The process is gone: so are its connections and calls.
+    fn gone(&mut self, down: Micros) {
+        self.site.machine = None;
+        self.site.backlog.clear();
+        self.site.paused_until = None;
+        let open: Vec<WireId> =
+            self.wires.iter().filter(|(_, wire)| wire.is_open).map(|(id, _)| *id).collect();
+        for id in open {
+            self.close(id, Hangup::Broken);
+        }
+        self.calls_broken();
+        self.site.is_booting = true;
+        let down = if self.is_healed { down.min(COMEBACK) } else { down };
+        self.after(down, Event::Boot);
+    }
+
+    /// It is stopped for a while.
+    pub(super) fn pause_site(&mut self, pause: Micros) {
+        if self.site.machine.is_none() || self.site.is_paused(self.now) {
+            return;
+        }
+        let until = self.now + pause;
+        self.site.paused_until = Some(until);
+        self.schedule(until, Event::Wake(self.site.incarnation));
+    }
+
+    /// It goes on: what has arrived is read before or after the engine has looked at its clock.
+    pub(super) fn wake(&mut self, incarnation: u32) {
+        let is_due = self.site.paused_until.is_some_and(|until| until <= self.now);
+        if incarnation != self.site.incarnation || !is_due {
+            return;
+        }
+        self.site.paused_until = None;
+        self.site.lenient_until = self.now + 3 * self.session_ttl_max() + SECOND;
+        self.sometimes(Probe::Stalled);
+        if self.rng.bool() {
+            self.turn();
+        }
+        while let Some((id, parcel)) = self.site.backlog.pop_front() {
+            self.take_in(id, parcel);
+        }
+        self.calls_wake();
+        self.turn();
+    }
+}
+
+/// Turns.
+impl World {
+    /// Something is new: the engine will look.
+    pub(super) fn turn_soon(&mut self) {
+        let at = self.now + self.rng.u64(..=TURN_WITHIN);
+        self.turn_at(at);
+    }
+
+    fn turn_at(&mut self, at: Micros) {
+        if self.site.turn_at.is_none_or(|earlier| at < earlier) {
+            self.site.turn_at = Some(at);
+            self.schedule(at, Event::Turn(self.site.incarnation));
+        }
+    }
+
+    pub(super) fn turn_due(&mut self, incarnation: u32) {
+        let is_due = self.site.turn_at == Some(self.now);
+        if incarnation == self.site.incarnation && is_due && !self.site.is_paused(self.now) {
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) {
+        self.set_clocks();
+        let Some(machine) = &mut self.site.machine else { return };
+        self.site.turn_at = None;
+        let wait = match machine.turn() {
+            Ok(wait) => wait,
+            Err(exit) => return self.exited(exit),
+        };
+        while let Some(work) = self.site.machine.as_ref().and_then(|machine| machine.work()) {
+            self.site.has_appended = true;
+            self.give(work);
+        }
+        self.pump_all();
+        let answers = self.site.machine.as_mut().map(|machine| machine.answers());
+        for (ticket, answer) in answers.unwrap_or_default() {
+            self.answer(ticket, answer);
+        }
+        self.watch_sessions();
+        self.compare_sometimes();
+        if let Some(wait) = wait {
+            self.turn_at(self.now + micros_up(wait).max(50));
+        }
+    }
+
+    fn exited(&mut self, exit: Exit) {
+        self.pump_all();
+        match exit {
+            Exit::Stopped => self.sometimes(Probe::Terminated),
+            Exit::Failed => self.stats.crashes += 1,
+        }
+        self.drop_work();
+        let down = self.rng.u64(5 * MS..=500 * MS);
+        self.gone(down);
+    }
+
+    fn pump_all(&mut self) {
+        let streams = self.site.machine.as_ref().map(|machine| machine.streams());
+        for StreamId(id) in streams.unwrap_or_default() {
+            self.pump(id);
+        }
+    }
+
+    /// Sends what the coordinator has to say on a stream, as far as there is room.
+    pub(super) fn pump(&mut self, id: WireId) {
+        let is_here = self
+            .wires
+            .get(&id)
+            .is_some_and(|wire| wire.is_open && wire.site == self.site.incarnation);
+        if !is_here || self.site.is_paused(self.now) {
+            return;
+        }
+        let stream = StreamId(id);
+        let closed = self.site.machine.as_mut().and_then(|machine| machine.closed(stream));
+        if let Some(last) = closed {
+            self.turn_soon();
+            return self.part(id, last);
+        }
+        while self.has_room(id, Way::Out) {
+            let frame = self.site.machine.as_mut().and_then(|machine| machine.frame(stream));
+            let Some(frame) = frame else { break };
+            self.judge_frame(id, &frame);
+            self.send(id, Way::Out, Parcel::Told(frame));
+        }
+        self.notice_block(id, stream);
+    }
+
+    /// A worker that takes nothing for half a session's life is given up.
+    fn notice_block(&mut self, id: WireId, stream: StreamId) {
+        let Some(machine) = &mut self.site.machine else { return };
+        let has_frame = machine.has_frame(stream);
+        let Some(wire) = self.wires.get_mut(&id) else { return };
+        if !has_frame {
+            wire.blocked_since = None;
+            return;
+        }
+        let since = *wire.blocked_since.get_or_insert(self.now);
+        if crate::plan::micros(self.site.session_ttl) / 2 <= self.now - since
+            && let Some(last) = machine.give_up(stream)
+        {
+            self.sometimes(Probe::SlowConsumer);
+            self.part(id, last);
+            self.turn_soon();
+        }
+    }
+}

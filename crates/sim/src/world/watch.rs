@@ -1,0 +1,448 @@
+//! The judges that know more than the ledger: what left, what is believed, what is too early or too late.
+
+use std::collections::BTreeMap;
+
+use leasehold_coordinator::simulation::{Answer, Ask, queue};
+use leasehold_journal::Position;
+use leasehold_policy::Time;
+use leasehold_proto::v1::{
+    self, ResultDisposition, Verdict, coordinator_event::Event as Told,
+    worker_event::Event as Said,
+};
+use leasehold_queue::{
+    FailureReason, Name, Phase, Queue, Record, RevocationReason, SessionState, Task, TaskId, Token,
+};
+use leasehold_worker::simulation::Finish;
+
+use super::{
+    World,
+    crew::of_instance,
+    wire::{Parcel, WireId},
+};
+use crate::{
+    judge::Violation,
+    ledger::{Fact, compare},
+    moment::{MS, Micros},
+    plan::micros,
+    probe::Probe,
+};
+
+/// How many turns pass between two comparisons of the live queue with a rebuilt one.
+const COMPARE_EVERY: u64 = 97;
+
+/// How much later than it must the coordinator may give a session up, in this simulation: its timers and turns.
+const LATENESS: Micros = 100 * MS;
+
+/// A token is an epoch and a counter of so many bits.
+const COUNTER_BITS: u32 = 31;
+
+/// What left and what arrived.
+impl World {
+    /// When the coordinator could know that a worker lives.
+    pub(super) fn note_heard(&mut self, worker: usize, incarnation: u32, parcel: &Parcel) {
+        let Parcel::Said(frame) = parcel else { return };
+        for event in &frame.events {
+            match &event.event {
+                Some(Said::Hello(_) | Said::Heartbeat(_)) => {
+                    let heard = (self.now, self.site.incarnation);
+                    self.crew[worker].heard.insert(incarnation, heard);
+                }
+                Some(Said::Goodbye(_)) => self.crew[worker].goodbyes.push(incarnation),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whatever a worker is told is durable by then.
+    pub(super) fn judge_frame(&mut self, id: WireId, frame: &v1::ConnectResponse) {
+        let Some(wire) = self.wires.get(&id) else { return };
+        let (worker, incarnation) = (wire.worker, wire.incarnation);
+        self.trace.note(self.now, || format!("  to w{worker} {:?}", frame.events));
+        for event in &frame.events {
+            let judged = match &event.event {
+                Some(Told::Assignment(it)) => self.judge_assignment(worker, incarnation, it),
+                Some(Told::ResultAck(ack)) => self.judge_ack(ack),
+                Some(Told::Welcome(welcome)) => self.judge_welcome(welcome),
+                Some(Told::Revocation(it)) => {
+                    let unknown = it.reason() == v1::RevocationReason::UnknownLease;
+                    let token = Token::from_i64(it.fencing_token);
+                    holds(!unknown || !self.ledger.is_current(token), "undurable", || {
+                        format!("{token} was disowned though the disk has it")
+                    })
+                }
+                _ => Ok(()),
+            };
+            self.check(judged);
+        }
+    }
+
+    fn judge_assignment(
+        &self,
+        worker: usize,
+        incarnation: u32,
+        it: &v1::Assignment,
+    ) -> Result<(), Violation> {
+        let token = Token::from_i64(it.fencing_token);
+        let granted = self.ledger.granted(token);
+        let is_right = granted.is_some_and(|(task, _, instance)| {
+            task.to_string() == it.task_id
+                && of_instance(instance) == Some((worker, incarnation))
+        });
+        holds(is_right, "undurable", || {
+            format!("{token} was assigned to w{worker}-{incarnation}, the disk has {granted:?}")
+        })
+    }
+
+    fn judge_ack(&mut self, ack: &v1::ResultAck) -> Result<(), Violation> {
+        let token = Token::from_i64(ack.fencing_token);
+        match ack.disposition() {
+            ResultDisposition::Accepted | ResultDisposition::Invalid => {
+                self.sometimes(Probe::OutcomeAccepted);
+                holds(!self.ledger.is_current(token), "undurable", || {
+                    format!("the outcome of {token} was accepted and is not durable")
+                })?;
+                let is_result = self.finished.contains_key(&token);
+                holds(!is_result || self.ledger.is_decided(token), "undurable", || {
+                    format!("the result of {token} was accepted and is not durable")
+                })
+            }
+            ResultDisposition::Duplicate => {
+                self.sometimes(Probe::OutcomeDuplicate);
+                holds(self.ledger.is_decided(token), "undurable", || {
+                    format!("the outcome of {token} is called a duplicate of nothing durable")
+                })
+            }
+            ResultDisposition::Stale | ResultDisposition::Unspecified => {
+                self.sometimes(Probe::OutcomeStale);
+                let forgotten = !self.ledger.is_current(token);
+                holds(forgotten, "undurable", || {
+                    format!("{token} is called stale and is the current lease on disk")
+                })?;
+                // Which leases were decided is forgotten when a trim takes the records that say so.
+                let is_forgotten = self.drive.disk.settled() != Position(0);
+                holds(is_forgotten || !self.ledger.is_decided(token), "stale", || {
+                    format!("{token} is called stale and was accepted before")
+                })
+            }
+        }
+    }
+
+    fn judge_welcome(&mut self, welcome: &v1::Welcome) -> Result<(), Violation> {
+        if welcome.resumed {
+            self.sometimes(Probe::SessionResumed);
+        }
+        for verdict in &welcome.verdicts {
+            let token = Token::from_i64(verdict.fencing_token);
+            if verdict.verdict() == Verdict::Retained {
+                self.sometimes(Probe::VerdictRetained);
+                if token.as_i64() >> COUNTER_BITS < welcome.epoch {
+                    self.sometimes(Probe::LeaseSurvivedRestart);
+                }
+                let known = self.ledger.granted(token).is_some();
+                holds(known, "verdict", || format!("{token} was retained and never granted"))?;
+            } else {
+                self.sometimes(Probe::VerdictLost);
+                let current = self.ledger.is_current(token);
+                holds(!current, "undurable", || format!("{token} was lost though it is current"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever a client is told is durable by then.
+    pub(super) fn judge_answer(&mut self, asked: Option<&Ask>, answer: &Answer) {
+        let judged = match (asked, answer) {
+            (_, Answer::Submitted(Some(accepted))) => {
+                let missing = accepted
+                    .iter()
+                    .flatten()
+                    .find(|accepted| self.ledger.task(accepted.id).is_none());
+                holds(missing.is_none(), "undurable", || format!("accepted: {missing:?}"))
+            }
+            (_, Answer::Cancelled(Some(snapshot))) => {
+                let id = snapshot.task.id;
+                let entry = self.ledger.task(id);
+                let is_durable =
+                    entry.is_some_and(|entry| entry.cancel_requested || entry.ended.is_some());
+                holds(is_durable, "undurable", || format!("the cancel of {id}"))
+            }
+            (Some(Ask::Replay(id, _)), Answer::Replayed(Some(generation))) => {
+                let entry = self.ledger.task(*id);
+                let is_durable = entry.is_some_and(|entry| *generation <= entry.generation);
+                holds(is_durable, "undurable", || format!("the replay of {id}"))
+            }
+            _ => Ok(()),
+        };
+        self.check(judged);
+    }
+
+    pub(super) fn count(&mut self, record: &Record) {
+        match record {
+            Record::TaskAccepted(_) => self.stats.tasks += 1,
+            Record::TaskMoved(_) => self.sometimes(Probe::Moved),
+            Record::LeaseGranted { .. } => self.stats.leases += 1,
+            Record::LeaseRevoking { reason, .. } => match reason {
+                RevocationReason::StartTimeout => self.sometimes(Probe::StartTimeout),
+                RevocationReason::AttemptTimeout | RevocationReason::UnknownLease => {}
+                RevocationReason::TotalTimeout => self.sometimes(Probe::TotalTimeout),
+                RevocationReason::Cancelled => self.sometimes(Probe::CancelledLeased),
+            },
+            Record::LeaseEnded { failure: Some(failure), .. } => match failure.reason {
+                FailureReason::AttemptTimeout => self.sometimes(Probe::AttemptTimeout),
+                FailureReason::HandedBack => self.sometimes(Probe::HandedBack),
+                _ => {}
+            },
+            Record::TaskEnded { failure: Some(failure), .. } => match failure.reason {
+                FailureReason::WorkerLossLimit => self.sometimes(Probe::LossLimit),
+                FailureReason::Error | FailureReason::Panic | FailureReason::AttemptTimeout => {
+                    self.sometimes(Probe::AttemptsExhausted);
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+}
+
+/// What is believed.
+impl World {
+    /// No two handlers that anybody believes in run the same task. One that was killed and does not die, one in a
+    /// process that stands still, and one under a clock that is off by more than was promised are not believed in.
+    pub(super) fn check_exclusive(&mut self, worker: usize) {
+        let mut holders: BTreeMap<&str, Vec<(usize, i64)>> = BTreeMap::new();
+        for (index, hand) in self.crew.iter().enumerate() {
+            if hand.is_wild || hand.is_paused(self.now) {
+                continue;
+            }
+            for (token, piece) in hand.pieces.iter().filter(|(_, piece)| !piece.is_killed) {
+                holders.entry(&piece.task_id).or_default().push((index, *token));
+            }
+        }
+        let doubled = holders
+            .into_iter()
+            .find(|(_, held)| 1 < held.len() && held.iter().any(|(index, _)| *index == worker));
+        let seen = doubled.map(|(task, held)| format!("{task} runs twice: {held:?}"));
+        if let Some(seen) = seen {
+            self.fail(Violation::new("exclusive", seen));
+        }
+    }
+
+    /// Work ended with a result: as long as its process lives and its session goes on, it counts.
+    pub(super) fn note_finish(&mut self, worker: usize, token: i64, finish: &Finish) {
+        if matches!(finish, Finish::Result(_)) {
+            let incarnation = self.crew[worker].incarnation;
+            self.finished.insert(Token::from_i64(token), (worker, incarnation));
+        }
+    }
+
+    /// What a durable end of a lease means for those who are still there.
+    pub(super) fn judge_fact(&mut self, fact: Fact) {
+        match fact {
+            Fact::Succeeded(token) => {
+                let entry = self.ledger.granted(token).map(|(task, ..)| *task);
+                let cancelled = entry.and_then(|task| self.ledger.task(task));
+                if cancelled.is_some_and(|entry| entry.cancel_requested) {
+                    self.sometimes(Probe::CancelLost);
+                }
+            }
+            Fact::Ended { is_cancel: true, .. } => {}
+            Fact::Ended { task, held, reason, .. } => {
+                let Some((worker, incarnation)) = of_instance(&held.instance) else { return };
+                let hand = &self.crew[worker];
+                let lives = hand.incarnation == incarnation && hand.session.is_some();
+                if !lives || self.expired.contains(&(worker, incarnation)) {
+                    return;
+                }
+                let token = held.token;
+                // An outcome that is no result says that the work was stopped: then it is the worker's own word.
+                let holds_it = hand.session.as_ref().is_some_and(|session| {
+                    session.holds(token.as_i64()) && !session.has_outcome(token.as_i64())
+                });
+                let lost =
+                    matches!(reason, FailureReason::WorkerLost | FailureReason::WorkerLossLimit);
+                if lost && holds_it {
+                    let message = format!("{task} was taken from {worker}, which holds {token}");
+                    self.fail(Violation::new("inventory", message));
+                }
+                if lost && self.finished.contains_key(&token) {
+                    let message = format!("{task} was done under {token} and was not believed");
+                    self.fail(Violation::new("forgotten", message));
+                }
+            }
+        }
+    }
+}
+
+/// What is too early or too late.
+impl World {
+    /// Looks at the sessions after a turn: which are gone, and which should be.
+    pub(super) fn watch_sessions(&mut self) {
+        let Some(machine) = &self.site.machine else { return };
+        let views = machine.queue().workers();
+        let sessions: BTreeMap<_, _> = views
+            .map(|view| (view.session, (view.worker, view.instance, view.state)))
+            .collect();
+        let suspects = sessions.values().filter(|(.., it)| *it == SessionState::Quarantined);
+        let suspects: Vec<_> = suspects.filter_map(|(_, it, _)| of_instance(it)).collect();
+        if !suspects.is_empty() {
+            self.sometimes(Probe::Quarantined);
+            self.suspects.extend(suspects);
+        }
+        let before = std::mem::replace(&mut self.site.sessions, sessions);
+        for (id, (_, instance, _)) in before {
+            if !self.site.sessions.contains_key(&id) {
+                self.session_gone(&instance);
+            }
+        }
+        self.check_lateness();
+    }
+
+    fn session_gone(&mut self, instance: &Name) {
+        let Some((worker, incarnation)) = of_instance(instance) else { return };
+        if self.crew[worker].goodbyes.contains(&incarnation) {
+            return;
+        }
+        self.sometimes(Probe::SessionExpired);
+        self.expired.insert((worker, incarnation));
+        let (last, ttl) = self.last_heard(worker, incarnation);
+        let elapsed = self.now - last;
+        // The coordinator's clock may be half a percent fast while it works off a step.
+        let is_due = ttl * 1_004 / 1_000 <= elapsed;
+        // Who does not stop what it must is not acknowledged any more, on purpose.
+        if !is_due && !self.suspects.contains(&(worker, incarnation)) {
+            let message = format!("{instance} was given up {elapsed} us after it was heard");
+            self.fail(Violation::new("early", message));
+        }
+    }
+
+    fn check_lateness(&mut self) {
+        if self.now < self.site.lenient_until {
+            return;
+        }
+        let limit = self.session_ttl_max() * 1_016 / 1_000 + LATENESS;
+        let late = self.site.sessions.values().find_map(|(_, instance, _)| {
+            let (worker, incarnation) = of_instance(instance)?;
+            let (last, _) = self.last_heard(worker, incarnation);
+            (limit < self.now - last).then(|| format!("{instance} was not given up"))
+        });
+        if let Some(late) = late {
+            self.fail(Violation::new("late", late));
+        }
+    }
+
+    /// When this coordinator last heard a worker, and which TTL holds from then on.
+    fn last_heard(&self, worker: usize, incarnation: u32) -> (Micros, Micros) {
+        match self.crew[worker].heard.get(&incarnation) {
+            Some((at, site)) if *site == self.site.incarnation => {
+                (*at, micros(self.site.session_ttl))
+            }
+            Some(_) | None => (self.site.booted_at, self.session_ttl_max()),
+        }
+    }
+}
+
+/// What is the same twice.
+impl World {
+    /// Now and then, when everything is durable: the live queue is the one that its journal rebuilds.
+    pub(super) fn compare_sometimes(&mut self) {
+        self.turns += 1;
+        if self.turns.is_multiple_of(COMPARE_EVERY) {
+            self.compare_now();
+        }
+    }
+
+    fn compare_now(&mut self) {
+        let Some(machine) = &self.site.machine else { return };
+        if !machine.is_quiet() || !self.drive.is_idle() {
+            return;
+        }
+        let rebuilt = match queue(&self.start(self.drive.disk.epoch())) {
+            Ok(rebuilt) => rebuilt,
+            Err(error) => return self.fail(Violation::new("rebuild", error.to_string())),
+        };
+        let compared = same(machine.queue(), &rebuilt, machine.now());
+        self.stats.comparisons += 1;
+        self.sometimes(Probe::Compared);
+        self.check(compared.map_err(|what| Violation::new("rebuild", what)));
+    }
+
+    /// A queue that was read back holds exactly what the ledger holds.
+    pub(super) fn compare_with_ledger(&mut self) {
+        let Some(machine) = &self.site.machine else { return };
+        let queue = machine.queue();
+        let mut open = 0;
+        let mut judged = Ok(());
+        for (id, entry) in self.ledger.tasks().filter(|(_, entry)| entry.ended.is_none()) {
+            open += 1;
+            let task = queue.task(id).ok_or_else(|| "is missing".to_owned());
+            let compared = task.and_then(|task| compare(entry, task));
+            judged = judged.and(compared.map_err(|it| format!("{id} {it}")));
+        }
+        if queue.open_tasks() != open {
+            judged = judged.and(Err(format!("{} tasks, not {open}", queue.open_tasks())));
+        }
+        self.check(judged.map_err(|what| Violation::new("recovered", what)));
+    }
+
+    /// At the very end: every acknowledged task has ended, once.
+    pub(super) fn last_judgement(&mut self) {
+        self.compare_now();
+        let lost = self.callers.acknowledged.iter().find(|id| {
+            self.ledger.task(**id).is_none_or(|entry| entry.ended.is_none())
+        });
+        let lost = lost.copied();
+        self.check(holds(lost.is_none(), "lost", || format!("{lost:?} was acknowledged")));
+    }
+}
+
+/// In what a rebuilt queue differs from the live one.
+fn same(live: &Queue, rebuilt: &Queue, now: Time) -> Result<(), String> {
+    let tasks = |queue: &Queue| -> Vec<Task> {
+        queue.tasks_after(TaskId::from_u128(0)).map(|task| durable(task, now)).collect()
+    };
+    let (ours, theirs) = (tasks(live), tasks(rebuilt));
+    if let Some((our, their)) = ours.iter().zip(&theirs).find(|(our, their)| our != their) {
+        return Err(format!("live {our:?}, rebuilt {their:?}"));
+    }
+    if ours.len() != theirs.len() {
+        return Err(format!("{} live tasks, {} rebuilt", ours.len(), theirs.len()));
+    }
+    let keys = |queue: &Queue| -> Vec<_> {
+        queue.kept_keys().filter(|key| now < key.until).collect()
+    };
+    if keys(live) != keys(rebuilt) {
+        return Err(format!("keys: live {:?}, rebuilt {:?}", keys(live), keys(rebuilt)));
+    }
+    let paused = |queue: &Queue| -> Vec<Name> {
+        queue.queues().filter(|view| view.paused).map(|view| view.name).collect()
+    };
+    if paused(live) != paused(rebuilt) {
+        return Err(format!("paused: live {:?}, rebuilt {:?}", paused(live), paused(rebuilt)));
+    }
+    if live.session_ttl_max() != rebuilt.session_ttl_max() {
+        return Err("the longest promise to a worker".to_owned());
+    }
+    Ok(())
+}
+
+/// What of a task is durable.
+fn durable(task: &Task, now: Time) -> Task {
+    let mut task = task.clone();
+    task.revision = 0;
+    match &mut task.phase {
+        Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,
+        Phase::Leased(lease) => {
+            (lease.session, lease.acknowledged, lease.progress) = (None, false, None);
+        }
+        Phase::Scheduled { .. } | Phase::Queued => {}
+    }
+    task
+}
+
+fn holds(
+    is_so: bool,
+    judge: &'static str,
+    message: impl FnOnce() -> String,
+) -> Result<(), Violation> {
+    if is_so { Ok(()) } else { Err(Violation::new(judge, message())) }
+}
