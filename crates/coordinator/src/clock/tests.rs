@@ -1,3 +1,5 @@
+//! The clock never goes back, whatever the wall clock does.
+
 use super::*;
 
 const BASE: u64 = 1_764_000_000_000;

@@ -1,3 +1,5 @@
+//! Every record comes back as it was written; no bytes make the decoder panic.
+
 use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter};

@@ -1,3 +1,5 @@
+//! Nothing passes the gate before its position is durable, and everything in order.
+
 use proptest::{collection::vec, prelude::*};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Watchers see the last state of what they watch, within their bounds.
+
 use std::time::Duration;
 
 use bytes::Bytes;

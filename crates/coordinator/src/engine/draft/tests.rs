@@ -1,3 +1,5 @@
+//! Records gather in batches of bounded size, in order.
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use leasehold_policy::{Backoff, Jitter};

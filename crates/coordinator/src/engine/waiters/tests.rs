@@ -1,3 +1,5 @@
+//! Whoever waits for a task is answered once.
+
 use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter, Time};

@@ -1,3 +1,5 @@
+//! How much room is kept back, and when submits are refused.
+
 use super::*;
 
 const MIB: u64 = 1 << 20;
