@@ -263,8 +263,7 @@ impl Engine {
         if late <= STALL {
             return;
         }
-        let session = &self.config.session;
-        let by = late.min(session.ttl) + 2 * session.heartbeat_interval;
+        let by = late + 2 * self.config.session.heartbeat_interval;
         tracing::warn!(late_ms = late.as_millis(), "the engine was held up");
         self.metrics.stalled(late);
         self.now = self.clock.now();
