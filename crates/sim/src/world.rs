@@ -88,6 +88,8 @@ enum Event {
     Boot,
     /// The coordinator's process goes on.
     Wake(u32),
+    /// The coordinator's process has taken too long to end.
+    Undurable(u32),
     /// The disk is done with what it does.
     Disk(u32),
     /// The disk has room again.
@@ -228,6 +230,7 @@ impl World {
             Event::Turn(incarnation) => self.turn_due(incarnation),
             Event::Boot => self.boot(),
             Event::Wake(incarnation) => self.wake(incarnation),
+            Event::Undurable(incarnation) => self.undurable(incarnation),
             Event::Disk(incarnation) => self.disk_done(incarnation),
             Event::Room => self.room(),
             Event::Tick(worker, incarnation) => self.tick_due(worker, incarnation),

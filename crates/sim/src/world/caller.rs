@@ -252,12 +252,11 @@ impl World {
             }
             return;
         }
-        let now = self.site.machine.as_ref().map(|machine| machine.now()).unwrap_or_default();
         let retention = self.plan.setting.key_retention;
         let ended = self.ledger.task(earlier).and_then(|entry| entry.ended);
         // The second may have been accepted a while ago: its own time says when.
         let is_kept = ended.is_none_or(|(_, time)| {
-            let accepted = leasehold_policy::Time::from_unix_ms(accepted_ms(id)).min(now);
+            let accepted = leasehold_policy::Time::from_unix_ms(accepted_ms(id));
             accepted + Duration::from_secs(1) < time + retention
         });
         if is_kept && accepted_ms(earlier) <= accepted_ms(id) {

@@ -46,6 +46,9 @@ pub(super) struct Site {
     dial: Arc<Dial>,
     pub(super) wall_offset_ms: i64,
     pub(super) paused_until: Option<Micros>,
+    /// When it last went on, and how late it then was for what had been due.
+    pub(super) woke_at: Micros,
+    pub(super) overslept: Micros,
     turn_at: Option<Micros>,
     /// What arrived while it stood still.
     pub(super) backlog: VecDeque<(WireId, Parcel)>,
@@ -55,6 +58,8 @@ pub(super) struct Site {
     pub(super) booted_at: Micros,
     has_appended: bool,
     is_booting: bool,
+    /// It was asked to end: it listens to no worker that comes back.
+    pub(super) is_stopping: bool,
     /// The sessions after the last turn.
     pub(super) sessions: BTreeMap<SessionId, (Name, Name, SessionState)>,
     /// Until then sessions may outlive their time: the coordinator was held up.
@@ -69,6 +74,8 @@ impl Site {
             dial: Arc::new(Dial::default()),
             wall_offset_ms: 0,
             paused_until: None,
+            woke_at: 0,
+            overslept: 0,
             turn_at: None,
             backlog: VecDeque::new(),
             session_ttl: setting.session_ttl,
@@ -76,6 +83,7 @@ impl Site {
             booted_at: 0,
             has_appended: false,
             is_booting: true,
+            is_stopping: false,
             sessions: BTreeMap::new(),
             lenient_until: 0,
         }
@@ -102,7 +110,7 @@ impl World {
             Err(error) => return self.fail(Violation::new("recovery", error.to_string())),
         }
         self.site.booted_at = self.now;
-        self.site.has_appended = false;
+        (self.site.has_appended, self.site.is_stopping) = (false, false);
         self.site.paused_until = None;
         self.site.sessions.clear();
         self.site.session_ttl_max = self.site.session_ttl_max.max(self.site.session_ttl);
@@ -197,6 +205,9 @@ impl World {
             return;
         }
         self.site.paused_until = None;
+        self.site.woke_at = self.now;
+        let due = self.site.turn_at.unwrap_or(self.now);
+        self.site.overslept = self.now.saturating_sub(due);
         self.site.lenient_until = self.now + 3 * self.session_ttl_max() + SECOND;
         self.sometimes(Probe::Stalled);
         if self.rng.bool() {

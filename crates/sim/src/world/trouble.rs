@@ -5,13 +5,23 @@ use leasehold_coordinator::simulation::Ask;
 use super::{Event, World};
 use crate::{
     fault::{Trouble, Way},
-    moment::Micros,
+    moment::{Micros, SECOND},
 };
 
 /// The ticket of an order to shut down: nobody waits for an answer.
 const NOBODY: u64 = u64::MAX;
 
+/// How long a process that was asked to end may take for what is to become durable.
+const SHUTDOWN_GRACE: Micros = 10 * SECOND;
+
 impl World {
+    /// Not everything became durable within the grace.
+    pub(super) fn undurable(&mut self, incarnation: u32) {
+        if incarnation == self.site.incarnation {
+            self.crash(SECOND);
+        }
+    }
+
     pub(super) fn fault(&mut self, index: usize) {
         let Some(fault) = self.plan.faults.get(index) else { return };
         let trouble = fault.trouble;
@@ -57,6 +67,8 @@ impl World {
         }
         if let Some(machine) = &mut self.site.machine {
             machine.ask(NOBODY, Ask::Shutdown);
+            self.site.is_stopping = true;
+            self.after(SHUTDOWN_GRACE, Event::Undurable(self.site.incarnation));
             self.turn_soon();
         }
     }
