@@ -29,6 +29,14 @@ pub enum Command {
     },
     /// A worker opened a stream. Answered by [`Reply::Welcome`].
     Hello(Box<Hello>),
+    /// Assignments and revocations have left for a worker: what is expected of it about them is waited for from here on,
+    /// since until then they were held back.
+    Sent {
+        /// The stream they left on.
+        stream: StreamId,
+        /// Their leases: one for each assignment and each revocation, so twice if both have left.
+        tokens: Vec<Token>,
+    },
     /// The worker acted upon the assignments of these leases.
     Delivered {
         /// Its stream.

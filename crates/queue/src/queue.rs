@@ -126,6 +126,7 @@ impl Queue {
                 return Reply::Draining(self.drain_worker(&worker, grace));
             }
             Command::Grant { most } => return Reply::Granted(self.grant(most)),
+            Command::Sent { stream, tokens } => self.sent(stream, &tokens),
             Command::Delivered { stream, tokens } => self.delivered(stream, &tokens),
             Command::Capacity { stream, slots } => self.capacity(stream, slots),
             Command::Started { stream, token } => self.started(stream, token),

@@ -13,6 +13,12 @@ use crate::{
 use leasehold_policy::Time;
 
 impl Queue {
+    /// What the worker has been sent does not count as received until it says so.
+    pub(crate) fn sent(&mut self, stream: StreamId, tokens: &[Token]) {
+        let Some(id) = self.roster.on_stream(stream) else { return };
+        debug_assert!(self.roster.get(id).is_some_and(|s| s.stream == Some(stream)), "{tokens:?}");
+    }
+
     pub(crate) fn delivered(&mut self, stream: StreamId, tokens: &[Token]) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         for token in tokens {
