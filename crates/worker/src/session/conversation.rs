@@ -14,8 +14,8 @@ use crate::{
 /// How many events a frame holds at most: a frame is one turn of the coordinator's attention.
 const EVENTS_PER_FRAME_MAX: usize = 256;
 
-/// A frame that has grown to this many bytes is sent: far below what the coordinator accepts, so that one more
-/// result of the largest size still fits.
+/// A frame holds no more bytes than this, unless a single event is larger: the coordinator takes the largest result
+/// there may be in a message, and little beside it.
 const FRAME_BYTES_ENOUGH: usize = 256 << 10;
 
 /// How many unanswered heartbeats are remembered. The stream is given up long before so many are.
@@ -129,6 +129,11 @@ impl Session {
         let mut bytes = 0;
         while events.len() < EVENTS_PER_FRAME_MAX && bytes < FRAME_BYTES_ENOUGH {
             let Some(notice) = self.next_notice() else { break };
+            // Outcomes and a long hello are what can be large; a hello is always the first.
+            if !events.is_empty() && bytes + self.outcome_bytes(notice) > FRAME_BYTES_ENOUGH {
+                break;
+            }
+            self.take_notice();
             let Some(event) = self.event(now, notice) else { continue };
             let event = v1::WorkerEvent { event: Some(event) };
             bytes += event.encoded_len();
@@ -137,10 +142,24 @@ impl Session {
         events
     }
 
-    fn next_notice(&mut self) -> Option<Notice> {
-        let Link::Up(conversation) = &mut self.link else { return None };
+    /// What to say next. It stays until it is taken.
+    fn next_notice(&self) -> Option<Notice> {
+        let Link::Up(conversation) = &self.link else { return None };
         let progress = conversation.progress.keys().next().map(|token| Notice::Progress(*token));
-        conversation.notices.pop_front().or(progress)
+        conversation.notices.front().copied().or(progress)
+    }
+
+    /// Progress is taken when it is said.
+    fn take_notice(&mut self) {
+        if let Link::Up(conversation) = &mut self.link {
+            conversation.notices.pop_front();
+        }
+    }
+
+    /// How many bytes a notice adds to a frame if it is about an outcome; nothing else comes near what is enough.
+    fn outcome_bytes(&self, notice: Notice) -> usize {
+        let Notice::Outcome(token) = notice else { return 0 };
+        self.outbox.get(token).map_or(0, |letter| letter.outcome.encoded_len())
     }
 
     /// What a notice says; `None` if it has become pointless.

@@ -1,11 +1,16 @@
 //! What survives a stream: leases, outcomes, and nothing else.
 
+use bytes::Bytes;
 use leasehold_proto::v1::{
+    self,
     ResultDisposition::{Accepted, Duplicate, Stale},
     Verdict::{Lost, Retained},
+    lease_outcome::Outcome,
 };
+use prost::Message as _;
 
-use super::{Step::*, check_connected};
+use super::{Stage, Step::*, check_connected};
+use crate::{assignment::Token, session::outbox::Letter};
 
 #[test]
 fn a_hello_carries_the_inventory_and_every_unanswered_outcome() {
@@ -143,4 +148,42 @@ fn nothing_of_another_journal_is_kept() {
             "61 say hello journal=other epoch=1 held=[]",
         ],
     );
+}
+
+/// What the coordinator takes in one message beside the frame around it.
+const MESSAGE_BYTES: usize = 4 << 20;
+
+#[test]
+fn whatever_waits_in_the_outbox_every_frame_can_be_taken() {
+    let kib = |n: usize| n << 10;
+    for sizes in [
+        vec![kib(100), MESSAGE_BYTES],
+        vec![MESSAGE_BYTES, MESSAGE_BYTES],
+        vec![kib(100); 20],
+        vec![1, kib(256), 1, MESSAGE_BYTES, 1],
+    ] {
+        let mut stage = Stage::new();
+        stage.happen(&Up);
+        stage.settle();
+        stage.happen(&Welcome("j", 7, &[]));
+        stage.session.terms.result_bytes_max = MESSAGE_BYTES;
+        stage.happen(&Down);
+        stage.settle();
+        for (n, bytes) in (0_i64..).zip(&sizes) {
+            let result = Bytes::from(vec![b'x'; *bytes]);
+            let outcome = Some(Outcome::Success(v1::Success { result }));
+            let outcome = v1::LeaseOutcome { fencing_token: n, outcome, run_time: None };
+            let letter = Letter { task_id: String::new(), trace_id: String::new(), outcome };
+            stage.session.outbox.put(Token(n), letter);
+        }
+        stage.tick();
+        stage.happen(&Up);
+        let mut said = 0;
+        while let Some(frame) = stage.frame() {
+            let (bytes, events) = (frame.encoded_len(), frame.events.len());
+            assert!(bytes <= MESSAGE_BYTES + kib(1), "{sizes:?}: {events} events, {bytes} bytes");
+            said += events;
+        }
+        assert_eq!(said, sizes.len() + 1, "a hello and every outcome");
+    }
 }
