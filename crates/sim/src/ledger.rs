@@ -80,6 +80,7 @@ pub struct Ledger {
     /// Tokens whose worker's word ended their lease.
     decided: BTreeSet<Token>,
     epoch: u32,
+    /// The facts that a queue is paused.
     paused: BTreeSet<String>,
     worker_losses_max: u32,
 }
@@ -118,29 +119,32 @@ impl Ledger {
 
     /// Takes in a batch that became durable.
     pub fn take(&mut self, batch: &Batch, records: &[Record]) -> Result<Vec<Fact>, Violation> {
-        let paused_before = self.paused.clone();
-        self.keep_pauses(batch);
         let mut facts = Vec::new();
         for record in records {
             if let Record::LeaseGranted { task, .. } = record {
-                let queue = self.tasks.get(task).map(|task| task.queue.to_string());
-                let is_paused = queue
-                    .is_some_and(|it| paused_before.contains(&it) && self.paused.contains(&it));
+                let queue = self.tasks.get(task).map(|task| format!("paused/{}", task.queue));
+                // A batch says only how a queue was at its end.
+                let is_paused = queue.is_some_and(|it| {
+                    self.paused.contains(&it) && batch.meta.iter().all(|(name, _)| *name != it)
+                });
                 ensure(!is_paused, "paused", || format!("{task} was leased in a paused queue"))?;
             }
             facts.extend(self.fold(record)?);
         }
+        self.keep_pauses(batch);
         self.check_results(batch)?;
         Ok(facts)
     }
 
     fn keep_pauses(&mut self, batch: &Batch) {
         for (name, value) in &batch.meta {
-            let Some(queue) = name.strip_prefix("paused/") else { continue };
+            if !name.starts_with("paused/") {
+                continue;
+            }
             if value.is_empty() {
-                self.paused.remove(queue);
+                self.paused.remove(name);
             } else {
-                self.paused.insert(queue.to_owned());
+                self.paused.insert(name.clone());
             }
         }
     }

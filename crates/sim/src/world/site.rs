@@ -53,7 +53,7 @@ pub(super) struct Site {
     /// What arrived while it stood still.
     pub(super) backlog: VecDeque<(WireId, Parcel)>,
     pub(super) session_ttl: Duration,
-    /// The longest one any worker was ever promised.
+    /// The longest one that any worker can have been promised: promises are durable first.
     pub(super) session_ttl_max: Duration,
     pub(super) booted_at: Micros,
     has_appended: bool,
@@ -113,7 +113,6 @@ impl World {
         (self.site.has_appended, self.site.is_stopping) = (false, false);
         self.site.paused_until = None;
         self.site.sessions.clear();
-        self.site.session_ttl_max = self.site.session_ttl_max.max(self.site.session_ttl);
         if 1 < self.site.incarnation {
             self.stats.recoveries += 1;
             self.sometimes(Probe::Recovered);

@@ -181,6 +181,9 @@ impl World {
 
     pub(super) fn count(&mut self, record: &Record) {
         match record {
+            Record::EpochStarted { session_ttl, .. } => {
+                self.site.session_ttl_max = self.site.session_ttl_max.max(*session_ttl);
+            }
             Record::TaskAccepted(_) => self.stats.tasks += 1,
             Record::TaskMoved(_) => self.sometimes(Probe::Moved),
             Record::LeaseGranted { .. } => self.stats.leases += 1,
