@@ -168,16 +168,25 @@ impl Error {
         if let Self::Refused(refusal) = self { Some(refusal) } else { None }
     }
 
+    /// Naming a time is how it says so.
     /// Whether the coordinator refused before it changed anything and would like to be asked again.
     pub(crate) fn is_pushback(&self) -> bool {
-        self.refusal().is_some_and(|refusal| {
-            refusal.retry_after.is_some() || refusal.code == Code::Unavailable
-        })
+        self.retry_after().is_some()
     }
 
-    /// Whether the call may or may not have been carried out.
+    /// Whether the call may or may not have been carried out: nobody answered, or a coordinator that
+    /// was going and could not tell.
     pub(crate) fn is_in_doubt(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::NoAnswer { .. })
+        match self {
+            Self::Unreachable { .. } | Self::NoAnswer { .. } => true,
+            Self::Refused(refusal) => {
+                refusal.code == Code::Unavailable && refusal.retry_after.is_none()
+            }
+            Self::InvalidAddress { .. }
+            | Self::MessageTooLarge { .. }
+            | Self::NotEnded { .. }
+            | Self::Malformed { .. } => false,
+        }
     }
 
     /// What to do about it, in one line; `None` where the message says it all.

@@ -12,7 +12,7 @@ use leasehold_client::{
 
 use peer::{
     Peer,
-    Step::{self, Answer, Lose, NotYet, Pushback, Refuse},
+    Step::{self, Answer, Gone, Lose, NotYet, Pushback, Refuse},
 };
 
 /// Retries that cost a test no time.
@@ -84,6 +84,16 @@ async fn a_lost_submit_is_repeated_under_the_same_key_or_not_at_all() {
     let error = client.submit(TaskSpec::new("a")).await.expect_err("it may have been accepted");
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     assert_eq!(peer.names(), [""]);
+}
+
+#[tokio::test]
+async fn a_submit_without_key_is_not_repeated_where_the_coordinator_cannot_say() {
+    for (keys, calls) in [(GeneratedKeys::Absent, 1), (GeneratedKeys::Random, 2)] {
+        let peer = Peer::start([Gone, Answer]).await;
+        let client = Client::connect(options(&peer).generated_keys(keys)).expect("it is good");
+        let submitted = client.submit(TaskSpec::new("a")).await;
+        assert_eq!((submitted.is_ok(), peer.names().len()), (calls == 2, calls), "{keys:?}");
+    }
 }
 
 /// Submits tasks with these keys on a stream; what became of each.

@@ -44,6 +44,8 @@ pub(crate) enum Step {
     Pushback,
     /// Refuses for good.
     Refuse,
+    /// Refuses because it goes, and cannot say whether it has done it.
+    Gone,
     /// Breaks off without an answer, as a lost connection does.
     Lose,
 }
@@ -123,6 +125,7 @@ impl Script {
             Step::NotYet => Ok(TaskState::Running),
             Step::Pushback => Err(refusal("OVERLOADED", Code::ResourceExhausted)),
             Step::Refuse => Err(refusal("TASK_NOT_FOUND", Code::NotFound)),
+            Step::Gone => Err(refusal("SHUTTING_DOWN", Code::Unavailable)),
             Step::Lose => Err(Status::unavailable("the connection is lost")),
         }
     }
@@ -254,6 +257,7 @@ fn stream_answer(step: Step, key: String) -> Result<StreamSubmitTasksResponse, S
         Step::Pushback => Outcome::Refused(refused(Code::ResourceExhausted, Some(RETRY_DELAY))),
         Step::Refuse => Outcome::Refused(refused(Code::InvalidArgument, None)),
         Step::Lose => return Err(Status::unavailable("the connection is lost")),
+        Step::Gone => return Err(refusal("SHUTTING_DOWN", Code::Unavailable)),
     };
     let outcomes = vec![SubmitOutcome { outcome: Some(outcome) }];
     Ok(StreamSubmitTasksResponse { outcomes })

@@ -79,10 +79,11 @@ impl From<Unavailable> for Refusal {
     fn from(why: Unavailable) -> Self {
         let message = why.to_string();
         match why {
-            // The engine goes last: who loses it mid-call asks the next process.
-            Unavailable::ShuttingDown | Unavailable::Stopped => {
+            Unavailable::ShuttingDown => {
                 Self::new(Reason::ShuttingDown, message).retry_after(RESTART_RETRY)
             }
+            // The engine may have carried it out before it went. A time to try again would promise that it has not.
+            Unavailable::Stopped => Self::new(Reason::ShuttingDown, message),
             Unavailable::StorageFull { free_bytes, reserve_bytes } => {
                 Self::new(Reason::StorageFull, message)
                     .with("freeBytes", free_bytes)

@@ -118,7 +118,7 @@ fn causes_become_refusals() {
             &["freeBytes", "reserveBytes"],
         ),
         (Unavailable::ShuttingDown.into(), Code::Unavailable, "SHUTTING_DOWN", second, &[]),
-        (Unavailable::Stopped.into(), Code::Unavailable, "SHUTTING_DOWN", second, &[]),
+        (Unavailable::Stopped.into(), Code::Unavailable, "SHUTTING_DOWN", None, &[]),
         (Unavailable::Overloaded.into(), Code::ResourceExhausted, "OVERLOADED", second, &[]),
         (Refusal::no_task(task), Code::NotFound, "TASK_NOT_FOUND", None, &["taskId"]),
         (Refusal::no_queue("q"), Code::NotFound, "QUEUE_NOT_FOUND", None, &["queue"]),
