@@ -40,8 +40,7 @@ impl Client {
         if !options.address.contains("://") {
             options.address = format!("http://{}", options.address);
         }
-        let endpoint = Endpoint::from_shared(options.address.clone())
-            .map_err(|source| invalid_address(&options.address, source))?
+        let endpoint = endpoint(&options.address)?
             .connect_timeout(options.connect_timeout)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -49,7 +48,7 @@ impl Client {
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .tcp_nodelay(true)
             .user_agent(concat!("leasehold-client/", env!("CARGO_PKG_VERSION")))
-            .map_err(|source| invalid_address(&options.address, source))?;
+            .map_err(|_| invalid_address(&options.address, "the client has no name"))?;
         Ok(Self { channel: endpoint.connect_lazy(), options: Arc::new(options) })
     }
 
@@ -120,6 +119,26 @@ impl Client {
     }
 }
 
-fn invalid_address(address: &str, source: tonic::transport::Error) -> Error {
-    Error::InvalidAddress { address: address.to_owned(), source: Arc::new(source) }
+/// Where a coordinator listens. What would be spoken to in clear text although it says otherwise, or at a
+/// port that nobody named, is none.
+fn endpoint(address: &str) -> Result<Endpoint, Error> {
+    let endpoint = Endpoint::from_shared(address.to_owned())
+        .map_err(|_| invalid_address(address, "it cannot be parsed"))?;
+    let problem = match endpoint.uri().scheme_str() {
+        Some("https") => Some("TLS is not supported yet"),
+        Some("http") if endpoint.uri().port_u16().is_none() => Some("it has no port"),
+        Some("http") => None,
+        Some(_) | None => Some("it does not begin with http://"),
+    };
+    match problem {
+        Some(problem) => Err(invalid_address(address, problem)),
+        None => Ok(endpoint),
+    }
 }
+
+fn invalid_address(address: &str, problem: &'static str) -> Error {
+    Error::InvalidAddress { address: address.to_owned(), problem }
+}
+
+#[cfg(test)]
+mod tests;

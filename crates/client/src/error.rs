@@ -3,7 +3,7 @@
 //! A refusal of the coordinator keeps everything it said. Where the transport answers before the
 //! coordinator's code does, the error names the fact in our own words.
 
-use std::{collections::BTreeMap, error::Error as StdError, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, error::Error as StdError, fmt, time::Duration};
 
 use leasehold_proto::{
     ERROR_DOMAIN,
@@ -16,13 +16,12 @@ use tonic_types::StatusExt as _;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be one of a coordinator.
-    #[error("{address:?} is no address of a coordinator")]
+    #[error("{address:?} is no address of a coordinator: {problem}")]
     InvalidAddress {
         /// What was given.
         address: String,
         /// What is wrong with it.
-        #[source]
-        source: Arc<tonic::transport::Error>,
+        problem: &'static str,
     },
     /// No connection, or one that broke before the answer came.
     #[error("cannot reach the coordinator at {address}")]
