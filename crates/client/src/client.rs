@@ -23,6 +23,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 const KEEPALIVE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// What an operator's list may hold: every worker with its task types and leases comes in one message.
+const LIST_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// A connection to a coordinator. Cheap to clone; clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -110,8 +113,8 @@ impl Client {
     }
 
     pub(crate) fn admin_service(&self) -> AdminServiceClient<Channel> {
-        AdminServiceClient::new(self.channel.clone())
-            .max_decoding_message_size(self.options.message_bytes_max)
+        let limit = self.options.message_bytes_max.max(LIST_BYTES_MAX);
+        AdminServiceClient::new(self.channel.clone()).max_decoding_message_size(limit)
     }
 
     pub(crate) fn malformed(&self, missing: &'static str) -> Error {
