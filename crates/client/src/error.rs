@@ -167,8 +167,8 @@ impl Error {
         if let Self::Refused(refusal) = self { Some(refusal) } else { None }
     }
 
-    /// Naming a time is how it says so.
     /// Whether the coordinator refused before it changed anything and would like to be asked again.
+    /// Naming a time is how it says so.
     pub(crate) fn is_pushback(&self) -> bool {
         self.retry_after().is_some()
     }
@@ -207,6 +207,18 @@ impl Error {
 }
 
 impl Refusal {
+    /// What the coordinator would say of a field, where it is not asked.
+    pub(crate) fn invalid_field(field: &str, description: &str) -> Self {
+        Self {
+            code: Code::InvalidArgument,
+            reason: Some(Reason::InvalidField),
+            message: format!("{field}: {description}"),
+            violations: vec![Violation::new(field, description)],
+            retry_after: None,
+            metadata: BTreeMap::new(),
+        }
+    }
+
     /// Reads a status that carries our own `ErrorInfo`.
     fn from_details(status: &Status) -> Option<Self> {
         let details = status.get_error_details();

@@ -7,7 +7,7 @@ use tokio::time;
 use tonic::Streaming;
 
 use crate::{
-    Client, Error,
+    Client, Error, Refusal,
     call::traced,
     outage::{Outage, Repeat},
 };
@@ -15,7 +15,7 @@ use crate::{
 /// Which tasks to watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchFilter {
-    /// These, at most 10,000, beginning with their present state.
+    /// These, 1 to 10,000, beginning with their present state.
     Tasks(Vec<String>),
     /// Every task of this queue, from here on.
     Queue(String),
@@ -30,7 +30,8 @@ pub enum WatchFilter {
 #[derive(Debug)]
 pub struct Watch {
     client: Client,
-    request: WatchTasksRequest,
+    /// What is watched; `None`: nothing, because no task was named.
+    request: Option<WatchTasksRequest>,
     stream: Option<Streaming<WatchTasksResponse>>,
     changes: VecDeque<Task>,
     outage: Outage,
@@ -39,12 +40,15 @@ pub struct Watch {
 impl Client {
     /// Watches tasks change.
     pub fn watch(&self, filter: WatchFilter) -> Watch {
+        let names_nothing = filter == WatchFilter::Tasks(Vec::new());
         let mut request = WatchTasksRequest { include_current: true, ..Default::default() };
         match filter {
             WatchFilter::Tasks(task_ids) => request.task_ids = task_ids,
             WatchFilter::Queue(queue) => request.queue = queue,
             WatchFilter::All => {}
         }
+        // On the wire, no tasks and no queue mean everything.
+        let request = (!names_nothing).then_some(request);
         let (client, outage) = (self.clone(), self.outage());
         Watch { client, request, stream: None, changes: VecDeque::new(), outage }
     }
@@ -73,9 +77,13 @@ impl Watch {
 
     /// Receives some changes, on a new stream if there is none.
     async fn receive(&mut self) -> Result<(), Error> {
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            None => self.stream.insert(open(&self.client, self.request.clone()).await?),
+        let stream = match (&mut self.stream, &self.request) {
+            (Some(stream), _) => stream,
+            (None, Some(request)) => self.stream.insert(open(&self.client, request.clone()).await?),
+            (None, None) => {
+                let refusal = Refusal::invalid_field("task_ids", "names no task to watch");
+                return Err(Error::Refused(Box::new(refusal)));
+            }
         };
         self.outage.reached();
         let received = stream.message().await.map_err(|status| failure(&self.client, status))?;

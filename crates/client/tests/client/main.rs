@@ -247,3 +247,11 @@ async fn an_answer_that_breaks_the_contract_is_named() {
     let error = client(&peer).submit_batch(specs).await.expect_err("one outcome for two tasks");
     assert!(matches!(error, Error::Malformed { .. }), "{error:?}");
 }
+#[tokio::test]
+async fn a_watch_of_no_task_watches_nothing() {
+    let peer = Peer::start([]).await;
+    let watched = client(&peer).watch(WatchFilter::Tasks(Vec::new())).next().await;
+    assert_eq!(watched.expect_err("there is nothing to watch").code(), Code::InvalidArgument);
+    assert!(peer.seen().is_empty());
+}
+
