@@ -18,6 +18,9 @@ const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// A coordinator that replays a large journal is back within this time.
 const OUTAGE_MAX_DEFAULT: Duration = Duration::from_mins(2);
 
+/// The longest time anything is waited for: timers and the header of a call's deadline end not far beyond.
+pub(crate) const TIMEOUT_MAX: Duration = Duration::from_hours(365 * 24);
+
 /// What the coordinator accepts as one message, with the room it leaves for framing.
 const MESSAGE_BYTES_MAX_DEFAULT: usize = 4 * 1024 * 1024 + 64 * 1024;
 
@@ -68,17 +71,18 @@ impl ClientOptions {
         Self { address: address.into(), ..Self::default() }
     }
 
-    /// How long one call may take, its repetitions included. Default 30 s.
+    /// How long one call may take, its repetitions included. Default 30 s; more than a year
+    /// means a year.
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
-        self.call_timeout = timeout;
+        self.call_timeout = timeout.min(TIMEOUT_MAX);
         self
     }
 
-    /// How long one attempt to connect may take. Default 5 s.
+    /// How long one attempt to connect may take. Default 5 s; more than a year means a year.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = timeout.min(TIMEOUT_MAX);
         self
     }
 
@@ -86,7 +90,7 @@ impl ClientOptions {
     /// Default 2 min. One that was never reached is given up after the call timeout.
     #[must_use]
     pub fn outage_max(mut self, limit: Duration) -> Self {
-        self.outage_max = limit;
+        self.outage_max = limit.min(TIMEOUT_MAX);
         self
     }
 

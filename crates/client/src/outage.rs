@@ -69,10 +69,11 @@ impl Outage {
         if !may_repeat {
             return None;
         }
-        let wait = error.retry_after().unwrap_or_default() + backoff.wait(self.failures, random);
-        self.failures += 1;
+        let asked = error.retry_after().unwrap_or_default();
+        let wait = asked.saturating_add(backoff.wait(self.failures, random));
+        self.failures = self.failures.saturating_add(1);
         let lasted = now.saturating_duration_since(*self.began.get_or_insert(now));
-        (lasted + wait < self.limit).then_some(wait)
+        (lasted.saturating_add(wait) < self.limit).then_some(wait)
     }
 }
 
