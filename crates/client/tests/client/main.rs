@@ -201,9 +201,30 @@ async fn a_wait_ends_with_its_timeout_and_shows_how_far_the_task_is() {
 
 #[tokio::test]
 async fn many_waits_answer_for_every_task() {
-    let peer = Peer::start([NotYet, Lose, Refuse]).await;
-    let ids: Vec<String> = (0..100).map(|number| number.to_string()).collect();
-    let mut waits = client(&peer).wait_all(ids.clone(), None);
+    // A watch that ends with a refusal leaves every task to be asked for by itself.
+    let cases: [(&[Step], usize, usize); 3] = [
+        (&[NotYet, Lose, Answer], 100, 103),
+        (&[NotYet, Lose, Refuse, NotYet, Refuse], 99, 104),
+        (&[Refuse, Lose], 100, 102),
+    ];
+    for (script, expected, calls) in cases {
+        let peer = Peer::start(script.iter().copied()).await;
+        assert_eq!(wait_for(&peer, 100).await, (expected, 100 - expected), "{script:?}");
+        assert_eq!(peer.names().len(), calls, "{script:?}");
+    }
+}
+
+#[tokio::test]
+async fn few_waits_need_no_watch_and_a_task_named_twice_one_answer() {
+    let peer = Peer::start([]).await;
+    assert_eq!(wait_for(&peer, 3).await, (3, 0));
+    assert_eq!(peer.names().len(), 3);
+}
+
+/// Waits for so many tasks, naming the first twice: how many ended, and how many were lost.
+async fn wait_for(peer: &Peer, count: usize) -> (usize, usize) {
+    let ids: Vec<String> = (0..count).chain([0]).map(|number| number.to_string()).collect();
+    let mut waits = client(peer).wait_all(ids, None);
     let (mut ended, mut lost) = (Vec::new(), 0);
     while let Some(outcome) = waits.next().await {
         match outcome {
@@ -213,7 +234,18 @@ async fn many_waits_answer_for_every_task() {
     }
     ended.sort();
     ended.dedup();
-    assert_eq!((ended.len(), lost), (99, 1));
+    (ended.len(), lost)
+}
+
+#[tokio::test]
+async fn times_without_end_are_a_year() {
+    let peer = Peer::start([NotYet]).await;
+    let options = options(&peer).call_timeout(Duration::MAX).outage_max(Duration::MAX);
+    let client = Client::connect(options).expect("the address is good");
+    client.get("id").await.expect("it is answered");
+    client.wait("id", Some(Duration::MAX)).await.expect("it ends");
+    let mut all = client.wait_all(vec!["id".to_owned()], Some(Duration::MAX));
+    all.next().await.expect("an answer").expect("it ends");
 }
 
 #[tokio::test]
@@ -221,9 +253,21 @@ async fn a_watch_is_taken_up_again_with_the_same_tasks() {
     let peer = Peer::start([NotYet, Lose, Answer]).await;
     let tasks = vec!["a".to_owned(), "b".to_owned()];
     let mut watch = client(&peer).watch(WatchFilter::Tasks(tasks));
-    assert_eq!(watch.next().await.expect("a change").state(), TaskState::Running);
-    assert_eq!(watch.next().await.expect("another").state(), TaskState::Succeeded);
+    for state in [TaskState::Running, TaskState::Succeeded] {
+        for id in ["a", "b"] {
+            let task = watch.next().await.expect("a change");
+            assert_eq!((task.task_id.as_str(), task.state()), (id, state));
+        }
+    }
     assert_eq!(peer.names(), ["a,b", "a,b", "a,b"]);
+}
+
+#[tokio::test]
+async fn a_watch_of_no_task_watches_nothing() {
+    let peer = Peer::start([]).await;
+    let watched = client(&peer).watch(WatchFilter::Tasks(Vec::new())).next().await;
+    assert_eq!(watched.expect_err("there is nothing to watch").code(), Code::InvalidArgument);
+    assert!(peer.seen().is_empty());
 }
 
 #[tokio::test]
@@ -247,11 +291,3 @@ async fn an_answer_that_breaks_the_contract_is_named() {
     let error = client(&peer).submit_batch(specs).await.expect_err("one outcome for two tasks");
     assert!(matches!(error, Error::Malformed { .. }), "{error:?}");
 }
-#[tokio::test]
-async fn a_watch_of_no_task_watches_nothing() {
-    let peer = Peer::start([]).await;
-    let watched = client(&peer).watch(WatchFilter::Tasks(Vec::new())).next().await;
-    assert_eq!(watched.expect_err("there is nothing to watch").code(), Code::InvalidArgument);
-    assert!(peer.seen().is_empty());
-}
-

@@ -216,14 +216,15 @@ impl TaskService for Script {
 
     type WatchTasksStream = Pin<Box<dyn Stream<Item = Result<WatchTasksResponse, Status>> + Send>>;
 
-    /// One change a call, then the call is lost.
+    /// One change of each task, then the call is lost.
     async fn watch_tasks(
         &self,
         request: Request<WatchTasksRequest>,
     ) -> Result<Response<Self::WatchTasksStream>, Status> {
         let name = request.get_ref().task_ids.join(",");
         let state = self.answer(&name, request.metadata())?;
-        let change = WatchTasksResponse { tasks: vec![task(&name, state)] };
+        let tasks = request.get_ref().task_ids.iter().map(|id| task(id, state)).collect();
+        let change = WatchTasksResponse { tasks };
         let lost = Status::unavailable("the connection is lost");
         Ok(Response::new(Box::pin(tokio_stream::iter([Ok(change), Err(lost)]))))
     }
@@ -256,8 +257,8 @@ fn stream_answer(step: Step, key: String) -> Result<StreamSubmitTasksResponse, S
         }
         Step::Pushback => Outcome::Refused(refused(Code::ResourceExhausted, Some(RETRY_DELAY))),
         Step::Refuse => Outcome::Refused(refused(Code::InvalidArgument, None)),
-        Step::Lose => return Err(Status::unavailable("the connection is lost")),
         Step::Gone => return Err(refusal("SHUTTING_DOWN", Code::Unavailable)),
+        Step::Lose => return Err(Status::unavailable("the connection is lost")),
     };
     let outcomes = vec![SubmitOutcome { outcome: Some(outcome) }];
     Ok(StreamSubmitTasksResponse { outcomes })
