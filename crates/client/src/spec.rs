@@ -120,6 +120,15 @@ impl TaskSpec {
         self
     }
 
+    /// The trace it belongs to, as a W3C `traceparent`. Default: that of the call that submits it.
+    #[must_use]
+    pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
+        let tracestate = String::new();
+        self.spec.trace_context =
+            Some(v1::TraceContext { traceparent: traceparent.into(), tracestate });
+        self
+    }
+
     /// A name and a value for people and filters.
     #[must_use]
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
