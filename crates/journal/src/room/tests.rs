@@ -45,3 +45,10 @@ fn room_is_counted_in_bytes() {
     assert!(0 < free && free < 1 << 60, "{free}");
     assert!(free_bytes(&dir.path().join("missing")).is_err());
 }
+
+#[test]
+fn a_probe_that_gets_no_file_tells_why() {
+    // Nobody makes a file here, as on a disk without an inode left; and then there is none to remove.
+    let error = probe(Path::new("/sys")).expect_err("it takes no file");
+    assert_ne!(error.kind(), ErrorKind::NotFound, "{error}");
+}
