@@ -48,7 +48,7 @@ impl Ballast {
     /// Takes the room again, if a quarter as much stays free beside it: a ballast that fills the disk helps nobody.
     /// `true`: it is held.
     pub(crate) fn restore(&self, dir: &Path) -> io::Result<bool> {
-        if self.bytes == 0 || self.is_held() {
+        if self.is_held() {
             return Ok(true);
         }
         self.release()?;
@@ -64,11 +64,12 @@ impl Ballast {
         }
     }
 
-    /// Whether the file is there and really takes its blocks.
-    fn is_held(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|file| {
+    /// Whether the file is there and really takes its blocks, or none is wanted.
+    pub(crate) fn is_held(&self) -> bool {
+        let takes_all = |file: fs::Metadata| {
             file.len() == self.bytes && self.bytes <= file.blocks().saturating_mul(BLOCK_BYTES)
-        })
+        };
+        self.bytes == 0 || fs::metadata(&self.path).is_ok_and(takes_all)
     }
 }
 

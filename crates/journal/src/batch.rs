@@ -22,7 +22,7 @@ pub struct Batch {
     pub finished: Vec<FinishedRow>,
     /// Tasks that became dead letters.
     pub failed: Vec<FailedRow>,
-    /// Dead letters that are tasks again: their rows go.
+    /// Dead letters that are tasks again: their rows go, if they have not expired and gone already.
     pub unfailed: Vec<RowId>,
     /// Facts to keep beside the journal: name and value, an empty value removes the fact.
     pub meta: Vec<(String, Bytes)>,

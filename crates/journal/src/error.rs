@@ -5,7 +5,7 @@
 
 use std::{error::Error, io, path::PathBuf};
 
-use crate::{Epoch, Position, RowId};
+use crate::{Epoch, Position};
 
 /// What the database said, verbatim.
 #[derive(Debug, thiserror::Error)]
@@ -119,12 +119,6 @@ pub enum Fault {
     /// The database refused.
     #[error("the database refused")]
     Database(#[from] DatabaseError),
-    /// A dead letter to take away is not there.
-    #[error("there is no dead letter {row_id}")]
-    NoDeadLetter {
-        /// The row that was named.
-        row_id: RowId,
-    },
     /// A trim would take away the batch that orders it, or one after it.
     #[error("a trim before batch {} reaches beyond the head, batch {}", drop_before.0, head.0)]
     TrimBeyondHead {

@@ -142,6 +142,20 @@ impl Journal {
         appended.map_err(|failure| self.give_up("append", failure))
     }
 
+    /// Deletes some of the rows that have expired, without a batch. `true`: some went, and there may be more. Durable.
+    ///
+    /// Every append does a little of it. A caller that appends nothing does it now and then, or rows that nobody follows
+    /// would stay for ever.
+    pub fn sweep(&mut self, epoch: Epoch, now_ms: u64) -> Result<bool, AppendError> {
+        match self.checkpoint() {
+            // The log may still have room where the database has none.
+            Ok(()) | Err(AppendError::Full) => {}
+            Err(error) => return Err(error),
+        }
+        let swept = self.try_sweep(epoch, now_ms);
+        swept.map_err(|failure| self.give_up("sweep", failure))
+    }
+
     /// Copies the write-ahead log into the database if enough of it has gathered.
     ///
     /// Every append does it first, where a full disk can still refuse the batch as a whole. A caller that has nothing
@@ -164,6 +178,11 @@ impl Journal {
     /// Deletes the ballast, so that there is room for a few more appends. `true`: there was one.
     pub fn release_ballast(&mut self) -> io::Result<bool> {
         self.ballast.release()
+    }
+
+    /// Whether the ballast is there, or none is wanted.
+    pub fn has_ballast(&self) -> bool {
+        self.ballast.is_held()
     }
 
     /// Makes the ballast again, once there is room for it and a quarter more. `true`: it is there.

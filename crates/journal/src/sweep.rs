@@ -1,4 +1,4 @@
-//! Deletes expired rows a few at a time, with each append.
+//! Deletes expired rows a few at a time: with each append, and in between when there are none.
 //!
 //! Rows are ordered by the age of their task. Where all retention times are alike, what expires lies at the front, and
 //! a window there finds it at once. Where they differ, a cursor walks through the whole table, a window per append, and
@@ -8,6 +8,9 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::{Batch, Counts, RowId, people::stored};
+
+/// The rows looked at when nothing is appended: each may have a payload whose pages are read as they are freed.
+const ROWS_IDLE: usize = 256;
 
 /// The rows looked at by an append that adds none: an idle table of a million rows is walked in 31,250 appends.
 const ROWS_MIN: usize = 32;
@@ -40,13 +43,35 @@ impl Sweeps {
         batch: &Batch,
         counts: Counts,
     ) -> rusqlite::Result<Counts> {
+        let window = |added: usize| ROWS_MIN + ROWS_PER_INSERT * added;
+        let windows = (window(batch.finished.len()), window(batch.failed.len()));
+        self.step_windows(at, batch.now_ms, windows, counts)
+    }
+
+    /// The same without a batch.
+    pub(crate) fn step_idle(
+        &mut self,
+        at: &Connection,
+        now_ms: u64,
+        counts: Counts,
+    ) -> rusqlite::Result<Counts> {
+        self.step_windows(at, now_ms, (ROWS_IDLE, ROWS_IDLE), counts)
+    }
+
+    fn step_windows(
+        &mut self,
+        at: &Connection,
+        now_ms: u64,
+        (finished_window, failed_window): (usize, usize),
+        counts: Counts,
+    ) -> rusqlite::Result<Counts> {
         let Counts { mut finished, mut failed } = counts;
         if 0 < finished {
-            let deleted = self.finished.step(at, batch.now_ms, batch.finished.len())?;
+            let deleted = self.finished.step(at, now_ms, finished_window)?;
             finished = finished.saturating_sub(deleted);
         }
         if 0 < failed {
-            let deleted = self.failed.step(at, batch.now_ms, batch.failed.len())?;
+            let deleted = self.failed.step(at, now_ms, failed_window)?;
             failed = failed.saturating_sub(deleted);
         }
         Ok(Counts { finished, failed })
@@ -62,10 +87,8 @@ struct Sweep {
 }
 
 impl Sweep {
-    /// Deletes what has expired at the front and in the next window, and says how many rows went. `added` is how many
-    /// rows this transaction added.
-    fn step(&mut self, at: &Connection, now_ms: u64, added: usize) -> rusqlite::Result<u64> {
-        let window = ROWS_MIN + ROWS_PER_INSERT * added;
+    /// Deletes what has expired at the front and in the next window, and says how many rows went.
+    fn step(&mut self, at: &Connection, now_ms: u64, window: usize) -> rusqlite::Result<u64> {
         let front = self.statements.expire(at, 0, window, now_ms)?;
         let here = self.statements.expire(at, self.cursor, window, now_ms)?;
         self.cursor = here.end.unwrap_or(0);

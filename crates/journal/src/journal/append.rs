@@ -25,11 +25,11 @@ impl Journal {
         if !insert_batch(&write, epoch, head, batch)? {
             return Err(Failure::Superseded(epoch));
         }
-        take_unfailed(&write, batch)?;
+        let taken = take_unfailed(&write, batch)?;
         people::insert_finished(&write, &batch.finished)?;
         people::insert_failed(&write, &batch.failed)?;
         keep_facts(&write, batch)?;
-        let counts = self.sweeps.step(&write, batch, added(self.counts, batch))?;
+        let counts = self.sweeps.step(&write, batch, added(self.counts, batch, taken))?;
         let extent = trim(&write, self.extent, head, batch)?;
         if counts != self.counts {
             store_counts(&write, counts)?;
@@ -39,6 +39,29 @@ impl Journal {
         write.commit()?;
         (self.extent, self.counts, self.free_pages) = (extent, counts, free_pages);
         Ok(head.position)
+    }
+}
+
+impl Journal {
+    /// Says whether any row went.
+    pub(super) fn try_sweep(&mut self, epoch: Epoch, now_ms: u64) -> Result<bool, Failure> {
+        const EPOCH: &str = "SELECT epoch FROM journal_state";
+        if self.counts == Counts::default() {
+            return Ok(false);
+        }
+        let write = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let latest: u32 = write.prepare_cached(EPOCH)?.query_row((), |row| row.get(0))?;
+        if latest != epoch.0 {
+            return Err(Failure::Superseded(epoch));
+        }
+        let counts = self.sweeps.step_idle(&write, now_ms, self.counts)?;
+        if counts == self.counts {
+            return Ok(false);
+        }
+        store_counts(&write, counts)?;
+        write.commit()?;
+        self.counts = counts;
+        Ok(true)
     }
 }
 
@@ -57,22 +80,23 @@ fn insert_batch(
     Ok(insert.execute(row)? == 1)
 }
 
-/// How many rows there are once those of the batch are written and none has expired.
-fn added(before: Counts, batch: &Batch) -> Counts {
+/// How many rows there are once `taken` dead letters are gone, those of the batch are written and none has expired.
+fn added(before: Counts, batch: &Batch, taken: u64) -> Counts {
     let failed = before.failed + batch.failed.len() as u64;
     Counts {
         finished: before.finished + batch.finished.len() as u64,
-        failed: failed.saturating_sub(batch.unfailed.len() as u64),
+        failed: failed.saturating_sub(taken),
     }
 }
 
-fn take_unfailed(at: &Connection, batch: &Batch) -> Result<(), Failure> {
+/// Deletes the rows of dead letters that are tasks again, and says how many there were: one that was about to expire when
+/// its replay was decided may have been swept since.
+fn take_unfailed(at: &Connection, batch: &Batch) -> rusqlite::Result<u64> {
+    let mut taken = 0;
     for row_id in batch.unfailed.iter().copied() {
-        if !people::delete_failed(at, row_id)? {
-            return Err(Fault::NoDeadLetter { row_id }.into());
-        }
+        taken += u64::from(people::delete_failed(at, row_id)?);
     }
-    Ok(())
+    Ok(taken)
 }
 
 fn keep_facts(at: &Connection, batch: &Batch) -> rusqlite::Result<()> {

@@ -199,14 +199,47 @@ fn check_fatal(what: &str, batch: &Batch, fault: impl Fn(&Fault) -> bool) {
 }
 
 #[test]
+fn a_dead_letter_that_is_gone_already_is_not_counted() {
+    for (unfailed, failed) in [(vec![2], 0), (vec![7], 1), (vec![2, 7], 0), (vec![2, 2], 0)] {
+        let (_dir, mut journal, epoch) = with_one_of_everything();
+        let batch = Batch { unfailed: unfailed.clone(), ..sample::batch("replayed") };
+        journal.append(epoch, &batch).expect("it is durable");
+        assert_eq!(journal.counts(), Counts { finished: 1, failed }, "without {unfailed:?}");
+    }
+}
+
+#[test]
+fn rows_expire_without_a_batch() {
+    let (dir, mut journal, epoch) = with_one_of_everything();
+    let expire_ms = sample::finished(1).expire_ms.max(sample::failed(2).expire_ms);
+    let least_ms = sample::finished(1).expire_ms.min(sample::failed(2).expire_ms);
+    let (head, both) = (journal.head(), Counts { finished: 1, failed: 1 });
+    for (now_ms, swept, left) in [
+        (least_ms - 1, false, both),
+        (expire_ms, true, Counts::default()),
+        (expire_ms, false, Counts::default()),
+    ] {
+        assert_eq!(journal.sweep(epoch, now_ms).expect("it sweeps"), swept, "at {now_ms}");
+        assert_eq!(journal.counts(), left, "at {now_ms}");
+    }
+    let journal = reopen(&dir, journal);
+    assert_eq!((journal.counts(), journal.head()), (Counts::default(), head));
+}
+
+#[test]
+fn whoever_is_superseded_sweeps_nothing() {
+    let (dir, mut journal, epoch) = with_one_of_everything();
+    let mut other = Journal::open_locked(dir.path(), options(), None).expect("it opens");
+    other.claim(9).expect("it takes over");
+    let swept = journal.sweep(epoch, u64::MAX >> 1);
+    assert!(matches!(swept, Err(AppendError::Superseded { .. })), "{swept:?}");
+    drop(journal);
+    assert_eq!(reopen(&dir, other).counts(), Counts { finished: 1, failed: 1 });
+}
+
+#[test]
 fn a_batch_that_breaks_a_rule_is_fatal_and_leaves_nothing() {
     let all = batch_of_everything;
-    check_fatal("no such dead letter", &Batch { unfailed: vec![2, 7], ..all() }, |fault| {
-        matches!(fault, Fault::NoDeadLetter { row_id: 7 })
-    });
-    check_fatal("taken twice", &Batch { unfailed: vec![2, 2], ..all() }, |fault| {
-        matches!(fault, Fault::NoDeadLetter { row_id: 2 })
-    });
     let twice = vec![sample::finished(1)];
     check_fatal("finished twice", &Batch { finished: twice, ..all() }, |fault| {
         matches!(fault, Fault::Database(_))
