@@ -45,16 +45,12 @@ impl Queue {
         if let Some(lease) = self.book.lease_mut(task) {
             lease.session = Some(id);
         }
-        let Some((start_by, assignment)) = self
-            .book
-            .task(task)
-            .map(|task| (self.now + task.spec.start_timeout, Box::new(assignment(task, token))))
-        else {
-            return;
-        };
+        let Some(granted) = self.book.task(task) else { return };
+        let (patience, assignment) =
+            (granted.spec.start_timeout, Box::new(assignment(granted, token)));
         self.update(id, |session| {
             session.hold(token, Work::Lease(task));
-            session.expect_by(token, start_by);
+            session.expect_answer(token, patience);
         });
         if let Some(stream) = stream {
             self.emit(Effect::Assign { stream, assignment });

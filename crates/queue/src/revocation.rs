@@ -60,7 +60,7 @@ impl Queue {
         self.show(id);
     }
 
-    /// Sends a revocation, if there is a stream, and waits for the answer.
+    /// Sends a revocation, if there is a stream, and waits for the answer from when it has left.
     pub(crate) fn demand(
         &mut self,
         session: SessionId,
@@ -68,8 +68,8 @@ impl Queue {
         reason: RevocationReason,
         grace: Duration,
     ) {
-        let answer_by = self.now + grace + self.config.revoke_ack_margin;
-        self.update(session, |session| session.expect_by(token, answer_by));
+        let patience = grace.saturating_add(self.config.revoke_ack_margin);
+        self.update(session, |session| session.expect_answer(token, patience));
         if let Some(stream) = self.roster.get(session).and_then(|session| session.stream) {
             self.emit(Effect::Revoke { stream, token, reason, grace });
         }

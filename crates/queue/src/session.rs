@@ -65,6 +65,16 @@ pub(crate) struct DrainRequest {
 pub(crate) struct Held {
     pub(crate) work: Work,
     alarm: Time,
+    unsent: Unsent,
+}
+
+/// What was said to a worker about a lease and is held back: nothing is expected of it before it could know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Unsent {
+    /// How many messages about the lease have not left on the session's stream.
+    messages: u32,
+    /// How soon something has to be heard of the lease once the last of them has left.
+    patience: Option<Duration>,
 }
 
 /// What a slot is taken by.
@@ -141,7 +151,9 @@ impl Session {
         self.alarms.clear();
         self.overdue.clear();
         self.quarantined_since = None;
-        self.held.values_mut().for_each(|held| held.alarm = Time::NEVER);
+        for held in self.held.values_mut() {
+            (held.alarm, held.unsent) = (Time::NEVER, Unsent::default());
+        }
     }
 
     /// How it is.
@@ -201,7 +213,8 @@ impl Session {
     /// Takes a slot.
     pub(crate) fn hold(&mut self, token: Token, work: Work) {
         self.free(token);
-        self.held.insert(token, Held { work, alarm: Time::NEVER });
+        let unsent = Unsent::default();
+        self.held.insert(token, Held { work, alarm: Time::NEVER, unsent });
     }
 
     /// What the token holds a slot for.
@@ -237,8 +250,33 @@ impl Session {
         let Some(held) = self.held.get_mut(&token) else { return };
         self.alarms.remove(&(held.alarm, token));
         held.alarm = at;
+        held.unsent.patience = None;
         if at < Time::NEVER {
             self.alarms.insert((at, token));
+        }
+    }
+
+    /// Something is said about the lease, and has to be answered within that time from when it leaves. Nothing is said
+    /// without a stream.
+    pub(crate) fn expect_answer(&mut self, token: Token, patience: Duration) {
+        if self.stream.is_none() {
+            return;
+        }
+        self.expect_by(token, Time::NEVER);
+        if let Some(held) = self.held.get_mut(&token) {
+            held.unsent.messages = held.unsent.messages.saturating_add(1);
+            held.unsent.patience = Some(patience);
+        }
+    }
+
+    /// Something that was said about the lease has left.
+    pub(crate) fn sent(&mut self, token: Token, now: Time) {
+        let Some(held) = self.held.get_mut(&token) else { return };
+        held.unsent.messages = held.unsent.messages.saturating_sub(1);
+        if held.unsent.messages == 0
+            && let Some(patience) = held.unsent.patience
+        {
+            self.expect_by(token, now + patience);
         }
     }
 
@@ -266,8 +304,17 @@ impl Session {
         let set = self.held.iter().filter(|(_, held)| held.alarm < Time::NEVER);
         let alarms: BTreeSet<_> = set.map(|(token, held)| (held.alarm, *token)).collect();
         alarms == self.alarms
+            && self.held.values().all(Held::agrees)
             && self.overdue.iter().all(|token| self.held.contains_key(token))
             && self.overdue.is_empty() == self.quarantined_since.is_none()
             && self.armed <= self.due().0
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Held {
+    /// Whether nothing rings before all that it is about has left.
+    fn agrees(&self) -> bool {
+        self.unsent.patience.is_none() || (0 < self.unsent.messages && self.alarm == Time::NEVER)
     }
 }

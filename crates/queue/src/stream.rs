@@ -13,10 +13,15 @@ use crate::{
 use leasehold_policy::Time;
 
 impl Queue {
-    /// What the worker has been sent does not count as received until it says so.
+    /// From here on the worker can know, and is judged by whether it answers.
     pub(crate) fn sent(&mut self, stream: StreamId, tokens: &[Token]) {
         let Some(id) = self.roster.on_stream(stream) else { return };
-        debug_assert!(self.roster.get(id).is_some_and(|s| s.stream == Some(stream)), "{tokens:?}");
+        let now = self.now;
+        self.update(id, |session| {
+            for token in tokens {
+                session.sent(*token, now);
+            }
+        });
     }
 
     pub(crate) fn delivered(&mut self, stream: StreamId, tokens: &[Token]) {

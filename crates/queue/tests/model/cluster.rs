@@ -1,7 +1,7 @@
 //! The queue and its reference, side by side, with the journal between them: after each step they must agree.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -35,6 +35,9 @@ pub(crate) struct Cluster {
     epoch: u32,
     minter: Minter,
     streams: u64,
+    prompt: bool,
+    /// What was said to workers and is held back, the oldest first.
+    unsent: VecDeque<(StreamId, Token)>,
     submitted: Vec<Submit>,
     tokens: Vec<Token>,
     dead: Vec<Task>,
@@ -74,6 +77,8 @@ impl Cluster {
             epoch: 1,
             minter: Minter::new(0, START),
             streams: 0,
+            prompt: setting.prompt,
+            unsent: VecDeque::new(),
             submitted: Vec::new(),
             tokens: Vec::new(),
             dead: Vec::new(),
@@ -155,7 +160,11 @@ impl Cluster {
                 self.overdue()?;
             }
             Step::Trim { keep } => self.trim(*keep)?,
+            Step::Sent { most } => self.leave(usize::from(*most))?,
             worker => self.hear(worker)?,
+        }
+        if self.prompt {
+            self.leave(self.unsent.len())?;
         }
         self.agree()
     }
@@ -218,6 +227,20 @@ impl Cluster {
         }
     }
 
+    /// The oldest of what is held back leaves.
+    fn leave(&mut self, most: usize) -> Result<(), TestCaseError> {
+        let leaving: Vec<_> = self.unsent.drain(..most.min(self.unsent.len())).collect();
+        for sent in leaving.chunk_by(|(one, _), (other, _)| one == other) {
+            let stream = sent[0].0;
+            let tokens: Vec<Token> = sent.iter().map(|(_, token)| *token).collect();
+            for token in &tokens {
+                self.reference.sent(stream, *token);
+            }
+            self.apply(Command::Sent { stream, tokens }, "done")?;
+        }
+        Ok(())
+    }
+
     fn wait(&mut self, time: Duration) -> Result<(), TestCaseError> {
         self.now = self.now + time;
         self.reference.set_time(self.now);
@@ -261,7 +284,11 @@ impl Cluster {
         self.journal.records.extend(output.records);
         for effect in &output.effects {
             match effect {
-                Effect::Assign { assignment, .. } => self.tokens.push(assignment.token),
+                Effect::Assign { stream, assignment } => {
+                    self.tokens.push(assignment.token);
+                    self.unsent.push_back((*stream, assignment.token));
+                }
+                Effect::Revoke { stream, token, .. } => self.unsent.push_back((*stream, *token)),
                 Effect::Changed(task) => {
                     self.watched.insert(task.id, visible(task));
                 }
@@ -301,6 +328,7 @@ impl Cluster {
         }
         queue.recovered(self.now);
         self.queue = queue;
+        self.unsent.clear();
         self.journal.records.extend(self.queue.take_output().records);
         self.reference.restart(self.epoch, &self.journal.ends());
         let open = self.queue.tasks_after(TaskId::from_u128(0));

@@ -76,6 +76,9 @@ struct Lease {
 struct Alarm {
     at: Option<Time>,
     overdue: bool,
+    /// How many messages about the lease are held back, and how long is waited once they have left.
+    unsent: u32,
+    patience: Option<Duration>,
 }
 
 /// One start of a worker.
@@ -326,7 +329,7 @@ impl Reference {
             acknowledged: false,
             started: None,
             revoking: None,
-            alarm: Alarm { at: Some(self.now + job.spec.start_timeout), overdue: false },
+            alarm: Alarm { unsent: 1, patience: Some(job.spec.start_timeout), ..Alarm::default() },
         });
         if let Some(stream) = session.stream {
             let (id, attempt) = (job.id, job.attempts + 1);

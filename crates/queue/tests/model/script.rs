@@ -18,6 +18,8 @@ pub(crate) struct Setting {
     pub(crate) keep_keys: bool,
     pub(crate) leases_max: u32,
     pub(crate) worker_losses_max: u32,
+    /// Whether what is said leaves at once, as with a disk that is quick.
+    pub(crate) prompt: bool,
 }
 
 /// One thing that happens.
@@ -29,6 +31,7 @@ pub(crate) enum Step {
     ReplayDead(u8),
     Pause { queue: u8, paused: bool },
     Hello { worker: u8, instance: u8, slots: u8, types: u8, held: Held },
+    Sent { most: u8 },
     Delivered { session: u8 },
     Heartbeat { session: u8, held: Held },
     Capacity { session: u8, slots: u8 },
@@ -73,12 +76,14 @@ pub(crate) enum Held {
 }
 
 pub(crate) fn scripts() -> impl Strategy<Value = Script> {
-    let setting = (prop::bool::weighted(0.9), any::<bool>(), 2u32..8, 1u32..4).prop_map(
-        |(create_queues, keep_keys, leases_max, worker_losses_max)| Setting {
+    let flags = (prop::bool::weighted(0.9), any::<bool>(), any::<bool>());
+    let setting = (flags, 2u32..8, 1u32..4).prop_map(
+        |((create_queues, keep_keys, prompt), leases_max, worker_losses_max)| Setting {
             create_queues,
             keep_keys,
             leases_max,
             worker_losses_max,
+            prompt,
         },
     );
     (setting, vec(step(), 20..70)).prop_map(|(setting, steps)| Script { setting, steps })
@@ -92,6 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u8>().prop_map(Step::ReplayDead),
         3 => (0u8..3, any::<bool>()).prop_map(|(queue, paused)| Step::Pause { queue, paused }),
         7 => hello(),
+        6 => (1u8..5).prop_map(|most| Step::Sent { most }),
         4 => any::<u8>().prop_map(|session| Step::Delivered { session }),
         6 => (any::<u8>(), held()).prop_map(|(session, held)| Step::Heartbeat { session, held }),
         1 => (any::<u8>(), 0u8..4).prop_map(|(session, slots)| Step::Capacity { session, slots }),

@@ -323,3 +323,45 @@ fn a_worker_that_does_not_answer_is_fenced_and_nothing_runs_twice() {
     ",
     );
 }
+
+#[test]
+fn a_stalled_disk_is_not_held_against_workers() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        disk stalls
+        grant
+            s1: run a as t1, attempt 1
+        at 2000
+        beat s1
+        at 4000
+        show a
+            t1 not started; 0 attempts, 0 losses
+        disk syncs
+        beat s1
+        at 4399
+        at 4400
+            s1: stop t1, StartTimeout, within 300ms
+        disk stalls
+        cancel a
+            cancelling
+            s1: stop t1, Cancelled, within 300ms
+        at 4700
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+        at 5900
+        beat s1 t1
+        workers
+            w/i1 Active t1 of 1
+        disk syncs
+        at 6699
+        workers
+            w/i1 Active t1 of 1
+        at 6700
+        workers
+            w/i1 Quarantined t1 of 1
+    ",
+    );
+}

@@ -20,6 +20,8 @@ pub(crate) struct Stage {
     settled: usize,
     tasks: BTreeMap<String, TaskId>,
     tokens: Vec<Token>,
+    /// What waits for the disk; none if the disk is quick.
+    waiting: Option<Vec<(StreamId, Token)>>,
     dead: BTreeMap<TaskId, Task>,
 }
 
@@ -69,7 +71,8 @@ impl Stage {
         let records = queue.take_output().records;
         let (tasks, dead) = (BTreeMap::new(), BTreeMap::new());
         let (tokens, now) = (Vec::new(), Time::default());
-        Self { config, queue, epoch: 1, now, records, settled: 0, tasks, tokens, dead }
+        let waiting = None;
+        Self { config, queue, epoch: 1, now, records, settled: 0, tasks, tokens, waiting, dead }
     }
 
     /// Does what the command says. Hands back everything that came of it.
@@ -85,18 +88,45 @@ impl Stage {
             "trim" => return self.trim(),
             "at" => self.now = Time::from_unix_ms(words.at(0).parse().expect("a time in ms")),
             "configure" => return self.configure(&words),
+            "disk" if words.has("stalls") => {
+                self.waiting = Some(Vec::new());
+                return Vec::new();
+            }
+            "disk" => {
+                let waiting = self.waiting.take().unwrap_or_default();
+                self.leave(waiting);
+                return Vec::new();
+            }
             _ => {}
         }
         let command = self.command(verb, &words);
         let reply = self.queue.apply(self.now, command);
         let output = self.queue.take_output();
         self.records.extend(output.records);
+        let leaving = output.effects.iter().filter_map(|effect| match effect {
+            Effect::Assign { stream, assignment } => Some((*stream, assignment.token)),
+            Effect::Revoke { stream, token, .. } => Some((*stream, *token)),
+            _ => None,
+        });
+        let leaving: Vec<_> = leaving.collect();
+        match &mut self.waiting {
+            Some(waiting) => waiting.extend(leaving),
+            None => self.leave(leaving),
+        }
         let mut lines = Vec::new();
         lines.extend(self.reply(&reply));
         for effect in output.effects {
             lines.extend(self.effect(effect));
         }
         lines
+    }
+
+    fn leave(&mut self, leaving: Vec<(StreamId, Token)>) {
+        for (stream, token) in leaving {
+            self.queue.apply(self.now, Command::Sent { stream, tokens: vec![token] });
+            let output = self.queue.take_output();
+            assert!(output.effects.is_empty() && output.records.is_empty(), "it says nothing new");
+        }
     }
 
     fn command(&mut self, verb: &str, words: &Words<'_>) -> Command {

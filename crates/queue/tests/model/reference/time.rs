@@ -99,7 +99,7 @@ impl Reference {
 
     fn silent(&mut self, id: SessionId, token: Token) {
         let now = self.now;
-        let late = Alarm { at: None, overdue: true };
+        let late = Alarm { overdue: true, ..Alarm::default() };
         if let Some((task, _)) = self.current(token) {
             let lease = self.job_mut(task).lease_mut().expect("a lease");
             if lease.revoking.is_none() {

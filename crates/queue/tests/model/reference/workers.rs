@@ -170,8 +170,28 @@ impl Reference {
         if lease.started.is_none() {
             lease.started = Some(now);
             if lease.revoking.is_none() {
-                lease.alarm = Alarm::default();
+                (lease.alarm.at, lease.alarm.patience) = (None, None);
             }
+        }
+    }
+
+    /// Whoever has been sent something has to answer in time.
+    pub(crate) fn sent(&mut self, stream: StreamId, token: Token) {
+        let Some(id) = self.on_stream(stream) else { return };
+        let now = self.now;
+        let leave = |alarm: &mut Alarm| {
+            alarm.unsent = alarm.unsent.saturating_sub(1);
+            if alarm.unsent == 0
+                && let Some(patience) = alarm.patience.take()
+            {
+                alarm.at = Some(now + patience);
+            }
+        };
+        if let Some((task, _)) = self.current(token).filter(|(_, holder)| *holder == id) {
+            leave(&mut self.job_mut(task).lease_mut().expect("a lease").alarm);
+        }
+        for ghost in self.session_mut(id).ghosts.iter_mut().filter(|ghost| ghost.token == token) {
+            leave(&mut ghost.alarm);
         }
     }
 
@@ -222,12 +242,14 @@ impl Reference {
     }
 
     pub(super) fn ask_to_stop(&mut self, task: TaskId, reason: RevocationReason, grace: Duration) {
-        let answer_by = self.now + grace + self.config.revoke_ack_margin;
+        let patience = grace + self.config.revoke_ack_margin;
         let lease = self.job_mut(task).lease_mut().expect("a lease");
         let (token, session) = (lease.token, lease.session);
-        lease.alarm.at = Some(answer_by);
         let stream = self.sessions.iter().find(|s| s.id == session).and_then(|s| s.stream);
         if let Some(stream) = stream {
+            let alarm = &mut self.job_mut(task).lease_mut().expect("a lease").alarm;
+            (alarm.at, alarm.patience) = (None, Some(patience));
+            alarm.unsent += 1;
             self.said.push(format!("{stream:?}: stop {token}, {reason:?}, {grace:?}"));
         }
     }
