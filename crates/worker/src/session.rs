@@ -100,6 +100,8 @@ pub(crate) struct Session {
     valid_until: Option<Moment>,
     leases: Leases,
     outbox: Outbox,
+    /// The last progress of each lease that has not been said. Bounded by the leases.
+    progress: BTreeMap<Token, v1::Progress>,
     drain: Option<Drain>,
     /// How long a drain waits for what runs, unless the coordinator says otherwise.
     drain_grace: Duration,
@@ -122,6 +124,7 @@ impl Session {
             valid_until: None,
             leases: Leases::default(),
             outbox: Outbox::default(),
+            progress: BTreeMap::new(),
             drain: None,
             drain_grace,
             ticked_at: Moment::default(),
@@ -132,6 +135,7 @@ impl Session {
 
     /// The work of a lease ended.
     pub(crate) fn handle_end(&mut self, now: Moment, token: Token, end: End) {
+        self.progress.remove(&token);
         let Some(lease) = self.leases.remove(token) else {
             debug!(fencing_token = token.0, "work ended that nobody waits for");
             return;
@@ -146,9 +150,8 @@ impl Session {
 
     /// Handlers reported progress.
     pub(crate) fn handle_progress(&mut self, progress: BTreeMap<Token, v1::Progress>) {
-        let Some(conversation) = self.link.open() else { return };
         let held = progress.into_iter().filter(|(token, _)| self.leases.get(*token).is_some());
-        conversation.progress.extend(held);
+        self.progress.extend(held);
     }
 
     /// Time passed.
@@ -167,11 +170,6 @@ impl Session {
     /// What to do next; `None` when everything has been said.
     pub(crate) fn poll_command(&mut self) -> Option<Command> {
         self.commands.pop_front()
-    }
-
-    /// Whether there is something to send.
-    pub(crate) fn has_frame(&self) -> bool {
-        matches!(&self.link, Link::Up(conversation) if conversation.has_notices())
     }
 
     /// When [`handle_tick`](Self::handle_tick) must be called at the latest.

@@ -1,6 +1,6 @@
 //! One stream: what must be said on it, and what has been heard.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use leasehold_proto::v1::{self, worker_event::Event};
 use prost::Message as _;
@@ -45,8 +45,6 @@ pub(super) struct Conversation {
     pub(super) next_heartbeat: Moment,
     /// The number of the last frame heard.
     pub(super) heard: i64,
-    /// The last progress of each lease, to be said after all notices. Bounded by the leases.
-    pub(super) progress: BTreeMap<Token, v1::Progress>,
     /// The number of the last frame said.
     said: i64,
     /// What to say, in order. Bounded by what can happen to the leases while the stream is stuck: three notices each.
@@ -64,7 +62,6 @@ impl Conversation {
             hello_sent: None,
             next_heartbeat: now,
             heard: 0,
-            progress: BTreeMap::new(),
             said: 0,
             notices: VecDeque::from([Notice::Hello]),
             heartbeats: VecDeque::new(),
@@ -77,10 +74,6 @@ impl Conversation {
         if notice != Notice::Heartbeat || !self.notices.contains(&notice) {
             self.notices.push_back(notice);
         }
-    }
-
-    pub(super) fn has_notices(&self) -> bool {
-        !self.notices.is_empty() || !self.progress.is_empty()
     }
 
     /// When the acknowledged heartbeat was sent. Those before it are forgotten.
@@ -108,6 +101,11 @@ impl Conversation {
 }
 
 impl Session {
+    /// Whether there is something to send.
+    pub(crate) fn has_frame(&self) -> bool {
+        self.next_notice().is_some()
+    }
+
     /// The next frame to send; `None` if there is nothing to say. `now` counts as the time of sending.
     pub(crate) fn poll_frame(&mut self, now: Moment) -> Option<v1::ConnectRequest> {
         let events = self.next_events(now);
@@ -145,8 +143,14 @@ impl Session {
     /// What to say next. It stays until it is taken.
     fn next_notice(&self) -> Option<Notice> {
         let Link::Up(conversation) = &self.link else { return None };
-        let progress = conversation.progress.keys().next().map(|token| Notice::Progress(*token));
-        conversation.notices.front().copied().or(progress)
+        conversation.notices.front().copied().or_else(|| self.next_progress())
+    }
+
+    /// Whose progress to say, after all notices; the coordinator must have said first what it thinks of the leases.
+    fn next_progress(&self) -> Option<Notice> {
+        let Link::Up(conversation) = &self.link else { return None };
+        let token = self.progress.keys().next().filter(|_| conversation.is_welcome)?;
+        Some(Notice::Progress(*token))
     }
 
     /// Progress is taken when it is said.
@@ -179,7 +183,7 @@ impl Session {
             }
             Notice::Outcome(token) => Event::LeaseOutcome(self.outbox.get(token)?.outcome.clone()),
             Notice::Progress(token) => {
-                let progress = conversation.progress.remove(&token);
+                let progress = self.progress.remove(&token);
                 self.leases.get(token)?;
                 Event::LeaseProgress(v1::LeaseProgress { fencing_token: token.0, progress })
             }

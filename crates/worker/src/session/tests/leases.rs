@@ -3,6 +3,7 @@
 use leasehold_proto::v1::{
     ResultDisposition::{Accepted, Duplicate, Invalid, Stale},
     RevocationReason as Reason,
+    Verdict::Retained,
 };
 
 use super::{Step::*, check_connected};
@@ -230,6 +231,33 @@ fn progress_is_said_of_what_is_held() {
     check_connected(
         &[(0, Assign(1)), (1, Progress(1)), (2, Progress(7)), (3, Done(1, 0)), (4, Progress(1))],
         &["0 start 1", "0 say started 1", "1 say progress 1", "3 say outcome 1 success of 0 bytes"],
+    );
+}
+
+#[test]
+fn progress_made_without_a_stream_is_said_after_the_next_welcome() {
+    check_connected(
+        &[
+            (0, Assign(1)),
+            (0, Assign(2)),
+            (1, Down),
+            (2, Progress(1)),
+            (2, Progress(2)),
+            (3, Done(2, 0)),
+            (4, Up),
+            (5, Progress(1)),
+            (6, Welcome("j", 7, &[(1, Retained), (2, Retained)])),
+        ],
+        &[
+            "0 start 1",
+            "0 say started 1",
+            "0 start 2",
+            "0 say started 2",
+            "1 connect",
+            "4 say hello journal=j epoch=7 held=[1 running, 2 finished]",
+            "4 say outcome 2 success of 0 bytes",
+            "6 say progress 1",
+        ],
     );
 }
 
