@@ -111,7 +111,12 @@ impl Attempt {
             return End::Returned(Err(too_large(self.result_bytes_max)));
         }
         let message = match exit.report {
-            Some(Report::Exited(0)) => return End::Returned(Ok(exit.stdout)),
+            Some(Report::Exited(0)) if exit.is_whole => return End::Returned(Ok(exit.stdout)),
+            Some(Report::Exited(0)) => {
+                "the end of the program's output is unknown: something it started has left its \
+                 process group and goes on writing"
+                    .to_owned()
+            }
             Some(Report::Signaled(_)) | None if exit.was_signaled => return End::Killed,
             Some(Report::Exited(EXIT_RETRY)) => {
                 format!("the program asks to be tried again later (exit code {EXIT_RETRY})")

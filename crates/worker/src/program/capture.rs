@@ -2,14 +2,14 @@
 
 use std::{
     io::PipeReader,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
 
 use bytes::{Bytes, BytesMut};
-use rustix::io::Errno;
+use rustix::{io::Errno, pipe::fcntl_getpipe_size};
 use tokio::{io::AsyncReadExt as _, net::unix::pipe};
 
-/// How much is read at once: what a pipe holds.
+/// How much is read at once: what a pipe holds unless somebody enlarges it.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// What is kept of what a program writes.
@@ -31,6 +31,17 @@ pub(super) struct Capture {
 /// A program wrote more than is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Overflow;
+
+/// What became of the rest of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// All of it has been read.
+    Whole,
+    /// It is more than is kept.
+    Overflow,
+    /// It has no end: somebody goes on writing, or it cannot be read.
+    Unread,
+}
 
 impl Capture {
     pub(super) fn new(pipe: PipeReader, keep: Keep) -> std::io::Result<Self> {
@@ -54,27 +65,41 @@ impl Capture {
     }
 
     /// Reads what is left in the pipe of a program that has ended, without waiting for those who escaped with it.
-    pub(super) fn finish(mut self) -> (Bytes, Option<Overflow>) {
-        let Ok(pipe) = self.pipe.into_nonblocking_fd() else { return (self.bytes.into(), None) };
-        let mut chunk = [0; 4096];
-        let mut unread = CHUNK_BYTES;
-        let mut overflow = None;
-        while unread > 0 && overflow.is_none() {
-            let read = match rustix::io::read(pipe.as_fd(), &mut chunk) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(Errno::INTR) => continue,
-                Err(_empty) => break,
-            };
-            unread = unread.saturating_sub(read);
-            self.bytes.extend(chunk.iter().take(read));
-            overflow = excess(&mut self.bytes, self.keep);
-        }
-        (self.bytes.into(), overflow)
+    pub(super) fn finish(mut self) -> (Bytes, Rest) {
+        let rest = match self.pipe.into_nonblocking_fd() {
+            Ok(pipe) => {
+                // A program may have enlarged its pipe. What it wrote is in there, and nothing of it beyond.
+                let held = fcntl_getpipe_size(&pipe).unwrap_or(CHUNK_BYTES);
+                drained(pipe.as_fd(), held, &mut self.bytes, self.keep)
+            }
+            Err(_unreadable) => Rest::Unread,
+        };
+        (self.bytes.into(), rest)
     }
 
     fn trim(&mut self) -> Option<Overflow> {
         excess(&mut self.bytes, self.keep)
+    }
+}
+
+/// Reads what is there, at most `held` bytes of it.
+fn drained(pipe: BorrowedFd<'_>, held: usize, bytes: &mut BytesMut, keep: Keep) -> Rest {
+    let mut chunk = [0; 4096];
+    let mut unread = held;
+    loop {
+        match rustix::io::read(pipe, &mut chunk) {
+            Ok(0) | Err(Errno::AGAIN) => return Rest::Whole,
+            Ok(_) if unread == 0 => return Rest::Unread,
+            Ok(read) => {
+                unread = unread.saturating_sub(read);
+                bytes.extend(chunk.iter().take(read));
+            }
+            Err(Errno::INTR) => {}
+            Err(_unreadable) => return Rest::Unread,
+        }
+        if excess(bytes, keep).is_some() {
+            return Rest::Overflow;
+        }
     }
 }
 
@@ -88,3 +113,6 @@ fn excess(bytes: &mut BytesMut, keep: Keep) -> Option<Overflow> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     Attempt,
-    capture::{Capture, Keep, Overflow},
+    capture::{Capture, Keep, Overflow, Rest},
     group::Group,
 };
 use crate::{
@@ -55,6 +55,8 @@ pub(super) struct Exit {
     pub(super) was_signaled: bool,
     /// Whether the program wrote more than a result may be.
     pub(super) is_overflowed: bool,
+    /// Whether all of its output has been read.
+    pub(super) is_whole: bool,
     pub(super) stdout: Bytes,
     pub(super) stderr: Bytes,
 }
@@ -107,12 +109,13 @@ impl Process {
         if report.is_none() {
             self.group.gone().await;
         }
-        let (stdout, overflow) = self.stdout.finish();
-        let (stderr, _never) = self.stderr.finish();
+        let (stdout, rest) = self.stdout.finish();
+        let (stderr, _of_no_matter) = self.stderr.finish();
         Exit {
             report,
             was_signaled: state.was_signaled,
-            is_overflowed: state.is_overflowed || overflow.is_some(),
+            is_overflowed: state.is_overflowed || rest == Rest::Overflow,
+            is_whole: rest == Rest::Whole,
             stdout,
             stderr,
         }
