@@ -83,8 +83,9 @@ fn watch(mut child: Child, mut feed: Feed) -> io::Result<Report> {
         return Ok(report);
     }
     kill_rest()?;
-    // The program itself may have left the group; what it started there is out of reach.
-    child.kill()?;
+    // The program itself may have left the group; what it started there is out of reach. One that runs as another user
+    // cannot be killed, and is waited for.
+    let _unkillable = child.kill();
     let report = Report::of(child.wait()?);
     reap_rest()?;
     Ok(report)
@@ -127,7 +128,8 @@ fn kill_rest() -> io::Result<()> {
         kill_current_process_group(Signal::KILL)?;
     }
     match kill_process_group(group, Signal::KILL) {
-        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        // What runs as another user is not killed, and not left either: it is waited for.
+        Ok(()) | Err(Errno::SRCH | Errno::PERM) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
