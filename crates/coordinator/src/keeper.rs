@@ -9,6 +9,9 @@ use std::collections::{HashMap, VecDeque};
 use leasehold_journal::Position;
 use leasehold_queue::{Name, Record, TaskId};
 
+#[cfg(test)]
+mod tests;
+
 /// A journal with fewer bytes of records is left alone: reading it takes a tenth of a second, and its recent past tells
 /// a repeated outcome from one that comes too late.
 const TIDY_BYTES: u64 = 8 << 20;
@@ -122,14 +125,14 @@ impl Keeper {
     /// Whom to write again with this turn's records, which go into the batch at `head`.
     pub(crate) fn moves(&mut self, head: Position) -> Moves {
         let mut moves = Moves::default();
-        if self.retained <= self.tidy_bytes.max(2 * self.live) {
-            return moves;
-        }
+        let mut excess = self.retained.saturating_sub(self.tidy_bytes.max(2 * self.live));
         let mut left = MOVE_BYTES_PER_TURN;
         for batch in &mut self.batches {
-            if head <= batch.position {
+            // What is dead up to here goes without anybody else having to move.
+            if excess == 0 || head <= batch.position {
                 break;
             }
+            excess = excess.saturating_sub(batch.bytes);
             while 0 < left
                 && let Some(id) = batch.tasks.pop()
             {
@@ -187,6 +190,11 @@ impl Keeper {
         // Dead batches without any record of their own are not listed, so what follows may start later.
         let first = self.batches.front().map_or(closing, |batch| batch.position.min(closing));
         (0 < count).then_some(first)
+    }
+
+    /// How many bytes of records are somebody's last full state.
+    pub(crate) const fn live_bytes(&self) -> u64 {
+        self.live
     }
 
     fn batch_at(&mut self, position: Position) -> &mut Homes {
