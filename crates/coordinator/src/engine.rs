@@ -33,6 +33,7 @@ mod control;
 mod draft;
 mod gauges;
 mod inbox;
+mod latest;
 mod liveness;
 mod record;
 mod release;
@@ -45,6 +46,7 @@ use draft::Drafts;
 pub(crate) use draft::Sealed;
 pub(crate) use inbox::{Inbox, Senders};
 use inbox::Intake;
+use latest::Latest;
 use release::Release;
 use waiters::Waiters;
 
@@ -84,6 +86,7 @@ pub(crate) struct Engine {
     is_writing: bool,
     is_claiming: bool,
     streams: BTreeMap<StreamId, Stream>,
+    latest: Latest,
     /// Streams that were ended because their workers did not read; the queue is told with the next turn.
     lost: Vec<StreamId>,
     waiters: Waiters,
@@ -156,6 +159,7 @@ impl Engine {
             is_writing: false,
             is_claiming: false,
             streams: BTreeMap::new(),
+            latest: Latest::default(),
             lost: Vec::new(),
             waiters: Waiters::default(),
             watchers: Watchers::default(),
@@ -284,7 +288,7 @@ impl Engine {
                 self.status.set_epoch(epoch.0);
                 self.metrics.set_epoch(epoch.0);
             }
-            Report::Dead(row_id, row) => self.dead_letter(row_id, row.map(|row| *row)),
+            Report::Dead(row_id, row) => self.dead_letter(row_id, row.map(|row| row.map(|it| *it))),
             Report::Space(space) => self.learn_space(space),
             Report::Failed(failure) => return Err(failure),
         }

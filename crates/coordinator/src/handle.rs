@@ -113,6 +113,9 @@ pub enum Unavailable {
     /// Too much waits to be done or written, or a bound on waiters or watchers is reached.
     #[error("the coordinator has more to do than it can")]
     Overloaded,
+    /// What was asked for is damaged on the disk; the log says how.
+    #[error("the row cannot be read: see the coordinator's log")]
+    Unreadable,
     /// The engine is gone: the process is about to end.
     #[error("the coordinator has stopped")]
     Stopped,

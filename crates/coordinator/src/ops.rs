@@ -64,7 +64,10 @@ impl Ops {
         match admission {
             Err(Unavailable::ShuttingDown) => Some("shutting down"),
             Err(Unavailable::Stopped) => Some("stopped"),
-            Ok(()) | Err(Unavailable::StorageFull { .. } | Unavailable::Overloaded) => None,
+            Ok(())
+            | Err(
+                Unavailable::StorageFull { .. } | Unavailable::Overloaded | Unavailable::Unreadable,
+            ) => None,
         }
     }
 }

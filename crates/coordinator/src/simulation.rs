@@ -240,7 +240,7 @@ impl Coordinator {
                 Report::Durable { position, records: 0, took: Duration::ZERO }
             }
             Word::Claimed(epoch) => Report::Claimed(Epoch(epoch)),
-            Word::Dead(row_id, row) => Report::Dead(row_id, row),
+            Word::Dead(row_id, row) => Report::Dead(row_id, Ok(row)),
             Word::Tight(is_tight) => Report::Space(Space {
                 free_bytes: 0,
                 reserve_bytes: 0,

@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leasehold_journal::{AppendError, Epoch, FailedRow, Journal, Position, Reader, RowId};
+use leasehold_journal::{
+    AppendError, Epoch, FailedRow, Journal, Position, QueryError, Reader, RowId,
+};
 use tokio::sync::mpsc;
 
 use crate::engine::Sealed;
@@ -62,8 +64,8 @@ pub(crate) enum Report {
     },
     /// A new epoch is claimed.
     Claimed(Epoch),
-    /// A dead letter, or that there is none.
-    Dead(RowId, Option<Box<FailedRow>>),
+    /// A dead letter, or that there is none, or that it cannot be read.
+    Dead(RowId, Result<Option<Box<FailedRow>>, QueryError>),
     /// How much room there is.
     Space(Space),
     /// The journal failed; nothing more will be written.
@@ -76,9 +78,9 @@ pub enum Failure {
     /// A write failed.
     #[error("the journal could not be written")]
     Append(#[from] AppendError),
-    /// A row could not be read.
-    #[error("a dead letter could not be read")]
-    Query(#[from] leasehold_journal::QueryError),
+    /// There is no reader of dead letters.
+    #[error("dead letters cannot be read")]
+    Query(#[from] QueryError),
     /// A batch landed elsewhere than foreseen: somebody else wrote.
     #[error("batch {expected} was appended at position {found}")]
     Misplaced {
@@ -136,8 +138,8 @@ impl Writer {
                 Ok(Job::Append(sealed)) => self.append(&sealed)?,
                 Ok(Job::Claim { unix_s }) => self.claim(unix_s)?,
                 Ok(Job::ReadDead { row_id }) => {
-                    let row = self.reader.failed(row_id)?.map(Box::new);
-                    self.report(Report::Dead(row_id, row))
+                    let row = self.reader.failed(row_id);
+                    self.report(Report::Dead(row_id, row.map(|row| row.map(Box::new))))
                 }
                 Err(RecvTimeoutError::Timeout) => Ok(()),
                 Err(RecvTimeoutError::Disconnected) => Err(Abandoned),

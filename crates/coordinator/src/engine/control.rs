@@ -2,7 +2,7 @@
 
 use std::{collections::btree_map::Entry, time::Duration};
 
-use leasehold_journal::{FailedRow, RowId};
+use leasehold_journal::{FailedRow, QueryError, RowId};
 use leasehold_queue::{Command, Dead, Ending, Name, ReplayRefusal, Reply, Task, TaskId};
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     codec,
+    coordinator::chain,
     handle::{Replay, Unavailable},
     request::{Answer, Control},
     snapshot::{EndedView, Snapshot},
@@ -109,9 +110,29 @@ impl Engine {
         }
     }
 
-    /// The row of a dead letter was read.
-    pub(super) fn dead_letter(&mut self, row_id: RowId, row: Option<FailedRow>) {
+    /// The row of a dead letter was read, or could not be: a damaged row is no reason to end everything else.
+    pub(super) fn dead_letter(
+        &mut self,
+        row_id: RowId,
+        row: Result<Option<FailedRow>, QueryError>,
+    ) {
         let Some(Replaying { task, asked }) = self.replays.remove(&row_id) else { return };
+        // Whoever asked may have done so before admission ended, so it is asked again here, where it counts.
+        let row = self.status.admission().and_then(|()| {
+            row.map_err(|error| {
+                tracing::error!(row_id, error = chain(&error), "a dead letter cannot be read");
+                Unavailable::Unreadable
+            })
+        });
+        let row = match row {
+            Ok(row) => row,
+            Err(why) => {
+                for Asked { answer, .. } in asked {
+                    self.say(Release::Replayed(Told::new(answer, Err(why))));
+                }
+                return;
+            }
+        };
         // A row that has expired may be deleted by any append, this replay's own included.
         let row = row.filter(|row| self.now.unix_ms() < row.expire_ms);
         let dead = row.and_then(revive).filter(|dead| dead.id == task);

@@ -90,6 +90,8 @@ impl From<Unavailable> for Refusal {
                     .with("reserveBytes", reserve_bytes)
                     .retry_after(STORAGE_RETRY)
             }
+            // No caller can do anything about it: it says only that it is the coordinator's own.
+            Unavailable::Unreadable => Self::new(Reason::Unspecified, message),
             Unavailable::Overloaded => {
                 Self::new(Reason::Overloaded, message).retry_after(FULL_RETRY)
             }
