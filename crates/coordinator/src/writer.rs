@@ -23,9 +23,15 @@ use space::Gauge;
 pub(crate) use space::Space;
 pub(crate) use space::ballast_bytes;
 
-/// How often a full disk is tried again, and an idle journal looks at what is free.
+/// How often a full disk is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often an idle journal looks at what is free, and at what has expired.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many transactions that delete expired rows, and how many steps that shrink the file, one look makes: some tenths
+/// of a second, for which the next batch waits.
+const TIDY_STEPS_MAX: u32 = 4;
 
 /// How many dead letters may be on their way to be read: each holds up to a payload.
 pub(crate) const REPLAYS_MAX: usize = 256;
@@ -101,8 +107,25 @@ pub(crate) struct Writer {
     reader: Reader,
     epoch: Epoch,
     gauge: Gauge,
+    seen: Seen,
+    /// When expired rows were last looked for other than by an append.
+    tidied: Instant,
     jobs: Receiver<Job>,
     reports: mpsc::Sender<Report>,
+}
+
+/// The logical time of the latest batch, and when that was: the writer has no other clock.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    now_ms: u64,
+    at: Instant,
+}
+
+impl Seen {
+    fn now_ms(self) -> u64 {
+        let since_ms = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.now_ms.saturating_add(since_ms)
+    }
 }
 
 /// The engine is gone: there is nobody to write for.
@@ -117,8 +140,12 @@ impl Writer {
         jobs: Receiver<Job>,
         reports: mpsc::Sender<Report>,
     ) -> Result<Self, Failure> {
-        let (reader, gauge) = (journal.reader()?, Gauge::new(dir));
-        Ok(Self { journal, reader, epoch, gauge, jobs, reports })
+        let reader = journal.reader()?;
+        let gauge = Gauge::new(dir, journal.has_ballast());
+        let tidied = Instant::now();
+        // Before the first batch, which comes at once, nothing has expired.
+        let seen = Seen { now_ms: 0, at: tidied };
+        Ok(Self { journal, reader, epoch, gauge, seen, tidied, jobs, reports })
     }
 
     /// Works until the engine is gone or the journal fails.
@@ -134,6 +161,7 @@ impl Writer {
             if self.look().is_err() {
                 return Ok(());
             }
+            self.tidy_if_due()?;
             let done = match self.jobs.recv_timeout(LOOK_INTERVAL) {
                 Ok(Job::Append(sealed)) => self.append(&sealed)?,
                 Ok(Job::Claim { unix_s }) => self.claim(unix_s)?,
@@ -153,6 +181,8 @@ impl Writer {
     fn append(&mut self, sealed: &Sealed) -> Result<Result<(), Abandoned>, Failure> {
         let began = Instant::now();
         let epoch = self.epoch;
+        self.seen = Seen { now_ms: sealed.batch.now_ms, at: began };
+        self.gauge.owe(sealed.open_bytes);
         let appended = self.until_there_is_room(|journal| journal.append(epoch, &sealed.batch))?;
         let Ok(position) = appended else { return Ok(Err(Abandoned)) };
         if position != sealed.position {
@@ -184,10 +214,36 @@ impl Writer {
             if self.report(Report::Space(self.gauge.space())).is_err() {
                 return Ok(Err(Abandoned));
             }
-            if !has_dropped_ballast && self.pause().is_err() {
+            if has_dropped_ballast {
+                continue;
+            }
+            // What is refused needs room before it can give any back, so that is made by itself.
+            self.tidy()?;
+            if self.pause().is_err() {
                 return Ok(Err(Abandoned));
             }
         }
+    }
+
+    /// Appends tidy up by themselves: this is for a journal without any, or with too little room.
+    fn tidy_if_due(&mut self) -> Result<(), Failure> {
+        let is_idle = self.gauge.is_tight() || LOOK_INTERVAL <= self.seen.at.elapsed();
+        if is_idle && LOOK_INTERVAL <= self.tidied.elapsed() {
+            self.tidy()?;
+        }
+        Ok(())
+    }
+
+    /// Deletes expired rows and, where room is short, gives what is empty back to the disk.
+    fn tidy(&mut self) -> Result<(), Failure> {
+        let (epoch, now_ms) = (self.epoch, self.seen.now_ms());
+        let journal = &mut self.journal;
+        repeat(|| journal.sweep(epoch, now_ms))?;
+        if self.gauge.is_tight() {
+            repeat(|| journal.shrink())?;
+        }
+        self.tidied = Instant::now();
+        Ok(())
     }
 
     /// Waits a moment for room. No job arrives meanwhile: the engine hands over one batch at a time, and whatever else
@@ -216,3 +272,19 @@ impl Writer {
         self.reports.blocking_send(report).map_err(|_| Abandoned)
     }
 }
+
+/// Does it until there is no more to do, or for this time enough is done. What is in the way of it now (a disk that has
+/// not even room for this, another program's lock) may not be there the next time.
+fn repeat(mut step: impl FnMut() -> Result<bool, AppendError>) -> Result<(), Failure> {
+    for _ in 0..TIDY_STEPS_MAX {
+        match step() {
+            Ok(true) => {}
+            Ok(false) | Err(AppendError::Full | AppendError::Busy { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,8 @@ pub(crate) struct Sealed {
     pub records: usize,
     /// How large it is.
     pub bytes: usize,
+    /// How large the last full states of all open tasks are.
+    pub open_bytes: u64,
 }
 
 /// Everything that is not yet handed to the writer.
@@ -149,7 +151,8 @@ impl Drafts {
         };
         self.sealed_bytes += bytes;
         let Draft { position, records, .. } = draft;
-        self.sealed.push_back(Sealed { position, batch, records, bytes });
+        let open_bytes = keeper.live_bytes();
+        self.sealed.push_back(Sealed { position, batch, records, bytes, open_bytes });
     }
 }
 

@@ -17,16 +17,52 @@ fn reserve_and_ballast_fit_the_volume() {
 }
 
 #[test]
-fn admission_closes_at_the_reserve_and_opens_a_quarter_above() {
-    for (free_bytes, was_tight, is_tight) in [
-        (100, false, false),
-        (99, false, true),
-        (100, true, true),
-        (124, true, true),
-        (125, true, false),
+fn what_must_be_free_is_the_reserve_and_what_is_owed() {
+    for (owed_bytes, is_tight, ballast, required) in [
+        (0, false, Ballast::Held, 100),
+        (0, true, Ballast::Held, 125),
+        (30, false, Ballast::Held, 130),
+        (30, true, Ballast::Held, 155),
+        // No more is kept than fits a small volume.
+        (900, false, Ballast::Held, 150),
+        // The ballast comes before new tasks, and leaves a quarter of itself free.
+        (0, false, Ballast::Dropped, 140),
+        (30, true, Ballast::Dropped, 195),
+        (30, true, Ballast::Broken, 155),
     ] {
-        let (reserve_bytes, journal_bytes) = (100, 0);
-        let space = Space { free_bytes, reserve_bytes, journal_bytes, is_tight: was_tight };
-        assert_eq!(space.judge(), is_tight, "{free_bytes} {was_tight}");
+        let (reserve_bytes, ballast_bytes, owed_bytes_max) = (100, 40, 50);
+        let bounds = Bounds { reserve_bytes, ballast_bytes, owed_bytes, owed_bytes_max };
+        let found = bounds.required(is_tight, ballast);
+        assert_eq!(found, required, "{owed_bytes} {is_tight} {ballast:?}");
     }
+    let bounds = Bounds { reserve_bytes: 0, ballast_bytes: 40, owed_bytes: 0, owed_bytes_max: 0 };
+    assert_eq!(bounds.required(true, Ballast::Dropped), 50);
+}
+
+/// A journal with a ballast, and the gauge that its writer has.
+fn gauged(dir: &Path) -> (Journal, Gauge) {
+    let options = leasehold_journal::Options { ballast_bytes: 1 << 20, ..Default::default() };
+    let journal = Journal::open(dir, options).expect("it opens");
+    let gauge = Gauge::new(dir, journal.has_ballast());
+    (journal, gauge)
+}
+
+/// Where the ballast is.
+fn ballast_path(dir: &Path) -> std::path::PathBuf {
+    dir.join("ballast")
+}
+
+#[test]
+fn a_ballast_that_cannot_be_made_refuses_nobody() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut journal, mut gauge) = gauged(dir.path());
+    assert_eq!(gauge.ballast, Ballast::Held, "it is there from the start");
+    assert!(gauge.full(&mut journal), "there is a ballast to drop");
+    assert!(gauge.is_tight() && !gauge.full(&mut journal));
+    // What stands in its place is no file.
+    std::fs::create_dir(ballast_path(dir.path())).expect("it is made");
+    let space = gauge.look(&mut journal).expect("it is time");
+    assert!(!space.is_tight && gauge.ballast == Ballast::Broken, "{space:?}");
+    std::fs::remove_dir(ballast_path(dir.path())).expect("it goes");
+    assert!(gauge.restore_ballast(&mut journal) && gauge.ballast == Ballast::Held);
 }
