@@ -105,7 +105,8 @@ pub enum Command {
         /// Which.
         stream: StreamId,
     },
-    /// The shell noticed that it was late by this much: sessions live that much longer.
+    /// The shell noticed that it was late by this much: sessions live that much longer. To be applied before anything else
+    /// then. What goes beyond the time since the last command counts only up to a TTL, until the worker is heard again.
     Stalled {
         /// By how much.
         by: Duration,

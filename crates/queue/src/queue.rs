@@ -85,8 +85,9 @@ impl Queue {
 
     /// Does one thing. `now` never decreases from call to call; if it does, time stands still.
     pub fn apply(&mut self, now: Time, command: Command) -> Reply {
+        let idle = now.since(self.now);
         self.now = self.now.max(now);
-        let reply = self.dispatch(command);
+        let reply = self.dispatch(command, idle);
         self.check();
         reply
     }
@@ -111,7 +112,7 @@ impl Queue {
         self.book.session_ttl_max
     }
 
-    fn dispatch(&mut self, command: Command) -> Reply {
+    fn dispatch(&mut self, command: Command, idle: Duration) -> Reply {
         match command {
             Command::Submit(submit) => return Reply::Submitted(self.submit(*submit)),
             Command::Cancel { task } => return Reply::Cancelled(self.cancel(task).map(Box::new)),
@@ -137,7 +138,7 @@ impl Queue {
             Command::Drain { stream } => self.drain(stream),
             Command::Goodbye { stream } => self.goodbye(stream),
             Command::Disconnect { stream } => self.disconnect(stream),
-            Command::Stalled { by } => self.stalled(by),
+            Command::Stalled { by } => self.stalled(by, idle),
             Command::Claimed { epoch } => self.claimed(epoch),
             Command::Advance => self.advance(),
             Command::Move { tasks, keys } => self.rewrite(&tasks, &keys),

@@ -42,8 +42,12 @@ pub(crate) struct Session {
     /// When its alarm rings; never later than [`due`](Self::due).
     pub(crate) armed: Time,
     pub(crate) believed: Duration,
-    /// Before this it does not expire, whatever was heard.
+    /// Before this it does not expire, whatever was heard since: the longest promise made before the last one.
     expires_not_before: Time,
+    /// How much longer it lives because the coordinator was late since the worker was last heard.
+    prolonged: Duration,
+    /// How much of that is more than the coordinator can have been late.
+    favoured: Duration,
     hushed_until: Option<Time>,
     hushes: u32,
     held: BTreeMap<Token, Held>,
@@ -119,6 +123,8 @@ impl Session {
             armed: Time::NEVER,
             believed,
             expires_not_before: now,
+            prolonged: Duration::ZERO,
+            favoured: Duration::ZERO,
             hushed_until: None,
             hushes: 0,
             held: BTreeMap::new(),
@@ -130,18 +136,27 @@ impl Session {
 
     /// The worker was heard and is promised `believed` from here on. An older, longer promise stays.
     pub(crate) fn touch(&mut self, now: Time, believed: Duration) {
-        self.expires_not_before = self.expires_at();
+        self.expires_not_before = self.promised_until();
+        (self.prolonged, self.favoured) = (Duration::ZERO, Duration::ZERO);
         self.last_heard = now;
         self.believed = believed;
     }
 
-    /// It lives that much longer.
-    pub(crate) fn prolong(&mut self, by: Duration) {
-        self.expires_not_before = self.expires_at() + by;
+    /// It lives longer by the time that the coordinator was away, and by a favour on top. Between two words of the worker
+    /// favours come to no more than it was promised: a session that is not heard any more ends, however often they are
+    /// done.
+    pub(crate) fn prolong(&mut self, away: Duration, favour: Duration) {
+        let favour = favour.min(self.believed.saturating_sub(self.favoured));
+        self.favoured = self.favoured.saturating_add(favour);
+        self.prolonged = self.prolonged.saturating_add(away).saturating_add(favour);
     }
 
     /// When it is over.
     pub(crate) fn expires_at(&self) -> Time {
+        self.promised_until() + self.prolonged
+    }
+
+    fn promised_until(&self) -> Time {
         self.expires_not_before.max(self.last_heard + self.believed + EXPIRY_MARGIN)
     }
 

@@ -110,10 +110,12 @@ impl Queue {
         self.update(id, |session| session.stream = None);
     }
 
-    /// While the coordinator was late it could not hear anybody: nobody is given up for that.
-    pub(crate) fn stalled(&mut self, by: Duration) {
+    /// While the coordinator was late it could not hear anybody: nobody is given up for that. It was late for no longer
+    /// than nothing was asked of it.
+    pub(crate) fn stalled(&mut self, by: Duration, idle: Duration) {
+        let away = by.min(idle);
         for id in self.roster.ids() {
-            self.update(id, |session| session.prolong(by));
+            self.update(id, |session| session.prolong(away, by.saturating_sub(away)));
         }
     }
 

@@ -220,10 +220,14 @@ impl Cluster {
                 self.reference.disconnect(stream);
                 self.apply(Command::Disconnect { stream }, "done")
             }
-            _ => {
-                self.reference.stalled(SECOND / 4);
-                self.apply(Command::Stalled { by: SECOND / 4 }, "done")
+            Step::Stalled { away } => {
+                let (away, favour) = (Duration::from_millis((*away).into()), SECOND / 2);
+                self.now = self.now + away;
+                self.reference.set_time(self.now);
+                self.reference.stalled(away, favour);
+                self.apply(Command::Stalled { by: away + favour }, "done")
             }
+            step => unreachable!("no worker does {step:?}"),
         }
     }
 

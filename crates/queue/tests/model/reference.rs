@@ -95,6 +95,9 @@ pub(crate) struct Session {
     drain_request: Vec<Option<Duration>>,
     heard: Time,
     over: Time,
+    /// What stalls add to that until it is heard again, and how much of it is a favour.
+    stalled: Duration,
+    favoured: Duration,
     hushed: Option<Time>,
     hushes: u32,
     late_since: Option<Time>,

@@ -220,6 +220,45 @@ fn a_stall_of_the_coordinator_is_not_held_against_workers() {
 }
 
 #[test]
+fn a_session_that_is_not_heard_ends_however_often_the_coordinator_stalls() {
+    check(
+        "
+        hello w s1
+            welcome
+        stalled by=1500
+        stalled by=1500
+        stalled by=1500
+        at 4049
+        at 4050
+            s1: closed, Expired
+        hello w s2
+            welcome
+        stalled by=1500
+        stalled by=1500
+        beat s2
+        at 6079
+        at 6080
+            s2: closed, Expired
+    ",
+    );
+}
+
+#[test]
+fn a_stall_longer_than_every_session_ends_none() {
+    check(
+        "
+        hello w s1
+            welcome
+        at 1000
+        stalled for=60000 by=60000
+        at 62029
+        at 62030
+            s1: closed, Expired
+    ",
+    );
+}
+
+#[test]
 fn a_drain_takes_nothing_new_and_costs_nothing() {
     check(
         "

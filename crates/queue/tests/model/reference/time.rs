@@ -51,7 +51,7 @@ impl Reference {
         }
         for session in &self.sessions {
             let id = session.id;
-            events.push((session.over, Event::Session(id, Matter::Over)));
+            events.push((session.over + session.stalled, Event::Session(id, Matter::Over)));
             events.extend(session.hushed.map(|at| (at, Event::Session(id, Matter::Audible))));
             if session.stream.is_none() {
                 continue;

@@ -50,8 +50,7 @@ impl Reference {
         session.slots = hello.slots;
         session.types = hello.task_types.iter().map(ToString::to_string).collect();
         session.late_since = None;
-        session.heard = now;
-        session.over = session.over.max(now + patience + EXPIRY_MARGIN);
+        session.hear(now, patience);
         session.ghosts.iter_mut().for_each(|ghost| ghost.alarm = Alarm::default());
         self.compare(id, hello);
         let verdicts: Vec<String> = hello
@@ -140,8 +139,7 @@ impl Reference {
         let session = self.session_mut(id);
         let heard = session.late_since.is_none_or(|since| now < since + patience);
         if heard {
-            session.heard = now;
-            session.over = session.over.max(now + patience + EXPIRY_MARGIN);
+            session.hear(now, patience);
         }
         format!("heard {heard}")
     }
@@ -235,9 +233,12 @@ impl Reference {
         }
     }
 
-    pub(crate) fn stalled(&mut self, by: Duration) {
+    pub(crate) fn stalled(&mut self, away: Duration, favour: Duration) {
+        let most = self.patience(self.config.session_ttl);
         for session in &mut self.sessions {
-            session.over = session.over + by;
+            let favour = favour.min(most.saturating_sub(session.favoured));
+            session.favoured += favour;
+            session.stalled += away + favour;
         }
     }
 
@@ -322,11 +323,19 @@ impl Session {
             drain_request: Vec::new(),
             heard: now,
             over: over + EXPIRY_MARGIN,
+            stalled: Duration::ZERO,
+            favoured: Duration::ZERO,
             hushed: None,
             hushes: 0,
             late_since: None,
             ghosts: Vec::new(),
         }
+    }
+
+    fn hear(&mut self, now: Time, patience: Duration) {
+        self.heard = now;
+        self.over = self.over.max(now + patience + EXPIRY_MARGIN);
+        (self.stalled, self.favoured) = (Duration::ZERO, Duration::ZERO);
     }
 
     pub(super) fn is_active(&self) -> bool {
