@@ -26,6 +26,7 @@ impl Queue {
         }
         self.admit(&spec)?;
         if !validate_only {
+            self.book.make_room(&spec.queue, self.config.limits.queues);
             let task = Box::new(self.task_of(id, spec));
             self.write(Record::TaskAccepted(task));
             self.show(id);
@@ -42,6 +43,7 @@ impl Queue {
         }
         self.free_to_reopen(&task)?;
         self.admit(&task.spec)?;
+        self.book.make_room(&task.spec.queue, self.config.limits.queues);
         task.generation += 1;
         task.revision += 1;
         (task.attempts, task.leases, task.worker_losses) = (0, 0, 0);
@@ -54,10 +56,14 @@ impl Queue {
         Ok(Replayed { generation })
     }
 
-    /// Stops leasing tasks of a queue. Says whether it exists.
+    /// Stops leasing tasks of a queue, which may be created for that: it can be paused ahead of its first task. Says
+    /// whether it exists.
     pub(crate) fn pause(&mut self, queue: Name) -> bool {
-        let exists = self.book.knows_queue(&queue);
+        let most = self.config.limits.queues;
+        let exists = self.book.knows_queue(&queue)
+            || (self.config.create_queues && self.book.queue_count() < most);
         if exists && !self.book.is_paused(&queue) {
+            self.book.make_room(&queue, most);
             self.index.lanes.pause(&queue);
             self.write(Record::QueuePaused { queue, paused: true });
         }
@@ -109,7 +115,7 @@ impl Queue {
         let limits = &self.config.limits;
         within("limits.open_tasks", self.open_tasks(), 1, limits.open_tasks)?;
         within("limits.open_bytes", self.open_bytes(), book::cost(spec), limits.open_bytes)?;
-        if !self.book.knows_queue(&spec.queue) {
+        if !self.book.is_counted(&spec.queue) {
             within("limits.queues", self.book.queue_count(), 1, limits.queues)?;
         }
         let Some(key) = &spec.key else { return Ok(()) };

@@ -1,31 +1,39 @@
 //! The durable state: open tasks, idempotency keys, pauses. Only [`fold`](crate::fold) changes what is durable in it.
+//! Beside it: which queues exist, as that follows from them and the configuration.
 //!
 //! It knows no lane, timer or session: those are derived from it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Bound::{Excluded, Unbounded},
     time::Duration,
 };
 
-use crate::{Lease, Name, Phase, Task, TaskId, TaskSpec, decided::Decided, keys::Keys};
+use crate::{
+    Lease, Name, Phase, Task, TaskId, TaskSpec, decided::Decided, fingerprint::Print, idle::Idle,
+    keys::Keys,
+};
 
 /// What an open task takes in memory beside the bytes of its spec: its entry, its specification, its places in a lane
 /// and among the timers, names it shares with nobody.
 const TASK_OVERHEAD_BYTES: u64 = 768;
 
 /// Everything that a journal rebuilds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Book {
     pub(crate) tasks: BTreeMap<TaskId, Task>,
     pub(crate) keys: Keys,
     pub(crate) decided: Decided,
-    /// Queues somebody has paused or resumed, and whether they are paused.
-    pub(crate) pauses: BTreeMap<Name, bool>,
+    /// Queues that are paused.
+    pub(crate) pauses: BTreeSet<Name>,
     /// How many open tasks each queue has.
     pub(crate) open: BTreeMap<Name, u64>,
     pub(crate) open_bytes: u64,
     pub(crate) session_ttl_max: Duration,
+    /// Queues that the configuration names. Not durable.
+    pub(crate) declared: BTreeSet<Name>,
+    /// Queues that have no task, are not paused and not declared, but were in use. Not durable.
+    pub(crate) idle: Idle,
 }
 
 impl Book {
@@ -52,21 +60,74 @@ impl Book {
         }
     }
 
-    /// Whether the queue exists: it has open tasks, or somebody has paused or resumed it. A queue without either is
-    /// forgotten, so that a bound on queues counts those in use.
+    /// Whether the queue exists: it is declared, has open tasks, is paused, or was in use and is remembered.
     pub(crate) fn knows_queue(&self, queue: &str) -> bool {
-        self.open.contains_key(queue) || self.pauses.contains_key(queue)
+        self.is_in_use(queue) || self.declared.contains(queue) || self.idle.contains(queue)
     }
 
-    /// How many queues exist.
+    /// Whether a task more in the queue makes no more queues of those that the bound counts.
+    pub(crate) fn is_counted(&self, queue: &str) -> bool {
+        self.is_in_use(queue) || self.declared.contains(queue)
+    }
+
+    /// How many queues are in use, declared ones left out: what the bound on queues counts.
     pub(crate) fn queue_count(&self) -> u64 {
-        let idle = self.pauses.keys().filter(|queue| !self.open.contains_key(*queue)).count();
-        (self.open.len() + idle) as u64
+        let empty = self.pauses.iter().filter(|queue| !self.open.contains_key(*queue)).count();
+        let declared = self.declared.iter().filter(|queue| self.is_in_use(queue)).count();
+        (self.open.len() + empty - declared) as u64
+    }
+
+    /// Every queue that exists, by name.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = &Name> {
+        let used = self.open.keys().chain(&self.pauses);
+        let names: BTreeSet<_> = used.chain(&self.declared).chain(self.idle.names()).collect();
+        names.into_iter()
+    }
+
+    /// Forgets idle queues until one more fits among `most`, if the queue is a new one.
+    pub(crate) fn make_room(&mut self, queue: &str, most: u64) {
+        if self.knows_queue(queue) {
+            return;
+        }
+        let used = self.queue_count();
+        while most <= used + self.idle.len() && self.idle.forget_one().is_some() {}
     }
 
     /// Whether the queue is paused.
     pub(crate) fn is_paused(&self, queue: &str) -> bool {
-        self.pauses.get(queue).copied().unwrap_or(false)
+        self.pauses.contains(queue)
+    }
+
+    /// Pauses a queue, or ends that.
+    pub(crate) fn set_pause(&mut self, queue: &Name, paused: bool) {
+        if paused {
+            self.idle.remove(queue);
+            self.pauses.insert(Name::clone(queue));
+        } else if self.pauses.remove(queue) {
+            self.rest(queue);
+        }
+    }
+
+    fn is_in_use(&self, queue: &str) -> bool {
+        self.open.contains_key(queue) || self.pauses.contains(queue)
+    }
+
+    /// Remembers a queue that may not be in use any more.
+    fn rest(&mut self, queue: &Name) {
+        if !self.is_in_use(queue) && !self.declared.contains(queue) {
+            self.idle.insert(queue);
+        }
+    }
+
+    /// Everything that a journal rebuilds.
+    pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
+        print.put(self.tasks.len());
+        for task in self.tasks.values() {
+            print.task(task);
+        }
+        self.keys.fingerprint(print);
+        self.decided.fingerprint(print);
+        print.put((&self.pauses, self.session_ttl_max));
     }
 
     /// Takes a task in, in place of the one with its id.
@@ -74,6 +135,7 @@ impl Book {
         self.remove(task.id);
         let queue = &task.spec.queue;
         *self.open.entry(Name::clone(queue)).or_default() += 1;
+        self.idle.remove(queue);
         self.open_bytes += cost(&task.spec);
         if let Some(key) = &task.spec.key {
             self.keys.insert(queue, key, task.id, None);
@@ -89,6 +151,7 @@ impl Book {
             *open -= 1;
             if *open == 0 {
                 self.open.remove(queue);
+                self.rest(queue);
             }
         }
         self.open_bytes -= cost(&task.spec);

@@ -20,9 +20,9 @@ pub enum Command {
     },
     /// Make a dead letter a task again. Answered by [`Reply::Replayed`].
     Replay(Box<Dead>),
-    /// Stop or go on leasing tasks of a queue. Answered by [`Reply::Paused`].
+    /// Stop or go on leasing tasks of a queue; one that may be created may be stopped before. Answered by [`Reply::Paused`].
     Pause {
-        /// The queue; it must exist.
+        /// The queue.
         queue: Name,
         /// Whether to stop.
         paused: bool,
@@ -255,7 +255,7 @@ pub struct Hello {
 }
 
 /// A lease a worker says it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HeldLease {
     /// The lease.
     pub token: Token,
@@ -264,7 +264,7 @@ pub struct HeldLease {
 }
 
 /// How far a lease's work is, says the worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LeasePhase {
     /// Received, not started.
     Pending,

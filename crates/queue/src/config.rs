@@ -1,6 +1,8 @@
 //! What the queue is told once, at its start.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::Name;
 
 /// Times and limits of the queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +20,9 @@ pub struct Config {
     pub leases_max: u32,
     /// How long an idempotency key outlives its task.
     pub key_retention: Duration,
-    /// Whether a submit may create a queue.
+    /// Queues that exist whether they are used or not. No limit counts them.
+    pub declared_queues: BTreeSet<Name>,
+    /// Whether a submit or a pause may create a queue.
     pub create_queues: bool,
     /// Bounds.
     pub limits: Limits,
@@ -31,7 +35,7 @@ pub struct Limits {
     pub open_tasks: u64,
     /// Bytes of their payloads and of what is kept beside them.
     pub open_bytes: u64,
-    /// Queues.
+    /// Queues that have open tasks or are paused, declared ones left out.
     pub queues: u64,
     /// Bytes of idempotency keys, kept ones included.
     pub key_bytes: u64,
@@ -46,12 +50,13 @@ impl Default for Config {
             worker_losses_max: 5,
             leases_max: 1_000,
             key_retention: Duration::from_hours(1),
+            declared_queues: BTreeSet::new(),
             create_queues: true,
             limits: Limits {
                 open_tasks: 10_000_000,
                 open_bytes: 4 << 30,
                 queues: 10_000,
-                key_bytes: 64 << 20,
+                key_bytes: 256 << 20,
             },
         }
     }

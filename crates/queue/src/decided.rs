@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::Token;
+use crate::{Token, fingerprint::Print};
 
 /// How many tokens are remembered. A worker repeats an outcome only until it is acknowledged, so this has to span
 /// the outcomes under way while one stream is down: 65,536 are seconds of full load, at 16 bytes twice.
@@ -34,6 +34,11 @@ impl Decided {
     /// Whether the token is remembered.
     pub(crate) fn contains(&self, token: Token) -> bool {
         self.known.contains(&token)
+    }
+
+    /// Every token, in the order in which they are forgotten.
+    pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
+        print.put(&self.order);
     }
 }
 

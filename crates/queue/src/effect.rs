@@ -84,7 +84,7 @@ pub struct Assignment {
 }
 
 /// What became of an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Disposition {
     /// It decided the attempt.
     Accepted,

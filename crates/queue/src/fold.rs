@@ -79,9 +79,7 @@ impl Book {
             Record::KeyKept { queue, key, task, until } => {
                 self.keys.insert(queue, key, *task, Some(*until));
             }
-            Record::QueuePaused { queue, paused } => {
-                self.pauses.insert(Name::clone(queue), *paused);
-            }
+            Record::QueuePaused { queue, paused } => self.set_pause(queue, *paused),
             Record::LeaseGranted { task, .. }
             | Record::LeaseStarted { task, .. }
             | Record::LeaseRevoking { task, .. }

@@ -100,6 +100,7 @@ fn check_totals(queue: &Queue) {
     let open = counts.iter().map(|(name, c)| (name, c.scheduled + c.queued + c.leased));
     assert!(open.eq(queue.book.open.iter().map(|(name, open)| (name, *open))), "open counts");
     assert!(counts == queue.index.counts, "the counts of queues");
+    assert!(queue.book.idle.names().all(|name| !queue.book.is_counted(name)), "idle queues");
     assert!(queued == queue.index.lanes.len() && queue.index.lanes.agree(), "lanes");
     assert!(alarms + queue.roster.ids().len() == queue.index.timers.len(), "alarms");
     assert!(bytes == queue.book.open_bytes, "open bytes");

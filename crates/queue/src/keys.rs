@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_policy::Time;
 
-use crate::{KeptKey, Key, Name, TaskId};
+use crate::{KeptKey, Key, Name, TaskId, fingerprint::Print};
 
 /// What a key takes in memory beside its text: its entry, its place in the order of expiry, the digest.
 const KEY_OVERHEAD_BYTES: u64 = 192;
@@ -99,6 +99,19 @@ impl Keys {
         all.fold((0, 0), |(live, bytes), (queue, (name, entry))| {
             (live + usize::from(entry.until.is_none()), bytes + cost(queue, name))
         })
+    }
+
+    /// Every key that is not over, whether it has been forgotten or not.
+    pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
+        for (queue, keys) in &self.entries {
+            for (name, entry) in keys {
+                let until = entry.until.unwrap_or(Time::NEVER);
+                if print.is_ahead(until) {
+                    print.put((queue, name, entry.digest, entry.task, entry.until.is_some()));
+                    print.left(until);
+                }
+            }
+        }
     }
 
     fn entry(&self, queue: &str, name: &str) -> Option<Entry> {

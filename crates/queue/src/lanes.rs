@@ -25,14 +25,14 @@ impl Place {
 }
 
 /// Every task that could be leased.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Lanes {
     queues: BTreeMap<Name, Waiting>,
     heads: BTreeMap<Name, BTreeSet<(Place, Name)>>,
 }
 
 /// What waits in one queue.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Waiting {
     paused: bool,
     /// Lanes by task type, each with the time since when a task waits. None is empty.

@@ -21,6 +21,7 @@ mod view;
 mod book;
 mod decided;
 mod fold;
+mod idle;
 mod keys;
 mod lanes;
 mod mark;
@@ -38,6 +39,8 @@ mod revocation;
 mod settle;
 mod stream;
 
+// What checkers of the machine need.
+mod fingerprint;
 #[cfg(debug_assertions)]
 mod invariant;
 

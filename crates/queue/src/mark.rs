@@ -85,7 +85,7 @@ impl Counts {
 }
 
 /// Everything that can be found about tasks without looking at each.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     pub(crate) lanes: Lanes,
     pub(crate) timers: Timers,

@@ -2,7 +2,7 @@
 //!
 //! It knows no clock, disk, network or runtime. Here is the branching; what an arm does is in the file of its noun.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, hash::Hasher, time::Duration};
 
 use leasehold_policy::Time;
 
@@ -10,6 +10,8 @@ use crate::{
     Command, Config, Corrupt, Effect, Name, Output, Phase, Record, Reply, SessionId, Task, TaskId,
     Token, Unknown,
     book::Book,
+    fingerprint::Print,
+    idle::Idle,
     mark::{Index, Mark},
     roster::Roster,
     session::{Session, Work},
@@ -20,7 +22,7 @@ use crate::{
 ///
 /// Its life: [`new`](Self::new), [`replay`](Self::replay) every record of the journal, [`recovered`](Self::recovered)
 /// once, then [`apply`](Self::apply) and [`take_output`](Self::take_output) for ever.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Queue {
     pub(crate) config: Config,
     pub(crate) now: Time,
@@ -41,7 +43,8 @@ pub struct Queue {
 impl Queue {
     /// An empty queue whose tokens belong to `epoch`.
     pub fn new(config: Config, epoch: u32) -> Self {
-        let book = Book { session_ttl_max: config.session_ttl, ..Book::default() };
+        let declared = config.declared_queues.clone();
+        let book = Book { session_ttl_max: config.session_ttl, declared, ..Book::default() };
         Self {
             config,
             now: Time::default(),
@@ -59,8 +62,8 @@ impl Queue {
 
     /// Folds one record of the journal, oldest first, before anything is applied.
     ///
-    /// Facts that are kept beside the journal are records too: a pause is a [`Record::QueuePaused`] (not paused: a queue
-    /// that exists without tasks), the longest promise to workers an [`Record::EpochStarted`].
+    /// Facts that are kept beside the journal are records too: a pause is a [`Record::QueuePaused`], the longest promise to
+    /// workers an [`Record::EpochStarted`].
     pub fn replay(&mut self, record: &Record, unknown: Unknown) -> Result<(), Corrupt> {
         self.book.fold(record, unknown).map(drop)
     }
@@ -76,9 +79,10 @@ impl Queue {
         for task in self.book.tasks.values() {
             self.index.insert(&Mark::of(task), waiting_since(task, self.now));
         }
-        for (queue, _) in self.book.pauses.iter().filter(|(_, paused)| **paused) {
+        for queue in &self.book.pauses {
             self.index.lanes.pause(queue);
         }
+        self.book.idle = Idle::default();
         self.start_epoch();
         self.check();
     }
@@ -110,6 +114,30 @@ impl Queue {
     /// The longest session TTL ever promised to a worker.
     pub fn session_ttl_max(&self) -> Duration {
         self.book.session_ttl_max
+    }
+
+    /// For checkers that explore states: feeds `hasher` with everything that can make a difference to what the queue does
+    /// from `now` on. Times count by how far ahead they are, all of those beyond `horizon` alike, so that a state and the same
+    /// one later have the same fingerprint. What a task asked for is told by its id alone. No output may be pending.
+    #[doc(hidden)]
+    pub fn fingerprint(&self, now: Time, horizon: Duration, hasher: &mut dyn Hasher) {
+        debug_assert!(self.output.records.is_empty() && self.output.effects.is_empty());
+        let mut print = Print::new(self.now.max(now), horizon, hasher);
+        self.book.fingerprint(&mut print);
+        for task in self.book.tasks.values() {
+            let lease = task.lease().map(|lease| (lease.session, lease.acknowledged));
+            print.put((task.phase == Phase::Queued, lease));
+        }
+        self.roster.fingerprint(&mut print);
+        print.put((&self.avoided, self.epoch, self.minted));
+        print.left(self.next_deadline().unwrap_or(Time::NEVER));
+    }
+
+    /// Like [`fingerprint`](Self::fingerprint), of what a journal rebuilds, as it is at `now`: the same before and after a
+    /// restart.
+    #[doc(hidden)]
+    pub fn fingerprint_durable(&self, now: Time, horizon: Duration, hasher: &mut dyn Hasher) {
+        self.book.fingerprint(&mut Print::new(now, horizon, hasher));
     }
 
     fn dispatch(&mut self, command: Command, idle: Duration) -> Reply {

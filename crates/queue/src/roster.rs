@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Name, SessionId, StreamId, session::Session};
+use crate::{Name, SessionId, StreamId, fingerprint::Print, session::Session};
 
 /// The task types of a class, ascending.
 type Types = std::sync::Arc<[Name]>;
 
 /// Every session.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Roster {
     members: BTreeMap<SessionId, Member>,
     workers: BTreeMap<Name, BTreeMap<Name, SessionId>>,
@@ -21,7 +21,7 @@ pub(crate) struct Roster {
 }
 
 /// A session and where it stands in its class.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Member {
     session: Session,
     class: Option<Types>,
@@ -36,7 +36,7 @@ struct Seat {
 }
 
 /// Sessions that serve the same task types.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Class {
     members: usize,
     eligible: usize,
@@ -182,6 +182,15 @@ impl Roster {
         class.members -= 1;
         if class.members == 0 {
             self.classes.remove(&types);
+        }
+    }
+
+    /// Everything that is not derived from something else in it.
+    pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
+        print.put((self.opened, self.members.len()));
+        for (id, member) in &self.members {
+            print.put(id);
+            member.session.fingerprint(print);
         }
     }
 

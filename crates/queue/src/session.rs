@@ -9,7 +9,7 @@ use std::{
 
 use leasehold_policy::Time;
 
-use crate::{Name, SessionState, StreamId, TaskId, Token};
+use crate::{Name, SessionState, StreamId, TaskId, Token, fingerprint::Print};
 
 /// By how much later than it must the coordinator gives a session up: the granularity of its timers.
 const EXPIRY_MARGIN: Duration = Duration::from_millis(10);
@@ -21,7 +21,7 @@ const HUSH: Duration = Duration::from_secs(1);
 const HUSH_DOUBLINGS_MAX: u32 = 6;
 
 /// A session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) worker: Name,
     pub(crate) instance: Name,
@@ -82,7 +82,7 @@ struct Unsent {
 }
 
 /// What a slot is taken by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Work {
     /// The current lease of this task.
     Lease(TaskId),
@@ -311,6 +311,23 @@ impl Session {
         let hush = self.hushed_until.map(|at| (at, Ring::Hushed));
         let rings = [Some(expiry), lease, hush].into_iter().flatten();
         rings.min_by_key(|(at, _)| *at).unwrap_or(expiry)
+    }
+
+    /// Everything that decides how it goes on. When it was heard and what it was promised only count together.
+    pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
+        print.put((&self.worker, &self.instance, self.stream, self.slots, self.draining));
+        print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));
+        print.put(self.drain_request.map(|request| request.grace));
+        print.left(self.armed);
+        print.left(self.expires_at());
+        print.left(self.hushed_until.unwrap_or(Time::NEVER));
+        print.left(self.quarantined_since.map_or(Time::NEVER, |since| since + self.believed));
+        print.put((self.held.len(), &self.overdue));
+        for (token, held) in &self.held {
+            print.put((token, held.work));
+            print.left(held.alarm);
+            print.put(held.unsent);
+        }
     }
 
     /// Whether its own books agree.

@@ -114,7 +114,7 @@ pub struct Revoking {
 }
 
 /// Why a lease has to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RevocationReason {
     /// Somebody cancelled the task.
     Cancelled,
@@ -182,7 +182,7 @@ pub enum FailureReason {
 }
 
 /// How a task ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ending {
     /// The handler returned a result.
     Succeeded,

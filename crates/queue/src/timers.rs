@@ -18,7 +18,7 @@ pub(crate) enum Alarm {
 }
 
 /// At most one alarm for each task and session.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
     alarms: BTreeSet<(Time, Alarm)>,
 }

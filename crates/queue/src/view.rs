@@ -2,8 +2,6 @@
 //!
 //! A view is computed when it is asked for; nothing in it is kept.
 
-use std::collections::BTreeSet;
-
 use leasehold_policy::Time;
 
 use crate::{Blocked, Name, Phase, Queue, SessionId, Task, TaskId, Token, Wait};
@@ -101,20 +99,27 @@ impl Queue {
         }
     }
 
-    /// Every queue that has open tasks or was ever paused, by name.
+    /// Every queue that is declared, has open tasks or is paused, by name; and those that were in use lately, as far as
+    /// the limit of queues leaves room for them.
     pub fn queues(&self) -> impl Iterator<Item = QueueView> {
-        let names: BTreeSet<&Name> = self.book.open.keys().chain(self.book.pauses.keys()).collect();
-        names.into_iter().map(|name| {
-            let counts = self.index.counts.get(name).copied().unwrap_or_default();
-            QueueView {
-                name: Name::clone(name),
-                paused: self.book.is_paused(name),
-                scheduled: counts.scheduled,
-                queued: counts.queued,
-                leased: counts.leased,
-                oldest_queued: self.index.lanes.oldest(name),
-            }
-        })
+        self.book.queues().map(|name| self.view(name))
+    }
+
+    /// The queue, if it is one of those.
+    pub fn queue(&self, name: &Name) -> Option<QueueView> {
+        self.book.knows_queue(name).then(|| self.view(name))
+    }
+
+    fn view(&self, name: &Name) -> QueueView {
+        let counts = self.index.counts.get(name).copied().unwrap_or_default();
+        QueueView {
+            name: Name::clone(name),
+            paused: self.book.is_paused(name),
+            scheduled: counts.scheduled,
+            queued: counts.queued,
+            leased: counts.leased,
+            oldest_queued: self.index.lanes.oldest(name),
+        }
     }
 
     /// Every worker session, by worker name.
