@@ -170,12 +170,12 @@ impl Default for Limits {
             open_tasks: 10_000_000,
             open_bytes: 4 << 30,
             queues: 10_000,
-            key_bytes: 64 << 20,
+            key_bytes: 256 << 20,
             worker_losses: 5,
             leases_per_generation: 1_000,
             watchers: 1_000,
             waiters: 100_000,
-            connections: 20_000,
+            connections: 10_000,
         }
     }
 }
