@@ -27,6 +27,8 @@ pub(crate) enum Liveness {
     Hello {
         /// Who it is.
         hello: Box<Hello>,
+        /// Which stream of its process, counting up; 0 if it does not count.
+        number: i64,
         /// The way back to it.
         egress: Egress,
     },

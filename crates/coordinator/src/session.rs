@@ -29,6 +29,7 @@ pub(crate) mod simulated;
 mod word;
 
 use frame::Settings;
+pub(crate) use hello::{WORKER_ID_RULE, is_worker_id};
 use word::violation;
 
 /// How long a new stream may take to say who it is.
@@ -136,10 +137,11 @@ impl Shared {
         else {
             return Err(violation("the first event of a stream is Hello"));
         };
+        let number = hello.stream_number;
         let hello = Box::new(hello::read(stream, hello, &self.status)?);
         let (egress, ingress) = Egress::new();
         // An engine that is gone ends the session through its egress.
-        drop(self.liveness.send(Liveness::Hello { hello, egress }).await);
+        drop(self.liveness.send(Liveness::Hello { hello, number, egress }).await);
         let session = Session {
             shared: self.clone(),
             stream,

@@ -90,6 +90,8 @@ pub(crate) struct Session {
     identity: Identity,
     rng: fastrand::Rng,
     link: Link,
+    /// How many streams have come up: each hello says which one it is on.
+    streams: i64,
     /// Reconnects since the last welcome.
     retries: u32,
     /// The journal last spoken with. `None`: none yet.
@@ -118,6 +120,7 @@ impl Session {
             identity,
             rng: fastrand::Rng::with_seed(seed),
             link: Link::Down { retry_at: Moment::default() },
+            streams: 0,
             retries: 0,
             journal: None,
             terms: Terms::default(),

@@ -11,7 +11,7 @@ use crate::{
 impl Engine {
     pub(super) fn hear(&mut self, said: Liveness) {
         match said {
-            Liveness::Hello { hello, egress } => self.hello(hello, egress),
+            Liveness::Hello { hello, number, egress } => self.hello(hello, number, egress),
             Liveness::Heartbeat { stream, sequence, held } => {
                 self.heartbeat(stream, sequence, held);
             }
@@ -24,9 +24,13 @@ impl Engine {
         }
     }
 
-    fn hello(&mut self, hello: Box<Hello>, egress: Egress) {
+    fn hello(&mut self, hello: Box<Hello>, number: i64, egress: Egress) {
         if self.is_stopping() {
             return egress.close(Closing::Shutdown);
+        }
+        if !self.latest.admits(&hello, number, &self.queue) {
+            tracing::info!(worker = &*hello.worker, number, "an overtaken hello is not heard");
+            return egress.close(Closing::Replaced);
         }
         let stream = hello.stream;
         let (worker, slots) = (hello.worker.to_string(), hello.slots);

@@ -9,6 +9,8 @@ use crate::{
 };
 
 const WORKER_ID_CHARS_MAX: usize = 128;
+/// The same for people, as what is said of an id that breaks it.
+pub(crate) const WORKER_ID_RULE: &str = "must be 1 to 128 characters of [A-Za-z0-9._-]";
 const INSTANCE_ID_CHARS_MAX: usize = 64;
 const TASK_TYPE_CHARS_MAX: usize = 128;
 const TASK_TYPES_MAX: usize = 1_000;
@@ -87,11 +89,7 @@ fn violations(hello: &v1::Hello) -> Vec<v1::FieldViolation> {
             wrong.push(v1::FieldViolation { field, description });
         }
     };
-    check(
-        is_name(&hello.worker_id, WORKER_ID_CHARS_MAX, "._-"),
-        "worker_id",
-        "must be 1 to 128 characters of [A-Za-z0-9._-]",
-    );
+    check(is_worker_id(&hello.worker_id), "worker_id", WORKER_ID_RULE);
     check(
         is_name(&hello.instance_id, INSTANCE_ID_CHARS_MAX, "-"),
         "instance_id",
@@ -132,6 +130,11 @@ fn violations(hello: &v1::Hello) -> Vec<v1::FieldViolation> {
         "must be at most 128 bytes without control characters",
     );
     wrong
+}
+
+/// Whether a worker can have this id.
+pub(crate) fn is_worker_id(text: &str) -> bool {
+    is_name(text, WORKER_ID_CHARS_MAX, "._-")
 }
 
 fn is_name(text: &str, chars_max: usize, others: &str) -> bool {

@@ -221,6 +221,7 @@ impl Session {
             }),
             held_leases: held.collect(),
             software: identity.software.clone(),
+            stream_number: self.streams,
         }
     }
 

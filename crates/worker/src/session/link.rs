@@ -80,6 +80,7 @@ impl Session {
         if !matches!(self.link, Link::Dialing) {
             return;
         }
+        self.streams += 1;
         let mut conversation = Conversation::new(now);
         if self.drain.is_some() {
             conversation.push(Notice::Drain);
