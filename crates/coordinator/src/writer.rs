@@ -95,6 +95,9 @@ pub enum Failure {
         /// Where it is.
         found: u64,
     },
+    /// The journal's file was deleted or replaced under this process.
+    #[error("the journal's file is gone or another: what is written would never be found again")]
+    Displaced,
     /// The writer's thread is gone.
     #[error("the journal's writer ended without a word")]
     Gone,
@@ -110,6 +113,8 @@ pub(crate) struct Writer {
     seen: Seen,
     /// When expired rows were last looked for other than by an append.
     tidied: Instant,
+    /// When the journal's file was last looked for.
+    located: Instant,
     jobs: Receiver<Job>,
     reports: mpsc::Sender<Report>,
 }
@@ -145,7 +150,8 @@ impl Writer {
         let tidied = Instant::now();
         // Before the first batch, which comes at once, nothing has expired.
         let seen = Seen { now_ms: 0, at: tidied };
-        Ok(Self { journal, reader, epoch, gauge, seen, tidied, jobs, reports })
+        let located = tidied;
+        Ok(Self { journal, reader, epoch, gauge, seen, tidied, located, jobs, reports })
     }
 
     /// Works until the engine is gone or the journal fails.
@@ -161,6 +167,7 @@ impl Writer {
             if self.look().is_err() {
                 return Ok(());
             }
+            self.locate_if_due()?;
             self.tidy_if_due()?;
             let done = match self.jobs.recv_timeout(LOOK_INTERVAL) {
                 Ok(Job::Append(sealed)) => self.append(&sealed)?,
@@ -223,6 +230,15 @@ impl Writer {
                 return Ok(Err(Abandoned));
             }
         }
+    }
+
+    /// Writes to a file that has lost its name succeed, and are lost: nothing but a look at the name tells.
+    fn locate_if_due(&mut self) -> Result<(), Failure> {
+        if self.located.elapsed() < LOOK_INTERVAL {
+            return Ok(());
+        }
+        self.located = Instant::now();
+        if self.journal.is_in_place() { Ok(()) } else { Err(Failure::Displaced) }
     }
 
     /// Appends tidy up by themselves: this is for a journal without any, or with too little room.

@@ -15,7 +15,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavio
 
 use crate::{
     AppendError, Batch, Counts, Epoch, Fault, OpenError, Position, QueryError, Reader,
-    ballast::Ballast, chain::Link, database, lock::Lock, people::loaded, room, sweep::Sweeps,
+    ballast::Ballast, chain::Link, database, lock::Lock, people::loaded, place::Place, room,
+    sweep::Sweeps,
 };
 
 mod append;
@@ -67,6 +68,8 @@ pub struct Journal {
     /// At how many frames in the write-ahead log its readers are waited for.
     restart_at_frames: u32,
     ballast: Ballast,
+    /// The file that was opened.
+    place: Place,
     /// An earlier write failed: nothing is written any more.
     stopped: bool,
     /// None in tests that play a second coordinator.
@@ -104,6 +107,7 @@ impl Journal {
             connected => connected?,
         };
         let State { id, extent, counts } = load(&connection, dir)?;
+        let place = Place::of(dir).map_err(blame)?;
         ballast.restore(dir).map_err(blame)?;
         database::sync_dir(dir).map_err(blame)?;
         Ok(Self {
@@ -117,6 +121,7 @@ impl Journal {
             free_pages: 0,
             restart_at_frames: checkpoint::RESTART_FRAMES,
             ballast,
+            place,
             stopped: false,
             _lock: lock,
         })
@@ -222,6 +227,12 @@ impl Journal {
     /// How many rows the people's tables hold.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Whether the name of the database still leads to the file that was opened. If it does not, whatever is appended is
+    /// synced to a file that nobody will find, and a second coordinator may be using the directory.
+    pub fn is_in_place(&self) -> bool {
+        Place::of(&self.dir).is_ok_and(|place| place == self.place)
     }
 
     /// How many bytes the database and its write-ahead log take.

@@ -16,6 +16,7 @@ mod error;
 mod journal;
 mod lock;
 mod people;
+mod place;
 mod reader;
 mod room;
 mod sweep;

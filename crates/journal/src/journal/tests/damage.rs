@@ -132,3 +132,15 @@ fn damage_says_the_way_out() {
         "batch 1 is damaged: restore the data directory from a backup, or see docs/journal.md"
     );
 }
+
+#[test]
+fn a_database_that_is_deleted_or_replaced_under_its_owner_is_missed() {
+    let (dir, journal, _) = journal_of(&["a"]);
+    assert!(journal.is_in_place());
+    let file = dir.path().join(crate::database::FILE);
+    let aside = dir.path().join("aside");
+    fs::rename(&file, &aside).expect("it can be moved");
+    assert!(!journal.is_in_place(), "deleted");
+    fs::copy(&aside, &file).expect("it can be copied");
+    assert!(!journal.is_in_place(), "replaced");
+}
