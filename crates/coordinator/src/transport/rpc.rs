@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_util::FutureExt as _;
@@ -30,16 +30,22 @@ use crate::{
 /// Calls that are worked on at once. Each may hold a message of 4 MiB; the engine answers thousands a second.
 const CALLS_MAX: u32 = 1_024;
 
+/// How long a call may be worked on, the arrival of its message included: a peer that does not send the rest of one
+/// must not hold a place for good.
+const CALL_MAX: Duration = Duration::from_secs(30);
+
 /// Lays [`Rpc`] around a service.
 #[derive(Clone, Debug)]
 pub(super) struct RpcLayer {
     metrics: Metrics,
     room: Arc<Semaphore>,
+    /// How long a call may take that neither waits nor streams.
+    call_max: Duration,
 }
 
 impl RpcLayer {
     pub(super) fn new(metrics: Metrics) -> Self {
-        Self { metrics, room: Arc::new(Semaphore::new(CALLS_MAX as usize)) }
+        Self { metrics, room: Arc::new(Semaphore::new(CALLS_MAX as usize)), call_max: CALL_MAX }
     }
 }
 
@@ -104,9 +110,10 @@ impl RpcLayer {
             }
         };
         let call = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind();
-        let response = match call.await {
-            Ok(response) => response?,
-            Err(panic) => self.panicked(method, panic.as_ref()).into_http(),
+        let response = match within(self.limit(method), call).await {
+            Some(Ok(response)) => response?,
+            Some(Err(panic)) => self.panicked(method, panic.as_ref()).into_http(),
+            None => self.late().into_http(),
         };
         let status = Status::from_header_map(response.headers());
         let code = status.as_ref().map_or(Code::Ok, Status::code);
@@ -134,6 +141,16 @@ impl RpcLayer {
         room.map(Some).map_err(|_| Refusal::overloaded("calls", CALLS_MAX))
     }
 
+    /// How long a call may take. What waits or streams has bounds of its own.
+    fn limit(&self, method: Method) -> Option<Duration> {
+        (method.kind == Kind::Unary).then_some(self.call_max)
+    }
+
+    /// Nobody knows how far the call has come.
+    fn late(&self) -> Status {
+        Status::deadline_exceeded(format!("the call was not complete within {:?}", self.call_max))
+    }
+
     fn panicked(&self, method: Method, panic: &(dyn Any + Send)) -> Status {
         self.metrics.panicked();
         let said = panic.downcast_ref::<&str>().copied();
@@ -152,6 +169,14 @@ impl RpcLayer {
             span.record("error.type", name);
             span.record("otel.status_code", "ERROR");
         }
+    }
+}
+
+/// What comes of it within the limit, if there is one.
+async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, work).await.ok(),
+        None => Some(work.await),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What holds for every call, around small services.
 
-use std::{convert::Infallible, future::pending};
+use std::{convert::Infallible, future::pending, time::Duration};
 
 use futures_util::FutureExt as _;
 use http::{Request, Response};
@@ -101,6 +101,21 @@ async fn calls_have_a_bound_and_waits_do_not_count() {
     }
     open.pop();
     assert!(begin(GET).1.is_none(), "a place is free again");
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_get_on_gives_its_place_back() {
+    let call_max = Duration::from_millis(20);
+    let service = RpcLayer { call_max, ..RpcLayer::new(Metrics::default()) }
+        .layer(service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>()));
+    let stalled = (0..CALLS_MAX).map(|_| service.clone().oneshot(request(GET, None)));
+    for response in futures_util::future::join_all(stalled).await {
+        let status = Status::from_header_map(response.unwrap().headers()).unwrap();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+    }
+    let wait = service.oneshot(request("/leasehold.v1.TaskService/AwaitTask", None));
+    let waited = tokio::time::timeout(call_max * 2, wait).await;
+    assert!(waited.is_err(), "a wait has bounds of its own");
 }
 
 #[tokio::test]
