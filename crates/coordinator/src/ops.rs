@@ -7,7 +7,11 @@ use std::io;
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONNECTION, CONTENT_TYPE},
+    },
+    middleware::map_response,
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -44,7 +48,7 @@ impl Ops {
     /// Serves until `stopping` is cancelled.
     pub async fn serve(self, acceptor: Acceptor, stopping: CancellationToken) -> io::Result<()> {
         let stop = stopping.cancelled_owned();
-        axum::serve(acceptor, self.routes()).with_graceful_shutdown(stop).await
+        axum::serve(acceptor.for_visits(), self.routes()).with_graceful_shutdown(stop).await
     }
 
     fn routes(self) -> Router {
@@ -52,6 +56,7 @@ impl Ops {
             .route("/metrics", get(metrics))
             .route("/healthz", get(alive))
             .route("/readyz", get(ready))
+            .layer(map_response(goodbye))
             .with_state(self)
     }
 
@@ -70,6 +75,12 @@ impl Ops {
             ) => None,
         }
     }
+}
+
+/// Ends the connection with its first answer: an idle one would keep somebody else out.
+async fn goodbye(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn metrics(State(ops): State<Ops>) -> Response {

@@ -78,6 +78,12 @@ async fn the_port_tells_how_far_the_process_is() {
     assert!(page.contains("content-type: application/openmetrics-text; version=1.0.0"), "{page}");
     assert!(page.contains("\nleasehold_tasks_submitted_total 7\n"), "{page}");
     check(&get(address, "/nothing").await, 404, "");
+    // Whoever would like to stay does not: the end of the answer is the end of the connection.
+    let mut visitor = TcpStream::connect(address).await.unwrap();
+    visitor.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    visitor.read_to_string(&mut answer).await.unwrap();
+    check(&answer, 200, "ok\n");
 
     stopping.cancel();
     server.join_next().await.unwrap().unwrap().unwrap();

@@ -10,7 +10,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::connection::Connection;
+use super::connection::{Connection, Patience};
 use crate::metrics::Metrics;
 
 #[cfg(test)]
@@ -27,6 +27,9 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// How long a peer may take to say its first words. Nothing below looks at a connection that says nothing.
 const FIRST_WORDS_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a visit may take: one short question and its answer.
+const VISIT_MAX: Duration = Duration::from_secs(10);
+
 /// A listener with a bound on the connections it has open.
 #[derive(Debug)]
 pub struct Acceptor {
@@ -34,8 +37,7 @@ pub struct Acceptor {
     room: Arc<Semaphore>,
     metrics: Metrics,
     pause: Duration,
-    /// How long a peer may take to say its first words.
-    patience: Duration,
+    patience: Patience,
 }
 
 impl Acceptor {
@@ -47,7 +49,19 @@ impl Acceptor {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let room = Arc::new(Semaphore::new(connections_max as usize));
-        Ok(Self { listener, room, metrics, pause: PAUSE_MIN, patience: FIRST_WORDS_WAIT })
+        Ok(Self {
+            listener,
+            room,
+            metrics,
+            pause: PAUSE_MIN,
+            patience: Patience::FirstWords(FIRST_WORDS_WAIT),
+        })
+    }
+
+    /// The same for visitors: nobody stays for longer than ten seconds, so that no silent one keeps others out.
+    #[must_use]
+    pub fn for_visits(self) -> Self {
+        Self { patience: Patience::Visit(VISIT_MAX), ..self }
     }
 
     /// Where it listens.

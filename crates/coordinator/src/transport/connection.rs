@@ -29,23 +29,38 @@ pub struct Connection {
     _place: OwnedSemaphorePermit,
 }
 
-/// The peer has not said its first words yet.
+/// How long a peer is listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Until it has said its first words for as long as this; then for as long as it likes.
+    FirstWords(Duration),
+    /// For as long as this.
+    Visit(Duration),
+}
+
+/// The time in which the peer is listened to ends, unless it says so much before.
 #[derive(Debug)]
 struct Silence {
     ends: Pin<Box<Sleep>>,
     heard_bytes: usize,
+    /// None: whatever it says.
+    enough_bytes: Option<usize>,
 }
 
 impl Connection {
-    /// A connection whose peer may take as long as `patience` to say its first words.
+    /// A connection whose peer is listened to with this patience.
     pub(super) fn new(
         socket: TcpStream,
         place: OwnedSemaphorePermit,
         metrics: Metrics,
-        patience: Duration,
+        patience: Patience,
     ) -> Self {
         metrics.connected();
-        let silence = Silence { ends: Box::pin(sleep(patience)), heard_bytes: 0 };
+        let (lasts, enough_bytes) = match patience {
+            Patience::FirstWords(lasts) => (lasts, Some(FIRST_WORDS_BYTES)),
+            Patience::Visit(lasts) => (lasts, None),
+        };
+        let silence = Silence { ends: Box::pin(sleep(lasts)), heard_bytes: 0, enough_bytes };
         Self { socket, silence: Some(silence), metrics, _place: place }
     }
 
@@ -53,10 +68,10 @@ impl Connection {
     fn listen(&mut self, cx: &mut Context<'_>, heard_bytes: usize) -> io::Result<()> {
         let Some(silence) = &mut self.silence else { return Ok(()) };
         silence.heard_bytes += heard_bytes;
-        if silence.heard_bytes >= FIRST_WORDS_BYTES {
+        if silence.enough_bytes.is_some_and(|enough| silence.heard_bytes >= enough) {
             self.silence = None;
         } else if silence.ends.as_mut().poll(cx).is_ready() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer said nothing"));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer took too long"));
         }
         Ok(())
     }

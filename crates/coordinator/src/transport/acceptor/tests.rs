@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Acceptor, PAUSE_MAX, PAUSE_MIN, connections_max};
+use super::{Acceptor, PAUSE_MAX, PAUSE_MIN, Patience, connections_max};
 use crate::metrics::Metrics;
 
 async fn acceptor(most: u32) -> (Acceptor, Metrics) {
@@ -44,7 +44,7 @@ async fn a_connection_too_many_is_closed_and_its_place_is_taken_later() {
 #[tokio::test]
 async fn a_silent_peer_is_given_up() {
     let (mut acceptor, metrics) = acceptor(1).await;
-    acceptor.patience = Duration::from_millis(20);
+    acceptor.patience = Patience::FirstWords(Duration::from_millis(20));
     let _peer = TcpStream::connect(acceptor.address().unwrap()).await.unwrap();
     let (mut connection, _) = acceptor.next().await;
     has(&metrics, "leasehold_connections 1");
@@ -55,9 +55,23 @@ async fn a_silent_peer_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_visitor_may_not_stay_however_much_it_says() {
+    let (acceptor, _) = acceptor(1).await;
+    let mut acceptor =
+        Acceptor { patience: Patience::Visit(Duration::from_millis(20)), ..acceptor };
+    let mut peer = TcpStream::connect(acceptor.address().unwrap()).await.unwrap();
+    let (mut connection, _) = acceptor.next().await;
+    peer.write_all(&[b'x'; 64]).await.unwrap();
+    let mut heard = [0; 64];
+    connection.read_exact(&mut heard).await.unwrap();
+    let error = connection.read(&mut heard).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+}
+
+#[tokio::test]
 async fn a_peer_that_dribbles_is_given_up() {
     let (mut acceptor, _) = acceptor(1).await;
-    acceptor.patience = Duration::from_millis(20);
+    acceptor.patience = Patience::FirstWords(Duration::from_millis(20));
     let mut peer = TcpStream::connect(acceptor.address().unwrap()).await.unwrap();
     let (mut connection, _) = acceptor.next().await;
     peer.write_all(b"PRI * HTTP").await.unwrap();
@@ -74,14 +88,14 @@ async fn a_peer_that_dribbles_is_given_up() {
 #[tokio::test]
 async fn a_peer_that_has_spoken_may_be_silent() {
     let (mut acceptor, _) = acceptor(1).await;
-    acceptor.patience = Duration::from_millis(20);
+    acceptor.patience = Patience::FirstWords(Duration::from_millis(20));
     let mut peer = TcpStream::connect(acceptor.address().unwrap()).await.unwrap();
     let (mut connection, _) = acceptor.next().await;
     peer.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     let mut preface = [0; 24];
     connection.read_exact(&mut preface).await.unwrap();
     let mut more = [0; 1];
-    let silence = tokio::time::timeout(acceptor.patience * 4, connection.read(&mut more)).await;
+    let silence = tokio::time::timeout(Duration::from_millis(80), connection.read(&mut more)).await;
     assert!(silence.is_err(), "still waiting: {silence:?}");
 }
 
