@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use leasehold_queue::{Name, Task, TaskId};
+use leasehold_queue::{Failure, Name, Task, TaskId};
 use tokio::sync::Notify;
 
 use crate::snapshot::Snapshot;
@@ -18,13 +18,14 @@ mod tests;
 /// How many changed tasks may wait for one watcher.
 pub const DIRTY_TASKS_MAX: usize = 65_536;
 
-/// How many bytes of results may wait for one watcher: payloads are left out, results are not.
+/// How many bytes may wait for one watcher: of results, failures and labels. Payloads are left out, and the rest of a
+/// task is small.
 pub const DIRTY_BYTES_MAX: usize = 16 << 20;
 
 /// How many tasks a watcher gets at once.
 const TAKEN_TASKS_MAX: usize = 512;
 
-/// How many bytes of results it gets at once, unless a single one is larger: well below what a message may hold.
+/// How many of these bytes it gets at once, unless a single one is larger: well below what a message may hold.
 const TAKEN_BYTES_MAX: usize = 1 << 20;
 
 /// Which tasks to watch.
@@ -102,28 +103,34 @@ impl Shared {
 
 impl Dirty {
     fn put(&mut self, snapshot: Snapshot) {
-        let size = result_bytes(&snapshot);
+        let size = bytes(&snapshot);
         let replaced = self.tasks.insert(snapshot.task.id, snapshot);
-        self.bytes = self.bytes + size - replaced.as_ref().map_or(0, result_bytes);
+        self.bytes = self.bytes + size - replaced.as_ref().map_or(0, bytes);
         if self.tasks.len() > DIRTY_TASKS_MAX || self.bytes > DIRTY_BYTES_MAX {
             *self = Self { lagged: true, ..Self::default() };
         }
     }
 
     fn take(&mut self) -> (Vec<Snapshot>, bool, bool) {
-        let (mut taken, mut bytes) = (Vec::new(), 0);
-        while taken.len() < TAKEN_TASKS_MAX && bytes < TAKEN_BYTES_MAX {
+        let (mut taken, mut taken_bytes) = (Vec::new(), 0);
+        while taken.len() < TAKEN_TASKS_MAX && taken_bytes < TAKEN_BYTES_MAX {
             let Some((_, snapshot)) = self.tasks.pop_first() else { break };
-            bytes += result_bytes(&snapshot);
+            taken_bytes += bytes(&snapshot);
             taken.push(snapshot);
         }
-        self.bytes -= bytes;
+        self.bytes -= taken_bytes;
         (taken, self.lagged, self.ended)
     }
 }
 
-fn result_bytes(snapshot: &Snapshot) -> usize {
+/// How large the parts of a task are that can be large.
+fn bytes(snapshot: &Snapshot) -> usize {
+    let task = &snapshot.task;
+    let failure = |failure: &Failure| failure.message.len() + failure.details.len();
+    let labels = task.spec.labels.iter().map(|(key, value)| key.len() + value.len());
     snapshot.ended.as_ref().map_or(0, |ended| ended.result.len())
+        + task.last_failure.as_ref().map_or(0, |it| failure(it))
+        + labels.sum::<usize>()
 }
 
 /// Every watcher; the engine's side.

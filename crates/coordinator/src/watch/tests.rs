@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
-use leasehold_queue::{Ended, Ending, Phase, Retry, TaskSpec};
+use leasehold_queue::{Ended, Ending, FailureReason, Phase, Retry, TaskSpec};
 use tokio_util::task::TaskTracker;
 
 use super::*;
@@ -172,4 +172,21 @@ async fn much_is_taken_in_parts() {
     assert_eq!(watch.shared.lock().bytes, 0);
     drop(watchers);
     assert_eq!(taken(&mut watch).await, None);
+}
+
+#[test]
+fn everything_large_counts() {
+    let mut snapshot = ended(1, 3);
+    assert_eq!(bytes(&snapshot), 3);
+    Arc::make_mut(&mut snapshot.task.spec).labels = vec![(Name::from("key"), Name::from("value"))];
+    snapshot.task.last_failure = Some(Arc::new(Failure {
+        reason: FailureReason::Panic,
+        message: Name::from("message"),
+        details: Name::from("details"),
+        counted: true,
+        token: None,
+        worker: None,
+        time: Time::default(),
+    }));
+    assert_eq!(bytes(&snapshot), 3 + 8 + 14);
 }
