@@ -137,7 +137,7 @@ fn damage_says_the_way_out() {
 fn a_database_that_is_deleted_or_replaced_under_its_owner_is_missed() {
     let (dir, journal, _) = journal_of(&["a"]);
     assert!(journal.is_in_place());
-    let file = dir.path().join(crate::database::FILE);
+    let file = dir.path().join(database::FILE);
     let aside = dir.path().join("aside");
     fs::rename(&file, &aside).expect("it can be moved");
     assert!(!journal.is_in_place(), "deleted");
