@@ -10,14 +10,15 @@ use leasehold_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{self, admin_service_server::AdminService},
 };
-use leasehold_queue::QueueView;
+use leasehold_queue::{Name, QueueView};
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 
 use crate::{
     handle::Handle,
     parse,
-    refusal::{self, Refusal},
+    refusal::{self, Reason, Refusal},
+    session::{WORKER_ID_RULE, is_worker_id},
     view,
 };
 
@@ -108,7 +109,7 @@ impl AdminService for AdminApi {
         let ids = request.worker_ids;
         let grace = grace(request.grace)?;
         check_drained(ids.len())?;
-        let names = ids.iter().map(|id| id.as_str().into()).collect();
+        let names = worker_ids(&ids)?;
         let known = self.handle.drain(names, grace).await?;
         let (known, unknown): (Vec<_>, Vec<_>) =
             ids.into_iter().zip(known).partition(|(_, known)| *known);
@@ -138,6 +139,19 @@ fn check_drained(count: usize) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::field("worker_ids", format!("has {count} ids: 1 to {DRAINED_MAX} are allowed")))
+}
+
+/// The names of workers; those that can be none are refused, each by its place.
+fn worker_ids(ids: &[String]) -> Result<Vec<Name>, Refusal> {
+    let violation = |(place, id): (usize, &String)| {
+        let (field, description) = (format!("worker_ids[{place}]"), WORKER_ID_RULE.to_owned());
+        (!is_worker_id(id)).then_some(v1::FieldViolation { field, description })
+    };
+    let wrong: Vec<_> = ids.iter().enumerate().filter_map(violation).collect();
+    if !wrong.is_empty() {
+        return Err(Refusal::fields(Reason::InvalidField, wrong));
+    }
+    Ok(ids.iter().map(|id| id.as_str().into()).collect())
 }
 
 /// The wall clock, for ages that people read. The engine's own clock is never far from it.

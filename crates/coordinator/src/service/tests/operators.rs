@@ -9,6 +9,7 @@ use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
+use tonic_types::StatusExt as _;
 
 use super::served::{Served, refused, submit};
 
@@ -101,6 +102,10 @@ async fn operators_see_the_cluster_and_drain_workers() {
     let told = served.admin().drain_workers(drain(&["w1", "w2"])).await.unwrap().into_inner();
     assert_eq!(told.unknown_worker_ids, ["w2"]);
     assert_eq!(told.workers[0].state(), v1::WorkerState::Draining);
+    let wrong = served.admin().drain_workers(drain(&["w1", "", "a b"])).await.unwrap_err();
+    let fields = wrong.get_details_bad_request().unwrap().field_violations;
+    let fields: Vec<_> = fields.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["worker_ids[1]", "worker_ids[2]"]);
     refused(served.admin().drain_workers(drain(&[])).await, Code::InvalidArgument, "INVALID_FIELD");
     served.stop().await;
 }
