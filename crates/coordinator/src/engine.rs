@@ -12,7 +12,7 @@ use std::{
 
 use leasehold_journal::{Position, RowId};
 use leasehold_policy::Time;
-use leasehold_queue::{Command, Effect, Minter, Queue, Reply, StreamId};
+use leasehold_queue::{Command, Effect, Minter, Queue, Reply, StreamId, Token};
 
 use crate::{
     clock::Clock,
@@ -44,8 +44,8 @@ mod waiters;
 use control::Replaying;
 use draft::Drafts;
 pub(crate) use draft::Sealed;
-pub(crate) use inbox::{Inbox, Senders};
 use inbox::Intake;
+pub(crate) use inbox::{Inbox, Senders};
 use latest::Latest;
 use release::Release;
 use waiters::Waiters;
@@ -59,7 +59,15 @@ const ADMITTED_PER_TURN: usize = 1_000;
 /// How many bytes may wait for the disk before nothing more is admitted.
 const AHEAD_BYTES_MAX: usize = 16 << 20;
 
-/// A turn that begins this much after it was due was held up: the process was stopped, or starved.
+/// How many answers and turns' effects may wait for the disk before nothing more is admitted: reads write nothing, so they
+/// are not counted in bytes.
+const HELD_MAX: usize = 65_536;
+
+/// A disk that takes longer for one batch is stuck. What is leased meanwhile could not leave, and would be late.
+const STUCK: Duration = Duration::from_secs(1);
+
+/// How long a turn may take; and one that begins this much after it was due was held up: the process was stopped, or
+/// starved.
 const STALL: Duration = Duration::from_millis(110);
 
 /// Below this many tokens a new epoch is claimed; far more than are granted while that lasts.
@@ -83,7 +91,10 @@ pub(crate) struct Engine {
     /// What this turn has to say, in order.
     said: Vec<Release>,
     jobs: SyncSender<Job>,
-    is_writing: bool,
+    /// When the writer got the batch that it has, if it has one.
+    writing_since: Option<Time>,
+    /// Leases of which a worker was told since the queue was last told so.
+    sent: BTreeMap<StreamId, Vec<Token>>,
     is_claiming: bool,
     streams: BTreeMap<StreamId, Stream>,
     latest: Latest,
@@ -156,7 +167,8 @@ impl Engine {
             gate: Gate::new(head),
             said: Vec::new(),
             jobs,
-            is_writing: false,
+            writing_since: None,
+            sent: BTreeMap::new(),
             is_claiming: false,
             streams: BTreeMap::new(),
             latest: Latest::default(),
@@ -181,7 +193,8 @@ impl Engine {
                 return ended;
             }
             let due = self.due();
-            self.inbox.wait(self.intake(), due.map(|due| due.since(self.now))).await;
+            let left = due.map(|due| due.since(self.clock.now()));
+            self.inbox.wait(self.intake(), left).await;
             self.notice_stall(due);
         }
     }
@@ -229,9 +242,9 @@ impl Engine {
         self.is_eager |= self.inbox.has_more(self.intake());
     }
 
-    /// Leases what can be leased; true if there may be more.
+    /// Leases what can be leased; true if there may be more. A disk that is not stuck any more begins a turn.
     fn grant(&mut self) -> bool {
-        if self.is_stopping() {
+        if self.is_stopping() || self.is_stuck() {
             return false;
         }
         let reply = self.apply(Command::Grant { most: GRANTS_PER_PASS });
@@ -248,7 +261,13 @@ impl Engine {
 
     /// What the next turn takes in, given what is ahead of the disk.
     fn intake(&self) -> Intake {
-        if self.drafts.bytes() < AHEAD_BYTES_MAX { Intake::All } else { Intake::Urgent }
+        let is_ahead = AHEAD_BYTES_MAX <= self.drafts.bytes() || HELD_MAX <= self.gate.len();
+        if is_ahead { Intake::Urgent } else { Intake::All }
+    }
+
+    /// Whether nothing has become durable for a while.
+    fn is_stuck(&self) -> bool {
+        self.writing_since.is_some_and(|since| STUCK < self.now.since(since))
     }
 
     /// When the next turn has to begin by itself.
@@ -261,24 +280,25 @@ impl Engine {
     }
 
     /// Workers must not lose their leases because this process was not there to hear them: sessions live on for as long
-    /// as it was away and for the time it takes each worker to be heard once more.
+    /// as it was away and for the time it takes each worker to be heard once more, which the queue grants only so often.
     fn notice_stall(&mut self, due: Option<Time>) {
-        let late = due.map_or(Duration::ZERO, |due| self.clock.now().since(due));
+        let now = self.clock.now();
+        let late = due.map_or(Duration::ZERO, |due| lateness(self.now, due, now));
         if late <= STALL {
             return;
         }
-        let by = late + 2 * self.config.session.heartbeat_interval;
-        tracing::warn!(late_ms = late.as_millis(), "the engine was held up");
+        let late_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(late_ms, "the engine was held up");
         self.metrics.stalled(late);
-        self.now = self.clock.now();
-        self.apply(Command::Stalled { by });
+        self.now = now;
+        self.apply(Command::Stalled { by: late + 2 * self.config.session.heartbeat_interval });
     }
 
     /// Learns what became of what was handed to the writer.
     fn learn(&mut self, report: Report) -> Result<(), writer::Failure> {
         match report {
             Report::Durable { position, records, took } => {
-                self.is_writing = false;
+                self.writing_since = None;
                 self.gate.open(position);
                 self.metrics.committed(took, records);
             }
@@ -311,11 +331,11 @@ impl Engine {
             self.is_claiming = true;
             self.hand_over(Job::Claim { unix_s: self.now.unix_ms() / 1_000 });
         }
-        if self.is_writing {
+        if self.writing_since.is_some() {
             return;
         }
         if let Some(sealed) = self.drafts.next(&mut self.keeper, self.now) {
-            self.is_writing = true;
+            self.writing_since = Some(self.now);
             self.hand_over(Job::Append(Box::new(sealed)));
         }
     }
@@ -350,7 +370,7 @@ impl Engine {
         let is_done = self.stopping == Some(Stopping::Finishing)
             && self.gate.is_empty()
             && self.drafts.is_empty()
-            && !self.is_writing;
+            && self.writing_since.is_none();
         is_done.then_some(Ended::Stopped)
     }
 
@@ -372,3 +392,12 @@ impl Engine {
         others
     }
 }
+
+/// How late the next turn is after one that began at `began`, if it was due then: at once after a turn of usual length, if
+/// there was more to do.
+fn lateness(began: Time, due: Time, now: Time) -> Duration {
+    now.since(due.max(began + STALL))
+}
+
+#[cfg(test)]
+mod tests;

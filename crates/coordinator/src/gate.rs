@@ -51,6 +51,11 @@ impl<T> Gate<T> {
         position <= self.durable
     }
 
+    /// How many things wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()

@@ -50,12 +50,16 @@ impl Engine {
                 self.say(Release::Watches(Told::new(answer, watch)));
             }
             Admission::Queues { answer } => {
-                let queues = self.queue.queues().collect();
+                let queues: Vec<_> = self.queue.queues().collect();
+                let cost = queues.len().max(LOOK_COST);
                 self.say(Release::Queues(Told::new(answer, queues)));
+                return cost;
             }
             Admission::Workers { answer } => {
-                let workers = self.queue.workers().collect();
+                let workers: Vec<_> = self.queue.workers().collect();
+                let cost = workers.len().max(LOOK_COST);
                 self.say(Release::Workers(Told::new(answer, workers)));
+                return cost;
             }
         }
         LOOK_COST

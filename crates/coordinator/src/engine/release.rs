@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use leasehold_queue::{
-    Accepted, CloseReason, Disposition, Effect, Ended, Ending, QueueView, Refusal, StreamId, Task,
-    TaskId, Welcome, WorkerView,
+    Accepted, CloseReason, Command, Disposition, Effect, Ended, Ending, QueueView, Refusal,
+    StreamId, Task, TaskId, Token, Welcome, WorkerView,
 };
 
 use super::{Engine, row};
@@ -81,16 +81,25 @@ impl Engine {
                 Release::Workers(told) => told.tell(),
             }
         }
+        self.tell_sent();
+    }
+
+    /// Workers are judged by what they do about what has left for them, from when it left.
+    fn tell_sent(&mut self) {
+        for (stream, tokens) in std::mem::take(&mut self.sent) {
+            self.apply(Command::Sent { stream, tokens });
+        }
     }
 
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Assign { stream, assignment } => {
                 let left = assignment.deadline.since(self.clock.now());
-                self.send(stream, Event::Assign(assignment, left));
+                let token = assignment.token;
+                self.send_lease(stream, token, Event::Assign(assignment, left));
             }
             Effect::Revoke { stream, token, reason, grace } => {
-                self.send(stream, Event::Revoke { token, reason, grace });
+                self.send_lease(stream, token, Event::Revoke { token, reason, grace });
             }
             Effect::ResultAck { stream, token, disposition } => {
                 if disposition == Disposition::Stale {
@@ -98,7 +107,9 @@ impl Engine {
                 }
                 self.send(stream, Event::ResultAck { token, disposition });
             }
-            Effect::RequestDrain { stream, grace } => self.send(stream, Event::Drain { grace }),
+            Effect::RequestDrain { stream, grace } => {
+                self.send(stream, Event::Drain { grace });
+            }
             Effect::Close { stream, reason } => self.close(stream, reason),
             Effect::Changed(task) => self.changed(&task),
             Effect::Ended(ended) => self.ended(*ended),
@@ -128,14 +139,23 @@ impl Engine {
         }
     }
 
+    /// Sends what a worker has to act upon, and keeps in mind that it left.
+    fn send_lease(&mut self, stream: StreamId, token: Token, event: Event) {
+        if self.send(stream, event) {
+            self.sent.entry(stream).or_default().push(token);
+        }
+    }
+
     /// Sends an event, unless the stream is gone. A stream whose worker does not read is ended; its leases stay.
-    pub(super) fn send(&mut self, stream: StreamId, event: Event) {
-        let Some(session) = self.streams.get(&stream) else { return };
+    /// `true`: it is on its way.
+    pub(super) fn send(&mut self, stream: StreamId, event: Event) -> bool {
+        let Some(session) = self.streams.get(&stream) else { return false };
         if session.egress.send(event) {
-            return;
+            return true;
         }
         self.end_stream(stream, Closing::SlowConsumer);
         self.lost.push(stream);
+        false
     }
 
     /// Ends a stream at once, without waiting for anything to be durable: what is unsent must stay unsent.

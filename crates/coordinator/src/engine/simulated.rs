@@ -22,6 +22,7 @@ impl Engine {
 
     /// Whether everything it decided is durable and has left.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.drafts.is_empty() && !self.is_writing && self.gate.is_empty() && !self.is_eager
+        let is_written = self.drafts.is_empty() && self.writing_since.is_none();
+        is_written && self.gate.is_empty() && !self.is_eager
     }
 }
