@@ -22,10 +22,6 @@ use leasehold_queue::{
 };
 use tokio::sync::oneshot;
 
-pub use crate::{
-    clock::Dial,
-    session::simulated::{Farewell, LastWords},
-};
 use crate::{
     clock::Clock,
     codec::Records,
@@ -41,6 +37,10 @@ use crate::{
     snapshot::Snapshot,
     status::Status,
     writer::{Failure, JOBS_MAX, Job, Report, Space},
+};
+pub use crate::{
+    clock::Dial,
+    session::simulated::{Farewell, LastWords},
 };
 
 /// What a coordinator begins with: a claimed journal and its clocks.
@@ -175,12 +175,8 @@ impl Coordinator {
         let status = Arc::new(Status::new(journal_id.clone(), *epoch, clock.now()));
         let (senders, inbox) = Inbox::new();
         let (job_sender, jobs) = sync_channel(JOBS_MAX);
-        let shared = Shared::new(
-            senders.liveness.clone(),
-            Arc::clone(&status),
-            metrics.clone(),
-            &config,
-        );
+        let shared =
+            Shared::new(senders.liveness.clone(), Arc::clone(&status), metrics.clone(), &config);
         let now = clock.now();
         let engine = Engine::new(Parts {
             queue,
@@ -241,12 +237,9 @@ impl Coordinator {
             }
             Word::Claimed(epoch) => Report::Claimed(Epoch(epoch)),
             Word::Dead(row_id, row) => Report::Dead(row_id, Ok(row)),
-            Word::Tight(is_tight) => Report::Space(Space {
-                free_bytes: 0,
-                reserve_bytes: 0,
-                journal_bytes: 0,
-                is_tight,
-            }),
+            Word::Tight(is_tight) => {
+                Report::Space(Space { free_bytes: 0, reserve_bytes: 0, journal_bytes: 0, is_tight })
+            }
             Word::Failed => {
                 let (doing, fault) = ("append a batch", Fault::Stopped);
                 Report::Failed(Failure::Append(AppendError::Fatal { doing, fault }))

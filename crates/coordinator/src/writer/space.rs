@@ -212,7 +212,9 @@ impl Bounds {
         let least = self.reserve_bytes.saturating_add(owed).saturating_add(margin);
         match ballast {
             Ballast::Held | Ballast::Broken => least,
-            Ballast::Dropped => least.max(self.ballast_bytes / 4).saturating_add(self.ballast_bytes),
+            Ballast::Dropped => {
+                least.max(self.ballast_bytes / 4).saturating_add(self.ballast_bytes)
+            }
         }
     }
 }
