@@ -118,7 +118,8 @@ impl Queue {
 
     /// For checkers that explore states: feeds `hasher` with everything that can make a difference to what the queue does
     /// from `now` on. Times count by how far ahead they are, all of those beyond `horizon` alike, so that a state and the same
-    /// one later have the same fingerprint. What a task asked for is told by its id alone. No output may be pending.
+    /// one later have the same fingerprint. What a task asked for is told by its id alone, and
+    /// which queues without tasks are remembered is left out. No output may be pending.
     #[doc(hidden)]
     pub fn fingerprint(&self, now: Time, horizon: Duration, hasher: &mut dyn Hasher) {
         debug_assert!(self.output.records.is_empty() && self.output.effects.is_empty());
