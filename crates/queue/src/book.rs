@@ -98,12 +98,15 @@ impl Book {
         self.pauses.contains(queue)
     }
 
-    /// Pauses a queue, or ends that.
-    pub(crate) fn set_pause(&mut self, queue: &Name, paused: bool) {
-        if paused {
-            self.idle.remove(queue);
-            self.pauses.insert(Name::clone(queue));
-        } else if self.pauses.remove(queue) {
+    /// Pauses a queue.
+    pub(crate) fn pause(&mut self, queue: &Name) {
+        self.idle.remove(queue);
+        self.pauses.insert(Name::clone(queue));
+    }
+
+    /// Ends the pause of a queue.
+    pub(crate) fn resume(&mut self, queue: &Name) {
+        if self.pauses.remove(queue) {
             self.rest(queue);
         }
     }

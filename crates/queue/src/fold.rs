@@ -79,7 +79,8 @@ impl Book {
             Record::KeyKept { queue, key, task, until } => {
                 self.keys.insert(queue, key, *task, Some(*until));
             }
-            Record::QueuePaused { queue, paused } => self.set_pause(queue, *paused),
+            Record::QueuePaused { queue, paused: true } => self.pause(queue),
+            Record::QueuePaused { queue, paused: false } => self.resume(queue),
             Record::LeaseGranted { task, .. }
             | Record::LeaseStarted { task, .. }
             | Record::LeaseRevoking { task, .. }

@@ -63,6 +63,7 @@ impl Cluster {
             worker_losses_max: setting.worker_losses_max,
             leases_max: setting.leases_max,
             key_retention: if setting.keep_keys { 3 * SECOND } else { Duration::ZERO },
+            declared_queues: [Name::from("declared")].into(),
             create_queues: setting.create_queues,
             limits: Limits { open_tasks: 9, queues: 2, ..Config::default().limits },
             ..Config::default()
@@ -85,19 +86,10 @@ impl Cluster {
             watched: BTreeMap::new(),
         };
         cluster.reference.set_time(START);
-        cluster.declare("declared");
         cluster.queue.recovered(START);
         cluster.journal.records.extend(cluster.queue.take_output().records);
         cluster.committed = (cluster.reference.clone(), cluster.journal.records.len());
         cluster
-    }
-
-    /// A queue that exists though no task was ever submitted to it.
-    fn declare(&mut self, queue: &str) {
-        let record = Record::QueuePaused { queue: queue.into(), paused: false };
-        self.queue.replay(&record, Unknown::Refuse).unwrap();
-        self.journal.records.push(record);
-        self.reference.declare(queue);
     }
 
     pub(crate) fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {

@@ -28,7 +28,9 @@ pub(crate) struct Reference {
     pub(crate) jobs: Vec<Job>,
     pub(crate) sessions: Vec<Session>,
     kept: Vec<Kept>,
-    pauses: Vec<(String, bool)>,
+    paused: Vec<String>,
+    /// Queues that were in use and are not, the one that has been so longest first.
+    idle: Vec<String>,
     decided: Vec<Token>,
     opened: u64,
     ttl_max: Duration,
@@ -134,17 +136,13 @@ impl Reference {
             jobs: Vec::new(),
             sessions: Vec::new(),
             kept: Vec::new(),
-            pauses: Vec::new(),
+            paused: Vec::new(),
+            idle: Vec::new(),
             decided: Vec::new(),
             opened: 0,
             ttl_max,
             said: Vec::new(),
         }
-    }
-
-    /// A queue exists without tasks.
-    pub(crate) fn declare(&mut self, queue: &str) {
-        self.pauses.push((queue.to_owned(), false));
     }
 
     /// What time it is from here on.
@@ -226,6 +224,7 @@ impl Reference {
             let same = |kept: &Kept| kept.queue == *job.spec.queue && kept.key == *key.name;
             self.kept.retain(|kept| !same(kept));
         }
+        self.take_into_use(&job.spec.queue);
         self.jobs.push(job);
     }
 
@@ -234,18 +233,54 @@ impl Reference {
         if limits.open_tasks <= jobs {
             return Some(format!("full limits.open_tasks {jobs}"));
         }
-        let queues = self.queue_names().len() as u64;
-        let more = !self.has_queue(queue) && limits.queues <= queues;
+        let counted = self.counted_queues();
+        let (more, queues) = (!self.is_declared(queue), counted.len() as u64);
+        let more = more && !counted.iter().any(|name| name == queue) && limits.queues <= queues;
         more.then(|| format!("full limits.queues {queues}"))
     }
 
-    fn queue_names(&self) -> Vec<String> {
+    fn is_declared(&self, queue: &str) -> bool {
+        self.config.declared_queues.iter().any(|name| **name == *queue)
+    }
+
+    fn used_queues(&self) -> Vec<String> {
         let used = self.jobs.iter().map(|job| job.spec.queue.to_string());
-        let mut names: Vec<String> =
-            self.pauses.iter().map(|(q, _)| q.clone()).chain(used).collect();
+        let mut names: Vec<String> = self.paused.iter().cloned().chain(used).collect();
         names.sort();
         names.dedup();
         names
+    }
+
+    fn counted_queues(&self) -> Vec<String> {
+        self.used_queues().into_iter().filter(|queue| !self.is_declared(queue)).collect()
+    }
+
+    fn queue_names(&self) -> Vec<String> {
+        let mut names = self.used_queues();
+        names.extend(self.idle.iter().cloned());
+        names.extend(self.config.declared_queues.iter().map(ToString::to_string));
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// A new queue takes the place of an idle one if it needs it.
+    fn take_into_use(&mut self, queue: &str) {
+        if !self.has_queue(queue) {
+            let counted = self.counted_queues().len();
+            let places = usize::try_from(self.config.limits.queues).unwrap();
+            let surplus = (counted + self.idle.len() + 1).saturating_sub(places);
+            self.idle.drain(..surplus.min(self.idle.len()));
+        }
+        self.idle.retain(|name| name != queue);
+    }
+
+    /// A queue that may not be in use any more is remembered.
+    fn rest(&mut self, queue: &str) {
+        let used = self.used_queues().iter().any(|name| name == queue);
+        if !used && !self.is_declared(queue) {
+            self.idle.push(queue.to_owned());
+        }
     }
 
     fn has_queue(&self, queue: &str) -> bool {
@@ -253,14 +288,23 @@ impl Reference {
     }
 
     fn is_paused(&self, queue: &str) -> bool {
-        self.pauses.iter().any(|(name, paused)| name == queue && *paused)
+        self.paused.iter().any(|name| name == queue)
     }
 
     pub(crate) fn set_pause(&mut self, (queue, paused): (&str, bool)) -> String {
-        let exists = self.has_queue(queue);
-        if exists && self.is_paused(queue) != paused {
-            self.pauses.retain(|(name, _)| name != queue);
-            self.pauses.push((queue.to_owned(), paused));
+        let places = self.config.limits.queues;
+        let free = self.config.create_queues && (self.counted_queues().len() as u64) < places;
+        let exists = self.has_queue(queue) || (paused && free);
+        match (self.is_paused(queue), paused) {
+            (false, true) if exists => {
+                self.take_into_use(queue);
+                self.paused.push(queue.to_owned());
+            }
+            (true, false) => {
+                self.paused.retain(|name| name != queue);
+                self.rest(queue);
+            }
+            _ => {}
         }
         format!("paused {exists}")
     }

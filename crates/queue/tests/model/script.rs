@@ -95,7 +95,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<u8>().prop_map(Step::Repeat),
         4 => any::<u8>().prop_map(Step::Cancel),
         2 => any::<u8>().prop_map(Step::ReplayDead),
-        3 => (0u8..3, any::<bool>()).prop_map(|(queue, paused)| Step::Pause { queue, paused }),
+        3 => (0u8..4, any::<bool>()).prop_map(|(queue, paused)| Step::Pause { queue, paused }),
         7 => hello(),
         6 => (1u8..5).prop_map(|most| Step::Sent { most }),
         4 => any::<u8>().prop_map(|session| Step::Delivered { session }),
@@ -121,7 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn submission() -> impl Strategy<Value = Submission> {
-    let place = (0u8..3, 0u8..2, prop::sample::select(vec![0, 5, 5, 9]));
+    let place = (0u8..4, 0u8..2, prop::sample::select(vec![0, 5, 5, 9]));
     let key = (prop::option::of(0u8..3), 0u8..2);
     let rest = (any::<bool>(), prop::bool::weighted(0.3), 1u8..4, prop::bool::weighted(0.1));
     (place, key, rest).prop_map(

@@ -129,22 +129,103 @@ fn keys_have_a_bound_of_their_own() {
 fn unknown_queues_can_be_refused() {
     check(
         r#"
-        submit a queue=known
-            accepted a
-        pause known
-        resume known
-        configure no-new-queues
-        submit b queue=unknown
+        configure no-new-queues declared=known
+        queues
+            known: 0 + 0 + 0
+        submit a queue=unknown
             refused: queue "unknown" does not exist and the configuration does not allow creating it
+        pause unknown
+            no such thing
+        submit b queue=known
+            accepted b
+        cancel b
+            b Cancelled; 0 attempts, 0 losses
+        pause known
+        queues
+            known paused: 0 + 0 + 0
+        resume known
         submit c queue=known
             accepted c
-        cancel a
-            a Cancelled; 0 attempts, 0 losses
-        cancel c
-            c Cancelled; 0 attempts, 0 losses
+        restart
         submit d queue=known
             accepted d
     "#,
+    );
+}
+
+#[test]
+fn declared_queues_are_not_limited() {
+    check(
+        "
+        configure declared=known
+        submit a queue=known
+            accepted a
+        submit b queue=p
+            accepted b
+        submit c queue=r
+            accepted c
+        submit d queue=s
+            accepted d
+        pause t
+            no such thing
+        submit e queue=t
+            refused: limits.queues are at their limit: 3 of 3
+    ",
+    );
+}
+
+#[test]
+fn a_queue_can_be_paused_ahead_of_its_first_task() {
+    check(
+        "
+        pause q
+        queues
+            q paused: 0 + 0 + 0
+        hello w s1
+            welcome
+        submit a
+            accepted a
+        grant
+        show a
+            queued, QueuePaused; 0 attempts, 0 losses
+        resume q
+        grant
+            s1: run a as t1, attempt 1
+    ",
+    );
+}
+
+#[test]
+fn an_empty_queue_is_known_until_its_place_is_needed() {
+    check(
+        "
+        submit a queue=p
+            accepted a
+        submit b queue=r
+            accepted b
+        cancel b
+            b Cancelled; 0 attempts, 0 losses
+        cancel a
+            a Cancelled; 0 attempts, 0 losses
+        pause s
+        resume s
+        queues
+            p: 0 + 0 + 0
+            r: 0 + 0 + 0
+            s: 0 + 0 + 0
+        submit c queue=r
+            accepted c
+        submit d queue=t
+            accepted d
+        queues
+            r: 0 + 1 + 0, oldest 0ms
+            s: 0 + 0 + 0
+            t: 0 + 1 + 0, oldest 0ms
+        restart
+        queues
+            r: 0 + 1 + 0, oldest 0ms
+            t: 0 + 1 + 0, oldest 0ms
+    ",
     );
 }
 
@@ -171,8 +252,6 @@ fn a_delay_is_waited_for() {
 fn a_pause_stops_leases_and_survives() {
     check(
         "
-        pause q
-            no such thing
         submit a
             accepted a
         submit b queue=r

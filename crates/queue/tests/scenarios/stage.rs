@@ -1,7 +1,10 @@
 //! Plays the commands of a script on a real queue. Tasks are named by letters, leases t1, t2, … in the order of their
 //! grants; streams are s1, s2, … as the script says.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
@@ -63,6 +66,7 @@ impl Stage {
             worker_losses_max: 2,
             leases_max: 4,
             key_retention: Duration::from_secs(5),
+            declared_queues: BTreeSet::new(),
             create_queues: true,
             limits: Limits { open_tasks: 5, open_bytes: 100_000, queues: 3, key_bytes: 1_000 },
         };
@@ -274,6 +278,7 @@ impl Stage {
     /// What can be set only at the start of a process.
     fn configure(&mut self, words: &Words<'_>) -> Vec<String> {
         self.config.create_queues = !words.has("no-new-queues");
+        self.config.declared_queues = words.value("declared").into_iter().map(Name::from).collect();
         self.config.key_retention = words.ms("keys", 5_000);
         self.restart(&Words(Vec::new()))
     }

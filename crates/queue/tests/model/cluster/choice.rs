@@ -129,7 +129,7 @@ pub(super) fn one_of<T>(all: &[T], pick: u8) -> Option<&T> {
 }
 
 pub(super) fn queue_name(n: u8) -> Name {
-    ["left", "right", "declared"][usize::from(n)].into()
+    ["left", "right", "middle", "declared"][usize::from(n)].into()
 }
 
 pub(super) fn type_name(n: u8) -> Name {

@@ -30,7 +30,8 @@ pub(super) fn durable(queue: &Queue, now: Time) -> Vec<String> {
         format!("{task:?}")
     });
     let keys = queue.kept_keys().filter(|kept| now < kept.until).map(|kept| format!("{kept:?}"));
-    let pauses = queue.queues().map(|q| format!("{} {}", q.name, q.paused));
+    let lasting = queue.queues().filter(|q| q.paused || 0 < q.scheduled + q.queued + q.leased);
+    let pauses = lasting.map(|q| format!("{} {}", q.name, q.paused));
     tasks.chain(keys).chain(pauses).chain([format!("{} bytes", queue.open_bytes())]).collect()
 }
 

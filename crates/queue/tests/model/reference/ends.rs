@@ -186,6 +186,7 @@ impl Reference {
     ) {
         let at = self.jobs.iter().position(|job| job.id == id).expect("an open task");
         let mut job = self.jobs.remove(at);
+        self.rest(&job.spec.queue);
         job.failure = why.or(job.failure);
         self.decided.extend(decided_by);
         let kept = !self.config.key_retention.is_zero();

@@ -14,6 +14,7 @@ impl Reference {
     pub(crate) fn restart(&mut self, epoch: u32, remembered: &[Token]) {
         self.claimed(epoch);
         self.sessions.clear();
+        self.idle.clear();
         self.said.clear();
         self.opened = 0;
         self.decided.retain(|token| remembered.contains(token));
