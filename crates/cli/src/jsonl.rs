@@ -8,7 +8,7 @@ use std::{
 
 use leasehold_client::TaskSpec;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::{
     deadline::parse_deadline, duration::parse_duration, failure::Failure, payload::decode,
@@ -24,8 +24,8 @@ struct Line {
     #[serde(rename = "type")]
     task_type: Option<String>,
     queue: Option<String>,
-    /// Text as it is, any other JSON value as JSON.
-    payload: Option<Value>,
+    /// A string stands for its text, any other JSON value for the bytes it is written with.
+    payload: Option<Box<RawValue>>,
     payload_base64: Option<String>,
     content_type: Option<String>,
     priority: Option<i32>,
@@ -155,8 +155,11 @@ fn add_times(mut spec: TaskSpec, line: &Line) -> Result<TaskSpec, String> {
 fn payload(line: &Line) -> Result<Option<Vec<u8>>, String> {
     match (&line.payload, &line.payload_base64) {
         (Some(_), Some(_)) => Err("has both \"payload\" and \"payload_base64\"".to_owned()),
-        (Some(Value::String(text)), None) => Ok(Some(text.clone().into_bytes())),
-        (Some(value), None) => Ok(Some(value.to_string().into_bytes())),
+        (Some(value), None) if value.get().starts_with('"') => {
+            let text: String = serde_json::from_str(value.get()).map_err(|error| reason(&error))?;
+            Ok(Some(text.into_bytes()))
+        }
+        (Some(value), None) => Ok(Some(value.get().as_bytes().to_vec())),
         (None, Some(text)) => decode(text).map(Some).map_err(|why| format!("payload_base64 {why}")),
         (None, None) => Ok(None),
     }

@@ -50,6 +50,23 @@ fn a_line_says_what_flags_say_and_flags_fill_in_the_rest() {
 }
 
 #[test]
+fn a_payload_arrives_as_it_was_written() {
+    let cases = [
+        ("\"a\\n\\u00fc\\\"\"", "a\n\u{fc}\""),
+        ("{\"b\": 1, \"a\": 12345678901234567890123, \"a\": 1.10e+5}", ""),
+        ("[ 1.0,\ttrue ]", ""),
+        ("0.1000", ""),
+        ("false", ""),
+    ];
+    for (written, text) in cases {
+        let line = format!("{{\"type\":\"a\",\"payload\": {written} }}");
+        let expected = if text.is_empty() { written } else { text }.to_owned();
+        let spec = TaskSpec::new("a").queue("flagged").payload(expected);
+        assert_eq!(read(line.as_bytes(), None).expect(written), [(1, spec)], "{written}");
+    }
+}
+
+#[test]
 fn an_error_names_its_line_and_what_is_wrong() {
     let cases = [
         ("{\"type\":\"a\"}\n{\"type\":}", "line 2: column 9: expected value"),
