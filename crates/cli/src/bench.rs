@@ -61,6 +61,9 @@ pub(crate) struct Target {
     /// present directory]
     #[arg(long, value_name = "DIR", requires = "spawn")]
     data_in: Option<PathBuf>,
+    /// Let that coordinator keep nothing of tasks that succeeded, in place of their rows for a day
+    #[arg(long, requires = "spawn")]
+    retention_zero: bool,
     /// The coordinator's process id, to also show its processor time
     #[arg(long, value_name = "PID")]
     coordinator_pid: Option<u32>,
@@ -70,6 +73,38 @@ pub(crate) struct Target {
     /// Give up when nothing ends for this long
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = parse_duration)]
     patience: Duration,
+}
+
+/// How long the measured coordinator keeps the rows of tasks that succeeded: they are a good part of what it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Retention {
+    /// As a coordinator does unless it is told otherwise.
+    Default,
+    /// Not at all.
+    Zero,
+    /// As somebody else has said.
+    Unknown,
+}
+
+impl Target {
+    fn retention(&self) -> Retention {
+        match (self.spawn, self.retention_zero) {
+            (false, _) => Retention::Unknown,
+            (true, false) => Retention::Default,
+            (true, true) => Retention::Zero,
+        }
+    }
+}
+
+impl Retention {
+    /// For people and scripts.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Default => "24h, the default: a row of each finished task is written",
+            Self::Zero => "0s: no row of a finished task is written",
+            Self::Unknown => "as the coordinator is configured",
+        }
+    }
 }
 
 /// The coordinator to be measured.
@@ -103,7 +138,7 @@ impl Subject {
     /// The coordinator that the command line names, or a new one.
     async fn new(target: &Target, global: &Global) -> Result<Self, Failure> {
         let spawned = if target.spawn {
-            Some(spawned::Coordinator::start(target.data_in.as_deref()).await?)
+            Some(spawned::Coordinator::start(target.data_in.as_deref(), target.retention()).await?)
         } else {
             None
         };

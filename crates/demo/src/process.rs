@@ -1,5 +1,6 @@
 //! A process of the demo's cluster: its log in a file, its end with the demo's.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,6 +23,7 @@ impl Process {
     pub(crate) fn spawn(name: &str, mut command: Command, log: PathBuf) -> Result<Self, Error> {
         let start = |source| Error::Start { name: name.to_owned(), source };
         let output = File::create(&log).map_err(start)?;
+        forget_settings(&mut command, std::env::vars_os().map(|(name, _)| name));
         let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone().map_err(start)?)
@@ -60,6 +62,14 @@ impl Process {
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
         format!("--- {} ---\n{}\n", self.name, tail.join("\n"))
+    }
+}
+
+/// Takes what Leasehold's programs read from the environment out of a command's: the demo shows its own
+/// settings, not those of whoever watches.
+fn forget_settings(command: &mut Command, names: impl Iterator<Item = OsString>) {
+    for name in names.filter(|name| name.as_encoded_bytes().starts_with(b"LEASEHOLD_")) {
+        command.env_remove(name);
     }
 }
 

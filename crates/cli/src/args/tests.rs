@@ -41,6 +41,7 @@ fn good_command_lines() {
         "leasehold worker drain w1 w2 --grace 30s",
         "leasehold cluster",
         "leasehold bench flow --spawn --tasks 1000",
+        "leasehold bench flow --spawn --retention-zero",
         "leasehold bench latency --rate 1000 --secs 10 --coordinator-pid 7",
         "leasehold completion bash",
     ];
@@ -73,6 +74,7 @@ fn bad_command_lines() {
         ("leasehold worker drain", ErrorKind::MissingRequiredArgument),
         ("leasehold cluster -o yaml", ErrorKind::InvalidValue),
         ("leasehold bench flow --tasks 0", ErrorKind::ValueValidation),
+        ("leasehold bench flow --retention-zero", ErrorKind::MissingRequiredArgument),
         ("leasehold bench flow --data-in x", ErrorKind::MissingRequiredArgument),
         ("leasehold bench flow --spawn --coordinator-pid 1", ErrorKind::ArgumentConflict),
         ("leasehold tasks", ErrorKind::InvalidSubcommand),

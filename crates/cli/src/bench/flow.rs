@@ -34,6 +34,8 @@ struct Report {
     payload_bytes: usize,
     /// Every answer and every result ack comes after its record is on disk.
     durability: &'static str,
+    /// How long the rows of finished tasks are kept.
+    retention: &'static str,
     submit_window: usize,
     submit_batch: usize,
     worker_slots: u32,
@@ -139,6 +141,7 @@ impl Report {
             tasks: setup.tasks,
             payload_bytes: PAYLOAD_BYTES,
             durability: super::DURABILITY,
+            retention: setup.target.retention().text(),
             submit_window: setup.window,
             submit_batch: setup.batch,
             worker_slots: setup.target.slots,
@@ -158,6 +161,7 @@ impl Report {
         details.line("flow", format!("{:.0} tasks/s", self.flow_tasks_per_sec));
         details.line("tasks", format!("{} of {} bytes", self.tasks, self.payload_bytes));
         details.line("durability", self.durability);
+        details.line("retention", self.retention);
         let window = format!("{} submits, {} per message", self.submit_window, self.submit_batch);
         details.line("window", window);
         details.line("worker slots", self.worker_slots.to_string());

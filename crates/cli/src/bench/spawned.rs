@@ -1,7 +1,9 @@
 //! A coordinator of one's own: started from the binary next to this one, in a directory that goes with it.
 
 use std::{
-    env, io,
+    env,
+    ffi::OsString,
+    fs, io,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
@@ -16,6 +18,7 @@ use tokio::{
     time,
 };
 
+use super::Retention;
 use crate::failure::{Failure, say};
 
 /// How long a coordinator on an empty directory takes at most to serve.
@@ -27,6 +30,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// What `statfs` calls a file system that lives in memory.
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
+/// The configuration of a coordinator that keeps nothing of a task that succeeded.
+const RETENTION_ZERO: &str = "retention:\n  finished: 0s\n";
+
 /// A running coordinator. It is killed when this is dropped, and its directory removed.
 #[derive(Debug)]
 pub(super) struct Coordinator {
@@ -37,11 +43,22 @@ pub(super) struct Coordinator {
 
 impl Coordinator {
     /// Starts one and waits until it serves.
-    pub(super) async fn start(data_in: Option<&Path>) -> Result<Self, Failure> {
+    pub(super) async fn start(
+        data_in: Option<&Path>,
+        retention: Retention,
+    ) -> Result<Self, Failure> {
         let data = make_data(data_in.unwrap_or(Path::new(".")))?;
         let port = free_port().map_err(|error| failed("find a free port", &error))?;
         let binary = binary()?;
-        let child = Command::new(&binary)
+        let mut command = Command::new(&binary);
+        forget_settings(&mut command, env::vars_os().map(|(name, _)| name));
+        if retention == Retention::Zero {
+            let config = data.path().join("config.yaml");
+            fs::write(&config, RETENTION_ZERO)
+                .map_err(|error| failed("write the coordinator's configuration", &error))?;
+            command.arg("--config").arg(config);
+        }
+        let child = command
             .arg("--data")
             .arg(data.path().join("data"))
             .args(["--listen", &format!("127.0.0.1:{port}")])
@@ -100,6 +117,13 @@ impl Coordinator {
     }
 }
 
+/// Takes what the coordinator reads from the environment out of a command's: figures are those of the defaults.
+fn forget_settings(command: &mut Command, names: impl Iterator<Item = OsString>) {
+    for name in names.filter(|name| name.as_encoded_bytes().starts_with(b"LEASEHOLD_")) {
+        command.env_remove(name);
+    }
+}
+
 /// A new directory; says so where its disk is none.
 fn make_data(parent: &Path) -> Result<TempDir, Failure> {
     let data = tempfile::Builder::new()
@@ -132,3 +156,6 @@ fn free_port() -> io::Result<u16> {
 fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::Bench(format!("cannot {what}: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,3 +57,14 @@ fn a_program_that_is_not_there_is_named() {
     let error = Process::spawn("ghost", command, folder.path().join("log")).expect_err("no file");
     assert_eq!(error.to_string(), "cannot start ghost");
 }
+
+#[test]
+fn nobodys_settings_reach_a_process() {
+    let mut command = Command::new("true");
+    command.env("OWN", "stays");
+    let names = ["LEASEHOLD_LOG", "PATH", "LEASEHOLD_", "MY_LEASEHOLD_LOG"];
+    super::forget_settings(&mut command, names.into_iter().map(Into::into));
+    let removed: Vec<_> =
+        command.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+    assert_eq!(removed, ["LEASEHOLD_", "LEASEHOLD_LOG"]);
+}
