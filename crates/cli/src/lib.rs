@@ -22,7 +22,7 @@ mod task;
 mod words;
 mod worker;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory as _, Parser as _};
 use leasehold_client::{Client, ClientOptions};
@@ -36,6 +36,9 @@ use crate::{
     failure::Failure,
     output::Output,
 };
+
+/// How long the end of a command waits for a collector: unnoticed by a person, enough for one on the same network.
+const FLUSH_MAX: Duration = Duration::from_millis(300);
 
 /// What a command made of it: how the process ends, or why it could not do what it was asked.
 type Done = Result<Exit, Failure>;
@@ -84,7 +87,9 @@ fn execute(args: Args) -> Done {
     let done = runtime.block_on(until_interrupted(global, command));
     // A blocked read of stdin must not keep the process.
     runtime.shutdown_background();
-    telemetry.shutdown();
+    // Who interrupts a command wants it to end, not to be traced.
+    let is_interrupted = matches!(done, Ok(Exit::Interrupted));
+    telemetry.shutdown_within(if is_interrupted { Duration::ZERO } else { FLUSH_MAX });
     done
 }
 

@@ -89,6 +89,12 @@ impl Telemetry {
     pub fn shutdown(self) {
         drop(self);
     }
+
+    /// The same for `limit` at most. Zero: what the collector does not have yet is lost.
+    pub fn shutdown_within(self, limit: Duration) {
+        // Dropped next, it finds the provider shut down and waits no more.
+        drop(self.export.provider.shutdown_with_timeout(limit));
+    }
 }
 
 impl Drop for Telemetry {
