@@ -18,12 +18,6 @@ pub(super) async fn run(
 ) -> Done {
     let mut open: HashSet<String> = task_ids.iter().cloned().collect();
     let is_endless = open.is_empty();
-    if !is_endless {
-        // A watch says nothing of a task that does not exist.
-        for task_id in &task_ids {
-            client.get(task_id).await?;
-        }
-    }
     let filter = match queue {
         Some(queue) => WatchFilter::Queue(queue),
         None if is_endless => WatchFilter::All,
