@@ -1,6 +1,6 @@
 //! Waiting for tasks: each is printed as it ends, and the exit code says whether all succeeded.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use leasehold_client::{
     Client, Error,
@@ -28,7 +28,7 @@ pub(super) async fn run(
     if let [task_id] = task_ids.as_slice() {
         return one(client, output, task_id, timeout).await;
     }
-    let total = task_ids.len();
+    let total = task_ids.iter().collect::<HashSet<_>>().len();
     let bar = progress::bar(total as u64, "tasks ended");
     let mut waits = client.wait_all(task_ids, timeout);
     let mut summary = Summary::default();
