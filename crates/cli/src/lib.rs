@@ -102,6 +102,7 @@ async fn until_interrupted(global: Global, command: Command) -> Done {
     // Listening before anything else happens: an early Ctrl-C counts as well.
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(|source| Failure::Runtime { source })?;
+    tracing::debug!(command = command.name(), "command begins");
     let run = Box::pin(dispatch(global, command)).instrument(span);
     tokio::select! {
         done = run => done,

@@ -4,7 +4,7 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, TcpListener},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 fn leasehold(line: &str) -> Command {
@@ -169,8 +169,47 @@ fn ctrl_c_is_exit_130_even_while_stdin_blocks() {
     let (connection, _) = listener.accept().expect("it connects");
     let mut first = BufReader::new(&connection);
     assert!(!first.fill_buf().expect("it speaks").is_empty());
+    interrupt(&child);
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+}
+
+#[test]
+fn ctrl_c_ends_a_payload_that_never_comes() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let pipe = directory.path().join("pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .expect("a pipe can be made");
+    let pipe = pipe.display();
+    let lines = [
+        "task submit --type a -".to_owned(),
+        format!("task submit --type a --file {pipe}"),
+        format!("task submit --type a --jsonl {pipe}"),
+    ];
+    for line in lines {
+        let mut child = leasehold(&line)
+            .args(["--address", &dead_address(), "--log", "leasehold_cli=debug"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        // Waiting for the child would end its input.
+        let _stdin = child.stdin.take();
+        // It says that it listens for Ctrl-C before it does anything else.
+        let mut said = BufReader::new(child.stderr.take().expect("it has a stderr"));
+        said.read_line(&mut String::new()).expect("it speaks");
+        interrupt(&child);
+        assert_eq!(child.wait().expect("it ends").code(), Some(130), "{line}");
+    }
+}
+
+fn interrupt(child: &Child) {
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     rustix::process::kill_process(pid.expect("a process id"), rustix::process::Signal::INT)
         .expect("it can be signalled");
-    assert_eq!(child.wait().expect("it ends").code(), Some(130));
 }

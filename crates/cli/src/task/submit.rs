@@ -121,7 +121,7 @@ pub(super) async fn run(args: SubmitArgs, client: &Client, output: Output) -> Do
     if let Some(path) = args.jsonl.clone() {
         return many::run(&args, &path, client, output).await;
     }
-    let payload = read_payload(&args)?;
+    let payload = read_payload(&args).await?;
     let spec = args.spec()?.task_type(args.task_type.clone().unwrap_or_default()).payload(payload);
     if args.check {
         client.validate(spec).await?;
@@ -188,18 +188,35 @@ impl SubmitArgs {
 }
 
 /// The payload: from the argument, a file or stdin; empty when none is given.
-fn read_payload(args: &SubmitArgs) -> Result<Vec<u8>, Failure> {
+async fn read_payload(args: &SubmitArgs) -> Result<Vec<u8>, Failure> {
     match (&args.payload, &args.file) {
         (None, Some(path)) if path != Path::new("-") => {
-            let name = path.display().to_string();
-            let file = fs::File::open(path);
-            let file = file.map_err(|source| Failure::Read { name: name.clone(), source })?;
-            read_bounded(&name, file)
+            let (name, path) = (path.display().to_string(), path.clone());
+            blocking(move || read_bounded(&name, open(&path)?)).await
         }
         (Some(text), None) if text != "-" => Ok(text.clone().into_bytes()),
         (None, None) => Ok(Vec::new()),
-        (Some(_) | None, _) => read_bounded("stdin", io::stdin().lock()),
+        (Some(_) | None, _) => blocking(|| read_bounded("stdin", io::stdin().lock())).await,
     }
+}
+
+/// Does what a pipe or a terminal may block for as long as it likes, on a thread that an interrupted command
+/// leaves behind.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failure) => match failure.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(cancelled) => Err(Failure::Runtime { source: io::Error::other(cancelled) }),
+        },
+    }
+}
+
+fn open(path: &Path) -> Result<fs::File, Failure> {
+    let name = || path.display().to_string();
+    fs::File::open(path).map_err(|source| Failure::Read { name: name(), source })
 }
 
 fn read_bounded(name: &str, input: impl io::Read) -> Result<Vec<u8>, Failure> {

@@ -3,7 +3,6 @@
 use std::{
     cell::RefCell,
     collections::VecDeque,
-    fs::File,
     io::{self, BufReader},
     path::Path,
     thread,
@@ -13,7 +12,7 @@ use leasehold_client::{Client, Error, Receipt, StreamOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
-use super::{SubmitArgs, Wait};
+use super::{SubmitArgs, Wait, blocking, open};
 use crate::{
     Done,
     args::Format,
@@ -36,7 +35,7 @@ const WAITED_TASKS_MAX: usize = 1_000_000;
 pub(super) async fn run(args: &SubmitArgs, path: &Path, client: &Client, output: Output) -> Done {
     let defaults = Defaults { task_type: args.task_type.clone(), spec: args.spec()? };
     let mut report = Report::new(path, output, args.wait);
-    let Reader { specs, end } = read(path, defaults)?;
+    let Reader { specs, end } = read(path, defaults).await?;
     submit(client, specs, &mut report).await?;
     // The reader hangs up without a word only when nobody listens any more.
     if let Ok(Err(failure)) = end.await {
@@ -82,15 +81,15 @@ struct Reader {
 }
 
 /// Reads lines on a thread of its own, which a terminal or a pipe may block for as long as it likes.
-fn read(path: &Path, defaults: Defaults) -> Result<Reader, Failure> {
+async fn read(path: &Path, defaults: Defaults) -> Result<Reader, Failure> {
     let (specs_in, specs) = mpsc::channel(LINES_BOUND);
     let (end_in, end) = oneshot::channel();
     let name = path.display().to_string();
     let input: Box<dyn io::Read + Send> = if path == Path::new("-") {
         Box::new(io::stdin())
     } else {
-        let file = File::open(path);
-        Box::new(file.map_err(|source| Failure::Read { name: name.clone(), source })?)
+        let path = path.to_owned();
+        Box::new(blocking(move || open(&path)).await?)
     };
     let mut lines = Lines::new(&name, BufReader::new(input), defaults);
     thread::Builder::new()
