@@ -6,7 +6,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     env,
     fmt::Debug,
-    future::pending,
     str::FromStr,
     time::Duration,
 };
@@ -104,23 +103,17 @@ impl Cluster {
     /// Submits, kills if told when, restarts, and waits until everything has ended. How many tasks no worker knew
     /// to be done at the kill.
     async fn round(&mut self, round: u64, moment: Option<Duration>) -> usize {
-        let mut resumed = Instant::now();
         let queue = format!("round-{round}");
         let requests = requests(&queue);
         let mut acknowledged = BTreeMap::new();
         let mut underway = 0;
+        let began = Instant::now();
         if let Some(moment) = moment {
-            let busy = async {
-                submit(&mut self.client, &requests, &mut acknowledged).await;
-                pending::<()>().await;
-            };
-            // The moment comes while tasks are submitted, or while they run.
-            timeout(moment, busy).await.expect_err("the work before the kill never ends");
+            self.work_until(moment, &queue, &requests, &mut acknowledged).await;
             self.coordinator.kill();
             let answers = [self.crew.answers(), stamps(&self.worker)].concat();
             underway = requests.len() - (successes(&answers) - successes(&self.history.answers));
             self.coordinator.restart().await;
-            resumed = Instant::now();
         }
         until(&format!("round {round} is submitted"), ROUND, async || {
             submit(&mut self.client, &requests, &mut acknowledged).await;
@@ -128,11 +121,31 @@ impl Cluster {
         })
         .await;
         self.drained(&queue).await;
-        // What a round would have taken that nothing disturbed, on this machine as busy as it is.
-        self.typical = moment.unwrap_or_default() + resumed.elapsed();
+        if moment.is_none() {
+            self.typical = began.elapsed();
+        }
         let shown = self.shown(&queue).await;
         self.judge(round, acknowledged, shown).await;
         underway
+    }
+
+    /// Submits everything and waits for its end, but no longer than until the moment. A round that is done before
+    /// shows how long the next one may take; one that lasts until late in its time may take longer.
+    async fn work_until(
+        &mut self,
+        moment: Duration,
+        queue: &str,
+        requests: &[SubmitTaskRequest],
+        acknowledged: &mut BTreeMap<String, BTreeSet<String>>,
+    ) {
+        let began = Instant::now();
+        let work = async {
+            submit(&mut self.client, requests, acknowledged).await;
+            self.drained(queue).await;
+        };
+        let is_done = timeout(moment, work).await.is_ok();
+        let longer = self.typical.max(moment.mul_f64(1.25));
+        self.typical = if is_done { began.elapsed() } else { longer };
     }
 
     /// Waits until nothing of a queue is left to do.
