@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use leasehold_proto::v1::{
     AwaitTaskRequest, BatchSubmitTasksRequest, BlockedReason, CancelTaskRequest, GetTaskRequest,
-    PauseQueueRequest, RetryPolicy, SubmitTaskRequest, SubmitTaskResponse, TaskSpec, TaskState,
+    ResumeQueueRequest, RetryPolicy, SubmitTaskRequest, SubmitTaskResponse, TaskSpec, TaskState,
     Timeouts, TraceContext, submit_outcome::Outcome,
 };
 use tonic::{Code, Status};
@@ -227,8 +227,8 @@ async fn an_unknown_task_is_not_found_by_any_call() {
         let status = client.tasks.get_task(request).await.expect_err("this is no id");
         refusal::expect(&status, Code::InvalidArgument, "INVALID_FIELD");
     }
-    let request = PauseQueueRequest { queue: "unheard-of".to_owned() };
-    let status = client.admin.pause_queue(request).await.expect_err("there is no such queue");
+    let request = ResumeQueueRequest { queue: "unheard-of".to_owned() };
+    let status = client.admin.resume_queue(request).await.expect_err("there is no such queue");
     refusal::expect(&status, Code::NotFound, "QUEUE_NOT_FOUND");
 }
 

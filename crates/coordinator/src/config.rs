@@ -121,6 +121,7 @@ impl Config {
             worker_losses_max: self.limits.worker_losses,
             leases_max: self.limits.leases_per_generation,
             key_retention: self.retention.keys,
+            declared_queues: self.queues.settings.keys().map(|name| name.as_str().into()).collect(),
             create_queues: self.queues.create,
             limits: leasehold_queue::Limits {
                 open_tasks: self.limits.open_tasks,

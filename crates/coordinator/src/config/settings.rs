@@ -209,9 +209,9 @@ impl Default for Retention {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Queues {
-    /// Whether a submit to an unknown queue creates it.
+    /// Whether a submit to an unknown queue, or a pause of it, creates it.
     pub create: bool,
-    /// Settings of single queues, by name.
+    /// Settings of single queues, by name. A queue that is named here always exists.
     pub settings: BTreeMap<String, QueueSettings>,
 }
 

@@ -60,7 +60,7 @@ async fn a_paused_queue_leases_nothing_until_it_is_resumed() {
     let mut served = Served::start(|_| ()).await;
     let pause = |queue: &str| v1::PauseQueueRequest { queue: queue.to_owned() };
     let resume = v1::ResumeQueueRequest { queue: "default".to_owned() };
-    let unknown = served.admin().pause_queue(pause("default")).await;
+    let unknown = served.admin().resume_queue(resume.clone()).await;
     refused(unknown, Code::NotFound, "QUEUE_NOT_FOUND");
     refused(served.admin().pause_queue(pause("")).await, Code::InvalidArgument, "INVALID_FIELD");
     let before = served.submit(submit("other", "")).await;

@@ -9,6 +9,7 @@ use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
 use super::served::{SOON, Served, refused, submit};
+use crate::config::QueueSettings;
 
 #[tokio::test]
 async fn a_task_is_submitted_worked_on_and_awaited() {
@@ -124,9 +125,19 @@ async fn a_stream_with_an_empty_message_is_refused() {
 
 #[tokio::test]
 async fn unknown_queues_are_refused_where_the_configuration_says_so() {
-    let served = Served::start(|config| config.queues.create = false).await;
-    let answer = served.tasks().submit_task(submit("echo", "")).await;
+    let served = Served::start(|config| {
+        config.queues.create = false;
+        config.queues.settings = [("default".to_owned(), QueueSettings::default())].into();
+    })
+    .await;
+    let in_queue = |queue: &str| {
+        let mut request = submit("echo", "");
+        queue.clone_into(&mut request.spec.as_mut().unwrap().queue);
+        request
+    };
+    let answer = served.tasks().submit_task(in_queue("unheard-of")).await;
     refused(answer, Code::NotFound, "QUEUE_NOT_FOUND");
+    served.tasks().submit_task(in_queue("default")).await.unwrap();
     served.stop().await;
 }
 
