@@ -44,6 +44,46 @@ async fn a_task_goes_in_and_its_result_comes_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_accepted_is_waited_for_whatever_became_of_other_lines() {
+    let coordinator = Coordinator::start().await;
+    let options = worker::Options { programs: &[("count", "wc -c")], ..Default::default() };
+    let _worker = worker::start(coordinator.address, coordinator.dir(), &options);
+    let lines = b"{\"payload\":\"a\"}\n{\"queue\":\"a b\"}\n{\"payload\":\"bc\"}\n";
+    let submit = ["task", "submit", "--type", "count", "--jsonl", "-", "--wait"];
+    let waited = run(coordinator.address, &submit, lines);
+    assert_eq!(waited.status.code(), Some(2), "the refused line decides: {waited:?}");
+    let said = String::from_utf8_lossy(&waited.stderr).into_owned();
+    let ended = ids(&waited);
+    assert_eq!(ended.len(), 2, "{waited:?}");
+    let mut traces = Vec::new();
+    for id in &ended {
+        assert!(said.lines().any(|line| line == id), "{id} was named when it was accepted: {said}");
+        let shown = json(&run(coordinator.address, &["-o", "json", "task", "get", id], b""));
+        let trace = shown.pointer("/spec/traceContext/traceparent").and_then(Value::as_str);
+        traces.push(trace.expect("a trace").get(3..35).expect("an id").to_owned());
+    }
+    assert_ne!(traces[0], traces[1], "every line has a trace of its own");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_waits_end_though_one_of_them_is_for_nothing() {
+    let coordinator = Coordinator::start().await;
+    let options = worker::Options { programs: &[("count", "wc -c")], ..Default::default() };
+    let _worker = worker::start(coordinator.address, coordinator.dir(), &options);
+    let lines = "{\"type\":\"count\"}\n".repeat(40);
+    let submitted = run(coordinator.address, &["task", "submit", "--jsonl", "-"], lines.as_bytes());
+    let mut tasks = ids(&submitted);
+    assert_eq!(tasks.len(), 40, "{submitted:?}");
+    for (nobody, code) in [(None, 0), (Some("01890a5d-ac96-774b-bcce-b302099a8057"), 3)] {
+        tasks.extend(nobody.map(str::to_owned));
+        let wait: Vec<&str> =
+            ["task", "wait"].into_iter().chain(tasks.iter().map(String::as_str)).collect();
+        let waited = run(coordinator.address, &wait, b"");
+        assert_eq!((waited.status.code(), ids(&waited).len()), (Some(code), 40), "{waited:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_refusal_is_one_line_and_a_code() {
     let config = "limits:\n  queues: 1\n".to_owned();
     let options = Options { config: Some(config), ..Options::default() };
@@ -104,6 +144,12 @@ fn run(address: SocketAddr, args: &[&str], stdin: &[u8]) -> Output {
     let _unread = input.write_all(stdin);
     drop(input);
     child.wait_with_output().expect("the client ends")
+}
+
+/// The ids on stdout.
+fn ids(output: &Output) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace().filter(|it| it.len() == 36).map(str::to_owned).collect()
 }
 
 fn json(output: &Output) -> Value {

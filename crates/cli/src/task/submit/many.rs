@@ -9,6 +9,7 @@ use std::{
 };
 
 use leasehold_client::{Client, Error, Receipt, StreamOptions};
+use leasehold_telemetry::TraceContext;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
@@ -43,12 +44,16 @@ pub(super) async fn run(args: &SubmitArgs, path: &Path, client: &Client, output:
         report.exit.get_or_insert(failure.exit());
     }
     say(&format!("{} tasks accepted, {} refused", report.accepted, report.refused));
-    match (report.exit, args.wait) {
-        (Some(exit), _) => Ok(exit),
-        (None, Some(_)) if report.task_ids.is_empty() => Ok(Exit::Ok),
-        (None, Some(wait)) => wait::run(client, output, report.task_ids, wait.timeout()).await,
-        (None, None) => Ok(Exit::Ok),
-    }
+    let Some(wait) = args.wait.filter(|_| !report.task_ids.is_empty()) else {
+        return Ok(report.exit.unwrap_or(Exit::Ok));
+    };
+    // What was accepted runs whatever became of other lines.
+    let waited = wait::run(client, output, report.task_ids, wait.timeout()).await;
+    let waited = waited.unwrap_or_else(|failure| {
+        failure.report();
+        failure.exit()
+    });
+    Ok(report.exit.unwrap_or(waited))
 }
 
 /// Sends the tasks, and reports each answer with the number of the line it belongs to.
@@ -57,11 +62,13 @@ async fn submit(
     specs: mpsc::Receiver<NumberedSpec>,
     report: &mut Report,
 ) -> Result<(), Failure> {
+    // Where the caller has a trace, all of it belongs there; else every line is a story of its own.
+    let is_traced = TraceContext::from_environment().is_some();
     // The numbers of the lines whose answers are still to come: as many as the stream's window holds.
     let numbers = RefCell::new(VecDeque::new());
     let input = ReceiverStream::new(specs).map(|(number, spec)| {
         numbers.borrow_mut().push_back(number);
-        spec
+        if is_traced { spec } else { spec.traceparent(TraceContext::generate().traceparent()) }
     });
     let mut stream = client.submit_stream(input, StreamOptions::default());
     let bar = progress::spinner("tasks submitted");
@@ -145,7 +152,7 @@ impl Report {
 
     fn take(&mut self, number: u64, answer: Result<Receipt, Error>) -> Result<(), Failure> {
         match answer {
-            Ok(receipt) => self.accept(number, receipt),
+            Ok(receipt) => self.accept(number, &receipt),
             Err(error) => {
                 self.refuse(number, error);
                 Ok(())
@@ -153,20 +160,23 @@ impl Report {
         }
     }
 
-    /// Prints the id, or keeps it to be waited for.
-    fn accept(&mut self, number: u64, receipt: Receipt) -> Result<(), Failure> {
+    /// Prints the id at once: nobody could find the task if this program ended before it did. Where it is
+    /// waited for, stdout is for the tasks that ended.
+    fn accept(&mut self, number: u64, receipt: &Receipt) -> Result<(), Failure> {
         self.accepted += 1;
         if self.wait.is_none() {
             return match self.output.format() {
-                Format::Json => self.output.json_line(&LineReceiptJson::new(number, &receipt)),
+                Format::Json => self.output.json_line(&LineReceiptJson::new(number, receipt)),
                 Format::Table => self.output.line(&receipt.task_id),
             };
         }
-        if self.task_ids.len() == WAITED_TASKS_MAX {
-            let reason = format!("--wait waits for at most {WAITED_TASKS_MAX} tasks");
-            return Err(Failure::Usage(reason));
+        say(&receipt.task_id);
+        if self.task_ids.len() < WAITED_TASKS_MAX {
+            self.task_ids.push(receipt.task_id.clone());
+        } else if self.exit.is_none() {
+            say(&format!("error: --wait waits for the first {WAITED_TASKS_MAX} tasks only"));
+            self.exit = Some(Exit::Usage);
         }
-        self.task_ids.push(receipt.task_id);
         Ok(())
     }
 
