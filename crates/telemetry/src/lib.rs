@@ -11,6 +11,7 @@ mod export;
 mod line;
 mod metadata;
 mod settings;
+mod sink;
 mod span;
 mod telemetry;
 mod trace_context;

@@ -17,9 +17,13 @@ use tracing_subscriber::{Layer as _, Registry, fmt};
 use crate::export::{Export, ExportError};
 use crate::line::LineFormat;
 use crate::settings::{LogFormat, Settings};
+use crate::sink::{Drained, LINES_MAX, Sink};
 
 /// How long a process that ends waits for the collector to take its last spans.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
+
+/// How long it waits for whoever reads its log to take the last lines.
+const LINES_WAIT: Duration = Duration::from_secs(1);
 
 /// The name of our instrumentation in exported spans.
 const SCOPE: &str = "leasehold";
@@ -32,6 +36,7 @@ const TRACED: LevelFilter = LevelFilter::INFO;
 #[must_use = "dropping it ends the export of spans"]
 pub struct Telemetry {
     pub(crate) export: Export,
+    pub(crate) lines: Drained,
 }
 
 /// Why telemetry cannot be turned on.
@@ -65,11 +70,15 @@ pub enum InitError {
 pub fn init(settings: &Settings) -> Result<Telemetry, InitError> {
     let variable = |name: &str| std::env::var(name).ok();
     let filter = parse_filter(settings.filter(variable))?;
-    let telemetry = Telemetry { export: export(settings, variable)? };
+    let export = export(settings, variable)?;
+    let (sink, lines) = Sink::start(LINES_MAX, io::stderr(), |lines| {
+        tracing::warn!(lines, "log lines were dropped: nobody read them in time");
+    });
+    let telemetry = Telemetry { export, lines };
     let output = Output {
         format: settings.log_format,
         timer: SystemTime,
-        writer: io::stderr,
+        writer: sink,
         is_coloured: io::stderr().is_terminal() && variable("NO_COLOR").is_none(),
     };
     let subscriber = subscriber(&telemetry.export.provider, filter, output);
@@ -105,6 +114,7 @@ impl Drop for Telemetry {
             // Waiting for a runtime is forbidden inside another one, where we may well be.
             runtime.shutdown_background();
         }
+        self.lines.wait(LINES_WAIT);
     }
 }
 

@@ -21,6 +21,7 @@ use tracing::{Subscriber, info_span};
 
 use super::Export;
 use crate::settings::LogFormat;
+use crate::sink::Sink;
 use crate::telemetry::{Output, Telemetry, subscriber};
 use crate::{TraceContext, add_link, set_parent};
 
@@ -63,7 +64,8 @@ fn process(endpoint: &str) -> (Telemetry, impl Subscriber + Send + Sync + use<>)
         Output { format: LogFormat::Text, timer: (), writer: io::sink, is_coloured: false };
     let filter = "off".parse().expect("a filter");
     let subscriber = subscriber(&export.provider, filter, output);
-    (Telemetry { export }, subscriber)
+    let (_, lines) = Sink::start(1, io::sink(), |_| {});
+    (Telemetry { export, lines }, subscriber)
 }
 
 fn spans(exported: &[ResourceSpans]) -> Vec<Span> {
