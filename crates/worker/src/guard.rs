@@ -11,17 +11,24 @@
 
 mod feed;
 mod link;
+mod refuge;
 mod watch;
 
 use std::{
-    ffi::OsStr,
-    sync::atomic::{AtomicBool, Ordering},
+    ffi::{OsStr, OsString},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+
+use signal_hook::consts::SIGCHLD;
 
 pub(crate) use self::link::{Report, header};
 
 /// The first argument that makes a worker's executable a guard.
-pub(crate) const ARGUMENT: &str = "--leasehold-guard";
+const ARGUMENT: &str = "--leasehold-guard";
 
 /// Whether `main` began as it must.
 static IS_READY: AtomicBool = AtomicBool::new(false);
@@ -37,7 +44,25 @@ pub fn run_if_guard() {
         #[expect(clippy::exit, reason = "a guard is a process, and this is its end")]
         std::process::exit(code);
     }
+    expect_children();
+    refuge::provide();
     IS_READY.store(true, Ordering::Relaxed);
+}
+
+/// What a guard is called with, before the program and its arguments: where it finds refuge from its own kill, and the
+/// directory to run in, if not the worker's.
+///
+/// The guard goes to the directory: one on a file system that does not answer holds up nobody else.
+pub(crate) fn arguments(directory: Option<&Path>) -> [OsString; 3] {
+    let refuge = refuge::own().map_or(0, |group| group.as_raw_nonzero().get());
+    let directory = directory.map(Path::as_os_str).unwrap_or_default();
+    [ARGUMENT.into(), refuge.to_string().into(), directory.to_owned()]
+}
+
+/// Lets this process hear how its children end. Where SIGCHLD is ignored, which a process inherits, nobody does.
+fn expect_children() {
+    // Caught, not reset: that needs no unsafe code, and a child starts with the default again.
+    let _impossible = signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)));
 }
 
 /// Whether [`run_if_guard`] has been called, so that this executable can be started as a guard.

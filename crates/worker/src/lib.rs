@@ -12,6 +12,7 @@ mod context;
 mod error;
 pub mod guard;
 mod identity;
+mod open_files;
 mod outcome;
 mod panic_note;
 mod program;

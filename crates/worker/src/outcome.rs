@@ -15,6 +15,8 @@ pub(crate) enum End {
     Aborted,
     /// Its process group was killed, or ended by the signal that asked it to stop.
     Killed,
+    /// It was a program that there was no room to start.
+    NotStarted,
 }
 
 /// Why an attempt failed.

@@ -7,12 +7,14 @@ mod process;
 
 use std::{
     ffi::{OsStr, OsString},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use leasehold_proto::v1;
 use leasehold_telemetry::TraceContext;
+use rustix::io::Errno;
 use tokio::sync::watch;
 
 use self::process::Process;
@@ -95,6 +97,9 @@ impl Attempt {
         };
         let process = match Process::start(&self, environment) {
             Ok(process) => process,
+            Err(error) if error.raw_os_error().is_some_and(is_scarcity) => {
+                return self.put_off(&error);
+            }
             Err(error) => {
                 let message =
                     format!("cannot start a guard for {}: {error}", self.program.path.display());
@@ -103,6 +108,13 @@ impl Attempt {
         };
         let exit = process.watch(self.assignment.payload.clone(), self.signal.clone()).await;
         self.judge(exit)
+    }
+
+    /// The machine has no room for the program, which is not the task's fault.
+    fn put_off(&self, error: &io::Error) -> End {
+        let (path, error) = (self.program.path.display(), error.to_string());
+        tracing::warn!(%path, error, "no room to start a program: its task is handed back");
+        End::NotStarted
     }
 
     /// What the program's end means.
@@ -123,15 +135,30 @@ impl Attempt {
             }
             Some(Report::Exited(code)) => format!("exit code {code}"),
             Some(Report::Signaled(signal)) => format!("killed by {}", signal_name(signal)),
+            Some(Report::NotStarted(error)) if is_scarcity(error) => {
+                return self.put_off(&io::Error::from_raw_os_error(error));
+            }
             Some(Report::NotStarted(error)) => {
-                let error = std::io::Error::from_raw_os_error(error);
+                let error = io::Error::from_raw_os_error(error);
                 format!("cannot run {}: {error}", self.program.path.display())
+            }
+            Some(Report::NotEntered(error)) => {
+                let directory = self.program.directory.as_deref().unwrap_or(Path::new(""));
+                let error = io::Error::from_raw_os_error(error);
+                format!("cannot enter the directory {}: {error}", directory.display())
             }
             None => "the program's guard was killed, and the program with it".to_owned(),
         };
         let details = tail(&String::from_utf8_lossy(&exit.stderr));
         End::Returned(Err(Failure::new(v1::FailureReason::Error, &message, &details)))
     }
+}
+
+/// Whether an error number says that the machine, or what it allows the worker, is used up for the moment.
+fn is_scarcity(error: i32) -> bool {
+    [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM]
+        .map(Errno::raw_os_error)
+        .contains(&error)
 }
 
 fn signal_name(signal: i32) -> String {

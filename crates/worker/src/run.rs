@@ -26,8 +26,9 @@ use crate::{
 const ENDS_PER_TURN_MAX: usize = 256;
 
 /// How long a process may take to end by itself that was told to end and has work that goes on. A handler that blocks
-/// its thread keeps its runtime from ending, and on a `current_thread` one even `run` from returning.
-const FORCED_WAIT_MAX: Duration = Duration::from_secs(1);
+/// its thread keeps its runtime from ending, and on a `current_thread` one even `run` from returning. Longer than
+/// telemetry takes to deliver what it has, so that a process that can end says with its own code how it did.
+const FORCED_WAIT_MAX: Duration = Duration::from_secs(4);
 
 /// A worker whose settings have been checked.
 pub(crate) struct Plan {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::{
     Context, Error, Program, TaskResult, guard, identity,
     identity::Identity,
+    open_files,
     run::{self, Plan},
     task::Task,
 };
@@ -151,7 +152,7 @@ impl Worker {
 
     /// Works until SIGTERM or SIGINT, then drains: takes nothing new, finishes what runs within the drain's grace,
     /// and returns when the coordinator has every outcome. A second signal ends it at once. Then, and when a drain ends
-    /// with work that cannot be stopped, a process that is still there a second later is ended as SIGTERM would.
+    /// with work that cannot be stopped, a process that is still there four seconds later is ended as SIGTERM would.
     ///
     /// # Errors
     ///
@@ -201,6 +202,9 @@ impl Worker {
         let has_programs = self.tasks.values().any(|it| matches!(it, Task::Program(_)));
         if has_programs && !guard::is_ready() {
             return Err(Error::GuardMissing);
+        }
+        if has_programs {
+            open_files::provide(self.slots);
         }
         let task_types: BTreeSet<String> = self.tasks.keys().cloned().collect();
         Ok(Plan {

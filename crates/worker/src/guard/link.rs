@@ -16,6 +16,8 @@ pub(crate) enum Report {
     Signaled(i32),
     /// It could not be started: the system's error number.
     NotStarted(i32),
+    /// Its directory could not be entered: the system's error number.
+    NotEntered(i32),
 }
 
 impl Report {
@@ -27,8 +29,12 @@ impl Report {
         status.code().map(Self::Exited).or(signal).unwrap_or(Self::Exited(-1))
     }
 
-    pub(super) fn of_error(error: &io::Error) -> Self {
+    pub(super) fn not_started(error: &io::Error) -> Self {
         Self::NotStarted(error.raw_os_error().unwrap_or(0))
+    }
+
+    pub(super) fn not_entered(error: &io::Error) -> Self {
+        Self::NotEntered(error.raw_os_error().unwrap_or(0))
     }
 
     pub(super) fn encode(self) -> [u8; Self::BYTES] {
@@ -36,6 +42,7 @@ impl Report {
             Self::Exited(code) => (1, code),
             Self::Signaled(signal) => (2, signal),
             Self::NotStarted(error) => (3, error),
+            Self::NotEntered(error) => (4, error),
         };
         let [a, b, c, d] = number.to_le_bytes();
         [kind, a, b, c, d]
@@ -47,6 +54,7 @@ impl Report {
             1 => Some(Self::Exited(number)),
             2 => Some(Self::Signaled(number)),
             3 => Some(Self::NotStarted(number)),
+            4 => Some(Self::NotEntered(number)),
             _ => None,
         }
     }

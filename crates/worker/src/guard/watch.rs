@@ -1,8 +1,8 @@
 //! The guard itself: start the program, watch it and the worker, leave nothing behind.
 
 use std::{
+    env::set_current_dir,
     ffi::OsString,
-    fs,
     io::{self, Write as _},
     os::{fd::AsFd as _, unix::net::UnixStream},
     process::{Child, Command},
@@ -13,9 +13,10 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     io::{Errno, ioctl_fionbio},
     process::{
-        Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, kill_current_process_group,
+        Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_current_process_group,
         kill_process_group, pidfd_open, set_child_subreaper, setpgid, waitpgid,
     },
+    thread::set_name,
 };
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
@@ -38,28 +39,38 @@ enum Watched {
     Unwanted,
 }
 
-/// Guards the program that `command` names, to its end. The result is the guard's exit code.
-pub(super) fn run(command: impl Iterator<Item = OsString>) -> i32 {
-    let Err(_nobody_to_tell) = guard(command) else { return 0 };
+/// Guards the program that the arguments name, to its end. The result is the guard's exit code.
+pub(super) fn run(arguments: impl Iterator<Item = OsString>) -> i32 {
+    let Err(_nobody_to_tell) = guard(arguments) else { return 0 };
     // Whatever failed, nothing may go on unguarded. This ends the guard too, unless it has left the group already.
     let _nothing_left = kill_process_group(getpid(), Signal::KILL).is_ok();
     EXIT_BROKEN
 }
 
-fn guard(command: impl Iterator<Item = OsString>) -> io::Result<()> {
+fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
+    // Started by way of /proc/self/exe it would be listed as `exe`. It is only for people.
+    let _unnamed = set_name(c"leasehold-guard");
+    let refuge = arguments.next().and_then(|it| Pid::from_raw(it.to_str()?.parse().ok()?));
+    let directory = arguments.next().unwrap_or_default();
     let worker = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     worker.set_nonblocking(true)?;
     for signal in SIGNALS {
         // Caught, not ignored: an ignored signal would stay ignored in the program.
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
+    super::expect_children();
     // What the program leaves behind becomes the guard's child, so that it can wait until all of it is gone.
     set_child_subreaper(Some(getpid()))?;
-    let (child, feed) = match start(command, worker.try_clone()?) {
+    if !directory.is_empty()
+        && let Err(error) = set_current_dir(&directory)
+    {
+        return tell(&worker, Report::not_entered(&error));
+    }
+    let (child, feed) = match start(arguments, worker.try_clone()?) {
         Ok(started) => started,
-        Err(error) => return tell(&worker, Report::of_error(&error)),
+        Err(error) => return tell(&worker, Report::not_started(&error)),
     };
-    let report = watch(child, feed)?;
+    let report = watch(child, feed, refuge)?;
     tell(&worker, report)
 }
 
@@ -76,13 +87,13 @@ fn start(
 }
 
 /// Watches until the program has ended, by itself or by force, and nothing of its group is left.
-fn watch(mut child: Child, mut feed: Feed) -> io::Result<Report> {
+fn watch(mut child: Child, mut feed: Feed, refuge: Option<Pid>) -> io::Result<Report> {
     if let Watched::Exited(report) = watch_both(&mut child, &mut feed)? {
-        kill_rest()?;
+        kill_rest(refuge)?;
         reap_rest()?;
         return Ok(report);
     }
-    kill_rest()?;
+    kill_rest(refuge)?;
     // The program itself may have left the group; what it started there is out of reach. One that runs as another user
     // cannot be killed, and is waited for.
     let _unkillable = child.kill();
@@ -120,9 +131,8 @@ fn watch_both(child: &mut Child, feed: &mut Feed) -> io::Result<Watched> {
 }
 
 /// Kills everything in the group but the guard.
-fn kill_rest() -> io::Result<()> {
+fn kill_rest(refuge: Option<Pid>) -> io::Result<()> {
     let group = getpid();
-    let refuge = getppid().and_then(group_of);
     if refuge.is_none() || setpgid(None, refuge).is_err() {
         // The worker is gone, and its group with it: there is nobody to report to.
         kill_current_process_group(Signal::KILL)?;
@@ -132,16 +142,6 @@ fn kill_rest() -> io::Result<()> {
         Ok(()) | Err(Errno::SRCH | Errno::PERM) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The process group of a process; none if the process is gone, or its group is none of this namespace's.
-///
-/// The first process of a machine has the group 0, which `getpgid` of rustix takes for impossible.
-fn group_of(process: Pid) -> Option<Pid> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
-    // The name stands in parentheses and may contain any; then come the state, the parent, the group.
-    let (_, fields) = stat.rsplit_once(')')?;
-    Pid::from_raw(fields.split_whitespace().nth(2)?.parse().ok()?)
 }
 
 /// Waits until nothing of the group is left.

@@ -43,6 +43,8 @@ pub(super) struct Process {
     group: Group,
     /// The worker's end of the socket pair. The guard kills the group when it closes.
     link: UnixStream,
+    /// The same end, to read and write. `None`: whoever follows the program has it.
+    talk: Option<tokio::net::UnixStream>,
     stdout: Capture,
     stderr: Capture,
 }
@@ -67,13 +69,18 @@ impl Process {
         environment: BTreeMap<OsString, OsString>,
     ) -> io::Result<Self> {
         let program = &attempt.program;
+        // All that needs a descriptor comes before the program: once that runs, nothing may fail.
         let (link, guards_link) = UnixStream::pair()?;
+        link.set_nonblocking(true)?;
+        let talk = tokio::net::UnixStream::from_std(link.try_clone()?)?;
         let (stdout, guards_stdout) = io::pipe()?;
         let (stderr, guards_stderr) = io::pipe()?;
+        let stdout = Capture::new(stdout, Keep::All(attempt.result_bytes_max))?;
+        let stderr = Capture::new(stderr, Keep::Last(STDERR_BYTES_MAX))?;
         let mut command = Command::new(EXECUTABLE);
         command
             .arg0("leasehold-guard")
-            .arg(guard::ARGUMENT)
+            .args(guard::arguments(program.directory.as_deref()))
             .arg(&program.path)
             .args(&program.arguments)
             .env_clear()
@@ -82,24 +89,17 @@ impl Process {
             .stdout(guards_stdout)
             .stderr(guards_stderr)
             .process_group(0);
-        if let Some(directory) = &program.directory {
-            command.current_dir(directory);
-        }
         let guard = command.spawn()?;
         let group = guard.id().and_then(Group::of).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self {
-            guard,
-            group,
-            link,
-            stdout: Capture::new(stdout, Keep::All(attempt.result_bytes_max))?,
-            stderr: Capture::new(stderr, Keep::Last(STDERR_BYTES_MAX))?,
-        })
+        Ok(Self { guard, group, link, talk: Some(talk), stdout, stderr })
     }
 
     /// Feeds the program and follows what the worker wants of it, until nothing of its group is left.
     pub(super) async fn watch(mut self, payload: Bytes, signal: watch::Receiver<Signal>) -> Exit {
-        // Without its socket the worker knows nothing of the guard any more, and treats it as gone.
-        let (report, state) = self.follow(&payload, signal).await.unwrap_or_default();
+        let (report, state) = match self.talk.take() {
+            Some(talk) => self.follow(talk, &payload, signal).await,
+            None => (None, State::default()),
+        };
         if report.is_none() {
             self.group.kill();
         }
@@ -123,27 +123,25 @@ impl Process {
 
     async fn follow(
         &mut self,
+        mut talk: tokio::net::UnixStream,
         payload: &[u8],
         mut signal: watch::Receiver<Signal>,
-    ) -> io::Result<(Option<Report>, State)> {
-        let link = self.link.try_clone()?;
-        link.set_nonblocking(true)?;
-        let mut link = tokio::net::UnixStream::from_std(link)?;
-        let (from_guard, to_guard) = link.split();
+    ) -> (Option<Report>, State) {
+        let (from_guard, to_guard) = talk.split();
         let mut report = std::pin::pin!(report(from_guard));
         let mut feed = std::pin::pin!(feed(to_guard, payload));
         let mut state = State::default();
         loop {
             tokio::select! {
                 biased;
-                report = &mut report => return Ok((report, state)),
+                report = &mut report => return (report, state),
                 wanted = wanted(&mut signal), if !state.is_killed() => match wanted {
                     Signal::Run => {}
                     Signal::Cancel(_) => self.terminate(&mut state),
                     Signal::Kill(_) => self.kill(&mut state),
                 },
                 () = sleep_until(state.kill_by.unwrap_or_else(Instant::now)), if state.is_killed() => {
-                    return Ok((None, state));
+                    return (None, state);
                 }
                 Overflow = self.stdout.fill(), if !state.is_overflowed => {
                     state.is_overflowed = true;

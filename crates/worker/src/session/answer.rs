@@ -1,5 +1,6 @@
 //! What the worker says of work that ended.
 
+use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, lease_outcome::Outcome};
 
 use super::lease::{Lease, StopReason};
@@ -19,10 +20,14 @@ pub(super) fn outcome(lease: &Lease, end: End, result_bytes_max: usize) -> Optio
         (None, End::Returned(Err(failure))) => Some(failed(failure)),
         (None, End::Aborted) => Some(failed(Failure::error("the worker's runtime was shut down"))),
         (None, End::Killed) => Some(failed(Failure::error("the program's group was killed"))),
+        (None, End::NotStarted) => Some(declined(v1::DeclineReason::NoCapacity)),
         // A worker that stops unasked does not believe in its session: the coordinator knows what that costs.
+        (Some(StopReason::Fenced), _) if Mutant::DoubtSaidAsDrain.is_alive() => {
+            Some(declined(v1::DeclineReason::Draining))
+        }
         (Some(StopReason::Revoked(_) | StopReason::Fenced), end) => {
-            let method = stop_method(&end).into();
-            Some(Outcome::Stopped(v1::Stopped { method, started: true }))
+            let (method, started) = (stop_method(&end).into(), end != End::NotStarted);
+            Some(Outcome::Stopped(v1::Stopped { method, started }))
         }
         (Some(StopReason::AttemptTimeout), end) => {
             let limit = lease.assignment.attempt_timeout.unwrap_or_default();
@@ -56,7 +61,7 @@ fn timed_out(message: &str, end: &End) -> Outcome {
     let details = match end {
         End::Returned(Err(Failure(failure))) if failure.details.is_empty() => &failure.message,
         End::Returned(Err(Failure(failure))) => &failure.details,
-        End::Returned(Ok(_)) | End::Aborted | End::Killed => "",
+        End::Returned(Ok(_)) | End::Aborted | End::Killed | End::NotStarted => "",
     };
     failed(Failure::new(v1::FailureReason::AttemptTimeout, message, details))
 }
@@ -70,5 +75,6 @@ fn stop_method(end: &End) -> v1::StopMethod {
         End::Returned(_) => v1::StopMethod::Returned,
         End::Aborted => v1::StopMethod::Aborted,
         End::Killed => v1::StopMethod::Killed,
+        End::NotStarted => v1::StopMethod::NotStarted,
     }
 }

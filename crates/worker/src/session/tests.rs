@@ -66,6 +66,8 @@ enum Step {
     Aborted(i64),
     /// A program's group is killed.
     Killed(i64),
+    /// There is no room to start a program.
+    NoRoom(i64),
     /// Work reports progress.
     Progress(i64),
     /// The worker's owner wants it to leave.
@@ -242,6 +244,7 @@ impl Stage {
                 self.session.handle_end(now, Token(token), end);
             }
             Step::Aborted(token) => self.session.handle_end(now, Token(token), End::Aborted),
+            Step::NoRoom(token) => self.session.handle_end(now, Token(token), End::NotStarted),
             Step::Killed(token) => self.session.handle_end(now, Token(token), End::Killed),
             Step::Progress(token) => {
                 let progress = v1::Progress { fraction: Some(0.5), message: String::new() };

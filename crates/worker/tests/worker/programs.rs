@@ -40,9 +40,22 @@ impl Worker {
     }
 
     async fn start_with(ttl: Duration, flags: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::start_by(&["env"], ttl, flags, env).await
+    }
+
+    /// Started by a command that becomes the worker.
+    async fn start_by(
+        launcher: &[&str],
+        ttl: Duration,
+        flags: &[&str],
+        env: &[(&str, &str)],
+    ) -> Self {
         let mut coordinator = Coordinator::start().await;
         let dir = tempfile::tempdir().expect("a folder");
-        let child = Command::new(env!("CARGO_BIN_EXE_leasehold-worker"))
+        let (launcher, arguments) = launcher.split_first().expect("a command");
+        let child = Command::new(launcher)
+            .args(arguments)
+            .arg(env!("CARGO_BIN_EXE_leasehold-worker"))
             .args(["--address", &coordinator.address.to_string(), "--id", "w", "--slots", "4"])
             .args(["--program", "sh=sh", "--program", "cat=cat", "--program", "true=true"])
             .args(["--program", "missing=/no/such/program"])
@@ -143,6 +156,47 @@ async fn how_it_ends_is_told() {
     let missing = failure(worker.run(assignment(7, "missing", b"")).await);
     let message = "cannot run /no/such/program: No such file or directory (os error 2)";
     assert_eq!((&*missing.message, missing.non_retryable), (message, false));
+}
+
+/// What a worker inherits from whoever starts it does not keep it from its work.
+#[tokio::test]
+async fn a_worker_that_is_started_with_sigchld_ignored_runs_programs() {
+    let launcher = ["env", "--ignore-signal=CHLD"];
+    let mut worker = Worker::start_by(&launcher, LONG, &[], &[]).await;
+    let outcome = worker.run(assignment(1, "sh", b"sh -c 'exit 0' && echo done")).await;
+    assert_eq!(outcome, success(b"done\n"), "{}", worker.log());
+}
+
+#[tokio::test]
+async fn without_room_for_another_program_its_task_is_handed_back() {
+    let launcher = ["sh", "-c", "ulimit -n 24; exec \"$@\"", "sh"];
+    let mut worker = Worker::start_by(&launcher, LONG, &[], &[]).await;
+    for token in 1..=4 {
+        worker.stream.assign(assignment(token, "sh", b"exec sleep 1000")).await;
+    }
+    let outcome = loop {
+        if let Some(Heard::LeaseOutcome(it)) = worker.stream.next().await {
+            break it.outcome;
+        }
+    };
+    let reason = v1::DeclineReason::NoCapacity.into();
+    assert_eq!(outcome, Some(Outcome::Declined(v1::Declined { reason })), "{}", worker.log());
+    assert!(worker.log().contains("too few open files"), "{}", worker.log());
+}
+
+#[tokio::test]
+async fn it_runs_in_its_directory_and_one_that_is_missing_is_named() {
+    let config =
+        "programs: {pwd: {command: pwd, directory: /}, lost: {command: pwd, directory: /no/such}}";
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("worker.yaml");
+    fs::write(&file, config).expect("it can be written");
+    let flags = ["--config", file.to_str().expect("a plain name")];
+    let mut worker = Worker::start_with(LONG, &flags, &[]).await;
+    assert_eq!(worker.run(assignment(1, "pwd", b"")).await, success(b"/\n"));
+    let lost = failure(worker.run(assignment(2, "lost", b"")).await);
+    let message = "cannot enter the directory /no/such: No such file or directory (os error 2)";
+    assert_eq!(lost.message, message);
 }
 
 #[tokio::test]

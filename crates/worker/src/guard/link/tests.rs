@@ -11,6 +11,7 @@ fn a_report_survives_the_wire() {
         Report::Signaled(9),
         Report::NotStarted(2),
         Report::NotStarted(i32::MAX),
+        Report::NotEntered(2),
     ] {
         assert_eq!(Report::decode(report.encode()), Some(report));
     }

@@ -235,6 +235,28 @@ fn progress_is_said_of_what_is_held() {
 }
 
 #[test]
+fn a_program_that_there_is_no_room_for_is_handed_back() {
+    check_connected(
+        &[
+            (1, Assign(1)),
+            (1, Assign(2)),
+            (2, NoRoom(1)),
+            (3, Revoke(2, Reason::Cancelled, 9)),
+            (3, NoRoom(2)),
+        ],
+        &[
+            "1 start 1",
+            "1 say started 1",
+            "1 start 2",
+            "1 say started 2",
+            "2 say outcome 1 DECLINE_REASON_NO_CAPACITY",
+            "3 cancel 2: cancelled",
+            "3 say outcome 2 STOP_METHOD_NOT_STARTED, started false",
+        ],
+    );
+}
+
+#[test]
 fn progress_made_without_a_stream_is_said_after_the_next_welcome() {
     check_connected(
         &[
