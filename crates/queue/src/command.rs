@@ -116,7 +116,8 @@ pub enum Command {
         /// The epoch; larger than the one before.
         epoch: u32,
     },
-    /// Fire every timer that is due.
+    /// Fire timers that are due, the earliest first: as many as fit into one turn. While there are more,
+    /// [`next_deadline`](crate::Queue::next_deadline) is not in the future.
     Advance,
     /// Lease waiting tasks to free slots, at most `most` of them. Answered by [`Reply::Granted`].
     Grant {

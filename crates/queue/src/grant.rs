@@ -25,13 +25,15 @@ impl Queue {
         true
     }
 
+    /// A task whose time is over is not leased: those behind it wait until its alarm has ended it.
     fn next_for(&self) -> Option<(Place, SessionId)> {
         let offers = self.roster.free().filter_map(|class| {
             let place = self.index.lanes.first(class.types)?;
             let avoided = self.avoided.get(&place.task).copied();
             Some((place, class.best(avoided)?))
         });
-        offers.min().map(|(place, (_, _, session))| (place, session))
+        let (place, (_, _, session)) = offers.min()?;
+        (!place.is_over(self.now)).then_some((place, session))
     }
 
     fn lease(&mut self, place: Place, id: SessionId, token: Token) {

@@ -61,9 +61,10 @@ impl Keys {
         Some((key, entry.task, entry.until?))
     }
 
-    /// Forgets every key whose time is over.
-    pub(crate) fn expire(&mut self, now: Time) {
-        while let Some((until, queue, name)) = self.expiries.first().cloned() {
+    /// Forgets keys whose time is over, at most so many.
+    pub(crate) fn expire(&mut self, now: Time, most: usize) {
+        for _ in 0..most {
+            let Some((until, queue, name)) = self.expiries.first().cloned() else { return };
             if now < until {
                 return;
             }

@@ -22,6 +22,11 @@ impl Place {
     pub(crate) fn of(task: &Task) -> Self {
         Self { priority: task.spec.priority, deadline: task.deadline, task: task.id }
     }
+
+    /// Whether the task has run out of time.
+    pub(crate) fn is_over(self, now: Time) -> bool {
+        self.deadline <= now
+    }
 }
 
 /// Every task that could be leased.

@@ -16,6 +16,10 @@ use crate::{
     timers::Alarm,
 };
 
+/// How many alarms one [`Advance`](crate::Command::Advance) fires, and how many keys it forgets: a few milliseconds at
+/// most. The rest stays due.
+const FIRED_MAX: usize = 1_000;
+
 impl Queue {
     /// A task that waits ends at once. A leased one ends by its worker's word, or when the grace of its kill is over.
     pub(crate) fn cancel(&mut self, id: TaskId) -> Option<(Task, Option<Ending>)> {
@@ -32,13 +36,14 @@ impl Queue {
     }
 
     pub(crate) fn advance(&mut self) {
-        while let Some((at, alarm)) = self.index.timers.pop_due(self.now) {
+        for _ in 0..FIRED_MAX {
+            let Some((at, alarm)) = self.index.timers.pop_due(self.now) else { break };
             match alarm {
                 Alarm::Task(id) => self.task_due(id, at),
                 Alarm::Session(id) => self.session_due(id, at),
             }
         }
-        self.book.keys.expire(self.now);
+        self.book.keys.expire(self.now, FIRED_MAX);
     }
 
     /// Tells a worker that a lease has to end. An attempt that ran too long has had its grace already.
@@ -148,3 +153,6 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -339,7 +339,10 @@ impl Reference {
                     best = Some((rank, at, session));
                 }
             }
-            let Some((_, at, session)) = best else { break };
+            let Some(((_, deadline, _), at, session)) = best else { break };
+            if deadline <= self.now {
+                break;
+            }
             self.lease(at, session);
             granted += 1;
         }
