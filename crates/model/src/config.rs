@@ -123,6 +123,7 @@ pub const CONFIGS: &[Config] = &[
     Config { name: "drops", budget: Budget { drops: 2, ..CALM }, ..PLAIN },
     Config {
         name: "crashes",
+        begin: Begin::Connected,
         budget: Budget { coordinator_crashes: 1, worker_crashes: 1, ..CALM },
         ..PLAIN
     },
@@ -147,7 +148,7 @@ pub const CONFIGS: &[Config] = &[
     },
     Config {
         name: "cancel",
-        begin: Begin::Connected,
+        begin: Begin::Leased,
         budget: Budget { cancels: 1, drops: 1, ticks: 1, ..CALM },
         ..PLAIN
     },
@@ -214,6 +215,12 @@ pub const CONFIGS: &[Config] = &[
         name: "two-tasks-crash",
         tasks: 2,
         budget: Budget { coordinator_crashes: 1, ..CALM },
+        is_large: true,
+        ..PLAIN
+    },
+    Config {
+        name: "crashes-cold",
+        budget: Budget { coordinator_crashes: 1, worker_crashes: 1, ..CALM },
         is_large: true,
         ..PLAIN
     },
