@@ -47,7 +47,7 @@ impl Engine {
             }
             Control::Pause { queue, paused, answer } => {
                 self.apply(Command::Pause { queue: Name::clone(&queue), paused });
-                let view = self.queue.queues().find(|view| view.name == queue);
+                let view = self.queue.queue(&queue);
                 self.say(Release::Paused(Told::new(answer, view)));
             }
             Control::Drain { workers, grace, answer } => {
