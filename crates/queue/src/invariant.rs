@@ -14,17 +14,17 @@ use crate::{
     timers::Alarm,
 };
 
-/// Up to so many tasks everything is looked at after each command.
-const TASKS_MAX: usize = 512;
+/// Up to so many tasks and kept keys everything is looked at after each command.
+const THINGS_MAX: usize = 512;
 
-/// Beyond that only after so many commands for each task, so that looking costs each command about as much as looking at
-/// one task does, and a debug build with a million of them stays usable.
-const COMMANDS_PER_TASK: u64 = 4;
+/// Beyond that only after so many commands for each of them, so that looking costs each command about as much as looking
+/// at one does, and a debug build with a million of them stays usable.
+const COMMANDS_PER_THING: u64 = 4;
 
 pub(crate) fn check_some(queue: &Queue, applied: u64) {
-    let tasks = queue.book.tasks.len();
-    let every = (tasks as u64 * COMMANDS_PER_TASK).next_power_of_two();
-    if tasks <= TASKS_MAX || applied.is_multiple_of(every) {
+    let things = queue.book.tasks.len() + queue.book.keys.kept_count();
+    let every = (things as u64 * COMMANDS_PER_THING).next_power_of_two();
+    if things <= THINGS_MAX || applied.is_multiple_of(every) {
         check(queue);
     }
 }

@@ -82,6 +82,12 @@ impl Keys {
         self.bytes
     }
 
+    /// How many keys have outlived their task.
+    #[cfg(debug_assertions)]
+    pub(crate) fn kept_count(&self) -> usize {
+        self.expiries.len()
+    }
+
     /// Every key that outlives its task.
     pub(crate) fn iter_kept(&self) -> impl Iterator<Item = KeptKey> {
         self.entries.iter().flat_map(|(queue, keys)| {
