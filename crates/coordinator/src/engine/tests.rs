@@ -1,6 +1,15 @@
-//! When a turn is late.
+//! When a turn is late, and what a stuck disk does to workers.
+
+use bytes::Bytes;
+use leasehold_policy::{Backoff, Jitter};
+use leasehold_proto::v1::{self, worker_event::Event as Said};
+use leasehold_queue::{Name, Phase, Retry, TaskId, TaskSpec};
 
 use super::*;
+use crate::{
+    clock::Dial,
+    simulation::{Answer, Ask, Coordinator, Start, Word, Work},
+};
 
 #[test]
 fn only_time_beyond_a_turn_that_was_due_is_lateness() {
@@ -18,4 +27,148 @@ fn only_time_beyond_a_turn_that_was_due_is_lateness() {
     ] {
         assert_eq!(lateness(at(0), at(due), at(now)), Duration::from_millis(late), "{what}");
     }
+}
+
+/// A coordinator whose disk answers when it is told to, with a worker of two slots.
+struct Stage {
+    coordinator: Coordinator,
+    dial: Arc<Dial>,
+    ms: u64,
+    sent: i64,
+    /// A batch that the disk has not taken yet.
+    held: Option<Position>,
+}
+
+const STREAM: StreamId = StreamId(1);
+
+impl Stage {
+    fn new() -> Self {
+        let dial = Arc::new(Dial::default());
+        let coordinator = Coordinator::start(Start {
+            config: Config::default(),
+            journal_id: "j".to_owned(),
+            epoch: 1,
+            batches: Vec::new(),
+            head: Position(0),
+            settled: Position(0),
+            facts: Vec::new(),
+            tidy_bytes: 0,
+            dial: Arc::clone(&dial),
+        });
+        let coordinator = coordinator.unwrap();
+        let mut stage = Self { coordinator, dial, ms: 0, sent: 0, held: None };
+        stage.say(Said::Hello(v1::Hello {
+            protocol_version: 1,
+            worker_id: "w".to_owned(),
+            instance_id: "1".to_owned(),
+            task_types: vec!["t".to_owned()],
+            capacity: Some(v1::Capacity { slots: 2 }),
+            ..v1::Hello::default()
+        }));
+        stage.write();
+        stage
+    }
+
+    fn say(&mut self, event: Said) {
+        self.sent += 1;
+        let frame = v1::ConnectRequest {
+            frame_sequence: self.sent,
+            events: vec![v1::WorkerEvent { event: Some(event) }],
+            ..v1::ConnectRequest::default()
+        };
+        self.coordinator.hear(STREAM, frame).unwrap();
+        self.turn();
+    }
+
+    /// Time passes, a second at a time, with a heartbeat each; the disk does nothing.
+    fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.ms += 1_000;
+            let sequence = i64::try_from(self.ms).unwrap();
+            self.say(Said::Heartbeat(v1::Heartbeat { sequence, ..Default::default() }));
+        }
+    }
+
+    fn turn(&mut self) {
+        let wall = Time::from_unix_ms(1_764_000_000_000 + self.ms);
+        self.dial.set(Duration::from_millis(self.ms), wall);
+        self.coordinator.turn().unwrap();
+        if let Some(Work::Append(position, _)) = self.coordinator.work() {
+            self.held = Some(position);
+        }
+    }
+
+    /// The disk takes everything.
+    fn write(&mut self) {
+        while let Some(position) = self.held.take() {
+            self.coordinator.report(Word::Durable(position));
+            self.turn();
+        }
+    }
+
+    fn submit(&mut self, ticket: u64) {
+        self.coordinator.ask(ticket, Ask::Submit(vec![spec()]));
+        self.turn();
+    }
+
+    /// Every task that was accepted, as far as that was answered.
+    fn accepted(&mut self) -> Vec<TaskId> {
+        let answers = self.coordinator.answers().into_iter().flat_map(|(_, answer)| match answer {
+            Answer::Submitted(Some(tasks)) => tasks,
+            other => panic!("{other:?}"),
+        });
+        answers.map(|accepted| accepted.unwrap().id).collect()
+    }
+
+    fn lease(&self, task: TaskId) -> Option<(Token, bool)> {
+        match &self.coordinator.queue().task(task)?.phase {
+            Phase::Leased(lease) => Some((lease.token, lease.revoking.is_some())),
+            Phase::Scheduled { .. } | Phase::Queued => None,
+        }
+    }
+}
+
+fn spec() -> TaskSpec {
+    let second = Duration::from_secs(1);
+    let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::Full };
+    TaskSpec {
+        queue: Name::from("q"),
+        task_type: Name::from("t"),
+        payload: Bytes::new(),
+        content_type: Name::from(""),
+        priority: 5,
+        initial_delay: Duration::ZERO,
+        start_timeout: 10 * second,
+        attempt_timeout: 600 * second,
+        total_timeout: 6_000 * second,
+        kill_grace: second,
+        retry: Retry { max_attempts: 3, backoff },
+        labels: Vec::new(),
+        trace: None,
+        key: None,
+    }
+}
+
+#[test]
+fn a_stuck_disk_is_not_held_against_workers() {
+    let mut stage = Stage::new();
+    stage.submit(1);
+    stage.pass(2);
+    stage.submit(2);
+    let tasks: Vec<_> = stage.coordinator.queue().tasks_after(TaskId::from_u128(0)).collect();
+    let [first, second] = tasks[..] else { panic!("{} tasks", tasks.len()) };
+    let (first, second) = (first.id, second.id);
+    let leased = stage.lease(first).expect("it was leased at once");
+    assert_eq!(stage.lease(second), None, "what could not leave is not leased");
+    stage.pass(60);
+    assert_eq!(stage.accepted(), [], "nothing has left");
+    assert_eq!(stage.lease(first), Some(leased), "the worker cannot start what it does not know");
+    stage.write();
+    assert_eq!(stage.accepted(), [first, second]);
+    assert!(stage.lease(second).is_some(), "there is a slot for it");
+    stage.pass(9);
+    stage.write();
+    assert_eq!(stage.lease(first), Some(leased), "it has ten seconds from when it was told");
+    stage.pass(2);
+    assert!(stage.lease(first).is_none_or(|(_, is_revoking)| is_revoking), "it had them");
 }
