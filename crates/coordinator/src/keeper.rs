@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use leasehold_journal::Position;
+use leasehold_policy::Mutant;
 use leasehold_queue::{Name, Record, TaskId};
 
 #[cfg(test)]
@@ -109,6 +110,9 @@ impl Keeper {
                 self.task_lives(task.id, home);
             }
             Record::KeyKept { queue, key, .. } => {
+                if Mutant::KeyDroppedByTrim.is_alive() {
+                    return;
+                }
                 self.key_lives((Name::clone(queue), Name::clone(&key.name)), home);
             }
             Record::TaskEnded { task, .. } => self.task_is_gone(*task),
@@ -181,7 +185,10 @@ impl Keeper {
             && count < DROP_BATCHES_PER_APPEND
             && self.tidy_bytes < self.retained - bytes
         {
-            let dead = |batch: &mut Homes| batch.live == 0 && batch.position < closing;
+            let dead = |batch: &mut Homes| {
+                let is_dead = batch.live == 0 || Mutant::TrimDropsLive.is_alive();
+                is_dead && batch.position < closing
+            };
             let Some(batch) = self.batches.pop_front_if(dead) else { break };
             bytes += batch.bytes;
             count += 1;

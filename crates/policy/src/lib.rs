@@ -3,7 +3,10 @@
 //! Everything here is a function of its arguments: no clock, disk, network, runtime or randomness.
 
 mod backoff;
+mod mutant;
 mod time;
 
 pub use backoff::{Backoff, Jitter};
+#[doc(hidden)]
+pub use mutant::Mutant;
 pub use time::Time;

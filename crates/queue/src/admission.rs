@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use leasehold_policy::Time;
+use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Accepted, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed, Submit, Task,
@@ -44,7 +44,7 @@ impl Queue {
         self.free_to_reopen(&task)?;
         self.admit(&task.spec)?;
         self.book.make_room(&task.spec.queue, self.config.limits.queues);
-        task.generation += 1;
+        task.generation += u32::from(!Mutant::GenerationKept.is_alive());
         task.revision += 1;
         (task.attempts, task.leases, task.worker_losses) = (0, 0, 0);
         task.cancel_requested = false;

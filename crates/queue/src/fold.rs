@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use leasehold_policy::Time;
+use leasehold_policy::{Mutant, Time};
 
 use crate::{
     EndCause, Ending, Failure, FailureReason, Lease, Name, Next, Phase, Record, Revoking, Task,
@@ -202,6 +202,8 @@ impl Task {
 
     fn pay(&mut self, cause: EndCause) {
         match cause {
+            EndCause::Failed if Mutant::AttemptsNotCounted.is_alive() => {}
+            EndCause::WorkerLost if Mutant::LossesNotCounted.is_alive() => {}
             EndCause::Failed => self.attempts += 1,
             EndCause::WorkerLost => self.worker_losses += 1,
             EndCause::NotRun => {}

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use leasehold_policy::Mutant;
+
 use crate::{
     CloseReason, Effect, HeldLease, Hello, LeasePhase, Name, Queue, RevocationReason, SessionId,
     StreamId, Task, TaskId, Token, Verdict, Welcome,
@@ -35,7 +37,7 @@ impl Queue {
         let Some(id) = self.roster.on_stream(stream) else { return false };
         let held: BTreeSet<Token> = held.into_iter().collect();
         for (token, work) in self.holdings(id) {
-            if held.contains(&token) {
+            if held.contains(&token) && !Mutant::HeartbeatForgetsHeld.is_alive() {
                 self.acknowledge(id, token);
             } else if self.arrived(work) {
                 self.miss(id, token, work);
@@ -75,6 +77,7 @@ impl Queue {
             session.connect(hello.stream);
             session.slots = hello.slots;
             session.task_types = hello.task_types.into_iter().collect();
+            session.unsupported.clear();
             session.labels = hello.labels;
             session.software = hello.software;
         });
@@ -86,6 +89,9 @@ impl Queue {
             held.iter().map(|held| (held.token, held.phase)).collect();
         for (token, work) in self.holdings(id) {
             match (work, held.get(&token)) {
+                (_, Some(LeasePhase::Running)) if Mutant::HelloForgetsRunning.is_alive() => {
+                    self.miss(id, token, work);
+                }
                 (Work::Lease(task), Some(phase)) => self.retain(id, task, token, *phase),
                 (Work::Zombie { .. }, Some(LeasePhase::Pending | LeasePhase::Running)) => {
                     self.acknowledge(id, token);
@@ -132,7 +138,7 @@ impl Queue {
     }
 
     /// The worker does not hold it: whatever there was of it is over.
-    fn miss(&mut self, id: SessionId, token: Token, work: Work) {
+    pub(crate) fn miss(&mut self, id: SessionId, token: Token, work: Work) {
         self.update(id, |session| session.free(token));
         if let Work::Lease(task) = work {
             let end = self.missing(task);

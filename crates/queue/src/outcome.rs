@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use leasehold_policy::Mutant;
+
 use crate::{
     DeclineReason, Disposition, Effect, Failure, FailureReason, Lease, Name, Outcome, Queue,
     RevocationReason, SessionId, StreamId, TaskId, Token,
@@ -12,11 +14,19 @@ use crate::{
 impl Queue {
     pub(crate) fn outcome(&mut self, stream: StreamId, token: Token, outcome: Outcome) {
         let Some(session) = self.roster.on_stream(stream) else { return };
-        let work = self.roster.get(session).and_then(|session| session.work(token));
+        let held = self.roster.get(session);
+        let work = held.and_then(|session| session.work(token)).or_else(|| {
+            let any = held.and_then(|session| session.held().next()).map(|(_, work)| work);
+            any.filter(|_| Mutant::FenceByWorker.is_alive())
+        });
         self.update(session, |session| session.free(token));
         let disposition = match work {
             Some(Work::Lease(task)) => self.decide(session, task, outcome),
-            Some(Work::Zombie { .. }) | None if self.book.decided.contains(token) => {
+            _ if Mutant::NoFence.is_alive() => Disposition::Accepted,
+            Some(Work::Zombie { .. }) | None
+                if self.book.decided.contains(token)
+                    && !Mutant::DuplicateCalledStale.is_alive() =>
+            {
                 Disposition::Duplicate
             }
             Some(Work::Zombie { .. }) | None => Disposition::Stale,

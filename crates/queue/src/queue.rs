@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, hash::Hasher, time::Duration};
 
-use leasehold_policy::Time;
+use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Command, Config, Corrupt, Effect, Name, Output, Phase, Record, Reply, SessionId, Task, TaskId,
@@ -74,7 +74,19 @@ impl Queue {
         self.now = self.now.max(now);
         let leased: Vec<TaskId> = self.book.tasks.values().filter_map(leased).collect();
         for id in leased {
+            if Mutant::LeaseForgottenAtBoot.is_alive() {
+                continue;
+            }
             self.adopt(id);
+        }
+        if Mutant::KeysForgottenAtBoot.is_alive() {
+            self.book.keys = crate::keys::Keys::default();
+        }
+        if Mutant::CancelForgottenAtBoot.is_alive() {
+            self.book.tasks.values_mut().for_each(|task| task.cancel_requested = false);
+        }
+        if Mutant::PauseForgottenAtBoot.is_alive() {
+            self.book.pauses.clear();
         }
         for task in self.book.tasks.values() {
             self.index.insert(&Mark::of(task), waiting_since(task, self.now));
@@ -225,13 +237,17 @@ impl Queue {
         if self.minted == Token::PER_EPOCH {
             return None;
         }
-        let token = Token::new(self.epoch, self.minted);
+        let epoch = if Mutant::TokenReuse.is_alive() { 1 } else { self.epoch };
+        let token = Token::new(epoch, self.minted);
         self.minted += 1;
         Some(token)
     }
 
     /// For how long the coordinator has to believe in a worker that was promised `ttl`.
     pub(crate) fn patience(&self, ttl: Duration) -> Duration {
+        if Mutant::DriftIgnored.is_alive() {
+            return ttl * 19 / 20;
+        }
         ttl.saturating_mul(1_000 + self.config.drift_per_mille) / 1_000
     }
 
@@ -252,7 +268,12 @@ impl Queue {
         let (token, worker, instance) =
             (lease.token, Name::clone(&lease.worker), Name::clone(&lease.instance));
         let session = self.roster.of_instance(&worker, &instance).unwrap_or_else(|| {
-            let believed = self.patience(self.book.session_ttl_max);
+            let longest = match () {
+                () if Mutant::TtlShortenedAtBoot.is_alive() => self.config.session_ttl,
+                () if Mutant::NoGraceAtBoot.is_alive() => Duration::ZERO,
+                () => self.book.session_ttl_max,
+            };
+            let believed = self.patience(longest);
             self.roster.open(Session::new(worker, instance, self.now, believed))
         });
         self.update(session, |session| session.hold(token, Work::Lease(id)));
@@ -266,7 +287,10 @@ impl Queue {
     fn rewrite(&mut self, tasks: &[TaskId], keys: &[(Name, Name)]) {
         for id in tasks {
             if let Some(task) = self.book.task(*id) {
-                self.write(Record::TaskMoved(Box::new(task.clone())));
+                let forgets = Mutant::MoveForgetsCancel.is_alive();
+                let cancel_requested = task.cancel_requested && !forgets;
+                let task = Task { cancel_requested, ..task.clone() };
+                self.write(Record::TaskMoved(Box::new(task)));
             }
         }
         for (queue, name) in keys {

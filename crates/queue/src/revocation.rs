@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use leasehold_policy::Time;
+use leasehold_policy::{Mutant, Time};
 
 use crate::{
     CloseReason, Effect, Ending, Phase, Queue, Record, RevocationReason, SessionId, Task, TaskId,
@@ -62,6 +62,12 @@ impl Queue {
         if let Some(session) = session {
             self.demand(session, token, reason, grace);
         }
+        if Mutant::RevokedAtOnce.is_alive()
+            && reason != RevocationReason::Cancelled
+            && let Some(session) = session
+        {
+            self.miss(session, token, Work::Lease(id));
+        }
         self.show(id);
     }
 
@@ -91,6 +97,7 @@ impl Queue {
                 _ => self.revoke(id, RevocationReason::AttemptTimeout),
             },
             Phase::Scheduled { .. } | Phase::Queued if over => self.time_out(id, None, None),
+            Phase::Scheduled { .. } | Phase::Queued if Mutant::WaitNeverEnds.is_alive() => {}
             Phase::Scheduled { .. } | Phase::Queued => self.wake(id, at),
         }
     }
@@ -140,13 +147,15 @@ impl Queue {
         self.update(id, |session| session.quarantine(token, now));
     }
 
-    fn expire(&mut self, id: SessionId) {
+    pub(crate) fn expire(&mut self, id: SessionId) {
         let Some(session) = self.dismiss(id) else { return };
         if let Some(stream) = session.stream {
             self.emit(Effect::Close { stream, reason: CloseReason::Expired });
         }
         for (_, work) in session.held() {
-            if let Work::Lease(task) = work {
+            if let Work::Lease(task) = work
+                && !Mutant::ExpiryForgetsLeases.is_alive()
+            {
                 let end = self.lost(task);
                 self.settle(task, end, Word::Nobody);
             }

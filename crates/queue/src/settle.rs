@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use leasehold_policy::Mutant;
 
 use crate::{
     Effect, EndCause, Ended, Ending, Failure, FailureReason, Name, Next, Queue, Record,
@@ -47,7 +48,7 @@ impl Queue {
         }
         match end {
             End::Succeeded(result) => self.succeed(id, token, result),
-            _ if cancelled => self.stop(id, token),
+            _ if cancelled && !Mutant::CancelGoesOn.is_alive() => self.stop(id, token),
             end if revoked == Some(RevocationReason::TotalTimeout) => {
                 self.time_out(id, token, end.message());
             }
@@ -57,7 +58,12 @@ impl Queue {
             End::Lost => self.lose(id, token),
             End::NotRun(reason, message) => {
                 let failure = self.failure(id, reason, message);
-                self.go_on(id, EndCause::NotRun, Next::Queued, failure);
+                let cause = if Mutant::HandedBackCosts.is_alive() {
+                    EndCause::Failed
+                } else {
+                    EndCause::NotRun
+                };
+                self.go_on(id, cause, Next::Queued, failure);
             }
         }
     }
@@ -126,7 +132,14 @@ impl Queue {
 
     fn keep_key(&mut self, task: &Task) {
         let retention = self.config.key_retention;
-        let Some(key) = task.spec.key.clone().filter(|_| !retention.is_zero()) else { return };
+        let Some(key) = task
+            .spec
+            .key
+            .clone()
+            .filter(|_| !retention.is_zero() && !Mutant::KeyNotKept.is_alive())
+        else {
+            return;
+        };
         let (queue, until) = (Name::clone(&task.spec.queue), self.now + retention);
         self.write(Record::KeyKept { queue, key, task: task.id, until });
     }
@@ -145,7 +158,14 @@ impl Queue {
         let failure = Failure { message, details, counted: true, ..known };
         let left = task.attempts + 1 < task.spec.retry.max_attempts;
         match retry_delay.filter(|_| left) {
-            Some(delay) => self.retry(id, EndCause::Failed, delay, failure, token),
+            Some(delay) => {
+                let cause = if Mutant::FailureCostsNothing.is_alive() {
+                    EndCause::NotRun
+                } else {
+                    EndCause::Failed
+                };
+                self.retry(id, cause, delay, failure, token);
+            }
             None => drop(self.end(id, Ending::Failed, token, Some(failure))),
         }
     }

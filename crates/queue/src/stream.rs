@@ -10,7 +10,7 @@ use crate::{
     settle::{End, Word},
     timers::Alarm,
 };
-use leasehold_policy::Time;
+use leasehold_policy::{Mutant, Time};
 
 impl Queue {
     /// From here on the worker can know, and is judged by whether it answers.
@@ -108,11 +108,22 @@ impl Queue {
     pub(crate) fn disconnect(&mut self, stream: StreamId) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         self.update(id, |session| session.stream = None);
+        if Mutant::DisconnectExpires.is_alive() {
+            self.expire(id);
+        } else if Mutant::RequeueOnDrop.is_alive() {
+            let held = self.roster.get(id).map(|session| session.held().collect::<Vec<_>>());
+            for (token, work) in held.unwrap_or_default() {
+                self.miss(id, token, work);
+            }
+        }
     }
 
     /// While the coordinator was late it could not hear anybody: nobody is given up for that. It was late for no longer
     /// than nothing was asked of it.
     pub(crate) fn stalled(&mut self, by: Duration, idle: Duration) {
+        if Mutant::StallNotShifted.is_alive() {
+            return;
+        }
         let away = by.min(idle);
         for id in self.roster.ids() {
             self.update(id, |session| session.prolong(away, by.saturating_sub(away)));

@@ -116,9 +116,7 @@ fn trouble(rng: &mut fastrand::Rng, setting: &Setting, kind: u32) -> Trouble {
             coordinator_learns: rng.bool().then(|| rng.u64(..=ttl)),
             is_lost: rng.bool(),
         },
-        12 => {
-            Trouble::Stall(worker, if rng.bool() { Way::In } else { Way::Out }, around_ttl)
-        }
+        12 => Trouble::Stall(worker, if rng.bool() { Way::In } else { Way::Out }, around_ttl),
         _ if rng.u8(..4) == 0 => Trouble::Blackout(around_ttl),
         _ => Trouble::Partition(worker, around_ttl),
     }

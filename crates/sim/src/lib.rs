@@ -14,6 +14,8 @@ pub mod fault;
 pub mod judge;
 pub mod ledger;
 pub mod moment;
+#[cfg(feature = "mutants")]
+pub mod mutation;
 pub mod plan;
 pub mod probe;
 pub mod run;

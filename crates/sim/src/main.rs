@@ -34,6 +34,9 @@ enum Verb {
     },
     /// Run many seeds, until one breaks a promise.
     Search(SearchArgs),
+    /// Bring each deliberate bug to life, and count the seeds that it survives.
+    #[cfg(feature = "mutants")]
+    Mutants,
     /// Run seeds twice: the same must happen.
     Twice {
         /// How many.
@@ -71,6 +74,8 @@ fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Run { seed, trace } => run_one(seed, trace),
         Verb::Search(args) => run_many(&args),
+        #[cfg(feature = "mutants")]
+        Verb::Mutants => hunt_all(),
         Verb::Twice { seeds, from } => match twice(from, seeds) {
             None => {
                 println!("{seeds} seeds, twice each: the same events");
@@ -115,6 +120,23 @@ fn run_many(args: &SearchArgs) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+#[cfg(feature = "mutants")]
+fn hunt_all() -> ExitCode {
+    use leasehold_sim::mutation::{HUNTS, SEEDS_MAX, hunt};
+
+    let mut survived = 0;
+    println!("{:>7}  {:<60} killed by", "seeds", "mutant");
+    for mutant in leasehold_policy::Mutant::ALL {
+        let hunted = hunt(*mutant);
+        let seeds = hunted.seeds.map_or_else(|| "-".to_owned(), |seeds| seeds.to_string());
+        println!("{seeds:>7}  {:<60} {}", mutant.text(), hunted.judges.join(", "));
+        survived += u32::from(hunted.seeds.is_none());
+    }
+    let count = leasehold_policy::Mutant::ALL.len();
+    println!("{count} mutants, {survived} survived {SEEDS_MAX} seeds; medians of {HUNTS} hunts");
+    if survived == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn report(found: &Found, jobs: usize) {

@@ -232,11 +232,7 @@ fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
 }
 
 fn order(rng: &mut fastrand::Rng, ordinal: u32, odd_percent: u64, tight: bool) -> Order {
-    let kind = if rng.u64(..100) < odd_percent {
-        *pick(rng, &Kind::ALL)
-    } else {
-        Kind::Succeeds
-    };
+    let kind = if rng.u64(..100) < odd_percent { *pick(rng, &Kind::ALL) } else { Kind::Succeeds };
     Order {
         ordinal,
         kind,

@@ -34,9 +34,11 @@ pub fn draw(rng: &mut fastrand::Rng, setting: &mut Setting) -> Option<Vec<Fault>
     for _ in 0..rng.u32(1..=3) {
         let begin = rng.u64(..setting.safety);
         let troubles = shape(rng, setting, micros(setting.session_ttl));
-        faults.extend(troubles.into_iter().map(|(after, trouble)| {
-            Fault { at: (begin + after).min(setting.safety), trouble }
-        }));
+        faults.extend(
+            troubles
+                .into_iter()
+                .map(|(after, trouble)| Fault { at: (begin + after).min(setting.safety), trouble }),
+        );
     }
     faults.sort_by_key(|fault| fault.at);
     Some(faults)
@@ -82,8 +84,7 @@ fn flapping_worker(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> V
 /// A connection is dead and neither side is told; then it is healthy again on a new one.
 fn half_open(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
     let worker = rng.usize(..setting.workers.len());
-    let cut =
-        Trouble::Cut { worker, worker_learns: None, coordinator_learns: None, is_lost: true };
+    let cut = Trouble::Cut { worker, worker_learns: None, coordinator_learns: None, is_lost: true };
     vec![(0, cut), (MS, Trouble::Partition(worker, ttl + rng.u64(..=ttl)))]
 }
 
@@ -97,11 +98,7 @@ fn slow_disk_storm(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Tim
 }
 
 /// A batch is on its way to the disk when the process dies.
-fn crash_between_append_and_sync(
-    rng: &mut fastrand::Rng,
-    _: &Setting,
-    ttl: Micros,
-) -> Vec<Timed> {
+fn crash_between_append_and_sync(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
     let slow = rng.u64(100 * MS..=SECOND);
     vec![
         (0, Trouble::SlowDisk(slow, ttl)),
@@ -140,12 +137,8 @@ fn shrinking_ttl(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec
 /// What a worker said on a connection arrives long after it has opened another.
 fn late_stream(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
     let worker = rng.usize(..setting.workers.len());
-    let cut = Trouble::Cut {
-        worker,
-        worker_learns: Some(0),
-        coordinator_learns: None,
-        is_lost: false,
-    };
+    let cut =
+        Trouble::Cut { worker, worker_learns: Some(0), coordinator_learns: None, is_lost: false };
     vec![
         (0, Trouble::Stall(worker, Way::In, rng.u64(ttl / 4..=ttl))),
         (0, Trouble::Stall(worker, Way::Out, rng.u64(ttl / 4..=ttl))),

@@ -48,7 +48,6 @@ fn shrink_list<T>(
     }
 }
 
-
 fn judge_of(plan: &Plan) -> Option<&'static str> {
     run::plan(plan.clone(), Detail::Silent).violation.map(|violation| violation.judge)
 }

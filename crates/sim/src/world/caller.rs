@@ -213,10 +213,9 @@ impl World {
         match answer {
             Answer::Dropped | Answer::Submitted(None) => {
                 // It is asked again when patience ends.
-                self.callers.calls.insert(
-                    ticket,
-                    Call { answer: None, orders: call.orders, ..call },
-                );
+                self.callers
+                    .calls
+                    .insert(ticket, Call { answer: None, orders: call.orders, ..call });
                 return;
             }
             Answer::Submitted(Some(accepted)) => {

@@ -46,6 +46,8 @@ pub(super) struct Hand {
     pub(super) pieces: BTreeMap<i64, Piece>,
     /// When it was last heard, and by which start of the coordinator.
     pub(super) heard: BTreeMap<u32, (Micros, u32)>,
+    /// The last connection of each start that anything arrived on.
+    pub(super) newest: BTreeMap<u32, WireId>,
     /// Which starts of it have said goodbye.
     pub(super) goodbyes: Vec<u32>,
 }
@@ -79,6 +81,7 @@ impl Hand {
             backlog: VecDeque::new(),
             pieces: BTreeMap::new(),
             heard: BTreeMap::new(),
+            newest: BTreeMap::new(),
             goodbyes: Vec::new(),
         }
     }
@@ -249,8 +252,7 @@ impl World {
 
     pub(super) fn dialed(&mut self, worker: usize, incarnation: u32, dial: u32) {
         let now = self.now;
-        let is_reachable =
-            self.site.machine.is_some() && self.crew[worker].partition_until <= now;
+        let is_reachable = self.site.machine.is_some() && self.crew[worker].partition_until <= now;
         let hand = &mut self.crew[worker];
         if hand.incarnation != incarnation || hand.dials != dial || hand.session.is_none() {
             return;
@@ -366,8 +368,7 @@ impl World {
         (task_id, payload, attempt): (String, Bytes, u32),
     ) {
         let kind = Kind::of(payload.first().copied().unwrap_or_default());
-        let piece =
-            Piece { task_id, kind, attempt, is_asked: false, is_killed: false, version: 0 };
+        let piece = Piece { task_id, kind, attempt, is_asked: false, is_killed: false, version: 0 };
         self.crew[worker].pieces.insert(token, piece);
         self.check_exclusive(worker);
         let most = *crate::plan::pick(&mut self.rng, &[50 * MS, SECOND, 8 * SECOND]);

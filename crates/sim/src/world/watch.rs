@@ -6,8 +6,7 @@ use leasehold_coordinator::simulation::{Answer, Ask, queue};
 use leasehold_journal::Position;
 use leasehold_policy::Time;
 use leasehold_proto::v1::{
-    self, ResultDisposition, Verdict, coordinator_event::Event as Told,
-    worker_event::Event as Said,
+    self, ResultDisposition, Verdict, coordinator_event::Event as Told, worker_event::Event as Said,
 };
 use leasehold_queue::{
     FailureReason, Name, Phase, Queue, Record, RevocationReason, SessionState, Task, TaskId, Token,
@@ -42,8 +41,19 @@ const COUNTER_BITS: u32 = 31;
 /// What left and what arrived.
 impl World {
     /// When the coordinator could know that a worker lives.
-    pub(super) fn note_heard(&mut self, worker: usize, incarnation: u32, parcel: &Parcel) {
+    pub(super) fn note_heard(
+        &mut self,
+        (worker, incarnation): (usize, u32),
+        id: WireId,
+        parcel: &Parcel,
+    ) {
         let Parcel::Said(frame) = parcel else { return };
+        let newest = self.crew[worker].newest.entry(incarnation).or_default();
+        // What was overtaken by a later connection's hello is not listened to.
+        if id < *newest {
+            return;
+        }
+        *newest = id;
         for event in &frame.events {
             match &event.event {
                 Some(Said::Hello(_) | Said::Heartbeat(_)) => {
@@ -88,8 +98,7 @@ impl World {
         let token = Token::from_i64(it.fencing_token);
         let granted = self.ledger.granted(token);
         let is_right = granted.is_some_and(|(task, _, instance)| {
-            task.to_string() == it.task_id
-                && of_instance(instance) == Some((worker, incarnation))
+            task.to_string() == it.task_id && of_instance(instance) == Some((worker, incarnation))
         });
         holds(is_right, "undurable", || {
             format!("{token} was assigned to w{worker}-{incarnation}, the disk has {granted:?}")
@@ -285,9 +294,8 @@ impl World {
     pub(super) fn watch_sessions(&mut self) {
         let Some(machine) = &self.site.machine else { return };
         let views = machine.queue().workers();
-        let sessions: BTreeMap<_, _> = views
-            .map(|view| (view.session, (view.worker, view.instance, view.state)))
-            .collect();
+        let sessions: BTreeMap<_, _> =
+            views.map(|view| (view.session, (view.worker, view.instance, view.state))).collect();
         let suspects = sessions.values().filter(|(.., it)| *it == SessionState::Quarantined);
         let suspects: Vec<_> = suspects.filter_map(|(_, it, _)| of_instance(it)).collect();
         if !suspects.is_empty() {
@@ -396,9 +404,11 @@ impl World {
     /// At the very end: every acknowledged task has ended, once.
     pub(super) fn last_judgement(&mut self) {
         self.compare_now();
-        let lost = self.callers.acknowledged.iter().find(|id| {
-            self.ledger.task(**id).is_none_or(|entry| entry.ended.is_none())
-        });
+        let lost = self
+            .callers
+            .acknowledged
+            .iter()
+            .find(|id| self.ledger.task(**id).is_none_or(|entry| entry.ended.is_none()));
         let lost = lost.copied();
         self.check(holds(lost.is_none(), "lost", || format!("{lost:?} was acknowledged")));
     }
@@ -416,9 +426,8 @@ fn same(live: &Queue, rebuilt: &Queue, now: Time) -> Result<(), String> {
     if ours.len() != theirs.len() {
         return Err(format!("{} live tasks, {} rebuilt", ours.len(), theirs.len()));
     }
-    let keys = |queue: &Queue| -> Vec<_> {
-        queue.kept_keys().filter(|key| now < key.until).collect()
-    };
+    let keys =
+        |queue: &Queue| -> Vec<_> { queue.kept_keys().filter(|key| now < key.until).collect() };
     if keys(live) != keys(rebuilt) {
         return Err(format!("keys: live {:?}, rebuilt {:?}", keys(live), keys(rebuilt)));
     }

@@ -129,7 +129,7 @@ impl World {
             if self.crew[worker].wire != Some(id) && matches!(parcel, Parcel::Said(_)) {
                 self.sometimes(Probe::LateFrame);
             }
-            self.note_heard(worker, incarnation, &parcel);
+            self.note_heard((worker, incarnation), id, &parcel);
             if self.site.is_paused(self.now) {
                 self.site.backlog.push_back((id, parcel));
             } else {
@@ -175,11 +175,7 @@ impl World {
     }
 
     /// Says the last words on a stream, and closes it.
-    pub(super) fn part(
-        &mut self,
-        id: WireId,
-        last: leasehold_coordinator::simulation::LastWords,
-    ) {
+    pub(super) fn part(&mut self, id: WireId, last: leasehold_coordinator::simulation::LastWords) {
         for frame in last.frames {
             self.judge_frame(id, &frame);
             self.send(id, Way::Out, Parcel::Told(frame));

@@ -1,5 +1,6 @@
 //! What the worker says of work that ended.
 
+use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, lease_outcome::Outcome};
 
 use super::lease::{Lease, StopReason};
@@ -21,6 +22,9 @@ pub(super) fn outcome(lease: &Lease, end: End, result_bytes_max: usize) -> Optio
         (None, End::Killed) => Some(failed(Failure::error("the program's group was killed"))),
         (None, End::NotStarted) => Some(declined(v1::DeclineReason::NoCapacity)),
         // A worker that stops unasked does not believe in its session: the coordinator knows what that costs.
+        (Some(StopReason::Fenced), _) if Mutant::DoubtSaidAsDrain.is_alive() => {
+            Some(declined(v1::DeclineReason::Draining))
+        }
         (Some(StopReason::Revoked(_) | StopReason::Fenced), end) => {
             let (method, started) = (stop_method(&end).into(), end != End::NotStarted);
             Some(Outcome::Stopped(v1::Stopped { method, started }))

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, worker_event::Event};
 use prost::Message as _;
 
@@ -181,7 +182,13 @@ impl Session {
             Notice::Started(Token(fencing_token)) => {
                 Event::LeaseStarted(v1::LeaseStarted { fencing_token })
             }
-            Notice::Outcome(token) => Event::LeaseOutcome(self.outbox.get(token)?.outcome.clone()),
+            Notice::Outcome(token) => {
+                let outcome = self.outbox.get(token)?.outcome.clone();
+                if Mutant::NoOutbox.is_alive() {
+                    drop(self.outbox.take(token));
+                }
+                Event::LeaseOutcome(outcome)
+            }
             Notice::Progress(token) => {
                 let progress = self.progress.remove(&token);
                 self.leases.get(token)?;
@@ -201,7 +208,11 @@ impl Session {
     }
 
     fn hello(&self) -> v1::Hello {
-        let running = self.leases.iter().map(|(token, lease)| (token, lease.phase()));
+        let running = self
+            .leases
+            .iter()
+            .filter(|_| !Mutant::InventoryIncomplete.is_alive())
+            .map(|(token, lease)| (token, lease.phase()));
         let finished = self.outbox.tokens().map(|token| (token, v1::LeasePhase::Finished));
         let held = running.chain(finished).map(|(Token(fencing_token), phase)| v1::HeldLease {
             fencing_token,
@@ -227,6 +238,7 @@ impl Session {
 
     fn held_tokens(&self) -> Vec<i64> {
         let held = self.leases.iter().map(|(token, _)| token);
-        held.chain(self.outbox.tokens()).map(|Token(token)| token).collect()
+        let waiting = self.outbox.tokens().filter(|_| !Mutant::HeartbeatIncomplete.is_alive());
+        held.chain(waiting).map(|Token(token)| token).collect()
     }
 }

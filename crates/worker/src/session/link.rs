@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, GoAwayReason, ResultDisposition, coordinator_event::Event};
 use tracing::{debug, info, warn};
 
@@ -86,6 +87,9 @@ impl Session {
             conversation.push(Notice::Drain);
         }
         for token in self.outbox.tokens() {
+            if Mutant::OutboxNotRepeated.is_alive() {
+                break;
+            }
             conversation.push(Notice::Outcome(token));
         }
         self.link = Link::Up(Box::new(conversation));
@@ -141,6 +145,7 @@ impl Session {
         match event {
             Event::HeartbeatAck(ack) => {
                 let sent = conversation.acknowledge(ack.sequence);
+                let sent = if Mutant::ValidFromReceipt.is_alive() { Some(now) } else { sent };
                 self.extend_validity(sent);
                 self.start_waiting(now);
             }

@@ -1,5 +1,6 @@
 //! The coordinator's answer to a hello: whose journal it is, and what has become of the held leases.
 
+use leasehold_policy::Mutant;
 use leasehold_proto::v1;
 use tracing::{info, warn};
 
@@ -37,7 +38,8 @@ impl Session {
         }
         self.adopt(now, welcome);
         // In place of whatever was promised before: under shorter terms the coordinator gives up sooner as well.
-        self.valid_until = Some(hello_sent + self.terms.validity());
+        let longest = self.valid_until.filter(|_| Mutant::PromiseKept.is_alive());
+        self.valid_until = longest.max(Some(hello_sent + self.terms.validity()));
         self.judge(now, &welcome.verdicts);
         let (session_id, resumed, epoch) = (welcome.session_id, welcome.resumed, welcome.epoch);
         let (worker_id, journal_id) = (&self.identity.worker_id, &welcome.journal_id);

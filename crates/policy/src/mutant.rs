@@ -1,0 +1,104 @@
+//! Deliberate bugs, one at a time, by which the simulator proves that it would see them.
+//!
+//! Only a build with the feature `mutants` has any: without it every question is answered with a constant no, and the
+//! compiler takes the question away. Each mutant stands at the line of the rule it breaks.
+
+#[cfg(feature = "mutants")]
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Which mutant is alive; 0: none.
+#[cfg(feature = "mutants")]
+static ALIVE: AtomicU8 = AtomicU8::new(0);
+
+macro_rules! mutants {
+    ($($name:ident = $text:literal,)*) => {
+        /// A deliberate bug.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Mutant { $(#[doc = $text] $name,)* }
+
+        impl Mutant {
+            /// Every one.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// What it does wrong.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+mutants! {
+    EffectsBeforeDurable = "effects leave before their batch is durable",
+    OneBatchEarly = "effects wait for the batch before theirs",
+    FenceByWorker = "an outcome is fenced by its worker, not by its token",
+    NoFence = "a late outcome is accepted",
+    DuplicateCalledStale = "a repeated outcome is called stale",
+    RequeueOnDrop = "leases end with their stream",
+    TokenReuse = "tokens begin anew with each process",
+    KeysForgottenAtBoot = "idempotency keys are not rebuilt",
+    KeyNotKept = "an idempotency key ends with its task",
+    KeyDroppedByTrim = "a trim drops kept keys",
+    TrimDropsLive = "a trim drops live tasks",
+    MoveForgetsCancel = "a moved task forgets that it was cancelled",
+    TtlShortenedAtBoot = "the longest promised TTL is forgotten over a restart",
+    LeaseForgottenAtBoot = "leases are forgotten at boot",
+    NoGraceAtBoot = "leases found at boot get no grace",
+    CancelForgottenAtBoot = "a cancel is forgotten over a restart",
+    PauseForgottenAtBoot = "a pause is forgotten over a restart",
+    StallNotShifted = "a stall of the coordinator costs sessions their time",
+    DriftIgnored = "the coordinator gives a session up before its worker does",
+    NeverExpires = "sessions never expire",
+    ExpiryForgetsLeases = "the leases of an expired session never end",
+    DisconnectExpires = "a session ends with its stream",
+    PausedGranted = "tasks of a paused queue are leased",
+    AttemptsNotCounted = "failed attempts are not counted",
+    LossesNotCounted = "lost workers are not counted",
+    HandedBackCosts = "a lease that is handed back costs an attempt",
+    FailureCostsNothing = "a failed attempt costs nothing",
+    RevokedAtOnce = "a revoked lease is given to others at once",
+    HelloForgetsRunning = "what a hello says is running is taken for lost",
+    HeartbeatForgetsHeld = "what a heartbeat names is taken for missing",
+    CancelGoesOn = "a cancelled task is tried again",
+    WaitNeverEnds = "a wait never ends",
+    GenerationKept = "a replay keeps the generation",
+    OvertakenHelloHeard = "a hello that was overtaken is listened to",
+    NoOutbox = "an outcome is forgotten when it is sent",
+    OutboxNotRepeated = "outcomes are not said again on a new stream",
+    FencesLate = "a worker believes in its leases too long",
+    NeverFences = "a worker never fences itself",
+    ValidFromReceipt = "a worker counts from when an answer arrived",
+    PromiseKept = "a worker keeps a longer promise under shorter terms",
+    KillForgotten = "work is not killed when its grace is over",
+    DoubtSaidAsDrain = "a worker that doubts its session says that it drains",
+    InventoryIncomplete = "a hello does not name what runs",
+    HeartbeatIncomplete = "a heartbeat does not name what waits to be acknowledged",
+}
+
+impl Mutant {
+    /// Whether it is alive.
+    #[cfg(feature = "mutants")]
+    pub fn is_alive(self) -> bool {
+        ALIVE.load(Ordering::Relaxed) == self as u8 + 1
+    }
+
+    /// Whether it is alive: never.
+    #[cfg(not(feature = "mutants"))]
+    #[must_use]
+    pub const fn is_alive(self) -> bool {
+        false
+    }
+
+    /// Brings it to life, in place of the one that was.
+    #[cfg(feature = "mutants")]
+    pub fn live(self) {
+        ALIVE.store(self as u8 + 1, Ordering::Relaxed);
+    }
+
+    /// No mutant is alive.
+    #[cfg(feature = "mutants")]
+    pub fn none() {
+        ALIVE.store(0, Ordering::Relaxed);
+    }
+}
