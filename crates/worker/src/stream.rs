@@ -2,8 +2,9 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use leasehold_proto::v1::{
-    ConnectRequest, ConnectResponse, worker_service_client::WorkerServiceClient,
+use leasehold_proto::{
+    ERROR_DOMAIN,
+    v1::{self, ConnectRequest, ConnectResponse, worker_service_client::WorkerServiceClient},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -11,6 +12,7 @@ use tonic::{
     Code, Status, Streaming,
     transport::{Channel, Endpoint},
 };
+use tonic_types::StatusExt as _;
 
 use crate::session::StreamEnd;
 
@@ -155,9 +157,16 @@ fn open(channel: Channel) -> State {
     State::Opening(sender, Box::pin(answered))
 }
 
+/// How a call ended. Only what another try cannot change is a refusal.
 fn end_of(status: &Status) -> StreamEnd {
     let reason = format!("{:?}: {}", status.code(), status.message());
-    if status.code() == Code::InvalidArgument {
+    // Of those that share a code with it some pass, such as a coordinator that has been superseded.
+    let is_foreign = status.get_details_error_info().is_some_and(|it| {
+        it.domain == ERROR_DOMAIN
+            && v1::Reason::from_str_name(&format!("REASON_{}", it.reason))
+                == Some(v1::Reason::ProtocolUnsupported)
+    });
+    if status.code() == Code::InvalidArgument || is_foreign {
         StreamEnd::Refused(reason)
     } else {
         StreamEnd::Broken(reason)
@@ -169,3 +178,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |it: &&dyn std::error::Error| (*it).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
+
+#[cfg(test)]
+mod tests;
