@@ -13,9 +13,14 @@ use crate::outcome::Failure;
 /// ("argument list too long") sends people looking in the wrong place.
 pub(super) const BYTES_MAX: usize = 128 << 10;
 
+/// The one variable of an attempt that not every attempt has. A worker that is a program of another worker inherits
+/// one that is none of its own attempts'.
+const DEADLINE: &str = "LEASEHOLD_DEADLINE";
+
 /// Everything a program finds in its environment: the worker's own, what the worker's owner adds, the attempt's.
 pub(super) fn of(attempt: &Attempt) -> Result<BTreeMap<OsString, OsString>, Failure> {
-    let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    let inherited = std::env::vars_os().filter(|(name, _)| name != DEADLINE);
+    let mut environment: BTreeMap<OsString, OsString> = inherited.collect();
     environment.extend(attempt.program.environment.iter().cloned());
     environment.extend(of_attempt(attempt).map(|(name, value)| (name.into(), value.into())));
     // A name, an equals sign, a value and a zero each.
@@ -34,7 +39,7 @@ fn of_attempt(attempt: &Attempt) -> impl Iterator<Item = (&'static str, String)>
     let it = &attempt.assignment;
     let trace = &attempt.trace;
     let limit = [it.attempt_timeout, it.total_remaining].into_iter().flatten().min();
-    let deadline = limit.map(|limit| ("LEASEHOLD_DEADLINE", unix_seconds(limit)));
+    let deadline = limit.map(|limit| (DEADLINE, unix_seconds(limit)));
     [
         ("LEASEHOLD_TASK_ID", it.task_id.clone()),
         ("LEASEHOLD_TASK_TYPE", it.task_type.clone()),

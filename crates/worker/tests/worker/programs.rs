@@ -255,6 +255,17 @@ async fn its_environment_says_what_it_works_on() {
 }
 
 #[tokio::test]
+async fn a_deadline_that_the_worker_inherited_is_not_the_attempts() {
+    let mut worker = Worker::start_with(LONG, &[], &[("LEASEHOLD_DEADLINE", "1.000")]).await;
+    let endless = v1::Assignment {
+        attempt_timeout: None,
+        total_remaining: None,
+        ..assignment(1, "sh", b"echo ${LEASEHOLD_DEADLINE-none}")
+    };
+    assert_eq!(worker.run(endless).await, success(b"none\n"));
+}
+
+#[tokio::test]
 async fn an_environment_that_is_too_large_is_named() {
     let half = "x".repeat(70_000);
     let mut worker = Worker::start_with(LONG, &[], &[("A", &half), ("B", &half)]).await;
