@@ -188,6 +188,28 @@ fn a_foreign_lease_that_still_runs_takes_a_slot() {
 }
 
 #[test]
+fn a_hello_says_anew_what_is_served() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        decline s1 t1 unsupported
+            s1: t1 is Accepted
+        grant
+        hello w s2
+            welcome back
+            s1: closed, Replaced
+        grant
+            s2: run a as t2, attempt 1
+    ",
+    );
+}
+
+#[test]
 fn heartbeats_keep_a_session() {
     check(
         "

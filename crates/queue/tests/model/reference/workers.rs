@@ -50,6 +50,7 @@ impl Reference {
         session.stream = Some(hello.stream);
         session.slots = hello.slots;
         session.types = hello.task_types.iter().map(ToString::to_string).collect();
+        session.unsupported.clear();
         session.late_since = None;
         session.hear(now, patience);
         session.ghosts.iter_mut().for_each(|ghost| ghost.alarm = Alarm::default());
