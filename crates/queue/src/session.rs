@@ -322,7 +322,8 @@ impl Session {
         print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));
         print.put(self.drain_request.map(|request| request.grace));
         print.left(self.armed);
-        print.left(self.expires_at());
+        print.left(self.promised_until());
+        print.put((self.prolonged, self.favoured));
         print.left(self.hushed_until.unwrap_or(Time::NEVER));
         print.left(self.quarantined_since.map_or(Time::NEVER, |since| since + self.believed));
         print.put((self.held.len(), &self.overdue));
