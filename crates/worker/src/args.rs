@@ -2,9 +2,9 @@
 //!
 //! Flags win over the environment, the environment over the file, the file over the defaults.
 
-use std::path::PathBuf;
+use std::{ffi::OsStr, path::PathBuf};
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, builder::Resettable};
 
 use crate::config::{Command, Config, ConfigError, Drain, LogFormat, Program};
 
@@ -63,6 +63,16 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Reads the command line, and the environment behind it. A variable that is empty is one that is not set.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|it| it.is_empty());
+        let command = Self::command().mut_args(|arg| match arg.get_env() {
+            Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+            Some(_) | None => arg,
+        });
+        Self::from_arg_matches(&command.try_get_matches()?)
+    }
+
     /// The configuration: the file if one is named, with the flags laid over it.
     pub(crate) fn config(&self) -> Result<Config, ConfigError> {
         let mut config = match &self.config {

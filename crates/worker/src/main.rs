@@ -7,7 +7,6 @@ mod config;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use leasehold_telemetry::Settings;
 use leasehold_worker::{Error, guard};
 
@@ -33,7 +32,7 @@ const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     guard::run_if_guard();
-    let args = match Args::try_parse() {
+    let args = match Args::read() {
         Ok(args) => args,
         Err(asked) => {
             let code = if asked.use_stderr() { EXIT_USAGE } else { 0 };
@@ -47,7 +46,10 @@ fn main() -> ExitCode {
             complain(&error);
             ExitCode::from(EXIT_USAGE)
         }
-        Ok(_) if args.check => ExitCode::SUCCESS,
+        Ok(config) if args.check => {
+            warn_of_directories(&config);
+            ExitCode::SUCCESS
+        }
         Ok(config) => run(&config),
     }
 }
@@ -57,6 +59,17 @@ fn prepared(args: &Args) -> Result<Config, ConfigError> {
     let config = args.config()?;
     config.worker().check()?;
     Ok(config)
+}
+
+/// Says which directories are missing. They may be there when a task comes, so a worker starts all the same.
+#[expect(clippy::print_stderr, reason = "it is said to whoever asked for the check")]
+fn warn_of_directories(config: &Config) {
+    for (task_type, program) in &config.programs {
+        if let Some(directory) = program.directory.as_ref().filter(|it| !it.is_dir()) {
+            let directory = directory.display();
+            eprintln!("leasehold-worker: warning: {task_type}: {directory} is no directory here");
+        }
+    }
 }
 
 fn run(config: &Config) -> ExitCode {

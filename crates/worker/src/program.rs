@@ -77,6 +77,13 @@ impl Program {
     }
 }
 
+impl Program {
+    /// The names of the variables that are set for it.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &OsStr> {
+        self.environment.iter().map(|(name, _)| name.as_os_str())
+    }
+}
+
 /// One attempt of a program.
 pub(crate) struct Attempt {
     pub(crate) program: Arc<Program>,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     future::Future,
     sync::Arc,
     time::Duration,
@@ -31,6 +32,12 @@ const TASK_TYPES_MAX: usize = 1_000;
 
 /// The most labels a worker may have; the coordinator's limit.
 const LABELS_MAX: usize = 16;
+
+/// The longest name of a label in bytes; the coordinator's limit.
+const LABEL_NAME_BYTES_MAX: usize = 63;
+
+/// The longest value of a label in bytes; the coordinator's limit.
+const LABEL_VALUE_BYTES_MAX: usize = 255;
 
 /// A worker: where its coordinator is, how much it can take, and a handler for each task type it serves.
 ///
@@ -142,11 +149,7 @@ impl Worker {
             let problem = "must be from 1 to 10000";
             return Err(Error::Setting { name: "slots", value: self.slots.to_string(), problem });
         }
-        if self.labels.len() > LABELS_MAX {
-            let problem = "at most 16 are allowed";
-            let value = self.labels.len().to_string();
-            return Err(Error::Setting { name: "number of labels", value, problem });
-        }
+        self.check_labels()?;
         self.check_tasks()
     }
 
@@ -177,6 +180,24 @@ impl Worker {
         self
     }
 
+    fn check_labels(&self) -> Result<(), Error> {
+        if self.labels.len() > LABELS_MAX {
+            let problem = "at most 16 are allowed";
+            let value = self.labels.len().to_string();
+            return Err(Error::Setting { name: "number of labels", value, problem });
+        }
+        let is_name = |name: &String| (1..=LABEL_NAME_BYTES_MAX).contains(&name.len());
+        if let Some(name) = self.labels.keys().find(|it| !is_name(it)) {
+            let problem = "a label's name has 1 to 63 bytes";
+            return Err(Error::Setting { name: "label", value: name.clone(), problem });
+        }
+        if let Some(value) = self.labels.values().find(|it| it.len() > LABEL_VALUE_BYTES_MAX) {
+            let problem = "a label's value has at most 255 bytes";
+            return Err(Error::Setting { name: "label", value: value.clone(), problem });
+        }
+        Ok(())
+    }
+
     fn check_tasks(&self) -> Result<(), Error> {
         if let Some(task_type) = &self.served_twice {
             return Err(Error::ServedTwice(task_type.clone()));
@@ -193,6 +214,21 @@ impl Worker {
             let problem = "must be 1 to 128 characters of [A-Za-z0-9._/-]";
             let value = task_type.clone();
             return Err(Error::Setting { name: "task type", value, problem });
+        }
+        self.check_programs()
+    }
+
+    fn check_programs(&self) -> Result<(), Error> {
+        let programs = self.tasks.values().filter_map(|task| match task {
+            Task::Program(program) => Some(program),
+            Task::Function(_) => None,
+        });
+        for name in programs.flat_map(|program| program.variables()) {
+            if !is_variable(name) {
+                let value = name.to_string_lossy().into_owned();
+                let problem = "must not be empty, and have no equals sign or zero byte";
+                return Err(Error::Setting { name: "environment variable", value, problem });
+            }
         }
         Ok(())
     }
@@ -221,6 +257,12 @@ impl Worker {
             tasks: self.tasks,
         })
     }
+}
+
+/// Whether an environment can hold a variable of this name.
+fn is_variable(name: &OsStr) -> bool {
+    let bytes = name.as_encoded_bytes();
+    !bytes.is_empty() && !bytes.contains(&b'=') && !bytes.contains(&0)
 }
 
 fn is_task_type(name: &str) -> bool {

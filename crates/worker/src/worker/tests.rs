@@ -49,6 +49,17 @@ fn what_cannot_be_used_is_named() {
         "address is \"https://a:1\": TLS is not supported yet: use http://host:port",
     );
     let many = (0..17).fold(worker(), |worker, n| worker.label(n.to_string(), ""));
+    check(&worker().label("", "v"), "label is \"\": a label's name has 1 to 63 bytes");
+    worker().label("n".repeat(63), "v".repeat(255)).check().expect("the longest");
+    let long = "v".repeat(256);
+    let problem = "a label's value has at most 255 bytes";
+    check(&worker().label("n", &long), &format!("label is \"{long}\": {problem}"));
+    let problem = "must not be empty, and have no equals sign or zero byte";
+    for name in ["", "A=B"] {
+        let program = Program::new("true").env(name, "v");
+        let error = format!("environment variable is {name:?}: {problem}");
+        check(&worker().program("p", program), &error);
+    }
     check(&many, "number of labels is \"17\": at most 16 are allowed");
 }
 

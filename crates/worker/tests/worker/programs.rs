@@ -254,6 +254,24 @@ async fn its_environment_says_what_it_works_on() {
     assert!(trace.starts_with(parent) && !trace.contains("b7ad6b7169203331"), "{trace}");
 }
 
+#[test]
+fn a_variable_that_is_empty_is_not_set() {
+    for name in [
+        "LEASEHOLD_WORKER_CONFIG",
+        "LEASEHOLD_ADDRESS",
+        "LEASEHOLD_WORKER_ID",
+        "LEASEHOLD_SLOTS",
+        "LEASEHOLD_DRAIN_GRACE",
+        "LEASEHOLD_LOG_FORMAT",
+    ] {
+        let status = Command::new(env!("CARGO_BIN_EXE_leasehold-worker"))
+            .args(["--check", "--program", "a=true"])
+            .env(name, "")
+            .status();
+        assert!(status.expect("it starts").success(), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_deadline_that_the_worker_inherited_is_not_the_attempts() {
     let mut worker = Worker::start_with(LONG, &[], &[("LEASEHOLD_DEADLINE", "1.000")]).await;
