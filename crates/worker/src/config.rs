@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use leasehold_policy::{ParseDurationError, parse_duration};
 use leasehold_worker::Worker;
 use serde::{Deserialize, Deserializer, de};
 
@@ -253,22 +254,10 @@ impl<'de> de::Visitor<'de> for Words {
 }
 
 impl FromStr for Drain {
-    type Err = &'static str;
+    type Err = ParseDurationError;
 
-    /// Reads a whole number and its unit: `500ms`, `30s`, `5m`, `1h`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const PROBLEM: &str = "a duration is a whole number and a unit: 500ms, 30s, 5m or 1h";
-        let unit = text.find(|c: char| !c.is_ascii_digit()).ok_or(PROBLEM)?;
-        let (number, unit) = text.split_at(unit);
-        let number: u64 = number.parse().map_err(|_| PROBLEM)?;
-        let ms_each: u64 = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return Err(PROBLEM),
-        };
-        Ok(Self(Duration::from_millis(number.saturating_mul(ms_each))))
+        parse_duration(text).map(Self)
     }
 }
 
