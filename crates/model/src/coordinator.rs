@@ -83,6 +83,16 @@ impl Coordinator {
         Ok(Turn { output: self.queue.take_output(), replies })
     }
 
+    /// What was said about a lease has left.
+    pub(crate) fn sent(
+        &mut self,
+        now: Time,
+        stream: StreamId,
+        token: Token,
+    ) -> Result<(), Violation> {
+        self.apply(now, Command::Sent { stream, tokens: vec![token] }).map(drop)
+    }
+
     /// An assertion that fails in the queue is a violation like any other.
     fn apply(&mut self, now: Time, command: Command) -> Result<Reply, Violation> {
         let queue = &mut self.queue;

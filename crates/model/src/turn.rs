@@ -171,11 +171,11 @@ impl Cluster {
             Release::Assign { stream, token, id } => {
                 let news = News::Assignment { token, task: task_of(id) };
                 self.tell(state, stream, news, answers);
-                Ok(())
+                sent(state, process, stream, token)
             }
             Release::Revoke { stream, token, reason } => {
                 self.tell(state, stream, News::Revocation { token, reason }, answers);
-                Ok(())
+                sent(state, process, stream, token)
             }
             Release::Answer { stream, token, disposition } => {
                 judge::forgetting(state, token)?;
@@ -397,4 +397,10 @@ fn worker_name(worker: usize) -> Name {
 
 fn instance_name(instance: u8) -> Name {
     format!("start-{instance}").into()
+}
+
+/// The queue judges a worker from when it could know.
+fn sent(state: &mut State, process: u32, stream: StreamId, token: Token) -> Result<(), Violation> {
+    let now = state.now;
+    state.coordinator(process).map_or(Ok(()), |coordinator| coordinator.sent(now, stream, token))
 }
