@@ -166,9 +166,10 @@ impl Session {
             Ok(()) => self.converse(inbound, &mut ingress).await,
             Err(end) => end,
         };
-        let end = match end {
-            End::Unheard => (&mut ingress.closing).await.map_or(End::Gone, End::Closing),
-            end => end,
+        let end = if matches!(end, End::Unheard) {
+            (&mut ingress.closing).await.map_or(End::Gone, End::Closing)
+        } else {
+            end
         };
         self.part(end, ingress).await;
     }

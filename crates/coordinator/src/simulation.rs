@@ -168,11 +168,11 @@ pub enum Exit {
 impl Coordinator {
     /// Takes up a journal.
     pub fn start(start: Start<'_>) -> Result<Self, StartError> {
-        let Start { config, journal_id, epoch, head, dial, .. } = &start;
         let (queue, recovered) = rebuild(&start)?;
-        let mut clock = Clock::on(Arc::clone(dial), recovered.last);
-        let (config, metrics) = (Arc::new(config.clone()), Metrics::default());
-        let status = Arc::new(Status::new(journal_id.clone(), *epoch, clock.now()));
+        let Start { config, journal_id, epoch, head, dial, .. } = start;
+        let mut clock = Clock::on(dial, recovered.last);
+        let (config, metrics) = (Arc::new(config), Metrics::default());
+        let status = Arc::new(Status::new(journal_id, epoch, clock.now()));
         let (senders, inbox) = Inbox::new();
         let (job_sender, jobs) = sync_channel(JOBS_MAX);
         let shared =
@@ -182,7 +182,7 @@ impl Coordinator {
             queue,
             keeper: recovered.keeper,
             clock,
-            head: *head,
+            head,
             config,
             metrics,
             status,

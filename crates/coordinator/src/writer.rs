@@ -146,7 +146,7 @@ impl Writer {
         reports: mpsc::Sender<Report>,
     ) -> Result<Self, Failure> {
         let reader = journal.reader()?;
-        let gauge = Gauge::new(dir, journal.has_ballast());
+        let gauge = Gauge::new(dir, &journal);
         let tidied = Instant::now();
         // Before the first batch, which comes at once, nothing has expired.
         let seen = Seen { now_ms: 0, at: tidied };

@@ -113,9 +113,9 @@ impl Stage {
 
     /// Every task that was accepted, as far as that was answered.
     fn accepted(&mut self) -> Vec<TaskId> {
-        let answers = self.coordinator.answers().into_iter().flat_map(|(_, answer)| match answer {
-            Answer::Submitted(Some(tasks)) => tasks,
-            other => panic!("{other:?}"),
+        let answers = self.coordinator.answers().into_iter().flat_map(|(_, answer)| {
+            let Answer::Submitted(Some(tasks)) = answer else { panic!("{answer:?}") };
+            tasks
         });
         answers.map(|accepted| accepted.unwrap().id).collect()
     }

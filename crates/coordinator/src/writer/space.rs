@@ -95,7 +95,7 @@ enum Ballast {
 }
 
 impl Gauge {
-    pub(super) fn new(dir: &Path, has_ballast: bool) -> Self {
+    pub(super) fn new(dir: &Path, journal: &Journal) -> Self {
         let volume_bytes = volume_bytes(dir);
         let reserve_bytes = reserve_bytes(volume_bytes);
         let bounds = Bounds {
@@ -105,7 +105,7 @@ impl Gauge {
             owed_bytes_max: volume_bytes / OWED_SHARE,
         };
         let space = Space { free_bytes: 0, reserve_bytes, journal_bytes: 0, is_tight: false };
-        let ballast = if has_ballast { Ballast::Held } else { Ballast::Dropped };
+        let ballast = if journal.has_ballast() { Ballast::Held } else { Ballast::Dropped };
         Self { space, bounds, ballast, is_full: false, looked: None }
     }
 
@@ -131,7 +131,7 @@ impl Gauge {
             self.ballast = Ballast::Dropped;
         }
         self.read(journal);
-        self.space.reserve_bytes = self.bounds.required(true, self.ballast);
+        self.space.reserve_bytes = self.bounds.required(&self.space, self.ballast);
         if !self.is_full {
             self.is_full = true;
             tracing::warn!(
@@ -151,7 +151,7 @@ impl Gauge {
         self.looked = Some(Instant::now());
         self.read(journal);
         let was_tight = self.space.is_tight;
-        self.space.reserve_bytes = self.bounds.required(was_tight, self.ballast);
+        self.space.reserve_bytes = self.bounds.required(&self.space, self.ballast);
         self.space.is_tight =
             self.space.free_bytes < self.space.reserve_bytes || !self.restore_ballast(journal);
         self.is_full &= self.space.is_tight;
@@ -206,9 +206,9 @@ impl Gauge {
 impl Bounds {
     /// What must be free for new tasks to be accepted. Once they are refused it is a quarter of the reserve more, so that
     /// admission does not flutter, and what the ballast takes, which is made again first.
-    fn required(&self, is_tight: bool, ballast: Ballast) -> u64 {
+    fn required(&self, space: &Space, ballast: Ballast) -> u64 {
         let owed = self.owed_bytes.min(self.owed_bytes_max);
-        let margin = if is_tight { self.reserve_bytes / 4 } else { 0 };
+        let margin = if space.is_tight { self.reserve_bytes / 4 } else { 0 };
         let least = self.reserve_bytes.saturating_add(owed).saturating_add(margin);
         match ballast {
             Ballast::Held | Ballast::Broken => least,

@@ -16,6 +16,8 @@ fn reserve_and_ballast_fit_the_volume() {
     assert_eq!(volume_bytes(Path::new("not-there-yet")), volume_bytes(Path::new(".")));
 }
 
+const TIGHT: Space = Space { free_bytes: 0, reserve_bytes: 0, journal_bytes: 0, is_tight: true };
+
 #[test]
 fn what_must_be_free_is_the_reserve_and_what_is_owed() {
     for (owed_bytes, is_tight, ballast, required) in [
@@ -32,18 +34,18 @@ fn what_must_be_free_is_the_reserve_and_what_is_owed() {
     ] {
         let (reserve_bytes, ballast_bytes, owed_bytes_max) = (100, 40, 50);
         let bounds = Bounds { reserve_bytes, ballast_bytes, owed_bytes, owed_bytes_max };
-        let found = bounds.required(is_tight, ballast);
+        let found = bounds.required(&Space { is_tight, ..TIGHT }, ballast);
         assert_eq!(found, required, "{owed_bytes} {is_tight} {ballast:?}");
     }
     let bounds = Bounds { reserve_bytes: 0, ballast_bytes: 40, owed_bytes: 0, owed_bytes_max: 0 };
-    assert_eq!(bounds.required(true, Ballast::Dropped), 50);
+    assert_eq!(bounds.required(&TIGHT, Ballast::Dropped), 50);
 }
 
 /// A journal with a ballast, and the gauge that its writer has.
 fn gauged(dir: &Path) -> (Journal, Gauge) {
     let options = leasehold_journal::Options { ballast_bytes: 1 << 20, ..Default::default() };
     let journal = Journal::open(dir, options).expect("it opens");
-    let gauge = Gauge::new(dir, journal.has_ballast());
+    let gauge = Gauge::new(dir, &journal);
     (journal, gauge)
 }
 
