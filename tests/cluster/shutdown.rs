@@ -58,7 +58,7 @@ async fn every_submit_around_a_shutdown_is_kept_or_refused() {
         }
     };
     // The connection may go between a request and its answer; then the transport has a word of its own.
-    let is_cut = Error::source(&refusal).is_some_and(|it| it.is::<transport::Error>());
+    let is_cut = Error::source(&refusal).is_some_and(<dyn Error>::is::<transport::Error>);
     assert!(refusal.code() == Code::Unavailable || is_cut, "{refusal:?}");
     coordinator.process.exits_with(0, SOON).await;
     coordinator.restart().await;
