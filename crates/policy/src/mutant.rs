@@ -73,7 +73,7 @@ mutants! {
     KillForgotten = "work is not killed when its grace is over",
     DoubtSaidAsDrain = "a worker that doubts its session says that it drains",
     InventoryIncomplete = "a hello does not name what runs",
-    HeartbeatIncomplete = "a heartbeat does not name what waits to be acknowledged",
+    FinishedNotNamed = "a hello does not name what waits to be acknowledged",
 }
 
 impl Mutant {

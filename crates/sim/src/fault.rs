@@ -56,6 +56,8 @@ pub enum Trouble {
     },
     /// Nothing arrives for that long on a worker's connections, in one direction; it is not lost.
     Stall(usize, Way, Micros),
+    /// What the worker says on its next connection arrives that much later.
+    StallNext(usize, Micros),
     /// Nothing gets through in either direction for that long, and no connection comes up.
     Partition(usize, Micros),
     /// The same for all workers.

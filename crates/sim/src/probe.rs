@@ -57,7 +57,6 @@ probes! {
     Stalled = "the coordinator was held up",
     HalfOpen = "a stream was given up that nobody had ended",
     LateFrame = "a frame arrived on a stream that had been replaced",
-    SlowConsumer = "a stream was ended because nothing was read",
     Trimmed = "the journal was trimmed",
     Moved = "a task was written again for a trim",
     Terminated = "a coordinator ended in order",

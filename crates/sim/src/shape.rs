@@ -19,6 +19,9 @@ const SHAPES: &[fn(&mut fastrand::Rng, &Setting, Micros) -> Vec<Timed>] = &[
     rolling_leave,
     shrinking_ttl,
     late_stream,
+    overtaken_hello,
+    void_promise,
+    late_answers,
 ];
 
 /// A trouble and how long after the beginning of the shape it happens.
@@ -143,5 +146,39 @@ fn late_stream(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<T
         (0, Trouble::Stall(worker, Way::In, rng.u64(ttl / 4..=ttl))),
         (0, Trouble::Stall(worker, Way::Out, rng.u64(ttl / 4..=ttl))),
         (rng.u64(..=ttl / 4), cut),
+    ]
+}
+
+/// A hello is held up on its way, and the worker has opened yet another connection by the time it arrives.
+fn overtaken_hello(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    let cut =
+        Trouble::Cut { worker, worker_learns: Some(0), coordinator_learns: None, is_lost: false };
+    vec![
+        (0, Trouble::StallNext(worker, rng.u64(ttl / 4..=ttl))),
+        (MS, cut),
+        (ttl / 4 + rng.u64(..=ttl / 4), cut),
+    ]
+}
+
+/// The coordinator comes back with a shorter TTL, and a worker that has accepted it is cut off for longer than that and
+/// for less than the TTL before.
+fn void_promise(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    let down = rng.u64(MS..=50 * MS);
+    vec![
+        (0, Trouble::Retune(down, setting.session_ttl / 8)),
+        (down + rng.u64(ttl / 8..=ttl / 4), Trouble::Partition(worker, ttl)),
+    ]
+}
+
+/// What a worker is told arrives late, and then it is cut off: how long it believes must not depend on when it heard.
+fn late_answers(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    let late = rng.u64(ttl / 5..=ttl * 2 / 5);
+    vec![
+        (0, Trouble::Stall(worker, Way::Out, late)),
+        (late + MS, Trouble::Stall(worker, Way::In, 3 * ttl)),
+        (late + 2 * MS, Trouble::Partition(worker, 3 * ttl)),
     ]
 }

@@ -38,6 +38,8 @@ pub(super) struct Hand {
     pub(super) is_coming: bool,
     pub(super) paused_until: Option<Micros>,
     pub(super) partition_until: Micros,
+    /// By how much what it says on its next connection is held up.
+    pub(super) stall_next: Option<Micros>,
     tick_at: Option<Micros>,
     dials: u32,
     pub(super) wire: Option<WireId>,
@@ -75,6 +77,7 @@ impl Hand {
             is_coming: false,
             paused_until: None,
             partition_until: 0,
+            stall_next: None,
             tick_at: None,
             dials: 0,
             wire: None,
@@ -267,7 +270,10 @@ impl World {
             let id = next_id(&self.wires);
             hand.wire = Some(id);
             session.stream_up(shown);
-            self.wires.insert(id, Wire::new(worker, incarnation, self.site.incarnation));
+            let mut wire = Wire::new(worker, incarnation, self.site.incarnation);
+            let stall = hand.stall_next.take().filter(|_| !self.is_healed);
+            wire.inward.stalled_until = stall.map_or(0, |stall| now + stall);
+            self.wires.insert(id, wire);
         } else {
             session.stream_end(shown, Hangup::Broken);
         }

@@ -125,6 +125,7 @@ impl World {
     /// A batch is durable: from here on it counts.
     fn become_durable(&mut self, position: Position, batch: &Batch) {
         self.trace.mix_bytes(&batch.body);
+        self.site.has_appended = true;
         let settled = self.drive.disk.settled();
         if let Err(refused) = self.drive.disk.append(position, batch) {
             return self.fail(Violation::new("disk", refused.0));

@@ -50,13 +50,15 @@ pub(super) struct Site {
     pub(super) woke_at: Micros,
     pub(super) overslept: Micros,
     turn_at: Option<Micros>,
+    /// When which start of which worker said that it lives while it stood still.
+    pub(super) unread: Vec<(usize, u32, Micros)>,
     /// What arrived while it stood still.
     pub(super) backlog: VecDeque<(WireId, Parcel)>,
     pub(super) session_ttl: Duration,
     /// The longest one that any worker can have been promised: promises are durable first.
     pub(super) session_ttl_max: Duration,
     pub(super) booted_at: Micros,
-    has_appended: bool,
+    pub(super) has_appended: bool,
     is_booting: bool,
     /// It was asked to end: it listens to no worker that comes back.
     pub(super) is_stopping: bool,
@@ -77,6 +79,7 @@ impl Site {
             woke_at: 0,
             overslept: 0,
             turn_at: None,
+            unread: Vec::new(),
             backlog: VecDeque::new(),
             session_ttl: setting.session_ttl,
             session_ttl_max: setting.session_ttl,
@@ -175,6 +178,7 @@ impl World {
     fn gone(&mut self, down: Micros) {
         self.site.machine = None;
         self.site.backlog.clear();
+        self.site.unread.clear();
         self.site.paused_until = None;
         let open: Vec<WireId> =
             self.wires.iter().filter(|(_, wire)| wire.is_open).map(|(id, _)| *id).collect();
@@ -211,6 +215,9 @@ impl World {
         self.sometimes(Probe::Stalled);
         if self.rng.bool() {
             self.turn();
+        }
+        for (worker, incarnation, at) in std::mem::take(&mut self.site.unread) {
+            self.crew[worker].heard.insert(incarnation, (at, self.site.incarnation));
         }
         while let Some((id, parcel)) = self.site.backlog.pop_front() {
             self.take_in(id, parcel);
@@ -251,7 +258,6 @@ impl World {
             Err(exit) => return self.exited(exit),
         };
         while let Some(work) = self.site.machine.as_ref().and_then(|machine| machine.work()) {
-            self.site.has_appended = true;
             self.give(work);
         }
         self.pump_all();
@@ -321,7 +327,6 @@ impl World {
         if crate::plan::micros(self.site.session_ttl) / 2 <= self.now - since
             && let Some(last) = machine.give_up(stream)
         {
-            self.sometimes(Probe::SlowConsumer);
             self.part(id, last);
             self.turn_soon();
         }

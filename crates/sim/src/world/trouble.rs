@@ -52,6 +52,7 @@ impl World {
                 self.cut(worker, (worker_learns, coordinator_learns), is_lost);
             }
             Trouble::Stall(worker, way, pause) => self.stall(worker, way, pause),
+            Trouble::StallNext(worker, pause) => self.crew[worker].stall_next = Some(pause),
             Trouble::Partition(worker, pause) => self.partition(worker, pause),
             Trouble::Blackout(pause) => {
                 for worker in 0..self.crew.len() {

@@ -213,7 +213,11 @@ impl Session {
             .iter()
             .filter(|_| !Mutant::InventoryIncomplete.is_alive())
             .map(|(token, lease)| (token, lease.phase()));
-        let finished = self.outbox.tokens().map(|token| (token, v1::LeasePhase::Finished));
+        let finished = self
+            .outbox
+            .tokens()
+            .filter(|_| !Mutant::FinishedNotNamed.is_alive())
+            .map(|token| (token, v1::LeasePhase::Finished));
         let held = running.chain(finished).map(|(Token(fencing_token), phase)| v1::HeldLease {
             fencing_token,
             phase: phase.into(),
@@ -238,7 +242,6 @@ impl Session {
 
     fn held_tokens(&self) -> Vec<i64> {
         let held = self.leases.iter().map(|(token, _)| token);
-        let waiting = self.outbox.tokens().filter(|_| !Mutant::HeartbeatIncomplete.is_alive());
-        held.chain(waiting).map(|Token(token)| token).collect()
+        held.chain(self.outbox.tokens()).map(|Token(token)| token).collect()
     }
 }
