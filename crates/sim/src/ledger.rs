@@ -250,11 +250,10 @@ impl Ledger {
         let cancelled = entry.cancel_requested;
         let Some(held) = entry.lease.take() else { return Ok(None) };
         ensure(!cancelled, "cancel", || format!("{id} goes on though it was cancelled"))?;
-        match expected_cause(reason, &held) {
-            Some(expected) => ensure(cause == expected, "cost", || {
+        if let Some(expected) = expected_cause(reason, &held) {
+            ensure(cause == expected, "cost", || {
                 format!("{id}: {reason:?} cost {cause:?}, not {expected:?} ({next:?})")
-            })?,
-            None => {}
+            })?;
         }
         match cause {
             EndCause::Failed => entry.attempts += 1,

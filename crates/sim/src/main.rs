@@ -72,7 +72,9 @@ const SEEDS_FOR_PROBES: u64 = 5_000;
 
 fn main() -> ExitCode {
     match Cli::parse().verb {
-        Verb::Run { seed, trace } => run_one(seed, trace),
+        Verb::Run { seed, trace } => {
+            run_one(seed, if trace { Detail::All } else { Detail::Silent })
+        }
         Verb::Search(args) => run_many(&args),
         #[cfg(feature = "mutants")]
         Verb::Mutants => hunt_all(),
@@ -89,10 +91,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_one(seed: u64, trace: bool) -> ExitCode {
-    let run = run::seed(seed, if trace { Detail::All } else { Detail::Silent });
+fn run_one(seed: u64, detail: Detail) -> ExitCode {
+    let run = run::seed(seed, detail);
     if run.violation.is_some() {
-        explain(seed, if trace { Detail::All } else { Detail::Tail });
+        explain(seed, if detail == Detail::All { detail } else { Detail::Tail });
         return ExitCode::FAILURE;
     }
     for line in &run.tail {
@@ -174,7 +176,7 @@ fn explain(seed: u64, detail: Detail) {
     }
     println!("seed {seed}: {:#?}", plan.setting);
     for fault in &plan.faults {
-        println!("fault {:?}", fault);
+        println!("fault {fault:?}");
     }
     for wish in &plan.wishes {
         println!("wish {wish:?}");

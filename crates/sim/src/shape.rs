@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Every shape.
-const SHAPES: &[fn(&mut fastrand::Rng, &Setting, Micros) -> Vec<Timed>] = &[
+const SHAPES: &[Shape] = &[
     thundering_return,
     crash_in_recovery,
     flapping_worker,
@@ -23,6 +23,9 @@ const SHAPES: &[fn(&mut fastrand::Rng, &Setting, Micros) -> Vec<Timed>] = &[
     void_promise,
     late_answers,
 ];
+
+/// What a shape does to a setting with such a TTL.
+type Shape = fn(&mut fastrand::Rng, &Setting, Micros) -> Vec<Timed>;
 
 /// A trouble and how long after the beginning of the shape it happens.
 type Timed = (Micros, Trouble);
@@ -175,10 +178,14 @@ fn void_promise(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<
 /// What a worker is told arrives late, and then it is cut off: how long it believes must not depend on when it heard.
 fn late_answers(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
     let worker = rng.usize(..setting.workers.len());
-    let late = rng.u64(ttl / 5..=ttl * 2 / 5);
-    vec![
-        (0, Trouble::Stall(worker, Way::Out, late)),
-        (late + MS, Trouble::Stall(worker, Way::In, 3 * ttl)),
-        (late + 2 * MS, Trouble::Partition(worker, 3 * ttl)),
-    ]
+    let mut troubles = Vec::new();
+    for round in 0..4 {
+        let begin = round * 5 * ttl;
+        let late = rng.u64(ttl / 5..=ttl * 2 / 5);
+        troubles.extend([
+            (begin, Trouble::Stall(worker, Way::Out, late)),
+            (begin + late + MS, Trouble::Partition(worker, 2 * ttl)),
+        ]);
+    }
+    troubles
 }

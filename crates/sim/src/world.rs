@@ -80,7 +80,7 @@ pub struct Run {
 }
 
 /// Something that happens.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Event {
     /// The coordinator's engine has something to do.
     Turn(u32),

@@ -1,5 +1,4 @@
 //! A few hundred seeds, some of them twice, and every seed that ever broke a promise.
-#![expect(clippy::expect_used, reason = "a failed expectation is a failed test")]
 
 use leasehold_sim::{
     probe::Probes,

@@ -434,7 +434,7 @@ impl World {
             let down = self.rng.u64(MS..=2 * SECOND);
             return self.dismiss(worker, down);
         }
-        let finish = self.finish_of(&piece, token);
+        let finish = finish_of(&piece, token);
         self.note_finish(worker, token, &finish);
         let hand = &mut self.crew[worker];
         hand.pieces.remove(&token);
@@ -445,23 +445,24 @@ impl World {
         }
         self.settle(worker);
     }
+}
 
-    fn finish_of(&self, piece: &Piece, token: i64) -> Finish {
-        let result = Finish::Result(result_of(&piece.task_id, token));
-        match piece.kind {
-            _ if piece.is_killed => Finish::Aborted,
-            Kind::StopsLate => result,
-            _ if piece.is_asked => Finish::Error,
-            Kind::FailsAtFirst if piece.attempt <= 2 => Finish::Error,
-            Kind::Panics if piece.attempt <= 1 => Finish::Panic,
-            Kind::Fails => Finish::Error,
-            Kind::FailsForGood => Finish::Fatal,
-            Kind::Succeeds
-            | Kind::FailsAtFirst
-            | Kind::Panics
-            | Kind::Hangs
-            | Kind::Sticks
-            | Kind::Poisons => result,
-        }
+/// How a handler ends.
+fn finish_of(piece: &Piece, token: i64) -> Finish {
+    let result = Finish::Result(result_of(&piece.task_id, token));
+    match piece.kind {
+        _ if piece.is_killed => Finish::Aborted,
+        Kind::StopsLate => result,
+        _ if piece.is_asked => Finish::Error,
+        Kind::FailsAtFirst if piece.attempt <= 2 => Finish::Error,
+        Kind::Panics if piece.attempt <= 1 => Finish::Panic,
+        Kind::Fails => Finish::Error,
+        Kind::FailsForGood => Finish::Fatal,
+        Kind::Succeeds
+        | Kind::FailsAtFirst
+        | Kind::Panics
+        | Kind::Hangs
+        | Kind::Sticks
+        | Kind::Poisons => result,
     }
 }
