@@ -34,8 +34,8 @@ pub enum Variant {
     /// A coordinator acknowledges heartbeats without knowing that it has not been replaced. What is shipped does so, and
     /// relies on the lock of its data directory: there is no second coordinator.
     HeartbeatsUnconfirmed,
-    /// A coordinator takes a hello for the latest although it has heard one of a later stream. What is shipped cannot
-    /// tell: a hello carries no number.
+    /// A coordinator takes a hello for the latest although it has heard one of a later stream: it does not look at the
+    /// hello's number.
     HellosOutOfOrder,
 }
 
