@@ -218,11 +218,12 @@ impl Engine {
 
     /// Everything the queue is asked in one turn: what keeps or frees comes before what takes.
     fn decide(&mut self) {
-        for stream in std::mem::take(&mut self.lost) {
-            self.apply(Command::Disconnect { stream });
-        }
         for said in self.inbox.liveness() {
             self.hear(said);
+        }
+        // Behind what was said on them: a worker that was heard before its stream was lost lives.
+        for stream in std::mem::take(&mut self.lost) {
+            self.apply(Command::Disconnect { stream });
         }
         for control in self.inbox.control() {
             self.steer(control);
