@@ -236,6 +236,10 @@ impl World {
     }
 
     fn turn_at(&mut self, at: Micros) {
+        // A process that stands still does a turn when it goes on, and is late for what was due before.
+        if self.site.is_paused(self.now) {
+            return;
+        }
         if self.site.turn_at.is_none_or(|earlier| at < earlier) {
             self.site.turn_at = Some(at);
             self.schedule(at, Event::Turn(self.site.incarnation));
