@@ -48,8 +48,9 @@ pub(super) struct Hand {
     pub(super) pieces: BTreeMap<i64, Piece>,
     /// When it was last heard, and by which start of the coordinator.
     pub(super) heard: BTreeMap<u32, (Micros, u32)>,
-    /// The last connection of each start that anything arrived on.
+    /// The last connection that each start of it said hello on, and the one that was listened to last.
     pub(super) newest: BTreeMap<u32, WireId>,
+    pub(super) current: WireId,
     /// Which starts of it have said goodbye.
     pub(super) goodbyes: Vec<u32>,
 }
@@ -85,6 +86,7 @@ impl Hand {
             pieces: BTreeMap::new(),
             heard: BTreeMap::new(),
             newest: BTreeMap::new(),
+            current: 0,
             goodbyes: Vec::new(),
         }
     }

@@ -48,12 +48,17 @@ impl World {
         parcel: &Parcel,
     ) {
         let Parcel::Said(frame) = parcel else { return };
-        let newest = self.crew[worker].newest.entry(incarnation).or_default();
-        // What was overtaken by a later connection's hello is not listened to.
-        if id < *newest {
+        let hand = &mut self.crew[worker];
+        let says_hello = frame.events.iter().any(|it| matches!(it.event, Some(Said::Hello(_))));
+        let newest = hand.newest.entry(incarnation).or_default();
+        // A hello that was overtaken by a later one of its process is not listened to; any other takes over from whatever
+        // connection the worker had.
+        if says_hello && *newest <= id {
+            (*newest, hand.current) = (id, id);
+        }
+        if hand.current != id {
             return;
         }
-        *newest = id;
         for event in &frame.events {
             match &event.event {
                 Some(Said::Hello(_) | Said::Heartbeat(_)) => {
