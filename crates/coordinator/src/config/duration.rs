@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use leasehold_policy::parse_duration;
 use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
 use super::DURATION_MAX;
@@ -19,21 +20,12 @@ const UNITS: [(&str, u128); 7] = [
     ("ns", 1),
 ];
 
-/// The most digits a number may have: beyond a year in nanoseconds there is nothing to say.
-const DIGITS_MAX: usize = 18;
-
-/// A text is no duration.
+/// A text is no duration that can be configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDurationError {
-    /// Nothing is there.
-    #[error("a duration is empty: write a number and a unit, such as 5s")]
-    Empty,
-    /// No number where one belongs.
-    #[error("a duration needs a number before each unit, such as 1h30m; it cannot be negative")]
-    Number,
-    /// No unit, or none that is known.
-    #[error("a duration needs a unit after each number: d, h, m, s, ms, us or ns")]
-    Unit,
+    /// It is no duration.
+    #[error(transparent)]
+    Malformed(leasehold_policy::ParseDurationError),
     /// Longer than a year.
     #[error("a duration is longer than one year (365d)")]
     TooLong,
@@ -41,42 +33,13 @@ pub enum ParseDurationError {
 
 /// Reads a duration: one or more numbers, each with its unit, written together.
 pub fn parse(text: &str) -> Result<Duration, ParseDurationError> {
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return Err(ParseDurationError::Empty);
+    match parse_duration(text.trim()) {
+        Ok(duration) if duration <= DURATION_MAX => Ok(duration),
+        Ok(_) | Err(leasehold_policy::ParseDurationError::TooLong) => {
+            Err(ParseDurationError::TooLong)
+        }
+        Err(error) => Err(ParseDurationError::Malformed(error)),
     }
-    let mut nanos: u128 = 0;
-    while !rest.is_empty() {
-        let (number, tail) = split_where(rest, |c| !c.is_ascii_digit() && c != '.');
-        let (unit, tail) = split_where(tail, |c| !c.is_ascii_alphabetic());
-        nanos += part(number, unit)?;
-        rest = tail;
-    }
-    let longest = DURATION_MAX.as_nanos();
-    if nanos > longest {
-        return Err(ParseDurationError::TooLong);
-    }
-    u64::try_from(nanos).map(Duration::from_nanos).map_err(|_| ParseDurationError::TooLong)
-}
-
-fn split_where(text: &str, ends: impl Fn(char) -> bool) -> (&str, &str) {
-    text.split_at(text.find(ends).unwrap_or(text.len()))
-}
-
-/// The nanoseconds of one number with its unit.
-fn part(number: &str, unit: &str) -> Result<u128, ParseDurationError> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    if whole.is_empty() || fraction.is_empty() || fraction.contains('.') {
-        return Err(ParseDurationError::Number);
-    }
-    let known = UNITS.iter().find(|(name, _)| *name == unit);
-    let (_, nanos) = known.ok_or(ParseDurationError::Unit)?;
-    if whole.len() > DIGITS_MAX || fraction.len() > DIGITS_MAX {
-        return Err(ParseDurationError::TooLong);
-    }
-    let digits = |text: &str| text.parse::<u128>().map_err(|_| ParseDurationError::Number);
-    let scale = 10_u128.pow(u32::try_from(fraction.len()).unwrap_or(0));
-    Ok(digits(whole)? * nanos + digits(fraction)? * nanos / scale)
 }
 
 /// Writes a duration so that [`parse`] reads the same: whole numbers, the largest units first.

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
+use leasehold_policy::ParseDurationError as Malformed;
+
 use super::{
     Config, ConfigError, ParseDurationError, Session,
     duration::{self, parse as parse_duration},
@@ -156,17 +158,17 @@ fn durations() {
         ("365d", Ok(31_536_000_000_000_000)),
         ("365d1ns", Err(ParseDurationError::TooLong)),
         ("99999999999999999999d", Err(ParseDurationError::TooLong)),
-        ("", Err(ParseDurationError::Empty)),
-        ("5", Err(ParseDurationError::Unit)),
-        ("5 s", Err(ParseDurationError::Unit)),
-        ("s", Err(ParseDurationError::Number)),
-        ("-5s", Err(ParseDurationError::Number)),
-        ("1.2.3s", Err(ParseDurationError::Number)),
-        (".5s", Err(ParseDurationError::Number)),
-        ("5.s", Err(ParseDurationError::Number)),
-        ("1h30", Err(ParseDurationError::Unit)),
-        ("5S", Err(ParseDurationError::Unit)),
-        ("5µs", Err(ParseDurationError::Unit)),
+        ("", Err(ParseDurationError::Malformed(Malformed::Empty))),
+        ("5", Err(ParseDurationError::Malformed(Malformed::Unit))),
+        ("5 s", Err(ParseDurationError::Malformed(Malformed::Unit))),
+        ("s", Err(ParseDurationError::Malformed(Malformed::Number))),
+        ("-5s", Err(ParseDurationError::Malformed(Malformed::Number))),
+        ("1.2.3s", Err(ParseDurationError::Malformed(Malformed::Number))),
+        (".5s", Err(ParseDurationError::Malformed(Malformed::Number))),
+        ("5.s", Err(ParseDurationError::Malformed(Malformed::Number))),
+        ("1h30", Err(ParseDurationError::Malformed(Malformed::Unit))),
+        ("5S", Err(ParseDurationError::Malformed(Malformed::Unit))),
+        ("5µs", Err(ParseDurationError::Malformed(Malformed::Unit))),
     ];
     for (text, expected) in cases {
         assert_eq!(parse_duration(text), expected.map(Duration::from_nanos), "{text:?}");
