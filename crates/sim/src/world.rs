@@ -288,8 +288,8 @@ impl World {
         self.is_healed = true;
         self.drive.heal(self.now);
         self.after(0, Event::Room);
-        if let Some(until) = self.site.paused_until.replace(self.now) {
-            self.site.paused_until = (until > self.now).then_some(self.now);
+        if let Some(until) = &mut self.site.paused_until {
+            *until = self.now;
             self.after(0, Event::Wake(self.site.incarnation));
         }
         for wire in self.wires.values_mut() {

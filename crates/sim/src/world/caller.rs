@@ -150,7 +150,7 @@ impl World {
 
     /// A call arrives.
     pub(super) fn asked(&mut self, ticket: u64) {
-        if self.site.machine.is_some() && self.site.is_paused(self.now) {
+        if self.site.machine.is_some() && self.site.is_paused() {
             return self.callers.backlog.push_back(ticket);
         }
         let Some(call) = self.callers.calls.get_mut(&ticket) else { return };

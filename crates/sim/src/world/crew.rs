@@ -91,8 +91,9 @@ impl Hand {
         }
     }
 
-    pub(super) fn is_paused(&self, now: Micros) -> bool {
-        self.paused_until.is_some_and(|until| now < until)
+    /// Whether it stands still: until it has been told to go on.
+    pub(super) const fn is_paused(&self) -> bool {
+        self.paused_until.is_some()
     }
 
     pub(super) fn shows(&self, now: Micros) -> Duration {
@@ -160,7 +161,7 @@ impl World {
 
     pub(super) fn pause_worker(&mut self, worker: usize, pause: Micros) {
         let (now, hand) = (self.now, &mut self.crew[worker]);
-        if hand.session.is_none() || hand.is_paused(now) {
+        if hand.session.is_none() || hand.is_paused() {
             return;
         }
         hand.paused_until = Some(now + pause);
@@ -195,7 +196,7 @@ impl World {
 
     pub(super) fn leave(&mut self, worker: usize) {
         let (now, hand) = (self.now, &mut self.crew[worker]);
-        if hand.is_paused(now) {
+        if hand.is_paused() {
             return;
         }
         let shown = hand.shows(now);
@@ -209,7 +210,7 @@ impl World {
     /// The end of all faults: it goes on, and what does not die is dead.
     pub(super) fn heal_hand(&mut self, worker: usize) {
         let incarnation = self.crew[worker].incarnation;
-        if self.crew[worker].is_paused(self.now) {
+        if self.crew[worker].is_paused() {
             self.crew[worker].paused_until = Some(self.now);
             self.after(0, Event::Rouse(worker, incarnation));
         }
@@ -227,7 +228,7 @@ impl World {
 impl World {
     pub(super) fn tick_due(&mut self, worker: usize, incarnation: u32) {
         let (now, hand) = (self.now, &mut self.crew[worker]);
-        if hand.incarnation != incarnation || hand.tick_at != Some(now) || hand.is_paused(now) {
+        if hand.incarnation != incarnation || hand.tick_at != Some(now) || hand.is_paused() {
             return;
         }
         hand.tick_at = None;
@@ -285,7 +286,7 @@ impl World {
     /// Does and says what the session wants, and sets its alarm.
     pub(super) fn settle(&mut self, worker: usize) {
         loop {
-            if self.crew[worker].is_paused(self.now) {
+            if self.crew[worker].is_paused() {
                 return;
             }
             let Some(session) = &mut self.crew[worker].session else { return };

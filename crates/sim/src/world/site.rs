@@ -92,8 +92,9 @@ impl Site {
         }
     }
 
-    pub(super) fn is_paused(&self, now: Micros) -> bool {
-        self.paused_until.is_some_and(|until| now < until)
+    /// Whether it stands still: until it has been told to go on.
+    pub(super) const fn is_paused(&self) -> bool {
+        self.paused_until.is_some()
     }
 }
 
@@ -193,7 +194,7 @@ impl World {
 
     /// It is stopped for a while.
     pub(super) fn pause_site(&mut self, pause: Micros) {
-        if self.site.machine.is_none() || self.site.is_paused(self.now) {
+        if self.site.machine.is_none() || self.site.is_paused() {
             return;
         }
         let until = self.now + pause;
@@ -237,7 +238,7 @@ impl World {
 
     fn turn_at(&mut self, at: Micros) {
         // A process that stands still does a turn when it goes on, and is late for what was due before.
-        if self.site.is_paused(self.now) {
+        if self.site.is_paused() {
             return;
         }
         if self.site.turn_at.is_none_or(|earlier| at < earlier) {
@@ -248,7 +249,7 @@ impl World {
 
     pub(super) fn turn_due(&mut self, incarnation: u32) {
         let is_due = self.site.turn_at == Some(self.now);
-        if incarnation == self.site.incarnation && is_due && !self.site.is_paused(self.now) {
+        if incarnation == self.site.incarnation && is_due && !self.site.is_paused() {
             self.turn();
         }
     }
@@ -300,7 +301,7 @@ impl World {
             .wires
             .get(&id)
             .is_some_and(|wire| wire.is_open && wire.site == self.site.incarnation);
-        if !is_here || self.site.is_paused(self.now) {
+        if !is_here || self.site.is_paused() {
             return;
         }
         let stream = StreamId(id);

@@ -63,7 +63,7 @@ impl World {
     }
 
     fn terminate(&mut self) {
-        if self.site.is_paused(self.now) {
+        if self.site.is_paused() {
             return;
         }
         if let Some(machine) = &mut self.site.machine {

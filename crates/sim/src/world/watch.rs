@@ -33,7 +33,8 @@ const COMPARE_EVERY: u64 = 97;
 const LATENESS: Micros = 100 * MS;
 
 /// So much lateness is nothing unusual for a coordinator: it does not take it for having stood still.
-const OVERSLEPT: Micros = 112 * MS;
+/// It is late by that much twice: for what was due, and then for a turn of usual length.
+const OVERSLEPT: Micros = 2 * 112 * MS;
 
 /// A token is an epoch and a counter of so many bits.
 const COUNTER_BITS: u32 = 31;
@@ -62,7 +63,7 @@ impl World {
         for event in &frame.events {
             match &event.event {
                 Some(Said::Hello(_) | Said::Heartbeat(_)) => {
-                    if self.site.is_paused(self.now) {
+                    if self.site.is_paused() {
                         self.site.unread.push((worker, incarnation, self.now));
                     } else {
                         let heard = (self.now, self.site.incarnation);
@@ -235,7 +236,7 @@ impl World {
     pub(super) fn check_exclusive(&mut self, worker: usize) {
         let mut holders: BTreeMap<&str, Vec<(usize, i64)>> = BTreeMap::new();
         for (index, hand) in self.crew.iter().enumerate() {
-            if hand.is_wild || hand.is_paused(self.now) {
+            if hand.is_wild || hand.is_paused() {
                 continue;
             }
             for (token, piece) in hand.pieces.iter().filter(|(_, piece)| !piece.is_killed) {

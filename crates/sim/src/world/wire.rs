@@ -130,7 +130,7 @@ impl World {
                 self.sometimes(Probe::LateFrame);
             }
             self.note_heard((worker, incarnation), id, &parcel);
-            if self.site.is_paused(self.now) {
+            if self.site.is_paused() {
                 self.site.backlog.push_back((id, parcel));
             } else {
                 self.take_in(id, parcel);
@@ -165,7 +165,7 @@ impl World {
         let (worker, incarnation) = (wire.worker, wire.incarnation);
         let hand = &mut self.crew[worker];
         if hand.incarnation == incarnation && hand.wire == Some(id) {
-            if hand.is_paused(self.now) {
+            if hand.is_paused() {
                 hand.backlog.push_back((id, parcel));
             } else {
                 self.hear(worker, id, parcel);
@@ -202,7 +202,7 @@ impl World {
         let (worker, incarnation, site) = (wire.worker, wire.incarnation, wire.site);
         match way {
             Way::In if site == self.site.incarnation && wire.is_open => {
-                if self.site.is_paused(self.now) {
+                if self.site.is_paused() {
                     return self.site.backlog.push_back((id, Parcel::Fin(Hangup::Broken)));
                 }
                 wire.is_open = false;
@@ -216,7 +216,7 @@ impl World {
                     && self.crew[worker].wire == Some(id) =>
             {
                 let parcel = Parcel::Fin(Hangup::Broken);
-                if self.crew[worker].is_paused(self.now) {
+                if self.crew[worker].is_paused() {
                     return self.crew[worker].backlog.push_back((id, parcel));
                 }
                 self.hear(worker, id, parcel);
