@@ -1,6 +1,7 @@
-//! Pure decisions: time arithmetic and backoff.
+//! Pure decisions: time arithmetic, durations as people write them, and backoff.
 //!
-//! Everything here is a function of its arguments: no clock, disk, network, runtime or randomness.
+//! Everything here is a function of its arguments: no clock, disk, network, runtime or randomness. The one exception is
+//! the deliberate bugs of the feature `mutants`, which no shipped build has.
 
 mod backoff;
 mod duration;
