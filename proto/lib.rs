@@ -20,6 +20,19 @@ pub mod v1 {
     tonic::include_proto!("leasehold.v1");
 }
 
+impl v1::Reason {
+    /// The reason as `ErrorInfo` carries it: its name without the enum's prefix, such as `QUEUE_FULL`.
+    pub fn name(self) -> &'static str {
+        let full = self.as_str_name();
+        full.strip_prefix("REASON_").unwrap_or(full)
+    }
+
+    /// The reason that an `ErrorInfo` names; `None` if this version knows none of that name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::from_str_name(&format!("REASON_{name}"))
+    }
+}
+
 /// The domain of every `ErrorInfo` this product sends.
 pub const ERROR_DOMAIN: &str = "leasehold.dev";
 

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::{
-    bench::BenchCommand, dead::DeadCommand, duration::parse_duration, queue::QueueCommand,
-    task::TaskCommand, worker::WorkerCommand,
+    bench::BenchCommand, dead::DeadCommand, duration::parse_duration, errors::ErrorsArgs,
+    queue::QueueCommand, task::TaskCommand, worker::WorkerCommand,
 };
 
 /// How long a person looks at a command that does nothing. Waits have limits of their own.
@@ -104,6 +104,8 @@ pub(crate) enum Command {
     /// Measure a coordinator
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Explain why a coordinator refuses, and what to do about it
+    Errors(ErrorsArgs),
     /// Print a completion script for a shell
     Completion {
         /// Which shell
@@ -121,6 +123,7 @@ impl Command {
             Self::Worker(_) => "worker",
             Self::Cluster => "cluster",
             Self::Bench(_) => "bench",
+            Self::Errors(_) => "errors",
             Self::Completion { .. } => "completion",
         }
     }

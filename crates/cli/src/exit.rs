@@ -43,7 +43,8 @@ impl Exit {
         }
     }
 
-    fn of_code(code: Code) -> Self {
+    /// How a command ends whose call ended with this status.
+    pub(crate) fn of_code(code: Code) -> Self {
         match code {
             Code::InvalidArgument | Code::OutOfRange => Self::Usage,
             Code::NotFound => Self::NotFound,

@@ -98,6 +98,10 @@ impl Failure {
         {
             line.push_str("; ");
             line.push_str(advice);
+            if let Some(reason) = error.reason() {
+                line.push_str("; more: leasehold errors ");
+                line.push_str(reason.name());
+            }
         }
         printable(&line)
     }

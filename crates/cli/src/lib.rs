@@ -9,6 +9,7 @@ mod cluster;
 mod dead;
 mod deadline;
 mod duration;
+mod errors;
 mod exit;
 mod failure;
 mod json;
@@ -75,6 +76,9 @@ fn execute(args: Args) -> Done {
         Output::new(global.output).bytes(&script)?;
         return Ok(Exit::Ok);
     }
+    if let Command::Errors(args) = command {
+        return errors::run(&args, Output::new(global.output));
+    }
     let telemetry = leasehold_telemetry::init(&Settings {
         log_filter: Some(global.log_filter.clone()),
         ..Settings::new("leasehold-cli")
@@ -121,7 +125,7 @@ async fn dispatch(global: Global, command: Command) -> Done {
         Command::Cluster => cluster::run(&client()?, output).await,
         Command::Bench(command) => bench::run(command, &global, output).await,
         // Handled before anything is started.
-        Command::Completion { .. } => Ok(Exit::Ok),
+        Command::Errors(_) | Command::Completion { .. } => Ok(Exit::Ok),
     }
 }
 

@@ -226,7 +226,7 @@ impl Refusal {
         let violations = details.bad_request().map_or(&[][..], |bad| &bad.field_violations);
         Some(Self {
             code: status.code(),
-            reason: parse_reason(&info.reason),
+            reason: Reason::of_name(&info.reason),
             message: status.message().to_owned(),
             violations: violations
                 .iter()
@@ -259,7 +259,7 @@ impl Refusal {
         let violations = refusal.field_violations;
         Self {
             code: Code::from_i32(refusal.code),
-            reason: parse_reason(&refusal.reason),
+            reason: Reason::of_name(&refusal.reason),
             message: refusal.message,
             violations: violations
                 .iter()
@@ -333,11 +333,6 @@ impl fmt::Display for TransportFault {
 }
 
 impl StdError for TransportFault {}
-
-/// The reason a name without its prefix stands for.
-fn parse_reason(name: &str) -> Option<Reason> {
-    Reason::from_str_name(&format!("REASON_{name}"))
-}
 
 /// The sizes in the transport's own sentence about a message that is too large; it offers them no
 /// other way.

@@ -89,7 +89,7 @@ impl Refusal {
 
     /// The name of the reason as clients compare it, such as `INVALID_FIELD`.
     pub fn name(&self) -> &'static str {
-        name(self.reason)
+        self.reason.name()
     }
 
     /// The refusal as the status of a call.
@@ -137,17 +137,6 @@ pub fn internal(message: &str) -> Status {
         details.set_request_info(trace.trace_id(), "");
     }
     Status::with_error_details(Code::Internal, message, details)
-}
-
-/// The name of a reason without its prefix.
-pub fn name(reason: Reason) -> &'static str {
-    let full = reason.as_str_name();
-    full.strip_prefix("REASON_").unwrap_or(full)
-}
-
-/// The same for a name that came as text; one that is none of ours has no name.
-pub fn known_name(text: &str) -> &'static str {
-    name(Reason::from_str_name(&format!("REASON_{text}")).unwrap_or_default())
 }
 
 /// The status code that a reason goes with.

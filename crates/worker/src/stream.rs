@@ -163,8 +163,7 @@ fn end_of(status: &Status) -> StreamEnd {
     // Of those that share a code with it some pass, such as a coordinator that has been superseded.
     let is_foreign = status.get_details_error_info().is_some_and(|it| {
         it.domain == ERROR_DOMAIN
-            && v1::Reason::from_str_name(&format!("REASON_{}", it.reason))
-                == Some(v1::Reason::ProtocolUnsupported)
+            && v1::Reason::of_name(&it.reason) == Some(v1::Reason::ProtocolUnsupported)
     });
     if status.code() == Code::InvalidArgument || is_foreign {
         StreamEnd::Refused(reason)

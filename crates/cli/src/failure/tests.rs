@@ -41,7 +41,8 @@ fn one_line_says_what_whose_limit_and_the_way_out() {
         (
             refused(Code::ResourceExhausted, Reason::StorageFull, "the disk is full", Vec::new()),
             Exit::Limited,
-            "the disk is full; free space on the coordinator's disk; running tasks still complete",
+            "the disk is full; free space on the coordinator's disk; running tasks still complete; \
+             more: leasehold errors STORAGE_FULL",
         ),
         (
             Failure::Client(Error::MessageTooLarge {

@@ -6,7 +6,7 @@ use leasehold_queue::{self as queue, TaskId};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::{Reason, Refusal, VIOLATIONS_MAX, code, internal, known_name, name};
+use super::{Reason, Refusal, VIOLATIONS_MAX, code, internal};
 use crate::handle::Unavailable;
 
 const PROTO: &str = include_str!("../../../../proto/leasehold/v1/reason.proto");
@@ -19,8 +19,7 @@ fn promised() -> Vec<(Reason, String)> {
         if let Some(text) = line.strip_prefix("// ") {
             comment = text;
         } else if let Some(value) = line.strip_prefix("REASON_") {
-            let full = format!("REASON_{}", value.split(' ').next().unwrap());
-            let reason = Reason::from_str_name(&full).unwrap();
+            let reason = Reason::of_name(value.split(' ').next().unwrap()).unwrap();
             let code = comment.split(':').next().unwrap();
             promised.push((reason, code.to_owned()));
         }
@@ -45,13 +44,6 @@ fn codes_are_as_the_contract_says() {
         });
         assert_eq!(screaming, promise, "{reason:?}");
     }
-}
-
-#[test]
-fn names_have_no_prefix() {
-    assert_eq!(name(Reason::InvalidField), "INVALID_FIELD");
-    assert_eq!(known_name("QUEUE_FULL"), "QUEUE_FULL");
-    assert_eq!(known_name("SOMETHING_ELSE"), "UNSPECIFIED");
 }
 
 #[test]

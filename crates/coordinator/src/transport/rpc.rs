@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
-    refusal::{self, Refusal},
+    refusal::{self, Reason, Refusal},
 };
 
 /// Calls that are worked on at once. Each may hold a message of 4 MiB; the engine answers thousands a second.
@@ -118,7 +118,7 @@ impl RpcLayer {
         let status = Status::from_header_map(response.headers());
         let code = status.as_ref().map_or(Code::Ok, Status::code);
         if let Some(why) = status.and_then(|status| status.get_details_error_info()) {
-            self.metrics.refused(refusal::known_name(&why.reason));
+            self.metrics.refused(Reason::of_name(&why.reason).unwrap_or_default().name());
         }
         self.finish(method, code, began);
         Ok(response)
