@@ -8,7 +8,8 @@ use std::{
 };
 
 /// The packages whose programs the tests run.
-const PACKAGES: [&str; 3] = ["leasehold-coordinator", "leasehold-worker", "leasehold-cli"];
+const PACKAGES: [&str; 4] =
+    ["leasehold-coordinator", "leasehold-worker", "leasehold-cli", "leasehold-witness"];
 
 /// The coordinator.
 pub(crate) fn coordinator() -> Command {
@@ -23,6 +24,11 @@ pub(crate) fn worker() -> Command {
 /// The command line client.
 pub(crate) fn cli() -> Command {
     Command::new(built().join("leasehold"))
+}
+
+/// The work that writes down what it does.
+pub(crate) fn witness() -> Command {
+    Command::new(built().join("leasehold-witness"))
 }
 
 /// The directory of the programs, up to date with their sources.

@@ -23,6 +23,8 @@ use crate::{
 pub(crate) struct Options {
     /// The data directory. Unset: a temporary one.
     pub(crate) data: Option<PathBuf>,
+    /// Where gRPC is served. Unset: on any free port.
+    pub(crate) listen: Option<SocketAddr>,
     /// Flags beyond the data directory and the addresses.
     pub(crate) args: Vec<String>,
     /// The text of a configuration file.
@@ -69,7 +71,8 @@ impl Coordinator {
     pub(crate) async fn start_with(options: Options) -> Self {
         let dir = TempDir::with_prefix("leasehold-").expect("a temporary directory");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let process = spawn(&options, &dir, any, any, 1);
+        let listen = options.listen.unwrap_or(any);
+        let process = spawn(&options, &dir, listen, any, 1);
         let mut started = Self { process, address: any, ops: any, options, dir, starts: 1 };
         started.listens().await;
         started
@@ -115,7 +118,7 @@ impl Coordinator {
     }
 
     /// Waits for the line that says where it listens.
-    async fn listens(&mut self) {
+    pub(crate) async fn listens(&mut self) {
         let (address, ops) = eventually("the coordinator listens", SOON, async || {
             if let Some(status) = self.process.ended() {
                 panic!("the coordinator ended with {status}:\n{}", self.process.tail());

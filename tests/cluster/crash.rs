@@ -14,7 +14,6 @@ use leasehold_proto::v1::{
     Jitter, ResultDisposition, RetryPolicy, SubmitTaskRequest, Task, TaskSpec,
     submit_outcome::Outcome,
 };
-use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -41,6 +40,9 @@ const LOOKED_AT: usize = 100;
 
 /// How long a round may take, crash and restart included.
 const ROUND: Duration = Duration::from_mins(1);
+
+/// The worker that runs programs.
+const STAMPER: &str = "stamper";
 
 /// A program that returns what the crew returns: task and token.
 const STAMP: &str =
@@ -87,7 +89,7 @@ impl Cluster {
         let coordinator = Coordinator::start_with(Options::short_sessions()).await;
         let address = coordinator.address;
         let options =
-            worker::Options { id: "stamper", args: &["--program", STAMP], ..Default::default() };
+            worker::Options { id: STAMPER, args: &["--program", STAMP], ..Default::default() };
         let worker = worker::start(address, coordinator.dir(), &options);
         Self {
             client: coordinator.client(),
@@ -111,7 +113,7 @@ impl Cluster {
         if let Some(moment) = moment {
             self.work_until(moment, &queue, &requests, &mut acknowledged).await;
             self.coordinator.kill();
-            let answers = [self.crew.answers(), stamps(&self.worker)].concat();
+            let answers = [self.crew.answers(), worker::answers(STAMPER, &self.worker)].concat();
             underway = requests.len() - (successes(&answers) - successes(&self.history.answers));
             self.coordinator.restart().await;
         }
@@ -175,7 +177,7 @@ impl Cluster {
         let ids: BTreeSet<String> = shown.iter().map(|it| it.task_id.clone()).collect();
         let mut answers = Vec::new();
         until(&format!("the outcomes of round {round} are answered"), SOON, async || {
-            answers = [self.crew.answers(), stamps(&self.worker)].concat();
+            answers = [self.crew.answers(), worker::answers(STAMPER, &self.worker)].concat();
             let settled = answers.iter().filter(|it| it.success && ids.contains(&it.task));
             settled.map(|it| &it.task).collect::<BTreeSet<_>>().len() == ids.len()
         })
@@ -235,28 +237,6 @@ async fn submit(
 fn successes(answers: &[Answer]) -> usize {
     let settled = answers.iter().filter(|it| it.success);
     settled.filter(|it| it.disposition != ResultDisposition::Stale).count()
-}
-
-/// What the worker process was told about its programs, from its log.
-fn stamps(worker: &Process) -> Vec<Answer> {
-    worker.events().iter().filter_map(stamp).collect()
-}
-
-fn stamp(line: &Value) -> Option<Answer> {
-    let text = |key: &str| line.get(key)?.as_str();
-    let disposition = match text("disposition")? {
-        "accepted" => ResultDisposition::Accepted,
-        "duplicate" => ResultDisposition::Duplicate,
-        "stale" => ResultDisposition::Stale,
-        other => panic!("an unknown answer to an outcome: {other}"),
-    };
-    Some(Answer {
-        worker: "stamper".to_owned(),
-        task: text("task_id")?.to_owned(),
-        token: line.get("fencing_token")?.as_i64()?,
-        success: text("outcome")? == "success",
-        disposition,
-    })
 }
 
 /// A number from the environment.

@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::wildcard_enum_match_arm,
     reason = "a failed expectation is a failed test, and a test may speak and look away"
 )]
@@ -24,6 +25,7 @@ mod script;
 mod worker;
 
 mod cancel;
+mod chaos;
 mod command_line;
 mod crash;
 mod dead_letter;

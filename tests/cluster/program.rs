@@ -138,7 +138,7 @@ pub(crate) fn shell_worker_with(
     fs::write(&path, script).expect("the script can be written");
     let command = format!("sh {}", path.display());
     let programs = [("script", command.as_str())];
-    let options = worker::Options { id, slots: 1, programs: &programs, args };
+    let options = worker::Options { id, slots: 1, programs: &programs, args, ..Default::default() };
     worker::start(coordinator.address, coordinator.dir(), &options)
 }
 

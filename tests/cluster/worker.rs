@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use crate::{binary, process::Process};
+use leasehold_proto::v1::ResultDisposition;
+use serde_json::Value;
+
+use crate::{binary, crew::Answer, process::Process};
 
 /// How a worker is started.
 pub(crate) struct Options<'a> {
@@ -12,13 +15,15 @@ pub(crate) struct Options<'a> {
     pub(crate) slots: u32,
     /// Task types and the command that serves each.
     pub(crate) programs: &'a [(&'a str, &'a str)],
+    /// Environment variables, which its programs inherit.
+    pub(crate) env: &'a [(&'a str, &'a str)],
     /// Further flags.
     pub(crate) args: &'a [&'a str],
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { id: "worker", slots: 4, programs: &[], args: &[] }
+        Self { id: "worker", slots: 4, programs: &[], env: &[], args: &[] }
     }
 }
 
@@ -32,5 +37,28 @@ pub(crate) fn start(address: SocketAddr, dir: &Path, options: &Options<'_>) -> P
         command.args(["--program", &format!("{task_type}={program}")]);
     }
     command.args(options.args);
+    command.envs(options.env.iter().copied());
     Process::spawn(options.id, command, dir.join(format!("{}.log", options.id)))
+}
+
+/// What a worker was told about its outcomes, from its log.
+pub(crate) fn answers(id: &str, worker: &Process) -> Vec<Answer> {
+    worker.events().iter().filter_map(|line| answer(id, line)).collect()
+}
+
+fn answer(id: &str, line: &Value) -> Option<Answer> {
+    let text = |key: &str| line.get(key)?.as_str();
+    let disposition = match text("disposition")? {
+        "accepted" => ResultDisposition::Accepted,
+        "duplicate" => ResultDisposition::Duplicate,
+        "stale" => ResultDisposition::Stale,
+        other => panic!("an unknown answer to an outcome: {other}"),
+    };
+    Some(Answer {
+        worker: id.to_owned(),
+        task: text("task_id")?.to_owned(),
+        token: line.get("fencing_token")?.as_i64()?,
+        success: text("outcome")? == "success",
+        disposition,
+    })
 }
