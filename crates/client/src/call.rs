@@ -1,8 +1,8 @@
 //! One call: its deadline, its trace, and its repetitions within the deadline.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time;
+use tokio::time::{self, Instant};
 use tonic::{Request, Response, Status};
 
 use leasehold_telemetry::TraceContext;

@@ -39,6 +39,15 @@ impl Client {
     /// Nothing is sent: the connection is opened by the first call, and again whenever it broke.
     /// Call it inside a tokio runtime, which drives the connection.
     pub fn connect(options: impl Into<ClientOptions>) -> Result<Self, Error> {
+        Self::connect_with(options, |endpoint| endpoint.connect_lazy())
+    }
+
+    /// The same over connections of the caller's making, such as through a tunnel: `dial` turns the endpoint, with
+    /// everything the client wants of it, into a channel.
+    pub fn connect_with(
+        options: impl Into<ClientOptions>,
+        dial: impl FnOnce(Endpoint) -> Channel,
+    ) -> Result<Self, Error> {
         let mut options = options.into();
         if !options.address.contains("://") {
             options.address = format!("http://{}", options.address);
@@ -52,7 +61,7 @@ impl Client {
             .tcp_nodelay(true)
             .user_agent(concat!("leasehold-client/", env!("CARGO_PKG_VERSION")))
             .map_err(|_| invalid_address(&options.address, "the client has no name"))?;
-        Ok(Self { channel: endpoint.connect_lazy(), options: Arc::new(options) })
+        Ok(Self { channel: dial(endpoint), options: Arc::new(options) })
     }
 
     /// Shows one task.

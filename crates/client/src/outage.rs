@@ -2,7 +2,9 @@
 //!
 //! It knows no clock and no randomness: both are arguments.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::{Error, Retry};
 

@@ -1,12 +1,13 @@
 //! Waiting for tasks to end, over any number of calls and coordinator restarts.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, time::Duration};
 
 use leasehold_proto::v1::{AwaitTaskRequest, Task, TaskState};
-use tokio::{sync::mpsc, task::JoinSet, time};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{self, Instant},
+};
 
 use crate::{
     Client, Error, Watch, WatchFilter, options::TIMEOUT_MAX, outage::Repeat, spec::wire_duration,
@@ -126,7 +127,7 @@ async fn tell_ended(
         let watched = watch_ended(client.watch(WatchFilter::Tasks(task_ids)), &mut left, &ready);
         match deadline {
             // What is left is named below.
-            Some(deadline) => drop(time::timeout_at(deadline.into(), watched).await),
+            Some(deadline) => drop(time::timeout_at(deadline, watched).await),
             None => watched.await,
         }
     }

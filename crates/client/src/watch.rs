@@ -1,9 +1,9 @@
 //! Watching tasks change. The stream is taken up again after a coordinator restart.
 
-use std::{collections::VecDeque, time::Instant};
+use std::collections::VecDeque;
 
 use leasehold_proto::v1::{Task, WatchTasksRequest, WatchTasksResponse};
-use tokio::time;
+use tokio::time::{self, Instant};
 use tonic::Streaming;
 
 use crate::{

@@ -1,11 +1,9 @@
 //! When a call is repeated, after how long, and when it is given up.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter};
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::{Outage, Repeat};

@@ -2,16 +2,13 @@
 //!
 //! Nothing runs in the background: the stream moves while somebody asks it for the next answer.
 
-use std::{
-    future,
-    time::{Duration, Instant},
-};
+use std::{future, time::Duration};
 
 use leasehold_proto::v1::{StreamSubmitTasksRequest, StreamSubmitTasksResponse};
 use prost::Message as _;
 use tokio::{
     sync::mpsc,
-    time::{self, Instant as TimerInstant},
+    time::{self, Instant},
 };
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
@@ -312,7 +309,7 @@ where
 /// Waits until the end of a pause; forever, when there is none.
 async fn resume(at: Option<Instant>) {
     match at {
-        Some(at) => time::sleep_until(TimerInstant::from_std(at)).await,
+        Some(at) => time::sleep_until(at).await,
         None => future::pending().await,
     }
 }
