@@ -16,6 +16,10 @@ use rustix::time::{
 };
 use tokio::io::unix::AsyncFd;
 
+mod source;
+
+pub(crate) use source::{Bell, Clock};
+
 /// The longest time a timer is set for: longer waits are cut, so that no sum overflows.
 const DURATION_MAX: Duration = Duration::from_hours(366 * 24);
 

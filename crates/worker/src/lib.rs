@@ -11,6 +11,8 @@ mod clock;
 mod context;
 mod error;
 pub mod guard;
+#[doc(hidden)]
+pub mod guest;
 mod identity;
 mod open_files;
 mod outcome;

@@ -12,13 +12,13 @@ use tonic::transport::Endpoint;
 
 use crate::{
     Error,
-    clock::{Alarm, Moment},
+    clock::{Bell, Clock},
     context::Signal,
     identity::Identity,
     progress::{Board, Pace},
     session::{Command, Session},
     slots::Slots,
-    stream::{Stream, StreamEvent},
+    stream::{self, Dial, Stream, StreamEvent},
     task::Task,
 };
 
@@ -76,7 +76,29 @@ pub(crate) async fn until_signal(plan: Plan) -> Result<(), Error> {
 /// Runs a worker until the caller says so.
 pub(crate) async fn until(plan: Plan, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let (asked, asks) = mpsc::channel(1);
-    let mut ended = start(plan, Leave::Caller, asks)?;
+    let ended = start(plan, Leave::Caller, asks)?;
+    asking(ended, asked, shutdown).await.unwrap_or(Err(Error::Panicked))
+}
+
+/// The same, but nothing runs anywhere else than here.
+pub(crate) async fn here(
+    plan: Plan,
+    dial: Dial,
+    clock: Clock,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let (asked, asks) = mpsc::channel(1);
+    let requests = Requests::new(Leave::Caller, asks).map_err(Error::Start)?;
+    let connection = Connection::new(plan, requests, Handle::current(), dial, clock)?;
+    asking(Box::pin(connection.run()), asked, shutdown).await
+}
+
+/// Waits for the end of a connection, and asks for it when `shutdown` resolves.
+async fn asking<T>(
+    mut ended: impl Future<Output = T> + Unpin,
+    asked: mpsc::Sender<()>,
+    shutdown: impl Future<Output = ()>,
+) -> T {
     let result = tokio::select! {
         result = &mut ended => result,
         () = shutdown => {
@@ -86,7 +108,7 @@ pub(crate) async fn until(plan: Plan, shutdown: impl Future<Output = ()>) -> Res
         }
     };
     drop(asked);
-    result.unwrap_or(Err(Error::Panicked))
+    result
 }
 
 /// Starts the connection's thread.
@@ -131,23 +153,8 @@ async fn connection(
     asks: mpsc::Receiver<()>,
     handlers: Handle,
 ) -> Result<(), Error> {
-    let board = Arc::new(Board::default());
-    let worker_id = plan.identity.worker_id.clone();
-    let mut connection = Connection {
-        session: Session::new(plan.identity, plan.drain_grace, fastrand::u64(..)),
-        stream: Stream::new(plan.endpoint),
-        slots: Slots::new(plan.tasks, &worker_id, Arc::clone(&board), handlers),
-        alarm: Alarm::new().map_err(Error::Timer)?,
-        board,
-        pace: Pace::new(),
-        requests: Requests::new(leave, asks).map_err(Error::Start)?,
-    };
-    loop {
-        if let Some(result) = connection.act() {
-            return result;
-        }
-        connection.turn().await?;
-    }
+    let requests = Requests::new(leave, asks).map_err(Error::Start)?;
+    Connection::new(plan, requests, handlers, stream::tcp(), Clock::Boot)?.run().await
 }
 
 /// The session and the world around it.
@@ -155,13 +162,44 @@ struct Connection {
     session: Session,
     stream: Stream,
     slots: Slots,
-    alarm: Alarm,
+    clock: Clock,
+    alarm: Bell,
     board: Arc<Board>,
     pace: Pace,
     requests: Requests,
 }
 
 impl Connection {
+    fn new(
+        plan: Plan,
+        requests: Requests,
+        handlers: Handle,
+        dial: Dial,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let board = Arc::new(Board::default());
+        let worker_id = plan.identity.worker_id.clone();
+        Ok(Self {
+            session: Session::new(plan.identity, plan.drain_grace, fastrand::u64(..)),
+            stream: Stream::new(plan.endpoint, dial),
+            slots: Slots::new(plan.tasks, &worker_id, Arc::clone(&board), handlers),
+            clock,
+            alarm: clock.bell().map_err(Error::Timer)?,
+            board,
+            pace: Pace::new(),
+            requests,
+        })
+    }
+
+    async fn run(mut self) -> Result<(), Error> {
+        loop {
+            if let Some(result) = self.act() {
+                return result;
+            }
+            self.turn().await?;
+        }
+    }
+
     /// Does what the session wants; the result, if it wants to end.
     fn act(&mut self) -> Option<Result<(), Error>> {
         while let Some(command) = self.session.poll_command() {
@@ -186,7 +224,7 @@ impl Connection {
     async fn turn(&mut self) -> Result<(), Error> {
         self.alarm.set(self.session.deadline()).map_err(Error::Timer)?;
         let happened = self.happened().await.map_err(Error::Timer)?;
-        let now = Moment::now();
+        let now = self.clock.now();
         self.session.handle_tick(now);
         match happened {
             Happened::Alarm => {}

@@ -1,6 +1,6 @@
 //! The stream to the coordinator: dialing it, and carrying frames both ways.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use leasehold_proto::{
     ERROR_DOMAIN,
@@ -43,9 +43,21 @@ pub(crate) enum StreamEvent {
     End(StreamEnd),
 }
 
+/// How a connection is made.
+pub(crate) type Dial = Arc<dyn Fn(Endpoint) -> Dialing + Send + Sync>;
+
+/// A connection that is being made.
+type Dialing = Pin<Box<dyn Future<Output = Result<Channel, tonic::transport::Error>> + Send>>;
+
+/// Over TCP.
+pub(crate) fn tcp() -> Dial {
+    Arc::new(|endpoint| Box::pin(async move { endpoint.connect().await }))
+}
+
 /// The stream to the coordinator, if there is one.
 pub(crate) struct Stream {
     endpoint: Endpoint,
+    dial: Dial,
     state: State,
 }
 
@@ -60,7 +72,7 @@ enum State {
 }
 
 impl Stream {
-    pub(crate) fn new(endpoint: Endpoint) -> Self {
+    pub(crate) fn new(endpoint: Endpoint, dial: Dial) -> Self {
         let endpoint = endpoint
             .connect_timeout(DIAL_WAIT_MAX)
             .tcp_nodelay(true)
@@ -69,14 +81,14 @@ impl Stream {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);
-        Self { endpoint, state: State::Idle }
+        Self { endpoint, dial, state: State::Idle }
     }
 
     /// Begins a new stream; the old one is dropped.
     pub(crate) fn dial(&mut self) {
-        let endpoint = self.endpoint.clone();
+        let dialing = (self.dial)(self.endpoint.clone());
         self.state = State::Dialing(Box::pin(async move {
-            endpoint.connect().await.map_err(|error| StreamEnd::Broken(chain(&error)))
+            dialing.await.map_err(|error| StreamEnd::Broken(chain(&error)))
         }));
     }
 

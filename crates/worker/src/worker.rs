@@ -233,7 +233,7 @@ impl Worker {
         Ok(())
     }
 
-    fn plan(self) -> Result<Plan, Error> {
+    pub(crate) fn plan(self) -> Result<Plan, Error> {
         self.check()?;
         let has_programs = self.tasks.values().any(|it| matches!(it, Task::Program(_)));
         if has_programs && !guard::is_ready() {
