@@ -1,7 +1,6 @@
 //! Tasks that have ended, read from the people's tables of the journal.
 //!
-//! Every read runs on the runtime's blocking threads over a connection of its own, so that neither the engine nor the
-//! journal's writer waits for it.
+//! Every read has a connection of its own, so that neither the engine nor the journal's writer waits for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,8 +22,18 @@ const READERS_MAX: usize = 4;
 #[derive(Clone, Debug)]
 pub struct Archive(Arc<Shelf>);
 
+/// Where reads run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Desk {
+    /// On the runtime's blocking threads: others go on meanwhile.
+    Threads,
+    /// On the caller's: for simulations, where nothing may depend on how long a thread takes.
+    Caller,
+}
+
 #[derive(Debug)]
 struct Shelf {
+    desk: Desk,
     /// One for each reader.
     permits: Semaphore,
     /// Readers that nobody uses at the moment.
@@ -53,11 +62,11 @@ pub enum ArchiveError {
 
 impl Archive {
     /// The archive of a journal.
-    pub(crate) fn open(journal: &Journal) -> Result<Self, QueryError> {
+    pub(crate) fn open(journal: &Journal, desk: Desk) -> Result<Self, QueryError> {
         let readers: Vec<_> =
             (0..READERS_MAX).map(|_| journal.reader()).collect::<Result<_, _>>()?;
         let permits = Semaphore::new(readers.len());
-        Ok(Self(Arc::new(Shelf { permits, readers: Mutex::new(readers) })))
+        Ok(Self(Arc::new(Shelf { desk, permits, readers: Mutex::new(readers) })))
     }
 
     /// A finished (succeeded or cancelled) task with its result, without its payload.
@@ -107,13 +116,20 @@ impl Archive {
         let reader = archive.lock().pop().ok_or(ArchiveError::Closed)?;
         // A caller that goes away leaves the query to finish, and the reader to be put back by it.
         permit.forget();
-        let queried = tokio::task::spawn_blocking(move || {
+        let desk = archive.desk;
+        let read = move || {
             let found = query(&reader);
             archive.lock().push(reader);
             archive.permits.add_permits(1);
             found
-        });
-        Ok(queried.await.map_err(|_| ArchiveError::Closed)??)
+        };
+        Ok(match desk {
+            Desk::Threads => {
+                let queried = tokio::task::spawn_blocking(read).await;
+                queried.map_err(|_| ArchiveError::Closed)??
+            }
+            Desk::Caller => read()?,
+        })
     }
 }
 

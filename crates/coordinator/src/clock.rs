@@ -39,8 +39,22 @@ pub(crate) struct Clock {
 enum Source {
     /// Those of this machine.
     Machine { started: Instant },
+    /// That of the runtime, which a simulation may pause, and a wall clock that showed this when it started.
+    Runtime { started: tokio::time::Instant, wall: Time },
     /// Those that a simulation turns.
     Dial { dial: Arc<Dial>, started: Duration },
+}
+
+/// Which clocks a process reads as it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clocks {
+    /// Those of this machine.
+    Machine,
+    /// That of the runtime, and a wall clock that goes with it.
+    Runtime {
+        /// What the wall clock shows now.
+        wall: Time,
+    },
 }
 
 /// Clocks that are turned by hand, for simulations: they show what was set last.
@@ -72,6 +86,7 @@ impl Source {
     fn elapsed(&self) -> Duration {
         match self {
             Self::Machine { started } => started.elapsed(),
+            Self::Runtime { started, .. } => started.elapsed(),
             Self::Dial { dial, started } => dial.monotonic().saturating_sub(*started),
         }
     }
@@ -79,6 +94,7 @@ impl Source {
     fn wall(&self) -> Time {
         match self {
             Self::Machine { .. } => wall(),
+            Self::Runtime { started, wall } => *wall + started.elapsed(),
             Self::Dial { dial, .. } => dial.wall(),
         }
     }
@@ -86,8 +102,14 @@ impl Source {
 
 impl Clock {
     /// A clock that shows at least `last`, the last time the journal has seen.
-    pub(crate) fn new(last: Time) -> Self {
-        Self::of(Source::Machine { started: Instant::now() }, last)
+    pub(crate) fn new(clocks: Clocks, last: Time) -> Self {
+        let source = match clocks {
+            Clocks::Machine => Source::Machine { started: Instant::now() },
+            Clocks::Runtime { wall } => {
+                Source::Runtime { started: tokio::time::Instant::now(), wall }
+            }
+        };
+        Self::of(source, last)
     }
 
     /// The same on clocks that are turned by hand.
@@ -111,8 +133,18 @@ impl Clock {
     }
 }
 
+impl Clocks {
+    /// What the wall clock says.
+    pub(crate) fn wall(self) -> Time {
+        match self {
+            Self::Machine => wall(),
+            Self::Runtime { wall } => wall,
+        }
+    }
+}
+
 /// What the wall clock says. Before 1970: that it does not know.
-pub(crate) fn wall() -> Time {
+fn wall() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -2,40 +2,32 @@
 //!
 //! Three kinds of thread: the engine's, the journal writer's, and the runtime's, on which everything else runs.
 
-use std::{
-    error::Error,
-    io,
-    net::SocketAddr,
-    sync::{Arc, mpsc::sync_channel},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{error::Error, future::Future, io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
-use leasehold_journal::{AppendError, Epoch, Journal, OpenError, Options, QueryError};
-use leasehold_queue::Queue;
+use leasehold_journal::{AppendError, Journal, OpenError, Options, QueryError};
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::{JoinError, JoinSet},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    archive::Archive,
-    clock::{self, Clock},
+    archive::Desk,
+    assembly::{Crew, Opened, assemble, decides, writes},
+    clock::Clocks,
     config::Config,
-    engine::{self, Engine, Inbox, Parts},
+    engine,
     handle::Handle,
     metrics::Metrics,
     ops::{self, Ops},
-    recovery::{self, RecoveryError},
+    recovery::RecoveryError,
     request::Control,
     service::WorkerApi,
     session::Shared,
     signals::{Signal, Signals},
-    status::Status,
     transport::{Acceptor, Health, Services, connections_max},
-    writer::{self, JOBS_MAX, Writer},
+    writer::{self, Writer},
 };
 
 #[cfg(test)]
@@ -143,13 +135,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     };
     let health = Health::starting().await;
     let stopping = CancellationToken::new();
-    let services = Services {
-        handle: running.handle.clone(),
-        worker: WorkerApi::new(running.shared.clone(), running.sessions.clone()),
-        health: health.clone(),
-        metrics,
-        stopping: stopping.clone(),
-    };
+    let services = running.services(health.clone(), metrics, stopping.clone());
     servers.spawn(grpc_server(services, Arc::clone(&config), grpc));
     progress.send_replace(Some(running.handle.clone()));
     health.serving().await;
@@ -163,7 +149,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     );
 
     let asked = tokio::select! {
-        ended = &mut running.ended => return Err(failure(ended)),
+        failure = running.failed() => return Err(failure),
         signal = signals.next() => signal,
     };
     tracing::info!(signal = asked.name(), "stopping");
@@ -184,16 +170,32 @@ pub async fn run(config: Config) -> Result<(), RunError> {
 /// A coordinator that serves.
 pub(crate) struct Running {
     pub(crate) handle: Handle,
-    control: tokio::sync::mpsc::Sender<Control>,
+    pub(crate) control: mpsc::Sender<Control>,
     pub(crate) shared: Shared,
     pub(crate) sessions: TaskTracker,
-    ended: oneshot::Receiver<engine::Ended>,
-    threads: Vec<thread::JoinHandle<()>>,
+    pub(crate) ended: oneshot::Receiver<engine::Ended>,
+    pub(crate) written: oneshot::Receiver<()>,
     #[cfg(test)]
-    config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
 }
 
 impl Running {
+    /// What is served of it.
+    pub(crate) fn services(
+        &self,
+        health: Health,
+        metrics: Metrics,
+        stopping: CancellationToken,
+    ) -> Services<WorkerApi> {
+        let worker = WorkerApi::new(self.shared.clone(), self.sessions.clone());
+        Services { handle: self.handle.clone(), worker, health, metrics, stopping }
+    }
+
+    /// Waits until it cannot go on.
+    pub(crate) async fn failed(&mut self) -> RunError {
+        failure((&mut self.ended).await)
+    }
+
     /// Lets everything become durable and says goodbye to the workers.
     pub(crate) async fn stop(mut self, stopping: CancellationToken) -> Result<(), RunError> {
         self.sessions.close();
@@ -206,11 +208,7 @@ impl Running {
         }
         drop(timeout(FAREWELL, self.sessions.wait()).await);
         // The writer closes the journal and gives the directory back.
-        let threads = self.threads;
-        let joined = tokio::task::spawn_blocking(move || {
-            threads.into_iter().try_for_each(thread::JoinHandle::join)
-        });
-        joined.await?.map_err(|_| RunError::Panicked)
+        self.written.await.map_err(|_| RunError::Panicked)
     }
 }
 
@@ -250,7 +248,7 @@ async fn ops_server(port: Ops, acceptor: Acceptor, ending: CancellationToken) {
 }
 
 async fn grpc_server(services: Services<WorkerApi>, config: Arc<Config>, acceptor: Acceptor) {
-    if let Err(error) = services.serve(&config, acceptor).await {
+    if let Err(error) = services.serve(&config, acceptor.incoming()).await {
         tracing::error!(error = chain(&error), "grpc is not served any more");
     }
 }
@@ -263,93 +261,22 @@ pub(crate) async fn start(
 ) -> Result<Running, RunError> {
     let opened = {
         let config = Arc::clone(&config);
-        tokio::task::spawn_blocking(move || Opened::open(&config, address)).await??
+        let open = move || Opened::open(&config, address, Clocks::Machine);
+        tokio::task::spawn_blocking(open).await??
     };
-    let Opened { journal, epoch, queue, recovered, mut clock } = opened;
-    metrics.set_epoch(epoch.0);
-    let archive = Archive::open(&journal)?;
-    let status = Arc::new(Status::new(journal.id().to_owned(), epoch.0, clock.now()));
-    let (senders, inbox) = Inbox::new();
-    let (jobs, job_queue) = sync_channel(JOBS_MAX);
-    let head = journal.head();
-    let writer = Writer::new(journal, epoch, &config.data, job_queue, senders.reports)?;
-    let shared = Shared::new(senders.liveness, Arc::clone(&status), metrics.clone(), &config);
-    let handle =
-        Handle::new(senders.admission, senders.control.clone(), Arc::clone(&status), archive);
-    let keeper = recovered.keeper;
-    #[cfg(test)]
-    let kept = Arc::clone(&config);
-    let parts = Parts { queue, keeper, clock, head, config, metrics, status, inbox, jobs };
-    let (end, ended) = oneshot::channel();
-    let threads = vec![
-        spawn("leasehold-journal", move || writer.run())?,
-        spawn_engine(Engine::new(parts), end)?,
-    ];
-    let (control, sessions) = (senders.control, TaskTracker::new());
-    Ok(Running {
-        handle,
-        control,
-        shared,
-        sessions,
-        ended,
-        threads,
-        #[cfg(test)]
-        config: kept,
-    })
+    let (running, crew) = assemble(opened, &config, metrics, Desk::Threads)?;
+    let Crew { engine, end, journal, epoch, jobs, reports, wrote } = crew;
+    let writer = Writer::new(journal, epoch, &config.data, jobs, reports)?;
+    on_thread("leasehold-journal", writes(writer, wrote))?;
+    on_thread("leasehold-engine", decides(engine, end))?;
+    Ok(running)
 }
 
-fn spawn(
-    name: &str,
-    work: impl FnOnce() + Send + 'static,
-) -> Result<thread::JoinHandle<()>, RunError> {
-    Ok(thread::Builder::new().name(name.to_owned()).spawn(work)?)
-}
-
-/// A panic of the engine drops `end`, and with it the process ends: its state may be torn.
-fn spawn_engine(
-    engine: Engine,
-    end: oneshot::Sender<engine::Ended>,
-) -> Result<thread::JoinHandle<()>, RunError> {
+/// Does it on a thread of its own, which it may block.
+fn on_thread(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    spawn("leasehold-engine", move || {
-        let ended = runtime.block_on(engine.run());
-        // Nobody listens any more: the process ends already.
-        drop(end.send(ended));
-    })
-}
-
-/// A journal, and the queue it holds.
-struct Opened {
-    journal: Journal,
-    epoch: Epoch,
-    queue: Queue,
-    recovered: recovery::Recovered,
-    clock: Clock,
-}
-
-impl Opened {
-    fn open(config: &Config, address: SocketAddr) -> Result<Self, RunError> {
-        let began = Instant::now();
-        let options = Options {
-            address: address.to_string(),
-            ballast_bytes: writer::ballast_bytes(&config.data),
-            ..Options::default()
-        };
-        let mut journal = Journal::open(&config.data, options)?;
-        let epoch = journal.claim(clock::wall().unix_ms() / 1_000)?;
-        let mut queue = Queue::new(config.queue(), epoch.0);
-        let recovered = recovery::replay(&journal, &mut queue)?;
-        let clock = Clock::new(recovered.last);
-        tracing::info!(
-            epoch = epoch.0,
-            open_tasks = queue.open_tasks(),
-            records = recovered.records,
-            batches = (journal.head().0 + 1).saturating_sub(journal.first().0),
-            seconds = began.elapsed().as_secs_f64(),
-            "journal read"
-        );
-        Ok(Self { journal, epoch, queue, recovered, clock })
-    }
+    thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work))?;
+    Ok(())
 }
 
 /// An error and what is behind it, on one line.

@@ -4,15 +4,12 @@
 //! records into the next batch of the journal; and holds back every effect and answer until that batch is durable.
 //! It never waits for the disk: while one batch is synced, the next gathers.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, mpsc::SyncSender},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use leasehold_journal::{Position, RowId};
 use leasehold_policy::Time;
 use leasehold_queue::{Command, Effect, Minter, Queue, Reply, StreamId, Token};
+use tokio::sync::mpsc;
 
 use crate::{
     clock::Clock,
@@ -90,7 +87,7 @@ pub(crate) struct Engine {
     gate: Gate<Release>,
     /// What this turn has to say, in order.
     said: Vec<Release>,
-    jobs: SyncSender<Job>,
+    jobs: mpsc::Sender<Job>,
     /// When the writer got the batch that it has, if it has one.
     writing_since: Option<Time>,
     /// Leases of which a worker was told since the queue was last told so.
@@ -136,7 +133,7 @@ pub(crate) struct Parts {
     pub metrics: Metrics,
     pub status: Arc<Status>,
     pub inbox: Inbox,
-    pub jobs: SyncSender<Job>,
+    pub jobs: mpsc::Sender<Job>,
 }
 
 /// How the engine ended.

@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod args;
+mod assembly;
 mod clock;
 mod codec;
 pub mod config;

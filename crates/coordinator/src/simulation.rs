@@ -4,14 +4,7 @@
 //! tasks of the streams, the thread of the journal) is the caller's: it says what happened, turns the engine, and
 //! carries out what comes out.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        mpsc::{Receiver, sync_channel},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_journal::{AppendError, Batch, Epoch, FailedRow, Fault, Position, RowId};
@@ -20,7 +13,7 @@ use leasehold_proto::v1;
 use leasehold_queue::{
     Accepted, Name, Queue, Record, Refusal, StreamId, TaskId, TaskSpec, Unknown,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     clock::Clock,
@@ -38,6 +31,8 @@ use crate::{
     status::Status,
     writer::{Failure, JOBS_MAX, Job, Report, Space},
 };
+pub mod guest;
+
 pub use crate::{
     clock::Dial,
     session::simulated::{Farewell, LastWords},
@@ -81,7 +76,7 @@ pub struct Coordinator {
     engine: Engine,
     due: Option<Time>,
     now: Time,
-    jobs: Receiver<Job>,
+    jobs: mpsc::Receiver<Job>,
     senders: Senders,
     shared: Shared,
     streams: BTreeMap<StreamId, Turned>,
@@ -174,7 +169,7 @@ impl Coordinator {
         let (config, metrics) = (Arc::new(config), Metrics::default());
         let status = Arc::new(Status::new(journal_id, epoch, clock.now()));
         let (senders, inbox) = Inbox::new();
-        let (job_sender, jobs) = sync_channel(JOBS_MAX);
+        let (job_sender, jobs) = mpsc::channel(JOBS_MAX);
         let shared =
             Shared::new(senders.liveness.clone(), Arc::clone(&status), metrics.clone(), &config);
         let now = clock.now();
@@ -221,7 +216,7 @@ impl Coordinator {
     }
 
     /// The next thing for the journal to do.
-    pub fn work(&self) -> Option<Work> {
+    pub fn work(&mut self) -> Option<Work> {
         Some(match self.jobs.try_recv().ok()? {
             Job::Append(sealed) => Work::Append(sealed.position, Box::new(sealed.batch)),
             Job::Claim { unix_s } => Work::Claim(unix_s),

@@ -3,18 +3,20 @@
 //! tonic's defaults bound little: connections, streams, resets, headers and messages get their bounds here. It knows
 //! nothing of what the services do.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
+use futures_util::Stream;
 use leasehold_proto::v1::{
     admin_service_server::AdminServiceServer,
     dead_letter_service_server::DeadLetterServiceServer,
     task_service_server::TaskServiceServer,
     worker_service_server::{WorkerService, WorkerServiceServer},
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     service::{Routes, RoutesBuilder},
-    transport::Server,
+    transport::{Server, server::Connected},
 };
 use tonic_health::{
     ServingStatus,
@@ -117,17 +119,21 @@ pub struct Services<W> {
 }
 
 impl<W: WorkerService> Services<W> {
-    /// Serves until `stopping` is cancelled and every call has ended. The worker's stream ends when its service ends
-    /// it.
-    pub async fn serve(
+    /// Serves whoever comes until `stopping` is cancelled and every call has ended. The worker's stream ends when its
+    /// service ends it.
+    pub async fn serve<C>(
         self,
         config: &Config,
-        acceptor: Acceptor,
-    ) -> Result<(), tonic::transport::Error> {
+        incoming: impl Stream<Item = io::Result<C>>,
+    ) -> Result<(), tonic::transport::Error>
+    where
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        C::ConnectInfo: Clone + Send + Sync + 'static,
+    {
         let layer = RpcLayer::new(self.metrics.clone());
         let stop = self.stopping.clone().cancelled_owned();
         let router = server().layer(layer).add_routes(self.routes(config));
-        router.serve_with_incoming_shutdown(acceptor.incoming(), stop).await
+        router.serve_with_incoming_shutdown(incoming, stop).await
     }
 
     fn routes(self, config: &Config) -> Routes {

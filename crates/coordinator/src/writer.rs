@@ -1,19 +1,19 @@
-//! The thread that owns the journal: it appends batches, one at a time, and says what became of each.
+//! The owner of the journal: it appends batches, one at a time, and says what became of each. It blocks while it does,
+//! so it has a thread of its own.
 //!
 //! Every failed write but one ends the process: what was not synced once may seem to be synced the next time. The
 //! exception is a full disk: the same batch is kept and tried again until there is room, first of all that of the
 //! ballast. It knows nothing of tasks.
 
-use std::{
-    path::Path,
-    sync::mpsc::{Receiver, RecvTimeoutError},
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use leasehold_journal::{
     AppendError, Epoch, FailedRow, Journal, Position, QueryError, Reader, RowId,
 };
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::engine::Sealed;
 
@@ -115,7 +115,7 @@ pub(crate) struct Writer {
     tidied: Instant,
     /// When the journal's file was last looked for.
     located: Instant,
-    jobs: Receiver<Job>,
+    jobs: mpsc::Receiver<Job>,
     reports: mpsc::Sender<Report>,
 }
 
@@ -142,7 +142,7 @@ impl Writer {
         journal: Journal,
         epoch: Epoch,
         dir: &Path,
-        jobs: Receiver<Job>,
+        jobs: mpsc::Receiver<Job>,
         reports: mpsc::Sender<Report>,
     ) -> Result<Self, Failure> {
         let reader = journal.reader()?;
@@ -155,29 +155,24 @@ impl Writer {
     }
 
     /// Works until the engine is gone or the journal fails.
-    pub(crate) fn run(mut self) {
-        if let Err(failure) = self.work() {
+    pub(crate) async fn run(mut self) {
+        if let Err(failure) = self.work().await {
             // An engine that is gone has no use for the news.
-            drop(self.reports.blocking_send(Report::Failed(failure)));
+            drop(self.reports.send(Report::Failed(failure)).await);
         }
     }
 
-    fn work(&mut self) -> Result<(), Failure> {
+    async fn work(&mut self) -> Result<(), Failure> {
         loop {
-            if self.look().is_err() {
+            if self.look().await.is_err() {
                 return Ok(());
             }
             self.locate_if_due()?;
             self.tidy_if_due()?;
-            let done = match self.jobs.recv_timeout(LOOK_INTERVAL) {
-                Ok(Job::Append(sealed)) => self.append(&sealed)?,
-                Ok(Job::Claim { unix_s }) => self.claim(unix_s)?,
-                Ok(Job::ReadDead { row_id }) => {
-                    let row = self.reader.failed(row_id);
-                    self.report(Report::Dead(row_id, row.map(|row| row.map(Box::new))))
-                }
-                Err(RecvTimeoutError::Timeout) => Ok(()),
-                Err(RecvTimeoutError::Disconnected) => Err(Abandoned),
+            let done = match timeout(LOOK_INTERVAL, self.jobs.recv()).await {
+                Ok(Some(job)) => self.carry_out(job).await?,
+                Ok(None) => Err(Abandoned),
+                Err(_nothing_to_do) => Ok(()),
             };
             if done.is_err() {
                 return Ok(());
@@ -185,29 +180,42 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, sealed: &Sealed) -> Result<Result<(), Abandoned>, Failure> {
+    async fn carry_out(&mut self, job: Job) -> Result<Result<(), Abandoned>, Failure> {
+        match job {
+            Job::Append(sealed) => self.append(&sealed).await,
+            Job::Claim { unix_s } => self.claim(unix_s).await,
+            Job::ReadDead { row_id } => {
+                let row = self.reader.failed(row_id);
+                Ok(self.report(Report::Dead(row_id, row.map(|row| row.map(Box::new)))).await)
+            }
+        }
+    }
+
+    async fn append(&mut self, sealed: &Sealed) -> Result<Result<(), Abandoned>, Failure> {
         let began = Instant::now();
         let epoch = self.epoch;
         self.seen = Seen { now_ms: sealed.batch.now_ms, at: began };
         self.gauge.owe(sealed.open_bytes);
-        let appended = self.until_there_is_room(|journal| journal.append(epoch, &sealed.batch))?;
-        let Ok(position) = appended else { return Ok(Err(Abandoned)) };
+        let write = |journal: &mut Journal| journal.append(epoch, &sealed.batch);
+        let Ok(position) = self.until_there_is_room(write).await? else {
+            return Ok(Err(Abandoned));
+        };
         if position != sealed.position {
             return Err(Failure::Misplaced { expected: sealed.position.0, found: position.0 });
         }
         let (records, took) = (sealed.records, began.elapsed());
-        Ok(self.report(Report::Durable { position, records, took }))
+        Ok(self.report(Report::Durable { position, records, took }).await)
     }
 
-    fn claim(&mut self, unix_s: u64) -> Result<Result<(), Abandoned>, Failure> {
-        let claimed = self.until_there_is_room(|journal| journal.claim(unix_s))?;
+    async fn claim(&mut self, unix_s: u64) -> Result<Result<(), Abandoned>, Failure> {
+        let claimed = self.until_there_is_room(|journal| journal.claim(unix_s)).await?;
         let Ok(epoch) = claimed else { return Ok(Err(Abandoned)) };
         self.epoch = epoch;
-        Ok(self.report(Report::Claimed(epoch)))
+        Ok(self.report(Report::Claimed(epoch)).await)
     }
 
     /// Does it again as long as the disk is full.
-    fn until_there_is_room<T>(
+    async fn until_there_is_room<T>(
         &mut self,
         mut write: impl FnMut(&mut Journal) -> Result<T, AppendError>,
     ) -> Result<Result<T, Abandoned>, Failure> {
@@ -218,7 +226,7 @@ impl Writer {
                 Err(error) => return Err(error.into()),
             }
             let has_dropped_ballast = self.gauge.full(&mut self.journal);
-            if self.report(Report::Space(self.gauge.space())).is_err() {
+            if self.report(Report::Space(self.gauge.space())).await.is_err() {
                 return Ok(Err(Abandoned));
             }
             if has_dropped_ballast {
@@ -226,7 +234,7 @@ impl Writer {
             }
             // What is refused needs room before it can give any back, so that is made by itself.
             self.tidy()?;
-            if self.pause().is_err() {
+            if self.pause().await.is_err() {
                 return Ok(Err(Abandoned));
             }
         }
@@ -264,28 +272,24 @@ impl Writer {
 
     /// Waits a moment for room. No job arrives meanwhile: the engine hands over one batch at a time, and whatever else
     /// it asks for waits in the channel behind it.
-    fn pause(&self) -> Result<(), Abandoned> {
-        let until = Instant::now() + RETRY_INTERVAL;
-        // The receiver is only asked whether the engine is still there; the timer is what is waited for.
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            if self.reports.is_closed() {
-                return Err(Abandoned);
-            }
-            std::thread::park_timeout(left);
+    async fn pause(&mut self) -> Result<(), Abandoned> {
+        tokio::select! {
+            biased;
+            () = self.reports.closed() => Err(Abandoned),
+            () = sleep(RETRY_INTERVAL) => Ok(()),
         }
-        Ok(())
     }
 
     /// Looks at what is free, now and then, and tells the engine if that changes what it may do.
-    fn look(&mut self) -> Result<(), Abandoned> {
+    async fn look(&mut self) -> Result<(), Abandoned> {
         match self.gauge.look(&mut self.journal) {
-            Some(space) => self.report(Report::Space(space)),
+            Some(space) => self.report(Report::Space(space)).await,
             None => Ok(()),
         }
     }
 
-    fn report(&self, report: Report) -> Result<(), Abandoned> {
-        self.reports.blocking_send(report).map_err(|_| Abandoned)
+    async fn report(&mut self, report: Report) -> Result<(), Abandoned> {
+        self.reports.send(report).await.map_err(|_| Abandoned)
     }
 }
 

@@ -49,6 +49,6 @@ fn it_never_goes_back() {
 #[test]
 fn it_begins_where_the_journal_ended() {
     let later = wall() + Duration::from_hours(1);
-    assert!(later <= Clock::new(later).now());
-    assert!(wall() <= Clock::new(Time::from_unix_ms(0)).now());
+    assert!(later <= Clock::new(Clocks::Machine, later).now());
+    assert!(wall() <= Clock::new(Clocks::Machine, Time::from_unix_ms(0)).now());
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CONNECTIONS_MAX, Ops};
 use crate::{
-    archive::Archive,
+    archive::{Archive, Desk},
     engine::Inbox,
     handle::{Handle, Unavailable},
     metrics::Metrics,
@@ -55,7 +55,7 @@ async fn the_port_tells_how_far_the_process_is() {
     let status =
         std::sync::Arc::new(Status::new("j".to_owned(), 1, leasehold_policy::Time::default()));
     let (senders, _inbox) = Inbox::new();
-    let archive = Archive::open(&journal).unwrap();
+    let archive = Archive::open(&journal, Desk::Threads).unwrap();
     let shared = std::sync::Arc::clone(&status);
     let handle = Handle::new(senders.admission, senders.control, shared, archive);
     progress.send_replace(Some(handle));

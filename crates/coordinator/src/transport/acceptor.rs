@@ -85,7 +85,7 @@ impl Acceptor {
     }
 
     /// The connections, one after the other, without end.
-    pub(super) fn incoming(self) -> impl Stream<Item = io::Result<Connection>> {
+    pub(crate) fn incoming(self) -> impl Stream<Item = io::Result<Connection>> {
         stream::unfold(self, async |mut acceptor| {
             let (connection, _) = acceptor.next().await;
             Some((Ok(connection), acceptor))

@@ -4,12 +4,10 @@
 //! become a dead letter, whose row is written before its record goes. The ballast is a file that only takes room: it is
 //! dropped when the disk is full, so that completions can still be written, and made again before new tasks are.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use leasehold_journal::Journal;
+use tokio::time::Instant;
 
 #[cfg(test)]
 mod tests;

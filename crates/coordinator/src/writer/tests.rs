@@ -1,7 +1,5 @@
 //! The writer by itself, on a real journal.
 
-use std::sync::mpsc::sync_channel;
-
 use leasehold_journal::{Batch, Counts, Options};
 
 use super::*;
@@ -12,7 +10,7 @@ const EXPIRE_MS: u64 = 1_000_000;
 /// A writer whose journal has one dead letter, and what it needs to be kept alive.
 struct Bench {
     writer: Writer,
-    _ends: (std::sync::mpsc::SyncSender<Job>, mpsc::Receiver<Report>, tempfile::TempDir),
+    _ends: (mpsc::Sender<Job>, mpsc::Receiver<Report>, tempfile::TempDir),
 }
 
 impl Bench {
@@ -23,7 +21,7 @@ impl Bench {
         let epoch = journal.claim(1).expect("it is claimed");
         let batch = Batch { failed: vec![dead_letter()], ..Batch::default() };
         journal.append(epoch, &batch).expect("it is durable");
-        let (jobs, job_queue) = sync_channel(JOBS_MAX);
+        let (jobs, job_queue) = mpsc::channel(JOBS_MAX);
         let (reports, reported) = mpsc::channel(JOBS_MAX);
         let writer = Writer::new(journal, epoch, dir.path(), job_queue, reports);
         Self { writer: writer.expect("it is made"), _ends: (jobs, reported, dir) }

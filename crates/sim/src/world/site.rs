@@ -262,7 +262,7 @@ impl World {
             Ok(wait) => wait,
             Err(exit) => return self.exited(exit),
         };
-        while let Some(work) = self.site.machine.as_ref().and_then(|machine| machine.work()) {
+        while let Some(work) = self.site.machine.as_mut().and_then(|machine| machine.work()) {
             self.give(work);
         }
         self.pump_all();

@@ -61,7 +61,7 @@ impl Served {
             stopping: stopping.clone(),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move { services.serve(&config, acceptor).await.unwrap() });
+        tasks.spawn(async move { services.serve(&config, acceptor.incoming()).await.unwrap() });
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = endpoint.connect_lazy();
         Self { channel, metrics, running, stopping, tasks, _dir: dir }
