@@ -88,6 +88,41 @@ async fn a_program_that_ignores_sigterm_is_killed_with_its_child_and_tried_again
     assert!(left.is_empty() && group_members(group).is_empty(), "left of {pids:?}: {left:?}");
 }
 
+/// Writes its token into a ledger every hundredth of a second, and stops for nobody. Whoever finds a ledger writes one
+/// line and returns.
+const SCRIBE: &str = r#"
+read dir
+trap '' TERM
+if [ -e "$dir/ledger" ]; then echo $LEASEHOLD_FENCING_TOKEN >> "$dir/ledger"; echo done; exit 0; fi
+while :; do echo $LEASEHOLD_FENCING_TOKEN >> "$dir/ledger"; sleep 0.01; done
+"#;
+
+#[tokio::test]
+async fn the_program_of_a_stopped_worker_is_gone_before_anybody_else_has_its_task() {
+    let coordinator = Coordinator::start_with(Options::short_sessions()).await;
+    let first = shell_worker(&coordinator, "first", SCRIBE);
+    let mut client = coordinator.client();
+    let spec = TaskSpec { retry: Some(at_once()), ..shell_task(coordinator.dir()) };
+    let id = client.submit(spec).await;
+    let ledger = coordinator.dir().join("ledger");
+    let written = || fs::read_to_string(&ledger).unwrap_or_default();
+    until("the program writes", SOON, async || written().lines().count() > 3).await;
+
+    first.signal(Signal::STOP);
+    let second = shell_worker(&coordinator, "second", SCRIBE);
+    let task = client.ended(&id).await;
+    assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", second.tail());
+    assert_eq!((task.lease_count, task.worker_loss_count), (2, 1));
+    first.signal(Signal::CONT);
+    until("the first worker knows on waking", SOON, async || {
+        first.events().iter().any(|it| it["message"] == "work ended")
+    })
+    .await;
+    let text = written();
+    let tokens: Vec<i64> = text.lines().filter_map(|it| it.parse().ok()).collect();
+    assert!(tokens.is_sorted() && tokens.first() < tokens.last(), "the holders overlap:\n{text}");
+}
+
 #[tokio::test]
 async fn a_result_that_comes_after_the_session_is_stale_and_changes_nothing() {
     let coordinator = Coordinator::start_with(Options::short_sessions()).await;

@@ -6,7 +6,7 @@
 use std::{
     io,
     ops::{Add, Sub},
-    os::fd::OwnedFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
@@ -35,6 +35,16 @@ impl Moment {
         Self(Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0)))
     }
 
+    /// The time since boot, for whoever shares the clock but not this type. Whole nanoseconds.
+    pub(crate) fn nanos(self) -> u64 {
+        nanos(self.0)
+    }
+
+    /// What [`nanos`](Self::nanos) came from.
+    pub(crate) fn of_nanos(nanos: u64) -> Self {
+        Self(Duration::from_nanos(nanos))
+    }
+
     /// How long it is from `earlier` to this; zero if it is not earlier.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -57,7 +67,33 @@ impl Sub<Duration> for Moment {
     }
 }
 
-/// A timer on the clock of [`Moment`]: it rings at once when the machine wakes up too late for it.
+/// A duration in whole nanoseconds; the longest that can be said if it is longer.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A timer on the clock of [`Moment`], to be polled: it rings at once when the machine wakes up too late for it.
+pub(crate) struct Timer(OwnedFd);
+
+impl Timer {
+    /// A timer that is not set.
+    pub(crate) fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        Ok(Self(timerfd_create(TimerfdClockId::Boottime, flags)?))
+    }
+
+    /// What becomes readable when it rings, and stays so until it is set again.
+    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Sets it. The past rings at once.
+    pub(crate) fn set(&self, at: Moment) -> io::Result<()> {
+        set_timer(&self.0, Some(at))
+    }
+}
+
+/// A [`Timer`] to be awaited.
 pub(crate) struct Alarm {
     timer: AsyncFd<OwnedFd>,
     set_for: Option<Moment>,
@@ -66,8 +102,7 @@ pub(crate) struct Alarm {
 impl Alarm {
     /// A timer that is not set. It needs a runtime with I/O.
     pub(crate) fn new() -> io::Result<Self> {
-        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
+        let Timer(timer) = Timer::new()?;
         #[expect(
             deprecated,
             reason = "what its unsafe replacement asks for holds: an owned descriptor stays open and the same"
@@ -81,14 +116,7 @@ impl Alarm {
         if self.set_for == at {
             return Ok(());
         }
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // All zeros would stop the timer instead of ringing it.
-        let it_value = at.map_or(zero, |Moment(at)| Timespec {
-            tv_sec: i64::try_from(at.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(at.subsec_nanos()).max(1),
-        });
-        let setting = Itimerspec { it_interval: zero, it_value };
-        timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &setting)?;
+        set_timer(self.timer.get_ref(), at)?;
         self.set_for = at;
         Ok(())
     }
@@ -108,6 +136,18 @@ impl Alarm {
             }
         }
     }
+}
+
+fn set_timer(timer: impl AsFd, at: Option<Moment>) -> io::Result<()> {
+    let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // All zeros would stop the timer instead of ringing it.
+    let it_value = at.map_or(zero, |Moment(at)| Timespec {
+        tv_sec: i64::try_from(at.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(at.subsec_nanos()).max(1),
+    });
+    let setting = Itimerspec { it_interval: zero, it_value };
+    timerfd_settime(timer, TimerfdTimerFlags::ABSTIME, &setting)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ pub enum Error {
     /// The timer of the connection failed.
     #[error("the worker's timer failed")]
     Timer(#[source] io::Error),
+    /// What the guards of programs go by could not be written.
+    #[error("cannot renew the leases of programs")]
+    Lifeline(#[source] io::Error),
     /// The connection's thread panicked: a bug in this crate.
     #[error("the connection's thread panicked")]
     Panicked,

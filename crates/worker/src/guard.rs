@@ -6,10 +6,15 @@
 //! guard kills the whole group at once. When the program exits, the guard kills what it left behind, makes sure that
 //! nothing is left, and reports how the program ended.
 //!
+//! A worker may also be stopped, or starved, and not notice that a lease is over. The guard has a clock of its own and
+//! reads from memory it shares with the worker until when the lease holds: what the worker has not renewed in time, it
+//! ends by itself.
+//!
 //! A process that leaves the group (`setsid`, `setpgid`) leaves the guard's reach. The guard knows nothing of tasks,
 //! and it has no runtime: one thread, one `poll`.
 
 mod feed;
+mod lifeline;
 mod link;
 mod refuge;
 mod watch;
@@ -25,7 +30,10 @@ use std::{
 
 use signal_hook::consts::SIGCHLD;
 
-pub(crate) use self::link::{Report, header};
+pub(crate) use self::{
+    lifeline::{Lifeline, Renewal, Strand},
+    link::{Report, header},
+};
 
 /// The first argument that makes a worker's executable a guard.
 const ARGUMENT: &str = "--leasehold-guard";
@@ -49,14 +57,15 @@ pub fn run_if_guard() {
     IS_READY.store(true, Ordering::Relaxed);
 }
 
-/// What a guard is called with, before the program and its arguments: where it finds refuge from its own kill, and the
-/// directory to run in, if not the worker's.
+/// What a guard is called with, before the program and its arguments: where it finds refuge from its own kill, the
+/// directory to run in, if not the worker's, and where its lease's bounds are written.
 ///
 /// The guard goes to the directory: one on a file system that does not answer holds up nobody else.
-pub(crate) fn arguments(directory: Option<&Path>) -> [OsString; 3] {
+pub(crate) fn arguments(directory: Option<&Path>, strand: &Strand) -> [OsString; 4] {
     let refuge = refuge::own().map_or(0, |group| group.as_raw_nonzero().get());
     let directory = directory.map(Path::as_os_str).unwrap_or_default();
-    [ARGUMENT.into(), refuge.to_string().into(), directory.to_owned()]
+    let strand = strand.index().to_string();
+    [ARGUMENT.into(), refuge.to_string().into(), directory.to_owned(), strand.into()]
 }
 
 /// Lets this process hear how its children end. Where SIGCHLD is ignored, which a process inherits, nobody does.

@@ -20,8 +20,9 @@ use tokio::sync::watch;
 use self::process::Process;
 use crate::{
     assignment::Assignment,
+    clock::Moment,
     context::Signal,
-    guard::Report,
+    guard::{Lifeline, Report},
     outcome::{End, Failure, tail},
     session::too_large,
 };
@@ -93,6 +94,9 @@ pub(crate) struct Attempt {
     pub(crate) trace: TraceContext,
     pub(crate) result_bytes_max: usize,
     pub(crate) signal: watch::Receiver<Signal>,
+    /// When it is to be asked to stop. `None`: it has no limit of its own.
+    pub(crate) due: Option<Moment>,
+    pub(crate) lifeline: Arc<Lifeline>,
 }
 
 impl Attempt {
@@ -137,6 +141,12 @@ impl Attempt {
                     .to_owned()
             }
             Some(Report::Signaled(_)) | None if exit.was_signaled => return End::Killed,
+            Some(Report::Overdue) => {
+                tracing::warn!(
+                    "the guard ended a program whose lease was over before its worker did"
+                );
+                return End::Killed;
+            }
             Some(Report::Exited(EXIT_RETRY)) => {
                 format!("the program asks to be tried again later (exit code {EXIT_RETRY})")
             }

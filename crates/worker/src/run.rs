@@ -14,10 +14,11 @@ use crate::{
     Error,
     clock::{Bell, Clock},
     context::Signal,
+    guard::Lifeline,
     identity::Identity,
     progress::{Board, Pace},
     session::{Command, Session},
-    slots::Slots,
+    slots::{Grounds, Slots},
     stream::{self, Dial, Stream, StreamEvent},
     task::Task,
 };
@@ -179,10 +180,12 @@ impl Connection {
     ) -> Result<Self, Error> {
         let board = Arc::new(Board::default());
         let worker_id = plan.identity.worker_id.clone();
+        let lifeline = Lifeline::new().map_err(Error::Start)?;
+        let work = Grounds { handlers, clock, lifeline: Arc::new(lifeline) };
         Ok(Self {
             session: Session::new(plan.identity, plan.drain_grace, fastrand::u64(..)),
             stream: Stream::new(plan.endpoint, dial),
-            slots: Slots::new(plan.tasks, &worker_id, Arc::clone(&board), handlers),
+            slots: Slots::new(plan.tasks, &worker_id, Arc::clone(&board), work),
             clock,
             alarm: clock.bell().map_err(Error::Timer)?,
             board,
@@ -207,6 +210,11 @@ impl Connection {
                 Command::Connect => self.stream.dial(),
                 Command::Disconnect => self.stream.drop_all(),
                 Command::CloseSend => self.stream.close_send(),
+                Command::Renew { valid_until, stop_margin } => {
+                    if let Err(error) = self.slots.renew(valid_until, stop_margin) {
+                        return Some(Err(Error::Lifeline(error)));
+                    }
+                }
                 Command::Start { assignment, result_bytes_max } => {
                     self.slots.start(assignment, result_bytes_max);
                 }

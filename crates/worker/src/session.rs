@@ -61,6 +61,13 @@ pub(crate) enum Command {
     Disconnect,
     /// Say no more on the stream, and wait until the coordinator has closed it.
     CloseSend,
+    /// Let work that looks by itself know until when the leases may be believed in.
+    Renew {
+        /// Until when.
+        valid_until: Moment,
+        /// How long before that it is to be asked to stop, at most.
+        stop_margin: Duration,
+    },
     /// Begin the work of a lease.
     Start {
         /// The task.

@@ -3,7 +3,9 @@
 use std::{
     collections::{BTreeMap, HashMap},
     future::Future,
+    io,
     sync::Arc,
+    time::Duration,
 };
 
 use leasehold_proto::v1;
@@ -18,7 +20,9 @@ use tracing::{Instrument as _, Span};
 use crate::{
     Context,
     assignment::{Assignment, Token},
+    clock::{Clock, Moment},
     context::Signal,
+    guard::{Lifeline, Renewal},
     outcome::{End, Failure},
     panic_note,
     program::Attempt,
@@ -31,12 +35,20 @@ pub(crate) struct Slots {
     tasks: BTreeMap<String, Task>,
     worker_id: Arc<str>,
     board: Arc<Board>,
-    /// The caller's runtime, for handlers.
-    handlers: Handle,
+    grounds: Grounds,
     running: JoinSet<End>,
     /// Which lease a piece of work belongs to.
     tokens: HashMap<Id, Token>,
     controls: BTreeMap<Token, Control>,
+}
+
+/// Where work runs, and by what time.
+pub(crate) struct Grounds {
+    /// The caller's runtime, for handlers.
+    pub(crate) handlers: Handle,
+    pub(crate) clock: Clock,
+    /// Until when work may go on, for those who look by themselves.
+    pub(crate) lifeline: Arc<Lifeline>,
 }
 
 /// What stops a piece of work.
@@ -51,13 +63,13 @@ impl Slots {
         tasks: BTreeMap<String, Task>,
         worker_id: &str,
         board: Arc<Board>,
-        handlers: Handle,
+        grounds: Grounds,
     ) -> Self {
         Self {
             tasks,
             worker_id: worker_id.into(),
             board,
-            handlers,
+            grounds,
             running: JoinSet::new(),
             tokens: HashMap::new(),
             controls: BTreeMap::new(),
@@ -68,6 +80,8 @@ impl Slots {
     pub(crate) fn start(&mut self, assignment: Arc<Assignment>, result_bytes_max: usize) {
         let token = assignment.token;
         let (signal, listener) = watch::channel(Signal::Run);
+        let limits = [assignment.attempt_timeout, assignment.total_remaining];
+        let due = limits.into_iter().flatten().min().map(|limit| self.grounds.clock.now() + limit);
         let span = self.span(&assignment);
         let trace = TraceContext::of_span(&span).unwrap_or_else(|| assignment.trace.child());
         let task = self.tasks.get(&assignment.task_type).cloned();
@@ -83,7 +97,7 @@ impl Slots {
                 let payload = assignment.payload.clone();
                 let handler = async move { function.call(payload, context).await };
                 let work = returned(handler).instrument(span);
-                let handle = self.running.spawn_on(work, &self.handlers);
+                let handle = self.running.spawn_on(work, &self.grounds.handlers);
                 (handle.clone(), Some(handle))
             }
             Some(Task::Program(program)) => {
@@ -95,6 +109,8 @@ impl Slots {
                     trace,
                     result_bytes_max,
                     signal: listener,
+                    due,
+                    lifeline: Arc::clone(&self.grounds.lifeline),
                 };
                 (self.running.spawn(attempt.run().instrument(span)), None)
             }
@@ -106,6 +122,17 @@ impl Slots {
         };
         self.tokens.insert(handle.id(), token);
         self.controls.insert(token, Control { signal, abort });
+    }
+
+    /// The leases hold until then; see [`Lifeline::renew`].
+    pub(crate) fn renew(&self, valid_until: Moment, stop_margin: Duration) -> io::Result<()> {
+        if self.grounds.lifeline.renew(valid_until, stop_margin)? == Renewal::Shorter {
+            for control in self.controls.values() {
+                // Said again, it makes a guard look.
+                control.signal.send_modify(|_unchanged| ());
+            }
+        }
+        Ok(())
     }
 
     /// Tells work what is wanted of it. A handler that must die is aborted.

@@ -18,6 +18,8 @@ pub(crate) enum Report {
     NotStarted(i32),
     /// Its directory could not be entered: the system's error number.
     NotEntered(i32),
+    /// Its lease was over and the worker did not stop it, so the guard did.
+    Overdue,
 }
 
 impl Report {
@@ -43,6 +45,7 @@ impl Report {
             Self::Signaled(signal) => (2, signal),
             Self::NotStarted(error) => (3, error),
             Self::NotEntered(error) => (4, error),
+            Self::Overdue => (5, 0),
         };
         let [a, b, c, d] = number.to_le_bytes();
         [kind, a, b, c, d]
@@ -55,6 +58,7 @@ impl Report {
             2 => Some(Self::Signaled(number)),
             3 => Some(Self::NotStarted(number)),
             4 => Some(Self::NotEntered(number)),
+            5 => Some(Self::Overdue),
             _ => None,
         }
     }

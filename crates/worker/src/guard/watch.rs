@@ -3,10 +3,16 @@
 use std::{
     env::set_current_dir,
     ffi::OsString,
-    io::{self, Write as _},
-    os::{fd::AsFd as _, unix::net::UnixStream},
-    process::{Child, Command},
-    sync::{Arc, atomic::AtomicBool},
+    io::{self, ErrorKind, Read as _, Write as _},
+    os::{
+        fd::AsFd as _,
+        unix::{net::UnixStream, process::ExitStatusExt as _},
+    },
+    process::{Child, Command, ExitStatus},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::{
@@ -18,12 +24,14 @@ use rustix::{
     },
     thread::set_name,
 };
-use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGURG, SIGUSR1, SIGUSR2};
 
 use super::{
     feed::{Feed, Source},
+    lifeline::Watchdog,
     link::Report,
 };
+use crate::clock::{Moment, Timer};
 
 /// The signals that are meant for the program when they reach the group.
 const SIGNALS: [i32; 7] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2];
@@ -37,6 +45,20 @@ enum Watched {
     Exited(Report),
     /// The worker wants it gone, or is gone itself.
     Unwanted,
+    /// Its lease is over, and the worker has not said so.
+    Overdue,
+}
+
+/// What the guard goes by beside the program and the worker's socket.
+struct Clockwork {
+    watchdog: Watchdog,
+    timer: Timer,
+    /// Whether the group has been asked to stop, by whomever.
+    asked: Arc<AtomicBool>,
+    /// Whether it was the guard that asked.
+    asked_late: bool,
+    /// Readable when a bound has come nearer.
+    nudges: UnixStream,
 }
 
 /// Guards the program that the arguments name, to its end. The result is the guard's exit code.
@@ -52,8 +74,11 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let _unnamed = set_name(c"leasehold-guard");
     let refuge = arguments.next().and_then(|it| Pid::from_raw(it.to_str()?.parse().ok()?));
     let directory = arguments.next().unwrap_or_default();
+    let strand = arguments.next().and_then(|it| it.to_str()?.parse().ok());
     let worker = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let watchdog = Watchdog::receive(&worker, strand.ok_or(ErrorKind::InvalidInput)?)?;
     worker.set_nonblocking(true)?;
+    let clockwork = Clockwork::new(watchdog)?;
     for signal in SIGNALS {
         // Caught, not ignored: an ignored signal would stay ignored in the program.
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
@@ -70,7 +95,7 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
         Ok(started) => started,
         Err(error) => return tell(&worker, Report::not_started(&error)),
     };
-    let report = watch(child, feed, refuge)?;
+    let report = watch(child, feed, clockwork, refuge)?;
     tell(&worker, report)
 }
 
@@ -87,30 +112,40 @@ fn start(
 }
 
 /// Watches until the program has ended, by itself or by force, and nothing of its group is left.
-fn watch(mut child: Child, mut feed: Feed, refuge: Option<Pid>) -> io::Result<Report> {
-    if let Watched::Exited(report) = watch_both(&mut child, &mut feed)? {
-        kill_rest(refuge)?;
+fn watch(
+    mut child: Child,
+    mut feed: Feed,
+    mut clockwork: Clockwork,
+    refuge: Option<Pid>,
+) -> io::Result<Report> {
+    let watched = watch_all(&mut child, &mut feed, &mut clockwork)?;
+    kill_rest(refuge)?;
+    if let Watched::Exited(report) = watched {
         reap_rest()?;
         return Ok(report);
     }
-    kill_rest(refuge)?;
     // The program itself may have left the group; what it started there is out of reach. One that runs as another user
     // cannot be killed, and is waited for.
     let _unkillable = child.kill();
-    let report = Report::of(child.wait()?);
+    let status = child.wait()?;
     reap_rest()?;
-    Ok(report)
+    Ok(if matches!(watched, Watched::Overdue) { Report::Overdue } else { Report::of(status) })
 }
 
-fn watch_both(child: &mut Child, feed: &mut Feed) -> io::Result<Watched> {
+fn watch_all(child: &mut Child, feed: &mut Feed, clockwork: &mut Clockwork) -> io::Result<Watched> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
     let exit = pidfd_open(pid, PidfdFlags::empty())?;
     loop {
+        if clockwork.is_over()? {
+            return Ok(Watched::Overdue);
+        }
         let wanted = if feed.wants_input() { PollFlags::IN } else { PollFlags::empty() };
         let mut polled = vec![
             PollFd::new(&exit, PollFlags::IN),
             // Also while the program does not take its input: the worker's end may close at any time.
             PollFd::from_borrowed_fd(feed.source(), wanted | PollFlags::RDHUP),
+            PollFd::from_borrowed_fd(clockwork.timer.bell(), PollFlags::IN),
+            PollFd::new(&clockwork.nudges, PollFlags::IN),
         ];
         polled.extend(feed.wanted_output().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)));
         match poll(&mut polled, None) {
@@ -120,13 +155,51 @@ fn watch_both(child: &mut Child, feed: &mut Feed) -> io::Result<Watched> {
         let is_over = polled.first().is_some_and(|it| !it.revents().is_empty());
         let said = polled.get(1).map_or(PollFlags::empty(), PollFd::revents);
         if is_over {
-            return Ok(Watched::Exited(Report::of(child.wait()?)));
+            return Ok(Watched::Exited(clockwork.report(child.wait()?)));
         }
         let is_gone = said.intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR);
         if is_gone || feed.read()? == Source::Closed {
             return Ok(Watched::Unwanted);
         }
         feed.write();
+    }
+}
+
+impl Clockwork {
+    fn new(watchdog: Watchdog) -> io::Result<Self> {
+        let asked = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGTERM, Arc::clone(&asked))?;
+        let (nudges, bell) = UnixStream::pair()?;
+        nudges.set_nonblocking(true)?;
+        signal_hook::low_level::pipe::register(SIGURG, bell)?;
+        Ok(Self { watchdog, timer: Timer::new()?, asked, asked_late: false, nudges })
+    }
+
+    /// Asks the group to stop if it is time, and says whether it is time to kill it. If not, the timer is set for what
+    /// comes next; by then it may have been put off.
+    fn is_over(&mut self) -> io::Result<bool> {
+        while matches!(self.nudges.read(&mut [0; 64]), Ok(1..)) {}
+        let limits = self.watchdog.limits()?;
+        let now = Moment::now();
+        if limits.kill_at <= now {
+            return Ok(true);
+        }
+        if limits.ask_at <= now && !self.asked.swap(true, Ordering::Relaxed) {
+            self.asked_late = true;
+            kill_current_process_group(Signal::TERM)?;
+        }
+        let is_asked = self.asked.load(Ordering::Relaxed);
+        self.timer.set(if is_asked { limits.kill_at } else { limits.ask_at })?;
+        Ok(false)
+    }
+
+    /// How the program ended by itself, or by what the guard asked.
+    fn report(&self, status: ExitStatus) -> Report {
+        if self.asked_late && status.signal().is_some() {
+            Report::Overdue
+        } else {
+            Report::of(status)
+        }
     }
 }
 

@@ -4,7 +4,10 @@ use std::{fs, time::Duration};
 
 use rustix::{
     io::Errno,
-    process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid},
+    process::{
+        Pid, Signal, WaitOptions, kill_process, kill_process_group, test_kill_process_group,
+        waitpgid,
+    },
 };
 
 /// How often it is looked at first whether a group is gone that no guard can vouch for.
@@ -29,6 +32,13 @@ impl Group {
     /// Asks the group to stop. Only while its guard has not been waited for.
     pub(super) fn terminate(self) {
         self.send(Signal::TERM);
+    }
+
+    /// Has the guard look again how long its lease holds. Only while it has not been waited for.
+    pub(super) fn nudge(self) {
+        let Self(guard) = self;
+        // A guard that has ended need not look.
+        let _gone = kill_process(guard, Signal::URG);
     }
 
     /// Wakes a group that has been stopped, its guard included.

@@ -9,7 +9,7 @@ use leasehold_proto::v1;
 use tracing::warn;
 
 use super::{
-    Session,
+    Command, Session,
     lease::{Lease, Stage, StopReason},
 };
 use crate::{assignment::Token, clock::Moment};
@@ -28,7 +28,16 @@ impl Session {
     /// A heartbeat sent at `sent` was acknowledged.
     pub(super) fn extend_validity(&mut self, sent: Option<Moment>) {
         let until = sent.map(|sent| sent + self.terms.validity());
-        self.valid_until = self.valid_until.max(until);
+        self.promise(self.valid_until.max(until));
+    }
+
+    /// The leases may be believed in until then, and whoever looks by himself is let know.
+    pub(super) fn promise(&mut self, until: Option<Moment>) {
+        self.valid_until = until;
+        if let Some(valid_until) = until {
+            let stop_margin = self.terms.stop_margin();
+            self.commands.push_back(Command::Renew { valid_until, stop_margin });
+        }
     }
 
     /// Whether a lease may be believed in long enough to start its work.

@@ -119,6 +119,8 @@ impl Worker {
     /// What to do next.
     pub fn act(&mut self) -> Option<Act> {
         Some(match self.session.poll_command()? {
+            // Only work that looks by itself needs it, and there is none here.
+            Command::Renew { .. } => return self.act(),
             Command::Connect => Act::Connect,
             Command::Disconnect => Act::Disconnect,
             Command::CloseSend => Act::CloseSend,

@@ -1,7 +1,8 @@
 //! The session as scripts: what happens when, and everything it says and does.
 //!
 //! `check` plays a script and compares the whole transcript, so that nothing unexpected goes unseen. Between the steps
-//! time passes as the session asks for it. Heartbeats of a script that acknowledges them by itself are left out.
+//! time passes as the session asks for it. Heartbeats of a script that acknowledges them by itself are left out, and so
+//! is what guards are let know: it must be what the session believes, after every step.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -132,6 +133,8 @@ struct Stage {
     heard: i64,
     acks_heartbeats: bool,
     is_stuck: bool,
+    /// Until when guards have been told that the leases hold, and how long before it work is to be asked to stop.
+    renewed: Option<(Moment, Duration)>,
     transcript: Vec<String>,
 }
 
@@ -151,6 +154,7 @@ impl Stage {
             heard: 0,
             acks_heartbeats: false,
             is_stuck: false,
+            renewed: None,
             transcript: Vec::new(),
         };
         stage.tick();
@@ -186,15 +190,28 @@ impl Stage {
     fn settle(&mut self) {
         loop {
             if let Some(command) = self.session.poll_command() {
+                if let Command::Renew { valid_until, stop_margin } = command {
+                    self.renewed = Some((valid_until, stop_margin));
+                    continue;
+                }
+                if matches!(command, Command::Start { .. }) {
+                    // Nothing begins under a lease that a guard takes for over.
+                    self.assert_renewed();
+                }
                 self.log(&done(&command));
             } else if let Some(frame) = self.frame() {
                 for event in frame.events {
                     self.hear_said(&event.event.expect("an event"), frame.ack_frame_sequence);
                 }
             } else {
-                return;
+                return self.assert_renewed();
             }
         }
+    }
+
+    fn assert_renewed(&self) {
+        let margin = self.session.terms.stop_margin();
+        assert_eq!(self.renewed, self.session.valid_until.map(|until| (until, margin)));
     }
 
     fn frame(&mut self) -> Option<v1::ConnectRequest> {
@@ -344,6 +361,7 @@ fn done(command: &Command) -> String {
         Command::Start { assignment, .. } => format!("start {}", assignment.token),
         Command::Cancel { token, reason } => format!("cancel {token}: {reason}"),
         Command::Kill { token, reason } => format!("kill {token}: {reason}"),
+        Command::Renew { .. } => unreachable!("it is looked at when it comes"),
         Command::Exit(Ok(())) => "exit".to_owned(),
         Command::Exit(Err(error)) => format!("exit: {error}"),
     }

@@ -39,7 +39,7 @@ impl Session {
         self.adopt(now, welcome);
         // In place of whatever was promised before: under shorter terms the coordinator gives up sooner as well.
         let longest = self.valid_until.filter(|_| Mutant::PromiseKept.is_alive());
-        self.valid_until = longest.max(Some(hello_sent + self.terms.validity()));
+        self.promise(longest.max(Some(hello_sent + self.terms.validity())));
         self.judge(now, &welcome.verdicts);
         let (session_id, resumed, epoch) = (welcome.session_id, welcome.resumed, welcome.epoch);
         let (worker_id, journal_id) = (&self.identity.worker_id, &welcome.journal_id);

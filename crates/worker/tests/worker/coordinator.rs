@@ -145,6 +145,16 @@ impl Conversation {
         }
     }
 
+    /// Waits for a heartbeat and does not answer it. What was said before it is not looked at.
+    pub(crate) async fn heartbeat(&mut self) {
+        let is_beat = |it: &Heard| matches!(it, Heard::Heartbeat(_));
+        while !self.waiting.iter().any(is_beat) {
+            let frame = timeout(SOON, self.heard.next()).await.expect("the worker says something");
+            let frame = frame.expect("the worker stays").expect("the stream holds");
+            self.waiting.extend(frame.events.into_iter().filter_map(|it| it.event));
+        }
+    }
+
     /// The outcome of a lease, acknowledged.
     pub(crate) async fn outcome(&mut self, token: i64) -> Outcome {
         let outcome = self.unanswered_outcome(token).await;

@@ -388,6 +388,98 @@ async fn without_heartbeats_programs_are_killed_before_the_session_runs_out() {
     assert_eq!(again.outcome(1).await, Outcome::Stopped(stopped));
 }
 
+/// Stops the worker with SIGSTOP; it goes on when this is dropped.
+struct Frozen(Pid);
+
+impl Frozen {
+    fn new(worker: &Worker) -> Self {
+        kill_process(worker.pid(), Signal::STOP).expect("it can be stopped");
+        Self(worker.pid())
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        kill_process(self.0, Signal::CONT).expect("it can go on");
+    }
+}
+
+#[tokio::test]
+async fn the_program_of_a_stopped_worker_ends_before_the_session_does() {
+    let ttl = Duration::from_secs(2);
+    let mut worker = Worker::start_with(ttl, &[], &[]).await;
+    worker.stream.assign(assignment(1, "sh", STUBBORN.as_bytes())).await;
+    let pids = worker.pids().await;
+    let group = group_of(pids[0]).expect("it runs");
+    // Whatever was acknowledged last was sent before this.
+    let frozen = Frozen::new(&worker);
+    until("the group is gone", ttl, || members(group).is_empty()).await;
+    assert_gone(&pids, group);
+    drop(frozen);
+    let (mut again, hello) = worker.coordinator.welcome(ttl).await;
+    let held: Vec<i64> = hello.held_leases.iter().map(|it| it.fencing_token).collect();
+    assert_eq!(held, [1], "it knows on waking that the work has ended");
+    let stopped = v1::Stopped { method: v1::StopMethod::Killed.into(), started: true };
+    assert_eq!(again.outcome(1).await, Outcome::Stopped(stopped));
+}
+
+#[tokio::test]
+async fn the_program_of_a_stopped_worker_is_asked_before_it_is_killed() {
+    let ttl = Duration::from_secs(4);
+    let mut worker = Worker::start_with(ttl, &[], &[]).await;
+    let script = "trap 'echo asked > $PIDS.asked; exit 3' TERM; \
+                  echo $$ > $PIDS.new; mv $PIDS.new $PIDS; while :; do sleep 0.05; done";
+    worker.stream.assign(assignment(1, "sh", script.as_bytes())).await;
+    let pids = worker.pids().await;
+    let group = group_of(pids[0]).expect("it runs");
+    let _frozen = Frozen::new(&worker);
+    until("the group is gone", ttl, || members(group).is_empty()).await;
+    assert!(worker.dir.path().join("pids.asked").exists(), "it had time to stop by itself");
+}
+
+#[tokio::test]
+async fn a_stopped_worker_does_not_prolong_an_attempt() {
+    let mut worker = Worker::start().await;
+    let limited = v1::Assignment {
+        attempt_timeout: Some(wire(Duration::from_millis(500))),
+        ..assignment(1, "sh", STUBBORN.as_bytes())
+    };
+    worker.stream.assign(limited).await;
+    let pids = worker.pids().await;
+    let group = group_of(pids[0]).expect("it runs");
+    let frozen = Frozen::new(&worker);
+    until("the group is gone", SOON, || members(group).is_empty()).await;
+    assert_gone(&pids, group);
+    drop(frozen);
+    let got = failure(worker.stream.outcome(1).await);
+    assert_eq!(got.reason(), v1::FailureReason::AttemptTimeout);
+}
+
+#[tokio::test]
+async fn a_program_outlives_many_sessions_worth_of_time_as_long_as_its_worker_is_heard() {
+    let ttl = Duration::from_secs(3);
+    let mut worker = Worker::start_with(ttl, &[], &[]).await;
+    let outcome = worker.run(assignment(1, "sh", b"sleep 7; echo done")).await;
+    assert_eq!(outcome, success(b"done\n"), "{}", worker.log());
+}
+
+/// A coordinator that came back with a shorter session is believed at once, by a guard too.
+#[tokio::test]
+async fn a_shorter_session_reaches_the_guard() {
+    let short = Duration::from_secs(2);
+    let mut worker = Worker::start().await;
+    worker.stream.assign(assignment(1, "sh", STUBBORN.as_bytes())).await;
+    let pids = worker.pids().await;
+    let group = group_of(pids[0]).expect("it runs");
+    worker.stream.hang_up();
+    let (mut stream, _hello) = worker.coordinator.welcome(short).await;
+    // A heartbeat under the new terms: the welcome has been acted upon.
+    stream.heartbeat().await;
+    let _frozen = Frozen::new(&worker);
+    until("the group is gone", short, || members(group).is_empty()).await;
+    assert_gone(&pids, group);
+}
+
 #[tokio::test]
 async fn sigterm_drains_and_a_second_one_ends_at_once() {
     let mut worker = Worker::start().await;

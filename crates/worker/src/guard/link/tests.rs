@@ -12,6 +12,7 @@ fn a_report_survives_the_wire() {
         Report::NotStarted(2),
         Report::NotStarted(i32::MAX),
         Report::NotEntered(2),
+        Report::Overdue,
     ] {
         assert_eq!(Report::decode(report.encode()), Some(report));
     }

@@ -1,0 +1,231 @@
+//! Until when work may go on, in memory that a worker shares with the guards of its programs.
+//!
+//! A worker that is stopped can tell its guards nothing. So what they go by is written down beforehand, where each
+//! looks when its own timer rings: one write renews the leases of all programs, however many there are. Moments are
+//! those of the boot clock, which all processes of a machine share. It knows no sessions and no programs.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::{fs::FileExt as _, net::UnixStream},
+    },
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rustix::{
+    cmsg_space,
+    fs::{MemfdFlags, memfd_create},
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    },
+};
+
+use crate::clock::{Moment, nanos};
+
+/// How long a guard leaves it to its worker to do what is due, so that a program is not asked to stop twice.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// What is written for one bound: a moment, a duration, and a number that tells whether both were read whole.
+const RECORD_BYTES: usize = 24;
+
+/// How often a record is read again that was being written. Writing one takes less than a microsecond.
+const READS_MAX: u32 = 1_000;
+
+/// The record of the session, which bounds all leases.
+const SESSION: u32 = 0;
+
+/// A moment, and a time before or after it that matters as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bound {
+    at: Moment,
+    span: Duration,
+}
+
+/// The worker's side.
+pub(crate) struct Lifeline {
+    memory: File,
+    /// The records that are free again, and the first that was never used. As many as programs have run at once.
+    free: Mutex<(Vec<u32>, u32)>,
+    /// What the session's record says.
+    session: Mutex<Option<Bound>>,
+}
+
+/// The record of one lease, free again when this is dropped.
+pub(crate) struct Strand {
+    lifeline: Arc<Lifeline>,
+    index: u32,
+}
+
+/// The guard's side: the lifeline of one lease.
+pub(super) struct Watchdog {
+    memory: File,
+    index: u32,
+}
+
+/// When a guard does what its worker has not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// It asks the program to stop.
+    pub(super) ask_at: Moment,
+    /// It kills it.
+    pub(super) kill_at: Moment,
+}
+
+/// Whether a bound came nearer: what a guard has set its timer for is too late then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// It is where it was, or farther away.
+    Longer,
+    /// It is nearer.
+    Shorter,
+}
+
+impl Lifeline {
+    /// A lifeline under which nothing may run yet.
+    pub(crate) fn new() -> io::Result<Self> {
+        let memory = File::from(memfd_create("leasehold-lifeline", MemfdFlags::CLOEXEC)?);
+        let over = Bound { at: Moment::default(), span: Duration::ZERO };
+        over.write(&memory, SESSION)?;
+        Ok(Self { memory, free: Mutex::new((Vec::new(), SESSION + 1)), session: Mutex::new(None) })
+    }
+
+    /// The leases hold until `valid_until`; work is asked to stop ahead of that by its grace, or by `stop_margin` if
+    /// that is shorter.
+    pub(crate) fn renew(&self, valid_until: Moment, stop_margin: Duration) -> io::Result<Renewal> {
+        let bound = Bound { at: valid_until, span: stop_margin };
+        bound.write(&self.memory, SESSION)?;
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = session.replace(bound);
+        let nearer = before.is_some_and(|it| bound.at < it.at || it.span < bound.span);
+        Ok(if nearer { Renewal::Shorter } else { Renewal::Longer })
+    }
+
+    /// Gives a lease a record of its own. `due`: when its work is to be asked to stop; `grace`: from there to the kill.
+    pub(crate) fn strand(
+        self: &Arc<Self>,
+        due: Option<Moment>,
+        grace: Duration,
+    ) -> io::Result<Strand> {
+        let strand = Strand { lifeline: Arc::clone(self), index: self.take_index() };
+        strand.set(due, grace)?;
+        Ok(strand)
+    }
+
+    fn take_index(&self) -> u32 {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let (freed, unused) = &mut *free;
+        freed.pop().unwrap_or_else(|| {
+            *unused += 1;
+            *unused - 1
+        })
+    }
+}
+
+impl Strand {
+    /// Which record it is.
+    pub(super) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Hands the lifeline to whoever holds the other end of a socket pair, with one byte of no meaning.
+    pub(crate) fn send(&self, link: &UnixStream) -> io::Result<()> {
+        let memory = [self.lifeline.memory.as_fd()];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut rights = SendAncillaryBuffer::new(&mut space);
+        rights.push(SendAncillaryMessage::ScmRights(&memory));
+        sendmsg(link, &[IoSlice::new(&[0])], &mut rights, SendFlags::empty())?;
+        Ok(())
+    }
+
+    fn set(&self, due: Option<Moment>, grace: Duration) -> io::Result<()> {
+        let at = due.unwrap_or(Moment::of_nanos(u64::MAX));
+        Bound { at, span: grace }.write(&self.lifeline.memory, self.index)
+    }
+}
+
+impl Drop for Strand {
+    fn drop(&mut self) {
+        let mut free = self.lifeline.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let (freed, _) = &mut *free;
+        freed.push(self.index);
+    }
+}
+
+impl Watchdog {
+    /// Takes the lifeline that [`Strand::send`] has sent.
+    pub(super) fn receive(link: &UnixStream, index: u32) -> io::Result<Self> {
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut rights = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0];
+        recvmsg(link, &mut [IoSliceMut::new(&mut byte)], &mut rights, RecvFlags::CMSG_CLOEXEC)?;
+        let mut sent = rights.drain().filter_map(|message| {
+            let RecvAncillaryMessage::ScmRights(mut descriptors) = message else { return None };
+            descriptors.next()
+        });
+        let memory: OwnedFd = sent.next().ok_or(ErrorKind::InvalidData)?;
+        Ok(Self { memory: File::from(memory), index })
+    }
+
+    /// What holds at this moment.
+    pub(super) fn limits(&self) -> io::Result<Limits> {
+        let session = Bound::read(&self.memory, SESSION)?;
+        let lease = Bound::read(&self.memory, self.index)?;
+        Ok(Limits::of(session, lease))
+    }
+}
+
+impl Limits {
+    fn of(session: Bound, lease: Bound) -> Self {
+        let margin = session.span.min(lease.span);
+        // The end of the session is not the guard's to put off: behind it somebody else may have the task.
+        let session_ask = session.at - margin + PATIENCE.min(margin / 4);
+        let lease_ask = lease.at + PATIENCE;
+        Self { ask_at: session_ask.min(lease_ask), kill_at: session.at.min(lease_ask + lease.span) }
+    }
+}
+
+impl Bound {
+    fn write(self, memory: &File, index: u32) -> io::Result<()> {
+        let (at, span) = (self.at.nanos(), nanos(self.span));
+        let mut record = [0; RECORD_BYTES];
+        for (place, number) in record.chunks_exact_mut(8).zip([at, span, check(at, span)]) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        memory.write_all_at(&record, offset(index))
+    }
+
+    fn read(memory: &File, index: u32) -> io::Result<Self> {
+        for _ in 0..READS_MAX {
+            let mut record = [0; RECORD_BYTES];
+            memory.read_exact_at(&mut record, offset(index))?;
+            let mut numbers = record.chunks_exact(8).map(|place| {
+                let bytes: [u8; 8] = place.try_into().unwrap_or_default();
+                u64::from_le_bytes(bytes)
+            });
+            if let (Some(at), Some(span), Some(sum)) =
+                (numbers.next(), numbers.next(), numbers.next())
+                && sum == check(at, span)
+            {
+                return Ok(Self { at: Moment::of_nanos(at), span: Duration::from_nanos(span) });
+            }
+        }
+        Err(ErrorKind::InvalidData.into())
+    }
+}
+
+/// Differs as soon as one of the numbers is an older one. Of a record that was never written it is wrong.
+fn check(at: u64, span: u64) -> u64 {
+    !(at ^ span.rotate_left(32))
+}
+
+fn offset(index: u32) -> u64 {
+    u64::from(index) * u64::try_from(RECORD_BYTES).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

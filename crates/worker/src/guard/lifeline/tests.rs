@@ -1,0 +1,102 @@
+//! What a guard does when, and that it reads what its worker wrote last.
+
+use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
+
+use super::{Bound, Lifeline, Limits, Renewal, Watchdog};
+use crate::clock::Moment;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn at(at_ms: u64) -> Moment {
+    Moment::default() + ms(at_ms)
+}
+
+/// Everything in ms: the session's end and margin, the lease's due and grace, and when the guard asks and kills.
+#[test]
+fn whichever_bound_is_nearer_counts_and_only_the_session_is_not_put_off() {
+    for (session, lease, ask, kill) in [
+        // The session is nearer: the grace is shorter than its margin, or longer.
+        ((10_000, 2_500), (60_000, 1_000), 9_250, 10_000),
+        ((10_000, 2_500), (60_000, 5_000), 7_750, 10_000),
+        // The lease is nearer.
+        ((10_000, 2_500), (3_000, 1_000), 3_250, 4_250),
+        ((10_000, 2_500), (3_000, 0), 3_250, 3_250),
+        // The lease asks, and the session kills.
+        ((10_000, 2_500), (6_000, 5_000), 6_250, 10_000),
+        // No margin, no time to wait for the worker.
+        ((10_000, 2_500), (60_000, 0), 10_000, 10_000),
+        ((10_000, 400), (60_000, 1_000), 9_700, 10_000),
+    ] {
+        let bound = |(end, span)| Bound { at: at(end), span: ms(span) };
+        let expected = Limits { ask_at: at(ask), kill_at: at(kill) };
+        assert_eq!(Limits::of(bound(session), bound(lease)), expected, "{session:?} {lease:?}");
+    }
+}
+
+#[test]
+fn a_lease_without_a_limit_is_bound_by_the_session_alone() {
+    let (_lifeline, watchdog) = watched(None, ms(1_000));
+    assert_eq!(limits(&watchdog), (at(9_250), at(10_000)));
+}
+
+#[test]
+fn one_write_renews_all_and_a_nearer_bound_is_told() {
+    let lifeline = Arc::new(Lifeline::new().expect("memory"));
+    let strands = [ms(100), ms(200)].map(|grace| lifeline.strand(None, grace).expect("a record"));
+    let renew = |end, margin| lifeline.renew(at(end), ms(margin)).expect("it is written");
+    assert_eq!(renew(10_000, 1_000), Renewal::Longer);
+    let watchdogs = strands.each_ref().map(|strand| {
+        let (worker, guard) = UnixStream::pair().expect("a socket pair");
+        strand.send(&worker).expect("it is sent");
+        Watchdog::receive(&guard, strand.index()).expect("it arrives")
+    });
+    assert_eq!(watchdogs.each_ref().map(|it| limits(it).1), [at(10_000); 2]);
+    assert_eq!(renew(12_000, 1_000), Renewal::Longer);
+    assert_eq!(watchdogs.each_ref().map(|it| limits(it).1), [at(12_000); 2]);
+    assert_eq!(renew(11_000, 1_000), Renewal::Shorter);
+    assert_eq!(renew(11_000, 2_000), Renewal::Shorter);
+    assert_eq!(renew(11_000, 1_000), Renewal::Longer);
+}
+
+#[test]
+fn nothing_runs_before_the_first_renewal() {
+    let lifeline = Arc::new(Lifeline::new().expect("memory"));
+    let strand = lifeline.strand(Some(at(5_000)), ms(100)).expect("a record");
+    let memory = lifeline.memory.try_clone().expect("it can be shared");
+    let watchdog = Watchdog { memory, index: strand.index() };
+    assert_eq!(limits(&watchdog).1, Moment::default());
+}
+
+#[test]
+fn a_record_is_used_again_only_when_its_lease_is_over() {
+    let lifeline = Arc::new(Lifeline::new().expect("memory"));
+    let strand = || lifeline.strand(None, ms(0)).expect("a record");
+    let (first, second) = (strand(), strand());
+    assert_ne!(first.index(), second.index());
+    let freed = first.index();
+    drop(first);
+    assert_eq!(strand().index(), freed);
+}
+
+#[test]
+fn what_was_never_written_is_no_bound() {
+    let (_lifeline, watchdog) = watched(None, ms(0));
+    let elsewhere = Watchdog { index: 0, ..watchdog };
+    assert!(elsewhere.limits().is_ok());
+    assert!(Watchdog { index: 7, ..elsewhere }.limits().is_err());
+}
+
+fn watched(due: Option<Moment>, grace: Duration) -> (Arc<Lifeline>, Watchdog) {
+    let lifeline = Arc::new(Lifeline::new().expect("memory"));
+    let strand = lifeline.strand(due, grace).expect("a record");
+    lifeline.renew(at(10_000), ms(2_500)).expect("it is written");
+    let memory = lifeline.memory.try_clone().expect("it can be shared");
+    (lifeline, Watchdog { memory, index: strand.index() })
+}
+
+fn limits(watchdog: &Watchdog) -> (Moment, Moment) {
+    let Limits { ask_at, kill_at } = watchdog.limits().expect("whole records");
+    (ask_at, kill_at)
+}
