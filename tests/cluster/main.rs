@@ -33,6 +33,7 @@ mod drain;
 mod footprint;
 mod operations;
 mod ownership;
+mod prefetch;
 mod program;
 mod shutdown;
 mod storage;

@@ -48,7 +48,7 @@ async fn a_bad_hello_is_refused_with_everything_that_is_wrong() {
     let many = Hello { worker_id: "\u{1b}[31m".to_owned(), task_types: Vec::new(), ..good() };
     check(&coordinator, many, &["task_types", "worker_id"]).await;
     let slots = hello("worker", "echo", -1);
-    check(&coordinator, slots, &["capacity.slots"]).await;
+    check(&coordinator, slots, &["capacity"]).await;
 }
 
 /// Says hello and expects these fields to be refused.

@@ -94,6 +94,7 @@ pub(crate) fn revocation(reason: RevocationReason) -> Option<&'static str> {
         RevocationReason::AttemptTimeout => Some("attempt timeout"),
         RevocationReason::TotalTimeout => Some("total timeout"),
         RevocationReason::UnknownLease => Some("unknown lease"),
+        RevocationReason::Retracted => Some("taken back"),
     }
 }
 

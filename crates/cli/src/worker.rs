@@ -82,7 +82,7 @@ fn table(workers: &[Worker]) -> Table {
         table.row([
             worker.worker_id.as_str().into(),
             words::worker_state(worker.state()),
-            worker.slots.to_string().into(),
+            slots(worker).into(),
             worker.fencing_tokens.len().to_string().into(),
             words::span(worker.last_heard_age.as_ref()).into(),
             worker.software.as_str().into(),
@@ -90,4 +90,12 @@ fn table(workers: &[Worker]) -> Table {
         ]);
     }
     table
+}
+
+/// The slots, and what is taken beyond them.
+fn slots(worker: &Worker) -> String {
+    match worker.prefetch {
+        0 => worker.slots.to_string(),
+        prefetch => format!("{}+{prefetch}", worker.slots),
+    }
 }

@@ -32,6 +32,11 @@ pub(crate) enum Event {
         /// How long the handler may take.
         grace: Duration,
     },
+    /// A lease is wanted back, unless its work has started.
+    Retract {
+        /// The lease.
+        token: Token,
+    },
     /// An outcome was dealt with.
     ResultAck {
         /// The lease.

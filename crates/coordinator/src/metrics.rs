@@ -98,6 +98,11 @@ impl Metrics {
         self.series.commit_batch.observe(records as f64);
     }
 
+    /// A worker was asked to give back a lease that it got ahead.
+    pub fn retracted(&self) {
+        self.series.retractions.inc();
+    }
+
     /// The engine was late by this much.
     pub fn stalled(&self, by: Duration) {
         self.series.stall.inc_by(by.as_secs_f64());

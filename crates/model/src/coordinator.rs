@@ -121,6 +121,10 @@ pub(crate) fn release(effect: Effect) -> Option<Release> {
             let (id, generation) = (task.id, task.generation);
             Release::Ended { id, generation, end: End { ending, token } }
         }
-        Effect::RequestDrain { .. } | Effect::Close { .. } | Effect::Changed(_) => return None,
+        // No worker of the model takes leases ahead.
+        Effect::Retract { .. }
+        | Effect::RequestDrain { .. }
+        | Effect::Close { .. }
+        | Effect::Changed(_) => return None,
     })
 }

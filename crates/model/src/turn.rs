@@ -373,6 +373,7 @@ fn hello(stream: StreamId, worker: &Name, instance: &Name, held: Vec<HeldLease>)
         instance: Arc::clone(instance),
         task_types: vec![crate::config::TASK_TYPE.into()],
         slots: 1,
+        prefetch: 0,
         held,
         labels: Vec::new(),
         software: "".into(),

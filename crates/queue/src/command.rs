@@ -51,12 +51,14 @@ pub enum Command {
         /// Every lease it holds or has an unacknowledged outcome of.
         held: Vec<Token>,
     },
-    /// How many tasks the worker can run at once, from here on.
+    /// How much the worker can take, from here on.
     Capacity {
         /// Its stream.
         stream: StreamId,
-        /// The number.
+        /// How many tasks it can run at once.
         slots: u32,
+        /// How many leases it takes beyond them.
+        prefetch: u32,
     },
     /// The worker started.
     Started {
@@ -247,6 +249,8 @@ pub struct Hello {
     pub task_types: Vec<Name>,
     /// How many tasks it can run at once.
     pub slots: u32,
+    /// How many leases it takes beyond them, for when a slot is free.
+    pub prefetch: u32,
     /// Every lease it holds or has an unacknowledged outcome of.
     pub held: Vec<HeldLease>,
     /// For people.
@@ -332,4 +336,8 @@ pub enum DeclineReason {
     Unsupported,
     /// The worker drains.
     Draining,
+    /// It was asked back and had not been started.
+    Retracted,
+    /// It had a slot and could not be started in time.
+    StartTimeout,
 }

@@ -37,6 +37,13 @@ pub enum Effect {
         /// How long the handler may take.
         grace: Duration,
     },
+    /// Ask a worker for a lease back, unless its work has started.
+    Retract {
+        /// The stream.
+        stream: StreamId,
+        /// The lease.
+        token: Token,
+    },
     /// Tell a worker what became of an outcome.
     ResultAck {
         /// The stream the outcome came on.

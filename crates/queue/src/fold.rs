@@ -207,6 +207,7 @@ impl Task {
             EndCause::Failed => self.attempts += 1,
             EndCause::WorkerLost => self.worker_losses += 1,
             EndCause::NotRun => {}
+            EndCause::Retracted => self.leases = self.leases.saturating_sub(1),
         }
     }
 
@@ -222,7 +223,12 @@ impl Task {
 
     /// Why something was not run does not displace why it failed when it ran.
     fn remember(&mut self, failure: Option<&Arc<Failure>>, cause: EndCause) {
-        if cause != EndCause::NotRun || self.last_failure.is_none() {
+        let is_news = match cause {
+            EndCause::Failed | EndCause::WorkerLost => true,
+            EndCause::NotRun => self.last_failure.is_none(),
+            EndCause::Retracted => false,
+        };
+        if is_news {
             self.last_failure = failure.cloned().or_else(|| self.last_failure.take());
         }
     }

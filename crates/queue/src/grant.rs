@@ -1,7 +1,7 @@
 //! Leases: which waiting task goes to which free session.
 //!
 //! The best task over everything that somebody free serves goes first; of those who serve it the emptiest session gets
-//! it. One grant costs as much as there are classes of sessions and types in them, whatever waits or is busy.
+//! it, and one whose slots are taken only if it takes leases ahead and nobody has a slot. One grant costs as much as there are classes of sessions and types in them, whatever waits or is busy.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ impl Queue {
         while granted < most && self.grant_next() {
             granted += 1;
         }
+        self.retract(most - granted);
         granted
     }
 
@@ -32,14 +33,15 @@ impl Queue {
             let avoided = self.avoided.get(&place.task).copied();
             Some((place, class.best(avoided)?))
         });
-        let (place, (_, _, session)) = offers.min()?;
+        let (place, (.., session)) = offers.min()?;
         (!place.is_over(self.now)).then_some((place, session))
     }
 
     fn lease(&mut self, place: Place, id: SessionId, token: Token) {
         let task = place.task;
         let Some(session) = self.roster.get(id) else { return };
-        assert!(session.used() < session.slots, "a lease needs a free slot of session {id:?}");
+        assert!(session.load().is_some(), "a lease needs room in session {id:?}");
+        let is_ahead = session.slots <= session.used();
         let (worker, instance, stream) =
             (Name::clone(&session.worker), Name::clone(&session.instance), session.stream);
         self.write(Record::LeaseGranted { task, token, worker, instance, time: self.now });
@@ -52,10 +54,17 @@ impl Queue {
             (granted.spec.start_timeout, Box::new(assignment(granted, token)));
         self.update(id, |session| {
             session.hold(token, Work::Lease(task));
-            session.expect_answer(token, patience);
+            if is_ahead {
+                session.announce(token);
+            } else {
+                session.expect_answer(token, patience);
+            }
         });
         if let Some(stream) = stream {
             self.emit(Effect::Assign { stream, assignment });
+        }
+        if is_ahead {
+            self.park(id, task, token);
         }
         self.show(task);
     }

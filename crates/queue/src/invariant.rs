@@ -66,11 +66,19 @@ fn check_counters(queue: &Queue, task: &Task) {
 
 fn check_sessions(queue: &Queue) {
     assert!(queue.roster.agrees(), "the roster disagrees with its sessions");
+    assert!(queue.parking.agrees(), "what waits for slots disagrees with itself");
     let mut leases = 0;
     for (id, session) in queue.roster.iter() {
         let armed = queue.index.timers.is_set(session.armed, Alarm::Session(id));
         assert!(armed, "{id:?}: no alarm");
         assert!(queue.now <= session.expires_at() || session.armed <= queue.now, "{id:?}: missed");
+        let parked = queue.parking.tokens(id);
+        let is_held = parked.iter().all(|token| session.work(*token).is_some());
+        assert!(is_held, "{id:?}: a lease waits for a slot that is not held");
+        assert!(
+            parked.is_empty() || session.slots <= session.used() - queue.parking.count(id),
+            "{id:?}: a slot is free for what waits"
+        );
         for (token, work) in session.held() {
             let Work::Lease(task) = work else { continue };
             leases += 1;

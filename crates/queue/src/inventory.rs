@@ -28,6 +28,7 @@ impl Queue {
         self.connect(session, hello);
         self.compare(session, &held);
         let verdicts = held.iter().map(|held| self.verdict(session, *held)).collect();
+        self.park_pending(session, &self.pending(session, &held));
         self.request_drain(session);
         Welcome { session, resumed: known.is_some(), verdicts }
     }
@@ -58,6 +59,7 @@ impl Queue {
     fn replace_streams(&mut self, worker: &str) {
         for id in self.roster.of_worker(worker) {
             let stream = self.update(id, |session| session.stream.take()).flatten();
+            self.parking.clear(id);
             if let Some(stream) = stream {
                 self.emit(Effect::Close { stream, reason: CloseReason::Replaced });
             }
@@ -75,7 +77,7 @@ impl Queue {
         self.update(id, |session| {
             session.touch(now, believed);
             session.connect(hello.stream);
-            session.slots = hello.slots;
+            (session.slots, session.prefetch) = (hello.slots, hello.prefetch);
             session.task_types = hello.task_types.into_iter().collect();
             session.unsupported.clear();
             session.labels = hello.labels;
@@ -115,10 +117,20 @@ impl Queue {
             let over = self.now.since(revoking.since);
             let grace = revoking.grace.saturating_sub(over);
             self.demand(id, token, revoking.reason, grace);
-        } else if lease.started.is_none() && phase == LeasePhase::Pending {
-            let start_by = self.now + task.spec.start_timeout;
-            self.update(id, |session| session.expect_by(token, start_by));
         }
+    }
+
+    /// The leases that the worker says it has not started, and may still start, in the order of their grants.
+    fn pending(&self, id: SessionId, held: &[HeldLease]) -> Vec<Token> {
+        let phases: BTreeMap<Token, LeasePhase> =
+            held.iter().map(|held| (held.token, held.phase)).collect();
+        let pending = phases.into_iter().filter(|(token, phase)| {
+            let task = self.task_under(id, *token).and_then(|task| self.book.task(task));
+            let lease = task.and_then(Task::lease);
+            let may_start = lease.is_some_and(|it| it.started.is_none() && it.revoking.is_none());
+            may_start && *phase == LeasePhase::Pending
+        });
+        pending.map(|(token, _)| token).collect()
     }
 
     /// A held lease that is not the session's (any more) is lost. As long as its work goes on it takes a slot: no more of
@@ -139,11 +151,11 @@ impl Queue {
 
     /// The worker does not hold it: whatever there was of it is over.
     pub(crate) fn miss(&mut self, id: SessionId, token: Token, work: Work) {
-        self.update(id, |session| session.free(token));
         if let Work::Lease(task) = work {
             let end = self.missing(task);
             self.settle(task, end, Word::Nobody);
         }
+        self.vacate(id, token);
     }
 
     /// Tells a worker that a lease is not its own. One that was decided is only waiting for the acknowledgement.

@@ -11,6 +11,8 @@ use crate::{
     settle::{End, Word},
 };
 
+const NOT_STARTED: &str = "the worker did not start it in time";
+
 impl Queue {
     pub(crate) fn outcome(&mut self, stream: StreamId, token: Token, outcome: Outcome) {
         let Some(session) = self.roster.on_stream(stream) else { return };
@@ -19,7 +21,6 @@ impl Queue {
             let any = held.and_then(|session| session.held().next()).map(|(_, work)| work);
             any.filter(|_| Mutant::FenceByWorker.is_alive())
         });
-        self.update(session, |session| session.free(token));
         let disposition = match work {
             Some(Work::Lease(task)) => self.decide(session, task, outcome),
             _ if Mutant::NoFence.is_alive() => Disposition::Accepted,
@@ -31,6 +32,7 @@ impl Queue {
             }
             Some(Work::Zombie { .. }) | None => Disposition::Stale,
         };
+        self.vacate(session, token);
         self.emit(Effect::ResultAck { stream, token, disposition });
     }
 
@@ -46,6 +48,11 @@ impl Queue {
                 End::Failed { failure, retryable: true, retry_delay: Duration::ZERO }
             }
             Outcome::Stopped => self.stopped(id),
+            Outcome::Declined(DeclineReason::Retracted) if self.is_asked_back(id) => End::Retracted,
+            Outcome::Declined(DeclineReason::StartTimeout) => {
+                self.avoided.insert(id, session);
+                End::NotRun(FailureReason::StartTimeout, NOT_STARTED)
+            }
             Outcome::Declined(reason) => {
                 self.declined(session, id, reason);
                 End::NotRun(FailureReason::HandedBack, message(reason))
@@ -68,7 +75,7 @@ impl Queue {
                 retry_delay: Duration::ZERO,
             },
             Some(RevocationReason::StartTimeout) => {
-                End::NotRun(FailureReason::StartTimeout, "the worker did not start it in time")
+                End::NotRun(FailureReason::StartTimeout, NOT_STARTED)
             }
             None
             | Some(
@@ -77,6 +84,11 @@ impl Queue {
                 | RevocationReason::UnknownLease,
             ) => End::NotRun(FailureReason::HandedBack, "the worker stopped it"),
         }
+    }
+
+    fn is_asked_back(&self, id: TaskId) -> bool {
+        let lease = self.book.task(id).and_then(crate::Task::lease);
+        lease.is_some_and(|lease| self.parking.is_asked(lease.token))
     }
 
     fn attempt_timeout(&self, id: TaskId, message: &str) -> Failure {
@@ -93,7 +105,11 @@ impl Queue {
                 let task_type = Name::clone(&task.spec.task_type);
                 self.update(id, |session| session.unsupported.insert(task_type));
                 self.roster.classify(id);
+                if let Some(class) = self.roster.class(id) {
+                    self.parking.reclass(id, class);
+                }
             }
+            DeclineReason::Retracted | DeclineReason::StartTimeout => {}
         }
     }
 
@@ -135,5 +151,7 @@ fn message(reason: DeclineReason) -> &'static str {
         DeclineReason::NoCapacity => "the worker had no slot for it",
         DeclineReason::Unsupported => "the worker does not serve its type",
         DeclineReason::Draining => "the worker drains",
+        DeclineReason::Retracted => "the worker gave it back unasked",
+        DeclineReason::StartTimeout => NOT_STARTED,
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     fingerprint::Print,
     idle::Idle,
     mark::{Index, Mark},
+    parking::Parking,
     roster::Roster,
     session::{Session, Work},
     timers::Alarm,
@@ -29,6 +30,7 @@ pub struct Queue {
     pub(crate) book: Book,
     pub(crate) index: Index,
     pub(crate) roster: Roster,
+    pub(crate) parking: Parking,
     /// Sessions that did not start a task in time: others are preferred for it the next time. Cleared by its next grant
     /// or its end, so never more than there are open tasks.
     pub(crate) avoided: BTreeMap<TaskId, SessionId>,
@@ -51,6 +53,7 @@ impl Queue {
             book,
             index: Index::default(),
             roster: Roster::default(),
+            parking: Parking::default(),
             avoided: BTreeMap::new(),
             epoch,
             minted: 0,
@@ -142,6 +145,7 @@ impl Queue {
             print.put((task.phase == Phase::Queued, lease));
         }
         self.roster.fingerprint(&mut print);
+        self.parking.fingerprint(&mut print);
         print.put((&self.avoided, self.epoch, self.minted));
         print.left(self.next_deadline().unwrap_or(Time::NEVER));
     }
@@ -170,7 +174,7 @@ impl Queue {
             Command::Grant { most } => return Reply::Granted(self.grant(most)),
             Command::Sent { stream, tokens } => self.sent(stream, &tokens),
             Command::Delivered { stream, tokens } => self.delivered(stream, &tokens),
-            Command::Capacity { stream, slots } => self.capacity(stream, slots),
+            Command::Capacity { stream, slots, prefetch } => self.capacity(stream, slots, prefetch),
             Command::Started { stream, token } => self.started(stream, token),
             Command::Progressed { stream, token, progress } => {
                 self.progressed(stream, token, progress);

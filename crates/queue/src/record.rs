@@ -144,6 +144,8 @@ pub enum EndCause {
     WorkerLost,
     /// The assignment never arrived, was declined, handed back or not started in time: costs nothing.
     NotRun,
+    /// It was granted ahead and taken back before it started: not even counted as a lease.
+    Retracted,
 }
 
 /// What a task does after a lease.

@@ -80,6 +80,7 @@ impl Queue {
         grace: Duration,
     ) {
         let patience = grace.saturating_add(self.config.revoke_ack_margin);
+        self.parking.withhold(session, token);
         self.update(session, |session| session.expect_answer(token, patience));
         if let Some(stream) = self.roster.get(session).and_then(|session| session.stream) {
             self.emit(Effect::Revoke { stream, token, reason, grace });
@@ -145,6 +146,7 @@ impl Queue {
         }
         let now = self.now;
         self.update(id, |session| session.quarantine(token, now));
+        self.retract_all(id);
     }
 
     pub(crate) fn expire(&mut self, id: SessionId) {

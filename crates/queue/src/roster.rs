@@ -5,10 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Name, SessionId, StreamId, fingerprint::Print, session::Session};
+use crate::{
+    Name, SessionId, StreamId,
+    fingerprint::Print,
+    session::{FULL, Session},
+};
 
 /// The task types of a class, ascending.
-type Types = std::sync::Arc<[Name]>;
+pub(crate) type Types = std::sync::Arc<[Name]>;
 
 /// Every session.
 #[derive(Clone, Debug, Default)]
@@ -46,16 +50,22 @@ struct Class {
 /// A class that has somebody to offer a task to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Free<'a> {
-    pub(crate) types: &'a [Name],
+    pub(crate) types: &'a Types,
     sessions: &'a BTreeSet<(u64, SessionId)>,
 }
 
 impl Free<'_> {
-    /// The emptiest session, another one than `avoided` if there is one; what is least is best.
-    pub(crate) fn best(&self, avoided: Option<SessionId>) -> Option<(bool, u64, SessionId)> {
-        let rank = |(load, id): &(u64, SessionId)| (avoided == Some(*id), *load, *id);
+    /// The emptiest session: one with a free slot, and another one than `avoided`, if there is one; what is least is best.
+    pub(crate) fn best(&self, avoided: Option<SessionId>) -> Option<(bool, bool, u64, SessionId)> {
+        let rank =
+            |(load, id): &(u64, SessionId)| (FULL <= *load, avoided == Some(*id), *load, *id);
         // Only one session is avoided, so that the second one is as far as there is to look.
         self.sessions.iter().take(2).map(rank).min()
+    }
+
+    /// The sessions with a free slot, the emptiest first.
+    pub(crate) fn idle(&self) -> impl Iterator<Item = SessionId> {
+        self.sessions.iter().take_while(|(load, _)| *load < FULL).map(|(_, id)| *id)
     }
 }
 
@@ -132,6 +142,11 @@ impl Roster {
     /// The session of one start of a worker.
     pub(crate) fn of_instance(&self, worker: &str, instance: &str) -> Option<SessionId> {
         self.workers.get(worker)?.get(instance).copied()
+    }
+
+    /// The task types that a session can be offered.
+    pub(crate) fn class(&self, id: SessionId) -> Option<&Types> {
+        self.members.get(&id)?.class.as_ref()
     }
 
     /// Every session of a worker.

@@ -17,6 +17,9 @@ const EXPIRY_MARGIN: Duration = Duration::from_millis(10);
 /// How long a session that declined for want of capacity gets nothing the first time; it doubles with each time.
 const HUSH: Duration = Duration::from_secs(1);
 
+/// The load of a session whose slots are all taken; what it holds beyond them makes it larger.
+pub(crate) const FULL: u64 = 1 << 32;
+
 /// How often that doubles, so that a worker is tried again about every minute.
 const HUSH_DOUBLINGS_MAX: u32 = 6;
 
@@ -28,6 +31,8 @@ pub(crate) struct Session {
     /// None while it is disconnected.
     pub(crate) stream: Option<StreamId>,
     pub(crate) slots: u32,
+    /// How many leases it takes beyond its slots.
+    pub(crate) prefetch: u32,
     pub(crate) task_types: BTreeSet<Name>,
     /// Task types the worker said it serves and then declined, on this stream. At most as many as it said.
     pub(crate) unsupported: BTreeSet<Name>,
@@ -112,6 +117,7 @@ impl Session {
             instance,
             stream: None,
             slots: 0,
+            prefetch: 0,
             task_types: BTreeSet::new(),
             unsupported: BTreeSet::new(),
             labels: Vec::new(),
@@ -192,10 +198,16 @@ impl Session {
         self.state() == SessionState::Active
     }
 
-    /// How full it is, if it is offered tasks: the emptier the sooner.
+    /// Whether it is offered tasks now, as far as it has room.
+    pub(crate) fn takes_tasks(&self) -> bool {
+        self.is_eligible() && self.hushed_until.is_none()
+    }
+
+    /// How full it is, if it is offered tasks: the emptier the sooner. Less than [`FULL`] exactly while a slot is free.
     pub(crate) fn load(&self) -> Option<u64> {
-        let free = self.is_eligible() && self.hushed_until.is_none() && self.used() < self.slots;
-        free.then(|| (u64::from(self.used()) << 32) / u64::from(self.slots.max(1)))
+        let has_room = 0 < self.slots && self.used() < self.slots.saturating_add(self.prefetch);
+        let free = self.takes_tasks() && has_room;
+        free.then(|| u64::from(self.used()) * FULL / u64::from(self.slots.max(1)))
     }
 
     /// How many slots are taken.
@@ -274,16 +286,34 @@ impl Session {
         }
     }
 
-    /// Something is said about the lease, and has to be answered within that time from when it leaves. Nothing is said
-    /// without a stream.
-    pub(crate) fn expect_answer(&mut self, token: Token, patience: Duration) {
+    /// Something is said about the lease. Nothing is said without a stream.
+    pub(crate) fn announce(&mut self, token: Token) {
         if self.stream.is_none() {
             return;
         }
         self.expect_by(token, Time::NEVER);
         if let Some(held) = self.held.get_mut(&token) {
             held.unsent.messages = held.unsent.messages.saturating_add(1);
+        }
+    }
+
+    /// Something is said about the lease, and has to be answered within that time from when it leaves.
+    pub(crate) fn expect_answer(&mut self, token: Token, patience: Duration) {
+        self.announce(token);
+        if self.stream.is_some()
+            && let Some(held) = self.held.get_mut(&token)
+        {
             held.unsent.patience = Some(patience);
+        }
+    }
+
+    /// A slot is free for the lease: it has to start within that time from now, or from when its assignment leaves.
+    pub(crate) fn expect_start(&mut self, token: Token, now: Time, patience: Duration) {
+        let Some(held) = self.held.get_mut(&token) else { return };
+        if 0 < held.unsent.messages {
+            held.unsent.patience = Some(patience);
+        } else {
+            self.expect_by(token, now + patience);
         }
     }
 
@@ -318,7 +348,8 @@ impl Session {
 
     /// Everything that decides how it goes on. When it was heard and what it was promised only count together.
     pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
-        print.put((&self.worker, &self.instance, self.stream, self.slots, self.draining));
+        print.put((&self.worker, &self.instance, self.stream, self.draining));
+        print.put((self.slots, self.prefetch));
         print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));
         print.put(self.drain_request.map(|request| request.grace));
         print.left(self.armed);

@@ -23,6 +23,8 @@ pub(crate) enum End {
     Lost,
     /// It costs nothing.
     NotRun(FailureReason, &'static str),
+    /// It had been granted ahead and was taken back: it is as if it had not been granted.
+    Retracted,
 }
 
 /// Who says that it ended. Only a lease that its worker spoke about is remembered as decided.
@@ -64,6 +66,11 @@ impl Queue {
                     EndCause::NotRun
                 };
                 self.go_on(id, cause, Next::Queued, failure);
+            }
+            End::Retracted => {
+                let message = "taken back before it started";
+                let failure = self.failure(id, FailureReason::HandedBack, message);
+                self.go_on(id, EndCause::Retracted, Next::Queued, failure);
             }
         }
     }
@@ -223,7 +230,7 @@ impl End {
     fn message(&self) -> Option<Name> {
         match self {
             Self::Failed { failure, .. } => Some(Name::clone(&failure.message)),
-            Self::Succeeded(_) | Self::Lost | Self::NotRun(..) => None,
+            Self::Succeeded(_) | Self::Lost | Self::NotRun(..) | Self::Retracted => None,
         }
     }
 }

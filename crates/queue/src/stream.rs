@@ -31,15 +31,17 @@ impl Queue {
         }
     }
 
-    pub(crate) fn capacity(&mut self, stream: StreamId, slots: u32) {
+    pub(crate) fn capacity(&mut self, stream: StreamId, slots: u32, prefetch: u32) {
         let Some(id) = self.roster.on_stream(stream) else { return };
-        self.update(id, |session| session.slots = slots);
+        self.update(id, |session| (session.slots, session.prefetch) = (slots, prefetch));
+        self.promote(id);
     }
 
     pub(crate) fn started(&mut self, stream: StreamId, token: Token) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         let Some(task) = self.task_under(id, token) else { return };
         self.acknowledge(id, token);
+        self.unpark(id, token);
         self.update(id, Session::prove);
         self.note_start(id, task, token);
     }
@@ -108,6 +110,7 @@ impl Queue {
     pub(crate) fn disconnect(&mut self, stream: StreamId) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         self.update(id, |session| session.stream = None);
+        self.parking.clear(id);
         if Mutant::DisconnectExpires.is_alive() {
             self.expire(id);
         } else if Mutant::RequeueOnDrop.is_alive() {
@@ -133,6 +136,7 @@ impl Queue {
     /// Takes a session out. What it held is the caller's to settle.
     pub(crate) fn dismiss(&mut self, id: SessionId) -> Option<Session> {
         let session = self.roster.close(id)?;
+        self.parking.clear(id);
         self.index.timers.unset(session.armed, Alarm::Session(id));
         Some(session)
     }

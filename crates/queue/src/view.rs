@@ -36,6 +36,8 @@ pub struct WorkerView {
     pub state: SessionState,
     /// How many tasks it can run at once.
     pub slots: u32,
+    /// How many leases it takes beyond them.
+    pub prefetch: u32,
     /// The leases it holds, ended ones that it has not answered for included.
     pub tokens: Vec<Token>,
     /// The task types it serves.
@@ -130,6 +132,7 @@ impl Queue {
             session: id,
             state: session.state(),
             slots: session.slots,
+            prefetch: session.prefetch,
             tokens: session.held().map(|(token, _)| token).collect(),
             task_types: session.task_types.iter().cloned().collect(),
             labels: session.labels.clone(),

@@ -251,14 +251,15 @@ impl Ledger {
         let Some(held) = entry.lease.take() else { return Ok(None) };
         ensure(!cancelled, "cancel", || format!("{id} goes on though it was cancelled"))?;
         if let Some(expected) = expected_cause(reason, &held) {
-            ensure(cause == expected, "cost", || {
+            let is_retraction = cause == EndCause::Retracted && !held.started;
+            ensure(cause == expected || is_retraction, "cost", || {
                 format!("{id}: {reason:?} cost {cause:?}, not {expected:?} ({next:?})")
             })?;
         }
         match cause {
             EndCause::Failed => entry.attempts += 1,
             EndCause::WorkerLost => entry.losses += 1,
-            EndCause::NotRun => {}
+            EndCause::NotRun | EndCause::Retracted => {}
         }
         let (attempts, losses) = (entry.attempts, entry.losses);
         let within = attempts < entry.max_attempts && losses < losses_max;

@@ -31,6 +31,10 @@ pub(crate) struct Args {
     #[arg(long, env = "LEASEHOLD_SLOTS", value_name = "N")]
     slots: Option<u32>,
 
+    /// How many tasks to take beyond the slots, to start the moment one is free [default: 0]
+    #[arg(long, env = "LEASEHOLD_PREFETCH", value_name = "N")]
+    prefetch: Option<u32>,
+
     /// Serve a task type with a program: TYPE=COMMAND, or TYPE alone for the command after `--`
     ///
     /// The command is split into words like a shell does, and nothing in it is expanded.
@@ -82,6 +86,7 @@ impl Args {
         lay(&mut config.address, self.address.as_ref());
         lay(&mut config.id, self.id.as_ref());
         lay(&mut config.slots, self.slots.as_ref());
+        lay(&mut config.prefetch, self.prefetch.as_ref());
         lay(&mut config.drain_grace, self.drain_grace.as_ref());
         lay(&mut config.telemetry.otlp_endpoint, self.otlp_endpoint.as_ref());
         lay(&mut config.telemetry.log_filter, self.log_filter.as_ref());

@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) id: Option<String>,
     /// How many programs may run at once.
     pub(crate) slots: Option<u32>,
+    /// How many tasks it takes beyond them.
+    pub(crate) prefetch: Option<u32>,
     /// What the worker is, for people.
     pub(crate) labels: BTreeMap<String, String>,
     /// How long a drain waits for what runs.
@@ -167,6 +169,9 @@ impl Config {
         }
         if let Some(slots) = self.slots {
             worker = worker.slots(slots);
+        }
+        if let Some(prefetch) = self.prefetch {
+            worker = worker.prefetch(prefetch);
         }
         if let Some(Drain(grace)) = self.drain_grace {
             worker = worker.drain_grace(grace);

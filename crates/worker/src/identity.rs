@@ -15,6 +15,8 @@ pub(crate) struct Identity {
     pub(crate) task_types: BTreeSet<String>,
     /// How many tasks may run at once.
     pub(crate) slots: u32,
+    /// How many leases it takes beyond its slots.
+    pub(crate) prefetch: u32,
     /// The program and its version, for people.
     pub(crate) software: String,
 }

@@ -45,8 +45,8 @@ use crate::{
     outcome::End,
 };
 
-/// The most leases held beyond the slots. The coordinator grants no more than the slots; what exceeds them waits for
-/// work that is being stopped, and more than this is a coordinator gone wrong.
+/// The most leases held beyond the slots and the prefetch. The coordinator grants no more than these; what exceeds them waits
+/// for work that is being stopped, and more than this is a coordinator gone wrong.
 const WAITING_MAX: usize = 1_000;
 
 /// How long after a kill it is said aloud that the work is still there.
@@ -200,7 +200,7 @@ impl Session {
             warn!(task_id, trace_id, fencing_token = token.0, "assigned twice");
             return;
         }
-        let excess = self.leases.len() >= self.slots() + WAITING_MAX;
+        let excess = self.leases.len() >= self.slots() + self.prefetch() + WAITING_MAX;
         let refusal = if self.drain.is_some() {
             Some(v1::DeclineReason::Draining)
         } else if !self.identity.task_types.contains(&assignment.task_type) {
@@ -220,12 +220,25 @@ impl Session {
         while self.leases.busy() < self.slots() && self.outbox.has_room() {
             let Some(token) = self.leases.next_waiting() else { return };
             if !self.may_start(now, token) {
-                return;
+                break;
             }
             let Some(assignment) = self.leases.start(now, token) else { return };
             let result_bytes_max = self.terms.result_bytes_max;
             self.notify(Notice::Started(token));
             self.commands.push_back(Command::Start { assignment, result_bytes_max });
+        }
+        self.hurry_waiting(now);
+    }
+
+    /// Lets time run for what waits without a right to: where there is a slot for it, or more than was asked for ahead.
+    fn hurry_waiting(&mut self, now: Moment) {
+        let free = self.slots().saturating_sub(self.leases.busy());
+        let ahead = self.prefetch();
+        let in_turn = self.leases.waiting().enumerate();
+        let late = in_turn.filter(|(place, _)| *place < free || free + ahead <= *place);
+        let late: Vec<Token> = late.map(|(_, token)| token).collect();
+        for token in late {
+            self.leases.hurry(now, token);
         }
     }
 
@@ -234,6 +247,9 @@ impl Session {
         let Some(lease) = self.leases.get(token) else { return };
         let grace = lease.assignment.kill_grace;
         match lease.stage {
+            Stage::Pending { .. } if self.leases.busy() < self.slots() => {
+                self.decline(token, v1::DeclineReason::StartTimeout);
+            }
             Stage::Pending { .. } => self.decline(token, v1::DeclineReason::NoCapacity),
             Stage::Running { due, .. } => {
                 let is_total = due.is_some() && due == lease.total_due;
@@ -324,6 +340,10 @@ impl Session {
 
     fn slots(&self) -> usize {
         usize::try_from(self.identity.slots).unwrap_or(usize::MAX)
+    }
+
+    fn prefetch(&self) -> usize {
+        usize::try_from(self.identity.prefetch).unwrap_or(usize::MAX)
     }
 }
 

@@ -24,7 +24,7 @@ const DEFAULT_ADDRESS: &str = "http://127.0.0.1:7171";
 /// How long a drain waits for what runs, unless somebody says otherwise.
 const DEFAULT_DRAIN_GRACE: Duration = Duration::from_secs(30);
 
-/// The most tasks a worker may run at once; the coordinator's limit.
+/// The most tasks a worker may run at once, what it takes ahead included; the coordinator's limit.
 const SLOTS_MAX: u32 = 10_000;
 
 /// The most task types a worker may serve; the coordinator's limit.
@@ -52,6 +52,7 @@ pub struct Worker {
     address: String,
     id: String,
     slots: u32,
+    prefetch: u32,
     labels: BTreeMap<String, String>,
     drain_grace: Duration,
     tasks: BTreeMap<String, Task>,
@@ -67,6 +68,7 @@ impl Default for Worker {
             address: DEFAULT_ADDRESS.to_owned(),
             id: identity::hostname(),
             slots: u32::try_from(cores).unwrap_or(SLOTS_MAX),
+            prefetch: 0,
             labels: BTreeMap::new(),
             drain_grace: DEFAULT_DRAIN_GRACE,
             tasks: BTreeMap::new(),
@@ -113,6 +115,13 @@ impl Worker {
         Self { slots, ..self }
     }
 
+    /// How many tasks the coordinator may hand over beyond the slots, so that the next one starts the moment a slot is free
+    /// and not a round trip later. Worth it for tasks that take little longer than a round trip. They come only when no other
+    /// worker has a slot, and go back at no cost when one has. Together with the slots at most 10,000. Default 0.
+    pub fn prefetch(self, prefetch: u32) -> Self {
+        Self { prefetch, ..self }
+    }
+
     /// Adds a label, for people. At most 16.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(key.into(), value.into());
@@ -148,6 +157,11 @@ impl Worker {
         if !(1..=SLOTS_MAX).contains(&self.slots) {
             let problem = "must be from 1 to 10000";
             return Err(Error::Setting { name: "slots", value: self.slots.to_string(), problem });
+        }
+        if SLOTS_MAX < self.slots.saturating_add(self.prefetch) {
+            let (value, problem) =
+                (self.prefetch.to_string(), "slots and prefetch are at most 10000 together");
+            return Err(Error::Setting { name: "prefetch", value, problem });
         }
         self.check_labels()?;
         self.check_tasks()
@@ -251,6 +265,7 @@ impl Worker {
                 labels: self.labels,
                 task_types,
                 slots: self.slots,
+                prefetch: self.prefetch,
                 software: concat!("leasehold-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
             },
             drain_grace: self.drain_grace,

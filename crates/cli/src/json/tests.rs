@@ -148,6 +148,7 @@ fn what_operators_see() {
         session_id: 9,
         state: WorkerState::Draining.into(),
         slots: 8,
+        prefetch: 2,
         fencing_tokens: vec![1, 2],
         task_types: vec!["send".into()],
         labels: HashMap::from([("zone".into(), "a".into())]),

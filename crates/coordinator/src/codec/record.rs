@@ -174,6 +174,7 @@ const fn end_cause(cause: EndCause) -> u8 {
         EndCause::Failed => 1,
         EndCause::WorkerLost => 2,
         EndCause::NotRun => 3,
+        EndCause::Retracted => 4,
     }
 }
 
@@ -182,6 +183,7 @@ const fn read_end_cause(kind: u8) -> Result<EndCause, Malformed> {
         1 => EndCause::Failed,
         2 => EndCause::WorkerLost,
         3 => EndCause::NotRun,
+        4 => EndCause::Retracted,
         kind => return Err(Malformed::UnknownKind { what: "end cause", kind }),
     })
 }

@@ -162,8 +162,12 @@ fn ending() -> impl Strategy<Value = Ending> {
 }
 
 fn record() -> impl Strategy<Value = Record> {
-    let cause =
-        prop_oneof![Just(EndCause::Failed), Just(EndCause::WorkerLost), Just(EndCause::NotRun)];
+    let cause = prop_oneof![
+        Just(EndCause::Failed),
+        Just(EndCause::WorkerLost),
+        Just(EndCause::NotRun),
+        Just(EndCause::Retracted)
+    ];
     let next = prop_oneof![Just(Next::Queued), time().prop_map(Next::Backoff)];
     prop_oneof![
         (any::<u32>(), time(), duration()).prop_map(|(epoch, time, session_ttl)| {

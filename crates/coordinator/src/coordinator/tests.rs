@@ -191,7 +191,7 @@ fn hello(name: &str, held: &[i64]) -> v1::Hello {
         worker_id: name.to_owned(),
         instance_id: "1".to_owned(),
         task_types: vec!["t".to_owned()],
-        capacity: Some(v1::Capacity { slots: 1 }),
+        capacity: Some(v1::Capacity { slots: 1, prefetch: 0 }),
         held_leases: held.iter().map(lease).collect(),
         ..v1::Hello::default()
     }
@@ -314,7 +314,10 @@ async fn a_worker_must_say_who_it_is() {
     let journal_id = node.handle().cluster().journal_id;
     let good = || hello("w", &[]);
     for (said, refusal) in [
-        (Said::Capacity(v1::Capacity { slots: 1 }), "FailedPrecondition PROTOCOL_VIOLATION"),
+        (
+            Said::Capacity(v1::Capacity { slots: 1, prefetch: 0 }),
+            "FailedPrecondition PROTOCOL_VIOLATION",
+        ),
         (
             Said::Hello(v1::Hello { protocol_version: 2, ..good() }),
             "FailedPrecondition PROTOCOL_UNSUPPORTED",
@@ -328,7 +331,10 @@ async fn a_worker_must_say_who_it_is() {
             "InvalidArgument INVALID_FIELD",
         ),
         (
-            Said::Hello(v1::Hello { capacity: Some(v1::Capacity { slots: -1 }), ..good() }),
+            Said::Hello(v1::Hello {
+                capacity: Some(v1::Capacity { slots: -1, prefetch: 0 }),
+                ..good()
+            }),
             "InvalidArgument INVALID_FIELD",
         ),
         (
@@ -371,7 +377,7 @@ async fn a_worker_that_breaks_a_rule_is_sent_away() {
         events: vec![v1::WorkerEvent { event }],
     };
     let second_hello = Some(Said::Hello(hello("w", &[])));
-    let slots = Some(Said::Capacity(v1::Capacity { slots: 10_001 }));
+    let slots = Some(Said::Capacity(v1::Capacity { slots: 10_001, prefetch: 0 }));
     for broken in [
         frame(1, 1, None),
         frame(3, 1, None),

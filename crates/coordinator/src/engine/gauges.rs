@@ -99,7 +99,7 @@ impl Engine {
                 self.metrics.attempt_ended(match cause {
                     EndCause::Failed => failure.as_deref().map_or(AttemptOutcome::Error, outcome),
                     EndCause::WorkerLost => AttemptOutcome::WorkerLost,
-                    EndCause::NotRun => AttemptOutcome::NotRun,
+                    EndCause::NotRun | EndCause::Retracted => AttemptOutcome::NotRun,
                 });
             }
             Record::TaskEnded { token: Some(_), ending, failure, .. } => {

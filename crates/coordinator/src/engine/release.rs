@@ -101,6 +101,10 @@ impl Engine {
             Effect::Revoke { stream, token, reason, grace } => {
                 self.send_lease(stream, token, Event::Revoke { token, reason, grace });
             }
+            Effect::Retract { stream, token } => {
+                self.metrics.retracted();
+                self.send(stream, Event::Retract { token });
+            }
             Effect::ResultAck { stream, token, disposition } => {
                 if disposition == Disposition::Stale {
                     self.metrics.stale();

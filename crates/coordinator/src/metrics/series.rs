@@ -75,6 +75,7 @@ pub(super) struct Series {
     pub(super) attempts_ended: Split<AttemptOutcome, Counter>,
     pub(super) tasks_ended: Split<Ending, Counter>,
     pub(super) revocations: Split<RevocationReason, Counter>,
+    pub(super) retractions: Counter,
     pub(super) stale: Counter,
     pub(super) replayed: Counter,
     pub(super) refusals: Family<Pair, Counter>,
@@ -131,6 +132,11 @@ impl Series {
                 registry,
                 "lease_revocations",
                 "Leases that workers were told to end, by reason",
+            ),
+            retractions: plain(
+                registry,
+                "lease_retractions",
+                "Leases granted ahead that workers were asked to give back",
             ),
             stale: plain(
                 registry,

@@ -83,6 +83,13 @@ fn say(event: Event, settings: &Settings, coordinator: &Status) -> Said {
             fencing_token: token.as_i64(),
             reason: view::revocation_reason(reason).into(),
             grace: Some(view::span(grace)),
+            unstarted_only: false,
+        }),
+        Event::Retract { token } => Said::Revocation(v1::Revocation {
+            fencing_token: token.as_i64(),
+            reason: v1::RevocationReason::Retracted.into(),
+            grace: None,
+            unstarted_only: true,
         }),
         Event::ResultAck { token, disposition } => Said::ResultAck(v1::ResultAck {
             fencing_token: token.as_i64(),

@@ -19,8 +19,11 @@ const LABEL_NAME_BYTES_MAX: usize = 63;
 const LABEL_VALUE_BYTES_MAX: usize = 255;
 const SOFTWARE_BYTES_MAX: usize = 128;
 
-/// The most tasks a worker may run at once.
+/// The most tasks a worker may run at once, what it takes ahead included.
 pub(super) const SLOTS_MAX: u32 = 10_000;
+
+/// The same for people.
+pub(super) const CAPACITY_RULE: &str = "slots and prefetch must be 0 to 10,000 together";
 
 /// The most leases it may hold: those it runs, and as many outcomes that were not acknowledged yet.
 pub(super) const HELD_MAX: usize = 2 * SLOTS_MAX as usize;
@@ -43,27 +46,31 @@ pub(super) fn read(
         .with("coordinatorVersion", PROTOCOL_VERSION));
     }
     refuse_superseded(&hello, coordinator)?;
-    let slots = slots(hello.capacity.unwrap_or_default());
+    let capacity = capacity(hello.capacity.unwrap_or_default());
     let violations = violations(&hello);
     if !violations.is_empty() {
         return Err(Refusal::fields(Reason::InvalidField, violations));
     }
     let name = |text: String| Name::from(text);
+    let (slots, prefetch) = capacity.unwrap_or_default();
     Ok(Hello {
         stream,
         worker: name(hello.worker_id),
         instance: name(hello.instance_id),
         task_types: hello.task_types.into_iter().map(name).collect(),
-        slots: slots.unwrap_or_default(),
+        slots,
+        prefetch,
         held: hello.held_leases.iter().map(held).collect(),
         labels: hello.labels.into_iter().map(|(key, value)| (name(key), name(value))).collect(),
         software: name(hello.software),
     })
 }
 
-/// A capacity in range.
-pub(super) fn slots(capacity: v1::Capacity) -> Option<u32> {
-    u32::try_from(capacity.slots).ok().filter(|slots| *slots <= SLOTS_MAX)
+/// Slots and prefetch, in range.
+pub(super) fn capacity(capacity: v1::Capacity) -> Option<(u32, u32)> {
+    let slots = u32::try_from(capacity.slots).ok()?;
+    let prefetch = u32::try_from(capacity.prefetch).ok()?;
+    (slots.saturating_add(prefetch) <= SLOTS_MAX).then_some((slots, prefetch))
 }
 
 /// A worker that has seen a later epoch of this journal must not listen to this one.
@@ -102,11 +109,7 @@ fn violations(hello: &v1::Hello) -> Vec<v1::FieldViolation> {
         "task_types",
         "must be 1 to 1,000 names of 1 to 128 characters of [A-Za-z0-9._/-]",
     );
-    check(
-        slots(hello.capacity.unwrap_or_default()).is_some(),
-        "capacity.slots",
-        "must be 0 to 10,000",
-    );
+    check(capacity(hello.capacity.unwrap_or_default()).is_some(), "capacity", CAPACITY_RULE);
     check(
         hello.held_leases.len() <= HELD_MAX
             && hello.held_leases.iter().all(|lease| 0 < lease.fencing_token),

@@ -9,7 +9,7 @@ use leasehold_queue::{
     Command, DeclineReason, Failure, FailureReason, Name, Outcome, Progress, StreamId, Token,
 };
 
-use super::hello::{HELD_MAX, SLOTS_MAX, slots};
+use super::hello::{self, CAPACITY_RULE, HELD_MAX};
 use crate::{
     refusal::{Reason, Refusal},
     request::Liveness,
@@ -33,9 +33,9 @@ pub(super) fn read(
         Event::Hello(_) => return Err(violation("a worker says Hello once, at first")),
         Event::Heartbeat(heartbeat) => return self::heartbeat(stream, &heartbeat).map(Some),
         Event::Capacity(capacity) => {
-            let slots = slots(capacity)
-                .ok_or_else(|| violation(format!("a worker has 0 to {SLOTS_MAX} slots")))?;
-            Command::Capacity { stream, slots }
+            let (slots, prefetch) =
+                hello::capacity(capacity).ok_or_else(|| violation(CAPACITY_RULE))?;
+            Command::Capacity { stream, slots, prefetch }
         }
         Event::LeaseStarted(v1::LeaseStarted { fencing_token }) => {
             Command::Started { stream, token: Token::from_i64(fencing_token) }
@@ -89,6 +89,8 @@ fn read_outcome(outcome: Option<Said>, result_bytes_max: u64) -> Outcome {
             }
             v1::DeclineReason::Unsupported => DeclineReason::Unsupported,
             v1::DeclineReason::Draining => DeclineReason::Draining,
+            v1::DeclineReason::Retracted => DeclineReason::Retracted,
+            v1::DeclineReason::StartTimeout => DeclineReason::StartTimeout,
         }),
         None => {
             let message = "the outcome is of a kind this coordinator does not know";

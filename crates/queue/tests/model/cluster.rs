@@ -176,10 +176,11 @@ impl Cluster {
                 let expected = self.reference.heartbeat(stream, &held);
                 self.apply(Command::Heartbeat { stream, held }, &expected)
             }
-            Step::Capacity { session, slots } => {
+            Step::Capacity { session, slots, prefetch } => {
                 let (stream, slots) = (self.stream(*session), u32::from(*slots));
-                self.reference.capacity(stream, slots);
-                self.apply(Command::Capacity { stream, slots }, "done")
+                let prefetch = u32::from(*prefetch);
+                self.reference.capacity(stream, slots, prefetch);
+                self.apply(Command::Capacity { stream, slots, prefetch }, "done")
             }
             Step::Started { lease, stray } => {
                 let (token, stream) = self.lease(*lease, *stray);
@@ -254,7 +255,9 @@ impl Cluster {
     }
 
     fn hello(&mut self, step: &Step) -> Result<(), TestCaseError> {
-        let Step::Hello { worker, instance, slots, types, held } = step else { return Ok(()) };
+        let Step::Hello { worker, instance, slots, prefetch, types, held } = step else {
+            return Ok(());
+        };
         self.streams += 1;
         let (worker, instance) = (worker_name(*worker), Name::from(format!("i{instance}")));
         let same = |s: &&crate::reference::Session| s.worker == *worker && s.instance == *instance;
@@ -265,6 +268,7 @@ impl Cluster {
             instance,
             task_types: (0..2).filter(|t| types >> t & 1 == 1).map(type_name).collect(),
             slots: u32::from(*slots),
+            prefetch: u32::from(*prefetch),
             held: self.held(own, held),
             labels: Vec::new(),
             software: "model".into(),

@@ -11,6 +11,7 @@ use leasehold_queue::{
     TaskSpec, Token, Wait,
 };
 
+mod ahead;
 mod ends;
 mod shown;
 mod time;
@@ -58,7 +59,7 @@ pub(crate) struct Job {
 enum State {
     Waits(Time, Wait),
     Ready,
-    Leased(Lease),
+    Leased(Box<Lease>),
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +72,18 @@ struct Lease {
     started: Option<Time>,
     revoking: Option<(RevocationReason, Time, Duration)>,
     alarm: Alarm,
+    ahead: Option<Ahead>,
+}
+
+/// What a lease is that its worker got before it had a slot for it, until it starts or ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ahead {
+    /// Whether there is a slot for it by now.
+    has_slot: bool,
+    /// Whether it was asked back, for which session and for which task.
+    asked: bool,
+    for_session: Option<SessionId>,
+    for_task: Option<TaskId>,
 }
 
 /// What is expected of a worker about a lease, or that it is late.
@@ -91,6 +104,7 @@ pub(crate) struct Session {
     pub(crate) instance: String,
     pub(crate) stream: Option<StreamId>,
     slots: u32,
+    prefetch: u32,
     types: Vec<String>,
     unsupported: Vec<String>,
     draining: bool,
@@ -112,6 +126,8 @@ struct Ghost {
     token: Token,
     acknowledged: bool,
     alarm: Alarm,
+    /// Whether it was got ahead and has no slot yet.
+    waits: bool,
 }
 
 /// An idempotency key that outlives its task.
@@ -346,6 +362,7 @@ impl Reference {
             self.lease(at, session);
             granted += 1;
         }
+        self.ask_back(most - granted);
         format!("granted {granted}")
     }
 
@@ -354,9 +371,14 @@ impl Reference {
             session.is_active()
                 && session.hushed.is_none()
                 && session.serves(&job.spec.task_type)
-                && self.used(session.id) < session.slots
+                && 0 < session.slots
+                && self.used(session.id) < session.slots + session.prefetch
         };
         let first = self.sessions.iter().filter(free).min_by(|a, b| {
+            let full = |session: &Session| session.slots <= self.used(session.id);
+            if full(a) != full(b) {
+                return full(a).cmp(&full(b));
+            }
             let avoided = (job.avoid == Some(a.id)).cmp(&(job.avoid == Some(b.id)));
             let (left, right) = (self.used(a.id) * b.slots, self.used(b.id) * a.slots);
             avoided.then(left.cmp(&right)).then(a.id.cmp(&b.id))
@@ -367,11 +389,14 @@ impl Reference {
     fn lease(&mut self, at: usize, session: usize) {
         let token = Token::new(self.epoch, self.minted);
         self.minted += 1;
+        let is_ahead = self.sessions[session].slots <= self.used(self.sessions[session].id);
         let (job, session) = (&mut self.jobs[at], &self.sessions[session]);
+        let patience = (!is_ahead).then_some(job.spec.start_timeout);
+        let holder = session.id;
         job.leases += 1;
         job.avoid = None;
         job.last_token = Some(token);
-        job.state = State::Leased(Lease {
+        job.state = State::Leased(Box::new(Lease {
             token,
             worker: session.worker.clone(),
             instance: session.instance.clone(),
@@ -379,11 +404,15 @@ impl Reference {
             acknowledged: false,
             started: None,
             revoking: None,
-            alarm: Alarm { unsent: 1, patience: Some(job.spec.start_timeout), ..Alarm::default() },
-        });
+            alarm: Alarm { unsent: 1, patience, ..Alarm::default() },
+            ahead: is_ahead.then(Ahead::default),
+        }));
         if let Some(stream) = session.stream {
             let (id, attempt) = (job.id, job.attempts + 1);
             self.said.push(format!("{stream:?}: run {id} as {token}, attempt {attempt}"));
+        }
+        if is_ahead {
+            self.put_in_order(holder, at);
         }
     }
 

@@ -30,11 +30,11 @@ pub(crate) enum Step {
     Cancel(u8),
     ReplayDead(u8),
     Pause { queue: u8, paused: bool },
-    Hello { worker: u8, instance: u8, slots: u8, types: u8, held: Held },
+    Hello { worker: u8, instance: u8, slots: u8, prefetch: u8, types: u8, held: Held },
     Sent { most: u8 },
     Delivered { session: u8 },
     Heartbeat { session: u8, held: Held },
-    Capacity { session: u8, slots: u8 },
+    Capacity { session: u8, slots: u8, prefetch: u8 },
     Started { lease: u8, stray: u8 },
     Outcome { lease: u8, stray: u8, outcome: u8 },
     Drain { session: u8 },
@@ -100,9 +100,10 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (1u8..5).prop_map(|most| Step::Sent { most }),
         4 => any::<u8>().prop_map(|session| Step::Delivered { session }),
         6 => (any::<u8>(), held()).prop_map(|(session, held)| Step::Heartbeat { session, held }),
-        1 => (any::<u8>(), 0u8..4).prop_map(|(session, slots)| Step::Capacity { session, slots }),
+        1 => (any::<u8>(), 0u8..4, 0u8..3)
+            .prop_map(|(session, slots, prefetch)| Step::Capacity { session, slots, prefetch }),
         8 => (any::<u8>(), any::<u8>()).prop_map(|(lease, stray)| Step::Started { lease, stray }),
-        12 => (any::<u8>(), any::<u8>(), 0u8..12)
+        12 => (any::<u8>(), any::<u8>(), 0u8..15)
             .prop_map(|(lease, stray, outcome)| Step::Outcome { lease, stray, outcome }),
         1 => any::<u8>().prop_map(|session| Step::Drain { session }),
         1 => (0u8..3).prop_map(|worker| Step::DrainWorker { worker }),
@@ -143,11 +144,13 @@ fn submission() -> impl Strategy<Value = Submission> {
 }
 
 fn hello() -> impl Strategy<Value = Step> {
-    (0u8..3, prop::bool::weighted(0.2), 1u8..4, 1u8..4, held()).prop_map(
-        |(worker, second, slots, types, held)| Step::Hello {
+    let prefetch = prop::sample::select(vec![0, 0, 1, 2]);
+    (0u8..3, prop::bool::weighted(0.2), 1u8..4, prefetch, 1u8..4, held()).prop_map(
+        |(worker, second, slots, prefetch, types, held)| Step::Hello {
             worker,
             instance: u8::from(second),
             slots,
+            prefetch,
             types,
             held,
         },

@@ -15,6 +15,7 @@ mod stage;
 mod admission;
 mod attempts;
 mod order;
+mod prefetch;
 mod recovery;
 mod revocation;
 mod sessions;

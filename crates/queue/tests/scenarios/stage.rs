@@ -162,7 +162,10 @@ impl Stage {
         match verb {
             "delivered" => Command::Delivered { stream, tokens: tokens() },
             "beat" => Command::Heartbeat { stream, held: tokens() },
-            "slots" => Command::Capacity { stream, slots: words.at(1).parse().expect("slots") },
+            "slots" => {
+                let slots = words.at(1).parse().expect("slots");
+                Command::Capacity { stream, slots, prefetch: words.number("prefetch", 0) }
+            }
             "start" => Command::Started { stream, token: token() },
             "progress" => {
                 let progress = Progress { fraction: Some(0.5), message: "half".into() };
@@ -181,6 +184,8 @@ impl Stage {
             "decline" => outcome(Outcome::Declined(match words.at(2) {
                 "full" => DeclineReason::NoCapacity,
                 "unsupported" => DeclineReason::Unsupported,
+                "retracted" => DeclineReason::Retracted,
+                "late" => DeclineReason::StartTimeout,
                 _ => DeclineReason::Draining,
             })),
             "drain" => Command::Drain { stream },
@@ -240,6 +245,7 @@ impl Stage {
             instance: instance.into(),
             task_types: words.value("types").unwrap_or("t").split(',').map(Name::from).collect(),
             slots: words.number("slots", 1),
+            prefetch: words.number("prefetch", 0),
             held: held.collect(),
             labels: Vec::new(),
             software: "stage".into(),
@@ -356,6 +362,9 @@ impl Stage {
             Effect::Revoke { stream, token, reason, grace } => {
                 let (to, token) = (at(stream), self.name(token));
                 format!("{to}: stop {token}, {reason:?}, within {grace:?}")
+            }
+            Effect::Retract { stream, token } => {
+                format!("{}: give back {} unless started", at(stream), self.name(token))
             }
             Effect::ResultAck { stream, token, disposition } => {
                 let disposition: Disposition = disposition;

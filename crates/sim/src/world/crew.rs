@@ -133,6 +133,7 @@ impl World {
             instance_id: instance_name(worker, hand.incarnation),
             task_types: vec![TASK_TYPE.to_owned()],
             slots: hand.slots,
+            prefetch: 0,
             drain_grace: Duration::from_secs(3),
             seed,
         }));

@@ -233,6 +233,7 @@ impl Session {
             task_types: identity.task_types.iter().cloned().collect(),
             capacity: Some(v1::Capacity {
                 slots: i32::try_from(identity.slots).unwrap_or(i32::MAX),
+                prefetch: i32::try_from(identity.prefetch).unwrap_or(i32::MAX),
             }),
             held_leases: held.collect(),
             software: identity.software.clone(),

@@ -26,7 +26,7 @@ pub(super) struct Lease {
 pub(super) enum Stage {
     /// It waits for a slot.
     Pending {
-        /// It is declined then.
+        /// It is declined then. `None`: it may wait, behind work that it was granted ahead of.
         start_by: Option<Moment>,
     },
     /// It runs.
@@ -85,7 +85,9 @@ impl StopReason {
             Self::Revoked(Reason::UnknownLease | Reason::StartTimeout)
             | Self::Fenced
             | Self::Forgotten => CancelReason::LeaseLost,
-            Self::Revoked(Reason::Cancelled | Reason::Unspecified) => CancelReason::Cancelled,
+            Self::Revoked(Reason::Cancelled | Reason::Retracted | Reason::Unspecified) => {
+                CancelReason::Cancelled
+            }
             Self::Drained => CancelReason::Draining,
         }
     }
@@ -96,7 +98,7 @@ impl Lease {
     pub(super) fn new(now: Moment, assignment: Assignment) -> Self {
         Self {
             total_due: assignment.total_remaining.map(|remaining| now + remaining),
-            stage: Stage::Pending { start_by: assignment.start_timeout.map(|limit| now + limit) },
+            stage: Stage::Pending { start_by: None },
             assignment: Arc::new(assignment),
         }
     }
@@ -208,6 +210,20 @@ impl Leases {
 
     pub(super) fn next_waiting(&self) -> Option<Token> {
         self.waiting.front().copied()
+    }
+
+    /// The pending ones, first come first.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = Token> {
+        self.waiting.iter().copied()
+    }
+
+    /// From here on a pending lease must not wait longer than it may.
+    pub(super) fn hurry(&mut self, now: Moment, token: Token) {
+        let Some(lease) = self.held.get_mut(&token) else { return };
+        if let Stage::Pending { start_by: start_by @ None } = &mut lease.stage {
+            *start_by = lease.assignment.start_timeout.map(|limit| now + limit);
+            self.timers.extend(start_by.map(|at| (at, token)));
+        }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -16,6 +16,9 @@ use crate::{
 impl Session {
     pub(super) fn handle_revocation(&mut self, now: Moment, revocation: v1::Revocation) {
         let token = Token(revocation.fencing_token);
+        if revocation.unstarted_only {
+            return self.give_back(token);
+        }
         let Some(lease) = self.leases.get(token) else {
             return self.deny(token, revocation.reason());
         };
@@ -43,6 +46,14 @@ impl Session {
                 let reason = revised(earlier, reason);
                 self.leases.set_stage(token, Stage::Killed { since, reason, warn_at });
             }
+        }
+    }
+
+    /// Gives a lease back whose work has not begun. Otherwise nothing has to be said: that it began is said anyway, and so is
+    /// its outcome.
+    fn give_back(&mut self, token: Token) {
+        if self.leases.get(token).is_some_and(|lease| lease.stage.since().is_none()) {
+            self.decline(token, v1::DeclineReason::Retracted);
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Setup {
     pub task_types: Vec<String>,
     /// How many tasks it runs at once.
     pub slots: u32,
+    /// How many leases it takes beyond that.
+    pub prefetch: u32,
     /// How long a drain waits for what runs.
     pub drain_grace: Duration,
     /// Of its randomness.
@@ -101,6 +103,7 @@ impl Worker {
             labels: BTreeMap::new(),
             task_types: setup.task_types.into_iter().collect(),
             slots: setup.slots,
+            prefetch: setup.prefetch,
             software: "simulated".to_owned(),
         };
         Self { session: Session::new(identity, setup.drain_grace, setup.seed) }

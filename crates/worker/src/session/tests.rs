@@ -32,6 +32,7 @@ mod connection;
 mod drain;
 mod fence;
 mod leases;
+mod prefetch;
 mod reconnect;
 
 /// Something that happens.
@@ -53,6 +54,8 @@ enum Step {
     AssignForeign(i64),
     /// A lease is revoked, with a grace in ms.
     Revoke(i64, Reason, u64),
+    /// A lease is wanted back unless its work has begun.
+    GiveBack(i64),
     /// An outcome is answered.
     Answer(i64, v1::ResultDisposition),
     /// A heartbeat is acknowledged.
@@ -96,8 +99,27 @@ const RESULT_BYTES_MAX: i64 = 100;
 /// Plays a script of (time in ms, step) and compares all that is said and done, each line behind its time.
 #[track_caller]
 fn check(script: &[(u64, Step)], expected: &[&str]) {
-    let transcript = play(script);
-    let expected: Vec<&str> = expected.to_vec();
+    compare(&play(0, script), expected);
+}
+
+/// Plays a script behind a welcome at 0 ms, with heartbeats acknowledged, and leaves that part out.
+#[track_caller]
+fn check_connected(script: &[(u64, Step)], expected: &[&str]) {
+    check_ahead(0, script, expected);
+}
+
+/// The same for a worker that takes this many leases ahead.
+#[track_caller]
+fn check_ahead(prefetch: u32, script: &[(u64, Step)], expected: &[&str]) {
+    let mut whole = vec![(0, Step::Up), (0, Step::Welcome("j", 7, &[])), (0, Step::Beats)];
+    whole.extend_from_slice(script);
+    let opening = ["0 connect", "0 say hello journal= epoch=0 held=[]"];
+    let expected: Vec<&str> = opening.into_iter().chain(expected.iter().copied()).collect();
+    compare(&play(prefetch, &whole), &expected);
+}
+
+#[track_caller]
+fn compare(transcript: &[String], expected: &[&str]) {
     assert!(
         transcript == expected,
         "the session did\n  {}\nbut should do\n  {}",
@@ -106,18 +128,8 @@ fn check(script: &[(u64, Step)], expected: &[&str]) {
     );
 }
 
-/// Plays a script behind a welcome at 0 ms, with heartbeats acknowledged, and leaves that part out.
-#[track_caller]
-fn check_connected(script: &[(u64, Step)], expected: &[&str]) {
-    let mut whole = vec![(0, Step::Up), (0, Step::Welcome("j", 7, &[])), (0, Step::Beats)];
-    whole.extend_from_slice(script);
-    let opening = ["0 connect", "0 say hello journal= epoch=0 held=[]"];
-    let whole_expected: Vec<&str> = opening.into_iter().chain(expected.iter().copied()).collect();
-    check(&whole, &whole_expected);
-}
-
-fn play(script: &[(u64, Step)]) -> Vec<String> {
-    let mut stage = Stage::new();
+fn play(prefetch: u32, script: &[(u64, Step)]) -> Vec<String> {
+    let mut stage = Stage::new(prefetch);
     for (at, step) in script {
         stage.pass_until(*at);
         stage.happen(step);
@@ -139,13 +151,14 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Self {
+    fn new(prefetch: u32) -> Self {
         let identity = Identity {
             worker_id: "w".to_owned(),
             instance_id: "i".to_owned(),
             labels: BTreeMap::new(),
             task_types: BTreeSet::from(["work".to_owned()]),
             slots: SLOTS,
+            prefetch,
             software: String::new(),
         };
         let mut stage = Self {
@@ -322,6 +335,13 @@ fn event(step: Step) -> Heard {
             fencing_token,
             reason: reason.into(),
             grace: Some(ms(grace)),
+            unstarted_only: false,
+        }),
+        Step::GiveBack(fencing_token) => Heard::Revocation(v1::Revocation {
+            fencing_token,
+            reason: Reason::Retracted.into(),
+            grace: None,
+            unstarted_only: true,
         }),
         Step::Answer(fencing_token, disposition) => {
             Heard::ResultAck(v1::ResultAck { fencing_token, disposition: disposition.into() })

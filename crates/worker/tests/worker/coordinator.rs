@@ -219,5 +219,10 @@ pub(crate) fn wire(duration: Duration) -> prost_types::Duration {
 /// A revocation that gives the handler this long.
 pub(crate) fn revocation(fencing_token: i64, grace: Duration) -> Say {
     let reason = v1::RevocationReason::Cancelled.into();
-    Say::Revocation(v1::Revocation { fencing_token, reason, grace: Some(wire(grace)) })
+    Say::Revocation(v1::Revocation {
+        fencing_token,
+        reason,
+        grace: Some(wire(grace)),
+        ..v1::Revocation::default()
+    })
 }

@@ -174,6 +174,7 @@ impl Writing {
             instance: name,
             task_types: vec![Name::from("t")],
             slots: 4,
+            prefetch: 0,
             held: Vec::new(),
             labels: Vec::new(),
             software: Name::from(""),

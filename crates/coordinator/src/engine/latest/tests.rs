@@ -11,6 +11,7 @@ fn hello(instance: &str) -> Hello {
         instance: Name::from(instance),
         task_types: Vec::new(),
         slots: 1,
+        prefetch: 0,
         held: Vec::new(),
         labels: Vec::new(),
         software: Name::from(""),

@@ -120,7 +120,9 @@ pub(super) fn outcome_of(pick: u8) -> Outcome {
         8 => Outcome::Stopped,
         9 => Outcome::Declined(DeclineReason::NoCapacity),
         10 => Outcome::Declined(DeclineReason::Unsupported),
-        _ => Outcome::Declined(DeclineReason::Draining),
+        11 => Outcome::Declined(DeclineReason::Draining),
+        12 => Outcome::Declined(DeclineReason::StartTimeout),
+        _ => Outcome::Declined(DeclineReason::Retracted),
     }
 }
 

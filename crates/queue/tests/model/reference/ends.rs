@@ -27,6 +27,8 @@ pub(super) enum End {
         reason: FailureReason,
         said: bool,
     },
+    /// It is as if it had not been granted.
+    TakenBack,
 }
 
 impl Reference {
@@ -34,14 +36,15 @@ impl Reference {
         let Some(session) = self.sessions.iter().find(|s| s.stream == Some(stream)) else { return };
         let id = session.id;
         let current = self.current(token).filter(|(_, holder)| *holder == id);
-        self.drop_ghost(id, token);
         let answer = match current {
             Some((task, _)) => self.decide(id, task, outcome),
             None if self.decided.contains(&token) => "duplicate",
             None => "stale",
         };
         self.said.push(format!("{stream:?}: {token} is {answer}"));
+        self.drop_ghost(id, token);
         self.relieve(id);
+        self.hand_out_slots(id);
     }
 
     fn decide(&mut self, session: SessionId, task: TaskId, outcome: &Outcome) -> &'static str {
@@ -69,6 +72,15 @@ impl Reference {
                 None if lease.started.is_some() => End::Loss { said: true },
                 _ => handed_back,
             },
+            Outcome::Declined(DeclineReason::Retracted)
+                if lease.ahead.is_some_and(|ahead| ahead.asked) =>
+            {
+                End::TakenBack
+            }
+            Outcome::Declined(DeclineReason::StartTimeout) => {
+                job.avoid = Some(session);
+                End::Nothing { reason: FailureReason::StartTimeout, said: true }
+            }
             Outcome::Declined(reason) => {
                 self.declined(session, task, *reason);
                 handed_back
@@ -90,6 +102,7 @@ impl Reference {
             }
             DeclineReason::Unsupported => session.unsupported.push(task_type),
             DeclineReason::Draining => session.draining = true,
+            DeclineReason::Retracted | DeclineReason::StartTimeout => {}
         }
     }
 
@@ -122,7 +135,7 @@ impl Reference {
         let job = self.job_mut(id);
         let Lease { token, session, revoking, .. } = job.lease().expect("a lease").clone();
         let said = match *end {
-            End::Success => true,
+            End::Success | End::TakenBack => true,
             End::Failure { said, .. } | End::Loss { said } | End::Nothing { said, .. } => said,
         };
         let revoked = revoking.map(|(reason, ..)| reason);
@@ -153,6 +166,10 @@ impl Reference {
                 (true, FailureReason::WorkerLost, Duration::ZERO, losses_max <= job.losses)
             }
             End::Nothing { reason, .. } => (false, reason, Duration::ZERO, false),
+            End::TakenBack => {
+                job.leases -= 1;
+                (false, FailureReason::HandedBack, Duration::ZERO, false)
+            }
         };
         if over {
             if why == FailureReason::WorkerLost && matches!(end, End::Loss { .. }) {
@@ -164,7 +181,7 @@ impl Reference {
         if paid && job.deadline <= until {
             return self.finish(id, Ending::Failed, said.then_some(token), Some(why));
         }
-        if paid || job.failure.is_none() {
+        if paid || (job.failure.is_none() && !matches!(end, End::TakenBack)) {
             job.failure = Some(why);
         }
         job.state = if now < until { State::Waits(until, Wait::Backoff) } else { State::Ready };

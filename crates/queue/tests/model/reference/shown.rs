@@ -63,7 +63,8 @@ impl Job {
         let state = match &self.state {
             State::Waits(until, wait) => format!("{wait:?} until {until}"),
             State::Ready => "queued".into(),
-            State::Leased(Lease { token, session, acknowledged, started, revoking, .. }) => {
+            State::Leased(lease) => {
+                let Lease { token, session, acknowledged, started, revoking, .. } = &**lease;
                 format!("leased {token} {session:?} {acknowledged} {started:?} {revoking:?}")
             }
         };
@@ -129,6 +130,7 @@ pub(crate) fn effect_line(effect: &Effect) -> Option<String> {
             let reason: &RevocationReason = reason;
             format!("{stream:?}: stop {token}, {reason:?}, {grace:?}")
         }
+        Effect::Retract { stream, token } => format!("{stream:?}: give back {token}"),
         Effect::ResultAck { stream, token, disposition } => {
             format!("{stream:?}: {token} is {}", format!("{disposition:?}").to_lowercase())
         }

@@ -78,8 +78,9 @@ impl Reference {
         };
         if lease.revoking.is_some_and(|(reason, ..)| reason == RevocationReason::Cancelled) {
             let (token, acknowledged, alarm) = (lease.token, lease.acknowledged, lease.alarm);
+            let waits = lease.ahead.is_some_and(|ahead| !ahead.has_slot);
             self.finish(id, Ending::Cancelled, None, Some(FailureReason::Cancelled));
-            let ghost = Ghost { token, acknowledged, alarm };
+            let ghost = Ghost { token, acknowledged, alarm, waits };
             self.session_mut(lease.session).ghosts.push(ghost);
         } else if over {
             self.revoke(id, RevocationReason::TotalTimeout);
@@ -112,6 +113,7 @@ impl Reference {
             ghost.alarm = late;
         }
         session.late_since.get_or_insert(now);
+        self.take_all_back(id);
     }
 
     fn give_up_session(&mut self, id: SessionId) {

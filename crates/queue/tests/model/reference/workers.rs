@@ -27,16 +27,20 @@ impl Reference {
             lease.session = self.instance(&lease.worker, &lease.instance, patience);
             lease.acknowledged = true;
             lease.alarm = Alarm::default();
+            lease.ahead = None;
         }
         self.jobs = jobs;
     }
 
     pub(crate) fn hello(&mut self, hello: &Hello) -> String {
-        for session in &mut self.sessions {
-            if session.worker == *hello.worker
-                && let Some(stream) = session.stream.take()
-            {
-                self.said.push(format!("{stream:?}: close, Replaced"));
+        for at in 0..self.sessions.len() {
+            let session = &mut self.sessions[at];
+            if session.worker == *hello.worker {
+                if let Some(stream) = session.stream.take() {
+                    self.said.push(format!("{stream:?}: close, Replaced"));
+                }
+                let id = self.sessions[at].id;
+                self.forget_ahead(id);
             }
         }
         let patience = self.patience(self.config.session_ttl);
@@ -48,13 +52,13 @@ impl Reference {
         let now = self.now;
         let session = self.session_mut(id);
         session.stream = Some(hello.stream);
-        session.slots = hello.slots;
+        (session.slots, session.prefetch) = (hello.slots, hello.prefetch);
         session.types = hello.task_types.iter().map(ToString::to_string).collect();
         session.unsupported.clear();
         session.late_since = None;
         session.hear(now, patience);
         session.ghosts.iter_mut().for_each(|ghost| ghost.alarm = Alarm::default());
-        self.compare(id, hello);
+        let pending = self.compare(id, hello);
         let verdicts: Vec<String> = hello
             .held
             .iter()
@@ -66,13 +70,16 @@ impl Reference {
                 format!("{} {}", held.token, if lost { "lost" } else { "retained" })
             })
             .collect();
+        self.line_up(id, pending);
         for grace in self.session_mut(id).drain_request.clone() {
             self.said.push(format!("{:?}: drain within {grace:?}", hello.stream));
         }
         format!("welcome {id:?} resumed {resumed} {verdicts:?}")
     }
 
-    fn compare(&mut self, id: SessionId, hello: &Hello) {
+    /// Hands back what the worker has not begun.
+    fn compare(&mut self, id: SessionId, hello: &Hello) -> Vec<TaskId> {
+        let mut pending = Vec::new();
         let phase = |token| hello.held.iter().rfind(|held| held.token == token).map(|h| h.phase);
         self.session_mut(id).ghosts.retain_mut(|ghost| {
             ghost.acknowledged = true;
@@ -85,7 +92,6 @@ impl Reference {
             };
             let now = self.now;
             let job = self.job_mut(task);
-            let start_by = now + job.spec.start_timeout;
             let lease = job.lease_mut().expect("a lease");
             lease.acknowledged = true;
             lease.alarm = Alarm::default();
@@ -95,9 +101,10 @@ impl Reference {
             if let Some((reason, since, grace)) = lease.revoking {
                 self.ask_to_stop(task, reason, grace.saturating_sub(now.since(since)));
             } else if lease.started.is_none() && phase == LeasePhase::Pending {
-                lease.alarm.at = Some(start_by);
+                pending.push(task);
             }
         }
+        pending
     }
 
     /// A foreign lease that still runs takes one of the worker's slots, if there is one.
@@ -106,7 +113,8 @@ impl Reference {
         let session = self.session_mut(id);
         let known = session.ghosts.iter().any(|ghost| ghost.token == token);
         if !known && used < session.slots {
-            session.ghosts.push(Ghost { token, acknowledged: true, alarm: Alarm::default() });
+            let (acknowledged, alarm, waits) = (true, Alarm::default(), false);
+            session.ghosts.push(Ghost { token, acknowledged, alarm, waits });
         }
     }
 
@@ -127,6 +135,7 @@ impl Reference {
             !gone
         });
         self.relieve(id);
+        self.hand_out_slots(id);
         let mut held = held.to_vec();
         held.sort();
         held.dedup();
@@ -167,6 +176,7 @@ impl Reference {
         let now = self.now;
         let lease = self.job_mut(task).lease_mut().expect("a lease");
         lease.acknowledged = true;
+        lease.ahead = None;
         if lease.started.is_none() {
             lease.started = Some(now);
             if lease.revoking.is_none() {
@@ -195,9 +205,11 @@ impl Reference {
         }
     }
 
-    pub(crate) fn capacity(&mut self, stream: StreamId, slots: u32) {
+    pub(crate) fn capacity(&mut self, stream: StreamId, slots: u32, prefetch: u32) {
         if let Some(id) = self.on_stream(stream) {
-            self.session_mut(id).slots = slots;
+            let session = self.session_mut(id);
+            (session.slots, session.prefetch) = (slots, prefetch);
+            self.hand_out_slots(id);
         }
     }
 
@@ -223,6 +235,7 @@ impl Reference {
     pub(crate) fn disconnect(&mut self, stream: StreamId) {
         if let Some(id) = self.on_stream(stream) {
             self.session_mut(id).stream = None;
+            self.forget_ahead(id);
         }
     }
 
@@ -319,6 +332,7 @@ impl Session {
             instance: instance.to_owned(),
             stream: None,
             slots: 0,
+            prefetch: 0,
             types: Vec::new(),
             unsupported: Vec::new(),
             draining: false,

@@ -1,0 +1,167 @@
+//! Leases beyond the slots of a worker: granted ahead where nobody else has a slot, and taken back before they start
+//! when another worker is idle or a more urgent task finds no room.
+//!
+//! Being taken back costs nothing: the task goes back to its place, and the lease does not even count as one.
+
+use crate::{
+    Effect, Queue, SessionId, Task, TaskId, Token,
+    lanes::Place,
+    parking::{Parked, Sake},
+    roster::Types,
+    session::Session,
+};
+
+impl Queue {
+    /// A lease was granted to a session whose slots are taken. What waits there and is less urgent goes behind it.
+    pub(crate) fn park(&mut self, id: SessionId, task: TaskId, token: Token) {
+        let Some(class) = self.roster.class(id).cloned() else { return };
+        let Some(parked) = self.book.task(task).map(parked) else { return };
+        let (place, waiting) = (parked.place, self.parking.of_session(id));
+        self.parking.park(id, &class, token, parked);
+        for (_, token) in waiting.into_iter().filter(|(other, _)| place < *other) {
+            self.ask_back(id, token, Sake::Order);
+        }
+    }
+
+    /// What a worker has just said that it has not started waits for slots behind everything else that it holds.
+    pub(crate) fn park_pending(&mut self, id: SessionId, pending: &[Token]) {
+        let Some(session) = self.roster.get(id) else { return };
+        let count = u32::try_from(pending.len()).unwrap_or(u32::MAX);
+        let left = session.slots.saturating_sub(session.used().saturating_sub(count));
+        let left = usize::try_from(left).unwrap_or(usize::MAX).min(pending.len());
+        let (ready, waiting) = pending.split_at(left);
+        for token in ready {
+            let Some(parked) = self.task_under(id, *token).and_then(|it| self.book.task(it)) else {
+                continue;
+            };
+            let start_by = self.now + parked.spec.start_timeout;
+            self.update(id, |session| session.expect_by(*token, start_by));
+        }
+        let Some(class) = self.roster.class(id).cloned() else { return };
+        for token in waiting {
+            let task = self.task_under(id, *token).and_then(|it| self.book.task(it));
+            if let Some(parked) = task.map(parked) {
+                self.parking.park(id, &class, *token, parked);
+            }
+        }
+    }
+
+    /// A slot is free: the worker holds the lease no more.
+    pub(crate) fn vacate(&mut self, id: SessionId, token: Token) {
+        self.parking.take(id, token);
+        self.parking.resolve(token);
+        self.update(id, |session| session.free(token));
+        self.promote(id);
+    }
+
+    /// The work of a lease began, whether a slot was known to be free or not.
+    pub(crate) fn unpark(&mut self, id: SessionId, token: Token) {
+        self.parking.take(id, token);
+        self.parking.resolve(token);
+    }
+
+    /// Gives free slots to what waits, in the order of the grants: from here on its start is waited for.
+    pub(crate) fn promote(&mut self, id: SessionId) {
+        while let Some(token) = self.parking.first(id) {
+            let Some(session) = self.roster.get(id) else { return };
+            if session.slots <= session.used() - self.parking.count(id) {
+                return;
+            }
+            let Some(parked) = self.parking.take(id, token) else { return };
+            let task = self.task_under(id, token).and_then(|task| self.book.task(task));
+            if task.and_then(Task::lease).is_some_and(|lease| lease.revoking.is_none()) {
+                let now = self.now;
+                self.update(id, |session| session.expect_start(token, now, parked.start_timeout));
+            }
+        }
+    }
+
+    /// Asks back what waits at a worker that gets nothing new.
+    pub(crate) fn retract_all(&mut self, id: SessionId) {
+        for (_, token) in self.parking.of_session(id) {
+            self.ask_back(id, token, Sake::Order);
+        }
+    }
+
+    /// Asks leases back for sessions that have slots for them, and for tasks that are more urgent; at most `most`.
+    pub(crate) fn retract(&mut self, most: usize) {
+        if self.parking.is_empty() {
+            return;
+        }
+        let mut left = most;
+        for (idle, wanted, types) in self.idle_sessions() {
+            for _ in 0..wanted {
+                let Some((token, id)) = self.most_urgent_of(&types) else { break };
+                if left == 0 {
+                    return;
+                }
+                left -= 1;
+                self.ask_back(id, token, Sake::Idle(idle));
+            }
+        }
+        for (task, token, id) in self.displaced() {
+            if 0 < left && !self.parking.is_making_room(task) {
+                left -= 1;
+                self.ask_back(id, token, Sake::Urgent(task));
+            }
+        }
+    }
+
+    /// Sessions with free slots that nothing is on its way to, and for how many leases.
+    fn idle_sessions(&self) -> Vec<(SessionId, u32, Types)> {
+        let mut idle = Vec::new();
+        for class in self.roster.free() {
+            if class.types.iter().all(|it| self.parking.of_type(it).next().is_none()) {
+                continue;
+            }
+            for id in class.idle() {
+                let Some(session) = self.roster.get(id) else { continue };
+                let free = session.slots - session.used();
+                let wanted = free.saturating_sub(self.parking.expected(id));
+                idle.push((id, wanted, Types::clone(class.types)));
+            }
+        }
+        idle
+    }
+
+    /// What a paused queue would hold back stays where it is.
+    fn most_urgent_of(&self, types: &Types) -> Option<(Token, SessionId)> {
+        let is_paused = |task: TaskId| {
+            let task = self.book.task(task);
+            task.is_some_and(|task| self.book.is_paused(&task.spec.queue))
+        };
+        let candidates = types.iter().filter_map(|task_type| {
+            self.parking.of_type(task_type).find(|(place, ..)| !is_paused(place.task))
+        });
+        candidates.min().map(|(_, token, id)| (token, id))
+    }
+
+    /// In each class of sessions: the first task that waits for them, and the lease that it would take the place of.
+    fn displaced(&self) -> Vec<(TaskId, Token, SessionId)> {
+        let displaced = self.parking.of_classes().filter_map(|(class, mut candidates)| {
+            let first = self.index.lanes.first(class)?;
+            let takes = |id| self.roster.get(id).is_some_and(Session::takes_tasks);
+            let (_, token, id) = candidates
+                .by_ref()
+                .take_while(|(place, ..)| first < *place)
+                .find(|(_, _, id)| takes(*id))?;
+            (!first.is_over(self.now)).then_some((first.task, token, id))
+        });
+        displaced.collect()
+    }
+
+    fn ask_back(&mut self, id: SessionId, token: Token, sake: Sake) {
+        self.parking.ask(id, token, sake);
+        if let Some(stream) = self.roster.get(id).and_then(|session| session.stream) {
+            self.emit(Effect::Retract { stream, token });
+        }
+    }
+}
+
+fn parked(task: &Task) -> Parked {
+    Parked {
+        place: Place::of(task),
+        task_type: crate::Name::clone(&task.spec.task_type),
+        start_timeout: task.spec.start_timeout,
+    }
+}

@@ -1,0 +1,223 @@
+//! Leases that workers get before they have slots for them.
+
+use std::cmp::Reverse;
+
+use leasehold_policy::Time;
+use leasehold_queue::{SessionId, TaskId, Token};
+
+use super::{Ahead, Job, Reference, Session};
+
+/// What orders tasks.
+type Rank = (u8, Time, TaskId);
+
+impl Reference {
+    /// What the session got ahead before, and is less urgent than this, has to come back and go behind it.
+    pub(super) fn put_in_order(&mut self, session: SessionId, at: usize) {
+        let rank = self.jobs[at].rank();
+        let behind = self.waiting(|_| true);
+        for (other, id, holder) in behind {
+            if holder == session && rank < other {
+                self.take_back(id, None, None);
+            }
+        }
+    }
+
+    /// Everything without a slot that its worker could give back.
+    fn waiting(&self, wanted: impl Fn(&Job) -> bool) -> Vec<(Rank, TaskId, SessionId)> {
+        let mut waiting = Vec::new();
+        for job in self.jobs.iter().filter(|job| wanted(job)) {
+            let Some(lease) = job.lease().filter(|lease| lease.revoking.is_none()) else {
+                continue;
+            };
+            if lease.ahead.is_some_and(|ahead| !ahead.has_slot && !ahead.asked) {
+                waiting.push((job.rank(), job.id, lease.session));
+            }
+        }
+        waiting.sort();
+        waiting
+    }
+
+    fn take_back(&mut self, task: TaskId, session: Option<SessionId>, urgent: Option<TaskId>) {
+        let lease = self.job_mut(task).lease_mut().expect("a lease");
+        let (token, holder) = (lease.token, lease.session);
+        let ahead = lease.ahead.as_mut().expect("a lease that was got ahead");
+        (ahead.asked, ahead.for_session, ahead.for_task) = (true, session, urgent);
+        if let Some(stream) = self.session_mut(holder).stream {
+            self.said.push(format!("{stream:?}: give back {token}"));
+        }
+    }
+
+    /// A worker that gets nothing new gives back what it has not begun.
+    pub(super) fn take_all_back(&mut self, session: SessionId) {
+        for (_, task, holder) in self.waiting(|_| true) {
+            if holder == session {
+                self.take_back(task, None, None);
+            }
+        }
+    }
+
+    /// For those who have slots, the most urgent first; then, for a task that waits, the least urgent of those that are less
+    /// urgent than it.
+    pub(super) fn ask_back(&mut self, most: usize) {
+        let mut left = most;
+        for (session, types, wanted) in self.with_slots() {
+            for _ in 0..wanted {
+                let fits = |job: &Job| {
+                    types.iter().any(|own| **own == *job.spec.task_type)
+                        && !self.is_paused(&job.spec.queue)
+                };
+                let Some((_, task, _)) = self.waiting(fits).first().copied() else { break };
+                if left == 0 {
+                    return;
+                }
+                left -= 1;
+                self.take_back(task, Some(session), None);
+            }
+        }
+        let mut kinds: Vec<Vec<String>> = self.sessions.iter().map(Session::offered).collect();
+        kinds.sort();
+        kinds.dedup();
+        for (task, back) in self.misplaced(kinds) {
+            let asked = self.ahead().any(|ahead| ahead.for_task == Some(task));
+            if 0 < left && !asked {
+                left -= 1;
+                self.take_back(back, None, Some(task));
+            }
+        }
+    }
+
+    /// For each kind of session: the first task for it, and the last of what such sessions got ahead, if that is behind.
+    fn misplaced(&self, kinds: Vec<Vec<String>>) -> Vec<(TaskId, TaskId)> {
+        let mut pairs = Vec::new();
+        for kind in kinds {
+            let ready = self.jobs.iter().filter(|job| {
+                matches!(job.state, super::State::Ready)
+                    && !self.is_paused(&job.spec.queue)
+                    && kind.iter().any(|own| **own == *job.spec.task_type)
+            });
+            let Some(first) = ready.min_by_key(|job| job.rank()) else { continue };
+            let mut behind = self.waiting(|_| true);
+            behind.sort_by_key(|(rank, ..)| Reverse(*rank));
+            let back = behind.iter().find(|(rank, _, holder)| {
+                let holder = self.sessions.iter().find(|it| it.id == *holder).expect("a session");
+                first.rank() < *rank
+                    && holder.offered() == kind
+                    && holder.is_active()
+                    && holder.hushed.is_none()
+            });
+            if let (Some((_, back, _)), true) = (back, self.now < first.deadline) {
+                pairs.push((first.id, *back));
+            }
+        }
+        pairs
+    }
+
+    fn ahead(&self) -> impl Iterator<Item = &Ahead> {
+        self.jobs.iter().filter_map(|job| job.lease()?.ahead.as_ref())
+    }
+
+    /// Who has free slots, and for how many more than are on their way.
+    fn with_slots(&self) -> Vec<(SessionId, Vec<String>, usize)> {
+        let mut idle = Vec::new();
+        for session in &self.sessions {
+            let used = self.used(session.id);
+            if !session.is_active() || session.hushed.is_some() || session.slots <= used {
+                continue;
+            }
+            let coming = self.ahead().filter(|ahead| ahead.for_session == Some(session.id));
+            let wanted = ((session.slots - used) as usize).saturating_sub(coming.count());
+            let load = u64::from(used) * 1_000_000 / u64::from(session.slots);
+            idle.push((session.offered(), load, session.id, wanted));
+        }
+        idle.sort();
+        idle.into_iter().map(|(types, _, id, wanted)| (id, types, wanted)).collect()
+    }
+
+    /// Free slots go to what was got ahead, the oldest grant first; only then is its start waited for.
+    pub(super) fn hand_out_slots(&mut self, id: SessionId) {
+        loop {
+            let without = self.without(id);
+            let Some(first) = without.first() else { return };
+            let used = self.used(id) as usize - without.len();
+            if self.session_mut(id).slots as usize <= used {
+                return;
+            }
+            self.give_slot(id, *first);
+        }
+    }
+
+    /// What has no slot, the oldest grant first. A lease that ended without its worker's word may still wait there.
+    fn without(&self, id: SessionId) -> Vec<Token> {
+        let leases = self.jobs.iter().filter_map(Job::lease).filter(|lease| lease.session == id);
+        let leases = leases.filter(|lease| lease.ahead.is_some_and(|ahead| !ahead.has_slot));
+        let ghosts = self.sessions.iter().filter(|it| it.id == id).flat_map(|it| &it.ghosts);
+        let ghosts = ghosts.filter(|ghost| ghost.waits).map(|ghost| ghost.token);
+        let mut without: Vec<Token> = leases.map(|lease| lease.token).chain(ghosts).collect();
+        without.sort();
+        without
+    }
+
+    fn give_slot(&mut self, id: SessionId, token: Token) {
+        for ghost in &mut self.session_mut(id).ghosts {
+            ghost.waits &= ghost.token != token;
+        }
+        let now = self.now;
+        let Some((task, _)) = self.current(token) else { return };
+        let job = self.job_mut(task);
+        let patience = job.spec.start_timeout;
+        let lease = job.lease_mut().expect("a lease");
+        lease.ahead.as_mut().expect("got ahead").has_slot = true;
+        if lease.revoking.is_some() {
+            return;
+        }
+        if 0 < lease.alarm.unsent {
+            lease.alarm.patience = Some(patience);
+        } else {
+            lease.alarm.at = Some(now + patience);
+        }
+    }
+
+    /// Nobody knows any more what the worker got ahead.
+    pub(super) fn forget_ahead(&mut self, id: SessionId) {
+        for (task, _) in self.leases_of(id) {
+            self.job_mut(task).lease_mut().expect("a lease").ahead = None;
+        }
+        for ghost in &mut self.session_mut(id).ghosts {
+            ghost.waits = false;
+        }
+    }
+
+    /// What a worker says it has not begun takes the slots that everything else leaves, the oldest grant first.
+    pub(super) fn line_up(&mut self, id: SessionId, mut pending: Vec<TaskId>) {
+        pending.sort_by_key(|task| self.job_mut(*task).lease().expect("a lease").token);
+        let others = self.used(id) as usize - pending.len();
+        let slots = self.session_mut(id).slots as usize;
+        let now = self.now;
+        for (n, task) in pending.into_iter().enumerate() {
+            let job = self.job_mut(task);
+            let start_by = now + job.spec.start_timeout;
+            let lease = job.lease_mut().expect("a lease");
+            if others + n < slots {
+                lease.alarm.at = Some(start_by);
+            } else {
+                lease.ahead = Some(Ahead::default());
+            }
+        }
+    }
+}
+
+impl Session {
+    /// The types it can be given.
+    fn offered(&self) -> Vec<String> {
+        let mut types = self.types.clone();
+        types.retain(|own| !self.unsupported.contains(own));
+        types.sort();
+        types
+    }
+}
+
+impl Job {
+    fn rank(&self) -> Rank {
+        (self.spec.priority, self.deadline, self.id)
+    }
+}
