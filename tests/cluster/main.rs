@@ -24,6 +24,7 @@ mod refusal;
 mod script;
 mod worker;
 
+mod bench;
 mod cancel;
 mod chaos;
 mod command_line;

@@ -1,19 +1,40 @@
 //! `leasehold bench`: what a coordinator can do, measured from outside as a user would.
 //!
-//! Submitter, worker and measurement share this process; the coordinator is a process of its own.
+//! Submitter, worker and measurement share this process; the coordinator is a process of its own. Every figure comes
+//! with what it depends on: durability, windows, what each process used, and what the disk took for a sync.
 
-mod cpu_time;
+mod connections;
+mod delays;
+mod disk;
+mod expiry;
 mod flow;
+pub(crate) mod handler;
 mod latency;
 mod load;
+mod open_files;
+mod prefill;
+mod recovery;
+mod report;
 mod spawned;
+mod usage;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use clap::Subcommand;
-use leasehold_client::{Client, ClientOptions, GeneratedKeys};
+use leasehold_client::{Client, ClientOptions, GeneratedKeys, StreamOptions, TaskSpec};
+use tokio_stream::Stream;
 
-use crate::{Done, args::Global, duration::parse_duration, failure::Failure, output::Output};
+use self::{
+    load::PAYLOAD_BYTES,
+    report::{Report, Value},
+    usage::{Meter, Process},
+};
+use crate::{
+    Done, args::Global, duration::parse_duration, exit::Exit, failure::Failure, output::Output,
+};
 
 /// What the coordinator promises, and a benchmark must not measure without.
 const DURABILITY: &str = "every accept, grant and result is synced to disk before it is answered";
@@ -22,33 +43,47 @@ const DURABILITY: &str = "every accept, grant and result is synced to disk befor
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// Tasks per second: from the first submit to the last accepted result, with a worker running
-    Flow {
-        #[command(flatten)]
-        target: Target,
-        /// How many tasks: 1 to 10,000,000
-        #[arg(long, default_value_t = 100_000, value_name = "N",
-              value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-        tasks: u64,
-        /// How many submits may be unanswered at a time
-        #[arg(long, default_value_t = 4_096, value_name = "N")]
-        window: usize,
-        /// How many tasks one message holds at most: 1 to 1,000
-        #[arg(long, default_value_t = 256, value_name = "N")]
-        batch: usize,
-    },
+    Flow(Bench<flow::Setup>),
     /// From the time a task is due to the start of its handler, at a steady rate
-    Latency {
-        #[command(flatten)]
-        target: Target,
-        /// Tasks per second: 1 to 100,000
-        #[arg(long, default_value_t = 1_000, value_name = "HZ",
-              value_parser = clap::value_parser!(u64).range(1..=100_000))]
-        rate: u64,
-        /// How many seconds: 1 to 3,600
-        #[arg(long, default_value_t = 10, value_name = "N",
-              value_parser = clap::value_parser!(u64).range(1..=3_600))]
-        secs: u64,
+    Latency(Bench<latency::Setup>),
+    /// Submit alone, what each task that waits costs in memory, then drain alone
+    Prefill(Bench<Submits>),
+    /// What idle workers cost the coordinator, in memory and in the dispatch to a busy one
+    Connections(Bench<connections::Setup>),
+    /// From a deadline that many leases share to the death of each handler's process
+    Expiry(Bench<expiry::Setup>),
+    /// From the start of a coordinator that was killed with open tasks to its first answer and first lease
+    Recovery(Bench<Submits>),
+    /// The process that `expiry` sees die
+    #[command(hide = true)]
+    Handler {
+        /// Where it says that it runs
+        socket: PathBuf,
     },
+}
+
+/// A benchmark, and what it is run against.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Bench<S: clap::Args> {
+    #[command(flatten)]
+    setup: S,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What is submitted, and how.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Submits {
+    /// How many tasks: 1 to 100,000,000
+    #[arg(long, default_value_t = 100_000, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    tasks: u64,
+    /// How many submits may be unanswered at a time
+    #[arg(long, default_value_t = 4_096, value_name = "N")]
+    window: usize,
+    /// How many tasks one message holds at most: 1 to 1,000
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    batch: usize,
 }
 
 /// Which coordinator is measured, and with what.
@@ -109,6 +144,7 @@ impl Retention {
 
 /// The coordinator to be measured.
 struct Subject {
+    target: Target,
     client: Client,
     pid: Option<u32>,
     /// Ends with the subject.
@@ -117,28 +153,46 @@ struct Subject {
 
 pub(crate) async fn run(command: BenchCommand, global: &Global, output: Output) -> Done {
     match command {
-        BenchCommand::Flow { target, tasks, window, batch } => {
-            let subject = Subject::new(&target, global).await?;
-            let setup = flow::Setup { target, tasks, window, batch };
-            let done = flow::run(&setup, &subject, output).await;
-            subject.end().await?;
-            done
-        }
-        BenchCommand::Latency { target, rate, secs } => {
-            let subject = Subject::new(&target, global).await?;
-            let setup = latency::Setup { target, rate, secs };
-            let done = latency::run(&setup, &subject, output).await;
-            subject.end().await?;
-            done
-        }
+        BenchCommand::Flow(bench) => bench.run(global, output, flow::measure).await,
+        BenchCommand::Latency(bench) => bench.run(global, output, latency::measure).await,
+        BenchCommand::Prefill(bench) => bench.run(global, output, prefill::measure).await,
+        BenchCommand::Connections(bench) => bench.run(global, output, connections::measure).await,
+        BenchCommand::Expiry(bench) => bench.run(global, output, expiry::measure).await,
+        BenchCommand::Recovery(bench) => bench.run(global, output, recovery::measure).await,
+        // It needs nothing of what is started by now, and was handled before.
+        BenchCommand::Handler { .. } => Ok(Exit::Ok),
+    }
+}
+
+impl<S: clap::Args> Bench<S> {
+    async fn run(
+        self,
+        global: &Global,
+        output: Output,
+        measure: impl AsyncFnOnce(&S, &mut Subject) -> Result<Report, Failure>,
+    ) -> Done {
+        let mut subject = Subject::new(self.target, global).await?;
+        let measured = measure(&self.setup, &mut subject).await;
+        let described = measured.and_then(|report| subject.describe(report));
+        let stopped = subject.end().await;
+        described?.print(output)?;
+        stopped?;
+        Ok(Exit::Ok)
+    }
+}
+
+impl Submits {
+    fn options(self) -> StreamOptions {
+        StreamOptions { window_tasks: self.window, batch_tasks: self.batch }
     }
 }
 
 impl Subject {
     /// The coordinator that the command line names, or a new one.
-    async fn new(target: &Target, global: &Global) -> Result<Self, Failure> {
+    async fn new(target: Target, global: &Global) -> Result<Self, Failure> {
         let spawned = if target.spawn {
-            Some(spawned::Coordinator::start(target.data_in.as_deref(), target.retention()).await?)
+            let data_in = target.data_in.as_deref();
+            Some(spawned::Coordinator::start(data_in, target.retention()).await?)
         } else {
             None
         };
@@ -150,7 +204,57 @@ impl Subject {
         let client = Client::connect(options)?;
         client.cluster().await?;
         let pid = spawned.as_ref().and_then(spawned::Coordinator::pid).or(target.coordinator_pid);
-        Ok(Self { client, pid, spawned })
+        Ok(Self { target, client, pid, spawned })
+    }
+
+    /// Submits tasks as they come, and waits until each has been accepted.
+    async fn submit(
+        &self,
+        specs: impl Stream<Item = TaskSpec> + Unpin,
+        options: StreamOptions,
+    ) -> Result<(), Failure> {
+        let mut answers = self.client.submit_stream(specs, options);
+        while let Some(answer) = answers.next().await {
+            answer?;
+        }
+        Ok(())
+    }
+
+    /// Looks at what the coordinator and this process use.
+    fn meter(&self) -> Meter {
+        let coordinator = self.pid.map(|pid| Process { name: "coordinator", pid });
+        let load = Process { name: "load", pid: std::process::id() };
+        Meter::start(coordinator.into_iter().chain([load]))
+    }
+
+    /// What is resident of the coordinator, if its process is known.
+    fn resident_bytes(&self) -> Option<u64> {
+        usage::resident_bytes(self.pid?)
+    }
+
+    /// Kills the coordinator that was started and starts it again; when that began.
+    async fn restart(&mut self) -> Result<Instant, Failure> {
+        let spawned = self.spawned.as_mut().ok_or_else(not_ours)?;
+        let start = spawned.restart().await?;
+        self.pid = spawned.pid();
+        Ok(start)
+    }
+
+    /// Where files share the disk of the coordinator that was started.
+    fn directory(&self) -> Result<&Path, Failure> {
+        self.spawned.as_ref().map(spawned::Coordinator::directory).ok_or_else(not_ours)
+    }
+
+    /// Adds what all figures depend on.
+    fn describe(&self, mut report: Report) -> Result<Report, Failure> {
+        report.add("payload bytes", "payloadBytes", Value::Count(PAYLOAD_BYTES as u64));
+        report.add("worker slots", "workerSlots", Value::Count(self.target.slots.into()));
+        report.text("durability", "durability", DURABILITY);
+        report.text("retention", "retention", self.target.retention().text());
+        if let Ok(directory) = self.directory() {
+            report.add("disk, fdatasync", "fdatasync", Value::Delays(disk::probe(directory)?));
+        }
+        Ok(report)
     }
 
     /// Stops what was started.
@@ -160,4 +264,9 @@ impl Subject {
             None => Ok(()),
         }
     }
+}
+
+/// Not every coordinator may be killed, or has a disk that is known.
+fn not_ours() -> Failure {
+    Failure::Usage("this measures a coordinator of its own: add --spawn".to_owned())
 }

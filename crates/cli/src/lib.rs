@@ -33,6 +33,7 @@ use tracing::Instrument as _;
 
 use crate::{
     args::{Args, Command, Global},
+    bench::BenchCommand,
     exit::Exit,
     failure::Failure,
     output::Output,
@@ -78,6 +79,11 @@ fn execute(args: Args) -> Done {
     }
     if let Command::Errors(args) = command {
         return errors::run(&args, Output::new(global.output));
+    }
+    if let Command::Bench(BenchCommand::Handler { socket }) = &command {
+        // Before there are threads: nothing but the process itself is to be seen dying.
+        bench::handler::run(socket).map_err(|source| Failure::Runtime { source })?;
+        return Ok(Exit::Ok);
     }
     let telemetry = leasehold_telemetry::init(&Settings {
         log_filter: Some(global.log_filter.clone()),

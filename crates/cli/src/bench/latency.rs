@@ -10,56 +10,41 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hdrhistogram::Histogram;
 use leasehold_client::{StreamOptions, TaskSpec};
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
-    Subject, Target, flow,
-    load::{Load, PAYLOAD_BYTES, Tally},
+    Subject,
+    delays::Delays,
+    load::{Load, Tally},
+    report::{Report, Value},
 };
-use crate::{
-    Done, args::Format, duration::brief, exit::Exit, failure::Failure, output::Output, progress,
-    table::Details,
-};
-
-/// The longest delay that is told apart from a longer one, in microseconds: one minute.
-const DELAY_MICROS_MAX: u64 = 60_000_000;
-
-/// How many digits of a delay are kept.
-const DIGITS: u8 = 3;
+use crate::failure::Failure;
 
 /// How many due tasks wait to be sent: a stall of some seconds. When it is full the pacer runs late, which
 /// is charged as well, because delays count from the due time.
 const DUE_BOUND: usize = 65_536;
 
+/// A submit never waits for room.
+const OPTIONS: StreamOptions = StreamOptions { window_tasks: DUE_BOUND, batch_tasks: 256 };
+
 /// How long before the first task is due: the worker has said hello by then.
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// What is measured.
-#[derive(Debug)]
-pub(super) struct Setup {
-    pub(super) target: Target,
-    pub(super) rate: u64,
-    pub(super) secs: u64,
-}
-
-/// What came of it. Delays in microseconds.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report {
-    tasks: u64,
-    rate_hz: u64,
-    payload_bytes: usize,
-    durability: &'static str,
-    worker_slots: u32,
-    p50_micros: u64,
-    p90_micros: u64,
-    p99_micros: u64,
-    max_micros: u64,
-    repeated: u64,
+// Another benchmark takes these flags beside its own.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Setup {
+    /// Tasks per second: 1 to 100,000
+    #[arg(long, default_value_t = 1_000, value_name = "HZ",
+          value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    rate: u64,
+    /// How many seconds: 1 to 3,600
+    #[arg(long, default_value_t = 10, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    secs: u64,
 }
 
 /// When each task is due.
@@ -76,37 +61,38 @@ impl Schedule {
     }
 }
 
-pub(super) async fn run(setup: &Setup, subject: &Subject, output: Output) -> Done {
+pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Report, Failure> {
+    let meter = subject.meter();
+    let (delays, repeated) = delays(setup, subject).await?;
+    let tasks = delays.count();
+    let usage = meter.stop(tasks);
+    let mut report = Report::default();
+    report.add("schedule to start", "scheduleToStart", Value::Delays(delays));
+    report.add("run again", "repeated", Value::Count(repeated));
+    report.add("tasks", "tasks", Value::Count(tasks));
+    report.add("rate", "rateHz", Value::Count(setup.rate));
+    report.windows(OPTIONS);
+    report.usage(usage);
+    Ok(report)
+}
+
+/// How late each task was started, and how many were run again.
+pub(super) async fn delays(setup: &Setup, subject: &Subject) -> Result<(Delays, u64), Failure> {
     let tasks = setup.rate * setup.secs;
     let load = Load::new();
     let tally = Tally::new(tasks);
     let schedule = Schedule { start: Instant::now() + WARM_UP, rate: setup.rate };
-    let delays = Histogram::<u64>::new_with_max(DELAY_MICROS_MAX, DIGITS)
-        .map_err(|error| Failure::Bench(format!("cannot measure: {error}")))?;
-    let delays = Arc::new(Mutex::new(delays));
-    let bar = progress::bar(tasks, "tasks run");
-    let measured = (Arc::clone(&tally), Arc::clone(&delays), bar.clone());
+    let delays = Arc::new(Mutex::new(Delays::new()?));
+    let kept = Arc::clone(&delays);
     let started = move |number| {
-        let (tally, delays, bar) = &measured;
         let delay = schedule.due(number).elapsed();
-        if tally.record(number) {
-            let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
-            delays.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
-            bar.inc(1);
-        }
+        kept.lock().unwrap_or_else(PoisonError::into_inner).record(delay);
     };
-    let all_ended = tally.all_ended(setup.target.patience);
-    let (submitted, worked) = tokio::join!(
-        submit(subject, pace(&load, schedule, tasks)?),
-        load.work(&subject.client, &setup.target, started, all_ended),
-    );
-    bar.finish_and_clear();
-    submitted?;
-    worked?;
-    flow::confirm(&tally, &load, subject).await?;
+    let due = ReceiverStream::new(pace(&load, schedule, tasks)?);
+    let submit = subject.submit(due, OPTIONS);
+    load.run(subject, &tally, started, submit).await?;
     let delays = delays.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Report::new(setup, &tally, &delays).print(output)?;
-    Ok(Exit::Ok)
+    Ok((delays, tally.repeated()))
 }
 
 /// Hands out each task when it is due, from a thread of its own: the runtime's timer counts whole milliseconds.
@@ -129,55 +115,4 @@ fn pace(load: &Load, schedule: Schedule, tasks: u64) -> Result<mpsc::Receiver<Ta
         })
         .map_err(|source| Failure::Runtime { source })?;
     Ok(due)
-}
-
-async fn submit(subject: &Subject, due: mpsc::Receiver<TaskSpec>) -> Result<(), Failure> {
-    let options = StreamOptions { window_tasks: DUE_BOUND, ..StreamOptions::default() };
-    let mut answers = subject.client.submit_stream(ReceiverStream::new(due), options);
-    while let Some(answer) = answers.next().await {
-        answer?;
-    }
-    Ok(())
-}
-
-impl Report {
-    fn new(setup: &Setup, tally: &Tally, delays: &Histogram<u64>) -> Self {
-        Self {
-            tasks: delays.len(),
-            rate_hz: setup.rate,
-            payload_bytes: PAYLOAD_BYTES,
-            durability: super::DURABILITY,
-            worker_slots: setup.target.slots,
-            p50_micros: delays.value_at_quantile(0.50),
-            p90_micros: delays.value_at_quantile(0.90),
-            p99_micros: delays.value_at_quantile(0.99),
-            max_micros: delays.max(),
-            repeated: tally.repeated(),
-        }
-    }
-
-    fn print(&self, output: Output) -> Result<(), Failure> {
-        if output.format() == Format::Json {
-            return output.document(self);
-        }
-        let mut details = Details::default();
-        let delays = [
-            ("schedule-to-start p50", self.p50_micros),
-            ("p90", self.p90_micros),
-            ("p99", self.p99_micros),
-            ("max", self.max_micros),
-        ];
-        for (name, micros) in delays {
-            let ms = Duration::from_micros(micros).as_secs_f64() * 1e3;
-            details.line(name, format!("{ms:.2} ms"));
-        }
-        let lasted = brief(Duration::from_secs(self.tasks / self.rate_hz.max(1)));
-        let load = format!("{} tasks at {}/s for {lasted}", self.tasks, self.rate_hz);
-        details.line("load", load);
-        details.line("payload", format!("{} bytes", self.payload_bytes));
-        details.line("durability", self.durability);
-        details.line("worker slots", self.worker_slots.to_string());
-        details.line("run again", self.repeated.to_string());
-        output.details(&details)
-    }
 }

@@ -6,16 +6,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
 use leasehold_client::{Client, TaskSpec};
 use leasehold_worker::{Error as WorkerError, TaskError, Worker};
 use tokio::{sync::Notify, time};
+use tokio_stream::{self as stream, Stream};
 
-use super::Target;
-use crate::failure::Failure;
+use super::Subject;
+use crate::{failure::Failure, progress};
 
 /// The size of every payload, in bytes.
 pub(super) const PAYLOAD_BYTES: usize = 100;
@@ -61,13 +62,25 @@ impl Tally {
 
     /// How often a task was run that had run before.
     pub(super) fn repeated(&self) -> u64 {
-        self.ended.load(Ordering::Relaxed)
-            - (self.seen.len() as u64 - self.left.load(Ordering::Relaxed))
+        self.ended.load(Ordering::Relaxed) - (self.tasks() - self.left.load(Ordering::Relaxed))
+    }
+
+    /// How many tasks there are.
+    fn tasks(&self) -> u64 {
+        self.seen.len() as u64
     }
 
     /// How many tasks have not run.
     pub(super) fn left(&self) -> u64 {
         self.left.load(Ordering::Acquire)
+    }
+
+    /// Fails unless every task has run.
+    fn confirm(&self) -> Result<(), Failure> {
+        match self.left() {
+            0 => Ok(()),
+            left => Err(Failure::Bench(format!("{left} tasks did not run"))),
+        }
     }
 
     /// Waits until every task has run, or nothing has ended for as long as `patience`.
@@ -96,6 +109,16 @@ impl Load {
         Self { queue: format!("{NAME}-{}", std::process::id()) }
     }
 
+    /// Tasks that no worker of a benchmark works at.
+    pub(super) fn of_nobody() -> Self {
+        Self { queue: format!("{NAME}-{}-others", std::process::id()) }
+    }
+
+    /// Its first tasks, so many of them.
+    pub(super) fn specs(&self, tasks: u64) -> impl Stream<Item = TaskSpec> + Unpin {
+        stream::iter((0..tasks).map(|number| self.spec(number)))
+    }
+
     /// Task `number`.
     pub(super) fn spec(&self, number: u64) -> TaskSpec {
         let mut payload = BytesMut::zeroed(PAYLOAD_BYTES);
@@ -105,11 +128,42 @@ impl Load {
         TaskSpec::new(&self.queue).queue(&self.queue).payload(payload.freeze())
     }
 
+    /// Submits, and runs every task of a tally meanwhile; fails unless each has ended. `started` is told of each when
+    /// it is run for the first time. Resolves to what the submit did, and to when the coordinator had every outcome.
+    pub(super) async fn run<T>(
+        &self,
+        subject: &Subject,
+        tally: &Arc<Tally>,
+        started: impl Fn(u64) + Send + Sync + Clone + 'static,
+        submit: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<(T, Instant), Failure> {
+        let bar = progress::bar(tally.tasks(), "tasks run");
+        let counted = (Arc::clone(tally), bar.clone());
+        let handler = move |number| {
+            let (tally, bar) = &counted;
+            if tally.record(number) {
+                started(number);
+                bar.inc(1);
+            }
+        };
+        let all_ended = tally.all_ended(subject.target.patience);
+        let work = self.work(subject, handler, all_ended);
+        let (submitted, worked) = tokio::join!(submit, work);
+        let ended = Instant::now();
+        bar.finish_and_clear();
+        let submitted = submitted?;
+        worked?;
+        tally.confirm()?;
+        if !is_done(&subject.client, &self.queue).await? {
+            return Err(Failure::Bench("the coordinator still holds open tasks".to_owned()));
+        }
+        Ok((submitted, ended))
+    }
+
     /// Runs tasks until `done`, and returns when the coordinator has every outcome.
     pub(super) async fn work(
         &self,
-        client: &Client,
-        target: &Target,
+        subject: &Subject,
         started: impl Fn(u64) + Send + Sync + Clone + 'static,
         done: impl Future<Output = ()>,
     ) -> Result<(), Failure> {
@@ -118,9 +172,9 @@ impl Load {
             async move { ran.ok_or_else(|| TaskError::permanent("no number in the payload")) }
         };
         Worker::default()
-            .address(client.address())
+            .address(subject.client.address())
             .id(&self.queue)
-            .slots(target.slots)
+            .slots(subject.target.slots)
             .drain_grace(DRAIN_GRACE)
             .task(self.queue.clone(), handler)
             .run_until(done)
@@ -128,29 +182,36 @@ impl Load {
             .map_err(|error: WorkerError| Failure::Bench(format!("the worker failed: {error}")))
     }
 
-    /// Waits until the coordinator knows the worker, for as long as `patience`.
-    pub(super) async fn connected(
-        &self,
-        client: &Client,
-        patience: Duration,
-    ) -> Result<(), Failure> {
+    /// Waits until the coordinator knows the worker.
+    pub(super) async fn connected(&self, subject: &Subject) -> Result<(), Failure> {
         let connected = async {
-            while !client.workers().await?.iter().any(|worker| worker.worker_id == self.queue) {
+            while !subject
+                .client
+                .workers()
+                .await?
+                .iter()
+                .any(|worker| worker.worker_id == self.queue)
+            {
                 time::sleep(CONNECT_POLL).await;
             }
             Ok(())
         };
         let late =
             |_elapsed| Failure::Bench("the worker does not reach the coordinator".to_owned());
-        time::timeout(patience, connected).await.map_err(late)?
+        time::timeout(subject.target.patience, connected).await.map_err(late)?
     }
 
-    /// Checks that the coordinator holds no open task of this run.
-    pub(super) async fn is_done(&self, client: &Client) -> Result<bool, Failure> {
-        let queues = client.queues().await?;
-        let open = queues.iter().find(|queue| queue.name == self.queue);
-        Ok(open.is_none_or(|it| it.scheduled_count + it.queued_count + it.leased_count == 0))
+    /// The name of its queue, its task type and its worker.
+    pub(super) fn queue(&self) -> &str {
+        &self.queue
     }
+}
+
+/// Whether the coordinator holds no open task of a queue.
+pub(super) async fn is_done(client: &Client, queue: &str) -> Result<bool, Failure> {
+    let queues = client.queues().await?;
+    let open = queues.iter().find(|it| it.name == queue);
+    Ok(open.is_none_or(|it| it.scheduled_count + it.queued_count + it.leased_count == 0))
 }
 
 /// The number in a payload.

@@ -1,16 +1,17 @@
-//! A coordinator of one's own: started from the binary next to this one, in a directory that goes with it.
+//! Processes of one's own: a coordinator in a directory that goes with it, and a worker that runs programs. Both are
+//! started from the binaries next to this one.
 
 use std::{
     env,
     ffi::OsString,
     fs, io,
     net::{Ipv4Addr, TcpListener},
-    path::{Path, PathBuf},
+    path::Path,
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use leasehold_client::{Client, ClientOptions};
+use leasehold_client::{Client, ClientOptions, Retry};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
@@ -21,10 +22,13 @@ use tokio::{
 use super::Retention;
 use crate::failure::{Failure, say};
 
-/// How long a coordinator on an empty directory takes at most to serve.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a coordinator takes at most to serve, with millions of open tasks to read.
+const START_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How long it may take to make everything durable and go.
+/// How often one that starts is asked for an answer.
+const ANSWER_POLL: Duration = Duration::from_millis(2);
+
+/// How long a process may take to bring everything to its end and go.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What `statfs` calls a file system that lives in memory.
@@ -33,13 +37,26 @@ const TMPFS_MAGIC: i64 = 0x0102_1994;
 /// The configuration of a coordinator that keeps nothing of a task that succeeded.
 const RETENTION_ZERO: &str = "retention:\n  finished: 0s\n";
 
+/// A running process of ours. It is killed when this is dropped.
+#[derive(Debug)]
+struct Process {
+    name: &'static str,
+    child: Child,
+}
+
 /// A running coordinator. It is killed when this is dropped, and its directory removed.
 #[derive(Debug)]
 pub(super) struct Coordinator {
-    child: Child,
+    process: Process,
+    port: u16,
     address: String,
+    retention: Retention,
     data: TempDir,
 }
+
+/// A running `leasehold-worker`. It is killed when this is dropped, and its programs with it.
+#[derive(Debug)]
+pub(super) struct Worker(Process);
 
 impl Coordinator {
     /// Starts one and waits until it serves.
@@ -49,30 +66,21 @@ impl Coordinator {
     ) -> Result<Self, Failure> {
         let data = make_data(data_in.unwrap_or(Path::new(".")))?;
         let port = free_port().map_err(|error| failed("find a free port", &error))?;
-        let binary = binary()?;
-        let mut command = Command::new(&binary);
-        forget_settings(&mut command, env::vars_os().map(|(name, _)| name));
-        if retention == Retention::Zero {
-            let config = data.path().join("config.yaml");
-            fs::write(&config, RETENTION_ZERO)
-                .map_err(|error| failed("write the coordinator's configuration", &error))?;
-            command.arg("--config").arg(config);
-        }
-        let child = command
-            .arg("--data")
-            .arg(data.path().join("data"))
-            .args(["--listen", &format!("127.0.0.1:{port}")])
-            .args(["--ops-listen", "127.0.0.1:0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .env("LEASEHOLD_LOG", "warn")
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| failed(&format!("start {}", binary.display()), &error))?;
+        let process = serve(data.path(), port, retention)?;
         let address = format!("http://127.0.0.1:{port}");
-        let mut coordinator = Self { child, address, data };
+        let mut coordinator = Self { process, port, address, retention, data };
         coordinator.serves().await?;
         Ok(coordinator)
+    }
+
+    /// Kills it, starts it again and waits until it serves; when it was started.
+    pub(super) async fn restart(&mut self) -> Result<Instant, Failure> {
+        let killed = self.process.child.kill().await;
+        killed.map_err(|error| failed("kill the coordinator", &error))?;
+        let start = Instant::now();
+        self.process = serve(self.data.path(), self.port, self.retention)?;
+        self.serves().await?;
+        Ok(start)
     }
 
     pub(super) fn address(&self) -> &str {
@@ -80,36 +88,33 @@ impl Coordinator {
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
-        self.child.id()
+        self.process.pid()
+    }
+
+    /// Where its data is: other files there share its disk.
+    pub(super) fn directory(&self) -> &Path {
+        self.data.path()
     }
 
     /// Asks it to go, and waits until it has gone.
-    pub(super) async fn stop(mut self) -> Result<(), Failure> {
-        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            kill_process(pid, Signal::TERM)
-                .map_err(|error| failed("stop the coordinator", &error.into()))?;
-        }
-        let status = time::timeout(STOP_TIMEOUT, self.child.wait()).await;
-        let status = status
-            .map_err(|_elapsed| Failure::Bench("the coordinator does not stop".to_owned()))?
-            .map_err(|error| failed("wait for the coordinator", &error))?;
-        if !status.success() {
-            return Err(Failure::Bench(format!("the coordinator ended badly: {status}")));
-        }
+    pub(super) async fn stop(self) -> Result<(), Failure> {
+        self.process.stop().await?;
         self.data.close().map_err(|error| failed("remove the coordinator's data", &error))
     }
 
     /// Waits until it answers, or has ended.
     async fn serves(&mut self) -> Result<(), Failure> {
-        let options = ClientOptions::new(self.address.as_str()).call_timeout(START_TIMEOUT);
+        let options = ClientOptions::new(self.address.as_str()).retry(Retry::Never);
         let client = Client::connect(options)?;
-        tokio::select! {
-            answered = client.cluster() => {
-                answered?;
-                Ok(())
+        let answered = async {
+            while client.cluster().await.is_err() {
+                time::sleep(ANSWER_POLL).await;
             }
-            ended = self.child.wait() => {
+        };
+        tokio::select! {
+            answered = time::timeout(START_TIMEOUT, answered) => answered
+                .map_err(|_late| Failure::Bench("the coordinator does not answer".to_owned())),
+            ended = self.process.child.wait() => {
                 let status = ended.map_err(|error| failed("wait for the coordinator", &error))?;
                 Err(Failure::Bench(format!("the coordinator did not start: {status}")))
             }
@@ -117,7 +122,94 @@ impl Coordinator {
     }
 }
 
-/// Takes what the coordinator reads from the environment out of a command's: figures are those of the defaults.
+impl Worker {
+    /// Starts one that does the work of one task type with a program.
+    pub(super) fn start(
+        address: &str,
+        task_type: &str,
+        slots: u32,
+        program: &[OsString],
+    ) -> Result<Self, Failure> {
+        let mut command = command("leasehold-worker")?;
+        command
+            .args(["--address", address, "--id", task_type, "--program", task_type])
+            .args(["--slots", &slots.to_string()])
+            .arg("--")
+            .args(program);
+        Process::start("worker", command).map(Self)
+    }
+
+    /// Asks it to go, and waits until it has gone.
+    pub(super) async fn stop(self) -> Result<(), Failure> {
+        self.0.stop().await
+    }
+}
+
+impl Process {
+    fn start(name: &'static str, mut command: Command) -> Result<Self, Failure> {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            // Tasks that end badly on purpose would fill the terminal.
+            .env("LEASEHOLD_LOG", "error")
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed(&format!("start the {name}"), &error))?;
+        Ok(Self { name, child })
+    }
+
+    fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    async fn stop(mut self) -> Result<(), Failure> {
+        let Self { name, .. } = self;
+        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            kill_process(pid, Signal::TERM)
+                .map_err(|error| failed(&format!("stop the {name}"), &error.into()))?;
+        }
+        let status = time::timeout(STOP_TIMEOUT, self.child.wait()).await;
+        let status = status
+            .map_err(|_elapsed| Failure::Bench(format!("the {name} does not stop")))?
+            .map_err(|error| failed(&format!("wait for the {name}"), &error))?;
+        if !status.success() {
+            return Err(Failure::Bench(format!("the {name} ended badly: {status}")));
+        }
+        Ok(())
+    }
+}
+
+/// Starts a coordinator in a directory.
+fn serve(directory: &Path, port: u16, retention: Retention) -> Result<Process, Failure> {
+    let mut command = command("leasehold-coordinator")?;
+    if retention == Retention::Zero {
+        let config = directory.join("config.yaml");
+        fs::write(&config, RETENTION_ZERO)
+            .map_err(|error| failed("write the coordinator's configuration", &error))?;
+        command.arg("--config").arg(config);
+    }
+    command
+        .arg("--data")
+        .arg(directory.join("data"))
+        .args(["--listen", &format!("127.0.0.1:{port}")])
+        .args(["--ops-listen", "127.0.0.1:0"]);
+    Process::start("coordinator", command)
+}
+
+/// The start of a binary that is installed next to this one, with nobody's settings.
+fn command(name: &str) -> Result<Command, Failure> {
+    let own = env::current_exe().map_err(|error| failed("find this program", &error))?;
+    let binary = own.with_file_name(name);
+    if !binary.is_file() {
+        return Err(Failure::Bench(format!("there is no {}", binary.display())));
+    }
+    let mut command = Command::new(binary);
+    forget_settings(&mut command, env::vars_os().map(|(name, _)| name));
+    Ok(command)
+}
+
+/// Takes what the processes read from the environment out of a command's: figures are those of the defaults.
 fn forget_settings(command: &mut Command, names: impl Iterator<Item = OsString>) {
     for name in names.filter(|name| name.as_encoded_bytes().starts_with(b"LEASEHOLD_")) {
         command.env_remove(name);
@@ -136,16 +228,6 @@ fn make_data(parent: &Path) -> Result<TempDir, Failure> {
         say("note: the data is on a memory file system, where a sync costs nothing; see --data-in");
     }
     Ok(data)
-}
-
-/// The coordinator's binary, which is installed next to this one.
-fn binary() -> Result<PathBuf, Failure> {
-    let own = env::current_exe().map_err(|error| failed("find this program", &error))?;
-    let binary = own.with_file_name("leasehold-coordinator");
-    if !binary.is_file() {
-        return Err(Failure::Bench(format!("there is no {}", binary.display())));
-    }
-    Ok(binary)
 }
 
 /// A port that nobody listens on. Somebody else may take it before the coordinator does; it then says so.

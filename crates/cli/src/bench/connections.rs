@@ -1,0 +1,71 @@
+//! Connections: what many idle workers cost the coordinator, in memory and in the dispatch to one that is busy.
+
+mod idle;
+
+use std::time::Duration;
+
+use self::idle::Idle;
+use super::{
+    Subject,
+    delays::Delays,
+    latency, open_files,
+    report::{Report, Value},
+};
+use crate::{failure::Failure, progress};
+
+/// What is held only while a connection comes up is given back by then.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// What is measured.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Setup {
+    /// How many idle workers: 1 to 50,000
+    #[arg(long, default_value_t = 1_000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    connections: u32,
+    /// What the busy worker has to do
+    #[command(flatten)]
+    busy: latency::Setup,
+}
+
+pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Report, Failure> {
+    open_files::allow_most();
+    let (alone, _repeated) = latency::delays(&setup.busy, subject).await?;
+    let before = subject.resident_bytes();
+    let idle = connect(setup, subject).await?;
+    let meter = subject.meter();
+    let after = subject.resident_bytes();
+    let (among, _repeated) = latency::delays(&setup.busy, subject).await?;
+    let usage = meter.stop(0);
+    idle.all_live()?;
+    let mut report = Report::default();
+    if let Some((before, after)) = before.zip(after) {
+        let each = after.saturating_sub(before) / u64::from(setup.connections);
+        report.add(
+            "resident bytes per connection",
+            "residentBytesPerConnection",
+            Value::Count(each),
+        );
+    }
+    let p99 = |delays: &Delays| delays.percentile(99.0).as_secs_f64();
+    let ratio = p99(&among) / p99(&alone);
+    report.add("schedule to start, alone", "alone", Value::Delays(alone));
+    report.add("schedule to start, among them", "among", Value::Delays(among));
+    report.add("p99 among them to alone", "amongToAlone", Value::Ratio(ratio));
+    report.add("connections", "connections", Value::Count(setup.connections.into()));
+    report.usage(usage);
+    Ok(report)
+}
+
+/// Brings all idle workers in, and lets them settle.
+async fn connect(setup: &Setup, subject: &Subject) -> Result<Idle, Failure> {
+    let bar = progress::bar(setup.connections.into(), "workers connected");
+    let mut idle = Idle::default();
+    for number in 0..setup.connections {
+        idle.connect(subject.client.address(), number).await?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    tokio::time::sleep(SETTLED).await;
+    Ok(idle)
+}

@@ -1,0 +1,236 @@
+//! Expiry: from a deadline that many leases share to the death of each handler's process.
+//!
+//! A worker process runs a handler process for each lease. Once all of them run, nothing is left to do but wait for
+//! the deadline: first with handlers that die of SIGTERM, then with ones that do not and are killed after their grace.
+//! Then as many processes are killed without us: what that takes is what the machine takes.
+
+mod crowd;
+mod floor;
+
+use std::{
+    env, io,
+    time::{Duration, Instant, SystemTime},
+};
+
+use leasehold_client::{Client, TaskFilter, TaskSpec, v1::TaskState};
+use tokio::time;
+
+use self::crowd::{Crowd, Door};
+use super::{
+    Subject,
+    delays::Delays,
+    handler,
+    load::{self, Load},
+    open_files,
+    report::{Report, Value},
+    spawned::Worker,
+};
+use crate::{duration::parse_duration, failure::Failure};
+
+/// How many tasks one message may hold.
+const BATCH_TASKS_MAX: u32 = 1_000;
+
+/// Handlers must all run this long before the deadline, so that nothing but the deadline is measured.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How often the coordinator is asked whether all tasks have ended.
+const ENDED_POLL: Duration = Duration::from_millis(20);
+
+/// What is measured.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Setup {
+    /// How many leases: 1 to 10,000
+    #[arg(long, default_value_t = 1_000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    leases: u32,
+    /// From the submit to the deadline; every handler must run a second before it
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = parse_duration)]
+    after: Duration,
+    /// From the deadline to the kill of a handler that still runs
+    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = parse_duration)]
+    grace: Duration,
+}
+
+/// What handlers do when they are asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manners {
+    /// They die.
+    Prompt,
+    /// They go on.
+    Deaf,
+}
+
+/// What is there for the whole run.
+struct Stage<'a> {
+    setup: &'a Setup,
+    client: &'a Client,
+    patience: Duration,
+    door: Door,
+    worker: Worker,
+    task_type: String,
+}
+
+/// What came of one deadline.
+struct Ended {
+    /// From when they had to be gone to the death of each process.
+    died: Delays,
+    /// From then to the end of each task as the coordinator has recorded it.
+    recorded: Delays,
+}
+
+pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Report, Failure> {
+    let stage = Stage::set(setup, subject)?;
+    let prompt = stage.play(Manners::Prompt).await?;
+    let deaf = stage.play(Manners::Deaf).await?;
+    let Stage { door, worker, .. } = stage;
+    worker.stop().await?;
+    let floor = floor::killed(setup.leases, &door, subject.target.patience).await?;
+    let mut report = Report::default();
+    Manners::Prompt.report(prompt, &floor, &mut report);
+    Manners::Deaf.report(deaf, &floor, &mut report);
+    report.add("floor: kill -9 without us", "floor", Value::Delays(floor));
+    report.add("leases", "leases", Value::Count(setup.leases.into()));
+    report.add("grace", "graceSecs", Value::Secs(setup.grace.as_secs_f64()));
+    Ok(report)
+}
+
+impl<'a> Stage<'a> {
+    fn set(setup: &'a Setup, subject: &'a Subject) -> Result<Self, Failure> {
+        open_files::allow_most();
+        let door = Door::open(subject.directory()?)
+            .map_err(|error| failed("listen for handlers", &error))?;
+        let own = env::current_exe().map_err(|error| failed("find this program", &error))?;
+        let program = [own.into(), "bench".into(), "handler".into(), door.path().into()];
+        let task_type = Load::new().queue().to_owned();
+        let client = &subject.client;
+        let worker = Worker::start(client.address(), &task_type, setup.leases, &program)?;
+        let patience = subject.target.patience;
+        Ok(Self { setup, client, patience, door, worker, task_type })
+    }
+
+    /// Lets one deadline come, and measures.
+    async fn play(&self, manners: Manners) -> Result<Ended, Failure> {
+        let (now, start) = (SystemTime::now(), Instant::now());
+        let deadline = now + self.setup.after;
+        self.submit(manners, deadline).await?;
+        let crowd = self.gather(start + self.setup.after.saturating_sub(QUIET)).await?;
+        let late = manners.grace(self.setup);
+        let due = start + self.setup.after + late;
+        let patience = due.saturating_duration_since(Instant::now()) + self.patience;
+        let moments =
+            crowd.deaths(patience).await.map_err(|error| failed("see a death", &error))?;
+        if moments.len() < self.setup.leases as usize {
+            let alive = self.setup.leases as usize - moments.len();
+            return Err(Failure::Bench(format!("{alive} handlers outlived their deadline")));
+        }
+        let died = Delays::of(moments.iter().map(|moment| moment.saturating_duration_since(due)))?;
+        let recorded = self.recorded(manners, deadline + late).await?;
+        Ok(Ended { died, recorded })
+    }
+
+    async fn submit(&self, manners: Manners, deadline: SystemTime) -> Result<(), Failure> {
+        let spec = TaskSpec::new(&self.task_type)
+            .queue(self.queue(manners))
+            .payload(manners.payload())
+            .deadline(deadline)
+            .attempt_timeout(self.setup.after * 2)
+            .kill_grace(self.setup.grace)
+            .max_attempts(1);
+        let mut left = self.setup.leases;
+        while left > 0 {
+            let some = left.min(BATCH_TASKS_MAX);
+            let specs = std::iter::repeat_n(spec.clone(), some as usize).collect();
+            for answer in self.client.submit_batch(specs).await? {
+                answer?;
+            }
+            left -= some;
+        }
+        Ok(())
+    }
+
+    /// Waits until every handler runs.
+    async fn gather(&self, by: Instant) -> Result<Crowd, Failure> {
+        let mut crowd = Crowd::default();
+        while crowd.len() < self.setup.leases as usize {
+            let admitted = time::timeout_at(by.into(), self.door.admit(&mut crowd)).await;
+            admitted
+                .map_err(|_late| {
+                    let (there, all) = (crowd.len(), self.setup.leases);
+                    Failure::Bench(format!(
+                        "{there} of {all} handlers ran a second before the deadline: let it come later (--after)"
+                    ))
+                })?
+                .map_err(|error| failed("listen to a handler", &error))?;
+        }
+        Ok(crowd)
+    }
+
+    /// When each task ended, as the coordinator has it.
+    async fn recorded(&self, manners: Manners, due: SystemTime) -> Result<Delays, Failure> {
+        let queue = self.queue(manners);
+        let ended = async {
+            while !load::is_done(self.client, &queue).await? {
+                time::sleep(ENDED_POLL).await;
+            }
+            Ok::<_, Failure>(())
+        };
+        time::timeout(self.patience, ended).await.map_err(|_late| {
+            Failure::Bench("the coordinator still holds open tasks".to_owned())
+        })??;
+        let failed = TaskFilter::default().queue(&queue).state(TaskState::Failed);
+        let tasks = self.client.list(failed).take(self.setup.leases as usize).await?;
+        if tasks.len() < self.setup.leases as usize {
+            return Err(Failure::Bench("a task did not end by its deadline".to_owned()));
+        }
+        let ends =
+            tasks.into_iter().filter_map(|task| SystemTime::try_from(task.finish_time?).ok());
+        Delays::of(ends.map(|end| end.duration_since(due).unwrap_or_default()))
+    }
+
+    fn queue(&self, manners: Manners) -> String {
+        format!("{}-{}", self.task_type, manners.payload())
+    }
+}
+
+impl Manners {
+    /// What a handler reads to know them.
+    fn payload(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::Deaf => handler::DEAF,
+        }
+    }
+
+    /// Says what came of handlers with these.
+    fn report(self, ended: Ended, floor: &Delays, report: &mut Report) {
+        let [died, ratio, recorded] = match self {
+            Self::Prompt => [
+                ("deadline to death by SIGTERM", "promptDied"),
+                ("its p99 to the floor's", "promptToFloor"),
+                ("deadline to its record", "promptRecorded"),
+            ],
+            Self::Deaf => [
+                ("end of grace to death by SIGKILL", "deafDied"),
+                ("its p99 to the floor's", "deafToFloor"),
+                ("end of grace to its record", "deafRecorded"),
+            ],
+        };
+        let p99 = |delays: &Delays| delays.percentile(99.0).as_secs_f64();
+        let to_floor = p99(&ended.died) / p99(floor);
+        report.add(died.0, died.1, Value::Delays(ended.died));
+        report.add(ratio.0, ratio.1, Value::Ratio(to_floor));
+        report.add(recorded.0, recorded.1, Value::Delays(ended.recorded));
+    }
+
+    /// How long after the deadline they have to be gone.
+    fn grace(self, setup: &Setup) -> Duration {
+        match self {
+            Self::Prompt => Duration::ZERO,
+            Self::Deaf => setup.grace,
+        }
+    }
+}
+
+fn failed(what: &str, error: &io::Error) -> Failure {
+    Failure::Bench(format!("cannot {what}: {error}"))
+}
