@@ -79,8 +79,11 @@ pub struct Coordinator {
     jobs: mpsc::Receiver<Job>,
     senders: Senders,
     shared: Shared,
+    status: Arc<Status>,
     streams: BTreeMap<StreamId, Turned>,
     asked: BTreeMap<u64, Asked>,
+    /// What was refused before it came to the engine, as the handle does.
+    refused: Vec<(u64, Answer)>,
 }
 
 /// What a client or an operator asks.
@@ -180,12 +183,12 @@ impl Coordinator {
             head,
             config,
             metrics,
-            status,
+            status: Arc::clone(&status),
             inbox,
             jobs: job_sender,
         });
-        let (streams, asked) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { engine, due: None, now, jobs, senders, shared, streams, asked })
+        let (streams, asked, refused) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Ok(Self { engine, due: None, now, jobs, senders, shared, status, streams, asked, refused })
     }
 
     /// Lets the engine do a turn; how long it would then wait.
@@ -303,6 +306,16 @@ impl Coordinator {
 impl Coordinator {
     /// Somebody asks; the answer will carry the ticket.
     pub fn ask(&mut self, ticket: u64, ask: Ask) {
+        if self.status.admission().is_err() {
+            let answer = match ask {
+                Ask::Submit(_) => Some(Answer::Submitted(None)),
+                Ask::Replay(..) => Some(Answer::Replayed(None)),
+                Ask::Cancel(_) | Ask::Pause(..) | Ask::Drain(_) | Ask::Shutdown => None,
+            };
+            if let Some(answer) = answer {
+                return self.refused.push((ticket, answer));
+            }
+        }
         let sent = match ask {
             Ask::Submit(specs) => {
                 let (answer, receiver) = oneshot::channel();
@@ -341,8 +354,8 @@ impl Coordinator {
     /// Every answer that has left since the last call.
     pub fn answers(&mut self) -> Vec<(u64, Answer)> {
         let asked = self.asked.iter_mut();
-        let answers: Vec<(u64, Answer)> =
-            asked.filter_map(|(ticket, asked)| Some((*ticket, asked.answer()?))).collect();
+        let answered = asked.filter_map(|(ticket, asked)| Some((*ticket, asked.answer()?)));
+        let answers: Vec<(u64, Answer)> = self.refused.drain(..).chain(answered).collect();
         for (ticket, _) in &answers {
             self.asked.remove(ticket);
         }

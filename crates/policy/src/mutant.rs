@@ -4,11 +4,13 @@
 //! compiler takes the question away. Each mutant stands at the line of the rule it breaks.
 
 #[cfg(feature = "mutants")]
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::cell::Cell;
 
-/// Which mutant is alive; 0: none.
 #[cfg(feature = "mutants")]
-static ALIVE: AtomicU8 = AtomicU8::new(0);
+thread_local! {
+    /// Which mutant is alive on this thread; 0: none. A simulation runs on one thread, so that each can hunt its own.
+    static ALIVE: Cell<u8> = const { Cell::new(0) };
+}
 
 macro_rules! mutants {
     ($($name:ident = $text:literal,)*) => {
@@ -74,13 +76,23 @@ mutants! {
     DoubtSaidAsDrain = "a worker that doubts its session says that it drains",
     InventoryIncomplete = "a hello does not name what runs",
     FinishedNotNamed = "a hello does not name what waits to be acknowledged",
+    PriorityIgnored = "the order of tasks does not look at their priorities",
+    ZombieSlotFree = "the slot of a cancelled task is free before its worker has spoken",
+    LostWorkTakesNoSlot = "work of a lost lease takes no slot though it goes on",
+    HardLimitForgotten = "the coordinator relies on the worker to end an attempt in time",
+    TotalLimitForgotten = "the total time of a leased task does not run out",
+    CancelWaitsForEver = "a cancelled task waits for its worker for ever",
+    HushNeverEnds = "a worker that once had no capacity is never asked again",
+    CancelDenied = "a cancel of a leased task is answered as if it had ended",
+    DeadLetterForgotten = "a failed task leaves no dead letter",
+    RowTwice = "a replayed dead letter stays in its table",
 }
 
 impl Mutant {
     /// Whether it is alive.
     #[cfg(feature = "mutants")]
     pub fn is_alive(self) -> bool {
-        ALIVE.load(Ordering::Relaxed) == self as u8 + 1
+        ALIVE.get() == self as u8 + 1
     }
 
     /// Whether it is alive: never.
@@ -90,15 +102,15 @@ impl Mutant {
         false
     }
 
-    /// Brings it to life, in place of the one that was.
+    /// Brings it to life on this thread, in place of the one that was.
     #[cfg(feature = "mutants")]
     pub fn live(self) {
-        ALIVE.store(self as u8 + 1, Ordering::Relaxed);
+        ALIVE.set(self as u8 + 1);
     }
 
-    /// No mutant is alive.
+    /// No mutant is alive on this thread.
     #[cfg(feature = "mutants")]
     pub fn none() {
-        ALIVE.store(0, Ordering::Relaxed);
+        ALIVE.set(0);
     }
 }

@@ -139,7 +139,7 @@ impl Queue {
         if self.task_under(id, held.token).is_some() {
             return (held.token, Verdict::Retained);
         }
-        if held.phase != LeasePhase::Finished {
+        if held.phase != LeasePhase::Finished && !Mutant::LostWorkTakesNoSlot.is_alive() {
             self.update(id, |session| {
                 if session.work(held.token).is_none() && session.used() < session.slots {
                     session.hold(held.token, Work::Zombie { acknowledged: true });

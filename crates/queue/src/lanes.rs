@@ -20,7 +20,9 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn of(task: &Task) -> Self {
-        Self { priority: task.spec.priority, deadline: task.deadline, task: task.id }
+        let is_ignored = Mutant::PriorityIgnored.is_alive();
+        let priority = if is_ignored { 0 } else { task.spec.priority };
+        Self { priority, deadline: task.deadline, task: task.id }
     }
 
     /// Whether the task has run out of time.

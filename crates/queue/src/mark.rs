@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use leasehold_policy::Time;
+use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Name, Phase, RevocationReason, Task, TaskId, TaskSpec, Token,
@@ -51,8 +51,13 @@ pub(crate) fn due(task: &Task) -> Time {
         Phase::Leased(lease) => lease,
     };
     match lease.revoking {
+        None if Mutant::HardLimitForgotten.is_alive() => task.deadline,
+        None if Mutant::TotalLimitForgotten.is_alive() => {
+            attempt_limit(task).unwrap_or(Time::NEVER)
+        }
         None => attempt_limit(task).unwrap_or(Time::NEVER).min(task.deadline),
         Some(revoking) => match revoking.reason {
+            RevocationReason::Cancelled if Mutant::CancelWaitsForEver.is_alive() => Time::NEVER,
             RevocationReason::Cancelled => revoking.since + revoking.grace,
             RevocationReason::StartTimeout | RevocationReason::AttemptTimeout => task.deadline,
             RevocationReason::TotalTimeout | RevocationReason::UnknownLease => Time::NEVER,

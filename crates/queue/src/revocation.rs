@@ -32,6 +32,9 @@ impl Queue {
             self.write(Record::CancelRequested { task: id, time: self.now });
             self.revoke(id, RevocationReason::Cancelled);
         }
+        if Mutant::CancelDenied.is_alive() {
+            return None;
+        }
         Some((self.book.task(id)?.clone(), None))
     }
 
@@ -117,7 +120,13 @@ impl Queue {
         let (token, session, acknowledged) = (lease.token, lease.session, lease.acknowledged);
         if let Some(session) = session {
             let zombie = Work::Zombie { acknowledged };
-            self.update(session, |session| session.retake(token, zombie));
+            self.update(session, |session| {
+                if Mutant::ZombieSlotFree.is_alive() {
+                    session.free(token);
+                } else {
+                    session.retake(token, zombie);
+                }
+            });
         }
         self.stop(id, None);
     }

@@ -224,7 +224,8 @@ impl Session {
     pub(crate) fn hush(&mut self, now: Time) {
         let wait = HUSH * 2u32.pow(self.hushes.min(HUSH_DOUBLINGS_MAX));
         self.hushes = self.hushes.saturating_add(1);
-        self.hushed_until = Some(now + wait);
+        let is_for_ever = Mutant::HushNeverEnds.is_alive();
+        self.hushed_until = Some(if is_for_ever { Time::NEVER } else { now + wait });
     }
 
     /// It may be offered tasks again.

@@ -96,6 +96,11 @@ impl Disk {
         self.facts.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
+    /// A task that succeeded or was cancelled.
+    pub fn finished(&self, row_id: RowId) -> Option<&FinishedRow> {
+        self.finished.get(&row_id)
+    }
+
     /// A dead letter.
     pub fn failed(&self, row_id: RowId) -> Option<&FailedRow> {
         self.failed.get(&row_id)

@@ -29,6 +29,10 @@ pub enum Trouble {
     Terminate(Micros),
     /// Its process stands still.
     Pause(Micros),
+    /// Its machine sleeps: the process stands still, and so does its monotonic clock.
+    Sleep(Micros),
+    /// Its process gets so little of its machine that it stands still half of the time, for so long at once, until then.
+    Crawl(Micros, Micros),
     /// Its wall clock steps by so many milliseconds.
     WallStep(i64),
     /// Every append takes that long, for that long.
@@ -41,6 +45,8 @@ pub enum Trouble {
     WorkerCrash(usize, Micros),
     /// A worker's process stands still.
     WorkerPause(usize, Micros),
+    /// A worker's process stands still half of the time, for so long at once, until then.
+    WorkerCrawl(usize, Micros, Micros),
     /// A worker is asked to leave, and is started again after that.
     WorkerLeaves(usize),
     /// A worker's connection breaks; each side learns that much later, or never. What is on its way may be lost.
@@ -74,7 +80,7 @@ pub enum Way {
 }
 
 /// The kinds a swarm chooses from.
-const KINDS: u32 = 14;
+const KINDS: u32 = 17;
 
 /// Draws the faults of a run.
 pub fn draw(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<Fault> {
@@ -119,6 +125,9 @@ fn trouble(rng: &mut fastrand::Rng, setting: &Setting, kind: u32) -> Trouble {
             is_lost: rng.bool(),
         },
         12 => Trouble::Stall(worker, if rng.bool() { Way::In } else { Way::Out }, around_ttl),
+        13 => Trouble::Sleep(around_ttl),
+        14 => Trouble::Crawl(rng.u64(MS..=100 * MS), around_ttl),
+        15 => Trouble::WorkerCrawl(worker, rng.u64(MS..=ttl / 8), around_ttl),
         _ if rng.u8(..4) == 0 => Trouble::Blackout(around_ttl),
         _ => Trouble::Partition(worker, around_ttl),
     }

@@ -13,7 +13,7 @@ use leasehold_queue::{
     EndCause, Ending, Failure, FailureReason, Name, Next, Record, Task, TaskId, Token,
 };
 
-use crate::judge::Violation;
+use crate::{judge::Violation, line::Line};
 
 /// What a task is, says the ledger.
 #[derive(Clone, Debug)]
@@ -83,6 +83,7 @@ pub struct Ledger {
     /// The facts that a queue is paused.
     paused: BTreeSet<String>,
     worker_losses_max: u32,
+    line: Line,
 }
 
 impl Ledger {
@@ -129,6 +130,11 @@ impl Ledger {
                 });
                 ensure(!is_paused, "paused", || format!("{task} was leased in a paused queue"))?;
             }
+            let paused = &self.paused;
+            self.line.take(record, |queue| {
+                let name = format!("paused/{queue}");
+                paused.contains(&name) || batch.meta.iter().any(|(changed, _)| *changed == name)
+            })?;
             facts.extend(self.fold(record)?);
         }
         self.keep_pauses(batch);

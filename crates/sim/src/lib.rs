@@ -18,11 +18,13 @@ pub mod disk;
 pub mod fault;
 pub mod judge;
 pub mod ledger;
+pub mod line;
 pub mod moment;
 #[cfg(feature = "mutants")]
 pub mod mutation;
 pub mod plan;
 pub mod probe;
+pub mod regression;
 pub mod run;
 pub mod search;
 pub mod shape;

@@ -30,6 +30,8 @@ pub struct Setting {
     pub session_ttl: Duration,
     /// Each worker.
     pub workers: Vec<Crew>,
+    /// Workers that do not come back when the faults end, and what becomes of each; never all of them.
+    pub ruins: Vec<(usize, Ruin)>,
     /// When the faults end.
     pub safety: Micros,
     /// The delay of anything sent, at least and at most.
@@ -38,6 +40,8 @@ pub struct Setting {
     pub append: (Micros, Micros),
     /// How many of a hundred calls of clients lose their request or their answer.
     pub lost_calls_percent: u64,
+    /// How many of a hundred calls arrive twice.
+    pub doubled_calls_percent: u64,
     /// How long an idempotency key outlives its task.
     pub key_retention: Duration,
     /// How long a finished task is kept.
@@ -55,6 +59,19 @@ pub struct Crew {
     pub slots: u32,
     /// By how much its clock runs faster than the coordinator's, in millionths.
     pub drift_ppm: i64,
+}
+
+/// What becomes of a worker for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ruin {
+    /// Its process dies.
+    Dead,
+    /// Its process stands still.
+    Frozen,
+    /// Nothing that it says arrives, and what it is told does.
+    Mute,
+    /// Nothing that it is told arrives, and what it says does.
+    Deaf,
 }
 
 /// By how much the rates of two clocks may differ: what the leases promise to survive.
@@ -158,16 +175,24 @@ pub const QUEUES: usize = 2;
 /// A total timeout that no run lives to see: a task that is stuck must be seen to be.
 const FOR_EVER: Micros = 6 * 3_600 * SECOND;
 
+/// How long an attempt of long work may take.
+const LONG: Micros = 60 * SECOND;
+
+/// Ordinals from here on are those of long work.
+const LONG_ORDINAL: u32 = 1_000_000;
+
 impl Plan {
     /// The plan of a seed.
     pub fn of(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut setting = setting(&mut rng);
-        let faults = match shape::draw(&mut rng, &mut setting) {
-            Some(faults) => faults,
-            None => fault::draw(&mut rng, &setting),
+        let setting = setting(&mut rng);
+        let (faults, work) = match shape::draw(&mut rng, &setting) {
+            Some(drawn) => drawn,
+            None => (fault::draw(&mut rng, &setting), Vec::new()),
         };
-        let wishes = wishes(&mut rng, &setting);
+        let mut wishes = wishes(&mut rng, &setting);
+        wishes.extend(work.into_iter().map(|at| (at, long_work(&mut rng, &setting))));
+        wishes.sort_by_key(|(at, _)| *at);
         Self { seed, setting, faults, wishes }
     }
 }
@@ -191,15 +216,26 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
     Setting {
         session_ttl,
         workers: (0..count).map(|_| crew(rng)).collect(),
+        ruins: ruins(rng, count),
         safety: rng.u64(5 * SECOND..=20 * SECOND) + ttl * rng.u64(2..=6),
         delay: (50, slow_net * MS),
         append: (100, slow_disk * MS),
         lost_calls_percent: *pick(rng, &[0, 0, 5, 30]),
+        doubled_calls_percent: *pick(rng, &[0, 0, 10]),
         key_retention: Duration::from_millis(*pick(rng, &[0, 3_000, 3_600_000, 3_600_000])),
         finished_retention: Duration::from_secs(*pick(rng, &[0, 5, 86_400])),
         tidy_bytes: *pick(rng, &[512, 2_048, 8_192, 1 << 20]),
         worker_losses: *pick(rng, &[2, 5]),
     }
+}
+
+fn ruins(rng: &mut fastrand::Rng, count: usize) -> Vec<(usize, Ruin)> {
+    if count < 2 || rng.u8(..3) != 0 {
+        return Vec::new();
+    }
+    let kinds = [Ruin::Dead, Ruin::Frozen, Ruin::Mute, Ruin::Deaf];
+    let drawn = (1..count).map(|worker| (worker, rng.bool().then(|| *pick(rng, &kinds))));
+    drawn.filter_map(|(worker, ruin)| Some((worker, ruin?))).collect()
 }
 
 fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
@@ -247,6 +283,22 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, odd_percent: u64, tight: bool) -
         kill_grace: rng.u64(..=2 * SECOND),
         backoff: rng.u64(10 * MS..=2 * SECOND),
     }
+}
+
+/// Work that keeps every slot busy beyond whatever goes wrong.
+fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
+    let slots = setting.workers.iter().map(|crew| crew.slots).sum();
+    let orders = (0..slots).map(|n| Order {
+        kind: Kind::Hangs,
+        key: None,
+        priority: 0,
+        max_attempts: 1,
+        delay: 0,
+        attempt_timeout: LONG,
+        total_timeout: FOR_EVER,
+        ..order(rng, LONG_ORDINAL + n, 0, false)
+    });
+    Wish::Submit(orders.collect())
 }
 
 /// One of a few.

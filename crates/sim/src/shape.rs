@@ -27,32 +27,39 @@ const SHAPES: &[Shape] = &[
 /// What a shape does to a setting with such a TTL.
 type Shape = fn(&mut fastrand::Rng, &Setting, Micros) -> Vec<Timed>;
 
-/// A trouble and how long after the beginning of the shape it happens.
-type Timed = (Micros, Trouble);
+/// A trouble, or long work for everybody, and how long after the beginning of the shape it happens.
+type Timed = (Micros, Option<Trouble>);
 
-/// The faults of a shape, or nothing: most seeds draw at random.
-pub fn draw(rng: &mut fastrand::Rng, setting: &mut Setting) -> Option<Vec<Fault>> {
+/// How long before a shape the work begins that it meets: it has reached everybody by then.
+const EARLY: Micros = 500 * MS;
+
+/// The faults of a shape and when long work is submitted, or nothing: most seeds draw at random.
+pub fn draw(rng: &mut fastrand::Rng, setting: &Setting) -> Option<(Vec<Fault>, Vec<Micros>)> {
     if rng.u8(..4) != 0 {
         return None;
     }
     let shape = SHAPES[rng.usize(..SHAPES.len())];
-    let mut faults = Vec::new();
+    let (mut faults, mut work) = (Vec::new(), Vec::new());
     for _ in 0..rng.u32(1..=3) {
-        let begin = rng.u64(..setting.safety);
-        let troubles = shape(rng, setting, micros(setting.session_ttl));
-        faults.extend(
-            troubles
-                .into_iter()
-                .map(|(after, trouble)| Fault { at: (begin + after).min(setting.safety), trouble }),
-        );
+        let begin = rng.u64(EARLY..setting.safety);
+        if rng.bool() {
+            work.push(begin - EARLY);
+        }
+        for (after, trouble) in shape(rng, setting, micros(setting.session_ttl)) {
+            let at = (begin + after).min(setting.safety);
+            match trouble {
+                Some(trouble) => faults.push(Fault { at, trouble }),
+                None => work.push(at),
+            }
+        }
     }
     faults.sort_by_key(|fault| fault.at);
-    Some(faults)
+    Some((faults, work))
 }
 
 /// The coordinator dies while all workers are busy; all of them are back in the same moment.
 fn thundering_return(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
-    vec![(0, Trouble::Crash(rng.u64(MS..=ttl * 9 / 10)))]
+    vec![(0, Some(Trouble::Crash(rng.u64(MS..=ttl * 9 / 10))))]
 }
 
 /// It dies again as soon as it is back, three times.
@@ -61,7 +68,7 @@ fn crash_in_recovery(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<T
     (0..4)
         .map(|_| {
             at += rng.u64(MS..=ttl / 4);
-            (at, Trouble::Crash(rng.u64(MS..=20 * MS)))
+            (at, Some(Trouble::Crash(rng.u64(MS..=20 * MS))))
         })
         .collect()
 }
@@ -82,7 +89,7 @@ fn flapping_worker(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> V
                     is_lost: rng.bool(),
                 }
             };
-            (n * ttl / 3, trouble)
+            (n * ttl / 3, Some(trouble))
         })
         .collect()
 }
@@ -91,15 +98,15 @@ fn flapping_worker(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> V
 fn half_open(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
     let worker = rng.usize(..setting.workers.len());
     let cut = Trouble::Cut { worker, worker_learns: None, coordinator_learns: None, is_lost: true };
-    vec![(0, cut), (MS, Trouble::Partition(worker, ttl + rng.u64(..=ttl)))]
+    vec![(0, Some(cut)), (MS, Some(Trouble::Partition(worker, ttl + rng.u64(..=ttl))))]
 }
 
 /// The disk takes seconds for each sync while everybody has something to say.
 fn slow_disk_storm(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
     let crash = Trouble::Crash(rng.u64(MS..=SECOND));
     vec![
-        (0, Trouble::SlowDisk(rng.u64(200 * MS..=5 * SECOND), 2 * ttl)),
-        (rng.u64(..=2 * ttl), crash),
+        (0, Some(Trouble::SlowDisk(rng.u64(200 * MS..=5 * SECOND), 2 * ttl))),
+        (rng.u64(..=2 * ttl), Some(crash)),
     ]
 }
 
@@ -107,27 +114,30 @@ fn slow_disk_storm(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Tim
 fn crash_between_append_and_sync(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
     let slow = rng.u64(100 * MS..=SECOND);
     vec![
-        (0, Trouble::SlowDisk(slow, ttl)),
-        (rng.u64(..=ttl), Trouble::Crash(rng.u64(MS..=ttl / 2))),
-        (ttl * 2, Trouble::FailedAppend),
+        (0, Some(Trouble::SlowDisk(slow, ttl))),
+        (rng.u64(..=ttl), Some(Trouble::Crash(rng.u64(MS..=ttl / 2)))),
+        (ttl * 2, Some(Trouble::FailedAppend)),
     ]
 }
 
 /// A worker stands still beyond its leases and goes on.
 fn frozen_worker(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
     let worker = rng.usize(..setting.workers.len());
-    vec![(0, Trouble::WorkerPause(worker, ttl + rng.u64(..=2 * ttl)))]
+    vec![(0, Some(Trouble::WorkerPause(worker, ttl + rng.u64(..=2 * ttl))))]
 }
 
 /// The coordinator stands still beyond everybody's leases and goes on.
 fn frozen_coordinator(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
-    vec![(0, Trouble::Pause(ttl / 2 + rng.u64(..=2 * ttl)))]
+    vec![(0, Some(Trouble::Pause(ttl / 2 + rng.u64(..=2 * ttl))))]
 }
 
 /// A deploy: every worker is asked to leave, one after the other.
 fn rolling_leave(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
     let gap = rng.u64(MS..=ttl / 2);
-    (0..setting.workers.len()).zip(0..).map(|(w, n)| (n * gap, Trouble::WorkerLeaves(w))).collect()
+    (0..setting.workers.len())
+        .zip(0..)
+        .map(|(w, n)| (n * gap, Some(Trouble::WorkerLeaves(w))))
+        .collect()
 }
 
 /// The coordinator comes back with a shorter TTL while a worker that was promised the longer one is cut off.
@@ -135,8 +145,8 @@ fn shrinking_ttl(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec
     let worker = rng.usize(..setting.workers.len());
     let shorter = setting.session_ttl / 4;
     vec![
-        (0, Trouble::Partition(worker, ttl * 3)),
-        (rng.u64(..=ttl / 8), Trouble::Retune(rng.u64(MS..=50 * MS), shorter)),
+        (0, Some(Trouble::Partition(worker, ttl * 3))),
+        (rng.u64(..=ttl / 8), Some(Trouble::Retune(rng.u64(MS..=50 * MS), shorter))),
     ]
 }
 
@@ -146,9 +156,9 @@ fn late_stream(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<T
     let cut =
         Trouble::Cut { worker, worker_learns: Some(0), coordinator_learns: None, is_lost: false };
     vec![
-        (0, Trouble::Stall(worker, Way::In, rng.u64(ttl / 4..=ttl))),
-        (0, Trouble::Stall(worker, Way::Out, rng.u64(ttl / 4..=ttl))),
-        (rng.u64(..=ttl / 4), cut),
+        (0, Some(Trouble::Stall(worker, Way::In, rng.u64(ttl / 4..=ttl)))),
+        (0, Some(Trouble::Stall(worker, Way::Out, rng.u64(ttl / 4..=ttl)))),
+        (rng.u64(..=ttl / 4), Some(cut)),
     ]
 }
 
@@ -158,20 +168,22 @@ fn overtaken_hello(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> V
     let cut =
         Trouble::Cut { worker, worker_learns: Some(0), coordinator_learns: None, is_lost: false };
     vec![
-        (0, Trouble::StallNext(worker, rng.u64(ttl / 4..=ttl))),
-        (MS, cut),
-        (ttl / 4 + rng.u64(..=ttl / 4), cut),
+        (0, Some(Trouble::StallNext(worker, rng.u64(ttl / 4..=ttl)))),
+        (MS, Some(cut)),
+        (ttl / 4 + rng.u64(..=ttl / 4), Some(cut)),
     ]
 }
 
-/// The coordinator comes back with a shorter TTL, and a worker that has accepted it is cut off for longer than that and
-/// for less than the TTL before.
+/// The coordinator comes back with a shorter TTL, and a worker that has accepted it is given work and then cut off for
+/// longer than that, and for less than the TTL before.
 fn void_promise(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
     let worker = rng.usize(..setting.workers.len());
     let down = rng.u64(MS..=50 * MS);
+    let back = down + SECOND / 2;
     vec![
-        (0, Trouble::Retune(down, setting.session_ttl / 8)),
-        (down + rng.u64(ttl / 8..=ttl / 4), Trouble::Partition(worker, ttl)),
+        (0, Some(Trouble::Retune(down, setting.session_ttl / 8))),
+        (back, None),
+        (back + rng.u64(100 * MS..=ttl / 4 + 100 * MS), Some(Trouble::Partition(worker, ttl))),
     ]
 }
 
@@ -183,8 +195,9 @@ fn late_answers(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<
         let begin = round * 5 * ttl;
         let late = rng.u64(ttl / 5..=ttl * 2 / 5);
         troubles.extend([
-            (begin, Trouble::Stall(worker, Way::Out, late)),
-            (begin + late + MS, Trouble::Partition(worker, 2 * ttl)),
+            (begin, Some(Trouble::Stall(worker, Way::Out, late))),
+            (begin + late + MS, Some(Trouble::Partition(worker, 2 * ttl))),
+            (begin + 4 * ttl, None),
         ]);
     }
     troubles

@@ -1,7 +1,7 @@
 //! The cluster and its time: a heap of events, and what each of them does.
 //!
-//! One true clock orders everything. A run has two phases: faults everywhere, then none, and everything that was
-//! accepted has to end.
+//! One true clock orders everything. A run has two phases: faults everywhere, then none but those that some
+//! workers never recover from, and everything that was accepted has to end.
 
 use std::{
     cmp::Reverse,
@@ -20,9 +20,12 @@ use crate::{
     trace::Trace,
 };
 
+mod audit;
+mod belief;
 mod caller;
 mod crew;
 mod drive;
+mod rebuild;
 mod site;
 mod trouble;
 mod watch;
@@ -114,6 +117,10 @@ enum Event {
     Asked(u64),
     /// An answer arrives.
     Answered(u64),
+    /// A process, the coordinator's if no worker is named, stands still for a step once more until its trouble is over.
+    Crawl(Option<usize>, Micros, Micros),
+    /// It is looked at what should have happened.
+    Audit,
     /// A fault begins.
     Fault(usize),
     /// The faults end.
@@ -147,6 +154,8 @@ pub struct World {
     /// Starts of workers that were quarantined.
     suspects: BTreeSet<(usize, u32)>,
     turns: u64,
+    /// For how many audits in a row somebody had a free slot while a task waited, and how many leases there were.
+    idle: (u32, u64),
     violation: Option<Violation>,
     is_over: bool,
 }
@@ -178,6 +187,7 @@ impl World {
             expired: BTreeSet::new(),
             suspects: BTreeSet::new(),
             turns: 0,
+            idle: (0, 0),
             violation: None,
             is_over: false,
             plan,
@@ -211,6 +221,7 @@ impl World {
 
     fn begin(&mut self) {
         self.schedule(0, Event::Boot);
+        self.audit_later();
         for worker in 0..self.crew.len() {
             let at = self.rng.u64(..200 * MS);
             self.crew[worker].is_coming = true;
@@ -245,6 +256,8 @@ impl World {
             Event::Wish(index) => self.wish(index),
             Event::Asked(ticket) => self.asked(ticket),
             Event::Answered(ticket) => self.answered(ticket),
+            Event::Crawl(worker, step, until) => self.crawl(worker, step, until),
+            Event::Audit => self.audit(),
             Event::Fault(index) => self.fault(index),
             Event::Heal => self.heal(),
             Event::Look => self.look(),
@@ -299,6 +312,9 @@ impl World {
             self.crew[worker].partition_until = 0;
             self.heal_hand(worker);
         }
+        for (worker, ruin) in self.plan.setting.ruins.clone() {
+            self.ruin(worker, ruin);
+        }
         self.resume_queues();
         self.after(LOOK, Event::Look);
     }
@@ -326,7 +342,7 @@ impl World {
         if let Some((id, entry)) = self.ledger.tasks().find(|(_, entry)| entry.ended.is_none()) {
             return Some(format!("{id} never ended: {entry:?}; {:?}", machine.queue().task(id)));
         }
-        for (worker, hand) in self.crew.iter().enumerate() {
+        for (worker, hand) in self.crew.iter().enumerate().filter(|(_, hand)| !hand.is_ruined) {
             let load = hand.session.as_ref().map(leasehold_worker::simulation::Worker::load);
             if load != Some((0, 0)) {
                 return Some(format!("worker {worker} still has {load:?}"));

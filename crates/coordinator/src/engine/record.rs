@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use leasehold_journal::{Class, Position};
+use leasehold_policy::Mutant;
 use leasehold_queue::{Command, Effect, Ended, Ending, Output, Record};
 
 use super::{Engine, release::Release, row};
@@ -59,7 +60,9 @@ impl Engine {
                 continue;
             }
             self.drafts.record(record, &mut self.keeper, self.now);
-            if let Record::TaskReplayed(task) = record {
+            if let Record::TaskReplayed(task) = record
+                && !Mutant::RowTwice.is_alive()
+            {
                 self.drafts.unfailed(task.id.serial());
             }
             if let Record::TaskEnded { task, .. } = record {
@@ -80,6 +83,7 @@ impl Engine {
         let class = match ended.ending {
             Ending::Succeeded => Class::Succeeded,
             Ending::Cancelled => Class::Cancelled,
+            Ending::Failed if Mutant::DeadLetterForgotten.is_alive() => return,
             Ending::Failed => {
                 let retention = self.config.failed_retention(queue);
                 return self.drafts.failed(row::failed(ended, retention));

@@ -87,28 +87,39 @@ impl World {
     pub(super) fn wish(&mut self, index: usize) {
         match self.callers.wishes[index] {
             Status::Done => return,
-            Status::Asked(ticket) => drop(self.callers.calls.remove(&ticket)),
-            Status::Open => {}
+            // It is not taken back: it may still arrive, behind the one that is asked now.
+            Status::Asked(_) | Status::Open => {}
         }
         let retries = self.callers.wishes[index] != Status::Open;
         let Some((ask, orders)) = self.ask_of(index, retries) else {
             self.callers.wishes[index] = Status::Done;
             return;
         };
-        self.callers.tickets += 1;
-        let ticket = self.callers.tickets;
         let call = Call { wish: index, ask, orders, answer: None, site: 0, is_asked: false };
-        self.callers.calls.insert(ticket, call);
+        if self.happens(self.plan.setting.doubled_calls_percent) {
+            self.sometimes(Probe::Doubled);
+            self.call(call.clone());
+        }
+        let ticket = self.call(call);
         self.callers.wishes[index] = Status::Asked(ticket);
         self.after(PATIENCE, Event::Wish(index));
-        if !self.loses_call() {
+    }
+
+    /// Puts a call on its way, unless it is lost.
+    fn call(&mut self, call: Call) -> u64 {
+        self.callers.tickets += 1;
+        let ticket = self.callers.tickets;
+        self.callers.calls.insert(ticket, call);
+        if !self.happens(self.plan.setting.lost_calls_percent) {
             let delay = self.delay();
             self.after(delay, Event::Asked(ticket));
         }
+        ticket
     }
 
-    fn loses_call(&mut self) -> bool {
-        !self.is_healed && self.rng.u64(..100) < self.plan.setting.lost_calls_percent
+    /// Whether something happens that goes wrong so many times of a hundred.
+    fn happens(&mut self, percent: u64) -> bool {
+        !self.is_healed && self.rng.u64(..100) < percent
     }
 
     /// What to ask for. A task without a key is asked for once: nobody knows whether it was accepted.
@@ -196,7 +207,8 @@ impl World {
         let asked = self.callers.calls.get(&ticket).map(|call| call.ask.clone());
         // Somebody who has lost patience is answered all the same: what is said must be true.
         self.judge_answer(asked.as_ref(), &answer);
-        let (lost, delay) = (self.loses_call(), self.delay());
+        let lost = self.happens(self.plan.setting.lost_calls_percent);
+        let delay = self.delay();
         let Some(call) = self.callers.calls.get_mut(&ticket) else { return };
         call.answer = Some(answer);
         if !lost {
@@ -212,6 +224,9 @@ impl World {
         self.trace.note(self.now, || format!("  wish {} is answered: {answer:?}", call.wish));
         match answer {
             Answer::Dropped | Answer::Submitted(None) => {
+                if matches!(answer, Answer::Submitted(None)) && self.now < self.drive.full_until {
+                    self.sometimes(Probe::RefusedFull);
+                }
                 // It is asked again when patience ends.
                 self.callers
                     .calls

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use leasehold_proto::v1::{self, coordinator_event::Event as Told};
 use leasehold_worker::simulation::{Act, Finish, Hangup, Setup, Worker};
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     fault::Way,
+    judge::Violation,
     ledger::result_of,
     moment::{HostClock, MS, Micros, SECOND},
     plan::{Crew, DRIFT_PPM_MAX, Kind},
@@ -32,6 +34,8 @@ pub(super) struct Hand {
     pub(super) clock: HostClock,
     /// Whether its clock is off by more than leases survive: then only the fence is relied on.
     pub(super) is_wild: bool,
+    /// Whether it never comes back: nothing is asked of it any more.
+    pub(super) is_ruined: bool,
     /// How often it was started.
     pub(super) incarnation: u32,
     pub(super) session: Option<Worker>,
@@ -51,6 +55,8 @@ pub(super) struct Hand {
     /// The last connection that each start of it said hello on, and the one that was listened to last.
     pub(super) newest: BTreeMap<u32, WireId>,
     pub(super) current: WireId,
+    /// Until when it may be left alone because it said that it has no capacity.
+    pub(super) hushed_until: Micros,
     /// Which starts of it have said goodbye.
     pub(super) goodbyes: Vec<u32>,
 }
@@ -73,6 +79,7 @@ impl Hand {
             slots: crew.slots,
             clock: HostClock::new(crew.drift_ppm),
             is_wild: DRIFT_PPM_MAX < crew.drift_ppm.abs(),
+            is_ruined: false,
             incarnation: 0,
             session: None,
             is_coming: false,
@@ -87,6 +94,7 @@ impl Hand {
             heard: BTreeMap::new(),
             newest: BTreeMap::new(),
             current: 0,
+            hushed_until: 0,
             goodbyes: Vec::new(),
         }
     }
@@ -246,14 +254,19 @@ impl World {
         let shown = hand.clock.shows(self.now);
         let Some(session) = &mut hand.session else { return };
         session.tick(shown);
+        let mut checked = Ok(());
         match parcel {
-            Parcel::Told(frame) => session.hear(shown, frame),
+            Parcel::Told(frame) => {
+                checked = check_slots(hand.slots, session.load().0, &frame);
+                session.hear(shown, frame);
+            }
             Parcel::Fin(hangup) if hand.wire == Some(id) => {
                 hand.wire = None;
                 session.stream_end(shown, hangup);
             }
             Parcel::Fin(_) | Parcel::Said(_) => {}
         }
+        self.check(checked.map_err(|what| Violation::new("slots", format!("w{worker} {what}"))));
         self.settle(worker);
     }
 
@@ -380,6 +393,11 @@ impl World {
         let kind = Kind::of(payload.first().copied().unwrap_or_default());
         let piece = Piece { task_id, kind, attempt, is_asked: false, is_killed: false, version: 0 };
         self.crew[worker].pieces.insert(token, piece);
+        let (running, slots) = (self.crew[worker].pieces.len(), self.crew[worker].slots);
+        if to_usize(slots) < running {
+            let message = format!("w{worker} runs {running} tasks in {slots} slots");
+            self.fail(Violation::new("slots", message));
+        }
         self.check_exclusive(worker);
         let most = *crate::plan::pick(&mut self.rng, &[50 * MS, SECOND, 8 * SECOND]);
         let runs = if self.is_healed { 10 * MS } else { self.rng.u64(MS..=most) };
@@ -469,4 +487,20 @@ fn finish_of(piece: &Piece, token: i64) -> Finish {
         | Kind::Sticks
         | Kind::Poisons => result,
     }
+}
+
+/// A worker is assigned no more than it has slots for: whatever it holds, be it only a handler that does not die, takes
+/// one until it has said otherwise. A welcome frees the slots of what is lost.
+fn check_slots(slots: u32, held: usize, frame: &v1::ConnectResponse) -> Result<(), String> {
+    let is_welcome = frame.events.iter().any(|it| matches!(it.event, Some(Told::Welcome(_))));
+    let assigned = frame.events.iter().filter(|it| matches!(it.event, Some(Told::Assignment(_))));
+    let (assigned, slots) = (assigned.count(), to_usize(slots));
+    if is_welcome || assigned == 0 || held + assigned <= slots {
+        return Ok(());
+    }
+    Err(format!("holds {held}, has {slots} slots and is assigned {assigned}"))
+}
+
+fn to_usize(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }

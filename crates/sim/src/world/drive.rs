@@ -17,12 +17,16 @@ use crate::{
 /// How often a full disk is tried again.
 const RETRY: Micros = 100 * MS;
 
+/// After so long without a sync nothing more is leased.
+const STUCK: Micros = 200 * MS;
+
 /// The disk and what is to be done with it.
 #[derive(Debug, Default)]
 pub(super) struct Drive {
     pub(super) disk: Disk,
     jobs: VecDeque<Work>,
-    is_busy: bool,
+    /// Since when it has been at work on the first job.
+    busy_since: Option<Micros>,
     pub(super) slow: (Micros, Micros),
     pub(super) full_until: Micros,
     pub(super) fails_next: bool,
@@ -36,8 +40,13 @@ impl Drive {
         self.fails_next = false;
     }
 
+    /// Whether what it does takes longer than a disk should.
+    pub(super) fn is_stuck(&self, now: Micros) -> bool {
+        now < self.full_until || self.busy_since.is_some_and(|since| since + STUCK <= now)
+    }
+
     pub(super) fn is_idle(&self) -> bool {
-        self.jobs.is_empty() && !self.is_busy
+        self.jobs.is_empty() && self.busy_since.is_none()
     }
 }
 
@@ -49,10 +58,10 @@ impl World {
     }
 
     fn work_on(&mut self) {
-        if self.drive.is_busy || self.drive.jobs.is_empty() {
+        if self.drive.busy_since.is_some() || self.drive.jobs.is_empty() {
             return;
         }
-        self.drive.is_busy = true;
+        self.drive.busy_since = Some(self.now);
         let (least, most) = self.plan.setting.append;
         let (slow, until) = self.drive.slow;
         let wait = if self.now < until { slow } else { self.rng.u64(least..=most) };
@@ -110,7 +119,7 @@ impl World {
     }
 
     fn done(&mut self, word: Word) {
-        self.drive.is_busy = false;
+        self.drive.busy_since = None;
         self.report(word);
         self.work_on();
     }
@@ -150,7 +159,7 @@ impl World {
     /// The process dies with a batch on its way: the disk has all of it or nothing.
     pub(super) fn drop_work(&mut self) {
         let jobs = std::mem::take(&mut self.drive.jobs);
-        let was_busy = std::mem::take(&mut self.drive.is_busy);
+        let was_busy = self.drive.busy_since.take().is_some();
         self.drive.is_tight = false;
         for work in jobs {
             let Work::Append(position, batch) = work else { continue };

@@ -50,6 +50,11 @@ pub(super) struct Site {
     pub(super) woke_at: Micros,
     pub(super) overslept: Micros,
     turn_at: Option<Micros>,
+    /// Since when its machine sleeps, and how long it has slept in all.
+    pub(super) asleep_since: Option<Micros>,
+    asleep: Micros,
+    /// When it did its last turn.
+    pub(super) turned_at: Micros,
     /// When which start of which worker said that it lives while it stood still.
     pub(super) unread: Vec<(usize, u32, Micros)>,
     /// What arrived while it stood still.
@@ -79,6 +84,9 @@ impl Site {
             woke_at: 0,
             overslept: 0,
             turn_at: None,
+            asleep_since: None,
+            asleep: 0,
+            turned_at: 0,
             unread: Vec::new(),
             backlog: VecDeque::new(),
             session_ttl: setting.session_ttl,
@@ -157,7 +165,7 @@ impl World {
     }
 
     fn set_clocks(&mut self) {
-        let monotonic = Duration::from_micros(self.now);
+        let monotonic = Duration::from_micros(self.now - self.site.asleep);
         let wall = (WALL_MS + self.now / MS).saturating_add_signed(self.site.wall_offset_ms);
         self.site.dial.set(monotonic, Time::from_unix_ms(wall));
     }
@@ -175,8 +183,17 @@ impl World {
         self.gone(down);
     }
 
+    /// The machine is awake again, if it slept.
+    fn awake(&mut self) {
+        if let Some(since) = self.site.asleep_since.take() {
+            self.site.asleep += self.now - since;
+            self.sometimes(Probe::Slept);
+        }
+    }
+
     /// The process is gone: so are its connections and calls.
     fn gone(&mut self, down: Micros) {
+        self.awake();
         self.site.machine = None;
         self.site.backlog.clear();
         self.site.unread.clear();
@@ -208,6 +225,7 @@ impl World {
         if incarnation != self.site.incarnation || !is_due {
             return;
         }
+        self.awake();
         self.site.paused_until = None;
         self.site.woke_at = self.now;
         let due = self.site.turn_at.unwrap_or(self.now);
@@ -257,7 +275,7 @@ impl World {
     fn turn(&mut self) {
         self.set_clocks();
         let Some(machine) = &mut self.site.machine else { return };
-        self.site.turn_at = None;
+        (self.site.turn_at, self.site.turned_at) = (None, self.now);
         let wait = match machine.turn() {
             Ok(wait) => wait,
             Err(exit) => return self.exited(exit),

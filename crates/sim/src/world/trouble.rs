@@ -6,6 +6,8 @@ use super::{Event, World};
 use crate::{
     fault::{Trouble, Way},
     moment::{Micros, SECOND},
+    plan::Ruin,
+    probe::Probe,
 };
 
 /// The ticket of an order to shut down: nobody waits for an answer.
@@ -36,6 +38,13 @@ impl World {
             }
             Trouble::Terminate(_) => self.terminate(),
             Trouble::Pause(pause) => self.pause_site(pause),
+            Trouble::Sleep(pause) => {
+                if self.site.machine.is_some() && !self.site.is_paused() {
+                    self.site.asleep_since = Some(self.now);
+                }
+                self.pause_site(pause);
+            }
+            Trouble::Crawl(step, time) => self.crawl(None, step, self.now + time),
             Trouble::WallStep(ms) => self.site.wall_offset_ms += ms,
             Trouble::SlowDisk(latency, pause) => {
                 self.drive.slow = (latency, self.now + pause);
@@ -47,6 +56,9 @@ impl World {
             Trouble::FailedAppend => self.drive.fails_next = true,
             Trouble::WorkerCrash(worker, down) => self.dismiss(worker, down),
             Trouble::WorkerPause(worker, pause) => self.pause_worker(worker, pause),
+            Trouble::WorkerCrawl(worker, step, time) => {
+                self.crawl(Some(worker), step, self.now + time);
+            }
             Trouble::WorkerLeaves(worker) => self.leave(worker),
             Trouble::Cut { worker, worker_learns, coordinator_learns, is_lost } => {
                 self.cut(worker, (worker_learns, coordinator_learns), is_lost);
@@ -58,6 +70,40 @@ impl World {
                 for worker in 0..self.crew.len() {
                     self.partition(worker, pause);
                 }
+            }
+        }
+    }
+
+    /// A process stands still for a step, and then again after as long, until its trouble is over.
+    pub(super) fn crawl(&mut self, worker: Option<usize>, step: Micros, until: Micros) {
+        if self.is_healed || until <= self.now {
+            return;
+        }
+        match worker {
+            Some(worker) => self.pause_worker(worker, step),
+            None => self.pause_site(step),
+        }
+        self.after(2 * step, Event::Crawl(worker, step, until));
+    }
+
+    /// What becomes of a worker for good, when everybody else recovers.
+    pub(super) fn ruin(&mut self, worker: usize, ruin: Ruin) {
+        self.sometimes(Probe::Ruined);
+        self.crew[worker].is_ruined = true;
+        match ruin {
+            Ruin::Dead => {
+                self.dismiss(worker, 0);
+                self.crew[worker].is_coming = false;
+            }
+            Ruin::Frozen => self.crew[worker].paused_until = Some(Micros::MAX),
+            // No connection comes up of which one direction is dead.
+            Ruin::Mute => {
+                self.stall_until(worker, Way::In, Micros::MAX);
+                self.crew[worker].partition_until = Micros::MAX;
+            }
+            Ruin::Deaf => {
+                self.stall_until(worker, Way::Out, Micros::MAX);
+                self.crew[worker].partition_until = Micros::MAX;
             }
         }
     }
@@ -96,7 +142,10 @@ impl World {
     }
 
     fn stall(&mut self, worker: usize, way: Way, pause: Micros) {
-        let until = self.now + pause;
+        self.stall_until(worker, way, self.now + pause);
+    }
+
+    fn stall_until(&mut self, worker: usize, way: Way, until: Micros) {
         for wire in self.wires.values_mut().filter(|wire| wire.worker == worker) {
             let lane = wire.lane(way);
             lane.stalled_until = lane.stalled_until.max(until);

@@ -2,17 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_coordinator::simulation::{Answer, Ask, queue};
-use leasehold_journal::Position;
-use leasehold_policy::Time;
-use leasehold_proto::v1::{
-    self, ResultDisposition, Verdict, coordinator_event::Event as Told, worker_event::Event as Said,
-};
-use leasehold_queue::{
-    FailureReason, Name, Phase, Queue, Record, RevocationReason, SessionState, Task, TaskId, Token,
-};
-use leasehold_worker::simulation::Finish;
-
 use super::{
     World,
     crew::of_instance,
@@ -20,14 +9,19 @@ use super::{
 };
 use crate::{
     judge::Violation,
-    ledger::{Fact, compare},
+    ledger::Entry,
     moment::{MS, Micros},
     plan::micros,
     probe::Probe,
 };
-
-/// How many turns pass between two comparisons of the live queue with a rebuilt one.
-const COMPARE_EVERY: u64 = 97;
+use leasehold_coordinator::simulation::{Answer, Ask};
+use leasehold_journal::Position;
+use leasehold_proto::v1::{
+    self, ResultDisposition, Verdict, coordinator_event::Event as Told, worker_event::Event as Said,
+};
+use leasehold_queue::{
+    Accepted, FailureReason, Name, Record, Refusal, RevocationReason, SessionState, Token,
+};
 
 /// How much later than it must the coordinator may give a session up, in this simulation: its timers and turns.
 const LATENESS: Micros = 100 * MS;
@@ -71,6 +65,7 @@ impl World {
                     }
                 }
                 Some(Said::Goodbye(_)) => self.crew[worker].goodbyes.push(incarnation),
+                Some(Said::LeaseOutcome(outcome)) => self.note_declined(worker, outcome),
                 _ => {}
             }
         }
@@ -180,6 +175,16 @@ impl World {
                     .flatten()
                     .find(|accepted| self.ledger.task(accepted.id).is_none());
                 holds(missing.is_none(), "undurable", || format!("accepted: {missing:?}"))
+                    .and_then(|()| judge_refusals(accepted))
+            }
+            (Some(Ask::Cancel(id)), Answer::Cancelled(None)) => {
+                // One that was replayed may have been between its ends when it was asked for.
+                let has_ended = |entry: &Entry| entry.ended.is_some() || 1 < entry.generation;
+                let has_ended = self.ledger.task(*id).is_some_and(has_ended);
+                holds(has_ended, "contract", || format!("{id} is open and could not be cancelled"))
+            }
+            (Some(Ask::Pause(queue, true)), Answer::Paused(exists)) => {
+                holds(*exists, "contract", || format!("{queue} was not there to be paused"))
             }
             (_, Answer::Cancelled(Some(snapshot))) => {
                 let id = snapshot.task.id;
@@ -229,75 +234,6 @@ impl World {
     }
 }
 
-/// What is believed.
-impl World {
-    /// No two handlers that anybody believes in run the same task. One that was killed and does not die, one in a
-    /// process that stands still, and one under a clock that is off by more than was promised are not believed in.
-    pub(super) fn check_exclusive(&mut self, worker: usize) {
-        let mut holders: BTreeMap<&str, Vec<(usize, i64)>> = BTreeMap::new();
-        for (index, hand) in self.crew.iter().enumerate() {
-            if hand.is_wild || hand.is_paused() {
-                continue;
-            }
-            for (token, piece) in hand.pieces.iter().filter(|(_, piece)| !piece.is_killed) {
-                holders.entry(&piece.task_id).or_default().push((index, *token));
-            }
-        }
-        let doubled = holders
-            .into_iter()
-            .find(|(_, held)| 1 < held.len() && held.iter().any(|(index, _)| *index == worker));
-        let seen = doubled.map(|(task, held)| format!("{task} runs twice: {held:?}"));
-        if let Some(seen) = seen {
-            self.fail(Violation::new("exclusive", seen));
-        }
-    }
-
-    /// Work ended with a result: as long as its process lives and its session goes on, it counts.
-    pub(super) fn note_finish(&mut self, worker: usize, token: i64, finish: &Finish) {
-        if matches!(finish, Finish::Result(_)) {
-            let incarnation = self.crew[worker].incarnation;
-            self.finished.insert(Token::from_i64(token), (worker, incarnation));
-        }
-    }
-
-    /// What a durable end of a lease means for those who are still there.
-    pub(super) fn judge_fact(&mut self, fact: Fact) {
-        match fact {
-            Fact::Succeeded(token) => {
-                let entry = self.ledger.granted(token).map(|(task, ..)| *task);
-                let cancelled = entry.and_then(|task| self.ledger.task(task));
-                if cancelled.is_some_and(|entry| entry.cancel_requested) {
-                    self.sometimes(Probe::CancelLost);
-                }
-            }
-            Fact::Ended { is_cancel: true, .. } => {}
-            Fact::Ended { task, held, reason, .. } => {
-                let Some((worker, incarnation)) = of_instance(&held.instance) else { return };
-                let hand = &self.crew[worker];
-                let lives = hand.incarnation == incarnation && hand.session.is_some();
-                if !lives || self.expired.contains(&(worker, incarnation)) {
-                    return;
-                }
-                let token = held.token;
-                // An outcome that is no result says that the work was stopped: then it is the worker's own word.
-                let holds_it = hand.session.as_ref().is_some_and(|session| {
-                    session.holds(token.as_i64()) && !session.has_outcome(token.as_i64())
-                });
-                let lost =
-                    matches!(reason, FailureReason::WorkerLost | FailureReason::WorkerLossLimit);
-                if lost && holds_it {
-                    let message = format!("{task} was taken from {worker}, which holds {token}");
-                    self.fail(Violation::new("inventory", message));
-                }
-                if lost && self.finished.contains_key(&token) {
-                    let message = format!("{task} was done under {token} and was not believed");
-                    self.fail(Violation::new("forgotten", message));
-                }
-            }
-        }
-    }
-}
-
 /// What is too early or too late.
 impl World {
     /// Looks at the sessions after a turn: which are gone, and which should be.
@@ -328,6 +264,7 @@ impl World {
         }
         self.sometimes(Probe::SessionExpired);
         self.expired.insert((worker, incarnation));
+        self.check_believed(worker, incarnation);
         let (last, ttl) = self.last_heard(worker, incarnation);
         let elapsed = self.now - last;
         // The coordinator's clock may be half a percent fast while it works off a step.
@@ -368,109 +305,17 @@ impl World {
     }
 }
 
-/// What is the same twice.
-impl World {
-    /// Now and then, when everything is durable: the live queue is the one that its journal rebuilds.
-    pub(super) fn compare_sometimes(&mut self) {
-        self.turns += 1;
-        if self.turns.is_multiple_of(COMPARE_EVERY) {
-            self.compare_now();
-        }
-    }
-
-    fn compare_now(&mut self) {
-        let Some(machine) = &self.site.machine else { return };
-        if !machine.is_quiet() || !self.drive.is_idle() {
-            return;
-        }
-        let rebuilt = match queue(&self.start(self.drive.disk.epoch())) {
-            Ok(rebuilt) => rebuilt,
-            Err(error) => return self.fail(Violation::new("rebuild", error.to_string())),
-        };
-        let compared = same(machine.queue(), &rebuilt, machine.now());
-        self.stats.comparisons += 1;
-        self.sometimes(Probe::Compared);
-        self.check(compared.map_err(|what| Violation::new("rebuild", what)));
-    }
-
-    /// A queue that was read back holds exactly what the ledger holds.
-    pub(super) fn compare_with_ledger(&mut self) {
-        let Some(machine) = &self.site.machine else { return };
-        let queue = machine.queue();
-        let mut open = 0;
-        let mut judged = Ok(());
-        for (id, entry) in self.ledger.tasks().filter(|(_, entry)| entry.ended.is_none()) {
-            open += 1;
-            let task = queue.task(id).ok_or_else(|| "is missing".to_owned());
-            let compared = task.and_then(|task| compare(entry, task));
-            judged = judged.and(compared.map_err(|it| format!("{id} {it}")));
-        }
-        if queue.open_tasks() != open {
-            judged = judged.and(Err(format!("{} tasks, not {open}", queue.open_tasks())));
-        }
-        self.check(judged.map_err(|what| Violation::new("recovered", what)));
-    }
-
-    /// At the very end: every acknowledged task has ended, once.
-    pub(super) fn last_judgement(&mut self) {
-        self.compare_now();
-        let lost = self
-            .callers
-            .acknowledged
-            .iter()
-            .find(|id| self.ledger.task(**id).is_none_or(|entry| entry.ended.is_none()));
-        let lost = lost.copied();
-        self.check(holds(lost.is_none(), "lost", || format!("{lost:?} was acknowledged")));
-    }
-}
-
-/// In what a rebuilt queue differs from the live one.
-fn same(live: &Queue, rebuilt: &Queue, now: Time) -> Result<(), String> {
-    let tasks = |queue: &Queue| -> Vec<Task> {
-        queue.tasks_after(TaskId::from_u128(0)).map(|task| durable(task, now)).collect()
-    };
-    let (ours, theirs) = (tasks(live), tasks(rebuilt));
-    if let Some((our, their)) = ours.iter().zip(&theirs).find(|(our, their)| our != their) {
-        return Err(format!("live {our:?}, rebuilt {their:?}"));
-    }
-    if ours.len() != theirs.len() {
-        return Err(format!("{} live tasks, {} rebuilt", ours.len(), theirs.len()));
-    }
-    let keys =
-        |queue: &Queue| -> Vec<_> { queue.kept_keys().filter(|key| now < key.until).collect() };
-    if keys(live) != keys(rebuilt) {
-        return Err(format!("keys: live {:?}, rebuilt {:?}", keys(live), keys(rebuilt)));
-    }
-    let paused = |queue: &Queue| -> Vec<Name> {
-        queue.queues().filter(|view| view.paused).map(|view| view.name).collect()
-    };
-    if paused(live) != paused(rebuilt) {
-        return Err(format!("paused: live {:?}, rebuilt {:?}", paused(live), paused(rebuilt)));
-    }
-    if live.session_ttl_max() != rebuilt.session_ttl_max() {
-        return Err("the longest promise to a worker".to_owned());
-    }
-    Ok(())
-}
-
-/// What of a task is durable.
-fn durable(task: &Task, now: Time) -> Task {
-    let mut task = task.clone();
-    task.revision = 0;
-    match &mut task.phase {
-        Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,
-        Phase::Leased(lease) => {
-            (lease.session, lease.acknowledged, lease.progress) = (None, false, None);
-        }
-        Phase::Scheduled { .. } | Phase::Queued => {}
-    }
-    task
-}
-
-fn holds(
+/// A broken promise, unless something is so.
+pub(super) fn holds(
     is_so: bool,
     judge: &'static str,
     message: impl FnOnce() -> String,
 ) -> Result<(), Violation> {
     if is_so { Ok(()) } else { Err(Violation::new(judge, message())) }
+}
+
+/// No client of the simulation asks for what has to be refused for good.
+fn judge_refusals(accepted: &[Result<Accepted, Refusal>]) -> Result<(), Violation> {
+    let refused = accepted.iter().find_map(|it| it.as_ref().err());
+    holds(refused.is_none(), "contract", || format!("refused: {refused:?}"))
 }

@@ -1,0 +1,135 @@
+//! The judge of what should have happened: timers that are overdue, and slots that stay free while tasks wait.
+//!
+//! It looks by true time, not by the coordinator's turns: one that sleeps through what is due is seen as well. What is due
+//! follows from what a task was promised, by arithmetic of its own.
+
+use std::time::Duration;
+
+use leasehold_policy::Time;
+use leasehold_proto::v1::{self, DeclineReason, lease_outcome::Outcome};
+use leasehold_queue::{Phase, RevocationReason, SessionState, Task, TaskId};
+
+use super::{Event, World, watch::holds};
+use crate::{
+    judge::Violation,
+    moment::{MS, Micros, SECOND},
+};
+
+/// How often it is looked.
+const EVERY: Micros = 200 * MS;
+
+/// How much later than it must something may happen.
+const LATENESS: Duration = Duration::from_millis(100);
+
+/// What the coordinator leaves a worker for the word that an attempt was ended in time.
+const WORD: Duration = Duration::from_secs(1);
+
+/// For how many audits in a row a slot may stay free while a task waits: a grant takes a turn, and its disk may be stuck.
+const IDLE_MAX: u32 = 3;
+
+/// For how long at most a worker that said it has no capacity is left alone.
+const HUSH_MAX: Micros = 65 * SECOND;
+
+impl World {
+    pub(super) fn audit_later(&mut self) {
+        self.after(EVERY, Event::Audit);
+    }
+
+    pub(super) fn audit(&mut self) {
+        self.audit_later();
+        // What became due while there was no coordinator is done with its first turns.
+        let is_fresh = self.now < self.site.booted_at + EVERY;
+        let is_held_up = self.site.is_paused() || self.now < self.site.lenient_until;
+        if is_fresh || is_held_up || self.site.is_stopping {
+            self.idle.0 = 0;
+            return;
+        }
+        self.check(self.overdue());
+        self.check_idle();
+    }
+
+    /// What time alone should have changed by now.
+    fn overdue(&self) -> Result<(), Violation> {
+        let Some(machine) = &self.site.machine else { return Ok(()) };
+        let now = machine.now() + Duration::from_micros(self.now - self.site.turned_at);
+        let mut tasks = machine.queue().tasks_after(TaskId::from_u128(0));
+        let late = tasks.find(|task| due(task).is_some_and(|due| due + LATENESS < now));
+        holds(late.is_none(), "overdue", || format!("at {now:?}: {late:?}"))
+    }
+
+    /// Somebody has a free slot, and somebody waits: not for long.
+    fn check_idle(&mut self) {
+        let is_idle = self.waits().zip(self.is_free());
+        let leases = self.stats.leases;
+        self.idle = match is_idle {
+            Some(_) if self.idle.1 == leases => (self.idle.0 + 1, leases),
+            _ => (0, leases),
+        };
+        if IDLE_MAX < self.idle.0
+            && let Some((task, worker)) = is_idle
+        {
+            let message = format!("{task} waits though {worker} has a free slot");
+            self.fail(Violation::new("idle", message));
+        }
+    }
+
+    /// A task that could be leased.
+    fn waits(&self) -> Option<TaskId> {
+        let machine = self.site.machine.as_ref()?;
+        let (queue, now) = (machine.queue(), machine.now());
+        let mut tasks = queue.tasks_after(TaskId::from_u128(0));
+        let task = tasks.find(|task| {
+            let is_paused = queue.queue(&task.spec.queue).is_some_and(|view| view.paused);
+            task.phase == Phase::Queued && now < task.deadline && !is_paused
+        });
+        task.map(|task| task.id)
+    }
+
+    /// A worker that would be given something, while the disk is not too slow for anything to be.
+    fn is_free(&self) -> Option<String> {
+        if self.drive.is_stuck(self.now) {
+            return None;
+        }
+        let mut views = self.site.machine.as_ref()?.queue().workers();
+        let free = views.find(|view| {
+            let hand =
+                super::crew::of_instance(&view.instance).map(|(worker, _)| &self.crew[worker]);
+            let is_hushed = hand.is_none_or(|hand| self.now < hand.hushed_until);
+            let has_room = view.tokens.len() < usize::try_from(view.slots).unwrap_or(usize::MAX);
+            view.state == SessionState::Active && has_room && !is_hushed
+        });
+        free.map(|view| view.instance.to_string())
+    }
+
+    /// A worker that says it has no capacity is left alone for a while.
+    pub(super) fn note_declined(&mut self, worker: usize, outcome: &v1::LeaseOutcome) {
+        if let Some(Outcome::Declined(declined)) = &outcome.outcome
+            && declined.reason() == DeclineReason::NoCapacity
+        {
+            self.crew[worker].hushed_until = self.now + HUSH_MAX;
+        }
+    }
+}
+
+/// When time alone changes a task: a wait ends, an attempt or the task has had its time, a cancel its grace.
+fn due(task: &Task) -> Option<Time> {
+    let lease = match &task.phase {
+        Phase::Scheduled { eligible, .. } => return Some(task.deadline.min(*eligible)),
+        Phase::Queued => return Some(task.deadline),
+        Phase::Leased(lease) => lease,
+    };
+    match lease.revoking {
+        None => {
+            let most = task.spec.attempt_timeout + task.spec.kill_grace + WORD;
+            let attempt = lease.started.map(|started| started + most);
+            attempt.into_iter().chain([task.deadline]).min()
+        }
+        Some(revoking) => match revoking.reason {
+            RevocationReason::Cancelled => Some(revoking.since + task.spec.kill_grace),
+            RevocationReason::StartTimeout | RevocationReason::AttemptTimeout => {
+                Some(task.deadline)
+            }
+            RevocationReason::TotalTimeout | RevocationReason::UnknownLease => None,
+        },
+    }
+}

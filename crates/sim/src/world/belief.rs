@@ -1,0 +1,93 @@
+//! The judge of what processes believe: who works on what, and whether somebody else may.
+
+use std::collections::BTreeMap;
+
+use leasehold_queue::{FailureReason, Token};
+use leasehold_worker::simulation::Finish;
+
+use super::{World, crew::of_instance};
+use crate::{judge::Violation, ledger::Fact, probe::Probe};
+
+impl World {
+    /// No two handlers that anybody believes in run the same task. One that was killed and does not die, one in a
+    /// process that stands still, and one under a clock that is off by more than was promised are not believed in.
+    pub(super) fn check_exclusive(&mut self, worker: usize) {
+        let mut holders: BTreeMap<&str, Vec<(usize, i64)>> = BTreeMap::new();
+        for (index, hand) in self.crew.iter().enumerate() {
+            if hand.is_wild || hand.is_paused() {
+                continue;
+            }
+            for (token, piece) in hand.pieces.iter().filter(|(_, piece)| !piece.is_killed) {
+                holders.entry(&piece.task_id).or_default().push((index, *token));
+            }
+        }
+        let doubled = holders
+            .into_iter()
+            .find(|(_, held)| 1 < held.len() && held.iter().any(|(index, _)| *index == worker));
+        let seen = doubled.map(|(task, held)| format!("{task} runs twice: {held:?}"));
+        if let Some(seen) = seen {
+            self.fail(Violation::new("exclusive", seen));
+        }
+    }
+
+    /// The coordinator gave a session up: from here on its leases are given to others, so nobody may work under them who
+    /// believes in them. The same are not believed in as above.
+    pub(super) fn check_believed(&mut self, worker: usize, incarnation: u32) {
+        let hand = &self.crew[worker];
+        if hand.incarnation != incarnation || hand.is_wild || hand.is_paused() {
+            return;
+        }
+        let believed = hand.pieces.iter().find(|(_, piece)| !piece.is_killed);
+        let seen = believed.map(|(token, piece)| {
+            format!("w{worker}-{incarnation} was given up and runs {} under {token}", piece.task_id)
+        });
+        if let Some(seen) = seen {
+            self.fail(Violation::new("believed", seen));
+        }
+    }
+
+    /// Work ended with a result: as long as its process lives and its session goes on, it counts.
+    pub(super) fn note_finish(&mut self, worker: usize, token: i64, finish: &Finish) {
+        if matches!(finish, Finish::Result(_)) {
+            let incarnation = self.crew[worker].incarnation;
+            self.finished.insert(Token::from_i64(token), (worker, incarnation));
+        }
+    }
+
+    /// What a durable end of a lease means for those who are still there.
+    pub(super) fn judge_fact(&mut self, fact: Fact) {
+        match fact {
+            Fact::Succeeded(token) => {
+                let entry = self.ledger.granted(token).map(|(task, ..)| *task);
+                let cancelled = entry.and_then(|task| self.ledger.task(task));
+                if cancelled.is_some_and(|entry| entry.cancel_requested) {
+                    self.sometimes(Probe::CancelLost);
+                }
+            }
+            Fact::Ended { is_cancel: true, .. } => {}
+            Fact::Ended { task, held, reason, .. } => {
+                let Some((worker, incarnation)) = of_instance(&held.instance) else { return };
+                let hand = &self.crew[worker];
+                let lives = hand.incarnation == incarnation && hand.session.is_some();
+                if !lives || self.expired.contains(&(worker, incarnation)) {
+                    return;
+                }
+                let token = held.token;
+                // An outcome that is no result says that the work was stopped: then it is the worker's own word.
+                let holds_it = hand.session.as_ref().is_some_and(|session| {
+                    session.holds(token.as_i64()) && !session.has_outcome(token.as_i64())
+                });
+                let lost =
+                    matches!(reason, FailureReason::WorkerLost | FailureReason::WorkerLossLimit);
+                if lost && holds_it {
+                    let message = format!("{task} was taken from {worker}, which holds {token}");
+                    self.fail(Violation::new("inventory", message));
+                }
+                if lost && self.finished.contains_key(&token) {
+                    let message = format!("{task} was done under {token} and was not believed");
+                    self.fail(Violation::new("forgotten", message));
+                }
+            }
+        }
+    }
+}
