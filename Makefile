@@ -1,9 +1,10 @@
 # One line a target; everything else is cargo. DIR= names the demo's folder.
-.PHONY: build test lint demo bench release docs
+.PHONY: build test mutants lint demo bench release docs
 BINS = -p leasehold-coordinator -p leasehold-worker -p leasehold-cli -p leasehold-demo
 
 build:   ; cargo build --locked $(BINS)
 test:    ; cargo build --locked $(BINS) && cargo test --locked --workspace
+mutants: ; cargo run --locked -p leasehold-sim --features mutants -- mutants --hunts 1
 lint:    ; cargo fmt --all --check && cargo clippy --locked --workspace --all-targets -- -D warnings
 demo:    ; cargo build --locked $(BINS) && target/debug/leasehold-demo run $(if $(DIR),--dir $(DIR))
 release: ; cargo build --locked --release $(BINS)

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use leasehold_sim::{
     plan::Plan,
     probe::Probe,
+    regression::{Regression, regressions},
     run,
     search::{Bounds, Found, search, twice},
     shrink::shrink,
@@ -36,7 +37,9 @@ enum Verb {
     Search(SearchArgs),
     /// Bring each deliberate bug to life, and count the seeds that it survives.
     #[cfg(feature = "mutants")]
-    Mutants,
+    Mutants(MutantsArgs),
+    /// Run every seed that ever broke a promise.
+    Regressions,
     /// Run seeds twice: the same must happen.
     Twice {
         /// How many.
@@ -59,9 +62,23 @@ struct SearchArgs {
     /// The first.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// On how many threads.
-    #[arg(long, default_value_t = 1)]
-    jobs: usize,
+    /// On how many threads; without it, one a core.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+#[cfg(feature = "mutants")]
+#[derive(Debug, Args)]
+struct MutantsArgs {
+    /// How often each is hunted, from other seeds each time.
+    #[arg(long, default_value_t = 5)]
+    hunts: u64,
+    /// Only those whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// On how many threads; without it, one a core.
+    #[arg(long)]
+    threads: Option<usize>,
 }
 
 /// What is looked at when nothing is said.
@@ -77,7 +94,8 @@ fn main() -> ExitCode {
         }
         Verb::Search(args) => run_many(&args),
         #[cfg(feature = "mutants")]
-        Verb::Mutants => hunt_all(),
+        Verb::Mutants(args) => hunt_all(&args),
+        Verb::Regressions => run_regressions(),
         Verb::Twice { seeds, from } => match twice(from, seeds) {
             None => {
                 println!("{seeds} seeds, twice each: the same events");
@@ -110,9 +128,9 @@ fn run_many(args: &SearchArgs) -> ExitCode {
         from: args.from,
         seeds: args.seeds.unwrap_or(if minutes.is_some() { u64::MAX } else { SEEDS }),
         time: minutes.unwrap_or(Duration::MAX),
-        jobs: args.jobs,
+        threads: threads(args.threads),
     });
-    report(&found, args.jobs);
+    report(&found, threads(args.threads));
     if let Some((seed, _)) = &found.broken {
         explain(*seed, Detail::Tail);
         return ExitCode::FAILURE;
@@ -124,31 +142,66 @@ fn run_many(args: &SearchArgs) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-#[cfg(feature = "mutants")]
-fn hunt_all() -> ExitCode {
-    use leasehold_sim::mutation::{HUNTS, SEEDS_MAX, hunt};
+/// One thread a core, unless something else is asked for.
+fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
 
-    let mut survived = 0;
-    println!("{:>7}  {:<60} killed by", "seeds", "mutant");
-    for mutant in leasehold_policy::Mutant::ALL {
-        let hunted = hunt(*mutant);
-        let seeds = hunted.seeds.map_or_else(|| "-".to_owned(), |seeds| seeds.to_string());
-        println!("{seeds:>7}  {:<60} {}", mutant.text(), hunted.judges.join(", "));
-        survived += u32::from(hunted.seeds.is_none());
+fn run_regressions() -> ExitCode {
+    let mut is_fine = true;
+    for Regression { seed, story } in regressions() {
+        match run::seed(seed, Detail::Silent).violation {
+            None => println!("{seed:>9}  holds   {story}"),
+            Some(violation) => {
+                println!("{seed:>9}  BROKEN  {story}: {violation}");
+                is_fine = false;
+            }
+        }
     }
-    let count = leasehold_policy::Mutant::ALL.len();
-    println!("{count} mutants, {survived} survived {SEEDS_MAX} seeds; medians of {HUNTS} hunts");
+    if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(feature = "mutants")]
+fn hunt_all(args: &MutantsArgs) -> ExitCode {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use leasehold_policy::Mutant;
+    use leasehold_sim::mutation::{SEEDS_MAX, hunt};
+
+    let all = Mutant::ALL.iter().copied();
+    let mutants: Vec<Mutant> = all
+        .filter(|it| format!("{it:?}").to_lowercase().contains(&args.only.to_lowercase()))
+        .collect();
+    let survived = AtomicU32::new(0);
+    println!(
+        "{:>6} {:>6}  {:<24} {:<60} killed by",
+        "median", "most", "mutant", "what it does wrong"
+    );
+    let number = |seeds: Option<u64>| seeds.map_or_else(|| "-".to_owned(), |it| it.to_string());
+    hunt(&mutants, args.hunts, threads(args.threads), |it| {
+        let (median, most) = (number(it.median()), number(it.most()));
+        let name = format!("{:?}", it.mutant);
+        println!(
+            "{median:>6} {most:>6}  {name:<24} {:<60} {}",
+            it.mutant.text(),
+            it.judges.join(", ")
+        );
+        survived.fetch_add(u32::from(0 < it.survived), Ordering::Relaxed);
+    });
+    let survived = survived.into_inner();
+    let (count, hunts) = (mutants.len(), args.hunts);
+    println!("{count} mutants, {survived} survived one of {hunts} hunts of {SEEDS_MAX} seeds");
     if survived == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn report(found: &Found, jobs: usize) {
+fn report(found: &Found, threads: usize) {
     let (stats, seconds) = (found.stats, found.took.as_secs_f64());
     let per_minute = Duration::from_secs(60 * found.seeds).as_secs_f64() / seconds;
-    let jobs = f64::from(u32::try_from(jobs.max(1)).unwrap_or(u32::MAX));
+    let threads = f64::from(u32::try_from(threads.max(1)).unwrap_or(u32::MAX));
     println!(
         "{} seeds in {seconds:.1} s: {per_minute:.0} a minute, {:.0} a minute and thread",
         found.seeds,
-        per_minute / jobs
+        per_minute / threads
     );
     println!(
         "{:.1} simulated hours, {} events, {} crashes, {} recoveries, {} tasks, {} leases, {} comparisons",

@@ -27,7 +27,7 @@ pub struct Bounds {
     /// For how long.
     pub time: Duration,
     /// On how many threads.
-    pub jobs: usize,
+    pub threads: usize,
 }
 
 /// What a search found.
@@ -71,7 +71,7 @@ pub fn search(bounds: Bounds) -> Found {
     let (next, stop) = (AtomicU64::new(bounds.from), AtomicBool::new(false));
     let found = Mutex::new(Found::default());
     thread::scope(|scope| {
-        for _ in 0..bounds.jobs.max(1) {
+        for _ in 0..bounds.threads.max(1) {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) && began.elapsed() < bounds.time {
                     let seed = next.fetch_add(1, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use leasehold_sim::{
     probe::Probes,
+    regression::{Regression, regressions},
     run,
     search::{Bounds, search, twice},
     trace::Detail,
@@ -13,7 +14,7 @@ const SEEDS: u64 = 300;
 #[test]
 fn no_seed_breaks_a_promise() {
     let time = std::time::Duration::MAX;
-    let found = search(Bounds { from: 0, seeds: SEEDS, time, jobs: 2 });
+    let found = search(Bounds { from: 0, seeds: SEEDS, time, threads: 2 });
     assert_eq!(found.broken, None, "run it again with: sim run --seed N --trace");
     assert_eq!(found.seeds, SEEDS, "every seed was run");
     assert!(SEEDS < found.stats.recoveries, "faults happened: {:?}", found.stats);
@@ -27,14 +28,10 @@ fn the_same_seed_does_the_same() {
 
 #[test]
 fn what_was_broken_once_stays_whole() {
-    let list = include_str!("../regressions.txt");
-    let seeds = list.lines().filter(|line| !line.starts_with('#'));
     let mut broken = Vec::new();
-    for line in seeds {
-        let (seed, story) = line.split_once(' ').expect("a seed and its story");
-        let seed: u64 = seed.parse().expect("a number");
+    for Regression { seed, story } in regressions() {
         if let Some(violation) = run::seed(seed, Detail::Silent).violation {
-            broken.push(format!("{seed} ({}): {violation}", story.trim()));
+            broken.push(format!("{seed} ({story}): {violation}"));
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
