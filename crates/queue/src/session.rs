@@ -220,8 +220,12 @@ impl Session {
         self.quarantined_since.is_some_and(|since| since + self.believed <= now)
     }
 
-    /// It declined for want of capacity.
+    /// It declined for want of capacity. What it declines while it is left alone it was offered before, at once with
+    /// what it declined first: that is one refusal, however many leases it is about.
     pub(crate) fn hush(&mut self, now: Time) {
+        if self.hushed_until.is_some() {
+            return;
+        }
         let wait = HUSH * 2u32.pow(self.hushes.min(HUSH_DOUBLINGS_MAX));
         self.hushes = self.hushes.saturating_add(1);
         let is_for_ever = Mutant::HushNeverEnds.is_alive();

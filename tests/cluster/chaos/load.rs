@@ -34,7 +34,7 @@ const WAITING_MAX: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One task in this many is a program's.
-const PROGRAM_ODDS: u32 = 3;
+const PROGRAM_ODDS: u32 = 5;
 
 /// One task in this many goes on when it is asked to stop.
 const STUBBORN_ODDS: u32 = 4;

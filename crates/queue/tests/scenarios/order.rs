@@ -184,6 +184,54 @@ fn a_worker_that_is_full_is_left_alone_for_twice_as_long_each_time() {
 }
 
 #[test]
+fn a_worker_that_declines_all_it_was_given_at_once_is_left_alone_once() {
+    check(
+        "
+        hello w s1 slots=3
+            welcome
+        submit a
+            accepted a
+        submit b
+            accepted b
+        submit c
+            accepted c
+        grant
+            s1: run a as t1, attempt 1
+            s1: run b as t2, attempt 1
+            s1: run c as t3, attempt 1
+        decline s1 t1 full
+            s1: t1 is Accepted
+        decline s1 t2 full
+            s1: t2 is Accepted
+        decline s1 t3 full
+            s1: t3 is Accepted
+        at 999
+        grant
+        at 1000
+        beat s1
+        grant
+            s1: run a as t4, attempt 1
+            s1: run b as t5, attempt 1
+            s1: run c as t6, attempt 1
+        decline s1 t4 full
+            s1: t4 is Accepted
+        decline s1 t5 full
+            s1: t5 is Accepted
+        ok s1 t6
+            c Succeeded; 1 attempts, 0 losses, HandedBack: the worker had no slot for it
+            s1: t6 is Accepted
+        at 2999
+        beat s1
+        grant
+        at 3000
+        grant
+            s1: run a as t7, attempt 1
+            s1: run b as t8, attempt 1
+    ",
+    );
+}
+
+#[test]
 fn a_worker_that_does_not_serve_a_type_is_not_offered_it_again() {
     check(
         "

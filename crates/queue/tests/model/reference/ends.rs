@@ -95,6 +95,8 @@ impl Reference {
         let now = self.now;
         let session = self.session_mut(session);
         match reason {
+            // Already left alone: one burst counts once.
+            DeclineReason::NoCapacity if session.hushed.is_some() => {}
             DeclineReason::NoCapacity => {
                 let seconds = [1, 2, 4, 8, 16, 32, 64][session.hushes.min(6) as usize];
                 session.hushes += 1;
