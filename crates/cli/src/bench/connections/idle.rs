@@ -68,7 +68,7 @@ impl Session {
             worker_id: format!("{TASK_TYPE}-{number}"),
             instance_id: format!("{}-{number}", std::process::id()),
             task_types: vec![TASK_TYPE.to_owned()],
-            capacity: Some(Capacity { slots: 1 }),
+            capacity: Some(Capacity { slots: 1, ..Capacity::default() }),
             stream_number: 1,
             ..Hello::default()
         };
