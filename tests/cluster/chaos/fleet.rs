@@ -76,7 +76,7 @@ pub(crate) struct Fleet {
     workers: Vec<Worker>,
     /// One for each worker, and the client's.
     links: Vec<Link>,
-    /// Who stood still.
+    /// Whose work stood still.
     pub(crate) pauses: Vec<Pause>,
     /// How many processes were killed, stopped, and how often a link changed for the worse or was cut.
     pub(crate) tally: [u32; 3],
@@ -233,10 +233,12 @@ impl Fleet {
         }
     }
 
-    /// Writes down that a worker stood still until now, if it did. That a coordinator did so excuses nobody.
+    /// Writes down that a worker stood still until now, if it did and its work with it. That a coordinator did so
+    /// excuses nobody, nor does it excuse programs that their worker did: their guards do not stand still.
     fn end_pause(&mut self, victim: Victim) {
         if let (Condition::StandsStill(from), Victim::Worker(index)) =
             (self.condition(victim), victim)
+            && WORKERS[index].1 == Kind::Functions
         {
             let worker = self.workers[index].id.to_owned();
             self.pauses.push(Pause { worker, from, to: now() });

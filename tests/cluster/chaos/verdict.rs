@@ -17,7 +17,7 @@ use crate::{crew::Answer, judge::History};
 /// How long a process that stood still may take to notice what became of its leases.
 const WAKING_NS: i128 = 1_000_000_000;
 
-/// A time in which a worker stood still, in nanoseconds of boot time.
+/// A time in which a worker and the work in it stood still, in nanoseconds of boot time.
 #[derive(Clone, Debug)]
 pub(crate) struct Pause {
     pub(crate) worker: String,
