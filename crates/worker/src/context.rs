@@ -12,6 +12,8 @@ use tokio::sync::watch;
 
 use crate::{
     assignment::{Assignment, Token},
+    clock::Clock,
+    guard::{Reached, Strand},
     progress::Board,
 };
 
@@ -27,6 +29,13 @@ pub struct Context {
     deadline: Instant,
     signal: watch::Receiver<Signal>,
     board: Arc<Board>,
+    hold: Arc<Hold>,
+}
+
+/// How an attempt looks up whether its lease holds.
+pub(crate) struct Hold {
+    pub(crate) clock: Clock,
+    pub(crate) strand: Strand,
 }
 
 /// Why a handler should stop.
@@ -64,6 +73,22 @@ impl fmt::Display for CancelReason {
     }
 }
 
+/// An effect was refused: the lease is over, or may be.
+///
+/// With `?` it becomes a retryable [`TaskError`](crate::TaskError); what is said of the attempt is why the lease ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lease is over ({reason}): nothing more may be done under it")]
+pub struct LeaseOver {
+    reason: CancelReason,
+}
+
+impl LeaseOver {
+    /// Why it is over.
+    pub fn reason(self) -> CancelReason {
+        self.reason
+    }
+}
+
 /// What the session wants of a piece of work. It only ever grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -92,11 +117,12 @@ impl Context {
         trace: TraceContext,
         signal: watch::Receiver<Signal>,
         board: Arc<Board>,
+        hold: Hold,
     ) -> Self {
         let limits = [assignment.attempt_timeout, assignment.total_remaining];
         let limit = limits.into_iter().flatten().fold(UNLIMITED, Duration::min);
         let deadline = Instant::now() + limit;
-        Self { assignment, worker_id, trace, deadline, signal, board }
+        Self { assignment, worker_id, trace, deadline, signal, board, hold: Arc::new(hold) }
     }
 
     /// The task's id.
@@ -193,6 +219,24 @@ impl Context {
     /// Whether the handler should stop.
     pub fn is_cancelled(&self) -> bool {
         self.cancel_reason().is_some()
+    }
+
+    /// Refuses an effect that must not be had without the lease: call it right before what cannot be taken back.
+    ///
+    /// It looks at the clock, not only at what the worker has noticed, so that it refuses also in a process that has been
+    /// stopped and goes on after its lease. It refuses from the moment the handler is asked to stop, which is ahead of
+    /// the lease's end by the kill grace or a quarter of the session's time, whichever is shorter: what takes longer
+    /// than that can still come too late. Only whoever compares the [`fencing_token`](Self::fencing_token) is safe.
+    pub fn guard(&self) -> Result<(), LeaseOver> {
+        let Hold { clock, strand } = &*self.hold;
+        let reached = || match strand.reached(clock.now())? {
+            Reached::Session => Some(CancelReason::LeaseLost),
+            Reached::Own => Some(CancelReason::AttemptTimeout),
+        };
+        match self.cancel_reason().or_else(reached) {
+            None => Ok(()),
+            Some(reason) => Err(LeaseOver { reason }),
+        }
     }
 
     /// Tells whoever watches how far the work is: a fraction from 0 to 1, if it is known, and a line of text. Call

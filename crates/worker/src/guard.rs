@@ -31,7 +31,7 @@ use std::{
 use signal_hook::consts::SIGCHLD;
 
 pub(crate) use self::{
-    lifeline::{Lifeline, Renewal, Strand},
+    lifeline::{Lifeline, Reached, Renewal, Strand},
     link::{Report, header},
 };
 

@@ -1,4 +1,4 @@
-//! Workers for Leasehold: a task type is any async Rust function, or a program.
+//! Workers for Leasehold: a task type is a Rust function, async or blocking, or a program.
 //!
 //! A worker holds one stream to the coordinator, runs what it is leased, and keeps each result until the coordinator
 //! says that it has it. See `docs/worker.md` for a guide, and [`Worker`] for the entry point.
@@ -29,7 +29,7 @@ mod worker;
 
 pub use bytes::Bytes;
 
-pub use context::{CancelReason, Context};
+pub use context::{CancelReason, Context, LeaseOver};
 pub use error::Error;
 pub use program::Program;
 #[doc(hidden)]

@@ -26,12 +26,22 @@ pub(crate) async fn caught<T>(handler: impl Future<Output = T>) -> Result<T, Fai
     note_panics();
     let noted = async {
         let caught = AssertUnwindSafe(handler).catch_unwind().await;
-        caught.map_err(|payload| {
-            let place = NOTE.with(|note| note.borrow_mut().take()).unwrap_or_default();
-            Failure::new(v1::FailureReason::Panic, &words(payload.as_ref()), &place)
-        })
+        caught.map_err(|payload| failure(payload.as_ref()))
     };
     NOTE.scope(RefCell::new(None), noted).await
+}
+
+/// Runs a handler that blocks; a panic becomes a failure that says where.
+pub(crate) fn caught_blocking<T>(handler: impl FnOnce() -> T) -> Result<T, Failure> {
+    note_panics();
+    NOTE.sync_scope(RefCell::new(None), || {
+        panic::catch_unwind(AssertUnwindSafe(handler)).map_err(|payload| failure(payload.as_ref()))
+    })
+}
+
+fn failure(payload: &(dyn Any + Send)) -> Failure {
+    let place = NOTE.with(|note| note.borrow_mut().take()).unwrap_or_default();
+    Failure::new(v1::FailureReason::Panic, &words(payload), &place)
 }
 
 /// What a panic said.

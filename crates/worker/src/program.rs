@@ -20,9 +20,8 @@ use tokio::sync::watch;
 use self::process::Process;
 use crate::{
     assignment::Assignment,
-    clock::Moment,
     context::Signal,
-    guard::{Lifeline, Report},
+    guard::{Report, Strand},
     outcome::{End, Failure, tail},
     session::too_large,
 };
@@ -94,9 +93,8 @@ pub(crate) struct Attempt {
     pub(crate) trace: TraceContext,
     pub(crate) result_bytes_max: usize,
     pub(crate) signal: watch::Receiver<Signal>,
-    /// When it is to be asked to stop. `None`: it has no limit of its own.
-    pub(crate) due: Option<Moment>,
-    pub(crate) lifeline: Arc<Lifeline>,
+    /// Where its guard reads how long the lease holds.
+    pub(crate) strand: Strand,
 }
 
 impl Attempt {

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use leasehold_proto::v1;
 use leasehold_telemetry::TraceContext;
 use tokio::{
@@ -15,13 +16,13 @@ use tokio::{
     sync::watch,
     task::{AbortHandle, Id, JoinError, JoinSet},
 };
-use tracing::{Instrument as _, Span};
+use tracing::{Instrument as _, Span, warn};
 
 use crate::{
-    Context,
+    Context, TaskError,
     assignment::{Assignment, Token},
     clock::{Clock, Moment},
-    context::Signal,
+    context::{Hold, Signal},
     guard::{Lifeline, Renewal},
     outcome::{End, Failure},
     panic_note,
@@ -85,22 +86,37 @@ impl Slots {
         let span = self.span(&assignment);
         let trace = TraceContext::of_span(&span).unwrap_or_else(|| assignment.trace.child());
         let task = self.tasks.get(&assignment.task_type).cloned();
-        let (handle, abort) = match task {
-            Some(Task::Function(function)) => {
-                let context = Context::new(
-                    Arc::clone(&assignment),
-                    Arc::clone(&self.worker_id),
-                    trace,
-                    listener,
-                    Arc::clone(&self.board),
-                );
-                let payload = assignment.payload.clone();
+        let strand = self.grounds.lifeline.strand(due, assignment.kill_grace);
+        let payload = assignment.payload.clone();
+        let context = |strand| {
+            let hold = Hold { clock: self.grounds.clock, strand };
+            Context::new(
+                Arc::clone(&assignment),
+                Arc::clone(&self.worker_id),
+                trace.clone(),
+                listener.clone(),
+                Arc::clone(&self.board),
+                hold,
+            )
+        };
+        let (handle, abort) = match (task, strand) {
+            (Some(Task::Function(function)), Ok(strand)) => {
+                let context = context(strand);
                 let handler = async move { function.call(payload, context).await };
                 let work = returned(handler).instrument(span);
                 let handle = self.running.spawn_on(work, &self.grounds.handlers);
                 (handle.clone(), Some(handle))
             }
-            Some(Task::Program(program)) => {
+            (Some(Task::Blocking(function)), Ok(strand)) => {
+                let context = context(strand);
+                let work = move || {
+                    let _entered = span.enter();
+                    end(panic_note::caught_blocking(|| function(&payload, &context)))
+                };
+                let handle = self.running.spawn_blocking_on(work, &self.grounds.handlers);
+                (handle.clone(), Some(handle))
+            }
+            (Some(Task::Program(program)), Ok(strand)) => {
                 let worker_id = Arc::clone(&self.worker_id);
                 let attempt = Attempt {
                     program,
@@ -109,13 +125,17 @@ impl Slots {
                     trace,
                     result_bytes_max,
                     signal: listener,
-                    due,
-                    lifeline: Arc::clone(&self.grounds.lifeline),
+                    strand,
                 };
                 (self.running.spawn(attempt.run().instrument(span)), None)
             }
+            (Some(_), Err(error)) => {
+                let error = error.to_string();
+                warn!(error, "no room to keep a lease's limits: its task is handed back");
+                (self.running.spawn(async { End::NotStarted }), None)
+            }
             // The session declines what is not served; should it ever err, the task says so.
-            None => {
+            (None, _) => {
                 let failure = Failure::error("the worker does not serve this task type");
                 (self.running.spawn(async { End::Returned(Err(failure)) }), None)
             }
@@ -193,11 +213,13 @@ impl Slots {
 }
 
 /// Runs a handler to its end; a panic is one of them.
-async fn returned(handler: impl Future<Output = Result<bytes::Bytes, crate::TaskError>>) -> End {
-    match panic_note::caught(handler).await {
-        Ok(result) => End::Returned(result.map_err(crate::TaskError::into_failure)),
-        Err(panic) => End::Returned(Err(panic)),
-    }
+async fn returned(handler: impl Future<Output = Result<Bytes, TaskError>>) -> End {
+    end(panic_note::caught(handler).await)
+}
+
+/// What it means that a handler returned, or panicked.
+fn end(caught: Result<Result<Bytes, TaskError>, Failure>) -> End {
+    End::Returned(caught.and_then(|result| result.map_err(TaskError::into_failure)))
 }
 
 /// What it means that work did not return.

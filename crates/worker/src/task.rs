@@ -11,9 +11,14 @@ use crate::{Context, Program, TaskError};
 pub(crate) enum Task {
     /// An async function, behind a type that hides its future.
     Function(Arc<dyn Function>),
+    /// A function that may block, for a thread of its own.
+    Blocking(Arc<Blocking>),
     /// A process of its own.
     Program(Arc<Program>),
 }
+
+/// A function that may block, behind a type that hides what it returns.
+pub(crate) type Blocking = dyn Fn(&[u8], &Context) -> Result<Bytes, TaskError> + Send + Sync;
 
 /// An async function whose future has been boxed.
 pub(crate) trait Function: Send + Sync {

@@ -142,6 +142,19 @@ impl Worker {
         self.serve(task_type.into(), Task::Function(Arc::new(handler)))
     }
 
+    /// Serves a task type with a function that computes or blocks, on a thread of its own: one of the caller's runtime,
+    /// which has 512 for it unless it was built otherwise. A thread cannot be stopped from outside: look at [`Context::is_cancelled`], and use
+    /// [`isolated`](Self::isolated) for what may not return.
+    pub fn blocking<F, R>(self, task_type: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(&[u8], &Context) -> R + Send + Sync + 'static,
+        R: TaskResult,
+    {
+        let handler =
+            move |payload: &[u8], context: &Context| handler(payload, context).into_result();
+        self.serve(task_type.into(), Task::Blocking(Arc::new(handler)))
+    }
+
     /// Serves a task type with a program. `main` must begin with [`guard::run_if_guard`].
     pub fn program(self, task_type: impl Into<String>, program: Program) -> Self {
         self.serve(task_type.into(), Task::Program(Arc::new(program)))
@@ -235,7 +248,7 @@ impl Worker {
     fn check_programs(&self) -> Result<(), Error> {
         let programs = self.tasks.values().filter_map(|task| match task {
             Task::Program(program) => Some(program),
-            Task::Function(_) => None,
+            Task::Function(_) | Task::Blocking(_) => None,
         });
         for name in programs.flat_map(|program| program.variables()) {
             if !is_variable(name) {

@@ -2,7 +2,8 @@
 //!
 //! A worker that is stopped can tell its guards nothing. So what they go by is written down beforehand, where each
 //! looks when its own timer rings: one write renews the leases of all programs, however many there are. Moments are
-//! those of the boot clock, which all processes of a machine share. It knows no sessions and no programs.
+//! those of the boot clock, which all processes of a machine share. Handlers in the worker look there as well, before
+//! they do what cannot be taken back. It knows no sessions and no programs.
 
 use std::{
     fs::File,
@@ -76,6 +77,15 @@ pub(super) struct Limits {
     pub(super) kill_at: Moment,
 }
 
+/// Which of its bounds a lease has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// Its own: the attempt's or the task's time.
+    Own,
+    /// The session's, which bounds them all.
+    Session,
+}
+
 /// Whether a bound came nearer: what a guard has set its timer for is too late then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Renewal {
@@ -130,6 +140,12 @@ impl Strand {
     /// Which record it is.
     pub(super) fn index(&self) -> u32 {
         self.index
+    }
+
+    /// The bound at which work is asked to stop that is reached at `now`, if one is. If it cannot be read, the session's
+    /// is: what nobody can vouch for must not go on.
+    pub(crate) fn reached(&self, now: Moment) -> Option<Reached> {
+        reached(&self.lifeline.memory, self.index, now)
     }
 
     /// Hands the lifeline to whoever holds the other end of a socket pair, with one byte of no meaning.
@@ -216,6 +232,17 @@ impl Bound {
         }
         Err(ErrorKind::InvalidData.into())
     }
+}
+
+fn reached(memory: &File, index: u32, now: Moment) -> Option<Reached> {
+    let (Ok(session), Ok(lease)) = (Bound::read(memory, SESSION), Bound::read(memory, index))
+    else {
+        return Some(Reached::Session);
+    };
+    if session.at - session.span.min(lease.span) <= now {
+        return Some(Reached::Session);
+    }
+    (lease.at <= now).then_some(Reached::Own)
 }
 
 /// Differs as soon as one of the numbers is an older one. Of a record that was never written it is wrong.

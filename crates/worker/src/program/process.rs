@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     context::Signal,
-    guard::{self, Report, Strand},
+    guard::{self, Report},
 };
 
 /// How long a guard may take to kill its group before the worker does it.
@@ -47,8 +47,6 @@ pub(super) struct Process {
     talk: Option<tokio::net::UnixStream>,
     stdout: Capture,
     stderr: Capture,
-    /// Where the guard reads how long the lease holds. It must not be used again before the guard has ended.
-    _strand: Strand,
 }
 
 /// How a program ended.
@@ -71,10 +69,9 @@ impl Process {
         environment: BTreeMap<OsString, OsString>,
     ) -> io::Result<Self> {
         let program = &attempt.program;
-        let strand = attempt.lifeline.strand(attempt.due, attempt.assignment.kill_grace)?;
         // All that needs a descriptor comes before the program: once that runs, nothing may fail.
         let (link, guards_link) = UnixStream::pair()?;
-        strand.send(&link)?;
+        attempt.strand.send(&link)?;
         link.set_nonblocking(true)?;
         let talk = tokio::net::UnixStream::from_std(link.try_clone()?)?;
         let (stdout, guards_stdout) = io::pipe()?;
@@ -84,7 +81,7 @@ impl Process {
         let mut command = Command::new(EXECUTABLE);
         command
             .arg0("leasehold-guard")
-            .args(guard::arguments(program.directory.as_deref(), &strand))
+            .args(guard::arguments(program.directory.as_deref(), &attempt.strand))
             .arg(&program.path)
             .args(&program.arguments)
             .env_clear()
@@ -95,7 +92,7 @@ impl Process {
             .process_group(0);
         let guard = command.spawn()?;
         let group = guard.id().and_then(Group::of).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self { guard, group, link, talk: Some(talk), stdout, stderr, _strand: strand })
+        Ok(Self { guard, group, link, talk: Some(talk), stdout, stderr })
     }
 
     /// Feeds the program and follows what the worker wants of it, until nothing of its group is left.

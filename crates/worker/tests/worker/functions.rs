@@ -189,6 +189,46 @@ async fn a_handler_is_asked_to_stop_and_then_dropped() {
     running.drain().await.expect("it drains");
 }
 
+/// The runtime has one thread, which none of these blocks.
+#[tokio::test]
+async fn a_blocking_function_has_a_thread_of_its_own_and_may_look_whether_to_stop() {
+    fn wait(payload: &[u8], ctx: &Context) -> Result<String, TaskError> {
+        assert_eq!(ctx.guard(), Ok(()));
+        if payload == b"never" {
+            return Err(TaskError::permanent("as asked"));
+        }
+        assert_ne!(payload, b"panic", "as asked");
+        ctx.progress(0.5, "waiting");
+        while !ctx.is_cancelled() {
+            std::thread::yield_now();
+        }
+        let refused = ctx.guard().expect_err("it has been asked to stop");
+        assert_eq!(refused.reason(), CancelReason::Cancelled);
+        Ok(format!("{refused}"))
+    }
+    let worker = Worker::default().slots(4).blocking("wait", wait).task("obedient", obedient);
+    let mut running = Running::start(worker, LONG).await;
+    let Outcome::Failure(got) = running.run(assignment(1, "wait", b"panic")).await else {
+        panic!("it succeeds")
+    };
+    assert_eq!(got.reason(), v1::FailureReason::Panic);
+    assert!(got.message.contains("as asked") && got.details.starts_with("at crates/"), "{got:?}");
+    let Outcome::Failure(got) = running.run(assignment(4, "wait", b"never")).await else {
+        panic!("it succeeds")
+    };
+    assert!(got.non_retryable, "{got:?}");
+    running.stream.assign(assignment(2, "wait", b"")).await;
+    while !matches!(running.stream.next().await, Some(Heard::LeaseProgress(_))) {}
+    running.stream.assign(assignment(3, "obedient", b"")).await;
+    running.stream.say(revocation(3, Duration::from_secs(5))).await;
+    assert_eq!(running.stream.outcome(3).await, stopped(StopMethod::Returned));
+    running.stream.say(revocation(2, Duration::from_secs(5))).await;
+    let result =
+        Bytes::from_static(b"the lease is over (cancelled): nothing more may be done under it");
+    assert_eq!(running.stream.outcome(2).await, Outcome::Success(v1::Success { result }));
+    running.drain().await.expect("it drains");
+}
+
 /// The worker's runtime has one thread, and the handler blocks it: the test needs another.
 #[tokio::test]
 async fn a_handler_that_blocks_its_thread_costs_no_heartbeat_and_is_not_said_to_have_stopped() {

@@ -2,7 +2,7 @@
 
 use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
 
-use super::{Bound, Lifeline, Limits, Renewal, Watchdog};
+use super::{Bound, Lifeline, Limits, Reached, Renewal, Watchdog};
 use crate::clock::Moment;
 
 fn ms(ms: u64) -> Duration {
@@ -86,6 +86,27 @@ fn what_was_never_written_is_no_bound() {
     let elsewhere = Watchdog { index: 0, ..watchdog };
     assert!(elsewhere.limits().is_ok());
     assert!(Watchdog { index: 7, ..elsewhere }.limits().is_err());
+}
+
+#[test]
+fn an_effect_is_refused_from_when_its_work_is_asked_to_stop() {
+    let lifeline = Arc::new(Lifeline::new().expect("memory"));
+    lifeline.renew(at(10_000), ms(2_500)).expect("it is written");
+    for (due, grace, now, reached) in [
+        (None, 1_000, 8_999, None),
+        (None, 1_000, 9_000, Some(Reached::Session)),
+        (None, 5_000, 7_499, None),
+        (None, 5_000, 7_500, Some(Reached::Session)),
+        (Some(at(3_000)), 1_000, 2_999, None),
+        (Some(at(3_000)), 1_000, 3_000, Some(Reached::Own)),
+        (Some(at(3_000)), 1_000, 20_000, Some(Reached::Session)),
+    ] {
+        let strand = lifeline.strand(due, ms(grace)).expect("a record");
+        assert_eq!(strand.reached(at(now)), reached, "{due:?} {grace} {now}");
+    }
+    // The worker was away for long; what it did not renew is over.
+    lifeline.renew(at(20_000), ms(2_500)).expect("it is written");
+    assert_eq!(lifeline.strand(None, ms(0)).expect("a record").reached(at(10_001)), None);
 }
 
 fn watched(due: Option<Moment>, grace: Duration) -> (Arc<Lifeline>, Watchdog) {
