@@ -31,19 +31,36 @@ pub(crate) fn witness() -> Command {
     Command::new(built().join("leasehold-witness"))
 }
 
+/// The example of `docs/fencing.md`.
+pub(crate) fn fenced() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let example = BUILT.get_or_init(|| {
+        let dir = built();
+        cargo_build(dir, &["-p", "leasehold-worker", "--example", "fenced"]);
+        dir.join("examples/fenced")
+    });
+    Command::new(example)
+}
+
 /// The directory of the programs, up to date with their sources.
 fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let test = env::current_exe().expect("a test has a path");
         let dir = test.ancestors().nth(2).expect("a test lies in target/<profile>/deps").to_owned();
-        let mut build = Command::new(env!("CARGO"));
-        build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet"]);
-        if dir.ends_with("release") {
-            build.arg("--release");
-        }
-        build.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
-        assert!(build.status().expect("cargo runs").success(), "the programs do not build");
+        let packages: Vec<&str> = PACKAGES.iter().flat_map(|package| ["-p", package]).collect();
+        cargo_build(&dir, &packages);
         dir
     })
+}
+
+/// Builds into the directory of the programs.
+fn cargo_build(dir: &Path, what: &[&str]) {
+    let mut build = Command::new(env!("CARGO"));
+    build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet"]);
+    if dir.ends_with("release") {
+        build.arg("--release");
+    }
+    build.args(what);
+    assert!(build.status().expect("cargo runs").success(), "the programs do not build");
 }

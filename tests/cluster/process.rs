@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::Duration,
@@ -12,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::condition::eventually;
+use crate::condition::{SOON, eventually, until};
 
 /// How much of a log is shown when a test fails.
 const TAIL_LINES: usize = 60;
@@ -46,6 +46,17 @@ impl Process {
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+    }
+
+    /// Sends SIGSTOP and waits until none of its threads runs, which on a busy machine takes a moment.
+    pub(crate) async fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let threads = format!("/proc/{}/task", self.pid().as_raw_nonzero());
+        until(&format!("{} stands still", self.name), SOON, async || {
+            let mut threads = fs::read_dir(&threads).into_iter().flatten().flatten();
+            threads.all(|it| stat(&it.path()).is_some_and(|it| it.state == 'T'))
+        })
+        .await;
     }
 
     /// Kills the process as `kill -9` does and reaps it.
@@ -112,29 +123,34 @@ impl Drop for Process {
 
 /// Whether a process runs: it exists and is no zombie.
 pub(crate) fn is_alive(pid: i32) -> bool {
-    stat(pid).is_some_and(|it| it.state != 'Z' && it.state != 'X')
+    stat(&of(pid)).is_some_and(|it| it.state != 'Z' && it.state != 'X')
 }
 
 /// The processes that run in a group.
 pub(crate) fn group_members(group: i32) -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("/proc is mounted");
     let pids = entries.filter_map(|it| it.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| is_alive(*pid) && stat(*pid).is_some_and(|it| it.group == group)).collect()
+    pids.filter(|pid| is_alive(*pid) && stat(&of(*pid)).is_some_and(|it| it.group == group))
+        .collect()
 }
 
 /// The group of a process, if it exists.
 pub(crate) fn group_of(pid: i32) -> Option<i32> {
-    stat(pid).map(|it| it.group)
+    stat(&of(pid)).map(|it| it.group)
 }
 
-/// What `/proc/<pid>/stat` says.
+fn of(pid: i32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}"))
+}
+
+/// What `stat` of a process or thread says.
 struct Stat {
     state: char,
     group: i32,
 }
 
-fn stat(pid: i32) -> Option<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+fn stat(of: &Path) -> Option<Stat> {
+    let text = fs::read_to_string(of.join("stat")).ok()?;
     // The name stands in parentheses and may contain anything, parentheses too.
     let (_, after) = text.rsplit_once(')')?;
     let mut fields = after.split_whitespace();

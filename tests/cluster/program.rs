@@ -108,7 +108,7 @@ async fn the_program_of_a_stopped_worker_is_gone_before_anybody_else_has_its_tas
     let written = || fs::read_to_string(&ledger).unwrap_or_default();
     until("the program writes", SOON, async || written().lines().count() > 3).await;
 
-    first.signal(Signal::STOP);
+    first.freeze().await;
     let second = shell_worker(&coordinator, "second", SCRIBE);
     let task = client.ended(&id).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", second.tail());
