@@ -13,7 +13,7 @@ use crate::{
     config::{Begin, Config, FIRST},
     coordinator::Coordinator,
     explore::{Machine, Violation},
-    judge,
+    judge::{self, Looked},
     log::Log,
     state::{Ghosts, State},
     variant::Variant,
@@ -121,6 +121,7 @@ impl Machine for Cluster {
             workers: std::array::from_fn(|_| Arc::new(Worker::new(0))),
             left: self.config.budget,
             ghosts: Ghosts { submits: vec![0; self.config.tasks.into()], ..Ghosts::default() },
+            looked: Looked::default(),
         };
         let begun = self.boot(&mut state, FIRST).and_then(|()| self.begin(&mut state));
         debug_assert!(begun.is_ok(), "nothing can go wrong yet: {begun:?}");
@@ -133,9 +134,14 @@ impl Machine for Cluster {
 
     fn step(&self, state: &State, action: Action) -> Result<State, Violation> {
         let mut next = state.clone();
+        next.looked = Looked::default();
         self.act(&mut next, action)?;
         next.streams.retain(|stream| !stream.is_gone());
         Ok(next)
+    }
+
+    fn judged(&self, state: &State) -> u32 {
+        state.looked.bits()
     }
 
     fn fingerprint(&self, state: &State) -> u128 {

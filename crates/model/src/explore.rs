@@ -27,6 +27,9 @@ pub trait Machine {
     /// The state after something happened, or what must never happen and did.
     fn step(&self, state: &Self::State, action: Self::Action) -> Result<Self::State, Violation>;
 
+    /// Which invariants were looked at in the step that led to the state, a bit for each.
+    fn judged(&self, state: &Self::State) -> u32;
+
     /// What tells the state apart from all others that go on differently.
     fn fingerprint(&self, state: &Self::State) -> u128;
 
@@ -71,6 +74,8 @@ pub struct Report {
     pub edges: usize,
     /// The longest of the shortest ways to a state.
     pub depth: usize,
+    /// In how many steps each invariant was looked at, in the order of their bits.
+    pub judged: [usize; INVARIANTS_MAX],
     /// How long it took.
     pub took: Duration,
     /// What was found.
@@ -92,6 +97,9 @@ impl fmt::Display for Report {
     }
 }
 
+/// How many invariants a machine may have: as many as there are bits.
+pub const INVARIANTS_MAX: usize = 32;
+
 /// The name of the property that a good end can be reached from everywhere.
 pub const NO_STUCK_STATES: &str = "I20";
 
@@ -110,6 +118,7 @@ struct Search<'a, M: Machine> {
     /// From, to. In the order of "from".
     edges: Vec<(u32, u32)>,
     done: Vec<bool>,
+    judged: [usize; INVARIANTS_MAX],
     frontier: VecDeque<M::State>,
 }
 
@@ -122,12 +131,14 @@ pub fn explore<M: Machine>(machine: &M, states_max: usize) -> Report {
         known: HashMap::default(),
         edges: Vec::new(),
         done: Vec::new(),
+        judged: [0; INVARIANTS_MAX],
         frontier: VecDeque::new(),
     };
     let verdict = search.run(states_max);
     Report {
         states: search.nodes.len(),
         edges: search.edges.len(),
+        judged: search.judged,
         depth: search.nodes.last().map_or(0, |node| node.depth as usize),
         took: began.elapsed(),
         verdict,
@@ -160,6 +171,10 @@ impl<M: Machine> Search<'_, M> {
         let depth = self.nodes.get(at as usize).map_or(0, |node| node.depth) + 1;
         for action in self.machine.actions(state) {
             let next = self.machine.step(state, action).map_err(|it| (action, it))?;
+            let judged = self.machine.judged(&next);
+            for (number, steps) in self.judged.iter_mut().enumerate() {
+                *steps += usize::from(judged & 1 << number != 0);
+            }
             let to = self.reach(next, at, Some(action), depth);
             self.edges.push((at, to));
         }

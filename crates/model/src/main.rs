@@ -6,7 +6,10 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use leasehold_model::{CONFIGS, Cluster, Config, Report, VARIANTS, Verdict, explore};
+use leasehold_model::{
+    CONFIGS, Cluster, Config, INVARIANTS, INVARIANTS_MAX, NO_STUCK_STATES, Report, VARIANTS,
+    Verdict, explore,
+};
 
 /// Explores every state of a small cluster around the real queue.
 #[derive(Debug, Parser)]
@@ -41,11 +44,15 @@ struct Check {
 fn main() -> anyhow::Result<ExitCode> {
     let Cli { verb: Verb::Check(check) } = Cli::parse();
     let mut is_fine = true;
+    let (mut judged, mut states) = ([0; INVARIANTS_MAX], 0);
     for config in CONFIGS.iter().filter(|config| check.asks_for(config)) {
         let report = explore(&Cluster { config: *config, variant: None }, check.states_max);
         is_fine &= !matches!(report.verdict, Verdict::Broken { .. });
         show(config.name, &report)?;
+        states += report.states;
+        judged.iter_mut().zip(report.judged).for_each(|(sum, steps)| *sum += steps);
     }
+    show_invariants(&judged, states)?;
     if check.all {
         is_fine &= catch_variants(check.states_max)?;
     }
@@ -76,5 +83,19 @@ fn catch_variants(states_max: usize) -> anyhow::Result<bool> {
 
 fn show(name: &str, report: &Report) -> anyhow::Result<()> {
     writeln!(io::stdout().lock(), "{name:<24} {report}")?;
+    Ok(())
+}
+
+/// What held, how often it was looked at, and which wrong variants break it.
+fn show_invariants(judged: &[usize; INVARIANTS_MAX], states: usize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for ((name, text), steps) in INVARIANTS.iter().zip(judged) {
+        let (looked_at, unit) =
+            if *name == NO_STUCK_STATES { (states, "states") } else { (*steps, "steps ") };
+        let breakers = VARIANTS.iter().filter(|(.., broken)| broken == name);
+        let breakers: Vec<String> = breakers.map(|(it, ..)| format!("{it:?}")).collect();
+        let breakers = breakers.join(", ");
+        writeln!(out, "{name:<4} {looked_at:>10} {unit}  {text:<80} broken by {breakers}")?;
+    }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::{
     config::{Budget, HORIZON, SESSION_TTL, WORKERS},
     coordinator::Coordinator,
     fingerprint::Fingerprint,
+    judge::Looked,
     log::{Beginning, End, Log},
     stream::Stream,
     worker::Worker,
@@ -34,6 +35,8 @@ pub struct State {
     pub(crate) workers: [Arc<Worker>; WORKERS],
     pub(crate) left: Budget,
     pub(crate) ghosts: Ghosts,
+    /// What was judged on the way here from the state before. It tells no two states apart.
+    pub(crate) looked: Looked,
 }
 
 /// What nobody in the cluster knows as a whole, and a judge must.

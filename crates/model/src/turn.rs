@@ -104,7 +104,11 @@ impl Cluster {
         }
         let dead = output.effects.iter().filter_map(dead_letter).collect();
         if !output.records.is_empty() {
-            state.log.write(output.records.clone(), dead)?;
+            let mut records = output.records.clone();
+            if self.is(Variant::GrantsUnwritten) {
+                records.retain(|record| !matches!(record, Record::LeaseGranted { .. }));
+            }
+            state.log.write(records, dead)?;
         }
         if self.is(Variant::TtlForgotten) { Ok(()) } else { judge::fold(state) }
     }
@@ -120,7 +124,8 @@ impl Cluster {
         for (release, answers) in said {
             let is_early = self.is(Variant::EffectsBeforeDurable)
                 || self.is(Variant::AnswersBeforeDurable)
-                    && matches!(release, Release::Answer { .. });
+                    && matches!(release, Release::Answer { .. })
+                || self.is(Variant::EndsBeforeDurable) && matches!(release, Release::Ended { .. });
             if is_early {
                 self.carry_out(state, process, release, answers)?;
                 continue;
@@ -325,9 +330,13 @@ impl Cluster {
             let lease = leases.find_map(|it| it.lease().filter(|it| it.worker == name))?;
             return Some((stream, lease.token));
         }
-        if self.is(Variant::NoFence) {
+        if self.is(Variant::NoFence) || self.is(Variant::GenerationIgnored) {
             let histories = &state.log.all()?.histories;
-            let (id, _) = histories.iter().find(|(_, it)| it.tokens().any(|it| it == token))?;
+            let (id, history) =
+                histories.iter().find(|(_, it)| it.tokens().any(|it| it == token))?;
+            if self.is(Variant::GenerationIgnored) && !history.earlier.contains(&token) {
+                return None;
+            }
             let lease = queue.task(*id)?.lease()?;
             let holder = state.streams.iter().find(|it| {
                 it.has_coordinator && it.is_welcome && worker_name(it.worker) == lease.worker

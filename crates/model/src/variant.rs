@@ -9,10 +9,16 @@ pub enum Variant {
     EffectsBeforeDurable,
     /// Answers to outcomes leave before the records of what they say are durable.
     AnswersBeforeDurable,
+    /// Ends are told before their records are durable.
+    EndsBeforeDurable,
+    /// Grants are not written down.
+    GrantsUnwritten,
     /// An outcome counts for whatever lease the worker has.
     FenceByWorker,
     /// An outcome counts for its task, whoever has the lease.
     NoFence,
+    /// An outcome counts for its task although the task was replayed since.
+    GenerationIgnored,
     /// A dropped stream ends the leases of its worker.
     RequeueOnDrop,
     /// A start ends every lease that it finds in the journal.
@@ -43,8 +49,11 @@ pub enum Variant {
 pub const VARIANTS: &[(Variant, &str, &str)] = &[
     (Variant::EffectsBeforeDurable, "calm", "I2"),
     (Variant::AnswersBeforeDurable, "calm", "I5"),
+    (Variant::EndsBeforeDurable, "calm", "I3"),
+    (Variant::GrantsUnwritten, "calm", "I7"),
     (Variant::FenceByWorker, "lone-silence", "I4"),
     (Variant::NoFence, "lone-silence", "I4"),
+    (Variant::GenerationIgnored, "replay", "I27"),
     (Variant::RequeueOnDrop, "drops", "I1"),
     (Variant::RequeueAtBoot, "crashes", "I1"),
     (Variant::TtlForgotten, "shorter-ttl", "I1"),

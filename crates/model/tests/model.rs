@@ -58,8 +58,11 @@ each! { holds:
 each! { caught:
     effects_before_durable => Variant::EffectsBeforeDurable,
     answers_before_durable => Variant::AnswersBeforeDurable,
+    ends_before_durable => Variant::EndsBeforeDurable,
+    grants_unwritten => Variant::GrantsUnwritten,
     fence_by_worker => Variant::FenceByWorker,
     no_fence => Variant::NoFence,
+    generation_ignored => Variant::GenerationIgnored,
     requeue_on_drop => Variant::RequeueOnDrop,
     requeue_at_boot => Variant::RequeueAtBoot,
     ttl_forgotten => Variant::TtlForgotten,

@@ -30,6 +30,10 @@ impl Machine for Counter {
         Ok(next)
     }
 
+    fn judged(&self, state: &u32) -> u32 {
+        1 << (state % 2)
+    }
+
     fn fingerprint(&self, state: &u32) -> u128 {
         (*state).into()
     }
