@@ -22,6 +22,8 @@ const SHAPES: &[Shape] = &[
     overtaken_hello,
     void_promise,
     late_answers,
+    swizzle_clog,
+    clock_step_in_drain,
 ];
 
 /// What a shape does to a setting with such a TTL.
@@ -200,5 +202,29 @@ fn late_answers(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<
             (begin + 4 * ttl, None),
         ]);
     }
+    troubles
+}
+
+/// Some connections are clogged one after the other, and unclogged in another order.
+fn swizzle_clog(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let mut troubles = Vec::new();
+    for worker in 0..setting.workers.len() {
+        if rng.u8(..3) == 0 {
+            continue;
+        }
+        let begin = rng.u64(..=ttl / 2);
+        for way in [Way::In, Way::Out] {
+            let clog = Trouble::Stall(worker, way, ttl / 2 + rng.u64(..=ttl));
+            troubles.push((begin, Some(clog)));
+        }
+    }
+    troubles
+}
+
+/// The coordinator's wall clock steps by up to an hour while workers leave.
+fn clock_step_in_drain(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let step = Trouble::WallStep(rng.i64(-3_600_000..=3_600_000));
+    let mut troubles = rolling_leave(rng, setting, ttl);
+    troubles.push((rng.u64(..=ttl), Some(step)));
     troubles
 }
