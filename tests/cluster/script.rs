@@ -243,7 +243,10 @@ pub(crate) fn stopped(token: i64) -> LeaseOutcome {
 
 /// A lease that was not worked on.
 pub(crate) fn declined(token: i64, reason: DeclineReason) -> LeaseOutcome {
-    outcome(token, lease_outcome::Outcome::Declined(Declined { reason: reason.into() }))
+    outcome(
+        token,
+        lease_outcome::Outcome::Declined(Declined { reason: reason.into(), ..Declined::default() }),
+    )
 }
 
 /// A lease that ended like this.

@@ -18,7 +18,7 @@ use crate::{
     metrics::Metrics,
     recovery,
     session::Shared,
-    status::Status,
+    status::{Budgets, Status},
     writer::{self, JOBS_MAX, Job, Report, Writer},
 };
 
@@ -85,7 +85,8 @@ pub(crate) fn assemble(
     let Opened { journal, epoch, queue, recovered, mut clock } = opened;
     metrics.set_epoch(epoch.0);
     let archive = Archive::open(&journal, desk)?;
-    let status = Arc::new(Status::new(journal.id().to_owned(), epoch.0, clock.now()));
+    let budgets = Budgets::from(&**config);
+    let status = Arc::new(Status::new(journal.id().to_owned(), epoch.0, clock.now(), budgets));
     let (senders, inbox) = Inbox::new();
     let (job_sender, jobs) = mpsc::channel(JOBS_MAX);
     let shared = Shared::new(senders.liveness, Arc::clone(&status), metrics.clone(), config);

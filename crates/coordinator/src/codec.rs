@@ -4,6 +4,7 @@
 //! with a checksum. Everything repeated within a body is written once. A reader meets only bytes that some version of
 //! this file wrote, and yet trusts none of them: whatever the bytes, it answers and does not panic.
 
+mod ledger;
 mod record;
 mod task;
 #[cfg(test)]
@@ -12,15 +13,18 @@ mod wire;
 
 use bytes::Bytes;
 use leasehold_policy::Time;
-use leasehold_queue::{Ended, Ending, Record, Task};
+use leasehold_queue::{Ended, Ending, Phase, Record, Task};
 
 use crate::snapshot::{EndedView, Snapshot};
 use wire::{Cursor, Pen};
 
 pub(crate) use wire::Malformed;
 
-/// The format written, and the only one read.
-const FORMAT: u8 = 1;
+/// The format written. Format 1, which is read as well, had no extras, and no fact in the end of a lease.
+const FORMAT: u8 = 2;
+
+/// Every format that is read.
+const FORMATS: std::ops::RangeInclusive<u8> = 1..=FORMAT;
 
 /// Format, base time, close time.
 const HEADER_BYTES: usize = 1 + 8 + 8;
@@ -81,10 +85,7 @@ pub(crate) struct Records<'a> {
 
 impl<'a> Records<'a> {
     pub(crate) fn new(body: &'a [u8]) -> Result<Self, Malformed> {
-        let format = *body.first().ok_or(Malformed::Truncated { what: "header" })?;
-        if format != FORMAT {
-            return Err(Malformed::UnknownFormat { found: format, known: FORMAT });
-        }
+        let format = known(*body.first().ok_or(Malformed::Truncated { what: "header" })?)?;
         let (header, records) =
             body.split_at_checked(HEADER_BYTES).ok_or(Malformed::Truncated { what: "header" })?;
         let time = |bytes: Option<&[u8]>| {
@@ -93,7 +94,7 @@ impl<'a> Records<'a> {
         };
         let base = time(header.get(1..CLOSED_AT.start));
         let closed = time(header.get(CLOSED_AT));
-        Ok(Self { cursor: Cursor::new(records, base), closed })
+        Ok(Self { cursor: Cursor::new(records, format, base), closed })
     }
 
     /// How many bytes are left; the difference around [`next`](Iterator::next) is a record's size.
@@ -117,6 +118,8 @@ pub(crate) fn encode_state(ended: &Ended) -> Bytes {
     pen.raw(&ended.time.unix_ms().to_be_bytes());
     pen.byte(task::ending(ended.ending));
     let mut stripped = ended.task.clone();
+    // What its last lease was is in its ledger.
+    stripped.phase = Phase::Queued;
     if !stripped.spec.payload.is_empty() {
         std::sync::Arc::make_mut(&mut stripped.spec).payload = Bytes::new();
     }
@@ -124,16 +127,22 @@ pub(crate) fn encode_state(ended: &Ended) -> Bytes {
     Bytes::from(pen.into_bytes())
 }
 
+const fn known(format: u8) -> Result<u8, Malformed> {
+    if *FORMATS.start() <= format && format <= *FORMATS.end() {
+        Ok(format)
+    } else {
+        Err(Malformed::UnknownFormat { found: format, known: FORMAT })
+    }
+}
+
 /// Reads what [`encode_state`] wrote. Payload and result are empty.
 pub(crate) fn decode_state(state: &[u8]) -> Result<Snapshot, Malformed> {
     let (format, rest) = state.split_first().ok_or(Malformed::Truncated { what: "state" })?;
-    if *format != FORMAT {
-        return Err(Malformed::UnknownFormat { found: *format, known: FORMAT });
-    }
+    let format = known(*format)?;
     let (time, rest) =
         rest.split_first_chunk::<8>().ok_or(Malformed::Truncated { what: "state" })?;
     let time = Time::from_unix_ms(u64::from_be_bytes(*time));
-    let mut cursor = Cursor::new(rest, time);
+    let mut cursor = Cursor::new(rest, format, time);
     let ending: Ending = task::read_ending(cursor.byte("ending")?)?;
     let task: Task = cursor.task()?;
     Ok(Snapshot {

@@ -14,6 +14,7 @@ use crate::{
     request::{Admission, Control},
     snapshot::Snapshot,
     status::{Cluster, Status},
+    view::Detail,
     watch::{Watch, WatchFilter},
 };
 
@@ -129,6 +130,11 @@ impl Handle {
         archive: Archive,
     ) -> Self {
         Self { admission, control, status, archive }
+    }
+
+    /// How a task is shown in full.
+    pub fn full(&self) -> Detail {
+        Detail::Full(self.status.budgets())
     }
 
     /// Accepts tasks, each by itself, in one batch; the answers are in the order of the submissions.

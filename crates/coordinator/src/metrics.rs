@@ -6,12 +6,12 @@
 //!
 //! The engine calls, once a fact is durable: [`Metrics::submitted`], [`Metrics::deduplicated`], [`Metrics::waited`],
 //! [`Metrics::attempt_started`], [`Metrics::attempt_ended`], [`Metrics::ran`], [`Metrics::task_ended`],
-//! [`Metrics::revoked`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::committed`], [`Metrics::stalled`]; and
+//! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::committed`], [`Metrics::stalled`]; and
 //! now and then, from a look at its state: the `set_` methods.
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_queue::{Ending, RevocationReason};
+use leasehold_queue::{EndKind, Ending, RevocationReason};
 use prometheus_client::{encoding::text, registry::Registry};
 
 mod label;
@@ -19,7 +19,8 @@ mod series;
 #[cfg(test)]
 mod tests;
 
-pub use label::{AttemptOutcome, SlotState, TaskState, WorkerState};
+use label::Label as _;
+pub use label::{RevocationStage, SlotState, TaskState, WorkerState};
 use series::{Call, Series};
 
 /// Everything the coordinator counts.
@@ -60,8 +61,8 @@ impl Metrics {
     }
 
     /// A lease ended.
-    pub fn attempt_ended(&self, outcome: AttemptOutcome) {
-        self.series.attempts_ended.of(outcome).inc();
+    pub fn attempt_ended(&self, kind: EndKind) {
+        self.series.attempts_ended.of(kind).inc();
     }
 
     /// An attempt took this long from its start to its end.
@@ -78,6 +79,17 @@ impl Metrics {
     /// A worker was told that a lease has to end.
     pub fn revoked(&self, reason: RevocationReason) {
         self.series.revocations.of(reason).inc();
+    }
+
+    /// A revocation came so far, this long after it was decided.
+    pub fn revocation_came_to(&self, stage: RevocationStage, took: Duration) {
+        let label = [(RevocationStage::NAME, stage.value())];
+        self.series.revocation.get_or_create_owned(&label).observe(took.as_secs_f64());
+    }
+
+    /// The work of a lease was known to be over only after the lease had ended.
+    pub fn stopped_late(&self) {
+        self.series.stopped_late.inc();
     }
 
     /// An outcome came for a lease that was not current.

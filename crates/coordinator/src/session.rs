@@ -7,7 +7,7 @@ use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
 use leasehold_proto::v1;
-use leasehold_queue::{Command, StreamId, Token};
+use leasehold_queue::{Command, StreamId};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
@@ -28,7 +28,7 @@ mod hello;
 pub(crate) mod simulated;
 mod word;
 
-use frame::Settings;
+use frame::{Leases, Settings};
 pub(crate) use hello::{WORKER_ID_RULE, is_worker_id};
 use word::violation;
 
@@ -41,9 +41,9 @@ pub(crate) const FRAMES_MAX: usize = 2;
 /// How many events are taken from the engine at once; what is left waits in the stream's own channel.
 const PENDING_MAX: usize = 4_096;
 
-/// How many frames with assignments may be unacknowledged. Each holds at least one lease, and a worker has at most
-/// this many slots and as many again on their way.
-const UNACKNOWLEDGED_MAX: usize = 20_000;
+/// How many frames with assignments and revocations may be unacknowledged. Each is about at least one lease, and a worker
+/// has at most half this many slots, each of which is taken by a lease and revoked for two reasons or so.
+const UNACKNOWLEDGED_MAX: usize = 40_000;
 
 /// How long a last word may take to be sent.
 const LAST_WORD_WITHIN: Duration = Duration::from_secs(1);
@@ -73,8 +73,8 @@ struct Session {
     heard: i64,
     /// The last frame the worker acted upon.
     acknowledged: i64,
-    /// The assignments in frames that the worker has not acted upon.
-    unacknowledged: VecDeque<(i64, Vec<Token>)>,
+    /// What frames are about that the worker has not acted upon.
+    unacknowledged: VecDeque<(i64, Leases)>,
     /// Since when the transport has taken nothing, if something is to be sent.
     stuck_since: Option<Instant>,
 }
@@ -224,8 +224,8 @@ impl Session {
         let frame = frame::take(&mut self.pending, &self.shared.settings, &self.shared.status);
         self.stuck_since = (!self.pending.is_empty()).then(Instant::now);
         self.sent += 1;
-        if !frame.assigned.is_empty() {
-            self.unacknowledged.push_back((self.sent, frame.assigned));
+        if !frame.leases.is_empty() {
+            self.unacknowledged.push_back((self.sent, frame.leases));
         }
         self.numbered(frame.events)
     }
@@ -262,20 +262,24 @@ impl Session {
             return Err(End::Refused(violation(message)));
         }
         self.acknowledged = frame;
-        let mut tokens = Vec::new();
-        while let Some((_, assigned)) =
+        let (mut tokens, mut revocations) = (Vec::new(), Vec::new());
+        while let Some((_, leases)) =
             self.unacknowledged.pop_front_if(|(number, _)| *number <= frame)
         {
-            tokens.extend(assigned);
+            tokens.extend(leases.assigned);
+            revocations.extend(leases.revoked);
         }
         if UNACKNOWLEDGED_MAX < self.unacknowledged.len() {
             return Err(End::Refused(violation("the worker acknowledges no frames")));
         }
-        if tokens.is_empty() {
-            return Ok(());
-        }
         let stream = self.stream;
-        self.tell(Liveness::Event(Command::Delivered { stream, tokens })).await
+        if !tokens.is_empty() {
+            self.tell(Liveness::Event(Command::Delivered { stream, tokens })).await?;
+        }
+        if !revocations.is_empty() {
+            self.tell(Liveness::Event(Command::Informed { stream, revocations })).await?;
+        }
+        Ok(())
     }
 
     async fn tell(&self, said: Liveness) -> Result<(), End> {

@@ -170,7 +170,7 @@ impl Coordinator {
         let Start { config, journal_id, epoch, head, dial, .. } = start;
         let mut clock = Clock::on(dial, recovered.last);
         let (config, metrics) = (Arc::new(config), Metrics::default());
-        let status = Arc::new(Status::new(journal_id, epoch, clock.now()));
+        let status = Arc::new(Status::new(journal_id, epoch, clock.now(), (&*config).into()));
         let (senders, inbox) = Inbox::new();
         let (job_sender, jobs) = mpsc::channel(JOBS_MAX);
         let shared =

@@ -9,7 +9,7 @@ use std::sync::{
 
 use leasehold_policy::Time;
 
-use crate::handle::Unavailable;
+use crate::{config::Config, handle::Unavailable};
 
 /// The coordinator itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +30,28 @@ pub struct Cluster {
     pub refusal: Option<Unavailable>,
 }
 
+/// What a generation of a task may cost beside its attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budgets {
+    /// How many of its leases may end with a lost worker before it fails.
+    pub worker_losses: u32,
+    /// How many leases it may have at all.
+    pub leases: u32,
+}
+
+impl From<&Config> for Budgets {
+    fn from(config: &Config) -> Self {
+        let limits = &config.limits;
+        Self { worker_losses: limits.worker_losses, leases: limits.leases_per_generation }
+    }
+}
+
 /// The shared state behind [`Cluster`].
 #[derive(Debug)]
 pub struct Status {
     journal_id: String,
     started: Time,
+    budgets: Budgets,
     epoch: AtomicU32,
     open_tasks: AtomicU64,
     connected_workers: AtomicU64,
@@ -43,10 +60,11 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) fn new(journal_id: String, epoch: u32, started: Time) -> Self {
+    pub(crate) fn new(journal_id: String, epoch: u32, started: Time, budgets: Budgets) -> Self {
         Self {
             journal_id,
             started,
+            budgets,
             epoch: AtomicU32::new(epoch),
             open_tasks: AtomicU64::new(0),
             connected_workers: AtomicU64::new(0),
@@ -58,6 +76,11 @@ impl Status {
     /// The id of the journal.
     pub fn journal_id(&self) -> &str {
         &self.journal_id
+    }
+
+    /// What a generation of a task may cost.
+    pub const fn budgets(&self) -> Budgets {
+        self.budgets
     }
 
     /// The epoch of this process.

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use leasehold_policy::{Jitter, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Blocked, Ending, Failure, FailureReason, Lease, Phase, QueueView, Retry, RevocationReason,
-    SessionState, Task, TaskSpec, Wait, WorkerView,
+    Blocked, Ending, Failure, FailureReason, Lease, Ledger, Phase, QueueView, Retry,
+    RevocationReason, SessionState, Task, TaskSpec, Wait, WorkerView,
 };
 
-use crate::{handle::OpenState, snapshot::Snapshot};
+use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
+
+mod ledger;
 
 #[cfg(test)]
 mod tests;
@@ -23,9 +25,9 @@ const NAMESPACE: &str = "default";
 /// How much of a task is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Everything.
-    Full,
-    /// Without payload and result: lists.
+    /// Everything, and what a generation of a task may cost.
+    Full(Budgets),
+    /// Without payload, result and the ends of leases: lists.
     Row,
     /// Without payload: watches.
     NoPayload,
@@ -36,6 +38,8 @@ pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
     let Snapshot { task, blocked, ended } = snapshot;
     let lease = lease_of(&task.phase).filter(|_| ended.is_none());
     let result = ended.as_ref().filter(|_| detail != Detail::Row);
+    let ledger = task.ledger.as_deref().filter(|_| detail != Detail::Row);
+    let budgets = detail.budgets();
     v1::Task {
         task_id: task.id.to_string(),
         namespace: NAMESPACE.to_owned(),
@@ -64,6 +68,19 @@ pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
             .key
             .as_ref()
             .map_or_else(String::new, |key| key.name.to_string()),
+        lease_ends: ledger.map(Ledger::ends).unwrap_or_default().iter().map(ledger::end).collect(),
+        lease_ends_forgotten: count(ledger.map_or(0, Ledger::forgotten)),
+        worker_loss_max: count(budgets.worker_losses),
+        lease_max: count(budgets.leases),
+    }
+}
+
+impl Detail {
+    fn budgets(self) -> Budgets {
+        match self {
+            Self::Full(budgets) => budgets,
+            Self::Row | Self::NoPayload => Budgets::default(),
+        }
     }
 }
 
@@ -116,7 +133,10 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
     v1::TaskSpec {
         queue: spec.queue.to_string(),
         task_type: spec.task_type.to_string(),
-        payload: if detail == Detail::Full { spec.payload.clone() } else { Bytes::new() },
+        payload: match detail {
+            Detail::Full(_) => spec.payload.clone(),
+            Detail::Row | Detail::NoPayload => Bytes::new(),
+        },
         content_type: spec.content_type.to_string(),
         priority: Some(i32::from(spec.priority)),
         initial_delay: (!spec.initial_delay.is_zero()).then(|| span(spec.initial_delay)),
@@ -159,6 +179,12 @@ fn lease_view(task: &Task, lease: &Lease) -> v1::Lease {
         grant_time: Some(timestamp(lease.granted)),
         start_time: lease.started.map(timestamp),
         revocation: revocation.unwrap_or(v1::RevocationReason::Unspecified).into(),
+        revoke_time: lease.revoking.map(|revoking| timestamp(revoking.since)),
+        revoke_delivered_time: lease
+            .revoking
+            .and_then(|revoking| revoking.delivered)
+            .map(timestamp),
+        instance_id: lease.instance.to_string(),
     }
 }
 

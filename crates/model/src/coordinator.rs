@@ -125,6 +125,7 @@ pub(crate) fn release(effect: Effect) -> Option<Release> {
         Effect::Retract { .. }
         | Effect::RequestDrain { .. }
         | Effect::Close { .. }
+        | Effect::StoppedLate { .. }
         | Effect::Changed(_) => return None,
     })
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
     Command, Disposition, Effect, Ending, Failure, FailureReason, HeldLease, Hello, LeasePhase,
-    Name, Output, Queue, Record, Reply, StreamId, Task, Token, Unknown, Verdict,
+    Name, Output, Queue, Record, Reply, StopProof, StreamId, Task, Token, Unknown, Verdict,
 };
 
 use crate::{
@@ -303,14 +303,17 @@ impl Cluster {
                 failure: failure(),
                 retryable: true,
                 retry_delay: std::time::Duration::ZERO,
+                stop: StopProof::Returned,
             },
-            Outcome::Stopped => leasehold_queue::Outcome::Stopped,
-            Outcome::NotNow => {
-                leasehold_queue::Outcome::Declined(leasehold_queue::DeclineReason::NoCapacity)
-            }
-            Outcome::Draining => {
-                leasehold_queue::Outcome::Declined(leasehold_queue::DeclineReason::Draining)
-            }
+            Outcome::Stopped => leasehold_queue::Outcome::Stopped(StopProof::Aborted),
+            Outcome::NotNow => leasehold_queue::Outcome::Declined(
+                leasehold_queue::DeclineReason::NoCapacity,
+                StopProof::NotStarted,
+            ),
+            Outcome::Draining => leasehold_queue::Outcome::Declined(
+                leasehold_queue::DeclineReason::Draining,
+                StopProof::Aborted,
+            ),
         };
         Command::Outcome { stream, token, outcome }
     }

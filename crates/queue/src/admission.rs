@@ -147,6 +147,7 @@ impl Queue {
             cancel_requested: false,
             last_failure: None,
             last_token: None,
+            ledger: None,
             phase,
         }
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Ending, Failure, Name, Progress, SessionId, StreamId, Task, TaskId, TaskSpec, Token};
+use crate::{
+    Ending, Failure, Name, Progress, RevocationReason, SessionId, StopProof, StreamId, Task,
+    TaskId, TaskSpec, Token,
+};
 
 /// One thing to do.
 #[derive(Clone, Debug)]
@@ -43,6 +46,13 @@ pub enum Command {
         stream: StreamId,
         /// The leases.
         tokens: Vec<Token>,
+    },
+    /// The worker acted upon these revocations: whatever it runs of the leases has been asked to stop.
+    Informed {
+        /// Its stream.
+        stream: StreamId,
+        /// The leases, and why they were revoked.
+        revocations: Vec<(Token, RevocationReason)>,
     },
     /// The worker lives and holds exactly these of the leases delivered to it. Answered by [`Reply::Heard`].
     Heartbeat {
@@ -315,16 +325,18 @@ pub enum Outcome {
         retryable: bool,
         /// Wait at least this long.
         retry_delay: Duration,
+        /// What became of the handler: it returned, or it was stopped by the worker's own clock.
+        stop: StopProof,
     },
     /// The result could not be taken: recorded as a failure, answered as invalid.
     Invalid {
         /// How. `counted`, `token`, `worker` and `time` are filled in by the queue.
         failure: Failure,
     },
-    /// A revocation was carried out: nothing runs any more.
-    Stopped,
-    /// It was not worked on, or was handed back.
-    Declined(DeclineReason),
+    /// A revocation was carried out: nothing runs any more, and this is how it came to stop.
+    Stopped(StopProof),
+    /// It was not worked on, or was handed back; and how it came to stop, if it ran.
+    Declined(DeclineReason, StopProof),
 }
 
 /// Why a lease was not worked on.

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::Time;
 
-use crate::{Ending, Record, RevocationReason, StreamId, Task, TaskId, TaskSpec, Token};
+use crate::{
+    Ending, Name, Record, RevocationReason, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
+};
 
 /// Everything a few commands led to, in order.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +68,19 @@ pub enum Effect {
         stream: StreamId,
         /// Why.
         reason: CloseReason,
+    },
+    /// A worker answered for a lease that had ended without its word: what it ran of it is over now. For people alone.
+    StoppedLate {
+        /// The task of the lease.
+        task: TaskId,
+        /// The lease.
+        token: Token,
+        /// The worker.
+        worker: Name,
+        /// How it came to stop.
+        stop: StopProof,
+        /// How long after the end of the lease.
+        late: Duration,
     },
     /// A task changed and has not ended: here it is, for those who watch. Shares its big parts.
     Changed(Box<Task>),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    EndCause, Ending, Failure, FailureReason, Lease, Name, Next, Phase, Record, Revoking, Task,
-    TaskId, Token, Wait, book::Book,
+    Charge, EndCause, EndFact, Ending, Failure, FailureReason, Lease, LeaseEnd, Ledger, Name, Next,
+    Phase, Record, Revoking, Task, TaskId, Token, Wait, book::Book, ledger,
 };
 
 /// What to do with a record about a task that is not known.
@@ -129,14 +129,24 @@ impl Task {
             Record::LeaseGranted { .. } => self.grant(record)?,
             Record::LeaseStarted { token, time, .. } => self.under(*token)?.started = Some(*time),
             Record::LeaseRevoking { token, reason, grace, time, .. } => {
-                let revoking = Revoking { reason: *reason, since: *time, grace: *grace };
+                let (reason, since, grace) = (*reason, *time, *grace);
+                let revoking = Revoking { reason, since, grace, delivered: None };
                 self.under(*token)?.revoking = Some(revoking);
             }
-            Record::LeaseEnded { token, cause, next, failure, time, .. } => {
+            Record::LeaseEnded { token, cause, next, failure, fact, time, .. } => {
                 self.under(*token)?;
-                self.pay(*cause);
+                let eligible = next.until(*time);
+                let charge = Charge::from(*cause);
+                self.enter(fact.as_ref(), failure.as_deref(), (charge, eligible, *time));
+                self.pay(charge);
+                if *cause == EndCause::Retracted {
+                    self.leases = self.leases.saturating_sub(1);
+                }
                 self.remember(failure.as_ref(), *cause);
-                self.phase = next.phase(*time);
+                self.phase = match eligible {
+                    Some(eligible) => Phase::Scheduled { eligible, wait: Wait::Backoff },
+                    None => Phase::Queued,
+                };
             }
             Record::CancelRequested { .. } => {
                 if self.lease().is_none() {
@@ -144,12 +154,14 @@ impl Task {
                 }
                 self.cancel_requested = true;
             }
-            Record::TaskEnded { token, ending, failure, .. } => {
+            Record::TaskEnded { token, ending, failure, fact, time, .. } => {
                 if let Some(token) = token {
                     self.under(*token)?;
                 }
                 if self.lease().is_some() {
-                    self.pay_last(*ending, failure.as_deref());
+                    let charge = last_charge(*ending, failure.as_deref());
+                    self.enter(fact.as_ref(), failure.as_deref(), (charge, None, *time));
+                    self.pay(charge);
                 }
                 self.last_failure = failure.clone().or_else(|| self.last_failure.take());
             }
@@ -200,25 +212,44 @@ impl Task {
         }
     }
 
-    fn pay(&mut self, cause: EndCause) {
-        match cause {
-            EndCause::Failed if Mutant::AttemptsNotCounted.is_alive() => {}
-            EndCause::WorkerLost if Mutant::LossesNotCounted.is_alive() => {}
-            EndCause::Failed => self.attempts += 1,
-            EndCause::WorkerLost => self.worker_losses += 1,
-            EndCause::NotRun => {}
-            EndCause::Retracted => self.leases = self.leases.saturating_sub(1),
+    fn pay(&mut self, charge: Charge) {
+        match charge {
+            Charge::Attempt if Mutant::AttemptsNotCounted.is_alive() => {}
+            Charge::WorkerLoss if Mutant::LossesNotCounted.is_alive() => {}
+            Charge::Attempt => self.attempts += 1,
+            Charge::WorkerLoss => self.worker_losses += 1,
+            Charge::Nothing => {}
         }
     }
 
-    /// What the lease that a task ended under costs is not written beside the ending: it follows from the failure.
-    fn pay_last(&mut self, ending: Ending, failure: Option<&Failure>) {
-        let lost = [FailureReason::WorkerLost, FailureReason::WorkerLossLimit];
-        if ending == Ending::Succeeded || failure.is_some_and(|failure| failure.counted) {
-            self.pay(EndCause::Failed);
-        } else if failure.is_some_and(|failure| lost.contains(&failure.reason)) {
-            self.pay(EndCause::WorkerLost);
-        }
+    /// Enters the end of its lease into the ledger, before it is paid for.
+    fn enter(
+        &mut self,
+        fact: Option<&EndFact>,
+        failure: Option<&Failure>,
+        (charge, eligible, ended): (Charge, Option<Time>, Time),
+    ) {
+        let Phase::Leased(lease) = &self.phase else { return };
+        let concluded = || EndFact::concluded(failure.map(|failure| failure.reason));
+        let EndFact { kind, stop, delivered, message } = fact.cloned().unwrap_or_else(concluded);
+        let said = failure.map(|failure| &failure.message).filter(|_| message.is_empty());
+        let end = LeaseEnd {
+            token: lease.token,
+            worker: Name::clone(&lease.worker),
+            instance: Name::clone(&lease.instance),
+            generation: self.generation,
+            attempt: self.attempts + 1,
+            granted: lease.granted,
+            started: lease.started,
+            revoking: lease.revoking.map(|revoking| Revoking { delivered, ..revoking }),
+            ended,
+            kind,
+            stop,
+            charge,
+            eligible,
+            message: ledger::shortened(said.unwrap_or(&message)),
+        };
+        Arc::make_mut(self.ledger.get_or_insert_with(Arc::<Ledger>::default)).push(end);
     }
 
     /// Why something was not run does not displace why it failed when it ran.
@@ -235,13 +266,33 @@ impl Task {
 }
 
 impl Next {
-    fn phase(self, time: Time) -> Phase {
+    /// Until when the task waits, if it does.
+    fn until(self, time: Time) -> Option<Time> {
         match self {
-            Self::Backoff(eligible) if time < eligible => {
-                Phase::Scheduled { eligible, wait: Wait::Backoff }
-            }
-            Self::Backoff(_) | Self::Queued => Phase::Queued,
+            Self::Backoff(eligible) if time < eligible => Some(eligible),
+            Self::Backoff(_) | Self::Queued => None,
         }
+    }
+}
+
+impl From<EndCause> for Charge {
+    fn from(cause: EndCause) -> Self {
+        match cause {
+            EndCause::Failed => Self::Attempt,
+            EndCause::WorkerLost => Self::WorkerLoss,
+            EndCause::NotRun | EndCause::Retracted => Self::Nothing,
+        }
+    }
+}
+
+/// What the lease that a task ended under costs is not written beside the ending: it follows from the failure.
+fn last_charge(ending: Ending, failure: Option<&Failure>) -> Charge {
+    let lost = [FailureReason::WorkerLost, FailureReason::WorkerLossLimit];
+    match failure {
+        _ if ending == Ending::Succeeded => Charge::Attempt,
+        Some(failure) if failure.counted => Charge::Attempt,
+        Some(failure) if lost.contains(&failure.reason) => Charge::WorkerLoss,
+        Some(_) | None => Charge::Nothing,
     }
 }
 

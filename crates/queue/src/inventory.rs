@@ -10,10 +10,10 @@ use std::{
 use leasehold_policy::Mutant;
 
 use crate::{
-    CloseReason, Effect, HeldLease, Hello, LeasePhase, Name, Queue, RevocationReason, SessionId,
-    StreamId, Task, TaskId, Token, Verdict, Welcome,
+    CloseReason, Effect, EndKind, HeldLease, Hello, LeasePhase, Name, Queue, RevocationReason,
+    SessionId, StopProof, StreamId, Task, TaskId, Token, Verdict, Welcome,
     session::{Session, Work},
-    settle::Word,
+    settle::{Account, Word},
 };
 
 impl Queue {
@@ -142,7 +142,7 @@ impl Queue {
         if held.phase != LeasePhase::Finished && !Mutant::LostWorkTakesNoSlot.is_alive() {
             self.update(id, |session| {
                 if session.work(held.token).is_none() && session.used() < session.slots {
-                    session.hold(held.token, Work::Zombie { acknowledged: true });
+                    session.hold(held.token, Work::Zombie { task: None, acknowledged: true });
                 }
             });
         }
@@ -151,9 +151,11 @@ impl Queue {
 
     /// The worker does not hold it: whatever there was of it is over.
     pub(crate) fn miss(&mut self, id: SessionId, token: Token, work: Work) {
+        self.note_late_stop(id, token, StopProof::NotHeld);
         if let Work::Lease(task) = work {
             let end = self.missing(task);
-            self.settle(task, end, Word::Nobody);
+            let account = Account::new(Word::Nobody, EndKind::NotHeld, StopProof::NotHeld);
+            self.settle(task, end, account);
         }
         self.vacate(id, token);
     }
@@ -174,7 +176,7 @@ impl Queue {
                 let lease = self.book.task(task).and_then(Task::lease);
                 lease.is_some_and(|lease| lease.acknowledged)
             }
-            Work::Zombie { acknowledged } => acknowledged,
+            Work::Zombie { acknowledged, .. } => acknowledged,
         }
     }
 

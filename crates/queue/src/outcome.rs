@@ -5,10 +5,10 @@ use std::time::Duration;
 use leasehold_policy::Mutant;
 
 use crate::{
-    DeclineReason, Disposition, Effect, Failure, FailureReason, Lease, Name, Outcome, Queue,
-    RevocationReason, SessionId, StreamId, TaskId, Token,
+    DeclineReason, Disposition, Effect, EndKind, Failure, FailureReason, Lease, Name, Outcome,
+    Queue, RevocationReason, SessionId, StopProof, StreamId, TaskId, Token,
     session::Work,
-    settle::{End, Word},
+    settle::{Account, End, Word},
 };
 
 const NOT_STARTED: &str = "the worker did not start it in time";
@@ -21,6 +21,7 @@ impl Queue {
             let any = held.and_then(|session| session.held().next()).map(|(_, work)| work);
             any.filter(|_| Mutant::FenceByWorker.is_alive())
         });
+        self.note_late_stop(session, token, outcome.stop());
         let disposition = match work {
             Some(Work::Lease(task)) => self.decide(session, task, outcome),
             _ if Mutant::NoFence.is_alive() => Disposition::Accepted,
@@ -36,30 +37,58 @@ impl Queue {
         self.emit(Effect::ResultAck { stream, token, disposition });
     }
 
+    /// The work of a lease that had ended without its worker's word is over, too: its task does not change, but people may
+    /// want to know.
+    pub(crate) fn note_late_stop(&mut self, id: SessionId, token: Token, stop: StopProof) {
+        let Some(session) = self.roster.get(id) else { return };
+        if let Some(Work::Zombie { task: Some(task), .. }) = session.work(token)
+            && let Some(since) = session.over_since(token)
+        {
+            let (worker, late) = (Name::clone(&session.worker), self.now.since(since));
+            self.emit(Effect::StoppedLate { task, token, worker, stop, late });
+        }
+    }
+
     fn decide(&mut self, session: SessionId, id: TaskId, outcome: Outcome) -> Disposition {
         let mut disposition = Disposition::Accepted;
-        let end = match outcome {
-            Outcome::Succeeded { result } => End::Succeeded(result),
-            Outcome::Failed { failure, retryable, retry_delay } => {
-                End::Failed { failure, retryable, retry_delay }
+        let stop = outcome.stop();
+        let (kind, end) = match outcome {
+            Outcome::Succeeded { result } => (EndKind::Succeeded, End::Succeeded(result)),
+            Outcome::Failed { failure, retryable, retry_delay, .. } => {
+                (failure.reason.into(), End::Failed { failure, retryable, retry_delay })
             }
             Outcome::Invalid { failure } => {
                 disposition = Disposition::Invalid;
-                End::Failed { failure, retryable: true, retry_delay: Duration::ZERO }
+                let (retryable, retry_delay) = (true, Duration::ZERO);
+                (failure.reason.into(), End::Failed { failure, retryable, retry_delay })
             }
-            Outcome::Stopped => self.stopped(id),
-            Outcome::Declined(DeclineReason::Retracted) if self.is_asked_back(id) => End::Retracted,
-            Outcome::Declined(DeclineReason::StartTimeout) => {
+            Outcome::Stopped(_) => (self.kind_of_stop(id), self.stopped(id)),
+            Outcome::Declined(DeclineReason::Retracted, _) if self.is_asked_back(id) => {
+                (EndKind::Retracted, End::Retracted)
+            }
+            Outcome::Declined(DeclineReason::StartTimeout, _) => {
                 self.avoided.insert(id, session);
-                End::NotRun(FailureReason::StartTimeout, NOT_STARTED)
+                (EndKind::StartTimeout, End::NotRun(FailureReason::StartTimeout, NOT_STARTED))
             }
-            Outcome::Declined(reason) => {
+            Outcome::Declined(reason, _) => {
                 self.declined(session, id, reason);
-                End::NotRun(FailureReason::HandedBack, message(reason))
+                (reason.into(), End::NotRun(FailureReason::HandedBack, message(reason)))
             }
         };
-        self.settle(id, end, Word::Worker);
+        self.settle(id, end, Account::new(Word::Worker, kind, stop));
         disposition
+    }
+
+    /// Whatever was stopped was stopped for what it was revoked for.
+    fn kind_of_stop(&self, id: TaskId) -> EndKind {
+        let revoking = self.book.task(id).and_then(crate::Task::lease).and_then(|it| it.revoking);
+        match revoking.map(|revoking| revoking.reason) {
+            Some(RevocationReason::Cancelled) => EndKind::Cancelled,
+            Some(RevocationReason::StartTimeout) => EndKind::StartTimeout,
+            Some(RevocationReason::AttemptTimeout) => EndKind::AttemptTimeout,
+            Some(RevocationReason::TotalTimeout) => EndKind::TotalTimeout,
+            Some(RevocationReason::UnknownLease) | None => EndKind::Fenced,
+        }
     }
 
     /// What was stopped costs what the reason of its revocation costs. A worker that stopped unasked did so because it
@@ -142,8 +171,30 @@ impl Queue {
     }
 }
 
+impl Outcome {
+    /// What it proves of the work.
+    fn stop(&self) -> StopProof {
+        match self {
+            Self::Succeeded { .. } | Self::Invalid { .. } => StopProof::Returned,
+            Self::Failed { stop, .. } | Self::Stopped(stop) | Self::Declined(_, stop) => *stop,
+        }
+    }
+}
+
 fn has_started(lease: &Lease) -> bool {
     lease.started.is_some()
+}
+
+impl From<DeclineReason> for EndKind {
+    fn from(reason: DeclineReason) -> Self {
+        match reason {
+            DeclineReason::NoCapacity => Self::NoCapacity,
+            DeclineReason::Unsupported => Self::Unsupported,
+            DeclineReason::Draining => Self::Drained,
+            DeclineReason::Retracted => Self::Retracted,
+            DeclineReason::StartTimeout => Self::StartTimeout,
+        }
+    }
 }
 
 fn message(reason: DeclineReason) -> &'static str {

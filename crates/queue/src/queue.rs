@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, hash::Hasher, time::Duration};
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    Command, Config, Corrupt, Effect, Name, Output, Phase, Record, Reply, SessionId, Task, TaskId,
-    Token, Unknown,
+    Command, Config, Corrupt, Effect, Name, Output, Phase, Record, Reply, Revoking, SessionId,
+    Task, TaskId, Token, Unknown,
     book::Book,
     fingerprint::Print,
     idle::Idle,
@@ -174,6 +174,7 @@ impl Queue {
             Command::Grant { most } => return Reply::Granted(self.grant(most)),
             Command::Sent { stream, tokens } => self.sent(stream, &tokens),
             Command::Delivered { stream, tokens } => self.delivered(stream, &tokens),
+            Command::Informed { stream, revocations } => self.informed(stream, &revocations),
             Command::Capacity { stream, slots, prefetch } => self.capacity(stream, slots, prefetch),
             Command::Started { stream, token } => self.started(stream, token),
             Command::Progressed { stream, token, progress } => {
@@ -285,6 +286,7 @@ impl Queue {
             lease.session = Some(session);
             lease.acknowledged = true;
             lease.progress = None;
+            lease.revoking = lease.revoking.map(|it| Revoking { delivered: None, ..it });
         }
     }
 

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::Time;
 
-use crate::{Ending, Failure, Key, Name, RevocationReason, Task, TaskId, Token};
+use crate::{EndFact, Ending, Failure, Key, Name, RevocationReason, Task, TaskId, Token};
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +74,8 @@ pub enum Record {
         next: Next,
         /// What to remember of it, if it was a failure.
         failure: Option<Arc<Failure>>,
+        /// How it ended. None: it was written before that was, and is concluded from the failure.
+        fact: Option<EndFact>,
         /// When.
         time: Time,
     },
@@ -94,6 +96,8 @@ pub enum Record {
         token: Option<Token>,
         /// Why, unless it succeeded.
         failure: Option<Arc<Failure>>,
+        /// How the lease ended that it was under. None: it was under none, or that was not written yet.
+        fact: Option<EndFact>,
         /// When.
         time: Time,
     },

@@ -8,11 +8,11 @@ use std::time::Duration;
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    CloseReason, Effect, Ending, Phase, Queue, Record, RevocationReason, SessionId, Task, TaskId,
-    Token,
+    CloseReason, Effect, EndKind, Ending, Phase, Queue, Record, RevocationReason, SessionId,
+    StopProof, Task, TaskId, Token,
     mark::{self, Mark},
     session::{Ring, Session, Work},
-    settle::Word,
+    settle::{Account, Word},
     timers::Alarm,
 };
 
@@ -100,7 +100,7 @@ impl Queue {
                 _ if over => self.revoke(id, RevocationReason::TotalTimeout),
                 _ => self.revoke(id, RevocationReason::AttemptTimeout),
             },
-            Phase::Scheduled { .. } | Phase::Queued if over => self.time_out(id, None, None),
+            Phase::Scheduled { .. } | Phase::Queued if over => self.time_out(id, None),
             Phase::Scheduled { .. } | Phase::Queued if Mutant::WaitNeverEnds.is_alive() => {}
             Phase::Scheduled { .. } | Phase::Queued => self.wake(id, at),
         }
@@ -119,16 +119,17 @@ impl Queue {
         let Some(lease) = self.book.task(id).and_then(Task::lease) else { return };
         let (token, session, acknowledged) = (lease.token, lease.session, lease.acknowledged);
         if let Some(session) = session {
-            let zombie = Work::Zombie { acknowledged };
+            let (now, zombie) = (self.now, Work::Zombie { task: Some(id), acknowledged });
             self.update(session, |session| {
                 if Mutant::ZombieSlotFree.is_alive() {
                     session.free(token);
                 } else {
-                    session.retake(token, zombie);
+                    session.outlive(token, zombie, now);
                 }
             });
         }
-        self.stop(id, None);
+        let unproved = Account::new(Word::Nobody, EndKind::Cancelled, StopProof::Unproved);
+        self.stop(id, unproved);
     }
 
     fn session_due(&mut self, id: SessionId, at: Time) {
@@ -168,7 +169,8 @@ impl Queue {
                 && !Mutant::ExpiryForgetsLeases.is_alive()
             {
                 let end = self.lost(task);
-                self.settle(task, end, Word::Nobody);
+                let lost = Account::new(Word::Nobody, EndKind::WorkerLost, StopProof::Unproved);
+                self.settle(task, end, lost);
             }
         }
     }

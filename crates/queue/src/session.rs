@@ -73,6 +73,8 @@ pub(crate) struct DrainRequest {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     pub(crate) work: Work,
+    /// Since when its lease is over, if that was decided without the worker's word.
+    over_since: Option<Time>,
     alarm: Time,
     unsent: Unsent,
 }
@@ -93,6 +95,8 @@ pub(crate) enum Work {
     Lease(TaskId),
     /// A lease that ended without the worker's word: whatever it started may still run.
     Zombie {
+        /// The task it was about. None: the worker alone knows.
+        task: Option<TaskId>,
         /// Whether the worker received it at all.
         acknowledged: bool,
     },
@@ -249,7 +253,7 @@ impl Session {
     pub(crate) fn hold(&mut self, token: Token, work: Work) {
         self.free(token);
         let unsent = Unsent::default();
-        self.held.insert(token, Held { work, alarm: Time::NEVER, unsent });
+        self.held.insert(token, Held { work, over_since: None, alarm: Time::NEVER, unsent });
     }
 
     /// What the token holds a slot for.
@@ -262,11 +266,23 @@ impl Session {
         self.held.iter().map(|(token, held)| (*token, held.work))
     }
 
-    /// The slot is taken by something else from here on: the lease ended, its work may not have.
+    /// The lease is over, its work may not be: the slot stays taken.
+    pub(crate) fn outlive(&mut self, token: Token, zombie: Work, now: Time) {
+        if let Some(held) = self.held.get_mut(&token) {
+            (held.work, held.over_since) = (zombie, Some(now));
+        }
+    }
+
+    /// What is known of a slot's work changed.
     pub(crate) fn retake(&mut self, token: Token, work: Work) {
         if let Some(held) = self.held.get_mut(&token) {
             held.work = work;
         }
+    }
+
+    /// Since when the lease is over, if its work may not be.
+    pub(crate) fn over_since(&self, token: Token) -> Option<Time> {
+        self.held.get(&token)?.over_since
     }
 
     /// The slot is free. The last overdue answer ends the quarantine.

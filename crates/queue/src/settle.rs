@@ -8,8 +8,8 @@ use bytes::Bytes;
 use leasehold_policy::Mutant;
 
 use crate::{
-    Effect, EndCause, Ended, Ending, Failure, FailureReason, Name, Next, Queue, Record,
-    RevocationReason, Task, TaskId, Token,
+    Effect, EndCause, EndFact, EndKind, Ended, Ending, Failure, FailureReason, Name, Next, Queue,
+    Record, RevocationReason, StopProof, Task, TaskId, Token,
 };
 
 /// How the work of a lease ended.
@@ -36,28 +36,47 @@ pub(crate) enum Word {
     Nobody,
 }
 
+/// How a lease ended, whatever that means for its task.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) word: Word,
+    pub(crate) kind: EndKind,
+    pub(crate) stop: StopProof,
+    /// What was said of it, where the failure that the task is left with says something else.
+    pub(crate) message: Option<Name>,
+}
+
+impl Account {
+    pub(crate) const fn new(word: Word, kind: EndKind, stop: StopProof) -> Self {
+        Self { word, kind, stop, message: None }
+    }
+}
+
 impl Queue {
     /// Ends the lease of a task.
-    pub(crate) fn settle(&mut self, id: TaskId, end: End, word: Word) {
+    pub(crate) fn settle(&mut self, id: TaskId, end: End, account: Account) {
         let Some(task) = self.book.task(id) else { return };
         let Some(lease) = task.lease() else { return };
         assert!(task.last_token == Some(lease.token), "only the newest lease decides");
-        let token = (word == Word::Worker).then_some(lease.token);
         let revoked = lease.revoking.map(|revoking| revoking.reason);
         let cancelled = task.cancel_requested;
         if revoked == Some(RevocationReason::StartTimeout) {
             self.avoided.extend(lease.session.map(|session| (id, session)));
         }
         match end {
-            End::Succeeded(result) => self.succeed(id, token, result),
-            _ if cancelled && !Mutant::CancelGoesOn.is_alive() => self.stop(id, token),
+            End::Succeeded(result) => {
+                drop(self.finish(id, Ending::Succeeded, Some(account), None, result));
+            }
+            end if cancelled && !Mutant::CancelGoesOn.is_alive() => {
+                self.stop(id, Account { message: end.message(), ..account });
+            }
             end if revoked == Some(RevocationReason::TotalTimeout) => {
-                self.time_out(id, token, end.message());
+                self.time_out(id, Some(Account { message: end.message(), ..account }));
             }
             End::Failed { failure, retryable, retry_delay } => {
-                self.fail(id, token, failure, retryable.then_some(retry_delay));
+                self.fail(id, account, failure, retryable.then_some(retry_delay));
             }
-            End::Lost => self.lose(id, token),
+            End::Lost => self.lose(id, account),
             End::NotRun(reason, message) => {
                 let failure = self.failure(id, reason, message);
                 let cause = if Mutant::HandedBackCosts.is_alive() {
@@ -65,30 +84,31 @@ impl Queue {
                 } else {
                     EndCause::NotRun
                 };
-                self.go_on(id, cause, Next::Queued, failure);
+                self.go_on(id, account, (cause, Next::Queued), failure);
             }
             End::Retracted => {
                 let message = "taken back before it started";
                 let failure = self.failure(id, FailureReason::HandedBack, message);
-                self.go_on(id, EndCause::Retracted, Next::Queued, failure);
+                self.go_on(id, account, (EndCause::Retracted, Next::Queued), failure);
             }
         }
     }
 
     /// Ends a task that was asked to be cancelled while it was leased.
-    pub(crate) fn stop(&mut self, id: TaskId, token: Option<Token>) {
+    pub(crate) fn stop(&mut self, id: TaskId, account: Account) {
         let failure = self.failure(id, FailureReason::Cancelled, "cancelled while it was leased");
-        self.end(id, Ending::Cancelled, token, Some(failure));
+        self.end(id, Ending::Cancelled, Some(account), Some(failure));
     }
 
     /// Ends a task whose time is over. What went wrong before that is kept as a detail.
-    pub(crate) fn time_out(&mut self, id: TaskId, token: Option<Token>, last: Option<Name>) {
+    pub(crate) fn time_out(&mut self, id: TaskId, account: Option<Account>) {
         let before = self.book.task(id).and_then(|task| task.last_failure.as_ref());
+        let last = account.as_ref().and_then(|account| account.message.clone());
         let details = last.or_else(|| before.map(|failure| Name::clone(&failure.message)));
         let failure =
             self.failure(id, FailureReason::TotalTimeout, "the task ran out of its total time");
         let failure = Failure { details: details.unwrap_or_default(), ..failure };
-        self.end(id, Ending::Failed, token, Some(failure));
+        self.end(id, Ending::Failed, account, Some(failure));
     }
 
     /// Ends a task without a result. Hands it back as it was at its end.
@@ -96,10 +116,10 @@ impl Queue {
         &mut self,
         id: TaskId,
         ending: Ending,
-        token: Option<Token>,
+        account: Option<Account>,
         failure: Option<Failure>,
     ) -> Option<Task> {
-        self.finish(id, ending, token, failure, Bytes::new())
+        self.finish(id, ending, account, failure, Bytes::new())
     }
 
     /// What went wrong with a task, at this time and under the lease it has.
@@ -116,25 +136,37 @@ impl Queue {
         }
     }
 
-    fn succeed(&mut self, id: TaskId, token: Option<Token>, result: Bytes) {
-        self.finish(id, Ending::Succeeded, token, None, result);
-    }
-
     fn finish(
         &mut self,
         id: TaskId,
         ending: Ending,
-        token: Option<Token>,
+        account: Option<Account>,
         failure: Option<Failure>,
         result: Bytes,
     ) -> Option<Task> {
         let time = self.now;
         self.avoided.remove(&id);
         let failure = failure.map(Arc::new);
-        let task = self.write(Record::TaskEnded { task: id, ending, token, failure, time })?;
+        let token = account.as_ref().and_then(|account| self.decided_by(id, account.word));
+        let fact = account.map(|account| self.fact(id, account));
+        let task =
+            self.write(Record::TaskEnded { task: id, ending, token, failure, fact, time })?;
         self.keep_key(&task);
         self.emit(Effect::Ended(Box::new(Ended { task: task.clone(), ending, result, time })));
         Some(task)
+    }
+
+    /// The lease that decides over its task, if its worker spoke about it.
+    fn decided_by(&self, id: TaskId, word: Word) -> Option<Token> {
+        let lease = self.book.task(id).and_then(Task::lease)?;
+        (word == Word::Worker).then_some(lease.token)
+    }
+
+    fn fact(&self, id: TaskId, account: Account) -> EndFact {
+        let Account { kind, stop, message, .. } = account;
+        let revoking = self.book.task(id).and_then(Task::lease).and_then(|lease| lease.revoking);
+        let delivered = revoking.and_then(|revoking| revoking.delivered);
+        EndFact { kind, stop, delivered, message: message.unwrap_or_default() }
     }
 
     fn keep_key(&mut self, task: &Task) {
@@ -155,7 +187,7 @@ impl Queue {
     fn fail(
         &mut self,
         id: TaskId,
-        token: Option<Token>,
+        account: Account,
         failure: Failure,
         retry_delay: Option<Duration>,
     ) {
@@ -171,21 +203,21 @@ impl Queue {
                 } else {
                     EndCause::Failed
                 };
-                self.retry(id, cause, delay, failure, token);
+                self.retry(id, account, (cause, delay), failure);
             }
-            None => drop(self.end(id, Ending::Failed, token, Some(failure))),
+            None => drop(self.end(id, Ending::Failed, Some(account), Some(failure))),
         }
     }
 
-    fn lose(&mut self, id: TaskId, token: Option<Token>) {
+    fn lose(&mut self, id: TaskId, account: Account) {
         let Some(task) = self.book.task(id) else { return };
         if task.worker_losses + 1 < self.config.worker_losses_max {
             let failure = self.failure(id, FailureReason::WorkerLost, "the worker was lost");
-            self.retry(id, EndCause::WorkerLost, Duration::ZERO, failure, token);
+            self.retry(id, account, (EndCause::WorkerLost, Duration::ZERO), failure);
         } else {
             let message = "its workers were lost too often";
             let failure = self.failure(id, FailureReason::WorkerLossLimit, message);
-            self.end(id, Ending::Failed, token, Some(failure));
+            self.end(id, Ending::Failed, Some(account), Some(failure));
         }
     }
 
@@ -194,29 +226,35 @@ impl Queue {
     fn retry(
         &mut self,
         id: TaskId,
-        cause: EndCause,
-        at_least: Duration,
+        account: Account,
+        (cause, at_least): (EndCause, Duration),
         failure: Failure,
-        token: Option<Token>,
     ) {
         let Some(task) = self.book.task(id) else { return };
         let wait = task.spec.retry.backoff.wait(task.attempts + task.worker_losses, draw(task));
         let until = self.now + wait.max(at_least);
         if task.deadline <= until {
-            self.end(id, Ending::Failed, token, Some(failure));
+            self.end(id, Ending::Failed, Some(account), Some(failure));
         } else if self.now < until {
-            self.go_on(id, cause, Next::Backoff(until), failure);
+            self.go_on(id, account, (cause, Next::Backoff(until)), failure);
         } else {
-            self.go_on(id, cause, Next::Queued, failure);
+            self.go_on(id, account, (cause, Next::Queued), failure);
         }
     }
 
     /// Lets a task go on after a lease, unless it had as many as one generation may have: the valve for a task that is
     /// leased again and again at no other cost.
-    fn go_on(&mut self, id: TaskId, cause: EndCause, next: Next, failure: Failure) {
+    fn go_on(
+        &mut self,
+        id: TaskId,
+        account: Account,
+        (cause, next): (EndCause, Next),
+        failure: Failure,
+    ) {
         let Some(token) = failure.token else { return };
         let (failure, time) = (Some(Arc::new(failure)), self.now);
-        self.write(Record::LeaseEnded { task: id, token, cause, next, failure, time });
+        let fact = Some(self.fact(id, account));
+        self.write(Record::LeaseEnded { task: id, token, cause, next, failure, fact, time });
         if self.book.task(id).is_some_and(|task| task.leases < self.config.leases_max) {
             return self.show(id);
         }

@@ -5,9 +5,10 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Effect, FailureReason, Progress, Queue, Record, SessionId, StreamId, TaskId, Token,
+    Effect, EndKind, FailureReason, Progress, Queue, Record, RevocationReason, SessionId,
+    StopProof, StreamId, TaskId, Token,
     session::{DrainRequest, Session, Work},
-    settle::{End, Word},
+    settle::{Account, End, Word},
     timers::Alarm,
 };
 use leasehold_policy::{Mutant, Time};
@@ -28,6 +29,22 @@ impl Queue {
         let Some(id) = self.roster.on_stream(stream) else { return };
         for token in tokens {
             self.acknowledge(id, *token);
+        }
+    }
+
+    /// A revocation is only known to have arrived if it is still the one that counts.
+    pub(crate) fn informed(&mut self, stream: StreamId, revoked: &[(Token, RevocationReason)]) {
+        let Some(id) = self.roster.on_stream(stream) else { return };
+        for (token, reason) in revoked {
+            let Some(task) = self.task_under(id, *token) else { continue };
+            let lease = self.book.lease_mut(task);
+            if let Some(revoking) = lease.and_then(|lease| lease.revoking.as_mut())
+                && revoking.reason == *reason
+                && revoking.delivered.is_none()
+            {
+                revoking.delivered = Some(self.now);
+                self.show(task);
+            }
         }
     }
 
@@ -102,7 +119,8 @@ impl Queue {
         for (_, work) in session.held() {
             if let Work::Lease(task) = work {
                 let end = End::NotRun(FailureReason::HandedBack, "the worker left");
-                self.settle(task, end, Word::Worker);
+                let left = Account::new(Word::Worker, EndKind::Drained, StopProof::NotHeld);
+                self.settle(task, end, left);
             }
         }
     }
@@ -157,10 +175,9 @@ impl Queue {
                     lease.acknowledged = true;
                 }
             }
-            Some(Work::Zombie { .. }) => {
-                self.update(id, |session| {
-                    session.retake(token, Work::Zombie { acknowledged: true });
-                });
+            Some(Work::Zombie { task, .. }) => {
+                let zombie = Work::Zombie { task, acknowledged: true };
+                self.update(id, |session| session.retake(token, zombie));
             }
             None => {}
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::Time;
 
-use crate::{Name, SessionId, TaskId, TaskSpec, Token};
+use crate::{LeaseEnd, Ledger, Name, SessionId, TaskId, TaskSpec, Token};
 
 /// A task that has not ended. Every field is durable (`TaskMoved` holds them all), except what is said otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Task {
     pub last_failure: Option<Arc<Failure>>,
     /// The last token granted for it, in any generation. A new one must be larger.
     pub last_token: Option<Token>,
+    /// How its leases ended, those of earlier generations included. None: it never lost one.
+    pub ledger: Option<Arc<Ledger>>,
     /// What it does.
     pub phase: Phase,
 }
@@ -44,6 +46,11 @@ impl Task {
             Phase::Leased(lease) => Some(lease),
             Phase::Scheduled { .. } | Phase::Queued => None,
         }
+    }
+
+    /// How its leases ended, oldest first, as far as that is kept.
+    pub fn ends(&self) -> &[LeaseEnd] {
+        self.ledger.as_deref().map(Ledger::ends).unwrap_or_default()
     }
 
     pub(crate) fn lease_mut(&mut self) -> Option<&mut Lease> {
@@ -111,6 +118,8 @@ pub struct Revoking {
     pub since: Time,
     /// How long the handler may take.
     pub grace: Duration,
+    /// When the worker had received it. Not durable while the lease goes on.
+    pub delivered: Option<Time>,
 }
 
 /// Why a lease has to end.

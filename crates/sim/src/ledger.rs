@@ -193,7 +193,10 @@ impl Ledger {
             }
             Record::LeaseStarted { task, token, .. } => self.under(*task, *token)?.started = true,
             Record::LeaseRevoking { task, token, .. } => drop(self.under(*task, *token)?),
-            Record::LeaseEnded { task, token, cause, next, failure, .. } => {
+            Record::LeaseEnded { task, token, cause, next, failure, fact, .. } => {
+                ensure(fact.is_some(), "fact", || {
+                    format!("{task} does not say how {token} ended")
+                })?;
                 return self.lease_ended(*task, *token, (*cause, *next, failure.as_deref()));
             }
             Record::CancelRequested { task, .. } => {
@@ -202,7 +205,11 @@ impl Ledger {
                 let is_leased = entry.lease.is_some();
                 ensure(is_leased, "cancel", || format!("{task} was not leased"))?;
             }
-            Record::TaskEnded { task, ending, token, failure, time } => {
+            Record::TaskEnded { task, ending, token, failure, fact, time } => {
+                let is_leased = self.open(*task)?.lease.is_some();
+                ensure(fact.is_some() == is_leased, "fact", || {
+                    format!("{task} ended, leased: {is_leased}, under a lease that ended: {fact:?}")
+                })?;
                 return self.task_ended(*task, (*ending, *time), *token, failure.as_deref());
             }
             Record::KeyKept { .. } | Record::QueuePaused { .. } => {}

@@ -32,6 +32,7 @@ impl Failure {
             details: head(details),
             non_retryable: false,
             retry_delay: None,
+            stop_method: v1::StopMethod::Unspecified.into(),
         })
     }
 

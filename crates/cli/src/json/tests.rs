@@ -78,6 +78,7 @@ fn full_task() -> Task {
             grant_time: Some(at(1, 0)),
             start_time: Some(at(1, 5_000_000)),
             revocation: RevocationReason::Unspecified.into(),
+            ..Lease::default()
         }),
         result: bytes::Bytes::new(),
         last_failure: Some(Failure {
@@ -96,6 +97,7 @@ fn full_task() -> Task {
         deadline_time: Some(at(86_400, 0)),
         finish_time: None,
         idempotency_key: "k".into(),
+        ..Task::default()
     }
 }
 

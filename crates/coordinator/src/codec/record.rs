@@ -52,13 +52,14 @@ impl Pen {
                 self.duration(*grace);
                 self.time(*time);
             }
-            Record::LeaseEnded { task, token, cause, next, failure, time } => {
+            Record::LeaseEnded { task, token, cause, next, failure, fact, time } => {
                 self.byte(8);
                 self.task_id(*task);
                 self.token(*token);
                 self.byte(end_cause(*cause));
                 self.next_step(*next);
                 self.option(failure.as_deref(), Self::failure);
+                self.option(fact.as_ref(), Self::fact);
                 self.time(*time);
             }
             Record::CancelRequested { task, time } => {
@@ -66,12 +67,13 @@ impl Pen {
                 self.task_id(*task);
                 self.time(*time);
             }
-            Record::TaskEnded { task, ending: how, token, failure, time } => {
+            Record::TaskEnded { task, ending: how, token, failure, fact, time } => {
                 self.byte(10);
                 self.task_id(*task);
                 self.byte(ending(*how));
                 self.option(token.as_ref(), |pen, token| pen.token(*token));
                 self.option(failure.as_deref(), Self::failure);
+                self.option(fact.as_ref(), Self::fact);
                 self.time(*time);
             }
             Record::KeyKept { queue, key, task, until } => {
@@ -136,6 +138,7 @@ impl Cursor<'_> {
                 cause: read_end_cause(self.byte("end cause")?)?,
                 next: self.next_step()?,
                 failure: self.option("failure", Self::failure)?.map(Arc::new),
+                fact: self.fact_if_written()?,
                 time: self.time()?,
             },
             9 => Record::CancelRequested { task: self.task_id()?, time: self.time()? },
@@ -144,6 +147,7 @@ impl Cursor<'_> {
                 ending: read_ending(self.byte("ending")?)?,
                 token: self.option("token", Self::token)?,
                 failure: self.option("failure", Self::failure)?.map(Arc::new),
+                fact: self.fact_if_written()?,
                 time: self.time()?,
             },
             11 => Record::KeyKept {

@@ -12,6 +12,9 @@ use leasehold_queue::{
 
 use super::wire::{Cursor, Malformed, Pen};
 
+/// The extras of a task.
+const LEDGER: u8 = 1;
+
 impl Pen {
     pub(super) fn task(&mut self, task: &Task) {
         let Task {
@@ -27,6 +30,7 @@ impl Pen {
             cancel_requested,
             last_failure,
             last_token,
+            ledger,
             phase,
         } = task;
         self.task_id(*id);
@@ -42,6 +46,8 @@ impl Pen {
         self.option(last_failure.as_deref(), Self::failure);
         self.option(last_token.as_ref(), |pen, token| pen.token(*token));
         self.phase(phase);
+        self.extra(LEDGER, ledger.as_deref(), Self::ledger);
+        self.end_extras();
     }
 
     fn spec(&mut self, spec: &TaskSpec) {
@@ -82,6 +88,7 @@ impl Pen {
             pen.text(state);
         });
         self.option(key.as_ref(), Self::key);
+        self.end_extras();
     }
 
     fn retry(&mut self, retry: Retry) {
@@ -150,17 +157,18 @@ impl Pen {
         self.name(instance);
         self.time(*granted);
         self.option(started.as_ref(), |pen, time| pen.time(*time));
-        self.option(revoking.as_ref(), |pen, Revoking { reason, since, grace }| {
+        self.option(revoking.as_ref(), |pen, Revoking { reason, since, grace, delivered: _ }| {
             pen.byte(revocation_reason(*reason));
             pen.time(*since);
             pen.duration(*grace);
         });
+        self.end_extras();
     }
 }
 
 impl Cursor<'_> {
     pub(super) fn task(&mut self) -> Result<Task, Malformed> {
-        Ok(Task {
+        let mut task = Task {
             id: self.task_id()?,
             spec: Arc::new(self.spec()?),
             submitted: self.time()?,
@@ -173,12 +181,20 @@ impl Cursor<'_> {
             cancel_requested: self.flag("cancel flag")?,
             last_failure: self.option("failure", Self::failure)?.map(Arc::new),
             last_token: self.option("token", Self::token)?,
+            ledger: None,
             phase: self.phase()?,
-        })
+        };
+        while let Some(kind) = self.extra()? {
+            match kind {
+                LEDGER => task.ledger = Some(Arc::new(self.ledger()?)),
+                kind => return Err(Malformed::UnknownKind { what: "extra of a task", kind }),
+            }
+        }
+        Ok(task)
     }
 
     fn spec(&mut self) -> Result<TaskSpec, Malformed> {
-        Ok(TaskSpec {
+        let spec = TaskSpec {
             queue: self.name("queue")?,
             task_type: self.name("task type")?,
             payload: self.blob("payload")?,
@@ -197,7 +213,9 @@ impl Cursor<'_> {
                 Ok(Trace { parent: cursor.text("traceparent")?, state: cursor.text("tracestate")? })
             })?,
             key: self.option("key", Self::key)?,
-        })
+        };
+        self.no_extras("extra of a task's specification")?;
+        Ok(spec)
     }
 
     fn retry(&mut self) -> Result<Retry, Malformed> {
@@ -249,7 +267,7 @@ impl Cursor<'_> {
     }
 
     fn lease(&mut self) -> Result<Lease, Malformed> {
-        Ok(Lease {
+        let lease = Lease {
             token: self.token()?,
             worker: self.name("worker")?,
             instance: self.name("instance")?,
@@ -263,10 +281,13 @@ impl Cursor<'_> {
                     reason: read_revocation_reason(cursor.byte("revocation reason")?)?,
                     since: cursor.time()?,
                     grace: cursor.duration()?,
+                    delivered: None,
                 })
             })?,
             progress: None,
-        })
+        };
+        self.no_extras("extra of a lease")?;
+        Ok(lease)
     }
 }
 

@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    EndCause, Failure, FailureReason, Key, Lease, Name, Next, Phase, Retry, RevocationReason,
-    Revoking, TaskId, TaskSpec, Token, Trace, Wait,
+    Charge, ENDS_MAX, EndCause, EndFact, EndKind, Failure, FailureReason, Key, Lease, LeaseEnd,
+    Ledger, Name, Next, Phase, Retry, RevocationReason, Revoking, StopProof, TaskId, TaskSpec,
+    Token, Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -108,11 +109,77 @@ fn revocation() -> impl Strategy<Value = RevocationReason> {
     ]
 }
 
+fn end_kind() -> impl Strategy<Value = EndKind> {
+    prop::sample::select(vec![
+        EndKind::Succeeded,
+        EndKind::Error,
+        EndKind::Panic,
+        EndKind::ResultTooLarge,
+        EndKind::AttemptTimeout,
+        EndKind::TotalTimeout,
+        EndKind::StartTimeout,
+        EndKind::Cancelled,
+        EndKind::NoCapacity,
+        EndKind::Unsupported,
+        EndKind::Drained,
+        EndKind::Fenced,
+        EndKind::WorkerLost,
+        EndKind::NotHeld,
+        EndKind::Retracted,
+    ])
+}
+
+fn stop() -> impl Strategy<Value = StopProof> {
+    prop::sample::select(vec![
+        StopProof::Returned,
+        StopProof::Aborted,
+        StopProof::Killed,
+        StopProof::NotStarted,
+        StopProof::NotHeld,
+        StopProof::Unproved,
+    ])
+}
+
+fn fact() -> impl Strategy<Value = EndFact> {
+    (end_kind(), stop(), option::of(time()), name())
+        .prop_map(|(kind, stop, delivered, message)| EndFact { kind, stop, delivered, message })
+}
+
+fn lease_end() -> impl Strategy<Value = LeaseEnd> {
+    let revoking = (revocation(), time(), duration(), option::of(time()))
+        .prop_map(|(reason, since, grace, delivered)| Revoking { reason, since, grace, delivered });
+    let charge = prop::sample::select(vec![Charge::Attempt, Charge::WorkerLoss, Charge::Nothing]);
+    let who = (token(), name(), name(), any::<u32>(), any::<u32>());
+    let when = (time(), option::of(time()), option::of(revoking), time(), option::of(time()));
+    (who, when, (end_kind(), stop(), charge, name())).prop_map(|(who, when, how)| LeaseEnd {
+        token: who.0,
+        worker: who.1,
+        instance: who.2,
+        generation: who.3,
+        attempt: who.4,
+        granted: when.0,
+        started: when.1,
+        revoking: when.2,
+        ended: when.3,
+        eligible: when.4,
+        kind: how.0,
+        stop: how.1,
+        charge: how.2,
+        message: how.3,
+    })
+}
+
+fn ledger() -> impl Strategy<Value = Arc<Ledger>> {
+    (vec(lease_end(), 0..=ENDS_MAX), any::<u32>())
+        .prop_map(|(ends, forgotten)| Arc::new(Ledger::new(ends, forgotten)))
+}
+
 fn phase() -> impl Strategy<Value = Phase> {
     let revoking = (revocation(), time(), duration()).prop_map(|(reason, since, grace)| Revoking {
         reason,
         since,
         grace,
+        delivered: None,
     });
     let lease = (token(), name(), name(), time(), option::of(time()), option::of(revoking));
     prop_oneof![
@@ -138,8 +205,9 @@ fn phase() -> impl Strategy<Value = Phase> {
 fn task() -> impl Strategy<Value = Task> {
     let counts = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<u32>());
     let rest = (any::<bool>(), option::of(failure()), option::of(token()), phase());
-    (id(), spec(), (time(), time()), counts, rest).prop_map(|(id, spec, times, counts, rest)| {
-        Task {
+    let rest = (rest, option::of(ledger()));
+    (id(), spec(), (time(), time()), counts, rest).prop_map(
+        |(id, spec, times, counts, (rest, ledger))| Task {
             id,
             spec: Arc::new(spec),
             submitted: times.0,
@@ -152,9 +220,10 @@ fn task() -> impl Strategy<Value = Task> {
             cancel_requested: rest.0,
             last_failure: rest.1,
             last_token: rest.2,
+            ledger,
             phase: rest.3,
-        }
-    })
+        },
+    )
 }
 
 fn ending() -> impl Strategy<Value = Ending> {
@@ -191,17 +260,16 @@ fn record() -> impl Strategy<Value = Record> {
                 Record::LeaseRevoking { task, token, reason, grace, time }
             }
         ),
-        (id(), token(), cause, next, option::of(failure()), time()).prop_map(
-            |(task, token, cause, next, failure, time)| {
-                Record::LeaseEnded { task, token, cause, next, failure, time }
+        (id(), token(), cause, next, (option::of(failure()), option::of(fact())), time()).prop_map(
+            |(task, token, cause, next, (failure, fact), time)| {
+                Record::LeaseEnded { task, token, cause, next, failure, fact, time }
             }
         ),
         (id(), time()).prop_map(|(task, time)| Record::CancelRequested { task, time }),
-        (id(), ending(), option::of(token()), option::of(failure()), time()).prop_map(
-            |(task, ending, token, failure, time)| {
-                Record::TaskEnded { task, ending, token, failure, time }
-            }
-        ),
+        (id(), ending(), option::of(token()), option::of(failure()), option::of(fact()), time())
+            .prop_map(|(task, ending, token, failure, fact, time)| {
+                Record::TaskEnded { task, ending, token, failure, fact, time }
+            }),
         (name(), key(), id(), time()).prop_map(|(queue, key, task, until)| Record::KeyKept {
             queue,
             key,
@@ -275,6 +343,7 @@ proptest! {
         let ended = Ended { task, ending, result: result.into(), time };
         let snapshot = decode_state(&encode_state(&ended)).unwrap();
         let mut expected = Snapshot::from(ended);
+        expected.task.phase = Phase::Queued;
         Arc::make_mut(&mut expected.task.spec).payload = Bytes::new();
         if let Some(view) = &mut expected.ended {
             view.result = Bytes::new();
@@ -293,6 +362,126 @@ fn another_format_is_refused_by_its_number() {
         read(&[&Body::new(Time::from_unix_ms(7)).close(Time::from_unix_ms(7))[..], &[99]].concat()),
         Err(Malformed::UnknownKind { what: "record", kind: 99 }),
     );
+}
+
+/// A task that was leased twice: the first attempt failed, the second is being cancelled. And the end of it. As they stand in
+/// a journal of format 1.
+const FORMAT_1_BODY: &str = "\
+    010000019ab697e8000000019ab697e85008000000000000000000000000000000070000000080000001010250010104 \
+    626f6f6d0001010000000080000001010001772828030000000000000000000000000000000700017100017405696e70 \
+    7574000a746578742f706c61696e0500000a00ac020080a3050005000501004000000000000000ac0200010100016101 \
+    310001016b090909090909090909090909090909090080f0b252010601020001010104626f6f6d000101000000008000 \
+    00010101280100000000800000020300000000800000020100016964016e01017805000a000000000000000000000000 \
+    0000000703010000000080000002010904626f6f6d000001000000008000000201018c018c01";
+
+/// The state of its row.
+const FORMAT_1_STATE: &str = "\
+    010000019ab697e846030000000000000000000000000000000700017100017400000a746578742f706c61696e050000 \
+    0a00ac020080a3050005000501004000000000000000ac0200010100016101310001016b090909090909090909090909 \
+    090909098b01f4eeb252010601020001010104626f6f6d00010100000000800000010100017763010000000080000002 \
+    0300000000800000020500016927011d0101130500";
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+/// What those bytes say.
+fn of_format_1() -> (Vec<Record>, Task) {
+    let at = |ms: u64| Time::from_unix_ms(1_764_000_000_000 + ms);
+    let (id, one, two) = (TaskId::from_u128(7), Token::new(1, 1), Token::new(1, 2));
+    let failure = |reason, token, counted, time| {
+        let (message, worker) = ("boom".into(), Some("w".into()));
+        let details = Name::default();
+        Arc::new(Failure { reason, message, details, counted, token: Some(token), worker, time })
+    };
+    let backoff = Backoff {
+        initial: Duration::from_secs(1),
+        factor: 2.0,
+        cap: Duration::from_mins(5),
+        jitter: Jitter::Full,
+    };
+    let spec = TaskSpec {
+        queue: "q".into(),
+        task_type: "t".into(),
+        payload: Bytes::from_static(b"input"),
+        content_type: "text/plain".into(),
+        priority: 5,
+        initial_delay: Duration::ZERO,
+        start_timeout: Duration::from_secs(10),
+        attempt_timeout: Duration::from_mins(5),
+        total_timeout: Duration::from_hours(24),
+        kill_grace: Duration::from_secs(5),
+        retry: Retry { max_attempts: 5, backoff },
+        labels: vec![("a".into(), "1".into())],
+        trace: None,
+        key: Some(Key { name: "k".into(), digest: [9; 16] }),
+    };
+    let revoking = Revoking {
+        reason: RevocationReason::Cancelled,
+        since: at(60),
+        grace: Duration::from_secs(5),
+        delivered: None,
+    };
+    let lease = Lease {
+        token: two,
+        worker: "w".into(),
+        instance: "i".into(),
+        session: None,
+        granted: at(50),
+        acknowledged: true,
+        started: Some(at(55)),
+        revoking: Some(revoking),
+        progress: None,
+    };
+    let task = Task {
+        id,
+        deadline: at(0) + spec.total_timeout,
+        spec: Arc::new(spec),
+        submitted: at(0),
+        generation: 1,
+        revision: 6,
+        attempts: 1,
+        leases: 2,
+        worker_losses: 0,
+        cancel_requested: true,
+        last_failure: Some(failure(FailureReason::Error, one, true, at(20))),
+        last_token: Some(two),
+        ledger: None,
+        phase: Phase::Leased(lease),
+    };
+    let records = vec![
+        Record::LeaseEnded {
+            task: id,
+            token: one,
+            cause: EndCause::Failed,
+            next: Next::Backoff(at(40)),
+            failure: Some(failure(FailureReason::Error, one, true, at(20))),
+            fact: None,
+            time: at(20),
+        },
+        Record::TaskMoved(Box::new(task.clone())),
+        Record::TaskEnded {
+            task: id,
+            ending: Ending::Cancelled,
+            token: Some(two),
+            failure: Some(failure(FailureReason::Cancelled, two, false, at(70))),
+            fact: None,
+            time: at(70),
+        },
+    ];
+    (records, task)
+}
+
+#[test]
+fn the_first_format_is_still_read() {
+    let (records, mut task) = of_format_1();
+    assert_eq!(read(&unhex(FORMAT_1_BODY)).unwrap(), records);
+    let snapshot = decode_state(&unhex(FORMAT_1_STATE)).unwrap();
+    Arc::make_mut(&mut task.spec).payload = Bytes::new();
+    assert_eq!(snapshot.task, task);
+    assert_eq!(snapshot.ended.unwrap().ending, Ending::Cancelled);
 }
 
 #[test]

@@ -15,6 +15,12 @@ const NAMES_MAX: usize = 4_096;
 /// The longest name that is numbered: queue, task type and worker names are at most this long.
 const NUMBERED_NAME_BYTES_MAX: usize = 128;
 
+/// The first format whose structs can have extras.
+const EXTRAS_FORMAT: u8 = 2;
+
+/// What stands behind the last extra of a struct.
+const NO_EXTRA: u8 = 0;
+
 /// Why bytes are not what a [`Pen`] wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
@@ -42,11 +48,11 @@ pub enum Malformed {
         kind: u8,
     },
     /// The batch has another format.
-    #[error("format {found}, but this version reads format {known}")]
+    #[error("format {found}, but this version reads formats up to {known}")]
     UnknownFormat {
         /// The format of the batch.
         found: u8,
-        /// The one this version reads.
+        /// The newest one this version reads.
         known: u8,
     },
 }
@@ -134,6 +140,26 @@ impl Pen {
         self.raw(&token.as_i64().to_be_bytes());
     }
 
+    /// A field that the first format of its struct did not have, if it says something. Each struct has its own kinds,
+    /// which are never used again for something else.
+    pub(super) fn extra<T>(
+        &mut self,
+        kind: u8,
+        value: Option<&T>,
+        write: impl FnOnce(&mut Self, &T),
+    ) {
+        debug_assert!(kind != NO_EXTRA, "an extra has a kind");
+        if let Some(value) = value {
+            self.byte(kind);
+            write(self, value);
+        }
+    }
+
+    /// Ends the extras of a struct.
+    pub(super) fn end_extras(&mut self) {
+        self.byte(NO_EXTRA);
+    }
+
     pub(super) fn option<T>(&mut self, value: Option<&T>, write: impl FnOnce(&mut Self, &T)) {
         self.flag(value.is_some());
         if let Some(value) = value {
@@ -146,13 +172,28 @@ impl Pen {
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
+    /// The format of the bytes; one that is known.
+    format: u8,
     base: u64,
     names: Vec<Name>,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8], base: Time) -> Self {
-        Self { rest: bytes, base: base.unix_ms(), names: Vec::new() }
+    pub(super) fn new(bytes: &'a [u8], format: u8, base: Time) -> Self {
+        Self { rest: bytes, format, base: base.unix_ms(), names: Vec::new() }
+    }
+
+    /// Whether the bytes are of this format or a later one.
+    pub(super) const fn since(&self, format: u8) -> bool {
+        format <= self.format
+    }
+
+    /// The next extra of a struct: the kind of a field that its first format did not have. None: there are no more.
+    pub(super) fn extra(&mut self) -> Result<Option<u8>, Malformed> {
+        if !self.since(EXTRAS_FORMAT) {
+            return Ok(None);
+        }
+        Ok(Some(self.byte("extra")?).filter(|kind| *kind != NO_EXTRA))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -272,6 +313,14 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn token(&mut self) -> Result<Token, Malformed> {
         Ok(Token::from_i64(i64::from_be_bytes(self.array("token")?)))
+    }
+
+    /// The end of the extras of a struct that has none so far.
+    pub(super) fn no_extras(&mut self, what: &'static str) -> Result<(), Malformed> {
+        match self.extra()? {
+            None => Ok(()),
+            Some(kind) => Err(Malformed::UnknownKind { what, kind }),
+        }
     }
 
     pub(super) fn option<T>(

@@ -207,7 +207,7 @@ fn failure() -> Outcome {
         message: "boom".to_owned(),
         details: "at line 7".to_owned(),
         non_retryable: true,
-        retry_delay: None,
+        ..v1::AttemptFailure::default()
     })
 }
 

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    EndCause, Ended, Ending, Failure, FailureReason, Phase, Record, SessionState, TaskId,
-    WorkerView,
+    Ended, LeaseEnd, Phase, Record, SessionState, StopProof, Task, TaskId, WorkerView,
 };
 
 use super::Engine;
-use crate::metrics::{AttemptOutcome, SlotState, TaskState, WorkerState};
+use crate::metrics::{RevocationStage, SlotState, TaskState, WorkerState};
 
 /// How often gauges are read from the state, while it changes.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -95,21 +94,17 @@ impl Engine {
             Record::LeaseGranted { task, time, .. } => self.count_grant(*task, *time),
             Record::LeaseStarted { .. } => self.metrics.attempt_started(),
             Record::LeaseRevoking { reason, .. } => self.metrics.revoked(*reason),
-            Record::LeaseEnded { cause, failure, .. } => {
-                self.metrics.attempt_ended(match cause {
-                    EndCause::Failed => failure.as_deref().map_or(AttemptOutcome::Error, outcome),
-                    EndCause::WorkerLost => AttemptOutcome::WorkerLost,
-                    EndCause::NotRun | EndCause::Retracted => AttemptOutcome::NotRun,
-                });
+            Record::LeaseEnded { task, token, fact: Some(fact), .. } => {
+                self.metrics.attempt_ended(fact.kind);
+                let ends = self.queue.task(*task).map(Task::ends).unwrap_or_default();
+                // A task that was leased too often is gone already; that is rare enough not to be timed.
+                if let Some(end) = ends.iter().rfind(|end| end.token == *token) {
+                    self.time(end);
+                }
             }
-            Record::TaskEnded { token: Some(_), ending, failure, .. } => {
-                self.metrics.attempt_ended(match ending {
-                    Ending::Succeeded => AttemptOutcome::Succeeded,
-                    Ending::Cancelled => AttemptOutcome::Cancelled,
-                    Ending::Failed => failure.as_deref().map_or(AttemptOutcome::Error, outcome),
-                });
-            }
-            Record::TaskEnded { token: None, .. }
+            Record::TaskEnded { fact: Some(fact), .. } => self.metrics.attempt_ended(fact.kind),
+            Record::LeaseEnded { fact: None, .. }
+            | Record::TaskEnded { fact: None, .. }
             | Record::EpochStarted { .. }
             | Record::TaskMoved(_)
             | Record::CancelRequested { .. }
@@ -129,26 +124,31 @@ impl Engine {
 
     /// Counts the end of a task.
     pub(super) fn count_end(&self, ended: &Ended) {
-        if let Phase::Leased(lease) = &ended.task.phase
-            && let Some(started) = lease.started
-        {
-            self.metrics.ran(ended.time.since(started));
+        if let (Phase::Leased(_), Some(end)) = (&ended.task.phase, ended.task.ends().last()) {
+            self.time(end);
         }
         self.metrics.task_ended(ended.ending, ended.time.since(ended.task.submitted));
+    }
+
+    /// Measures what a lease took that ended.
+    fn time(&self, end: &LeaseEnd) {
+        if let Some(started) = end.started {
+            self.metrics.ran(end.ended.since(started));
+        }
+        let Some(revoking) = end.revoking else { return };
+        if let Some(delivered) = revoking.delivered {
+            let took = delivered.since(revoking.since);
+            self.metrics.revocation_came_to(RevocationStage::Delivered, took);
+        }
+        let stage = if end.stop == StopProof::Unproved {
+            RevocationStage::Unproved
+        } else {
+            RevocationStage::Stopped
+        };
+        self.metrics.revocation_came_to(stage, end.ended.since(revoking.since));
     }
 }
 
 fn idle(worker: &WorkerView) -> u64 {
     u64::from(worker.slots).saturating_sub(worker.tokens.len() as u64)
-}
-
-const fn outcome(failure: &Failure) -> AttemptOutcome {
-    match failure.reason {
-        FailureReason::Error | FailureReason::ResultTooLarge => AttemptOutcome::Error,
-        FailureReason::Panic => AttemptOutcome::Panic,
-        FailureReason::AttemptTimeout | FailureReason::TotalTimeout => AttemptOutcome::Timeout,
-        FailureReason::WorkerLost | FailureReason::WorkerLossLimit => AttemptOutcome::WorkerLost,
-        FailureReason::StartTimeout | FailureReason::HandedBack => AttemptOutcome::NotRun,
-        FailureReason::Cancelled => AttemptOutcome::Cancelled,
-    }
 }

@@ -115,6 +115,14 @@ impl Engine {
                 self.send(stream, Event::Drain { grace });
             }
             Effect::Close { stream, reason } => self.close(stream, reason),
+            Effect::StoppedLate { task, token, worker, stop, late } => {
+                self.metrics.stopped_late();
+                let (fencing_token, late_ms) = (token.as_i64(), duration_ms(late));
+                tracing::warn!(
+                    task_id = %task, fencing_token, worker = &*worker, how = ?stop, late_ms,
+                    "the work of a lease stopped after the lease had ended"
+                );
+            }
             Effect::Changed(task) => self.changed(&task),
             Effect::Ended(ended) => self.ended(*ended),
         }

@@ -1,6 +1,6 @@
 //! The values a label can take.
 
-use leasehold_queue::{Ending, FailureReason, RevocationReason};
+use leasehold_queue::{EndKind, Ending, RevocationReason};
 
 /// A label whose values are known from the start.
 pub(super) trait Label: Copy + 'static {
@@ -36,46 +36,39 @@ macro_rules! label {
     };
 }
 
-/// How a lease ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptOutcome {
-    /// The handler returned a result.
-    Succeeded,
-    /// The handler returned an error, or a result that cannot be taken.
-    Error,
-    /// The attempt, or the whole task, ran out of time.
-    Timeout,
-    /// The handler panicked.
-    Panic,
-    /// It was stopped because the task was cancelled.
-    Cancelled,
-    /// The worker was lost.
-    WorkerLost,
-    /// It was not worked on, or was handed back: it cost no attempt.
-    NotRun,
-}
-
-impl From<FailureReason> for AttemptOutcome {
-    fn from(reason: FailureReason) -> Self {
-        match reason {
-            FailureReason::Error | FailureReason::ResultTooLarge => Self::Error,
-            FailureReason::Panic => Self::Panic,
-            FailureReason::AttemptTimeout | FailureReason::TotalTimeout => Self::Timeout,
-            FailureReason::WorkerLost | FailureReason::WorkerLossLimit => Self::WorkerLost,
-            FailureReason::Cancelled => Self::Cancelled,
-            FailureReason::StartTimeout | FailureReason::HandedBack => Self::NotRun,
-        }
-    }
-}
-
-label!(AttemptOutcome, "outcome", {
+label!(EndKind, "outcome", {
     Succeeded => "succeeded",
     Error => "error",
-    Timeout => "timeout",
     Panic => "panic",
+    ResultTooLarge => "result_too_large",
+    AttemptTimeout => "attempt_timeout",
+    TotalTimeout => "total_timeout",
+    StartTimeout => "start_timeout",
     Cancelled => "cancelled",
+    NoCapacity => "no_capacity",
+    Unsupported => "unsupported",
+    Retracted => "retracted",
+    Drained => "drained",
+    Fenced => "fenced",
     WorkerLost => "worker_lost",
-    NotRun => "not_run",
+    NotHeld => "not_held",
+});
+
+/// How far a revocation came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationStage {
+    /// The worker had received it.
+    Delivered,
+    /// The lease ended, and its work was known to be over.
+    Stopped,
+    /// The lease ended, and nothing was known of its work.
+    Unproved,
+}
+
+label!(RevocationStage, "stage", {
+    Delivered => "delivered",
+    Stopped => "stopped",
+    Unproved => "unproved",
 });
 
 /// Where a task is that has not ended.

@@ -11,9 +11,9 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
-use leasehold_queue::{Ending, RevocationReason};
+use leasehold_queue::{EndKind, Ending, RevocationReason};
 
-use super::label::{AttemptOutcome, Label, SlotState, TaskState, WorkerState};
+use super::label::{Label, RevocationStage, SlotState, TaskState, WorkerState};
 
 /// Bounds in seconds for what a worker does: from a millisecond to two hours.
 const TASK_SECONDS: [f64; 15] =
@@ -40,6 +40,9 @@ pub(super) struct Call {
     pub(super) method: &'static str,
     pub(super) code: &'static str,
 }
+
+/// One histogram per stage of a revocation.
+type Stages = Family<Pair, Histogram, fn() -> Histogram>;
 
 /// One metric per value of a label, all made at the start, so that counting looks nothing up.
 #[derive(Debug)]
@@ -72,10 +75,12 @@ pub(super) struct Series {
     pub(super) submitted: Counter,
     pub(super) deduplicated: Counter,
     pub(super) attempts_started: Counter,
-    pub(super) attempts_ended: Split<AttemptOutcome, Counter>,
+    pub(super) attempts_ended: Split<EndKind, Counter>,
     pub(super) tasks_ended: Split<Ending, Counter>,
     pub(super) revocations: Split<RevocationReason, Counter>,
     pub(super) retractions: Counter,
+    pub(super) revocation: Stages,
+    pub(super) stopped_late: Counter,
     pub(super) stale: Counter,
     pub(super) replayed: Counter,
     pub(super) refusals: Family<Pair, Counter>,
@@ -137,6 +142,12 @@ impl Series {
                 registry,
                 "lease_retractions",
                 "Leases granted ahead that workers were asked to give back",
+            ),
+            revocation: stages(registry),
+            stopped_late: plain(
+                registry,
+                "leases_stopped_late",
+                "Leases whose work was known to be over only after they had ended",
             ),
             stale: plain(
                 registry,
@@ -249,6 +260,21 @@ fn histogram(
     let metric = Histogram::new(bounds);
     registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
     metric
+}
+
+fn stages(registry: &mut Registry) -> Stages {
+    let make: fn() -> Histogram = || Histogram::new(TASK_SECONDS);
+    let family = Family::new_with_constructor(make);
+    registry.register_with_unit(
+        "lease_revocation",
+        "From the revocation of a lease to when its worker had received it, and to the end of the lease",
+        Unit::Seconds,
+        family.clone(),
+    );
+    for stage in RevocationStage::ALL {
+        drop(family.get_or_create(&[(RevocationStage::NAME, stage.value())]));
+    }
+    family
 }
 
 fn calls(registry: &mut Registry) -> Family<Call, Histogram, fn() -> Histogram> {

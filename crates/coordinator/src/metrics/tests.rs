@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use leasehold_queue::{Ending, FailureReason, RevocationReason};
+use leasehold_queue::{EndKind, Ending, RevocationReason};
 
-use super::{AttemptOutcome, Metrics, SlotState, TaskState, WorkerState, label::Label};
+use super::{Metrics, RevocationStage, SlotState, TaskState, WorkerState, label::Label};
 
 /// Every fact once.
 fn counted() -> Metrics {
@@ -13,10 +13,12 @@ fn counted() -> Metrics {
     metrics.deduplicated(2);
     metrics.waited(Duration::from_millis(3));
     metrics.attempt_started();
-    metrics.attempt_ended(AttemptOutcome::Panic);
+    metrics.attempt_ended(EndKind::Panic);
     metrics.ran(Duration::from_secs(1));
     metrics.task_ended(Ending::Failed, Duration::from_secs(2));
     metrics.revoked(RevocationReason::AttemptTimeout);
+    metrics.revocation_came_to(RevocationStage::Stopped, Duration::from_millis(40));
+    metrics.stopped_late();
     metrics.stale();
     metrics.replayed();
     metrics.committed(Duration::from_millis(2), 17);
@@ -53,6 +55,9 @@ fn every_fact_is_on_the_page() {
         "leasehold_tasks_finished_total{outcome=\"failed\"} 1",
         "leasehold_task_end_to_end_seconds_sum 2.0",
         "leasehold_lease_revocations_total{reason=\"attempt_timeout\"} 1",
+        "leasehold_lease_revocation_seconds_bucket{le=\"0.05\",stage=\"stopped\"} 1",
+        "leasehold_lease_revocation_seconds_count{stage=\"unproved\"} 0",
+        "leasehold_leases_stopped_late_total 1",
         "leasehold_stale_results_total 1",
         "leasehold_dead_letters_replayed_total 1",
         "leasehold_store_commit_seconds_bucket{le=\"0.002\"} 1",
@@ -107,29 +112,11 @@ fn every_value_of_a_label_has_its_own_member() {
         names.dedup();
         assert_eq!(names.len(), L::ALL.len());
     }
-    check::<AttemptOutcome>();
+    check::<EndKind>();
+    check::<RevocationStage>();
     check::<TaskState>();
     check::<WorkerState>();
     check::<SlotState>();
     check::<Ending>();
     check::<RevocationReason>();
-}
-
-#[test]
-fn failures_are_sorted_by_whose_fault_they_are() {
-    let cases = [
-        (FailureReason::Error, "error"),
-        (FailureReason::ResultTooLarge, "error"),
-        (FailureReason::Panic, "panic"),
-        (FailureReason::AttemptTimeout, "timeout"),
-        (FailureReason::TotalTimeout, "timeout"),
-        (FailureReason::WorkerLost, "worker_lost"),
-        (FailureReason::WorkerLossLimit, "worker_lost"),
-        (FailureReason::Cancelled, "cancelled"),
-        (FailureReason::StartTimeout, "not_run"),
-        (FailureReason::HandedBack, "not_run"),
-    ];
-    for (reason, expected) in cases {
-        assert_eq!(AttemptOutcome::from(reason).value(), expected);
-    }
 }

@@ -52,8 +52,12 @@ async fn the_port_tells_how_far_the_process_is() {
     let journal =
         leasehold_journal::Journal::open(dir.path(), leasehold_journal::Options::default())
             .unwrap();
-    let status =
-        std::sync::Arc::new(Status::new("j".to_owned(), 1, leasehold_policy::Time::default()));
+    let status = std::sync::Arc::new(Status::new(
+        "j".to_owned(),
+        1,
+        leasehold_policy::Time::default(),
+        crate::status::Budgets::default(),
+    ));
     let (senders, _inbox) = Inbox::new();
     let archive = Archive::open(&journal, Desk::Threads).unwrap();
     let shared = std::sync::Arc::clone(&status);

@@ -14,7 +14,7 @@ use crate::{
     parse,
     refusal::Refusal,
     snapshot::Snapshot,
-    view::{self, Detail},
+    view,
 };
 
 /// The service.
@@ -99,7 +99,7 @@ impl DeadLetterService for DeadLetterApi {
         let Some(snapshot) = self.handle.archive().failed(id).await? else {
             return Err(self.not_dead(id).await);
         };
-        let task = Some(view::task(&snapshot, Detail::Full));
+        let task = Some(view::task(&snapshot, self.handle.full()));
         Ok(Response::new(v1::GetDeadLetterResponse { task }))
     }
 
@@ -111,7 +111,7 @@ impl DeadLetterService for DeadLetterApi {
         let id = parse::task_id("task_id", &request.task_id)?;
         let generation = parse::generation("generation", request.generation)?;
         let (snapshot, replayed) = self.replay(id, generation).await?;
-        let task = Some(view::task(&snapshot, Detail::Full));
+        let task = Some(view::task(&snapshot, self.handle.full()));
         Ok(Response::new(v1::ReplayDeadLetterResponse { task, replayed }))
     }
 }

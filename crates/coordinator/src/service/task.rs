@@ -26,7 +26,7 @@ use crate::{
     refusal::Refusal,
     snapshot::Snapshot,
     transport::CallDeadline,
-    view::{self, Detail},
+    view,
 };
 
 /// The most tasks in one request.
@@ -141,7 +141,7 @@ impl TaskService for TaskApi {
     async fn get_task(&self, request: Request<v1::GetTaskRequest>) -> Answer<v1::GetTaskResponse> {
         let id = parse::task_id("task_id", &request.get_ref().task_id)?;
         let snapshot = lookup::find(self.handle(), id).await?;
-        let task = Some(view::task(&snapshot, Detail::Full));
+        let task = Some(view::task(&snapshot, self.handle().full()));
         Ok(Response::new(v1::GetTaskResponse { task }))
     }
 
@@ -164,7 +164,7 @@ impl TaskService for TaskApi {
         let id = parse::task_id("task_id", &request.task_id)?;
         let wait = wait(request.max_wait, deadline)?;
         let snapshot = self.wait(id, wait).await?;
-        let task = Some(view::task(&snapshot, Detail::Full));
+        let task = Some(view::task(&snapshot, self.handle().full()));
         Ok(Response::new(v1::AwaitTaskResponse { task }))
     }
 
@@ -192,7 +192,7 @@ impl TaskService for TaskApi {
             Some(snapshot) => snapshot,
             None => lookup::find(self.handle(), id).await?,
         };
-        let task = Some(view::task(&snapshot, Detail::Full));
+        let task = Some(view::task(&snapshot, self.handle().full()));
         Ok(Response::new(v1::CancelTaskResponse { task }))
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use leasehold_proto::{PROTOCOL_VERSION, v1, v1::coordinator_event::Event as Said};
-use leasehold_queue::{Assignment, Disposition, Token, Verdict, Welcome};
+use leasehold_queue::{Assignment, Disposition, RevocationReason, Token, Verdict, Welcome};
 
 use crate::{config::Config, egress::Event, status::Status, view};
 
@@ -43,11 +43,26 @@ impl Settings {
     }
 }
 
-/// One frame, and the assignments in it.
+/// One frame, and what the engine is told of once the worker has acted upon it.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub events: Vec<v1::CoordinatorEvent>,
+    pub leases: Leases,
+}
+
+/// The leases that a frame is about.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    /// Those it assigns.
     pub assigned: Vec<Token>,
+    /// Those it revokes, and why.
+    pub revoked: Vec<(Token, RevocationReason)>,
+}
+
+impl Leases {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.assigned.is_empty() && self.revoked.is_empty()
+    }
 }
 
 /// Takes as many events as a frame holds; at least one, if there is one.
@@ -56,18 +71,26 @@ pub(super) fn take(
     settings: &Settings,
     coordinator: &Status,
 ) -> Frame {
-    let (mut events, mut assigned, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let (mut events, mut leases, mut bytes) = (Vec::new(), Leases::default(), 0);
     while events.len() < FRAME_EVENTS_MAX
         && bytes < FRAME_BYTES_MAX
         && let Some(event) = pending.pop_front()
     {
-        if let Event::Assign(assignment, _) = &event {
-            bytes += assignment.spec.payload.len();
-            assigned.push(assignment.token);
+        match &event {
+            Event::Assign(assignment, _) => {
+                bytes += assignment.spec.payload.len();
+                leases.assigned.push(assignment.token);
+            }
+            Event::Revoke { token, reason, .. } => leases.revoked.push((*token, *reason)),
+            Event::Welcome(_)
+            | Event::HeartbeatAck { .. }
+            | Event::Retract { .. }
+            | Event::ResultAck { .. }
+            | Event::Drain { .. } => {}
         }
         events.push(v1::CoordinatorEvent { event: Some(say(event, settings, coordinator)) });
     }
-    Frame { events, assigned }
+    Frame { events, leases }
 }
 
 fn say(event: Event, settings: &Settings, coordinator: &Status) -> Said {

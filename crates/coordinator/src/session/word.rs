@@ -6,7 +6,8 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_proto::v1::{self, lease_outcome::Outcome as Said, worker_event::Event};
 use leasehold_queue::{
-    Command, DeclineReason, Failure, FailureReason, Name, Outcome, Progress, StreamId, Token,
+    Command, DeclineReason, Failure, FailureReason, Name, Outcome, Progress, StopProof, StreamId,
+    Token,
 };
 
 use super::hello::{self, CAPACITY_RULE, HELD_MAX};
@@ -82,20 +83,37 @@ fn read_outcome(outcome: Option<Said>, result_bytes_max: u64) -> Outcome {
     match outcome {
         Some(Said::Success(v1::Success { result })) => succeeded(result, result_bytes_max),
         Some(Said::Failure(failure)) => failed(&failure),
-        Some(Said::Stopped(_)) => Outcome::Stopped,
-        Some(Said::Declined(declined)) => Outcome::Declined(match declined.reason() {
-            v1::DeclineReason::Unspecified | v1::DeclineReason::NoCapacity => {
-                DeclineReason::NoCapacity
-            }
-            v1::DeclineReason::Unsupported => DeclineReason::Unsupported,
-            v1::DeclineReason::Draining => DeclineReason::Draining,
-            v1::DeclineReason::Retracted => DeclineReason::Retracted,
-            v1::DeclineReason::StartTimeout => DeclineReason::StartTimeout,
-        }),
+        Some(Said::Stopped(stopped)) => {
+            Outcome::Stopped(stop(stopped.method()).unwrap_or(StopProof::Aborted))
+        }
+        Some(Said::Declined(declined)) => {
+            let reason = match declined.reason() {
+                v1::DeclineReason::Unspecified | v1::DeclineReason::NoCapacity => {
+                    DeclineReason::NoCapacity
+                }
+                v1::DeclineReason::Unsupported => DeclineReason::Unsupported,
+                v1::DeclineReason::Draining => DeclineReason::Draining,
+                v1::DeclineReason::Retracted => DeclineReason::Retracted,
+                v1::DeclineReason::StartTimeout => DeclineReason::StartTimeout,
+            };
+            let stop = stop(declined.stop_method()).unwrap_or(StopProof::NotStarted);
+            Outcome::Declined(reason, stop)
+        }
         None => {
             let message = "the outcome is of a kind this coordinator does not know";
             Outcome::Invalid { failure: failure(FailureReason::Error, message, "") }
         }
+    }
+}
+
+/// How work came to stop, if that was said.
+const fn stop(method: v1::StopMethod) -> Option<StopProof> {
+    match method {
+        v1::StopMethod::Unspecified => None,
+        v1::StopMethod::Returned => Some(StopProof::Returned),
+        v1::StopMethod::Aborted => Some(StopProof::Aborted),
+        v1::StopMethod::Killed => Some(StopProof::Killed),
+        v1::StopMethod::NotStarted => Some(StopProof::NotStarted),
     }
 }
 
@@ -130,6 +148,7 @@ fn failed(said: &v1::AttemptFailure) -> Outcome {
         failure: failure(reason, &said.message, &said.details),
         retryable: !said.non_retryable,
         retry_delay: delay.unwrap_or_default().min(DURATION_MAX),
+        stop: stop(said.stop_method()).unwrap_or(StopProof::Returned),
     }
 }
 

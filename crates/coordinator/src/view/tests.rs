@@ -5,12 +5,42 @@ use std::{sync::Arc, time::Duration};
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Blocked, Ending, Failure, FailureReason, Key, Lease, Phase, Progress, Retry, RevocationReason,
-    Revoking, Task, TaskId, TaskSpec, Token, Trace, Wait,
+    Blocked, Charge, EndKind, Ending, Failure, FailureReason, Key, Lease, LeaseEnd, Ledger, Phase,
+    Progress, Retry, RevocationReason, Revoking, StopProof, Task, TaskId, TaskSpec, Token, Trace,
+    Wait,
 };
 
 use super::{Detail, span, state, task, timestamp};
-use crate::snapshot::{EndedView, Snapshot};
+use crate::{
+    snapshot::{EndedView, Snapshot},
+    status::Budgets,
+};
+
+const FULL: Detail = Detail::Full(Budgets { worker_losses: 5, leases: 1_000 });
+
+fn end() -> LeaseEnd {
+    LeaseEnd {
+        token: Token::from_i64(8),
+        worker: "w0".into(),
+        instance: "i0".into(),
+        generation: 1,
+        attempt: 1,
+        granted: Time::from_unix_ms(1_300),
+        started: Some(Time::from_unix_ms(1_400)),
+        revoking: Some(Revoking {
+            reason: RevocationReason::AttemptTimeout,
+            since: Time::from_unix_ms(1_500),
+            grace: Duration::ZERO,
+            delivered: Some(Time::from_unix_ms(1_600)),
+        }),
+        ended: Time::from_unix_ms(1_999),
+        kind: EndKind::AttemptTimeout,
+        stop: StopProof::Killed,
+        charge: Charge::Attempt,
+        eligible: Some(Time::from_unix_ms(2_000)),
+        message: "too slow".into(),
+    }
+}
 
 fn lease() -> Lease {
     Lease {
@@ -73,6 +103,7 @@ fn snapshot(phase: Phase) -> Snapshot {
         cancel_requested: false,
         last_failure: Some(Arc::new(failure)),
         last_token: Some(Token::new(3, 9)),
+        ledger: Some(Arc::new(Ledger::new([end()], 4))),
         phase,
     };
     Snapshot { task, blocked: None, ended: None }
@@ -85,7 +116,7 @@ fn ended(ending: Ending) -> Snapshot {
 
 #[test]
 fn a_running_task_shows_everything() {
-    let shown = task(&snapshot(Phase::Leased(lease())), Detail::Full);
+    let shown = task(&snapshot(Phase::Leased(lease())), FULL);
     assert_eq!(shown.task_id, "0195a1b2-c3d4-7000-8000-000000000001");
     assert_eq!((shown.namespace.as_str(), shown.idempotency_key.as_str()), ("default", "k"));
     assert_eq!(shown.state(), v1::TaskState::Running);
@@ -131,7 +162,7 @@ fn states_follow_the_phase() {
     ];
     for (snapshot, expected) in cases {
         assert_eq!(state(&snapshot), expected);
-        let shown = task(&snapshot, Detail::Full);
+        let shown = task(&snapshot, FULL);
         assert_eq!(shown.state(), expected);
         assert_eq!(shown.eligible_time.is_some(), expected == v1::TaskState::Scheduled);
         assert_eq!(shown.finish_time.is_some(), snapshot.ended.is_some());
@@ -140,19 +171,43 @@ fn states_follow_the_phase() {
 
 #[test]
 fn a_task_that_ended_is_under_no_lease() {
-    let shown = task(&ended(Ending::Succeeded), Detail::Full);
+    let shown = task(&ended(Ending::Succeeded), FULL);
     assert_eq!((shown.lease, shown.progress), (None, None));
     assert_eq!(shown.result, "output");
 }
 
 #[test]
+fn how_leases_ended_is_shown_with_the_budgets_they_were_charged_to() {
+    let shown = task(&ended(Ending::Failed), FULL);
+    assert_eq!((shown.worker_loss_max, shown.lease_max), (5, 1_000));
+    assert_eq!(shown.lease_ends_forgotten, 4);
+    let expected = v1::LeaseEnd {
+        fencing_token: 8,
+        worker_id: "w0".into(),
+        instance_id: "i0".into(),
+        generation: 1,
+        attempt: 1,
+        grant_time: Some(timestamp(Time::from_unix_ms(1_300))),
+        start_time: Some(timestamp(Time::from_unix_ms(1_400))),
+        revocation: v1::RevocationReason::AttemptTimeout.into(),
+        revoke_time: Some(timestamp(Time::from_unix_ms(1_500))),
+        revoke_delivered_time: Some(timestamp(Time::from_unix_ms(1_600))),
+        end_time: Some(timestamp(Time::from_unix_ms(1_999))),
+        kind: v1::LeaseEndKind::AttemptTimeout.into(),
+        stop: v1::StopProof::Killed.into(),
+        charge: v1::LeaseCharge::Attempt.into(),
+        eligible_time: Some(timestamp(Time::from_unix_ms(2_000))),
+        message: "too slow".into(),
+    };
+    assert_eq!(shown.lease_ends, [expected]);
+    assert_eq!(task(&ended(Ending::Failed), Detail::Row).lease_ends, []);
+}
+
+#[test]
 fn lists_leave_out_what_is_large() {
     let snapshot = ended(Ending::Succeeded);
-    let cases = [
-        (Detail::Full, "input", "output"),
-        (Detail::NoPayload, "", "output"),
-        (Detail::Row, "", ""),
-    ];
+    let cases =
+        [(FULL, "input", "output"), (Detail::NoPayload, "", "output"), (Detail::Row, "", "")];
     for (detail, payload, result) in cases {
         let shown = task(&snapshot, detail);
         assert_eq!((shown.spec.unwrap().payload, shown.result), (payload.into(), result.into()));
@@ -169,10 +224,14 @@ fn why_it_waits_and_why_it_must_stop() {
         reason: RevocationReason::TotalTimeout,
         since: Time::from_unix_ms(1),
         grace: Duration::ZERO,
+        delivered: Some(Time::from_unix_ms(2_000)),
     };
     let revoked = Lease { revoking: Some(revoking), ..lease() };
     let shown = task(&snapshot(Phase::Leased(revoked)), Detail::Row);
-    assert_eq!(shown.lease.unwrap().revocation(), v1::RevocationReason::TotalTimeout);
+    let lease = shown.lease.unwrap();
+    assert_eq!(lease.revocation(), v1::RevocationReason::TotalTimeout);
+    assert_eq!(lease.revoke_time.unwrap().nanos, 1_000_000);
+    assert_eq!(lease.revoke_delivered_time.unwrap().seconds, 2);
 }
 
 #[test]

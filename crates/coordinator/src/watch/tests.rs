@@ -45,6 +45,7 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
         cancel_requested: false,
         last_failure: None,
         last_token: None,
+        ledger: None,
         phase: Phase::Queued,
     };
     Snapshot { task, blocked: None, ended: None }

@@ -52,6 +52,7 @@ fn task() -> Box<Task> {
         cancel_requested: false,
         last_failure: None,
         last_token: None,
+        ledger: None,
         phase: Phase::Queued,
     })
 }
@@ -64,7 +65,7 @@ fn granted(counter: u32) -> Record {
 fn ended(counter: u32) -> Record {
     let (cause, next) = (EndCause::Failed, Next::Backoff(NOW + Duration::from_secs(1)));
     let token = Token::new(1, counter);
-    Record::LeaseEnded { task: ONE, token, cause, next, failure: None, time: NOW }
+    Record::LeaseEnded { task: ONE, token, cause, next, failure: None, fact: None, time: NOW }
 }
 
 fn revoking(counter: u32) -> Record {
@@ -74,7 +75,14 @@ fn revoking(counter: u32) -> Record {
 
 fn over(token: Option<u32>) -> Record {
     let token = token.map(|counter| Token::new(1, counter));
-    Record::TaskEnded { task: ONE, ending: Ending::Failed, token, failure: None, time: NOW }
+    Record::TaskEnded {
+        task: ONE,
+        ending: Ending::Failed,
+        token,
+        failure: None,
+        fact: None,
+        time: NOW,
+    }
 }
 
 /// Folds all records but the last, which must be judged as expected.

@@ -7,8 +7,8 @@ use std::{
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Command, Config, Dead, Effect, Ending, Hello, Limits, Minter, Name, Queue, Record, StreamId,
-    Submit, Task, TaskId, Token, Unknown,
+    Command, Config, Dead, Effect, Ending, Hello, Limits, Minter, Name, Queue, Record,
+    RevocationReason, StreamId, Submit, Task, TaskId, Token, Unknown,
 };
 use proptest::test_runner::TestCaseError;
 
@@ -40,6 +40,7 @@ pub(crate) struct Cluster {
     unsent: VecDeque<(StreamId, Token)>,
     submitted: Vec<Submit>,
     tokens: Vec<Token>,
+    revoked: Vec<(Token, RevocationReason)>,
     dead: Vec<Task>,
     /// What those who watch saw last of each open task.
     watched: BTreeMap<TaskId, String>,
@@ -82,6 +83,7 @@ impl Cluster {
             unsent: VecDeque::new(),
             submitted: Vec::new(),
             tokens: Vec::new(),
+            revoked: Vec::new(),
             dead: Vec::new(),
             watched: BTreeMap::new(),
         };
@@ -168,6 +170,11 @@ impl Cluster {
                 let (stream, tokens) = (self.stream(*session), self.tokens.clone());
                 self.reference.delivered(stream, &tokens);
                 self.apply(Command::Delivered { stream, tokens }, "done")
+            }
+            Step::Informed { session } => {
+                let (stream, revocations) = (self.stream(*session), self.revoked.clone());
+                self.reference.informed(stream, &revocations);
+                self.apply(Command::Informed { stream, revocations }, "done")
             }
             Step::Heartbeat { session, held } => {
                 let stream = self.stream(*session);
@@ -288,7 +295,10 @@ impl Cluster {
                     self.tokens.push(assignment.token);
                     self.unsent.push_back((*stream, assignment.token));
                 }
-                Effect::Revoke { stream, token, .. } => self.unsent.push_back((*stream, *token)),
+                Effect::Revoke { stream, token, reason, .. } => {
+                    self.unsent.push_back((*stream, *token));
+                    self.revoked.push((*token, *reason));
+                }
                 Effect::Changed(task) => {
                     self.watched.insert(task.id, visible(task));
                 }

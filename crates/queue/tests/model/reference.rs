@@ -52,6 +52,8 @@ pub(crate) struct Job {
     failure: Option<FailureReason>,
     last_token: Option<Token>,
     avoid: Option<SessionId>,
+    /// How its leases ended, a line for each.
+    ends: Vec<String>,
     state: State,
 }
 
@@ -68,9 +70,12 @@ struct Lease {
     worker: String,
     instance: String,
     session: SessionId,
+    granted: Time,
     acknowledged: bool,
     started: Option<Time>,
     revoking: Option<(RevocationReason, Time, Duration)>,
+    /// When the worker knew of that.
+    told: Option<Time>,
     alarm: Alarm,
     ahead: Option<Ahead>,
 }
@@ -124,6 +129,8 @@ pub(crate) struct Session {
 #[derive(Clone, Debug)]
 struct Ghost {
     token: Token,
+    /// Which task it was about and since when that is over.
+    about: Option<(TaskId, Time)>,
     acknowledged: bool,
     alarm: Alarm,
     /// Whether it was got ahead and has no slot yet.
@@ -231,6 +238,7 @@ impl Reference {
         let mut job = Job::new(dead.id, spec, generation, self.now, State::Ready);
         job.last_token = dead.last_token;
         job.failure = dead.last_failure.as_ref().map(|failure| failure.reason);
+        job.ends = dead.ends().iter().map(shown::end_line).collect();
         self.open(job);
         format!("generation {generation}")
     }
@@ -401,9 +409,11 @@ impl Reference {
             worker: session.worker.clone(),
             instance: session.instance.clone(),
             session: session.id,
+            granted: self.now,
             acknowledged: false,
             started: None,
             revoking: None,
+            told: None,
             alarm: Alarm { unsent: 1, patience, ..Alarm::default() },
             ahead: is_ahead.then(Ahead::default),
         }));
@@ -443,6 +453,7 @@ impl Job {
             failure: None,
             last_token: None,
             avoid: None,
+            ends: Vec::new(),
             state,
         }
     }

@@ -33,6 +33,7 @@ pub(crate) enum Step {
     Hello { worker: u8, instance: u8, slots: u8, prefetch: u8, types: u8, held: Held },
     Sent { most: u8 },
     Delivered { session: u8 },
+    Informed { session: u8 },
     Heartbeat { session: u8, held: Held },
     Capacity { session: u8, slots: u8, prefetch: u8 },
     Started { lease: u8, stray: u8 },
@@ -99,6 +100,7 @@ fn step() -> impl Strategy<Value = Step> {
         7 => hello(),
         6 => (1u8..5).prop_map(|most| Step::Sent { most }),
         4 => any::<u8>().prop_map(|session| Step::Delivered { session }),
+        4 => any::<u8>().prop_map(|session| Step::Informed { session }),
         6 => (any::<u8>(), held()).prop_map(|(session, held)| Step::Heartbeat { session, held }),
         1 => (any::<u8>(), 0u8..4, 0u8..3)
             .prop_map(|(session, slots, prefetch)| Step::Capacity { session, slots, prefetch }),

@@ -14,6 +14,7 @@ mod stage;
 
 mod admission;
 mod attempts;
+mod ledger;
 mod order;
 mod prefetch;
 mod recovery;

@@ -108,6 +108,7 @@ fn a_cancel_does_not_wait_for_ever_but_its_slot_does() {
         workers
             w/i1 Quarantined t1 of 1
         stopped s1 t1
+            t1 of a stopped 500ms late, Aborted
             s1: t1 is Stale
         workers
             w/i1 Active  of 1
@@ -134,6 +135,7 @@ fn an_inventory_frees_the_slot_of_a_cancelled_lease() {
         at 300
             a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
         beat s1
+            t1 of a stopped 0ns late, NotHeld
         workers
             w/i1 Active  of 1
     ",

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Failure, FailureReason,
-    HeldLease, Hello, Key, LeasePhase, Limits, Name, Outcome, Phase, Progress, Queue, Record,
-    Reply, Retry, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
+    HeldLease, Hello, Key, LeaseEnd, LeasePhase, Limits, Name, Outcome, Phase, Progress, Queue,
+    Record, Reply, Retry, RevocationReason, StopProof, StreamId, Submit, Task, TaskId, TaskSpec,
+    Token, Unknown,
 };
 
 pub(crate) struct Stage {
@@ -23,6 +24,7 @@ pub(crate) struct Stage {
     settled: usize,
     tasks: BTreeMap<String, TaskId>,
     tokens: Vec<Token>,
+    revoked: Vec<(Token, RevocationReason)>,
     /// What waits for the disk; none if the disk is quick.
     waiting: Option<Vec<(StreamId, Token)>>,
     dead: BTreeMap<TaskId, Task>,
@@ -74,9 +76,21 @@ impl Stage {
         queue.recovered(Time::default());
         let records = queue.take_output().records;
         let (tasks, dead) = (BTreeMap::new(), BTreeMap::new());
-        let (tokens, now) = (Vec::new(), Time::default());
+        let (tokens, revoked, now) = (Vec::new(), Vec::new(), Time::default());
         let waiting = None;
-        Self { config, queue, epoch: 1, now, records, settled: 0, tasks, tokens, waiting, dead }
+        Self {
+            config,
+            queue,
+            epoch: 1,
+            now,
+            records,
+            settled: 0,
+            tasks,
+            tokens,
+            revoked,
+            waiting,
+            dead,
+        }
     }
 
     /// Does what the command says. Hands back everything that came of it.
@@ -86,6 +100,7 @@ impl Stage {
         let words = Words(words.collect());
         match verb {
             "show" => return vec![self.show(words.at(0))],
+            "ends" => return self.ends(words.at(0)),
             "queues" => return self.queues(),
             "workers" => return self.workers(),
             "restart" => return self.restart(&words),
@@ -161,6 +176,11 @@ impl Stage {
         let tokens = || words.from(1).map(|name| self.token(name)).collect();
         match verb {
             "delivered" => Command::Delivered { stream, tokens: tokens() },
+            "informed" => {
+                let tokens: Vec<Token> = tokens();
+                let revocations = self.revoked.iter().filter(|(token, _)| tokens.contains(token));
+                Command::Informed { stream, revocations: revocations.copied().collect() }
+            }
             "beat" => Command::Heartbeat { stream, held: tokens() },
             "slots" => {
                 let slots = words.at(1).parse().expect("slots");
@@ -176,18 +196,23 @@ impl Stage {
                 failure: failure(FailureReason::Error),
                 retryable: !words.has("final"),
                 retry_delay: words.ms("after", 0),
+                stop: proof(words.value("how").unwrap_or("returned")),
             }),
             "invalid" => {
                 outcome(Outcome::Invalid { failure: failure(FailureReason::ResultTooLarge) })
             }
-            "stopped" => outcome(Outcome::Stopped),
-            "decline" => outcome(Outcome::Declined(match words.at(2) {
-                "full" => DeclineReason::NoCapacity,
-                "unsupported" => DeclineReason::Unsupported,
-                "retracted" => DeclineReason::Retracted,
-                "late" => DeclineReason::StartTimeout,
-                _ => DeclineReason::Draining,
-            })),
+            "stopped" => outcome(Outcome::Stopped(proof(words.value("how").unwrap_or("aborted")))),
+            "decline" => {
+                let reason = match words.at(2) {
+                    "full" => DeclineReason::NoCapacity,
+                    "unsupported" => DeclineReason::Unsupported,
+                    "retracted" => DeclineReason::Retracted,
+                    "late" => DeclineReason::StartTimeout,
+                    _ => DeclineReason::Draining,
+                };
+                let stop = proof(words.value("how").unwrap_or("not-started"));
+                outcome(Outcome::Declined(reason, stop))
+            }
             "drain" => Command::Drain { stream },
             "bye" => Command::Goodbye { stream },
             "gone" => Command::Disconnect { stream },
@@ -305,6 +330,31 @@ impl Stage {
         format!("{state}{blocked}; {}", counters(task))
     }
 
+    /// How the leases of a task ended, open or not.
+    fn ends(&self, name: &str) -> Vec<String> {
+        let id = self.task(name);
+        let task = self.queue.task(id).or_else(|| self.dead.get(&id)).expect("a task");
+        let line = |end: &LeaseEnd| {
+            let LeaseEnd {
+                worker, generation, attempt, granted, ended, kind, stop, charge, ..
+            } = end;
+            let started = end.started.map_or(String::new(), |at| format!(", started {at}"));
+            let revoked = end.revoking.map_or(String::new(), |it| {
+                let delivered = it.delivered.map(|at| format!(", delivered {at}"));
+                format!(", revoked {}{}", it.since, delivered.unwrap_or_default())
+            });
+            let waits = end.eligible.map_or(String::new(), |at| format!(", waits until {at}"));
+            let message = if end.message.is_empty() { "" } else { ": " };
+            format!(
+                "{} g{generation} a{attempt} on {worker}: granted {granted}{started}{revoked}, \
+                 ended {ended} {kind:?} {stop:?}, charged {charge:?}{waits}{message}{}",
+                self.name(end.token),
+                end.message
+            )
+        };
+        task.ends().iter().map(line).collect()
+    }
+
     fn queues(&self) -> Vec<String> {
         let line = |q: leasehold_queue::QueueView| {
             let paused = if q.paused { " paused" } else { "" };
@@ -360,6 +410,7 @@ impl Stage {
                 format!("{}: run {task} as {token}, attempt {}", at(stream), assignment.attempt)
             }
             Effect::Revoke { stream, token, reason, grace } => {
+                self.revoked.push((token, reason));
                 let (to, token) = (at(stream), self.name(token));
                 format!("{to}: stop {token}, {reason:?}, within {grace:?}")
             }
@@ -372,6 +423,10 @@ impl Stage {
             }
             Effect::RequestDrain { stream, .. } => format!("{}: drain", at(stream)),
             Effect::Close { stream, reason } => format!("{}: closed, {reason:?}", at(stream)),
+            Effect::StoppedLate { task, token, stop, late, .. } => {
+                let (task, token) = (self.task_name(task), self.name(token));
+                format!("{token} of {task} stopped {late:?} late, {stop:?}")
+            }
             Effect::Changed(_) => return None,
             Effect::Ended(ended) => self.ended(*ended),
         })
@@ -424,6 +479,15 @@ fn failure(reason: FailureReason) -> Failure {
         token: None,
         worker: None,
         time: Time::default(),
+    }
+}
+
+fn proof(name: &str) -> StopProof {
+    match name {
+        "returned" => StopProof::Returned,
+        "killed" => StopProof::Killed,
+        "not-started" => StopProof::NotStarted,
+        _ => StopProof::Aborted,
     }
 }
 

@@ -18,12 +18,16 @@ pub(super) fn outcome(lease: &Lease, end: End, result_bytes_max: usize) -> Optio
         }
         (_, End::Returned(Ok(result))) => Some(Outcome::Success(v1::Success { result })),
         (None, End::Returned(Err(failure))) => Some(failed(failure)),
-        (None, End::Aborted) => Some(failed(Failure::error("the worker's runtime was shut down"))),
-        (None, End::Killed) => Some(failed(Failure::error("the program's group was killed"))),
-        (None, End::NotStarted) => Some(declined(v1::DeclineReason::NoCapacity)),
+        (None, end @ End::Aborted) => {
+            Some(stopped(Failure::error("the worker's runtime was shut down"), &end))
+        }
+        (None, end @ End::Killed) => {
+            Some(stopped(Failure::error("the program's group was killed"), &end))
+        }
+        (None, end @ End::NotStarted) => Some(handed_back(v1::DeclineReason::NoCapacity, &end)),
         // A worker that stops unasked does not believe in its session: the coordinator knows what that costs.
-        (Some(StopReason::Fenced), _) if Mutant::DoubtSaidAsDrain.is_alive() => {
-            Some(declined(v1::DeclineReason::Draining))
+        (Some(StopReason::Fenced), end) if Mutant::DoubtSaidAsDrain.is_alive() => {
+            Some(handed_back(v1::DeclineReason::Draining, &end))
         }
         (Some(StopReason::Revoked(_) | StopReason::Fenced), end) => {
             let (method, started) = (stop_method(&end).into(), end != End::NotStarted);
@@ -37,13 +41,18 @@ pub(super) fn outcome(lease: &Lease, end: End, result_bytes_max: usize) -> Optio
             Some(timed_out("total timeout: the whole task ran out of time", &end))
         }
         // It is not the task's fault, and a task handed back costs no attempt.
-        (Some(StopReason::Drained), _) => Some(declined(v1::DeclineReason::Draining)),
+        (Some(StopReason::Drained), end) => Some(handed_back(v1::DeclineReason::Draining, &end)),
     }
 }
 
 /// The outcome of a lease that was not worked on.
 pub(super) fn declined(reason: v1::DeclineReason) -> Outcome {
-    Outcome::Declined(v1::Declined { reason: reason.into() })
+    handed_back(reason, &End::NotStarted)
+}
+
+fn handed_back(reason: v1::DeclineReason, end: &End) -> Outcome {
+    let (reason, stop_method) = (reason.into(), stop_method(end).into());
+    Outcome::Declined(v1::Declined { reason, stop_method })
 }
 
 /// The outcome of a revoked lease that had not been started.
@@ -63,7 +72,12 @@ fn timed_out(message: &str, end: &End) -> Outcome {
         End::Returned(Err(Failure(failure))) => &failure.details,
         End::Returned(Ok(_)) | End::Aborted | End::Killed | End::NotStarted => "",
     };
-    failed(Failure::new(v1::FailureReason::AttemptTimeout, message, details))
+    stopped(Failure::new(v1::FailureReason::AttemptTimeout, message, details), end)
+}
+
+/// The failure of a handler that was made to stop.
+fn stopped(Failure(failure): Failure, end: &End) -> Outcome {
+    Outcome::Failure(v1::AttemptFailure { stop_method: stop_method(end).into(), ..failure })
 }
 
 fn failed(Failure(failure): Failure) -> Outcome {

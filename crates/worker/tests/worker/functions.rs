@@ -180,10 +180,15 @@ async fn a_handler_is_asked_to_stop_and_then_dropped() {
         attempt_timeout: Some(wire(Duration::from_millis(100))),
         ..assignment(token, task_type, b"")
     };
-    for (token, task_type, details) in [(3, "obedient", "attempt timeout"), (4, "deaf", "")] {
+    let cases = [
+        (3, "obedient", "attempt timeout", StopMethod::Returned),
+        (4, "deaf", "", StopMethod::Aborted),
+    ];
+    for (token, task_type, details, method) in cases {
         let outcome = running.run(limited(token, task_type)).await;
         let Outcome::Failure(got) = outcome else { panic!("{task_type}: {outcome:?}") };
         assert_eq!(got.reason(), v1::FailureReason::AttemptTimeout);
+        assert_eq!(got.stop_method(), method, "{task_type}");
         assert_eq!(got.details, details, "what the handler said is kept");
     }
     running.drain().await.expect("it drains");
@@ -375,8 +380,8 @@ async fn a_drain_hands_back_what_does_not_finish() {
     running.stream.assign(assignment(1, "deaf", b"")).await;
     assert!(matches!(running.stream.next().await, Some(Heard::LeaseStarted(_))));
     running.shutdown.take().expect("it runs").send(()).expect("it listens");
-    let reason = v1::DeclineReason::Draining.into();
-    let handed_back = Outcome::Declined(v1::Declined { reason });
+    let (reason, stop_method) = (v1::DeclineReason::Draining.into(), StopMethod::Aborted.into());
+    let handed_back = Outcome::Declined(v1::Declined { reason, stop_method });
     assert_eq!(running.stream.outcome(1).await, handed_back);
     while running.stream.next().await.is_some() {}
     drop(running.stream);

@@ -179,8 +179,10 @@ async fn without_room_for_another_program_its_task_is_handed_back() {
             break it.outcome;
         }
     };
-    let reason = v1::DeclineReason::NoCapacity.into();
-    assert_eq!(outcome, Some(Outcome::Declined(v1::Declined { reason })), "{}", worker.log());
+    let (reason, stop_method) =
+        (v1::DeclineReason::NoCapacity.into(), v1::StopMethod::NotStarted.into());
+    let declined = Outcome::Declined(v1::Declined { reason, stop_method });
+    assert_eq!(outcome, Some(declined), "{}", worker.log());
     assert!(worker.log().contains("too few open files"), "{}", worker.log());
 }
 
@@ -304,6 +306,7 @@ async fn a_timeout_ends_the_whole_group_even_if_it_ignores_sigterm() {
     assert_eq!(group_of(pids[1]), Some(group), "its child is in the group");
     let got = failure(worker.stream.outcome(1).await);
     assert_eq!(got.reason(), v1::FailureReason::AttemptTimeout);
+    assert_eq!(got.stop_method(), v1::StopMethod::Killed);
     assert_gone(&pids, group);
     // The slot is free: four more run at once.
     for token in 2..6 {
@@ -490,8 +493,9 @@ async fn sigterm_drains_and_a_second_one_ends_at_once() {
     kill_process(worker.pid(), Signal::TERM).expect("it is told");
     while !matches!(worker.stream.next().await, Some(Heard::WorkerDrain(_))) {}
     worker.stream.assign(assignment(2, "true", b"")).await;
-    let reason = v1::DeclineReason::Draining.into();
-    let declined = Outcome::Declined(v1::Declined { reason });
+    let (reason, stop_method) =
+        (v1::DeclineReason::Draining.into(), v1::StopMethod::NotStarted.into());
+    let declined = Outcome::Declined(v1::Declined { reason, stop_method });
     assert_eq!(worker.stream.outcome(2).await, declined);
     touch(&worker.dir.path().join("pids.go"));
     assert_eq!(worker.stream.outcome(1).await, success(b"done\n"));

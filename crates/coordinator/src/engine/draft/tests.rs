@@ -143,7 +143,9 @@ impl Writing {
             }
             Step::Fail(pick) => {
                 let (failure, retry_delay) = (failure(self.now), Duration::ZERO);
-                self.finish(pick, Outcome::Failed { failure, retryable: true, retry_delay });
+                let proof = leasehold_queue::StopProof::Returned;
+                let failed = Outcome::Failed { failure, retryable: true, retry_delay, stop: proof };
+                self.finish(pick, failed);
             }
             Step::Reconnect => self.reconnect(),
             Step::Wait(ms) => self.now = self.now + Duration::from_millis(ms.into()),
@@ -313,6 +315,7 @@ fn a_full_draft_is_sealed_and_a_large_record_goes_alone() {
             cancel_requested: false,
             last_failure: None,
             last_token: None,
+            ledger: None,
             phase: Phase::Queued,
         };
         drafts.record(&Record::TaskAccepted(Box::new(task)), &mut keeper, now);

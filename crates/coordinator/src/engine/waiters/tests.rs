@@ -44,6 +44,7 @@ fn ended(task: TaskId) -> Snapshot {
         cancel_requested: false,
         last_failure: None,
         last_token: None,
+        ledger: None,
         phase: Phase::Queued,
     };
     let result = bytes::Bytes::from_static(b"r");

@@ -42,6 +42,7 @@ fn open(id: u128) -> Snapshot {
         cancel_requested: false,
         last_failure: None,
         last_token: None,
+        ledger: None,
         phase: Phase::Queued,
     };
     Snapshot { task, blocked: None, ended: None }

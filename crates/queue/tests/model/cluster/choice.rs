@@ -6,7 +6,7 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     DeclineReason, Failure, FailureReason, HeldLease, Key, LeasePhase, Name, Outcome, Retry,
-    SessionId, StreamId, Submit, TaskId, TaskSpec, Token,
+    SessionId, StopProof, StreamId, Submit, TaskId, TaskSpec, Token,
 };
 
 use super::{Cluster, SECOND};
@@ -110,19 +110,22 @@ pub(super) fn outcome_of(pick: u8) -> Outcome {
         worker: None,
         time: Time::default(),
     };
-    let (retryable, retry_delay) = (true, Duration::ZERO);
+    let (retryable, retry_delay, stop) = (true, Duration::ZERO, StopProof::Returned);
     match pick {
         0..=2 => Outcome::Succeeded { result: Bytes::from_static(b"42") },
-        3 | 4 => Outcome::Failed { failure, retryable, retry_delay },
-        5 => Outcome::Failed { failure, retryable, retry_delay: SECOND * 2 },
-        6 => Outcome::Failed { failure, retryable: false, retry_delay },
+        3 | 4 => Outcome::Failed { failure, retryable, retry_delay, stop },
+        5 => Outcome::Failed { failure, retryable, retry_delay: SECOND * 2, stop },
+        6 => {
+            let stop = StopProof::Killed;
+            Outcome::Failed { failure, retryable: false, retry_delay, stop }
+        }
         7 => Outcome::Invalid { failure },
-        8 => Outcome::Stopped,
-        9 => Outcome::Declined(DeclineReason::NoCapacity),
-        10 => Outcome::Declined(DeclineReason::Unsupported),
-        11 => Outcome::Declined(DeclineReason::Draining),
-        12 => Outcome::Declined(DeclineReason::StartTimeout),
-        _ => Outcome::Declined(DeclineReason::Retracted),
+        8 => Outcome::Stopped(StopProof::Aborted),
+        9 => Outcome::Declined(DeclineReason::NoCapacity, StopProof::NotStarted),
+        10 => Outcome::Declined(DeclineReason::Unsupported, StopProof::NotStarted),
+        11 => Outcome::Declined(DeclineReason::Draining, StopProof::Killed),
+        12 => Outcome::Declined(DeclineReason::StartTimeout, StopProof::NotStarted),
+        _ => Outcome::Declined(DeclineReason::Retracted, StopProof::NotStarted),
     }
 }
 

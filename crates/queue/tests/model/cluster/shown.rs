@@ -22,6 +22,9 @@ pub(super) fn durable(queue: &Queue, now: Time) -> Vec<String> {
         match &mut task.phase {
             Phase::Leased(lease) => {
                 (lease.session, lease.acknowledged, lease.progress) = (None, true, None);
+                if let Some(revoking) = &mut lease.revoking {
+                    revoking.delivered = None;
+                }
             }
             // A wait that is over is a matter of the time, not of the journal.
             Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,

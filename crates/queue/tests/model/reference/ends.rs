@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use leasehold_policy::Time;
 use leasehold_queue::{
-    DeclineReason, Ending, FailureReason, Outcome, RevocationReason, SessionId, StreamId, TaskId,
-    Token, Wait,
+    Charge, DeclineReason, ENDS_MAX, EndKind, Ending, FailureReason, Outcome, RevocationReason,
+    SessionId, StopProof, StreamId, TaskId, Token, Wait,
 };
 
 use super::{Job, Kept, Lease, Reference, State};
@@ -36,24 +37,53 @@ impl Reference {
         let Some(session) = self.sessions.iter().find(|s| s.stream == Some(stream)) else { return };
         let id = session.id;
         let current = self.current(token).filter(|(_, holder)| *holder == id);
+        let how = match outcome {
+            Outcome::Succeeded { .. } | Outcome::Invalid { .. } => StopProof::Returned,
+            Outcome::Failed { stop, .. } | Outcome::Stopped(stop) | Outcome::Declined(_, stop) => {
+                *stop
+            }
+        };
         let answer = match current {
-            Some((task, _)) => self.decide(id, task, outcome),
+            Some((task, _)) => self.decide(id, task, outcome, how),
             None if self.decided.contains(&token) => "duplicate",
             None => "stale",
         };
         self.said.push(format!("{stream:?}: {token} is {answer}"));
-        self.drop_ghost(id, token);
+        self.drop_ghost(id, token, how);
         self.relieve(id);
         self.hand_out_slots(id);
     }
 
-    fn decide(&mut self, session: SessionId, task: TaskId, outcome: &Outcome) -> &'static str {
+    fn decide(
+        &mut self,
+        session: SessionId,
+        task: TaskId,
+        outcome: &Outcome,
+        how: StopProof,
+    ) -> &'static str {
         let job = self.job_mut(task);
         let lease = job.lease().expect("a current lease");
+        let kind = match outcome {
+            Outcome::Succeeded { .. } => EndKind::Succeeded,
+            Outcome::Failed { .. } | Outcome::Invalid { .. } => EndKind::Error,
+            Outcome::Declined(DeclineReason::Draining, _) => EndKind::Drained,
+            Outcome::Declined(DeclineReason::NoCapacity, _) => EndKind::NoCapacity,
+            Outcome::Declined(DeclineReason::Unsupported, _) => EndKind::Unsupported,
+            Outcome::Declined(DeclineReason::Retracted, _) => EndKind::Retracted,
+            Outcome::Declined(DeclineReason::StartTimeout, _) => EndKind::StartTimeout,
+            Outcome::Stopped(_) => match lease.revoking {
+                None => EndKind::Fenced,
+                Some((RevocationReason::Cancelled, ..)) => EndKind::Cancelled,
+                Some((RevocationReason::StartTimeout, ..)) => EndKind::StartTimeout,
+                Some((RevocationReason::AttemptTimeout, ..)) => EndKind::AttemptTimeout,
+                Some((RevocationReason::TotalTimeout, ..)) => EndKind::TotalTimeout,
+                Some((RevocationReason::UnknownLease, ..)) => unreachable!("nobody knows it"),
+            },
+        };
         let handed_back = End::Nothing { reason: FailureReason::HandedBack, said: true };
         let end = match outcome {
             Outcome::Succeeded { .. } => End::Success,
-            Outcome::Failed { failure, retryable, retry_delay } => {
+            Outcome::Failed { failure, retryable, retry_delay, .. } => {
                 let again = retryable.then_some(*retry_delay);
                 End::Failure { reason: failure.reason, again, said: true }
             }
@@ -61,7 +91,7 @@ impl Reference {
                 let again = Some(Duration::ZERO);
                 End::Failure { reason: failure.reason, again, said: true }
             }
-            Outcome::Stopped => match lease.revoking.map(|(reason, ..)| reason) {
+            Outcome::Stopped(_) => match lease.revoking.map(|(reason, ..)| reason) {
                 Some(RevocationReason::AttemptTimeout) => {
                     let (reason, again) = (FailureReason::AttemptTimeout, Some(Duration::ZERO));
                     End::Failure { reason, again, said: true }
@@ -72,21 +102,21 @@ impl Reference {
                 None if lease.started.is_some() => End::Loss { said: true },
                 _ => handed_back,
             },
-            Outcome::Declined(DeclineReason::Retracted)
+            Outcome::Declined(DeclineReason::Retracted, _)
                 if lease.ahead.is_some_and(|ahead| ahead.asked) =>
             {
                 End::TakenBack
             }
-            Outcome::Declined(DeclineReason::StartTimeout) => {
+            Outcome::Declined(DeclineReason::StartTimeout, _) => {
                 job.avoid = Some(session);
                 End::Nothing { reason: FailureReason::StartTimeout, said: true }
             }
-            Outcome::Declined(reason) => {
+            Outcome::Declined(reason, _) => {
                 self.declined(session, task, *reason);
                 handed_back
             }
         };
-        self.end_lease(task, &end);
+        self.end_lease(task, &end, (kind, how));
         if matches!(outcome, Outcome::Invalid { .. }) { "invalid" } else { "accepted" }
     }
 
@@ -112,13 +142,14 @@ impl Reference {
     pub(super) fn end_missing(&mut self, task: TaskId) {
         let lease = self.job_mut(task).lease().expect("a lease");
         if lease.acknowledged && lease.started.is_some() {
-            return self.end_lost(task);
+            return self.end_lost(task, EndKind::NotHeld, StopProof::NotHeld);
         }
-        self.end_lease(task, &End::Nothing { reason: FailureReason::WorkerLost, said: false });
+        let end = End::Nothing { reason: FailureReason::WorkerLost, said: false };
+        self.end_lease(task, &end, (EndKind::NotHeld, StopProof::NotHeld));
     }
 
     /// The worker is gone.
-    pub(super) fn end_lost(&mut self, task: TaskId) {
+    pub(super) fn end_lost(&mut self, task: TaskId, kind: EndKind, stop: StopProof) {
         let lease = self.job_mut(task).lease().expect("a lease");
         let revoked = lease.revoking.map(|(reason, ..)| reason);
         let reason = FailureReason::WorkerLost;
@@ -129,10 +160,10 @@ impl Reference {
         } else {
             End::Loss { said: false }
         };
-        self.end_lease(task, &end);
+        self.end_lease(task, &end, (kind, stop));
     }
 
-    pub(super) fn end_lease(&mut self, id: TaskId, end: &End) {
+    pub(super) fn end_lease(&mut self, id: TaskId, end: &End, how: (EndKind, StopProof)) {
         let (losses_max, now) = (self.config.worker_losses_max, self.now);
         let job = self.job_mut(id);
         let Lease { token, session, revoking, .. } = job.lease().expect("a lease").clone();
@@ -145,25 +176,34 @@ impl Reference {
             job.avoid = Some(session);
         }
         if matches!(end, End::Success) {
-            job.attempts += 1;
+            let attempt = job.attempts + 1;
+            self.write_down(id, (how, Charge::Attempt), attempt, None);
+            self.job_mut(id).attempts = attempt;
             return self.finish(id, Ending::Succeeded, said.then_some(token), None);
         }
         if job.cancelled {
             let why = Some(FailureReason::Cancelled);
+            let attempt = job.attempts + 1;
+            self.write_down(id, (how, Charge::Nothing), attempt, None);
             return self.finish(id, Ending::Cancelled, said.then_some(token), why);
         }
         if revoked == Some(RevocationReason::TotalTimeout) {
             let why = Some(FailureReason::TotalTimeout);
+            let attempt = job.attempts + 1;
+            self.write_down(id, (how, Charge::Nothing), attempt, None);
             return self.finish(id, Ending::Failed, said.then_some(token), why);
         }
+        let (mut charge, attempt) = (Charge::Nothing, job.attempts + 1);
         let (paid, mut why, delay, over) = match *end {
             End::Success => return,
             End::Failure { reason, again, .. } => {
+                charge = Charge::Attempt;
                 job.attempts += 1;
                 let over = again.is_none() || job.spec.retry.max_attempts <= job.attempts;
                 (true, reason, again.unwrap_or_default(), over)
             }
             End::Loss { .. } => {
+                charge = Charge::WorkerLoss;
                 job.losses += 1;
                 (true, FailureReason::WorkerLost, Duration::ZERO, losses_max <= job.losses)
             }
@@ -177,12 +217,17 @@ impl Reference {
             if why == FailureReason::WorkerLost && matches!(end, End::Loss { .. }) {
                 why = FailureReason::WorkerLossLimit;
             }
+            self.write_down(id, (how, charge), attempt, None);
             return self.finish(id, Ending::Failed, said.then_some(token), Some(why));
         }
         let until = now + if paid { delay.max(job.pause_before_retry()) } else { Duration::ZERO };
+        let eligible = Some(until).filter(|until| now < *until);
         if paid && job.deadline <= until {
+            self.write_down(id, (how, charge), attempt, None);
             return self.finish(id, Ending::Failed, said.then_some(token), Some(why));
         }
+        self.write_down(id, (how, charge), attempt, eligible);
+        let job = self.job_mut(id);
         if paid || (job.failure.is_none() && !matches!(end, End::TakenBack)) {
             job.failure = Some(why);
         }
@@ -192,6 +237,29 @@ impl Reference {
         }
         if self.config.leases_max <= self.job_mut(id).leases {
             self.finish(id, Ending::Failed, None, Some(FailureReason::WorkerLossLimit));
+        }
+    }
+
+    /// The first end stays, and as many of the last ones as there is room for.
+    pub(super) fn write_down(
+        &mut self,
+        id: TaskId,
+        ((kind, stop), charge): ((EndKind, StopProof), Charge),
+        attempt: u32,
+        eligible: Option<Time>,
+    ) {
+        let now = self.now;
+        let job = self.job_mut(id);
+        let Lease { token, worker, instance, granted, started, revoking, told, .. } =
+            job.lease().expect("a lease");
+        let line = format!(
+            "{token} {worker}/{instance} g{} a{attempt} {granted} {started:?} {revoking:?} {told:?} \
+             {now} {kind:?} {stop:?} {charge:?} {eligible:?}",
+            job.generation
+        );
+        job.ends.push(line);
+        if ENDS_MAX < job.ends.len() {
+            job.ends.remove(1);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is seen of the state, line by line; and the same of the real queue.
 
 use leasehold_queue::{
-    Effect, Phase, Queue, RevocationReason, SessionState, Task, TaskId, Token, Wait,
+    Effect, LeaseEnd, Phase, Queue, RevocationReason, SessionState, Task, TaskId, Token, Wait,
 };
 
 use super::{Job, Lease, Reference, State};
@@ -64,15 +64,18 @@ impl Job {
             State::Waits(until, wait) => format!("{wait:?} until {until}"),
             State::Ready => "queued".into(),
             State::Leased(lease) => {
-                let Lease { token, session, acknowledged, started, revoking, .. } = &**lease;
-                format!("leased {token} {session:?} {acknowledged} {started:?} {revoking:?}")
+                let Lease { token, session, acknowledged, started, revoking, told, .. } = &**lease;
+                format!(
+                    "leased {token} {session:?} {acknowledged} {started:?} {revoking:?} {told:?}"
+                )
             }
         };
         let Self { id, generation, attempts, leases, losses, cancelled, deadline, .. } = self;
         let (failure, last) = (self.failure, self.last_token.map(Token::as_i64));
+        let ends = self.ends.join(", ");
         format!(
             "{id} g{generation} a{attempts} l{leases} w{losses} {cancelled} {failure:?} {last:?} \
-             {deadline} {state}"
+             {deadline} {state} [{ends}]"
         )
     }
 }
@@ -85,16 +88,30 @@ pub(crate) fn task_line(task: &Task) -> String {
         Phase::Leased(lease) => {
             let session = lease.session.expect("a lease is held");
             let revoking = lease.revoking.map(|r| (r.reason, r.since, r.grace));
+            let told = lease.revoking.and_then(|r| r.delivered);
             let (token, acknowledged, started) = (lease.token, lease.acknowledged, lease.started);
-            format!("leased {token} {session:?} {acknowledged} {started:?} {revoking:?}")
+            format!("leased {token} {session:?} {acknowledged} {started:?} {revoking:?} {told:?}")
         }
     };
     let Task { id, generation, attempts, leases, worker_losses, deadline, .. } = task;
     let failure = task.last_failure.as_ref().map(|failure| failure.reason);
     let (cancelled, last) = (task.cancel_requested, task.last_token.map(Token::as_i64));
+    let ends = task.ends().iter().map(end_line).collect::<Vec<_>>().join(", ");
     format!(
         "{id} g{generation} a{attempts} l{leases} w{worker_losses} {cancelled} {failure:?} {last:?} \
-         {deadline} {state}"
+         {deadline} {state} [{ends}]"
+    )
+}
+
+/// How a real lease ended.
+pub(crate) fn end_line(end: &LeaseEnd) -> String {
+    let LeaseEnd { token, worker, instance, generation, attempt, granted, started, .. } = end;
+    let revoked = end.revoking.map(|r| (r.reason, r.since, r.grace));
+    let told = end.revoking.and_then(|r| r.delivered);
+    let LeaseEnd { ended, kind, stop, charge, eligible, .. } = end;
+    format!(
+        "{token} {worker}/{instance} g{generation} a{attempt} {granted} {started:?} {revoked:?} \
+         {told:?} {ended} {kind:?} {stop:?} {charge:?} {eligible:?}"
     )
 }
 
@@ -137,6 +154,9 @@ pub(crate) fn effect_line(effect: &Effect) -> Option<String> {
         Effect::RequestDrain { stream, grace } => format!("{stream:?}: drain within {grace:?}"),
         Effect::Close { stream, reason } => format!("{stream:?}: close, {reason:?}"),
         Effect::Ended(ended) => format!("{:?}: {}", ended.ending, task_line(&ended.task)),
+        Effect::StoppedLate { task, token, worker, stop, late } => {
+            format!("{task}: {token} of {worker} stopped {late:?} late, {stop:?}")
+        }
         Effect::Changed(_) => return None,
     })
 }

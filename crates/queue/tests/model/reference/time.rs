@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use leasehold_policy::Time;
-use leasehold_queue::{Ending, FailureReason, RevocationReason, SessionId, TaskId, Token};
+use leasehold_queue::{
+    Charge, EndKind, Ending, FailureReason, RevocationReason, SessionId, StopProof, TaskId, Token,
+};
 
 use super::{Alarm, Ghost, Job, Reference, State};
 
@@ -79,8 +81,11 @@ impl Reference {
         if lease.revoking.is_some_and(|(reason, ..)| reason == RevocationReason::Cancelled) {
             let (token, acknowledged, alarm) = (lease.token, lease.acknowledged, lease.alarm);
             let waits = lease.ahead.is_some_and(|ahead| !ahead.has_slot);
+            let attempt = self.job_mut(id).attempts + 1;
+            let how = (EndKind::Cancelled, StopProof::Unproved);
+            self.write_down(id, (how, Charge::Nothing), attempt, None);
             self.finish(id, Ending::Cancelled, None, Some(FailureReason::Cancelled));
-            let ghost = Ghost { token, acknowledged, alarm, waits };
+            let ghost = Ghost { token, about: Some((id, self.now)), acknowledged, alarm, waits };
             self.session_mut(lease.session).ghosts.push(ghost);
         } else if over {
             self.revoke(id, RevocationReason::TotalTimeout);
@@ -94,7 +99,8 @@ impl Reference {
         let job = self.job_mut(id);
         let attempt = reason == RevocationReason::AttemptTimeout;
         let grace = if attempt { Duration::ZERO } else { job.spec.kill_grace };
-        job.lease_mut().expect("a lease").revoking = Some((reason, now, grace));
+        let lease = job.lease_mut().expect("a lease");
+        (lease.revoking, lease.told) = (Some((reason, now, grace)), None);
         self.ask_to_stop(id, reason, grace);
     }
 
@@ -122,7 +128,7 @@ impl Reference {
         }
         self.sessions.retain(|session| session.id != id);
         for (task, _) in self.leases_of(id) {
-            self.end_lost(task);
+            self.end_lost(task, EndKind::WorkerLost, StopProof::Unproved);
         }
     }
 }

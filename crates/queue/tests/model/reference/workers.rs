@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    FailureReason, Hello, LeasePhase, RevocationReason, SessionId, StreamId, TaskId, Token,
+    EndKind, FailureReason, Hello, LeasePhase, RevocationReason, SessionId, StopProof, StreamId,
+    TaskId, Token,
 };
 
 use super::{Alarm, Ghost, Job, Reference, Session, ends::End, time::EXPIRY_MARGIN};
@@ -26,6 +27,7 @@ impl Reference {
             let Some(lease) = job.lease_mut() else { continue };
             lease.session = self.instance(&lease.worker, &lease.instance, patience);
             lease.acknowledged = true;
+            lease.told = None;
             lease.alarm = Alarm::default();
             lease.ahead = None;
         }
@@ -81,10 +83,12 @@ impl Reference {
     fn compare(&mut self, id: SessionId, hello: &Hello) -> Vec<TaskId> {
         let mut pending = Vec::new();
         let phase = |token| hello.held.iter().rfind(|held| held.token == token).map(|h| h.phase);
-        self.session_mut(id).ghosts.retain_mut(|ghost| {
-            ghost.acknowledged = true;
-            matches!(phase(ghost.token), Some(LeasePhase::Pending | LeasePhase::Running))
-        });
+        for ghost in self.session_mut(id).ghosts.clone() {
+            if !matches!(phase(ghost.token), Some(LeasePhase::Pending | LeasePhase::Running)) {
+                self.drop_ghost(id, ghost.token, StopProof::NotHeld);
+            }
+        }
+        self.session_mut(id).ghosts.iter_mut().for_each(|ghost| ghost.acknowledged = true);
         for (task, token) in self.leases_of(id) {
             let Some(phase) = phase(token) else {
                 self.end_missing(task);
@@ -113,8 +117,8 @@ impl Reference {
         let session = self.session_mut(id);
         let known = session.ghosts.iter().any(|ghost| ghost.token == token);
         if !known && used < session.slots {
-            let (acknowledged, alarm, waits) = (true, Alarm::default(), false);
-            session.ghosts.push(Ghost { token, acknowledged, alarm, waits });
+            let (about, acknowledged, alarm, waits) = (None, true, Alarm::default(), false);
+            session.ghosts.push(Ghost { token, about, acknowledged, alarm, waits });
         }
     }
 
@@ -128,12 +132,14 @@ impl Reference {
                 self.end_missing(task);
             }
         }
-        self.session_mut(id).ghosts.retain_mut(|ghost| {
-            let named = held.contains(&ghost.token);
-            let gone = ghost.acknowledged && !named;
-            ghost.acknowledged |= named;
-            !gone
-        });
+        for ghost in self.session_mut(id).ghosts.clone() {
+            if ghost.acknowledged && !held.contains(&ghost.token) {
+                self.drop_ghost(id, ghost.token, StopProof::NotHeld);
+            }
+        }
+        for ghost in &mut self.session_mut(id).ghosts {
+            ghost.acknowledged |= held.contains(&ghost.token);
+        }
         self.relieve(id);
         self.hand_out_slots(id);
         let mut held = held.to_vec();
@@ -164,6 +170,18 @@ impl Reference {
         }
         for ghost in &mut self.session_mut(id).ghosts {
             ghost.acknowledged |= tokens.contains(&ghost.token);
+        }
+    }
+
+    /// Only what it was last revoked for counts.
+    pub(crate) fn informed(&mut self, stream: StreamId, revoked: &[(Token, RevocationReason)]) {
+        let Some(id) = self.on_stream(stream) else { return };
+        let now = self.now;
+        for (task, token) in self.leases_of(id) {
+            let lease = self.job_mut(task).lease_mut().expect("a lease");
+            if lease.revoking.is_some_and(|(reason, ..)| revoked.contains(&(token, reason))) {
+                lease.told.get_or_insert(now);
+            }
         }
     }
 
@@ -244,7 +262,8 @@ impl Reference {
         self.sessions.retain(|session| session.id != id);
         for (task, _) in self.leases_of(id) {
             let reason = FailureReason::HandedBack;
-            self.end_lease(task, &End::Nothing { reason, said: true });
+            let how = (EndKind::Drained, StopProof::NotHeld);
+            self.end_lease(task, &End::Nothing { reason, said: true }, how);
         }
     }
 
@@ -270,8 +289,15 @@ impl Reference {
         }
     }
 
-    pub(super) fn drop_ghost(&mut self, id: SessionId, token: Token) {
-        self.session_mut(id).ghosts.retain(|ghost| ghost.token != token);
+    pub(super) fn drop_ghost(&mut self, id: SessionId, token: Token, stop: StopProof) {
+        let now = self.now;
+        let session = self.session_mut(id);
+        let Some(at) = session.ghosts.iter().position(|ghost| ghost.token == token) else { return };
+        let worker = session.worker.clone();
+        if let Some((task, since)) = session.ghosts.remove(at).about {
+            let late = now.since(since);
+            self.said.push(format!("{task}: {token} of {worker} stopped {late:?} late, {stop:?}"));
+        }
     }
 
     /// A session with nothing overdue is not quarantined.
