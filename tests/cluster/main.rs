@@ -34,6 +34,7 @@ mod dead_letter;
 mod drain;
 mod fencing;
 mod footprint;
+mod identity;
 mod operations;
 mod ownership;
 mod prefetch;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A program that says which worker it runs at, and then ends when the file that it is given as its payload is there.
-const PROGRAM: (&str, &str) = (
+pub(crate) const PROGRAM: (&str, &str) = (
     "wait",
     "sh -c 'read gate; echo $LEASEHOLD_WORKER_ID; until [ -e $gate ]; do sleep 0.02; done'",
 );

@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     coordinator::{RunError, Running},
     engine::{self, Engine, Inbox, Parts},
+    ferry::Ferry,
     handle::Handle,
     metrics::Metrics,
     recovery,
@@ -89,6 +90,8 @@ pub(crate) fn assemble(
     let status = Arc::new(Status::new(journal.id().to_owned(), epoch.0, clock.now(), budgets));
     let (senders, inbox) = Inbox::new();
     let (job_sender, jobs) = mpsc::channel(JOBS_MAX);
+    let sessions = TaskTracker::new();
+    let ferry = Ferry::launch(senders.liveness.clone(), &sessions);
     let shared = Shared::new(senders.liveness, Arc::clone(&status), metrics.clone(), config);
     let handle =
         Handle::new(senders.admission, senders.control.clone(), Arc::clone(&status), archive);
@@ -102,13 +105,14 @@ pub(crate) fn assemble(
         status,
         inbox,
         jobs: job_sender,
+        ferry,
     });
     let ((end, ended), (wrote, written)) = (oneshot::channel(), oneshot::channel());
     let running = Running {
         handle,
         control: senders.control,
         shared,
-        sessions: TaskTracker::new(),
+        sessions,
         ended,
         written,
         #[cfg(test)]

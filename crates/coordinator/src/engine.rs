@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     config::Config,
     egress::Egress,
+    ferry::Ferry,
     gate::Gate,
     handle::Unavailable,
     keeper::Keeper,
@@ -93,6 +94,11 @@ pub(crate) struct Engine {
     /// Leases of which a worker was told since the queue was last told so.
     sent: BTreeMap<StreamId, Vec<Token>>,
     is_claiming: bool,
+    ferry: Ferry,
+    /// Whether the ferry is on its way.
+    is_listening: bool,
+    /// Whatever could be read by then has been heard.
+    heard_until: Time,
     streams: BTreeMap<StreamId, Stream>,
     latest: Latest,
     /// Streams that were ended because their workers did not read; the queue is told with the next turn.
@@ -134,6 +140,7 @@ pub(crate) struct Parts {
     pub status: Arc<Status>,
     pub inbox: Inbox,
     pub jobs: mpsc::Sender<Job>,
+    pub ferry: Ferry,
 }
 
 /// How the engine ended.
@@ -148,7 +155,8 @@ pub(crate) enum Ended {
 impl Engine {
     /// An engine whose queue holds what the journal held. Its first batch says that an epoch began.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { queue, keeper, mut clock, head, config, metrics, status, inbox, jobs } = parts;
+        let Parts { queue, keeper, mut clock, head, config, metrics, status, inbox, jobs, ferry } =
+            parts;
         let now = clock.now();
         let mut engine = Self {
             queue,
@@ -167,6 +175,9 @@ impl Engine {
             writing_since: None,
             sent: BTreeMap::new(),
             is_claiming: false,
+            ferry,
+            is_listening: false,
+            heard_until: now,
             streams: BTreeMap::new(),
             latest: Latest::default(),
             lost: Vec::new(),
@@ -225,7 +236,7 @@ impl Engine {
         for control in self.inbox.control() {
             self.steer(control);
         }
-        self.apply(Command::Advance);
+        self.advance();
         self.is_eager = self.grant();
         if self.intake() == Intake::All {
             let mut admitted = 0;
@@ -238,6 +249,20 @@ impl Engine {
             self.is_eager |= self.grant();
         }
         self.is_eager |= self.inbox.has_more(self.intake());
+    }
+
+    /// Fires timers that are due, once everything has been heard that could be heard by then.
+    fn advance(&mut self) {
+        let Some(due) = self.queue.next_deadline().filter(|due| *due <= self.now) else { return };
+        if self.heard_until < due && !self.is_listening {
+            self.is_listening = !self.ferry.set_out(self.now);
+            if !self.is_listening {
+                self.heard_until = self.now;
+            }
+        }
+        if due <= self.heard_until {
+            self.apply(Command::Advance { until: self.heard_until });
+        }
     }
 
     /// Leases what can be leased; true if there may be more. A disk that is not stuck any more begins a turn.
@@ -274,7 +299,8 @@ impl Engine {
             return Some(self.now);
         }
         let observe = self.gauges.due();
-        [self.queue.next_deadline(), observe].into_iter().flatten().min()
+        let deadline = self.queue.next_deadline().filter(|_| !self.is_listening);
+        [deadline, observe].into_iter().flatten().min()
     }
 
     /// Workers must not lose their leases because this process was not there to hear them: sessions live on for as long

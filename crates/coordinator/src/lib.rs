@@ -11,6 +11,7 @@ pub mod config;
 pub mod coordinator;
 mod egress;
 mod engine;
+mod ferry;
 mod gate;
 pub mod handle;
 mod keeper;

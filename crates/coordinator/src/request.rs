@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use leasehold_policy::Time;
 use leasehold_queue::{
     Accepted, Command, Hello, Name, QueueView, Refusal, StreamId, TaskId, Token, WorkerView,
 };
@@ -41,6 +42,8 @@ pub(crate) enum Liveness {
         /// Every lease it holds.
         held: Vec<Token>,
     },
+    /// Everything that could be read by then is in front of this.
+    HeardUntil(Time),
     /// Anything else a worker says, as the queue understands it.
     Event(Command),
 }

@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     egress::Closing,
     engine::{Ended, Engine, Inbox, Parts, Senders},
+    ferry::Ferry,
     handle::{Replay, Submission, Unavailable},
     keeper::Keeper,
     metrics::Metrics,
@@ -186,6 +187,7 @@ impl Coordinator {
             status: Arc::clone(&status),
             inbox,
             jobs: job_sender,
+            ferry: Ferry::Still,
         });
         let (streams, asked, refused) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         Ok(Self { engine, due: None, now, jobs, senders, shared, status, streams, asked, refused })

@@ -78,7 +78,7 @@ impl Coordinator {
         for command in commands {
             replies.push(self.apply(now, command)?);
         }
-        self.apply(now, Command::Advance)?;
+        self.apply(now, Command::Advance { until: now })?;
         self.apply(now, Command::Grant { most: GRANTS_PER_TURN })?;
         Ok(Turn { output: self.queue.take_output(), replies })
     }

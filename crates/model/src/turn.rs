@@ -368,7 +368,7 @@ fn answer(asked: Asked, replies: &[Reply]) -> Option<(Release, Time)> {
         (Asked::Submit(task), Reply::Submitted(Ok(accepted))) => {
             Some((Release::Submitted { task, id: accepted.id }, Time::default()))
         }
-        (Asked::Hello(stream, sent), Reply::Welcome(welcome)) => {
+        (Asked::Hello(stream, sent), Reply::Welcome(Ok(welcome))) => {
             let verdicts = welcome.verdicts.iter();
             let lost = verdicts.filter(|(_, verdict)| *verdict == Verdict::Lost);
             let lost = lost.map(|(token, _)| *token).collect();

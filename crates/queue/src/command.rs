@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use leasehold_policy::Time;
 
 use crate::{
     Ending, Failure, Name, Progress, RevocationReason, SessionId, StopProof, StreamId, Task,
@@ -128,9 +129,13 @@ pub enum Command {
         /// The epoch; larger than the one before.
         epoch: u32,
     },
-    /// Fire timers that are due, the earliest first: as many as fit into one turn. While there are more,
+    /// Fire timers that were due by then, the earliest first: as many as fit into one turn. While there are more,
     /// [`next_deadline`](crate::Queue::next_deadline) is not in the future.
-    Advance,
+    Advance {
+        /// Not in the future. Whatever had arrived by then has been applied, so that nobody is given up who had spoken in
+        /// time.
+        until: Time,
+    },
     /// Lease waiting tasks to free slots, at most `most` of them. Answered by [`Reply::Granted`].
     Grant {
         /// The bound.
@@ -159,7 +164,7 @@ pub enum Reply {
     /// To [`Command::Pause`]: whether the queue exists.
     Paused(bool),
     /// To [`Command::Hello`].
-    Welcome(Welcome),
+    Welcome(Result<Welcome, NotWelcome>),
     /// To [`Command::Heartbeat`]: whether to acknowledge it. A worker that is not acknowledged fences itself.
     Heard(bool),
     /// To [`Command::DrainWorker`]: whether the worker is known.
@@ -298,6 +303,13 @@ pub struct Welcome {
     pub resumed: bool,
     /// What becomes of each held lease, in the order of the hello.
     pub verdicts: Vec<(Token, Verdict)>,
+}
+
+/// Why a worker's stream is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotWelcome {
+    /// Another process has said hello under its name since it first did, and is connected.
+    Outlived,
 }
 
 /// What becomes of a held lease.

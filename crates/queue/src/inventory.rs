@@ -10,19 +10,23 @@ use std::{
 use leasehold_policy::Mutant;
 
 use crate::{
-    CloseReason, Effect, EndKind, HeldLease, Hello, LeasePhase, Name, Queue, RevocationReason,
-    SessionId, StopProof, StreamId, Task, TaskId, Token, Verdict, Welcome,
+    CloseReason, Effect, EndKind, HeldLease, Hello, LeasePhase, Name, NotWelcome, Queue,
+    RevocationReason, SessionId, StopProof, StreamId, Task, TaskId, Token, Verdict, Welcome,
     session::{Session, Work},
     settle::{Account, Word},
 };
 
 impl Queue {
     /// The same start of a worker goes on with its session. Another one gets a session of its own; what the old one held
-    /// waits for the end of the old session, as its process may live.
-    pub(crate) fn hello(&mut self, hello: Hello) -> Welcome {
+    /// waits for the end of the old session, as its process may live. But it does not come between a later one and the
+    /// coordinator: what it said may have been under way since before it died.
+    pub(crate) fn hello(&mut self, hello: Hello) -> Result<Welcome, NotWelcome> {
         debug_assert!(self.roster.on_stream(hello.stream).is_none(), "a stream is used once");
-        self.replace_streams(&hello.worker);
         let known = self.roster.of_instance(&hello.worker, &hello.instance);
+        if known.is_some_and(|id| self.roster.is_outlived(id)) {
+            return Err(NotWelcome::Outlived);
+        }
+        self.replace_streams(&hello.worker);
         let session = known.unwrap_or_else(|| self.open_session(&hello));
         let held = hello.held.clone();
         self.connect(session, hello);
@@ -30,7 +34,7 @@ impl Queue {
         let verdicts = held.iter().map(|held| self.verdict(session, *held)).collect();
         self.park_pending(session, &self.pending(session, &held));
         self.request_drain(session);
-        Welcome { session, resumed: known.is_some(), verdicts }
+        Ok(Welcome { session, resumed: known.is_some(), verdicts })
     }
 
     /// Says whether the session lives. One that was quarantined too long is not told so: its worker has to fence itself.
@@ -84,6 +88,7 @@ impl Queue {
             session.software = hello.software;
         });
         self.roster.classify(id);
+        self.roster.greet(id);
     }
 
     fn compare(&mut self, id: SessionId, held: &[HeldLease]) {

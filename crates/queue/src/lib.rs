@@ -48,8 +48,8 @@ mod fingerprint;
 mod invariant;
 
 pub use command::{
-    Accepted, Command, Dead, DeclineReason, HeldLease, Hello, LeasePhase, Outcome, Refusal,
-    ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
+    Accepted, Command, Dead, DeclineReason, HeldLease, Hello, LeasePhase, NotWelcome, Outcome,
+    Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
 };
 pub use config::{Config, Limits};
 pub use effect::{Assignment, CloseReason, Disposition, Effect, Ended, Output};

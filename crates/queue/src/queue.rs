@@ -186,7 +186,7 @@ impl Queue {
             Command::Disconnect { stream } => self.disconnect(stream),
             Command::Stalled { by } => self.stalled(by, idle),
             Command::Claimed { epoch } => self.claimed(epoch),
-            Command::Advance => self.advance(),
+            Command::Advance { until } => self.advance(until),
             Command::Move { tasks, keys } => self.rewrite(&tasks, &keys),
         }
         Reply::Done

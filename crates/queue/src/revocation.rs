@@ -38,9 +38,10 @@ impl Queue {
         Some((self.book.task(id)?.clone(), None))
     }
 
-    pub(crate) fn advance(&mut self) {
+    pub(crate) fn advance(&mut self, until: Time) {
+        let until = until.min(self.now);
         for _ in 0..FIRED_MAX {
-            let Some((at, alarm)) = self.index.timers.pop_due(self.now) else { break };
+            let Some((at, alarm)) = self.index.timers.pop_due(until) else { break };
             match alarm {
                 Alarm::Task(id) => self.task_due(id, at),
                 Alarm::Session(id) => self.session_due(id, at),

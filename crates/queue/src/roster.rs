@@ -22,6 +22,7 @@ pub(crate) struct Roster {
     streams: BTreeMap<StreamId, SessionId>,
     classes: BTreeMap<Types, Class>,
     opened: u64,
+    greeted: u64,
 }
 
 /// A session and where it stands in its class.
@@ -129,6 +130,23 @@ impl Roster {
         Some(changed)
     }
 
+    /// The process of a session said hello: processes are ordered by when they first did.
+    pub(crate) fn greet(&mut self, id: SessionId) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        if member.session.greeted == 0 {
+            self.greeted += 1;
+            member.session.greeted = self.greeted;
+        }
+    }
+
+    /// Whether a process of the same worker that said hello later is connected.
+    pub(crate) fn is_outlived(&self, id: SessionId) -> bool {
+        let Some(own) = self.get(id).filter(|session| 0 < session.greeted) else { return false };
+        let others = self.workers.get(&own.worker).into_iter().flat_map(BTreeMap::values);
+        let mut others = others.filter_map(|id| self.get(*id));
+        others.any(|other| own.greeted < other.greeted && other.stream.is_some())
+    }
+
     /// The session.
     pub(crate) fn get(&self, id: SessionId) -> Option<&Session> {
         self.members.get(&id).map(|member| &member.session)
@@ -202,7 +220,7 @@ impl Roster {
 
     /// Everything that is not derived from something else in it.
     pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
-        print.put((self.opened, self.members.len()));
+        print.put((self.opened, self.greeted, self.members.len()));
         for (id, member) in &self.members {
             print.put(id);
             member.session.fingerprint(print);

@@ -28,6 +28,8 @@ const HUSH_DOUBLINGS_MAX: u32 = 6;
 pub(crate) struct Session {
     pub(crate) worker: Name,
     pub(crate) instance: Name,
+    /// Grows with each process that says hello for the first time. 0: it has not, to this coordinator process.
+    pub(crate) greeted: u64,
     /// None while it is disconnected.
     pub(crate) stream: Option<StreamId>,
     pub(crate) slots: u32,
@@ -119,6 +121,7 @@ impl Session {
         Self {
             worker,
             instance,
+            greeted: 0,
             stream: None,
             slots: 0,
             prefetch: 0,
@@ -369,7 +372,7 @@ impl Session {
 
     /// Everything that decides how it goes on. When it was heard and what it was promised only count together.
     pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
-        print.put((&self.worker, &self.instance, self.stream, self.draining));
+        print.put((&self.worker, &self.instance, self.greeted, self.stream, self.draining));
         print.put((self.slots, self.prefetch));
         print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));
         print.put(self.drain_request.map(|request| request.grace));

@@ -102,6 +102,8 @@ pub(crate) struct Session {
     streams: i64,
     /// Reconnects since the last welcome.
     retries: u32,
+    /// Since when another process has had the worker's id. `None`: it has not been heard of since the last welcome.
+    displaced_since: Option<Moment>,
     /// The journal last spoken with. `None`: none yet.
     journal: Option<Journal>,
     /// What the last welcome said.
@@ -130,6 +132,7 @@ impl Session {
             link: Link::Down { retry_at: Moment::default() },
             streams: 0,
             retries: 0,
+            displaced_since: None,
             journal: None,
             terms: Terms::default(),
             valid_until: None,

@@ -1,6 +1,9 @@
 //! A whole coordinator but for its sockets: real threads, a real journal, workers that speak the contract in-process.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter};
@@ -437,6 +440,29 @@ async fn a_result_that_is_too_large_fails_the_attempt() {
     let task = node.handle().get(id).await.unwrap().unwrap().task;
     assert_eq!(task.last_failure.unwrap().reason, FailureReason::ResultTooLarge);
     assert_eq!(task.attempts, 1);
+    node.stop().await;
+}
+
+/// The test's thread is the runtime's only one, so nothing is read while it waits for the session to be over.
+#[tokio::test]
+async fn what_had_arrived_before_a_session_was_over_is_heard() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start_with(dir.path(), |config| {
+        config.session.ttl = Duration::from_millis(400);
+        config.session.heartbeat_interval = Duration::from_millis(100);
+    })
+    .await;
+    let (mut worker, _) = node.worker("w", &[]).await;
+    let session = node.handle().workers().await.unwrap()[0].session;
+    let over = Instant::now() + Duration::from_millis(600);
+    let held_tokens = Vec::new();
+    worker.say(Said::Heartbeat(v1::Heartbeat { sequence: 1, held_tokens })).await;
+    while Instant::now() < over {
+        std::hint::spin_loop();
+    }
+    assert_eq!(worker.told().await, Told::HeartbeatAck(v1::HeartbeatAck { sequence: 1 }));
+    let workers = node.handle().workers().await.unwrap();
+    assert_eq!(workers.iter().map(|it| it.session).collect::<Vec<_>>(), [session]);
     node.stop().await;
 }
 

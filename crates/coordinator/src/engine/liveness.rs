@@ -1,6 +1,6 @@
 //! What workers say, carried to the queue.
 
-use leasehold_queue::{Command, Hello, Reply, StreamId, Token};
+use leasehold_queue::{Command, Hello, NotWelcome, Reply, StreamId, Token};
 
 use super::{Engine, Stream, release::Release};
 use crate::{
@@ -14,6 +14,10 @@ impl Engine {
             Liveness::Hello { hello, number, egress } => self.hello(hello, number, egress),
             Liveness::Heartbeat { stream, sequence, held } => {
                 self.heartbeat(stream, sequence, held);
+            }
+            Liveness::HeardUntil(time) => {
+                self.is_listening = false;
+                self.heard_until = time;
             }
             Liveness::Event(command) => {
                 if let Command::Disconnect { stream } | Command::Goodbye { stream } = &command {
@@ -34,11 +38,18 @@ impl Engine {
         }
         let stream = hello.stream;
         let (worker, slots) = (hello.worker.to_string(), hello.slots);
-        self.streams.insert(stream, Stream { egress, is_welcome: false });
-        if let Reply::Welcome(welcome) = self.apply(Command::Hello(hello)) {
-            let (session, resumed) = (welcome.session.0, welcome.resumed);
-            tracing::info!(worker, session, resumed, slots, "worker connected");
-            self.say(Release::Welcome(stream, Box::new(welcome)));
+        let Reply::Welcome(answer) = self.apply(Command::Hello(hello)) else { return };
+        match answer {
+            Ok(welcome) => {
+                let (session, resumed) = (welcome.session.0, welcome.resumed);
+                tracing::info!(worker, session, resumed, slots, "worker connected");
+                self.streams.insert(stream, Stream { egress, is_welcome: false });
+                self.say(Release::Welcome(stream, Box::new(welcome)));
+            }
+            Err(NotWelcome::Outlived) => {
+                tracing::warn!(worker, "a later process has the worker's id and is connected");
+                egress.close(Closing::Replaced);
+            }
         }
     }
 

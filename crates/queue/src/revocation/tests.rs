@@ -42,7 +42,7 @@ fn a_step_of_time_is_bounded_and_says_that_there_is_more() {
     queue.take_output();
     let now = Time::from_unix_ms(5_000);
     for (fired, more) in [(FIRED_MAX, true), (1, false), (0, false)] {
-        queue.apply(now, Command::Advance);
+        queue.apply(now, Command::Advance { until: now });
         let ended = queue.take_output().effects.into_iter();
         assert_eq!(ended.filter(|effect| matches!(effect, Effect::Ended(_))).count(), fired);
         assert_eq!(queue.next_deadline().is_some_and(|due| due <= now), more);

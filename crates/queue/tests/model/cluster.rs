@@ -249,7 +249,7 @@ impl Cluster {
         self.now = self.now + time;
         self.reference.set_time(self.now);
         self.reference.advance();
-        self.apply(Command::Advance, "done")?;
+        self.apply(Command::Advance { until: self.now }, "done")?;
         match self.queue.next_deadline() {
             Some(due) if due <= self.now => Err(TestCaseError::fail("something due was left")),
             _ => Ok(()),
@@ -349,7 +349,7 @@ impl Cluster {
     /// What was due while the process was down is due at once.
     fn overdue(&mut self) -> Result<(), TestCaseError> {
         self.reference.advance();
-        self.apply(Command::Advance, "done")?;
+        self.apply(Command::Advance { until: self.now }, "done")?;
         self.committed = (self.reference.clone(), self.journal.records.len());
         Ok(())
     }

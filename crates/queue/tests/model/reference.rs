@@ -34,6 +34,7 @@ pub(crate) struct Reference {
     idle: Vec<String>,
     decided: Vec<Token>,
     opened: u64,
+    hellos: u64,
     ttl_max: Duration,
     said: Vec<String>,
 }
@@ -107,6 +108,8 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) worker: String,
     pub(crate) instance: String,
+    /// When its process first said hello, among all of them.
+    first_hello: Option<u64>,
     pub(crate) stream: Option<StreamId>,
     slots: u32,
     prefetch: u32,
@@ -163,6 +166,7 @@ impl Reference {
             idle: Vec::new(),
             decided: Vec::new(),
             opened: 0,
+            hellos: 0,
             ttl_max,
             said: Vec::new(),
         }

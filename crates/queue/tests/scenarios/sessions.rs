@@ -373,3 +373,40 @@ fn nobody_speaks_on_a_stream_that_is_gone() {
     ",
     );
 }
+
+#[test]
+fn a_process_that_was_followed_by_another_does_not_come_between() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w/1 s1
+            welcome
+        hello w/2 s2
+            welcome
+            s1: closed, Replaced
+        grant
+            s2: run a as t1, attempt 1
+        hello w/1 s3
+            not welcome, Outlived
+        beat s2 t1
+        workers
+            w/1 Disconnected  of 1
+            w/2 Active t1 of 1
+        gone s2
+        hello w/1 s4
+            welcome back
+        hello w/2 s5 t1
+            welcome back, t1 Retained
+            s4: closed, Replaced
+        restart
+        hello w/2 s6 t1
+            welcome back, t1 Retained
+        hello w/1 s7
+            welcome
+            s6: closed, Replaced
+        hello w/2 s8 t1
+            not welcome, Outlived
+    ",
+    );
+}

@@ -151,7 +151,7 @@ impl Stage {
 
     fn command(&mut self, verb: &str, words: &Words<'_>) -> Command {
         match verb {
-            "at" => Command::Advance,
+            "at" => Command::Advance { until: self.now },
             "submit" => Command::Submit(Box::new(self.submit(words))),
             "cancel" => Command::Cancel { task: self.task(words.at(0)) },
             "replay" => {
@@ -385,7 +385,8 @@ impl Stage {
             Reply::Replayed(Ok(replayed)) => format!("generation {}", replayed.generation),
             Reply::Replayed(Err(refusal)) => format!("refused: {refusal}"),
             Reply::Paused(false) | Reply::Draining(false) => "no such thing".into(),
-            Reply::Welcome(welcome) => {
+            Reply::Welcome(Err(why)) => format!("not welcome, {why:?}"),
+            Reply::Welcome(Ok(welcome)) => {
                 let resumed = if welcome.resumed { "welcome back" } else { "welcome" };
                 let verdicts = welcome.verdicts.iter();
                 let verdicts =

@@ -23,6 +23,10 @@ const WELCOME_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long the coordinator may take to close the stream after a goodbye.
 const GOODBYE_WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// How long another process may have the worker's id before this one leaves, at most: longer than a coordinator takes to
+/// find a peer dead. What took the stream over may be the late hello of a process that died before this one was started.
+const DISPLACED_MAX: Duration = Duration::from_secs(15);
+
 /// How a stream ended, or why none came to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StreamEnd {
@@ -181,13 +185,20 @@ impl Session {
     }
 
     fn handle_go_away(&mut self, now: Moment, go_away: &v1::GoAway) {
-        if go_away.reason() == GoAwayReason::Replaced {
+        if go_away.reason() == GoAwayReason::Replaced && self.is_displaced(now) {
             return self.exit(Err(Error::IdInUse(self.identity.worker_id.clone())));
         }
         let delay = go_away.reconnect_delay.map_or(Duration::ZERO, duration);
         info!(message = go_away.message.as_str(), ?delay, "the coordinator goes away");
         self.commands.push_back(Command::Disconnect);
         self.link = Link::Down { retry_at: now + delay };
+    }
+
+    /// Whether another process has had the worker's id for so long that it must live. A coordinator that gave this one's
+    /// leases up by then would be right to.
+    fn is_displaced(&mut self, now: Moment) -> bool {
+        let since = *self.displaced_since.get_or_insert(now);
+        since + DISPLACED_MAX.min(self.terms.session_ttl) <= now
     }
 
     /// Does what is due on the connection.

@@ -60,7 +60,7 @@ impl Session {
         }
         self.journal = Some(Journal { id: welcome.journal_id.clone(), epoch: welcome.epoch });
         self.terms = Terms::parse(welcome.settings);
-        self.retries = 0;
+        (self.retries, self.displaced_since) = (0, None);
         if let Link::Up(conversation) = &mut self.link {
             conversation.is_welcome = true;
             conversation.next_heartbeat = now + self.terms.heartbeat_interval;

@@ -9,7 +9,12 @@ use leasehold_proto::v1::{
     worker_event::Event as Heard,
     worker_service_server::{WorkerService, WorkerServiceServer},
 };
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tokio_stream::{
     Stream, StreamExt as _,
     wrappers::{ReceiverStream, TcpListenerStream},
@@ -18,6 +23,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// Longer than anything here takes, unless it never comes.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// How often a condition is looked at between two streams.
+const POLL: Duration = Duration::from_millis(20);
 
 /// How many frames may wait in either direction; no test comes near it.
 const FRAMES_MAX: usize = 1_000;
@@ -114,6 +122,26 @@ impl Coordinator {
         };
         stream.say(Say::Welcome(Box::new(welcome))).await;
         (stream, hello)
+    }
+}
+
+impl Coordinator {
+    /// Tells the worker that another process has its id, on this stream and on each that follows, until it is gone.
+    pub(crate) async fn displace(
+        &mut self,
+        stream: &mut Conversation,
+        mut is_gone: impl FnMut() -> bool,
+    ) {
+        let reason = v1::GoAwayReason::Replaced.into();
+        let deadline = Instant::now() + SOON;
+        while !is_gone() {
+            assert!(Instant::now() < deadline, "the worker stays");
+            let go_away = v1::GoAway { reason, ..v1::GoAway::default() };
+            stream.say(Say::GoAway(go_away)).await;
+            if let Ok(Some(next)) = timeout(POLL, self.streams.recv()).await {
+                *stream = next;
+            }
+        }
     }
 }
 

@@ -266,10 +266,7 @@ async fn a_handler_that_blocks_its_thread_costs_no_heartbeat_and_is_not_said_to_
     // It returned after all, and the truth wins.
     let result = Bytes::from_static(b"late");
     assert_eq!(stream.outcome(1).await, Outcome::Success(v1::Success { result }));
-    let reason = v1::GoAwayReason::Replaced.into();
-    let go_away = v1::GoAway { reason, ..v1::GoAway::default() };
-    stream.say(v1::coordinator_event::Event::GoAway(go_away)).await;
-    until("it leaves", SOON, || worker.is_finished()).await;
+    coordinator.displace(&mut stream, || worker.is_finished()).await;
     let ended = worker.join().expect("it does not panic");
     assert!(matches!(ended, Err(Error::IdInUse(id)) if id == "w"));
 }

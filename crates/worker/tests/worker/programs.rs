@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_proto::v1::{
-    self, coordinator_event::Event as Say, lease_outcome::Outcome, worker_event::Event as Heard,
-};
+use leasehold_proto::v1::{self, lease_outcome::Outcome, worker_event::Event as Heard};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
@@ -516,11 +514,16 @@ async fn sigterm_drains_and_a_second_one_ends_at_once() {
 
 #[tokio::test]
 async fn a_worker_whose_id_is_taken_leaves() {
-    let mut worker = Worker::start().await;
-    let reason = v1::GoAwayReason::Replaced.into();
-    let go_away = v1::GoAway { reason, ..v1::GoAway::default() };
-    worker.stream.say(Say::GoAway(go_away)).await;
-    assert_eq!(exit_code(&mut worker).await, Some(69));
+    let mut worker = Worker::start_with(Duration::from_secs(1), &[], &[]).await;
+    let Worker { child, stream, coordinator, .. } = &mut worker;
+    let mut code = None;
+    coordinator
+        .displace(stream, || {
+            code = child.try_wait().expect("it can be waited for").map(|status| status.code());
+            code.is_some()
+        })
+        .await;
+    assert_eq!(code, Some(Some(69)));
     assert!(worker.log().contains("worker id \"w\" is in use"), "{}", worker.log());
 }
 

@@ -150,7 +150,7 @@ impl Writing {
             Step::Reconnect => self.reconnect(),
             Step::Wait(ms) => self.now = self.now + Duration::from_millis(ms.into()),
         }
-        self.apply(Command::Advance);
+        self.apply(Command::Advance { until: self.now });
         self.apply(Command::Grant { most: 3 });
         self.write();
     }
@@ -216,7 +216,7 @@ impl Writing {
             }
         }
         queue.recovered(self.now);
-        queue.apply(self.now, Command::Advance);
+        queue.apply(self.now, Command::Advance { until: self.now });
         queue
     }
 }

@@ -61,7 +61,8 @@ pub(super) fn reply_line(reply: &Reply) -> String {
         Reply::Replayed(Err(ReplayRefusal::AlreadyOpen(_))) => "already open".into(),
         Reply::Replayed(Err(ReplayRefusal::Refused(_))) => "conflict".into(),
         Reply::Paused(exists) => format!("paused {exists}"),
-        Reply::Welcome(welcome) => {
+        Reply::Welcome(Err(why)) => format!("{why:?}"),
+        Reply::Welcome(Ok(welcome)) => {
             let verdicts = welcome.verdicts.iter();
             let verdicts: Vec<String> = verdicts
                 .map(|(token, verdict)| {

@@ -17,7 +17,7 @@ impl Reference {
         self.sessions.clear();
         self.idle.clear();
         self.said.clear();
-        self.opened = 0;
+        (self.opened, self.hellos) = (0, 0);
         self.decided.retain(|token| remembered.contains(token));
         let patience = self.patience(self.ttl_max);
         let mut jobs = std::mem::take(&mut self.jobs);
@@ -35,6 +35,12 @@ impl Reference {
     }
 
     pub(crate) fn hello(&mut self, hello: &Hello) -> String {
+        let mut same = self.sessions.iter().filter(|s| s.worker == *hello.worker);
+        let own = same.clone().find(|s| s.instance == *hello.instance).and_then(|s| s.first_hello);
+        let outlived = |own| same.any(|s| s.stream.is_some() && s.first_hello > Some(own));
+        if own.is_some_and(outlived) {
+            return "Outlived".into();
+        }
         for at in 0..self.sessions.len() {
             let session = &mut self.sessions[at];
             if session.worker == *hello.worker {
@@ -52,8 +58,11 @@ impl Reference {
             .any(|s| s.worker == *hello.worker && s.instance == *hello.instance);
         let id = self.instance(&hello.worker, &hello.instance, patience);
         let now = self.now;
+        self.hellos += 1;
+        let hellos = self.hellos;
         let session = self.session_mut(id);
         session.stream = Some(hello.stream);
+        session.first_hello.get_or_insert(hellos);
         (session.slots, session.prefetch) = (hello.slots, hello.prefetch);
         session.types = hello.task_types.iter().map(ToString::to_string).collect();
         session.unsupported.clear();
@@ -356,6 +365,7 @@ impl Session {
             id,
             worker: worker.to_owned(),
             instance: instance.to_owned(),
+            first_hello: None,
             stream: None,
             slots: 0,
             prefetch: 0,

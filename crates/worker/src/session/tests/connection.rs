@@ -80,9 +80,26 @@ fn a_go_away_says_when_to_come_back() {
 
 #[test]
 fn a_worker_that_cannot_stay_says_why() {
-    let in_use =
-        "10 exit: worker id \"w\" is in use by another process: give each worker an id of its own";
-    check_connected(&[(10, GoAway(Replaced, 0))], &[in_use]);
+    let script = [
+        (10, GoAway(Replaced, 0)),
+        (11, Up),
+        (12, GoAway(Replaced, 0)),
+        (15_010, Up),
+        (15_011, GoAway(Replaced, 0)),
+    ];
+    // What took its place may be dead: it is tried for a while.
+    check_connected(
+        &script,
+        &[
+            "10 disconnect",
+            "10 connect",
+            "11 say hello journal=j epoch=7 held=[]",
+            "12 disconnect",
+            "12 connect",
+            "15010 say hello journal=j epoch=7 held=[]",
+            "15011 exit: worker id \"w\" is in use by another process: give each worker an id of its own",
+        ],
+    );
     check(&[(5, Refused)], &["0 connect", "5 exit: the coordinator refused the worker: no"]);
     // Once there was a welcome there is something to lose by leaving.
     check_connected(&[(5, Refused), (6, Wait)], &["5 connect"]);
