@@ -24,6 +24,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("crates/cli", &["client", "proto", "telemetry", "worker"]),
     ("crates/demo", &["client", "proto", "telemetry", "worker"]),
     ("crates/model", &["policy", "queue"]),
+    ("crates/peers", &[]),
     ("crates/witness", &["telemetry", "worker"]),
     ("crates/sim", &["coordinator", "journal", "policy", "proto", "queue", "worker"]),
 ];
