@@ -2,6 +2,7 @@
 
 mod show;
 mod submit;
+mod timeline;
 mod wait;
 mod watch;
 

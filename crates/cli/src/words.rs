@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use leasehold_client::v1::{
-    BlockedReason, FailureReason, RevocationReason, Task, TaskState, WorkerState,
+    BlockedReason, FailureReason, LeaseCharge, LeaseEndKind, RevocationReason, StopProof, Task,
+    TaskState, WorkerState,
 };
 use prost_types::Timestamp;
 
@@ -14,18 +15,29 @@ use crate::{
 
 /// A state, coloured by what it means.
 pub(crate) fn state(state: TaskState) -> Cell {
-    let (word, tone) = match state {
-        TaskState::Unspecified => ("unknown", Tone::Plain),
-        TaskState::Scheduled => ("scheduled", Tone::Plain),
-        TaskState::Queued => ("queued", Tone::Plain),
-        TaskState::Leased => ("leased", Tone::Busy),
-        TaskState::Running => ("running", Tone::Busy),
-        TaskState::Cancelling => ("cancelling", Tone::Busy),
-        TaskState::Succeeded => ("succeeded", Tone::Good),
-        TaskState::Failed => ("failed", Tone::Bad),
-        TaskState::Cancelled => ("cancelled", Tone::Faint),
+    let tone = match state {
+        TaskState::Unspecified | TaskState::Scheduled | TaskState::Queued => Tone::Plain,
+        TaskState::Leased | TaskState::Running | TaskState::Cancelling => Tone::Busy,
+        TaskState::Succeeded => Tone::Good,
+        TaskState::Failed => Tone::Bad,
+        TaskState::Cancelled => Tone::Faint,
     };
-    Cell::toned(word, tone)
+    Cell::toned(state_name(state), tone)
+}
+
+/// A state in a sentence.
+pub(crate) fn state_name(state: TaskState) -> &'static str {
+    match state {
+        TaskState::Unspecified => "unknown",
+        TaskState::Scheduled => "scheduled",
+        TaskState::Queued => "queued",
+        TaskState::Leased => "leased",
+        TaskState::Running => "running",
+        TaskState::Cancelling => "cancelling",
+        TaskState::Succeeded => "succeeded",
+        TaskState::Failed => "failed",
+        TaskState::Cancelled => "cancelled",
+    }
 }
 
 /// How a worker's session is.
@@ -95,6 +107,49 @@ pub(crate) fn revocation(reason: RevocationReason) -> Option<&'static str> {
         RevocationReason::TotalTimeout => Some("total timeout"),
         RevocationReason::UnknownLease => Some("unknown lease"),
         RevocationReason::Retracted => Some("taken back"),
+    }
+}
+
+/// How a lease ended.
+pub(crate) fn end_kind(kind: LeaseEndKind) -> &'static str {
+    match kind {
+        LeaseEndKind::Unspecified => "unknown",
+        LeaseEndKind::Succeeded => "succeeded",
+        LeaseEndKind::Error => "error",
+        LeaseEndKind::Panic => "panic",
+        LeaseEndKind::ResultTooLarge => "result too large",
+        LeaseEndKind::AttemptTimeout => "attempt timeout",
+        LeaseEndKind::TotalTimeout => "total timeout",
+        LeaseEndKind::StartTimeout => "start timeout",
+        LeaseEndKind::Cancelled => "cancelled",
+        LeaseEndKind::NoCapacity => "declined, no slot",
+        LeaseEndKind::Unsupported => "declined, type not served",
+        LeaseEndKind::Drained => "drained",
+        LeaseEndKind::Fenced => "stopped by its worker, which was not heard any more",
+        LeaseEndKind::WorkerLost => "worker lost",
+        LeaseEndKind::NotHeld => "not held by its worker",
+        LeaseEndKind::Retracted => "taken back",
+    }
+}
+
+/// What is known of the work of a lease that ended.
+pub(crate) fn stop_proof(stop: StopProof) -> &'static str {
+    match stop {
+        StopProof::Unspecified | StopProof::Unproved => "stop not proved",
+        StopProof::Returned => "returned",
+        StopProof::Aborted => "aborted",
+        StopProof::Killed => "killed",
+        StopProof::NotStarted => "not started",
+        StopProof::NotHeld => "nothing of it runs",
+    }
+}
+
+/// What the end of a lease was charged to.
+pub(crate) fn charge(charge: LeaseCharge) -> &'static str {
+    match charge {
+        LeaseCharge::Attempt => "cost an attempt",
+        LeaseCharge::WorkerLoss => "cost a worker loss",
+        LeaseCharge::Unspecified | LeaseCharge::Nothing => "cost nothing",
     }
 }
 

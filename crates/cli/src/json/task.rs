@@ -1,8 +1,8 @@
 //! Tasks as JSON. The field names and their order are the contract's.
 
 use leasehold_client::v1::{
-    Failure, Lease, Progress, ReplayDeadLetterResponse, RetryPolicy, Task, TaskSpec, Timeouts,
-    TraceContext,
+    Failure, Lease, LeaseEnd, Progress, ReplayDeadLetterResponse, RetryPolicy, Task, TaskSpec,
+    Timeouts, TraceContext,
 };
 use serde::Serialize;
 
@@ -71,6 +71,10 @@ pub(crate) struct TaskJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     finish_time: Option<Time>,
     idempotency_key: &'a str,
+    lease_ends: Vec<LeaseEndJson<'a>>,
+    lease_ends_forgotten: i32,
+    worker_loss_max: i32,
+    lease_max: i32,
 }
 
 #[derive(Debug, Serialize)]
@@ -139,6 +143,38 @@ struct LeaseJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     start_time: Option<Time>,
     revocation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoke_time: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoke_delivered_time: Option<Time>,
+    instance_id: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeaseEndJson<'a> {
+    fencing_token: Int64,
+    worker_id: &'a str,
+    instance_id: &'a str,
+    generation: i32,
+    attempt: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant_time: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<Time>,
+    revocation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoke_time: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoke_delivered_time: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_time: Option<Time>,
+    kind: &'static str,
+    stop: &'static str,
+    charge: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eligible_time: Option<Time>,
+    message: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -208,6 +244,10 @@ impl<'a> From<&'a Task> for TaskJson<'a> {
             deadline_time: task.deadline_time.map(Text),
             finish_time: task.finish_time.map(Text),
             idempotency_key: &task.idempotency_key,
+            lease_ends: task.lease_ends.iter().map(LeaseEndJson::from).collect(),
+            lease_ends_forgotten: task.lease_ends_forgotten,
+            worker_loss_max: task.worker_loss_max,
+            lease_max: task.lease_max,
         }
     }
 }
@@ -268,6 +308,32 @@ impl<'a> From<&'a Lease> for LeaseJson<'a> {
             grant_time: lease.grant_time.map(Text),
             start_time: lease.start_time.map(Text),
             revocation: lease.revocation().as_str_name(),
+            revoke_time: lease.revoke_time.map(Text),
+            revoke_delivered_time: lease.revoke_delivered_time.map(Text),
+            instance_id: &lease.instance_id,
+        }
+    }
+}
+
+impl<'a> From<&'a LeaseEnd> for LeaseEndJson<'a> {
+    fn from(end: &'a LeaseEnd) -> Self {
+        Self {
+            fencing_token: Int64(end.fencing_token),
+            worker_id: &end.worker_id,
+            instance_id: &end.instance_id,
+            generation: end.generation,
+            attempt: end.attempt,
+            grant_time: end.grant_time.map(Text),
+            start_time: end.start_time.map(Text),
+            revocation: end.revocation().as_str_name(),
+            revoke_time: end.revoke_time.map(Text),
+            revoke_delivered_time: end.revoke_delivered_time.map(Text),
+            end_time: end.end_time.map(Text),
+            kind: end.kind().as_str_name(),
+            stop: end.stop().as_str_name(),
+            charge: end.charge().as_str_name(),
+            eligible_time: end.eligible_time.map(Text),
+            message: &end.message,
         }
     }
 }

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use leasehold_client::{
     Receipt,
     v1::{
-        BlockedReason, Failure, FailureReason, GetClusterResponse, Jitter, Lease, Progress, Queue,
-        RetryPolicy, RevocationReason, Task, TaskSpec, TaskState, Timeouts, TraceContext, Worker,
-        WorkerState,
+        BlockedReason, Failure, FailureReason, GetClusterResponse, Jitter, Lease, LeaseCharge,
+        LeaseEnd, LeaseEndKind, Progress, Queue, RetryPolicy, RevocationReason, StopProof, Task,
+        TaskSpec, TaskState, Timeouts, TraceContext, Worker, WorkerState,
     },
 };
 use prost_types::{Duration, Timestamp};
@@ -77,8 +77,10 @@ fn full_task() -> Task {
             attempt: 3,
             grant_time: Some(at(1, 0)),
             start_time: Some(at(1, 5_000_000)),
-            revocation: RevocationReason::Unspecified.into(),
-            ..Lease::default()
+            revocation: RevocationReason::Cancelled.into(),
+            revoke_time: Some(at(2, 0)),
+            revoke_delivered_time: Some(at(2, 1_000_000)),
+            instance_id: "i1".into(),
         }),
         result: bytes::Bytes::new(),
         last_failure: Some(Failure {
@@ -97,7 +99,27 @@ fn full_task() -> Task {
         deadline_time: Some(at(86_400, 0)),
         finish_time: None,
         idempotency_key: "k".into(),
-        ..Task::default()
+        lease_ends: vec![LeaseEnd {
+            fencing_token: 6,
+            worker_id: "w2".into(),
+            instance_id: "i2".into(),
+            generation: 1,
+            attempt: 2,
+            grant_time: Some(at(0, 0)),
+            start_time: Some(at(0, 1_000_000)),
+            revocation: RevocationReason::Unspecified.into(),
+            revoke_time: None,
+            revoke_delivered_time: None,
+            end_time: Some(at(0, 999_999_999)),
+            kind: LeaseEndKind::Panic.into(),
+            stop: StopProof::Returned.into(),
+            charge: LeaseCharge::Attempt.into(),
+            eligible_time: Some(at(1, 0)),
+            message: "boom".into(),
+        }],
+        lease_ends_forgotten: 1,
+        worker_loss_max: 5,
+        lease_max: 1_000,
     }
 }
 

@@ -7,6 +7,7 @@ use leasehold_client::{
     v1::{Failure as TaskFailure, Lease, Task, TaskSpec, TaskState, Timeouts},
 };
 
+use super::timeline::{Timeline, cancel};
 use crate::{
     args::Format,
     failure::Failure,
@@ -24,6 +25,8 @@ pub(crate) fn show(task: &Task, output: Output) -> Result<(), Failure> {
         Format::Table => {
             let now = SystemTime::now();
             output.details(&details(task, now))?;
+            output.line("\ntimeline")?;
+            output.table(&Timeline::of(task, now).table())?;
             for (title, text) in texts(task) {
                 output.line(&format!("\n{title}\n{}", indented(&text)))?;
             }
@@ -49,6 +52,7 @@ pub(super) fn details(task: &Task, now: SystemTime) -> Details {
     if let Some(failure) = &task.last_failure {
         add_failure(&mut details, failure, now);
     }
+    details.line("time spent", Timeline::of(task, now).spent());
     details
 }
 
@@ -76,9 +80,7 @@ fn add_times(details: &mut Details, task: &Task, now: SystemTime) {
     for (name, time) in times {
         details.maybe(name, time.as_ref().map(|time| words::time(time, now)));
     }
-    if task.cancel_requested {
-        details.line("cancel", "requested");
-    }
+    details.maybe("cancel", cancel(task, now));
 }
 
 fn add_lease(details: &mut Details, lease: &Lease, now: SystemTime) {
@@ -89,8 +91,14 @@ fn add_lease(details: &mut Details, lease: &Lease, now: SystemTime) {
     let started = lease.start_time.as_ref();
     let started = started.map_or_else(|| "not yet".to_owned(), |time| words::time(time, now));
     details.line("lease started", started);
-    let revocation = words::revocation(lease.revocation());
-    details.maybe("lease revoked", revocation.map(|reason| Cell::toned(reason, Tone::Busy)));
+    if let Some(reason) = words::revocation(lease.revocation()) {
+        let when = lease.revoke_time.as_ref().map(|time| words::time(time, now));
+        let line = format!("{reason}, {}", when.unwrap_or_default());
+        details.line("lease revoked", Cell::toned(&line, Tone::Busy));
+        let delivered = lease.revoke_delivered_time.as_ref();
+        let delivered = delivered.map_or_else(|| "not yet".to_owned(), |at| words::time(at, now));
+        details.line("revocation delivered", delivered);
+    }
 }
 
 fn add_failure(details: &mut Details, failure: &TaskFailure, now: SystemTime) {
@@ -122,17 +130,21 @@ fn texts(task: &Task) -> Vec<(&'static str, String)> {
 }
 
 fn attempts(task: &Task, spec: &TaskSpec) -> String {
-    let max = spec.retry.as_ref().and_then(|retry| retry.max_attempts);
-    let of = max.map(|max| format!(" of {max}")).unwrap_or_default();
-    let mut parts =
-        vec![format!("{}{of}", task.attempt_count), format!("leased {} times", task.lease_count)];
-    if task.worker_loss_count > 0 {
-        parts.push(format!("worker lost {} times", task.worker_loss_count));
-    }
+    let max = spec.retry.as_ref().and_then(|retry| retry.max_attempts).unwrap_or_default();
+    let mut parts = vec![
+        budget(task.attempt_count, max),
+        format!("worker losses {}", budget(task.worker_loss_count, task.worker_loss_max)),
+        format!("leases {}", budget(task.lease_count, task.lease_max)),
+    ];
     if task.generation > 1 {
         parts.push(format!("generation {}", task.generation));
     }
     parts.join(", ")
+}
+
+/// How much of a budget is used up. A coordinator that does not say how large it is says 0.
+fn budget(used: i32, max: i32) -> String {
+    if max == 0 { used.to_string() } else { format!("{used} of {max}") }
 }
 
 fn timeouts(timeouts: &Timeouts) -> Option<String> {
