@@ -68,6 +68,33 @@ impl Assignment {
     }
 }
 
+impl Assignment {
+    /// The same for a process of this executable, with the attempt's own trace.
+    pub(crate) fn to_wire(&self, trace: &TraceContext) -> v1::Assignment {
+        let number = |it: u32| i32::try_from(it).unwrap_or(i32::MAX);
+        v1::Assignment {
+            fencing_token: self.token.0,
+            task_id: self.task_id.clone(),
+            namespace: self.namespace.clone(),
+            queue: self.queue.clone(),
+            task_type: self.task_type.clone(),
+            payload: self.payload.clone(),
+            content_type: self.content_type.clone(),
+            attempt: number(self.attempt),
+            generation: number(self.generation),
+            start_timeout: self.start_timeout.map(wire_duration),
+            attempt_timeout: self.attempt_timeout.map(wire_duration),
+            total_remaining: self.total_remaining.map(wire_duration),
+            kill_grace: Some(wire_duration(self.kill_grace)),
+            trace_context: Some(v1::TraceContext {
+                traceparent: trace.traceparent(),
+                tracestate: trace.tracestate().to_owned(),
+            }),
+            labels: self.labels.clone().into_iter().collect(),
+        }
+    }
+}
+
 /// A duration from the wire; a negative one is zero.
 pub(crate) fn duration(sent: prost_types::Duration) -> Duration {
     Duration::try_from(sent).unwrap_or(Duration::ZERO)

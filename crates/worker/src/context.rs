@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::{
     assignment::{Assignment, Token},
     clock::Clock,
-    guard::{Reached, Strand},
+    guard::{Lookout, Reached},
     progress::Board,
 };
 
@@ -29,13 +29,14 @@ pub struct Context {
     deadline: Instant,
     signal: watch::Receiver<Signal>,
     board: Arc<Board>,
-    hold: Arc<Hold>,
+    hold: Hold,
 }
 
 /// How an attempt looks up whether its lease holds.
+#[derive(Clone)]
 pub(crate) struct Hold {
     pub(crate) clock: Clock,
-    pub(crate) strand: Strand,
+    pub(crate) lookout: Arc<Lookout>,
 }
 
 /// Why a handler should stop.
@@ -64,6 +65,28 @@ impl CancelReason {
             Self::LeaseLost => "lease lost",
             Self::Draining => "draining",
         }
+    }
+}
+
+impl CancelReason {
+    /// All of them; their places are their codes, counting from 1.
+    const ALL: [Self; 5] = [
+        Self::Cancelled,
+        Self::AttemptTimeout,
+        Self::TotalTimeout,
+        Self::LeaseLost,
+        Self::Draining,
+    ];
+
+    /// The reason as a number that is not 0, for a process of the same executable.
+    pub(crate) fn code(self) -> u8 {
+        let place = Self::ALL.into_iter().zip(1..).find(|(reason, _)| *reason == self);
+        place.map_or(0, |(_, code)| code)
+    }
+
+    /// What [`code`](Self::code) came from.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().zip(1..).find(|(_, it)| *it == code).map(|(reason, _)| reason)
     }
 }
 
@@ -122,7 +145,7 @@ impl Context {
         let limits = [assignment.attempt_timeout, assignment.total_remaining];
         let limit = limits.into_iter().flatten().fold(UNLIMITED, Duration::min);
         let deadline = Instant::now() + limit;
-        Self { assignment, worker_id, trace, deadline, signal, board, hold: Arc::new(hold) }
+        Self { assignment, worker_id, trace, deadline, signal, board, hold }
     }
 
     /// The task's id.
@@ -228,8 +251,8 @@ impl Context {
     /// the lease's end by the kill grace or a quarter of the session's time, whichever is shorter: what takes longer
     /// than that can still come too late. Only whoever compares the [`fencing_token`](Self::fencing_token) is safe.
     pub fn guard(&self) -> Result<(), LeaseOver> {
-        let Hold { clock, strand } = &*self.hold;
-        let reached = || match strand.reached(clock.now())? {
+        let Hold { clock, lookout } = &self.hold;
+        let reached = || match lookout.reached(clock.now())? {
             Reached::Session => Some(CancelReason::LeaseLost),
             Reached::Own => Some(CancelReason::AttemptTimeout),
         };

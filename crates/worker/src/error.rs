@@ -22,9 +22,9 @@ pub enum Error {
     /// Two handlers claim a task type.
     #[error("task type {0:?} is served twice")]
     ServedTwice(String),
-    /// The worker runs programs, but its `main` does not begin with the guard.
+    /// The worker runs programs or isolated functions, but its `main` does not begin with the guard.
     #[error(
-        "this worker runs programs: main must begin with leasehold_worker::guard::run_if_guard()"
+        "this worker starts processes: main must begin with leasehold_worker::guard::run_if_guard()"
     )]
     GuardMissing,
     /// The thread of the connection could not be started.

@@ -31,9 +31,10 @@ use std::{
 use signal_hook::consts::SIGCHLD;
 
 pub(crate) use self::{
-    lifeline::{Lifeline, Reached, Renewal, Strand},
+    lifeline::{Lifeline, Lookout, Reached, Renewal, Strand},
     link::{Report, header},
 };
+use crate::isolated;
 
 /// The first argument that makes a worker's executable a guard.
 const ARGUMENT: &str = "--leasehold-guard";
@@ -41,10 +42,11 @@ const ARGUMENT: &str = "--leasehold-guard";
 /// Whether `main` began as it must.
 static IS_READY: AtomicBool = AtomicBool::new(false);
 
-/// Becomes a guard, and never returns, if this process was started as one; otherwise does nothing.
+/// Becomes a guard, and never returns, if this process was started as one.
 ///
-/// It must be the first thing in the `main` of a worker that runs programs, before that reads its arguments or starts
-/// a runtime.
+/// It must be the first thing in the `main` of a worker that runs programs or isolated functions, before that reads its
+/// arguments or starts a runtime. In the process of an isolated function it takes the attempt from the worker, so that
+/// `main` may go on and find the function.
 pub fn run_if_guard() {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().as_deref() == Some(OsStr::new(ARGUMENT)) {
@@ -52,20 +54,47 @@ pub fn run_if_guard() {
         #[expect(clippy::exit, reason = "a guard is a process, and this is its end")]
         std::process::exit(code);
     }
+    if let Err(error) = isolated::adopt() {
+        #[expect(clippy::print_stderr, reason = "the worker keeps it with the failure")]
+        #[expect(clippy::exit, reason = "a process without the attempt it is for is of no use")]
+        {
+            eprintln!("the process of an isolated handler cannot take its attempt: {error}");
+            std::process::exit(watch::EXIT_BROKEN);
+        }
+    }
     expect_children();
     refuge::provide();
     IS_READY.store(true, Ordering::Relaxed);
 }
 
+/// What a guard stands by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ward {
+    /// Any program.
+    Program,
+    /// The worker's own executable, which looks at its lease itself.
+    Isolated,
+}
+
+impl Ward {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Program => "program",
+            Self::Isolated => "isolated",
+        }
+    }
+}
+
 /// What a guard is called with, before the program and its arguments: where it finds refuge from its own kill, the
-/// directory to run in, if not the worker's, and where its lease's bounds are written.
+/// directory to run in, if not the worker's, where its lease's bounds are written, and whether its ward can read them.
 ///
 /// The guard goes to the directory: one on a file system that does not answer holds up nobody else.
-pub(crate) fn arguments(directory: Option<&Path>, strand: &Strand) -> [OsString; 4] {
+pub(crate) fn arguments(directory: Option<&Path>, ward: Ward, strand: &Strand) -> [OsString; 5] {
     let refuge = refuge::own().map_or(0, |group| group.as_raw_nonzero().get());
     let directory = directory.map(Path::as_os_str).unwrap_or_default();
     let strand = strand.index().to_string();
-    [ARGUMENT.into(), refuge.to_string().into(), directory.to_owned(), strand.into()]
+    let (refuge, directory) = (refuge.to_string().into(), directory.to_owned());
+    [ARGUMENT.into(), refuge, directory, strand.into(), ward.as_str().into()]
 }
 
 /// Lets this process hear how its children end. Where SIGCHLD is ignored, which a process inherits, nobody does.

@@ -1,4 +1,4 @@
-//! Workers for Leasehold: a task type is a Rust function, async or blocking, or a program.
+//! Workers for Leasehold: a task type is a Rust function, async, blocking or isolated, or a program.
 //!
 //! A worker holds one stream to the coordinator, runs what it is leased, and keeps each result until the coordinator
 //! says that it has it. See `docs/worker.md` for a guide, and [`Worker`] for the entry point.
@@ -14,6 +14,7 @@ pub mod guard;
 #[doc(hidden)]
 pub mod guest;
 mod identity;
+mod isolated;
 mod open_files;
 mod outcome;
 mod panic_note;

@@ -12,22 +12,34 @@ use std::{
     sync::Arc,
 };
 
+use bytes::{Bytes, BytesMut};
 use leasehold_proto::v1;
 use leasehold_telemetry::TraceContext;
+use prost::Message as _;
 use rustix::io::Errno;
+use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 use tokio::sync::watch;
 
-use self::process::Process;
+pub(crate) use self::process::EXECUTABLE;
+use self::{
+    capture::Keep,
+    process::{Exit, Process},
+};
 use crate::{
     assignment::Assignment,
     context::Signal,
-    guard::{Report, Strand},
+    guard::{Report, Strand, Ward},
+    isolated::{FAILURE_BYTES_MAX, Frame, HEADER_BYTES, Reports},
     outcome::{End, Failure, tail},
+    progress::Board,
     session::too_large,
 };
 
 /// The exit code with which a program asks to be tried again later (`EX_TEMPFAIL` of `sysexits.h`).
 const EXIT_RETRY: i32 = 75;
+
+/// The signals by which the system ends a process that has gone wrong by itself.
+const CRASHES: [i32; 6] = [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP];
 
 /// A program that does the work of a task type: the payload is its stdin, its stdout the result.
 ///
@@ -84,9 +96,27 @@ impl Program {
     }
 }
 
+/// What a program is.
+pub(crate) enum Kind {
+    /// Anything: its stdin is the payload, its stdout the result.
+    Program,
+    /// The worker's own executable, to call a function; progress is left here.
+    Isolated(Arc<Board>),
+}
+
+impl Kind {
+    fn ward(&self) -> Ward {
+        match self {
+            Self::Program => Ward::Program,
+            Self::Isolated(_) => Ward::Isolated,
+        }
+    }
+}
+
 /// One attempt of a program.
 pub(crate) struct Attempt {
     pub(crate) program: Arc<Program>,
+    pub(crate) kind: Kind,
     pub(crate) assignment: Arc<Assignment>,
     pub(crate) worker_id: Arc<str>,
     /// The attempt's own span.
@@ -94,7 +124,7 @@ pub(crate) struct Attempt {
     pub(crate) result_bytes_max: usize,
     pub(crate) signal: watch::Receiver<Signal>,
     /// Where its guard reads how long the lease holds.
-    pub(crate) strand: Strand,
+    pub(crate) strand: Arc<Strand>,
 }
 
 impl Attempt {
@@ -115,8 +145,34 @@ impl Attempt {
                 return End::Returned(Err(Failure::error(&message)));
             }
         };
-        let exit = process.watch(self.assignment.payload.clone(), self.signal.clone()).await;
-        self.judge(exit)
+        let exit = process.watch(self.input(), self.signal.clone()).await;
+        if exit.is_overflowed {
+            return End::Returned(Err(too_large(self.result_bytes_max)));
+        }
+        match self.kind {
+            Kind::Program => self.judge(exit),
+            Kind::Isolated(_) => self.judge_isolated(exit),
+        }
+    }
+
+    /// What it reads.
+    fn input(&self) -> Bytes {
+        match self.kind {
+            Kind::Program => self.assignment.payload.clone(),
+            Kind::Isolated(_) => self.assignment.to_wire(&self.trace).encode_to_vec().into(),
+        }
+    }
+
+    /// What is kept of what it writes.
+    fn kept(&self) -> Keep {
+        match &self.kind {
+            Kind::Program => Keep::All(self.result_bytes_max),
+            Kind::Isolated(board) => {
+                let max = self.result_bytes_max.max(FAILURE_BYTES_MAX) + HEADER_BYTES;
+                let token = self.assignment.token;
+                Keep::Outcome(max, Reports { board: Arc::clone(board), token })
+            }
+        }
     }
 
     /// The machine has no room for the program, which is not the task's fault.
@@ -127,10 +183,7 @@ impl Attempt {
     }
 
     /// What the program's end means.
-    fn judge(&self, exit: process::Exit) -> End {
-        if exit.is_overflowed {
-            return End::Returned(Err(too_large(self.result_bytes_max)));
-        }
+    fn judge(&self, exit: Exit) -> End {
         let message = match exit.report {
             Some(Report::Exited(0)) if exit.is_whole => return End::Returned(Ok(exit.stdout)),
             Some(Report::Exited(0)) => {
@@ -139,12 +192,7 @@ impl Attempt {
                     .to_owned()
             }
             Some(Report::Signaled(_)) | None if exit.was_signaled => return End::Killed,
-            Some(Report::Overdue) => {
-                tracing::warn!(
-                    "the guard ended a program whose lease was over before its worker did"
-                );
-                return End::Killed;
-            }
+            Some(Report::Overdue) => return overdue(),
             Some(Report::Exited(EXIT_RETRY)) => {
                 format!("the program asks to be tried again later (exit code {EXIT_RETRY})")
             }
@@ -167,6 +215,48 @@ impl Attempt {
         let details = tail(&String::from_utf8_lossy(&exit.stderr));
         End::Returned(Err(Failure::new(v1::FailureReason::Error, &message, &details)))
     }
+}
+
+/// What an isolated function's end means. What it said it has said, however its process ended afterwards.
+impl Attempt {
+    fn judge_isolated(&self, exit: Exit) -> End {
+        match Frame::take(&mut BytesMut::from(exit.stdout)) {
+            Some(Frame::Success(result)) => return End::Returned(Ok(result)),
+            Some(Frame::Failure(failure)) => return End::Returned(Err(Failure(failure))),
+            Some(Frame::Progress(_)) | None => {}
+        }
+        let mut reason = v1::FailureReason::Error;
+        let message = match exit.report {
+            Some(Report::Signaled(_)) | None if exit.was_signaled => return End::Killed,
+            Some(Report::Overdue) => return overdue(),
+            Some(Report::Exited(code)) => {
+                format!("the handler's process exited with code {code} and left no result")
+            }
+            Some(Report::Signaled(signal)) => {
+                if CRASHES.contains(&signal) {
+                    reason = v1::FailureReason::Panic;
+                }
+                format!("the handler's process was ended by {}", signal_name(signal))
+            }
+            Some(Report::NotStarted(error) | Report::NotEntered(error)) if is_scarcity(error) => {
+                return self.put_off(&io::Error::from_raw_os_error(error));
+            }
+            Some(Report::NotStarted(error) | Report::NotEntered(error)) => {
+                let error = io::Error::from_raw_os_error(error);
+                format!("cannot start the handler's process: {error}")
+            }
+            None => {
+                "the guard of the handler's process was killed, and the process with it".to_owned()
+            }
+        };
+        let details = tail(&String::from_utf8_lossy(&exit.stderr));
+        End::Returned(Err(Failure::new(reason, &message, &details)))
+    }
+}
+
+fn overdue() -> End {
+    tracing::warn!("the guard ended a program whose lease was over before its worker did");
+    End::Killed
 }
 
 /// Whether an error number says that the machine, or what it allows the worker, is used up for the moment.

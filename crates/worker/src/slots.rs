@@ -19,14 +19,14 @@ use tokio::{
 use tracing::{Instrument as _, Span, warn};
 
 use crate::{
-    Context, TaskError,
+    Context, Program, TaskError,
     assignment::{Assignment, Token},
     clock::{Clock, Moment},
     context::{Hold, Signal},
-    guard::{Lifeline, Renewal},
+    guard::{Lifeline, Renewal, Strand},
     outcome::{End, Failure},
     panic_note,
-    program::Attempt,
+    program::{Attempt, Kind},
     progress::Board,
     task::Task,
 };
@@ -52,9 +52,20 @@ pub(crate) struct Grounds {
     pub(crate) lifeline: Arc<Lifeline>,
 }
 
+/// What a piece of work begins with.
+struct Start {
+    assignment: Arc<Assignment>,
+    /// The attempt's own span.
+    trace: TraceContext,
+    strand: Arc<Strand>,
+    signal: watch::Receiver<Signal>,
+    result_bytes_max: usize,
+}
+
 /// What stops a piece of work.
 struct Control {
     signal: watch::Sender<Signal>,
+    strand: Arc<Strand>,
     /// What is aborted when a signal is not enough. `None`: a program, whose supervisor must live to see it die.
     abort: Option<AbortHandle>,
 }
@@ -83,32 +94,41 @@ impl Slots {
         let (signal, listener) = watch::channel(Signal::Run);
         let limits = [assignment.attempt_timeout, assignment.total_remaining];
         let due = limits.into_iter().flatten().min().map(|limit| self.grounds.clock.now() + limit);
-        let span = self.span(&assignment);
-        let trace = TraceContext::of_span(&span).unwrap_or_else(|| assignment.trace.child());
-        let task = self.tasks.get(&assignment.task_type).cloned();
-        let strand = self.grounds.lifeline.strand(due, assignment.kill_grace);
-        let payload = assignment.payload.clone();
-        let context = |strand| {
-            let hold = Hold { clock: self.grounds.clock, strand };
-            Context::new(
-                Arc::clone(&assignment),
-                Arc::clone(&self.worker_id),
-                trace.clone(),
-                listener.clone(),
-                Arc::clone(&self.board),
-                hold,
-            )
+        let strand = match self.grounds.lifeline.strand(due, assignment.kill_grace) {
+            Ok(strand) => strand,
+            Err(error) => {
+                let error = error.to_string();
+                warn!(error, "no room to keep a lease's limits: its task is handed back");
+                let handle = self.running.spawn(async { End::NotStarted });
+                self.tokens.insert(handle.id(), token);
+                return;
+            }
         };
-        let (handle, abort) = match (task, strand) {
-            (Some(Task::Function(function)), Ok(strand)) => {
-                let context = context(strand);
+        let span = self.span(&assignment);
+        let start = Start {
+            trace: TraceContext::of_span(&span).unwrap_or_else(|| assignment.trace.child()),
+            assignment,
+            strand: Arc::clone(&strand),
+            signal: listener,
+            result_bytes_max,
+        };
+        let (handle, abort) = self.launch(start, span);
+        self.tokens.insert(handle.id(), token);
+        self.controls.insert(token, Control { signal, strand, abort });
+    }
+
+    /// Runs work where its kind runs. What is returned with its handle is what can be aborted.
+    fn launch(&mut self, start: Start, span: Span) -> (AbortHandle, Option<AbortHandle>) {
+        match self.tasks.get(&start.assignment.task_type).cloned() {
+            Some(Task::Function(function)) => {
+                let (payload, context) = self.context(start);
                 let handler = async move { function.call(payload, context).await };
                 let work = returned(handler).instrument(span);
                 let handle = self.running.spawn_on(work, &self.grounds.handlers);
                 (handle.clone(), Some(handle))
             }
-            (Some(Task::Blocking(function)), Ok(strand)) => {
-                let context = context(strand);
+            Some(Task::Blocking(function)) => {
+                let (payload, context) = self.context(start);
                 let work = move || {
                     let _entered = span.enter();
                     end(panic_note::caught_blocking(|| function(&payload, &context)))
@@ -116,32 +136,48 @@ impl Slots {
                 let handle = self.running.spawn_blocking_on(work, &self.grounds.handlers);
                 (handle.clone(), Some(handle))
             }
-            (Some(Task::Program(program)), Ok(strand)) => {
-                let worker_id = Arc::clone(&self.worker_id);
-                let attempt = Attempt {
-                    program,
-                    assignment,
-                    worker_id,
-                    trace,
-                    result_bytes_max,
-                    signal: listener,
-                    strand,
-                };
+            Some(Task::Isolated(program, _)) => {
+                let attempt = self.attempt(start, program, Kind::Isolated(Arc::clone(&self.board)));
                 (self.running.spawn(attempt.run().instrument(span)), None)
             }
-            (Some(_), Err(error)) => {
-                let error = error.to_string();
-                warn!(error, "no room to keep a lease's limits: its task is handed back");
-                (self.running.spawn(async { End::NotStarted }), None)
+            Some(Task::Program(program)) => {
+                let attempt = self.attempt(start, program, Kind::Program);
+                (self.running.spawn(attempt.run().instrument(span)), None)
             }
             // The session declines what is not served; should it ever err, the task says so.
-            (None, _) => {
+            None => {
                 let failure = Failure::error("the worker does not serve this task type");
                 (self.running.spawn(async { End::Returned(Err(failure)) }), None)
             }
-        };
-        self.tokens.insert(handle.id(), token);
-        self.controls.insert(token, Control { signal, abort });
+        }
+    }
+
+    /// What a handler in this process is called with.
+    fn context(&self, start: Start) -> (Bytes, Context) {
+        let payload = start.assignment.payload.clone();
+        let lookout = Arc::new(start.strand.lookout());
+        let context = Context::new(
+            start.assignment,
+            Arc::clone(&self.worker_id),
+            start.trace,
+            start.signal,
+            Arc::clone(&self.board),
+            Hold { clock: self.grounds.clock, lookout },
+        );
+        (payload, context)
+    }
+
+    fn attempt(&self, start: Start, program: Arc<Program>, kind: Kind) -> Attempt {
+        Attempt {
+            program,
+            kind,
+            assignment: start.assignment,
+            worker_id: Arc::clone(&self.worker_id),
+            trace: start.trace,
+            result_bytes_max: start.result_bytes_max,
+            signal: start.signal,
+            strand: start.strand,
+        }
     }
 
     /// The leases hold until then; see [`Lifeline::renew`].
@@ -158,6 +194,10 @@ impl Slots {
     /// Tells work what is wanted of it. A handler that must die is aborted.
     pub(crate) fn signal(&self, token: Token, signal: Signal) {
         let Some(control) = self.controls.get(&token) else { return };
+        if let Signal::Cancel(reason) = signal {
+            // Unwritten it is guessed: whoever is asked to stop hears that in any case.
+            let _unwritten = control.strand.ask(reason.code());
+        }
         control.signal.send_replace(signal);
         if let (Signal::Kill(_), Some(abort)) = (signal, &control.abort) {
             abort.abort();

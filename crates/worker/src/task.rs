@@ -13,8 +13,20 @@ pub(crate) enum Task {
     Function(Arc<dyn Function>),
     /// A function that may block, for a thread of its own.
     Blocking(Arc<Blocking>),
+    /// The same, for a process of its own: the worker's executable again.
+    Isolated(Arc<Program>, Arc<Blocking>),
     /// A process of its own.
     Program(Arc<Program>),
+}
+
+impl Task {
+    /// Whether it runs in a process of its own, under a guard.
+    pub(crate) fn is_process(&self) -> bool {
+        match self {
+            Self::Isolated(..) | Self::Program(_) => true,
+            Self::Function(_) | Self::Blocking(_) => false,
+        }
+    }
 }
 
 /// A function that may block, behind a type that hides what it returns.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::{
     Context, Error, Program, TaskResult, guard, identity,
     identity::Identity,
-    open_files,
+    isolated, open_files,
     run::{self, Plan},
     task::Task,
 };
@@ -155,6 +155,23 @@ impl Worker {
         self.serve(task_type.into(), Task::Blocking(Arc::new(handler)))
     }
 
+    /// Serves a task type with a function in a process of its own, for what may hang, crash or call code that does.
+    ///
+    /// Each attempt is this executable started again: `main` runs as it does here, and [`run`](Self::run) calls the
+    /// function and ends the process. So `main` must begin with [`guard::run_if_guard`], and what it does before `run`
+    /// it does for each attempt; see `docs/worker.md`. The process can be killed at any time, and whatever happens in it
+    /// ends one attempt: a panic, an abort, a segmentation fault.
+    pub fn isolated<F, R>(self, task_type: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(&[u8], &Context) -> R + Send + Sync + 'static,
+        R: TaskResult,
+    {
+        let handler =
+            move |payload: &[u8], context: &Context| handler(payload, context).into_result();
+        let task = Task::Isolated(Arc::new(isolated::program()), Arc::new(handler));
+        self.serve(task_type.into(), task)
+    }
+
     /// Serves a task type with a program. `main` must begin with [`guard::run_if_guard`].
     pub fn program(self, task_type: impl Into<String>, program: Program) -> Self {
         self.serve(task_type.into(), Task::Program(Arc::new(program)))
@@ -248,7 +265,7 @@ impl Worker {
     fn check_programs(&self) -> Result<(), Error> {
         let programs = self.tasks.values().filter_map(|task| match task {
             Task::Program(program) => Some(program),
-            Task::Function(_) | Task::Blocking(_) => None,
+            Task::Function(_) | Task::Blocking(_) | Task::Isolated(..) => None,
         });
         for name in programs.flat_map(|program| program.variables()) {
             if !is_variable(name) {
@@ -261,8 +278,11 @@ impl Worker {
     }
 
     pub(crate) fn plan(self) -> Result<Plan, Error> {
+        if let Some(call) = isolated::call() {
+            call.answer(&self.tasks);
+        }
         self.check()?;
-        let has_programs = self.tasks.values().any(|it| matches!(it, Task::Program(_)));
+        let has_programs = self.tasks.values().any(Task::is_process);
         if has_programs && !guard::is_ready() {
             return Err(Error::GuardMissing);
         }

@@ -70,7 +70,7 @@ fn a_mistake_is_named_with_its_place() {
     for (text, error) in [
         (
             "slots: 2\nslotz: 3\n",
-            "w.yaml:2:1: unknown field `slotz`, expected one of address, id, slots, labels, \
+            "w.yaml:2:1: unknown field `slotz`, expected one of address, id, slots, prefetch, labels, \
              drain_grace, programs, telemetry",
         ),
         ("slots: 2\nslots: 3\n", "w.yaml:2:1: duplicate mapping key: slots"),

@@ -3,7 +3,8 @@
 //! Nothing here waits: a program that does not read its input must not keep the guard from watching.
 
 use std::{
-    io::{self, ErrorKind, PipeWriter, Read as _, Write as _},
+    fs::File,
+    io::{self, ErrorKind, Read as _, Write as _},
     os::{
         fd::{AsFd as _, BorrowedFd},
         unix::net::UnixStream,
@@ -18,7 +19,7 @@ pub(super) struct Feed {
     /// The worker's socket.
     source: UnixStream,
     /// The program's stdin. `None`: it has all it gets.
-    sink: Option<PipeWriter>,
+    sink: Option<File>,
     /// The length's bytes, as they come in.
     header: Vec<u8>,
     /// How much of the payload has not been read. `None`: the length is not known yet.
@@ -37,7 +38,7 @@ pub(super) enum Source {
 
 impl Feed {
     /// A feed between two ends that do not block.
-    pub(super) fn new(source: UnixStream, sink: PipeWriter) -> Self {
+    pub(super) fn new(source: UnixStream, sink: File) -> Self {
         Self {
             source,
             sink: Some(sink),

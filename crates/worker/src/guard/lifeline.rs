@@ -2,8 +2,8 @@
 //!
 //! A worker that is stopped can tell its guards nothing. So what they go by is written down beforehand, where each
 //! looks when its own timer rings: one write renews the leases of all programs, however many there are. Moments are
-//! those of the boot clock, which all processes of a machine share. Handlers in the worker look there as well, before
-//! they do what cannot be taken back. It knows no sessions and no programs.
+//! those of the boot clock, which all processes of a machine share. Handlers look there as well, before they do what
+//! cannot be taken back. It knows no sessions and no programs.
 
 use std::{
     fs::File,
@@ -31,8 +31,8 @@ use crate::clock::{Moment, nanos};
 /// How long a guard leaves it to its worker to do what is due, so that a program is not asked to stop twice.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// What is written for one bound: a moment, a duration, and a number that tells whether both were read whole.
-const RECORD_BYTES: usize = 24;
+/// What is written for one bound: a moment, a duration, a word, and a number that tells whether they belong together.
+const RECORD_BYTES: usize = 32;
 
 /// How often a record is read again that was being written. Writing one takes less than a microsecond.
 const READS_MAX: u32 = 1_000;
@@ -45,11 +45,13 @@ const SESSION: u32 = 0;
 struct Bound {
     at: Moment,
     span: Duration,
+    /// Why the worker has asked the work to stop; 0 if it has not.
+    asked: u64,
 }
 
 /// The worker's side.
 pub(crate) struct Lifeline {
-    memory: File,
+    memory: Arc<File>,
     /// The records that are free again, and the first that was never used. As many as programs have run at once.
     free: Mutex<(Vec<u32>, u32)>,
     /// What the session's record says.
@@ -62,10 +64,12 @@ pub(crate) struct Strand {
     index: u32,
 }
 
-/// The guard's side: the lifeline of one lease.
-pub(super) struct Watchdog {
-    memory: File,
+/// The lifeline of one lease, to be looked at.
+pub(crate) struct Lookout {
+    memory: Arc<File>,
     index: u32,
+    /// In the worker itself it keeps the record from being used again.
+    _strand: Option<Arc<Strand>>,
 }
 
 /// When a guard does what its worker has not done.
@@ -99,15 +103,16 @@ impl Lifeline {
     /// A lifeline under which nothing may run yet.
     pub(crate) fn new() -> io::Result<Self> {
         let memory = File::from(memfd_create("leasehold-lifeline", MemfdFlags::CLOEXEC)?);
-        let over = Bound { at: Moment::default(), span: Duration::ZERO };
+        let over = Bound { at: Moment::default(), span: Duration::ZERO, asked: 0 };
         over.write(&memory, SESSION)?;
+        let memory = Arc::new(memory);
         Ok(Self { memory, free: Mutex::new((Vec::new(), SESSION + 1)), session: Mutex::new(None) })
     }
 
     /// The leases hold until `valid_until`; work is asked to stop ahead of that by its grace, or by `stop_margin` if
     /// that is shorter.
     pub(crate) fn renew(&self, valid_until: Moment, stop_margin: Duration) -> io::Result<Renewal> {
-        let bound = Bound { at: valid_until, span: stop_margin };
+        let bound = Bound { at: valid_until, span: stop_margin, asked: 0 };
         bound.write(&self.memory, SESSION)?;
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let before = session.replace(bound);
@@ -120,10 +125,11 @@ impl Lifeline {
         self: &Arc<Self>,
         due: Option<Moment>,
         grace: Duration,
-    ) -> io::Result<Strand> {
+    ) -> io::Result<Arc<Strand>> {
         let strand = Strand { lifeline: Arc::clone(self), index: self.take_index() };
-        strand.set(due, grace)?;
-        Ok(strand)
+        let at = due.unwrap_or(Moment::of_nanos(u64::MAX));
+        Bound { at, span: grace, asked: 0 }.write(&self.memory, strand.index)?;
+        Ok(Arc::new(strand))
     }
 
     fn take_index(&self) -> u32 {
@@ -142,25 +148,17 @@ impl Strand {
         self.index
     }
 
-    /// The bound at which work is asked to stop that is reached at `now`, if one is. If it cannot be read, the session's
-    /// is: what nobody can vouch for must not go on.
-    pub(crate) fn reached(&self, now: Moment) -> Option<Reached> {
-        reached(&self.lifeline.memory, self.index, now)
+    /// Notes why the work is being asked to stop, for work that only hears that it is.
+    pub(crate) fn ask(&self, why: u8) -> io::Result<()> {
+        let memory = &self.lifeline.memory;
+        let bound = Bound::read(memory, self.index)?;
+        Bound { asked: why.into(), ..bound }.write(memory, self.index)
     }
 
-    /// Hands the lifeline to whoever holds the other end of a socket pair, with one byte of no meaning.
-    pub(crate) fn send(&self, link: &UnixStream) -> io::Result<()> {
-        let memory = [self.lifeline.memory.as_fd()];
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
-        let mut rights = SendAncillaryBuffer::new(&mut space);
-        rights.push(SendAncillaryMessage::ScmRights(&memory));
-        sendmsg(link, &[IoSlice::new(&[0])], &mut rights, SendFlags::empty())?;
-        Ok(())
-    }
-
-    fn set(&self, due: Option<Moment>, grace: Duration) -> io::Result<()> {
-        let at = due.unwrap_or(Moment::of_nanos(u64::MAX));
-        Bound { at, span: grace }.write(&self.lifeline.memory, self.index)
+    /// A look at it, for somebody in this process.
+    pub(crate) fn lookout(self: &Arc<Self>) -> Lookout {
+        let memory = Arc::clone(&self.lifeline.memory);
+        Lookout { memory, index: self.index, _strand: Some(Arc::clone(self)) }
     }
 }
 
@@ -172,9 +170,19 @@ impl Drop for Strand {
     }
 }
 
-impl Watchdog {
-    /// Takes the lifeline that [`Strand::send`] has sent.
-    pub(super) fn receive(link: &UnixStream, index: u32) -> io::Result<Self> {
+impl Lookout {
+    /// Hands it to the process that holds the other end of a socket pair, with one byte of no meaning.
+    pub(crate) fn send(&self, link: &UnixStream) -> io::Result<()> {
+        let memory = [self.memory.as_fd()];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut rights = SendAncillaryBuffer::new(&mut space);
+        rights.push(SendAncillaryMessage::ScmRights(&memory));
+        sendmsg(link, &[IoSlice::new(&[0])], &mut rights, SendFlags::empty())?;
+        Ok(())
+    }
+
+    /// Takes what [`send`](Self::send) has sent. Whoever is started is told the index by other means.
+    pub(crate) fn receive(link: &UnixStream, index: u32) -> io::Result<Self> {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut rights = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0];
@@ -184,14 +192,33 @@ impl Watchdog {
             descriptors.next()
         });
         let memory: OwnedFd = sent.next().ok_or(ErrorKind::InvalidData)?;
-        Ok(Self { memory: File::from(memory), index })
+        Ok(Self { memory: Arc::new(File::from(memory)), index, _strand: None })
+    }
+
+    /// The bound at which work is asked to stop that is reached at `now`, if one is. If it cannot be read, the session's
+    /// is: what nobody can vouch for must not go on.
+    pub(crate) fn reached(&self, now: Moment) -> Option<Reached> {
+        let Ok((session, lease)) = self.bounds() else { return Some(Reached::Session) };
+        if session.at - session.span.min(lease.span) <= now {
+            return Some(Reached::Session);
+        }
+        (lease.at <= now).then_some(Reached::Own)
+    }
+
+    /// Why the worker has asked the work to stop. `None`: it has not said so.
+    pub(crate) fn asked(&self) -> Option<u8> {
+        let (_, lease) = self.bounds().ok()?;
+        u8::try_from(lease.asked).ok().filter(|why| *why > 0)
     }
 
     /// What holds at this moment.
     pub(super) fn limits(&self) -> io::Result<Limits> {
-        let session = Bound::read(&self.memory, SESSION)?;
-        let lease = Bound::read(&self.memory, self.index)?;
+        let (session, lease) = self.bounds()?;
         Ok(Limits::of(session, lease))
+    }
+
+    fn bounds(&self) -> io::Result<(Bound, Bound)> {
+        Ok((Bound::read(&self.memory, SESSION)?, Bound::read(&self.memory, self.index)?))
     }
 }
 
@@ -207,9 +234,10 @@ impl Limits {
 
 impl Bound {
     fn write(self, memory: &File, index: u32) -> io::Result<()> {
-        let (at, span) = (self.at.nanos(), nanos(self.span));
+        let numbers = [self.at.nanos(), nanos(self.span), self.asked];
         let mut record = [0; RECORD_BYTES];
-        for (place, number) in record.chunks_exact_mut(8).zip([at, span, check(at, span)]) {
+        let whole = numbers.into_iter().chain([check(numbers)]);
+        for (place, number) in record.chunks_exact_mut(8).zip(whole) {
             place.copy_from_slice(&number.to_le_bytes());
         }
         memory.write_all_at(&record, offset(index))
@@ -219,35 +247,26 @@ impl Bound {
         for _ in 0..READS_MAX {
             let mut record = [0; RECORD_BYTES];
             memory.read_exact_at(&mut record, offset(index))?;
-            let mut numbers = record.chunks_exact(8).map(|place| {
-                let bytes: [u8; 8] = place.try_into().unwrap_or_default();
-                u64::from_le_bytes(bytes)
-            });
-            if let (Some(at), Some(span), Some(sum)) =
-                (numbers.next(), numbers.next(), numbers.next())
-                && sum == check(at, span)
-            {
-                return Ok(Self { at: Moment::of_nanos(at), span: Duration::from_nanos(span) });
+            let number = |at: usize| {
+                let bytes = record.get(at * 8..).and_then(|it| it.first_chunk());
+                u64::from_le_bytes(*bytes.unwrap_or(&[0; 8]))
+            };
+            let [at, span, asked] = [number(0), number(1), number(2)];
+            if number(3) == check([at, span, asked]) {
+                return Ok(Self {
+                    at: Moment::of_nanos(at),
+                    span: Duration::from_nanos(span),
+                    asked,
+                });
             }
         }
         Err(ErrorKind::InvalidData.into())
     }
 }
 
-fn reached(memory: &File, index: u32, now: Moment) -> Option<Reached> {
-    let (Ok(session), Ok(lease)) = (Bound::read(memory, SESSION), Bound::read(memory, index))
-    else {
-        return Some(Reached::Session);
-    };
-    if session.at - session.span.min(lease.span) <= now {
-        return Some(Reached::Session);
-    }
-    (lease.at <= now).then_some(Reached::Own)
-}
-
 /// Differs as soon as one of the numbers is an older one. Of a record that was never written it is wrong.
-fn check(at: u64, span: u64) -> u64 {
-    !(at ^ span.rotate_left(32))
+fn check([at, span, asked]: [u64; 3]) -> u64 {
+    !(at ^ span.rotate_left(21) ^ asked.rotate_left(42))
 }
 
 fn offset(index: u32) -> u64 {

@@ -2,10 +2,11 @@
 
 use std::{
     env::set_current_dir,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
+    fs::File,
     io::{self, ErrorKind, Read as _, Write as _},
     os::{
-        fd::AsFd as _,
+        fd::{AsFd as _, OwnedFd},
         unix::{net::UnixStream, process::ExitStatusExt as _},
     },
     process::{Child, Command, ExitStatus},
@@ -27,17 +28,21 @@ use rustix::{
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGURG, SIGUSR1, SIGUSR2};
 
 use super::{
+    Ward,
     feed::{Feed, Source},
-    lifeline::Watchdog,
+    lifeline::Lookout,
     link::Report,
 };
-use crate::clock::{Moment, Timer};
+use crate::{
+    clock::{Moment, Timer},
+    isolated::MARKER,
+};
 
 /// The signals that are meant for the program when they reach the group.
 const SIGNALS: [i32; 7] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2];
 
 /// The guard's exit code when it could not do its work. The worker sees that there is no report, and kills the group.
-const EXIT_BROKEN: i32 = 70;
+pub(super) const EXIT_BROKEN: i32 = 70;
 
 /// How the watch ended.
 enum Watched {
@@ -51,7 +56,7 @@ enum Watched {
 
 /// What the guard goes by beside the program and the worker's socket.
 struct Clockwork {
-    watchdog: Watchdog,
+    lookout: Lookout,
     timer: Timer,
     /// Whether the group has been asked to stop, by whomever.
     asked: Arc<AtomicBool>,
@@ -74,11 +79,13 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let _unnamed = set_name(c"leasehold-guard");
     let refuge = arguments.next().and_then(|it| Pid::from_raw(it.to_str()?.parse().ok()?));
     let directory = arguments.next().unwrap_or_default();
-    let strand = arguments.next().and_then(|it| it.to_str()?.parse().ok());
+    let strand: Option<u32> = arguments.next().and_then(|it| it.to_str()?.parse().ok());
+    let strand = strand.ok_or(ErrorKind::InvalidInput)?;
+    let is_isolated = arguments.next().as_deref() == Some(OsStr::new(Ward::Isolated.as_str()));
     let worker = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let watchdog = Watchdog::receive(&worker, strand.ok_or(ErrorKind::InvalidInput)?)?;
+    let lookout = Lookout::receive(&worker, strand)?;
     worker.set_nonblocking(true)?;
-    let clockwork = Clockwork::new(watchdog)?;
+    let clockwork = Clockwork::new(lookout)?;
     for signal in SIGNALS {
         // Caught, not ignored: an ignored signal would stay ignored in the program.
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
@@ -91,7 +98,8 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     {
         return tell(&worker, Report::not_entered(&error));
     }
-    let (child, feed) = match start(arguments, worker.try_clone()?) {
+    let heir = is_isolated.then_some((strand, &clockwork.lookout));
+    let (child, feed) = match start(arguments, heir, worker.try_clone()?) {
         Ok(started) => started,
         Err(error) => return tell(&worker, Report::not_started(&error)),
     };
@@ -99,16 +107,30 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     tell(&worker, report)
 }
 
-/// Starts the program in the guard's own group, with a pipe for its stdin.
+/// Starts the program in the guard's own group, with a pipe for its stdin. One that is to look at its lease itself gets a
+/// socket, over which it is handed the lifeline: a pipe is what other programs expect.
 fn start(
     mut command: impl Iterator<Item = OsString>,
+    heir: Option<(u32, &Lookout)>,
     worker: UnixStream,
 ) -> io::Result<(Child, Feed)> {
-    let (stdin, feed) = io::pipe()?;
+    let mut program = Command::new(command.next().unwrap_or_default());
+    program.args(command);
+    let feed = match heir {
+        None => {
+            let (stdin, feed) = io::pipe()?;
+            program.stdin(stdin);
+            OwnedFd::from(feed)
+        }
+        Some((strand, lookout)) => {
+            let (stdin, feed) = UnixStream::pair()?;
+            lookout.send(&feed)?;
+            program.stdin(OwnedFd::from(stdin)).env(MARKER, strand.to_string());
+            OwnedFd::from(feed)
+        }
+    };
     ioctl_fionbio(&feed, true)?;
-    let program = command.next().unwrap_or_default();
-    let child = Command::new(program).args(command).stdin(stdin).spawn()?;
-    Ok((child, Feed::new(worker, feed)))
+    Ok((program.spawn()?, Feed::new(worker, File::from(feed))))
 }
 
 /// Watches until the program has ended, by itself or by force, and nothing of its group is left.
@@ -166,20 +188,20 @@ fn watch_all(child: &mut Child, feed: &mut Feed, clockwork: &mut Clockwork) -> i
 }
 
 impl Clockwork {
-    fn new(watchdog: Watchdog) -> io::Result<Self> {
+    fn new(lookout: Lookout) -> io::Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGTERM, Arc::clone(&asked))?;
         let (nudges, bell) = UnixStream::pair()?;
         nudges.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(SIGURG, bell)?;
-        Ok(Self { watchdog, timer: Timer::new()?, asked, asked_late: false, nudges })
+        Ok(Self { lookout, timer: Timer::new()?, asked, asked_late: false, nudges })
     }
 
     /// Asks the group to stop if it is time, and says whether it is time to kill it. If not, the timer is set for what
     /// comes next; by then it may have been put off.
     fn is_over(&mut self) -> io::Result<bool> {
         while matches!(self.nudges.read(&mut [0; 64]), Ok(1..)) {}
-        let limits = self.watchdog.limits()?;
+        let limits = self.lookout.limits()?;
         let now = Moment::now();
         if limits.kill_at <= now {
             return Ok(true);

@@ -9,16 +9,20 @@ use bytes::{Bytes, BytesMut};
 use rustix::{io::Errno, pipe::fcntl_getpipe_size};
 use tokio::{io::AsyncReadExt as _, net::unix::pipe};
 
+use crate::isolated::Reports;
+
 /// How much is read at once: what a pipe holds unless somebody enlarges it.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// What is kept of what a program writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Keep {
     /// All of it, up to this many bytes; more is an overflow.
     All(usize),
     /// The last this many bytes.
     Last(usize),
+    /// Of the frames of an isolated function the outcome, up to this many bytes; progress is passed on.
+    Outcome(usize, Reports),
 }
 
 /// One of the program's outputs.
@@ -70,7 +74,7 @@ impl Capture {
             Ok(pipe) => {
                 // A program may have enlarged its pipe. What it wrote is in there, and nothing of it beyond.
                 let held = fcntl_getpipe_size(&pipe).unwrap_or(CHUNK_BYTES);
-                drained(pipe.as_fd(), held, &mut self.bytes, self.keep)
+                drained(pipe.as_fd(), held, &mut self.bytes, &self.keep)
             }
             Err(_unreadable) => Rest::Unread,
         };
@@ -78,12 +82,12 @@ impl Capture {
     }
 
     fn trim(&mut self) -> Option<Overflow> {
-        excess(&mut self.bytes, self.keep)
+        excess(&mut self.bytes, &self.keep)
     }
 }
 
 /// Reads what is there, at most `held` bytes of it.
-fn drained(pipe: BorrowedFd<'_>, held: usize, bytes: &mut BytesMut, keep: Keep) -> Rest {
+fn drained(pipe: BorrowedFd<'_>, held: usize, bytes: &mut BytesMut, keep: &Keep) -> Rest {
     let mut chunk = [0; 4096];
     let mut unread = held;
     loop {
@@ -104,12 +108,16 @@ fn drained(pipe: BorrowedFd<'_>, held: usize, bytes: &mut BytesMut, keep: Keep) 
 }
 
 /// Drops what need not be kept.
-fn excess(bytes: &mut BytesMut, keep: Keep) -> Option<Overflow> {
+fn excess(bytes: &mut BytesMut, keep: &Keep) -> Option<Overflow> {
     match keep {
-        Keep::All(max) => (bytes.len() > max).then_some(Overflow),
+        Keep::All(max) => (bytes.len() > *max).then_some(Overflow),
         Keep::Last(max) => {
-            drop(bytes.split_to(bytes.len().saturating_sub(max)));
+            drop(bytes.split_to(bytes.len().saturating_sub(*max)));
             None
+        }
+        Keep::Outcome(max, reports) => {
+            reports.take_from(bytes);
+            (bytes.len() > *max).then_some(Overflow)
         }
     }
 }

@@ -35,7 +35,7 @@ const GUARD_WAIT_MAX: Duration = Duration::from_millis(500);
 const STDERR_BYTES_MAX: usize = 8_000;
 
 /// The worker's own executable, also after it has been replaced on disk.
-const EXECUTABLE: &str = "/proc/self/exe";
+pub(crate) const EXECUTABLE: &str = "/proc/self/exe";
 
 /// A program that runs, under its guard.
 pub(super) struct Process {
@@ -71,17 +71,21 @@ impl Process {
         let program = &attempt.program;
         // All that needs a descriptor comes before the program: once that runs, nothing may fail.
         let (link, guards_link) = UnixStream::pair()?;
-        attempt.strand.send(&link)?;
+        attempt.strand.lookout().send(&link)?;
         link.set_nonblocking(true)?;
         let talk = tokio::net::UnixStream::from_std(link.try_clone()?)?;
         let (stdout, guards_stdout) = io::pipe()?;
         let (stderr, guards_stderr) = io::pipe()?;
-        let stdout = Capture::new(stdout, Keep::All(attempt.result_bytes_max))?;
+        let stdout = Capture::new(stdout, attempt.kept())?;
         let stderr = Capture::new(stderr, Keep::Last(STDERR_BYTES_MAX))?;
         let mut command = Command::new(EXECUTABLE);
         command
             .arg0("leasehold-guard")
-            .args(guard::arguments(program.directory.as_deref(), &attempt.strand))
+            .args(guard::arguments(
+                program.directory.as_deref(),
+                attempt.kind.ward(),
+                &attempt.strand,
+            ))
             .arg(&program.path)
             .args(&program.arguments)
             .env_clear()

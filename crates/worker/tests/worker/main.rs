@@ -3,6 +3,7 @@
 
 mod coordinator;
 mod functions;
+mod isolated;
 mod processes;
 mod programs;
 mod readme;

@@ -1,8 +1,9 @@
 //! A payload gets through whatever the sizes are, and a program that does not read it stops nothing.
 
 use std::{
+    fs::File,
     io::{self, Read as _, Write as _},
-    os::unix::net::UnixStream,
+    os::{fd::OwnedFd, unix::net::UnixStream},
 };
 
 use rustix::io::ioctl_fionbio;
@@ -18,7 +19,7 @@ fn feed() -> (Feed, UnixStream, io::PipeReader) {
     let (stdin, sink) = io::pipe().expect("a pipe");
     ioctl_fionbio(&sink, true).expect("it does not block");
     ioctl_fionbio(&stdin, true).expect("it does not block");
-    (Feed::new(guard, sink), worker, stdin)
+    (Feed::new(guard, File::from(OwnedFd::from(sink))), worker, stdin)
 }
 
 /// Sends a payload in pieces of `piece` bytes, and returns what the program reads until the end of its input.

@@ -2,7 +2,7 @@
 
 use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
 
-use super::{Bound, Lifeline, Limits, Reached, Renewal, Watchdog};
+use super::{Bound, Lifeline, Limits, Lookout, Reached, Renewal};
 use crate::clock::Moment;
 
 fn ms(ms: u64) -> Duration {
@@ -29,7 +29,7 @@ fn whichever_bound_is_nearer_counts_and_only_the_session_is_not_put_off() {
         ((10_000, 2_500), (60_000, 0), 10_000, 10_000),
         ((10_000, 400), (60_000, 1_000), 9_700, 10_000),
     ] {
-        let bound = |(end, span)| Bound { at: at(end), span: ms(span) };
+        let bound = |(end, span)| Bound { at: at(end), span: ms(span), asked: 0 };
         let expected = Limits { ask_at: at(ask), kill_at: at(kill) };
         assert_eq!(Limits::of(bound(session), bound(lease)), expected, "{session:?} {lease:?}");
     }
@@ -37,8 +37,8 @@ fn whichever_bound_is_nearer_counts_and_only_the_session_is_not_put_off() {
 
 #[test]
 fn a_lease_without_a_limit_is_bound_by_the_session_alone() {
-    let (_lifeline, watchdog) = watched(None, ms(1_000));
-    assert_eq!(limits(&watchdog), (at(9_250), at(10_000)));
+    let (_lifeline, lookout) = watched(None, ms(1_000));
+    assert_eq!(limits(&lookout), (at(9_250), at(10_000)));
 }
 
 #[test]
@@ -47,14 +47,14 @@ fn one_write_renews_all_and_a_nearer_bound_is_told() {
     let strands = [ms(100), ms(200)].map(|grace| lifeline.strand(None, grace).expect("a record"));
     let renew = |end, margin| lifeline.renew(at(end), ms(margin)).expect("it is written");
     assert_eq!(renew(10_000, 1_000), Renewal::Longer);
-    let watchdogs = strands.each_ref().map(|strand| {
+    let lookouts = strands.each_ref().map(|strand| {
         let (worker, guard) = UnixStream::pair().expect("a socket pair");
-        strand.send(&worker).expect("it is sent");
-        Watchdog::receive(&guard, strand.index()).expect("it arrives")
+        strand.lookout().send(&worker).expect("it is sent");
+        Lookout::receive(&guard, strand.index()).expect("it arrives")
     });
-    assert_eq!(watchdogs.each_ref().map(|it| limits(it).1), [at(10_000); 2]);
+    assert_eq!(lookouts.each_ref().map(|it| limits(it).1), [at(10_000); 2]);
     assert_eq!(renew(12_000, 1_000), Renewal::Longer);
-    assert_eq!(watchdogs.each_ref().map(|it| limits(it).1), [at(12_000); 2]);
+    assert_eq!(lookouts.each_ref().map(|it| limits(it).1), [at(12_000); 2]);
     assert_eq!(renew(11_000, 1_000), Renewal::Shorter);
     assert_eq!(renew(11_000, 2_000), Renewal::Shorter);
     assert_eq!(renew(11_000, 1_000), Renewal::Longer);
@@ -64,9 +64,7 @@ fn one_write_renews_all_and_a_nearer_bound_is_told() {
 fn nothing_runs_before_the_first_renewal() {
     let lifeline = Arc::new(Lifeline::new().expect("memory"));
     let strand = lifeline.strand(Some(at(5_000)), ms(100)).expect("a record");
-    let memory = lifeline.memory.try_clone().expect("it can be shared");
-    let watchdog = Watchdog { memory, index: strand.index() };
-    assert_eq!(limits(&watchdog).1, Moment::default());
+    assert_eq!(limits(&strand.lookout()).1, Moment::default());
 }
 
 #[test]
@@ -82,10 +80,9 @@ fn a_record_is_used_again_only_when_its_lease_is_over() {
 
 #[test]
 fn what_was_never_written_is_no_bound() {
-    let (_lifeline, watchdog) = watched(None, ms(0));
-    let elsewhere = Watchdog { index: 0, ..watchdog };
-    assert!(elsewhere.limits().is_ok());
-    assert!(Watchdog { index: 7, ..elsewhere }.limits().is_err());
+    let (_lifeline, lookout) = watched(None, ms(0));
+    assert!(lookout.limits().is_ok());
+    assert!(Lookout { index: 7, ..lookout }.limits().is_err());
 }
 
 #[test]
@@ -102,22 +99,33 @@ fn an_effect_is_refused_from_when_its_work_is_asked_to_stop() {
         (Some(at(3_000)), 1_000, 20_000, Some(Reached::Session)),
     ] {
         let strand = lifeline.strand(due, ms(grace)).expect("a record");
-        assert_eq!(strand.reached(at(now)), reached, "{due:?} {grace} {now}");
+        assert_eq!(strand.lookout().reached(at(now)), reached, "{due:?} {grace} {now}");
     }
     // The worker was away for long; what it did not renew is over.
     lifeline.renew(at(20_000), ms(2_500)).expect("it is written");
-    assert_eq!(lifeline.strand(None, ms(0)).expect("a record").reached(at(10_001)), None);
+    assert_eq!(lifeline.strand(None, ms(0)).expect("a record").lookout().reached(at(10_001)), None);
 }
 
-fn watched(due: Option<Moment>, grace: Duration) -> (Arc<Lifeline>, Watchdog) {
+#[test]
+fn why_work_is_asked_to_stop_is_told_and_changes_no_bound() {
+    let (lifeline, lookout) = watched(Some(at(5_000)), ms(100));
+    let strand = lifeline.strand(Some(at(5_000)), ms(100)).expect("a record");
+    let before = limits(&strand.lookout());
+    assert_eq!(strand.lookout().asked(), None);
+    strand.ask(3).expect("it is written");
+    assert_eq!((strand.lookout().asked(), limits(&strand.lookout())), (Some(3), before));
+    assert_eq!(lookout.asked(), None, "the other lease is not asked");
+}
+
+fn watched(due: Option<Moment>, grace: Duration) -> (Arc<Lifeline>, Lookout) {
     let lifeline = Arc::new(Lifeline::new().expect("memory"));
     let strand = lifeline.strand(due, grace).expect("a record");
     lifeline.renew(at(10_000), ms(2_500)).expect("it is written");
-    let memory = lifeline.memory.try_clone().expect("it can be shared");
-    (lifeline, Watchdog { memory, index: strand.index() })
+    let lookout = strand.lookout();
+    (lifeline, lookout)
 }
 
-fn limits(watchdog: &Watchdog) -> (Moment, Moment) {
-    let Limits { ask_at, kill_at } = watchdog.limits().expect("whole records");
+fn limits(lookout: &Lookout) -> (Moment, Moment) {
+    let Limits { ask_at, kill_at } = lookout.limits().expect("whole records");
     (ask_at, kill_at)
 }
