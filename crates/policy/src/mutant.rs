@@ -85,6 +85,10 @@ mutants! {
     HushNeverEnds = "a worker that once had no capacity is never asked again",
     CancelDenied = "a cancel of a leased task is answered as if it had ended",
     DeadLetterForgotten = "a failed task leaves no dead letter",
+    NeverRetracted = "what was leased ahead is never asked back",
+    RetractedCosts = "a lease that is asked back costs an attempt",
+    RunningGivenBack = "a worker gives back a lease whose work it has begun",
+    PrefetchUnbounded = "a worker is leased more ahead than it said it takes",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

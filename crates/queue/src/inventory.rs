@@ -139,14 +139,14 @@ impl Queue {
     }
 
     /// A held lease that is not the session's (any more) is lost. As long as its work goes on it takes a slot: no more of
-    /// them are kept than the worker has slots.
+    /// them are kept than the worker has room for.
     fn verdict(&mut self, id: SessionId, held: HeldLease) -> (Token, Verdict) {
         if self.task_under(id, held.token).is_some() {
             return (held.token, Verdict::Retained);
         }
         if held.phase != LeasePhase::Finished && !Mutant::LostWorkTakesNoSlot.is_alive() {
             self.update(id, |session| {
-                if session.work(held.token).is_none() && session.used() < session.slots {
+                if session.work(held.token).is_none() && session.used() < session.room() {
                     session.hold(held.token, Work::Zombie { task: None, acknowledged: true });
                 }
             });

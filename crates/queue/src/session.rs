@@ -212,9 +212,15 @@ impl Session {
 
     /// How full it is, if it is offered tasks: the emptier the sooner. Less than [`FULL`] exactly while a slot is free.
     pub(crate) fn load(&self) -> Option<u64> {
-        let has_room = 0 < self.slots && self.used() < self.slots.saturating_add(self.prefetch);
+        let has_room = 0 < self.slots && self.used() < self.room();
         let free = self.takes_tasks() && has_room;
         free.then(|| u64::from(self.used()) * FULL / u64::from(self.slots.max(1)))
+    }
+
+    /// How many leases it takes: for its slots and beyond them.
+    pub(crate) fn room(&self) -> u32 {
+        let more = u32::from(Mutant::PrefetchUnbounded.is_alive());
+        self.slots.saturating_add(self.prefetch).saturating_add(more)
     }
 
     /// How many slots are taken.

@@ -367,3 +367,32 @@ fn more_slots_start_what_waits_and_none_take_nothing_ahead() {
     ",
     );
 }
+
+#[test]
+fn work_of_a_lost_lease_takes_a_place_though_others_wait_for_slots() {
+    check(
+        "
+        submit a grace=300
+            accepted a
+        submit b
+            accepted b
+        hello w s1 prefetch=1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s1: run b as t2, attempt 1
+        start s1 t1
+        cancel a
+            cancelling
+            s1: stop t1, Cancelled, within 300ms
+        at 400
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+        restart
+        hello w s2 prefetch=1 t2:pending t1:running
+            welcome back, t2 Retained, t1 Lost
+        submit c
+            accepted c
+        grant
+    ",
+    );
+}

@@ -120,12 +120,12 @@ impl Reference {
         pending
     }
 
-    /// A foreign lease that still runs takes one of the worker's slots, if there is one.
+    /// A foreign lease that still runs takes a place at the worker, if it has one left.
     fn haunt(&mut self, id: SessionId, token: Token) {
         let used = self.used(id);
         let session = self.session_mut(id);
         let known = session.ghosts.iter().any(|ghost| ghost.token == token);
-        if !known && used < session.slots {
+        if !known && used < session.slots + session.prefetch {
             let (about, acknowledged, alarm, waits) = (None, true, Alarm::default(), false);
             session.ghosts.push(Ghost { token, about, acknowledged, alarm, waits });
         }
