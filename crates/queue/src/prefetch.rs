@@ -3,6 +3,8 @@
 //!
 //! Being taken back costs nothing: the task goes back to its place, and the lease does not even count as one.
 
+use leasehold_policy::Mutant;
+
 use crate::{
     Effect, Queue, SessionId, Task, TaskId, Token,
     lanes::Place,
@@ -85,7 +87,7 @@ impl Queue {
 
     /// Asks leases back for sessions that have slots for them, and for tasks that are more urgent; at most `most`.
     pub(crate) fn retract(&mut self, most: usize) {
-        if self.parking.is_empty() {
+        if self.parking.is_empty() || Mutant::NeverRetracted.is_alive() {
             return;
         }
         let mut left = most;

@@ -89,7 +89,9 @@ impl Queue {
             End::Retracted => {
                 let message = "taken back before it started";
                 let failure = self.failure(id, FailureReason::HandedBack, message);
-                self.go_on(id, account, (EndCause::Retracted, Next::Queued), failure);
+                let costs = Mutant::RetractedCosts.is_alive();
+                let cause = if costs { EndCause::Failed } else { EndCause::Retracted };
+                self.go_on(id, account, (cause, Next::Queued), failure);
             }
         }
     }

@@ -57,6 +57,8 @@ pub struct Setting {
 pub struct Crew {
     /// How many tasks it runs at once.
     pub slots: u32,
+    /// How many leases it takes beyond that.
+    pub prefetch: u32,
     /// By how much its clock runs faster than the coordinator's, in millionths.
     pub drift_ppm: i64,
 }
@@ -202,8 +204,10 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
     let ttl = micros(session_ttl);
     let drifts = rng.bool();
     let wild = rng.u8(..10) == 0;
+    let prefetch = *pick(rng, &[0, 0, 1, 3]);
     let crew = |rng: &mut fastrand::Rng| Crew {
         slots: rng.u32(1..=4),
+        prefetch: rng.u32(..=prefetch),
         drift_ppm: match (drifts, wild) {
             (false, _) => 0,
             (true, false) => rng.i64(-DRIFT_PPM_MAX..=DRIFT_PPM_MAX),

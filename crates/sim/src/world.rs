@@ -156,6 +156,8 @@ pub struct World {
     turns: u64,
     /// For how many audits in a row somebody had a free slot while a task waited, and how many leases there were.
     idle: (u32, u64),
+    /// For how many audits in a row somebody had a free slot while a task waited for one at another worker.
+    hoarded: u32,
     violation: Option<Violation>,
     is_over: bool,
 }
@@ -188,6 +190,7 @@ impl World {
             suspects: BTreeSet::new(),
             turns: 0,
             idle: (0, 0),
+            hoarded: 0,
             violation: None,
             is_over: false,
             plan,

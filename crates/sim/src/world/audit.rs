@@ -3,13 +3,13 @@
 //! It looks by true time, not by the coordinator's turns: one that sleeps through what is due is seen as well. What is due
 //! follows from what a task was promised, by arithmetic of its own.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use leasehold_policy::Time;
 use leasehold_proto::v1::{self, DeclineReason, lease_outcome::Outcome};
-use leasehold_queue::{Phase, RevocationReason, SessionState, Task, TaskId};
+use leasehold_queue::{Phase, RevocationReason, SessionState, Task, TaskId, Token};
 
-use super::{Event, World, watch::holds};
+use super::{Event, World, crew::Hand, watch::holds};
 use crate::{
     judge::Violation,
     moment::{MS, Micros, SECOND},
@@ -27,6 +27,10 @@ const WORD: Duration = Duration::from_secs(1);
 /// For how many audits in a row a slot may stay free while a task waits: a grant takes a turn, and its disk may be stuck.
 const IDLE_MAX: u32 = 3;
 
+/// For how many audits in a row a task may wait for a slot at one worker while another has one: it is asked back, comes back
+/// durably, and is leased anew.
+const HOARDED_MAX: u32 = 10;
+
 /// For how long at most a worker that said it has no capacity is left alone.
 const HUSH_MAX: Micros = 65 * SECOND;
 
@@ -41,11 +45,12 @@ impl World {
         let is_fresh = self.now < self.site.booted_at + EVERY;
         let is_held_up = self.site.is_paused() || self.now < self.site.lenient_until;
         if is_fresh || is_held_up || self.site.is_stopping {
-            self.idle.0 = 0;
+            (self.idle.0, self.hoarded) = (0, 0);
             return;
         }
         self.check(self.overdue());
         self.check_idle();
+        self.check_hoarded();
     }
 
     /// What time alone should have changed by now.
@@ -71,6 +76,50 @@ impl World {
             let message = format!("{task} waits though {worker} has a free slot");
             self.fail(Violation::new("idle", message));
         }
+    }
+
+    /// Somebody has a free slot, and somebody else has more than it has slots for: that is asked back.
+    fn check_hoarded(&mut self) {
+        let hoards = self.is_free().zip(self.hoards());
+        self.hoarded = if hoards.is_some() { self.hoarded + 1 } else { 0 };
+        if HOARDED_MAX < self.hoarded
+            && let Some((free, hoarder)) = hoards
+        {
+            let message = format!("{hoarder} holds more than it can start though {free} is free");
+            self.fail(Violation::new("hoarded", message));
+        }
+    }
+
+    /// A worker that is connected and well, and has leases waiting for its slots. Those of a paused queue stay with it.
+    fn hoards(&self) -> Option<String> {
+        let queue = self.site.machine.as_ref()?.queue();
+        let tasks = queue.tasks_after(TaskId::from_u128(0));
+        let unstarted = tasks.filter_map(|task| {
+            let is_paused = queue.queue(&task.spec.queue).is_some_and(|view| view.paused);
+            let lease = task.lease().filter(|_| !is_paused)?;
+            (lease.started.is_none() && lease.revoking.is_none()).then_some(lease.token)
+        });
+        let unstarted: BTreeSet<Token> = unstarted.collect();
+        let mut views = queue.workers();
+        let hoards = views.find(|view| {
+            let hand =
+                super::crew::of_instance(&view.instance).map(|(worker, _)| &self.crew[worker]);
+            let is_well = hand.is_some_and(|hand| self.is_well(hand));
+            let slots = usize::try_from(view.slots).unwrap_or(usize::MAX);
+            let waits = view.tokens.iter().any(|token| unstarted.contains(token));
+            view.state == SessionState::Active && slots < view.tokens.len() && waits && is_well
+        });
+        hoards.map(|view| view.instance.to_string())
+    }
+
+    /// Whether what a worker says and is told arrives.
+    fn is_well(&self, hand: &Hand) -> bool {
+        let wire = hand.wire.and_then(|id| self.wires.get(&id));
+        let flows = wire.is_some_and(|it| {
+            let stalled = it.inward.stalled_until.max(it.outward.stalled_until);
+            it.is_open && !it.is_cut && stalled <= self.now
+        });
+        flows && !hand.is_paused()
     }
 
     /// A task that could be leased.

@@ -31,6 +31,7 @@ const DIAL_MAX: Micros = 5 * SECOND;
 /// A worker's process.
 pub(super) struct Hand {
     slots: u32,
+    prefetch: u32,
     pub(super) clock: HostClock,
     /// Whether its clock is off by more than leases survive: then only the fence is relied on.
     pub(super) is_wild: bool,
@@ -77,6 +78,7 @@ impl Hand {
     pub(super) fn new(crew: Crew) -> Self {
         Self {
             slots: crew.slots,
+            prefetch: crew.prefetch,
             clock: HostClock::new(crew.drift_ppm),
             is_wild: DRIFT_PPM_MAX < crew.drift_ppm.abs(),
             is_ruined: false,
@@ -141,7 +143,7 @@ impl World {
             instance_id: instance_name(worker, hand.incarnation),
             task_types: vec![TASK_TYPE.to_owned()],
             slots: hand.slots,
-            prefetch: 0,
+            prefetch: hand.prefetch,
             drain_grace: Duration::from_secs(3),
             seed,
         }));
@@ -257,7 +259,7 @@ impl World {
         let mut checked = Ok(());
         match parcel {
             Parcel::Told(frame) => {
-                checked = check_slots(hand.slots, session.load().0, &frame);
+                checked = check_room(hand.slots + hand.prefetch, session.load().0, &frame);
                 session.hear(shown, frame);
             }
             Parcel::Fin(hangup) if hand.wire == Some(id) => {
@@ -489,16 +491,16 @@ fn finish_of(piece: &Piece, token: i64) -> Finish {
     }
 }
 
-/// A worker is assigned no more than it has slots for: whatever it holds, be it only a handler that does not die, takes
-/// one until it has said otherwise. A welcome frees the slots of what is lost.
-fn check_slots(slots: u32, held: usize, frame: &v1::ConnectResponse) -> Result<(), String> {
+/// A worker is assigned no more than it has room for: whatever it holds, be it only a handler that does not die, takes
+/// a place until it has said otherwise. A welcome frees the places of what is lost.
+fn check_room(room: u32, held: usize, frame: &v1::ConnectResponse) -> Result<(), String> {
     let is_welcome = frame.events.iter().any(|it| matches!(it.event, Some(Told::Welcome(_))));
     let assigned = frame.events.iter().filter(|it| matches!(it.event, Some(Told::Assignment(_))));
-    let (assigned, slots) = (assigned.count(), to_usize(slots));
-    if is_welcome || assigned == 0 || held + assigned <= slots {
+    let (assigned, room) = (assigned.count(), to_usize(room));
+    if is_welcome || assigned == 0 || held + assigned <= room {
         return Ok(());
     }
-    Err(format!("holds {held}, has {slots} slots and is assigned {assigned}"))
+    Err(format!("holds {held}, has room for {room} and is assigned {assigned}"))
 }
 
 fn to_usize(count: u32) -> usize {

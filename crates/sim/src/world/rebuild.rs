@@ -133,6 +133,9 @@ fn durable(task: &Task, now: Time) -> Task {
         Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,
         Phase::Leased(lease) => {
             (lease.session, lease.acknowledged, lease.progress) = (None, false, None);
+            if let Some(revoking) = &mut lease.revoking {
+                revoking.delivered = None;
+            }
         }
         Phase::Scheduled { .. } | Phase::Queued => {}
     }

@@ -1,5 +1,6 @@
 //! The coordinator takes a lease back.
 
+use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, RevocationReason};
 use tracing::info;
 
@@ -52,7 +53,8 @@ impl Session {
     /// Gives a lease back whose work has not begun. Otherwise nothing has to be said: that it began is said anyway, and so is
     /// its outcome.
     fn give_back(&mut self, token: Token) {
-        if self.leases.get(token).is_some_and(|lease| lease.stage.since().is_none()) {
+        let may = Mutant::RunningGivenBack.is_alive();
+        if self.leases.get(token).is_some_and(|lease| may || lease.stage.since().is_none()) {
             self.decline(token, v1::DeclineReason::Retracted);
         }
     }
