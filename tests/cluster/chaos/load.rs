@@ -109,7 +109,7 @@ impl Load {
         let rng = &mut self.rng;
         let manners = if rng.u32(..STUBBORN_ODDS) == 0 { "stubborn" } else { "polite" };
         let is_long = rng.u32(..LONG_ODDS) == 0;
-        let millis = if is_long { rng.u32(1_000..4_000) } else { rng.u32(5..300) };
+        let millis = if is_long { rng.u32(1_000..4_000) } else { rng.u32(5..800) };
         let is_program = rng.u32(..PROGRAM_ODDS) == 0;
         // Retries come at once, so that the end of one lease and the beginning of the next are as close as can be.
         let retry = RetryPolicy {

@@ -66,7 +66,9 @@ pub(crate) fn draw(seed: u64, nemesis: Nemesis, workers: usize, span: Duration) 
     };
     for victim in victims {
         if kills + pauses > 0 {
-            live(&mut rng, &mut steps, span, |rng, at, steps| {
+            // Without a coordinator nobody has anything to lose: it is left alone for longer.
+            let quiet = if victim == Victim::Coordinator { 8_000 } else { 4_000 };
+            live(&mut rng, &mut steps, span, quiet, |rng, at, steps| {
                 if rng.u32(..kills + pauses) < kills {
                     kill(rng, at, victim, steps)
                 } else {
@@ -77,22 +79,23 @@ pub(crate) fn draw(seed: u64, nemesis: Nemesis, workers: usize, span: Duration) 
     }
     // One link for each worker, and one for the client.
     for link in (0..=workers).filter(|_| nets > 0) {
-        live(&mut rng, &mut steps, span, |rng, at, steps| storm(rng, at, link, steps));
+        live(&mut rng, &mut steps, span, 4_000, |rng, at, steps| storm(rng, at, link, steps));
     }
     steps.sort_by_key(|it| it.at);
     steps
 }
 
-/// Ill-treats one thing again and again, with quiet times between. `trouble` says when it is over.
+/// Ill-treats one thing again and again, with times of up to `quiet_max_ms` between. `trouble` says when it is over.
 fn live(
     rng: &mut fastrand::Rng,
     steps: &mut Vec<Step>,
     span: Duration,
+    quiet_max_ms: u64,
     mut trouble: impl FnMut(&mut fastrand::Rng, Duration, &mut Vec<Step>) -> Duration,
 ) {
     let mut at = between(rng, 100, 2_500);
     while at < span {
-        at = trouble(rng, at, steps) + between(rng, 300, 4_000);
+        at = trouble(rng, at, steps) + between(rng, 300, quiet_max_ms);
     }
 }
 
