@@ -12,8 +12,9 @@ use leasehold_proto::v1::{
     ResultDisposition, SubmitTaskRequest, TaskSpec, coordinator_event::Event as Told,
     submit_outcome::Outcome,
 };
-use rustix::process::geteuid;
+use rustix::process::{Pid, Resource, Rlimit, geteuid, getrlimit, prlimit};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::{
@@ -26,6 +27,12 @@ use crate::{
 
 /// The volume that is filled.
 const VOLUME: &str = "mount -t tmpfs -o size=32m tmpfs \"$0\" && exec \"$@\"";
+
+/// No file of what runs in it becomes larger than 24 MiB: the journal reaches that while the ballast fits.
+const SMALL_FILES: &str = "ulimit -S -f 49152 && exec \"$0\" \"$@\"";
+
+/// How many bulky tasks are more than such a file holds.
+const BEYOND: usize = 400;
 
 /// How many tasks are leased before the disk fills up.
 const LEASED: usize = 8;
@@ -102,6 +109,43 @@ async fn drain(coordinator: &Coordinator, client: &mut Client) {
         client.is_drained("default").await
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_limit_of_file_sizes_is_a_full_disk_that_can_be_lifted() {
+    let under = ["sh", "-c", SMALL_FILES].map(str::to_owned).to_vec();
+    let coordinator = Coordinator::start_with(Options { under, ..Options::default() }).await;
+    let mut client = coordinator.client();
+    let mut calls = JoinSet::new();
+    for _ in 0..BEYOND {
+        let mut client = client.clone();
+        calls.spawn(async move { bulk(&mut client).await });
+    }
+    // What met the limit waits for room, and what comes after it is refused.
+    let mut accepted = 0;
+    while let Some(call) = calls.join_next().await {
+        match call.expect("a call does not panic") {
+            Ok(()) => accepted += 1,
+            Err(status) => {
+                refusal::expect(&status, Code::ResourceExhausted, "STORAGE_FULL");
+                break;
+            }
+        }
+    }
+    assert!(!calls.is_empty(), "nothing waits: the limit was not met");
+    lift(coordinator.process.pid());
+    while let Some(call) = calls.join_next().await {
+        accepted += usize::from(call.expect("a call does not panic").is_ok());
+    }
+    until("submits are accepted again", SOON, async || bulk(&mut client).await.is_ok()).await;
+    assert_eq!(client.list("default").await.len(), accepted + 1, "what was accepted, and no more");
+}
+
+/// Takes the limit of file sizes from a process.
+fn lift(pid: Pid) {
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    let limit = Rlimit { current: maximum, maximum };
+    prlimit(Some(pid), Resource::Fsize, limit).expect("the limit can be lifted");
 }
 
 /// A coordinator in a mount namespace of its own, in which the data directory is a small volume.
