@@ -4,7 +4,6 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -21,7 +20,7 @@ use crate::{
     client::{Client, is_terminal, spec},
     condition::{SOON, until},
     coordinator::{Coordinator, Options},
-    refusal,
+    fault, refusal,
     script::{Script, hello},
 };
 
@@ -176,7 +175,7 @@ fn write(path: &Path, bytes: usize) -> std::io::Result<()> {
 #[tokio::test]
 async fn a_failed_sync_stops_the_coordinator_and_costs_no_acknowledged_task() {
     let dir = TempDir::with_prefix("leasehold-").expect("a temporary directory");
-    let library = fault_library(dir.path());
+    let library = fault::library("fault", dir.path());
     // The first sync of a commit; the second; one around a checkpoint.
     for (index, nth) in [1, 2, 40].into_iter().enumerate() {
         let data = dir.path().join(format!("data-{index}"));
@@ -219,15 +218,4 @@ async fn check_fault(options: Options, fault: &Path, nth: u32) {
         assert!(!is_terminal(task.state()), "{task:?}");
     }
     coordinator.stop().await;
-}
-
-/// Compiles the library that fails a sync.
-fn fault_library(dir: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fault/fault.c");
-    let library = dir.join("libfault.so");
-    let mut compile = Command::new("cc");
-    compile.args(["-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-pthread", "-o"]);
-    let status = compile.arg(&library).arg(source).status().expect("a C compiler is installed");
-    assert!(status.success(), "the fault library does not compile");
-    library
 }
