@@ -8,9 +8,10 @@ use leasehold_proto::v1::{
 use rustix::process::Signal;
 
 use crate::{
-    client::{Client, duration, spec},
+    client::{Client, duration, ends, spec},
     condition::{SOON, until},
     coordinator::Coordinator,
+    operations::{get, sample},
     process::group_members,
     program::{PATIENT, shell_task, shell_worker, tokens},
     script::{Script, bytes, hello, stopped},
@@ -52,6 +53,33 @@ async fn a_leased_task_is_cancelled_when_its_worker_has_stopped() {
     assert_eq!(script.finish(stopped(token)).await, ResultDisposition::Accepted);
     let task = client.ended(&id).await;
     assert_eq!((task.state(), task.cancel_requested), (TaskState::Cancelled, true));
+    assert_eq!(ends(&task), ["CANCELLED RETURNED NOTHING"]);
+    let end = &task.lease_ends[0];
+    assert_eq!(end.revocation(), RevocationReason::Cancelled);
+    assert!(end.revoke_delivered_time.is_some(), "the answer acknowledges the request: {end:?}");
+}
+
+#[tokio::test]
+async fn a_cancel_that_is_not_answered_proves_nothing_and_the_late_answer_is_counted() {
+    let coordinator = Coordinator::start().await;
+    let mut client = coordinator.client();
+    let mut script = Script::join(coordinator.address, hello("worker", "echo", 1)).await;
+    let grace = Some(duration(Duration::from_millis(100)));
+    let timeouts = Timeouts { kill_grace: grace, ..Timeouts::default() };
+    let id = client.submit(TaskSpec { timeouts: Some(timeouts), ..spec("echo") }).await;
+    let token = script.assignment().await.fencing_token;
+    script.started(token).await;
+    cancel(&mut client, &id).await;
+    let task = client.ended(&id).await;
+    assert_eq!(task.state(), TaskState::Cancelled);
+    assert_eq!(ends(&task), ["CANCELLED UNPROVED NOTHING"]);
+    assert_eq!(script.finish(stopped(token)).await, ResultDisposition::Stale);
+    let late = "leasehold_leases_stopped_late_total";
+    until("the late stop is counted", SOON, async || {
+        sample(&get(coordinator.ops, "/metrics").await.body, late) == Some(1.0)
+    })
+    .await;
+    assert_eq!(ends(&client.task(&id).await), ends(&task), "an ended task does not change");
 }
 
 #[tokio::test]
@@ -81,7 +109,11 @@ async fn a_cancelled_program_is_stopped_with_its_group() {
         client.submit(TaskSpec { timeouts: Some(timeouts), ..shell_task(coordinator.dir()) }).await;
     tokens(coordinator.dir(), 1).await;
     cancel(&mut client, &id).await;
-    assert_eq!(client.ended(&id).await.state(), TaskState::Cancelled);
+    let task = client.ended(&id).await;
+    assert_eq!(task.state(), TaskState::Cancelled);
+    assert_eq!(ends(&task), ["CANCELLED KILLED NOTHING"]);
+    let end = &task.lease_ends[0];
+    assert!(end.revoke_delivered_time.is_some(), "a worker says that it knows: {end:?}");
     let next = client.submit(shell_task(coordinator.dir())).await;
     tokens(coordinator.dir(), 2).await;
     std::fs::write(coordinator.dir().join("go"), "").expect("the program is given leave");

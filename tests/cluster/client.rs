@@ -3,10 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use leasehold_proto::v1::{
-    AwaitTaskRequest, GetTaskRequest, ListQueuesRequest, ListTasksRequest, ListWorkersRequest,
-    Queue, StreamSubmitTasksRequest, SubmitTaskRequest, Task, TaskSpec, TaskState, Worker,
-    admin_service_client::AdminServiceClient, dead_letter_service_client::DeadLetterServiceClient,
-    submit_outcome::Outcome, task_service_client::TaskServiceClient,
+    AwaitTaskRequest, GetTaskRequest, LeaseEnd, ListQueuesRequest, ListTasksRequest,
+    ListWorkersRequest, Queue, StreamSubmitTasksRequest, SubmitTaskRequest, Task, TaskSpec,
+    TaskState, Worker, admin_service_client::AdminServiceClient,
+    dead_letter_service_client::DeadLetterServiceClient, submit_outcome::Outcome,
+    task_service_client::TaskServiceClient,
 };
 use tokio_stream::iter;
 use tonic::{
@@ -21,6 +22,18 @@ const STREAM_BATCH: usize = 50;
 
 /// How many tasks a page of a list holds.
 const PAGE: i32 = 1_000;
+
+/// How the leases of a task ended, each in three words: the kind, what is known of its work, what it cost.
+pub(crate) fn ends(task: &Task) -> Vec<String> {
+    let words = |end: &LeaseEnd| {
+        let [kind, stop, charge] =
+            [end.kind().as_str_name(), end.stop().as_str_name(), end.charge().as_str_name()];
+        let kind = kind.trim_start_matches("LEASE_END_KIND_");
+        let stop = stop.trim_start_matches("STOP_PROOF_");
+        format!("{kind} {stop} {}", charge.trim_start_matches("LEASE_CHARGE_"))
+    };
+    task.lease_ends.iter().map(words).collect()
+}
 
 /// A connection to a coordinator that outlives the coordinator's restarts.
 #[derive(Clone)]

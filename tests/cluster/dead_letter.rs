@@ -10,7 +10,7 @@ use leasehold_proto::v1::{
 use tonic::{Code, Status};
 
 use crate::{
-    client::{Client, spec},
+    client::{Client, ends, spec},
     condition::until,
     coordinator::{Coordinator, Options},
     program::at_once,
@@ -61,6 +61,9 @@ async fn a_dead_letter_is_kept_and_replayed_once_per_generation() {
     assert!(assignment.fencing_token > token, "tokens grow over generations");
     script.succeed(assignment.fencing_token, b"at last").await;
     let task = client.ended(&id).await;
+    assert_eq!(ends(&task), ["ERROR RETURNED ATTEMPT", "SUCCEEDED RETURNED ATTEMPT"]);
+    let generations: Vec<i32> = task.lease_ends.iter().map(|it| it.generation).collect();
+    assert_eq!(generations, [1, 2], "a replay keeps how the generation before ended");
     assert_eq!((task.state(), task.result), (TaskState::Succeeded, bytes(b"at last")));
     assert!(!replay(&mut client, &id, 1).await.expect("it did").replayed);
 }
@@ -115,6 +118,8 @@ async fn a_task_that_kills_its_workers_becomes_a_dead_letter() {
     }
     let task = client.ended(&id).await;
     assert_eq!((task.state(), task.worker_loss_count), (TaskState::Failed, 2));
+    assert_eq!(task.worker_loss_max, 2, "of so many");
+    assert_eq!(ends(&task), ["WORKER_LOST UNPROVED WORKER_LOSS"; 2]);
     assert_eq!(task.attempt_count, 0, "a lost worker is no failure of the task");
     let failure = task.last_failure.expect("it failed");
     assert_eq!(failure.reason(), FailureReason::WorkerLossLimit);

@@ -6,7 +6,7 @@ use leasehold_proto::v1::{DrainWorkersRequest, TaskState};
 use rustix::process::Signal;
 
 use crate::{
-    client::spec,
+    client::{ends, spec},
     condition::{SOON, until},
     coordinator::Coordinator,
     process::group_of,
@@ -47,6 +47,7 @@ async fn what_outlasts_the_drain_is_handed_back_without_an_attempt() {
     worker.exits_with(0, SOON).await;
     let task = client.in_state(&id, TaskState::Queued).await;
     assert_eq!((task.attempt_count, task.worker_loss_count, task.lease_count), (0, 0, 1));
+    assert_eq!(ends(&task), ["DRAINED KILLED NOTHING"]);
 
     let _successor = shell_worker(&coordinator, "successor", PATIENT);
     let again = tokens(coordinator.dir(), 2).await[1];

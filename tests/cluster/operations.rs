@@ -62,7 +62,7 @@ async fn metrics_count_what_happens() {
 }
 
 /// The value of one series in an exposition.
-fn sample(metrics: &str, series: &str) -> Option<f64> {
+pub(crate) fn sample(metrics: &str, series: &str) -> Option<f64> {
     metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
@@ -139,13 +139,13 @@ async fn a_paused_queue_stays_paused_over_a_restart() {
 }
 
 /// An HTTP answer.
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
-    body: String,
+    pub(crate) body: String,
 }
 
 /// Asks the operations port.
-async fn get(address: SocketAddr, path: &str) -> Answer {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Answer {
     let mut stream = TcpStream::connect(address).await.expect("the port is open");
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("the request is sent");

@@ -8,7 +8,7 @@ use leasehold_proto::v1::{
 use rustix::process::Signal;
 
 use crate::{
-    client::{duration, spec},
+    client::{duration, ends, spec},
     condition::{SOON, eventually, until},
     coordinator::{Coordinator, Options},
     process::{Process, group_members, group_of, is_alive},
@@ -81,9 +81,10 @@ async fn a_program_that_ignores_sigterm_is_killed_with_its_child_and_tried_again
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", worker.tail());
     assert_eq!(task.result, bytes(b"done\n"));
     assert_eq!(task.lease_count, 2);
-    let failure = task.last_failure.expect("the first attempt failed");
+    let failure = task.last_failure.as_ref().expect("the first attempt failed");
     assert_eq!(failure.reason(), FailureReason::AttemptTimeout);
     assert!(failure.counted, "a timeout uses up an attempt");
+    assert_eq!(ends(&task), ["ATTEMPT_TIMEOUT KILLED ATTEMPT", "SUCCEEDED RETURNED ATTEMPT"]);
     let left: Vec<&i32> = pids.iter().filter(|pid| is_alive(**pid)).collect();
     assert!(left.is_empty() && group_members(group).is_empty(), "left of {pids:?}: {left:?}");
 }
@@ -113,6 +114,7 @@ async fn the_program_of_a_stopped_worker_is_gone_before_anybody_else_has_its_tas
     let task = client.ended(&id).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", second.tail());
     assert_eq!((task.lease_count, task.worker_loss_count), (2, 1));
+    assert_eq!(ends(&task), ["WORKER_LOST UNPROVED WORKER_LOSS", "SUCCEEDED RETURNED ATTEMPT"]);
     first.signal(Signal::CONT);
     until("the first worker knows on waking", SOON, async || {
         first.events().iter().any(|it| it["message"] == "work ended")

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use leasehold_proto::v1::{
-    DeclineReason, GoAwayReason, Hello, LeasePhase, ResultDisposition, TaskSpec, TaskState,
-    Verdict, WorkerDrain, coordinator_event::Event as Told, lease_outcome,
+    DeclineReason, GoAwayReason, Hello, LeasePhase, ResultDisposition, RevocationReason, TaskSpec,
+    TaskState, Verdict, WorkerDrain, coordinator_event::Event as Told, lease_outcome,
     worker_event::Event as Say,
 };
 use tonic::Code;
 
 use crate::{
-    client::{duration, spec},
+    client::{duration, ends, spec},
     coordinator::{Coordinator, Options},
     program::at_once,
     refusal,
@@ -128,6 +128,12 @@ async fn an_empty_outcome_or_too_large_a_result_fails_the_attempt() {
     assert_eq!(script.succeed(token, &[0; 1024]).await, ResultDisposition::Accepted);
     let task = client.ended(&id).await;
     assert_eq!((task.state(), task.lease_count), (TaskState::Succeeded, 3));
+    let expected = [
+        "RESULT_TOO_LARGE RETURNED ATTEMPT",
+        "ERROR RETURNED ATTEMPT",
+        "SUCCEEDED RETURNED ATTEMPT",
+    ];
+    assert_eq!(ends(&task), expected);
 }
 
 #[tokio::test]
@@ -159,6 +165,8 @@ async fn a_broken_stream_takes_no_lease_away() {
         let task = client.ended(id).await;
         assert_eq!((task.state(), task.worker_loss_count), (TaskState::Succeeded, 0));
     }
+    let lost = client.task(&ids[1]).await;
+    assert_eq!(ends(&lost), ["NOT_HELD NOT_HELD NOTHING", "SUCCEEDED RETURNED ATTEMPT"]);
 }
 
 #[tokio::test]
@@ -176,6 +184,7 @@ async fn a_silent_worker_loses_its_lease_and_its_late_result_is_stale() {
     client.ended(&id).await;
     let before = client.task(&id).await;
     assert_eq!(before.worker_loss_count, 1);
+    assert_eq!(ends(&before), ["WORKER_LOST UNPROVED WORKER_LOSS", "SUCCEEDED RETURNED ATTEMPT"]);
 
     let held = [(lost, LeasePhase::Finished)];
     let late = holding(hello("silent", "echo", 1), &held);
@@ -220,7 +229,9 @@ async fn what_is_declined_goes_elsewhere_and_costs_no_attempt() {
     let assignment = free.assignment().await;
     assert_eq!((assignment.task_id.as_str(), assignment.attempt), (id.as_str(), 1));
     free.succeed(assignment.fencing_token, b"").await;
-    assert_eq!(client.ended(&id).await.lease_count, 2);
+    let task = client.ended(&id).await;
+    assert_eq!(task.lease_count, 2);
+    assert_eq!(ends(&task), ["DRAINED NOT_STARTED NOTHING", "SUCCEEDED RETURNED ATTEMPT"]);
 }
 
 #[tokio::test]
@@ -237,6 +248,9 @@ async fn a_lease_that_is_not_started_in_time_is_granted_again() {
     let revocation = slow.revocation().await;
     assert_eq!(revocation.fencing_token, token);
     slow.finish(declined(token, DeclineReason::NoCapacity)).await;
+    let task = client.task(&id).await;
+    assert_eq!(ends(&task), ["NO_CAPACITY NOT_STARTED NOTHING"]);
+    assert_eq!(task.lease_ends[0].revocation(), RevocationReason::StartTimeout);
     let mut quick = Script::join(coordinator.address, hello("quick", "echo", 1)).await;
     let assignment = quick.assignment().await;
     assert_eq!((assignment.task_id.as_str(), assignment.attempt), (id.as_str(), 1));

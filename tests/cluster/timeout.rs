@@ -8,7 +8,7 @@ use leasehold_proto::v1::{
 };
 
 use crate::{
-    client::{duration, spec},
+    client::{duration, ends, spec},
     condition::{SOON, until},
     coordinator::Coordinator,
     program::at_once,
@@ -56,6 +56,7 @@ async fn the_whole_time_of_a_task_ends_its_last_attempt() {
     assert_eq!(answer, ResultDisposition::Accepted);
     let task = client.ended(&id).await;
     assert_eq!(task.state(), TaskState::Failed);
+    assert_eq!(ends(&task), ["TOTAL_TIMEOUT RETURNED NOTHING"]);
     assert_eq!(task.last_failure.map(|it| it.reason()), Some(FailureReason::TotalTimeout));
 }
 
@@ -85,6 +86,7 @@ async fn an_attempt_that_its_worker_does_not_end_is_ended_by_the_coordinator() {
     assert_eq!(script.succeed(second, b"in time").await, ResultDisposition::Accepted);
     let task = client.ended(&id).await;
     assert_eq!((task.state(), task.lease_count), (TaskState::Succeeded, 2));
+    assert_eq!(ends(&task), ["ATTEMPT_TIMEOUT RETURNED ATTEMPT", "SUCCEEDED RETURNED ATTEMPT"]);
     let failure = task.last_failure.expect("the first attempt failed");
     assert_eq!(failure.reason(), FailureReason::AttemptTimeout);
     assert!(failure.counted, "a timeout uses up an attempt");

@@ -16,6 +16,8 @@ use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
 
 mod ledger;
 
+pub(crate) use ledger::{charge, end_kind, stop_proof};
+
 #[cfg(test)]
 mod tests;
 

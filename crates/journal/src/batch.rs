@@ -68,6 +68,8 @@ pub struct FinishedRow {
     pub result: Bytes,
     /// The whole task, encoded by the caller, without payload and result.
     pub state: Bytes,
+    /// How its leases ended, for people: a JSON array. Empty if it succeeded under its only one.
+    pub leases: String,
 }
 
 /// A row of `failed_tasks`.
@@ -103,6 +105,8 @@ pub struct FailedRow {
     pub payload: Bytes,
     /// The whole task, encoded by the caller, without payload.
     pub state: Bytes,
+    /// How its leases ended, for people: a JSON array.
+    pub leases: String,
 }
 
 /// One batch as it was read back and checked.

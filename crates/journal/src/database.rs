@@ -27,7 +27,7 @@ const DRAFT_FILES: [&str; 4] =
 /// "LHLD": whose file it is.
 pub(crate) const APPLICATION_ID: u32 = 0x4c48_4c44;
 /// The newest format this version reads, and the one it writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Large pages carry large bodies with few overflow pages and few log frames.
 pub(crate) const PAGE_BYTES: u32 = 16_384;
@@ -39,6 +39,14 @@ const READER_BUSY_MAX: Duration = Duration::from_secs(5);
 const STATEMENTS_MAX: usize = 48;
 
 const SCHEMA: &str = include_str!("schema.sql");
+const VIEWS: &str = include_str!("views.sql");
+
+/// What format 1 lacks of the tables. Its views are made anew.
+const FROM_FORMAT_1: &str = "
+    DROP VIEW IF EXISTS finished;
+    DROP VIEW IF EXISTS failed;
+    ALTER TABLE finished_tasks ADD COLUMN leases TEXT NOT NULL DEFAULT '';
+    ALTER TABLE failed_tasks ADD COLUMN leases TEXT NOT NULL DEFAULT '';";
 
 /// What the first 100 bytes of a SQLite file say, as far as we ask.
 struct Header([u8; 72]);
@@ -129,6 +137,7 @@ fn write_draft(draft: &Path) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(VIEWS)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     let random: [u8; 16] = transaction.query_row("SELECT randomblob(16)", (), |row| row.get(0))?;
@@ -153,7 +162,24 @@ fn uuid_text(random: [u8; 16]) -> String {
 
 /// The connection that writes.
 pub(crate) fn connect(dir: &Path, busy: Duration, wal_bytes: u64) -> Result<Connection, OpenError> {
-    open_to_write(&dir.join(FILE), busy, wal_bytes).map_err(|error| refuse(error, dir))
+    let opened = open_to_write(&dir.join(FILE), busy, wal_bytes).and_then(|mut connection| {
+        upgrade(&mut connection)?;
+        Ok(connection)
+    });
+    opened.map_err(|error| refuse(error, dir))
+}
+
+/// Brings the tables of an older format up to date, all at once or not at all. No row is touched.
+fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
+    let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if FORMAT <= format {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(FROM_FORMAT_1)?;
+    transaction.execute_batch(VIEWS)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()
 }
 
 fn open_to_write(path: &Path, busy: Duration, wal_bytes: u64) -> rusqlite::Result<Connection> {

@@ -21,13 +21,13 @@ pub struct Counts {
 
 const INSERT_FINISHED: &str = "
     INSERT INTO finished_tasks (row_id, expire_ms, submit_ms, finish_ms, attempts, class,
-        task_id, queue, task_type, trace_id, state, result)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        task_id, queue, task_type, trace_id, state, result, leases)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 const INSERT_FAILED: &str = "
     INSERT INTO failed_tasks (row_id, expire_ms, submit_ms, finish_ms, generation, attempts,
-        reason, task_id, queue, task_type, trace_id, error, error_stack, state, payload)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+        reason, task_id, queue, task_type, trace_id, error, error_stack, state, payload, leases)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 
 const DELETE_FAILED: &str = "DELETE FROM failed_tasks WHERE row_id = ?1";
 
@@ -48,6 +48,7 @@ pub(crate) fn insert_finished(at: &Connection, rows: &[FinishedRow]) -> rusqlite
             &row.trace_id,
             row.state.as_ref(),
             row.result.as_ref(),
+            &row.leases,
         ))?;
     }
     Ok(())
@@ -73,6 +74,7 @@ pub(crate) fn insert_failed(at: &Connection, rows: &[FailedRow]) -> rusqlite::Re
             &row.error_stack,
             row.state.as_ref(),
             row.payload.as_ref(),
+            &row.leases,
         ))?;
     }
     Ok(())
@@ -83,11 +85,11 @@ pub(crate) fn delete_failed(at: &Connection, row_id: RowId) -> rusqlite::Result<
     Ok(at.prepare_cached(DELETE_FAILED)?.execute([row_id])? == 1)
 }
 
-/// The columns of [`finished_row`], the result left out.
+/// The columns of [`finished_row`], what stands behind the state left out.
 pub(crate) const FINISHED_COLUMNS: &str = "row_id, expire_ms, submit_ms, finish_ms, attempts,
     class, task_id, queue, task_type, trace_id, state";
 
-/// Reads [`FINISHED_COLUMNS`] and, where it was selected behind them, the result.
+/// Reads [`FINISHED_COLUMNS`] and, where they were selected behind them, the others.
 pub(crate) fn finished_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<FinishedRow> {
     Ok(FinishedRow {
         row_id: row.get("row_id")?,
@@ -100,16 +102,17 @@ pub(crate) fn finished_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Finished
         finish_ms: time(row, "finish_ms")?,
         expire_ms: time(row, "expire_ms")?,
         trace_id: row.get("trace_id")?,
-        result: blob_if_selected(row, "result")?,
+        result: if_selected(row, "result", blob)?,
+        leases: if_selected(row, "leases", text)?,
         state: blob(row, "state")?,
     })
 }
 
-/// The columns of [`failed_row`], the payload left out.
+/// The columns of [`failed_row`], what stands behind the state left out.
 pub(crate) const FAILED_COLUMNS: &str = "row_id, expire_ms, submit_ms, finish_ms, generation,
     attempts, reason, task_id, queue, task_type, trace_id, error, error_stack, state";
 
-/// Reads [`FAILED_COLUMNS`] and, where it was selected behind them, the payload.
+/// Reads [`FAILED_COLUMNS`] and, where they were selected behind them, the others.
 pub(crate) fn failed_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<FailedRow> {
     Ok(FailedRow {
         row_id: row.get("row_id")?,
@@ -125,7 +128,8 @@ pub(crate) fn failed_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<FailedRow>
         finish_ms: time(row, "finish_ms")?,
         expire_ms: time(row, "expire_ms")?,
         trace_id: row.get("trace_id")?,
-        payload: blob_if_selected(row, "payload")?,
+        payload: if_selected(row, "payload", blob)?,
+        leases: if_selected(row, "leases", text)?,
         state: blob(row, "state")?,
     })
 }
@@ -153,9 +157,17 @@ fn blob(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Bytes> {
     row.get::<_, Vec<u8>>(column).map(Bytes::from)
 }
 
-fn blob_if_selected(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Bytes> {
-    match blob(row, column) {
-        Err(rusqlite::Error::InvalidColumnName(_)) => Ok(Bytes::new()),
+fn text(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<String> {
+    row.get(column)
+}
+
+fn if_selected<T: Default>(
+    row: &rusqlite::Row<'_>,
+    column: &str,
+    read: fn(&rusqlite::Row<'_>, &str) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    match read(row, column) {
+        Err(rusqlite::Error::InvalidColumnName(_)) => Ok(T::default()),
         read => read,
     }
 }

@@ -24,6 +24,7 @@ pub(crate) fn finished(row_id: RowId) -> FinishedRow {
         trace_id: format!("{row_id:032x}"),
         result: Bytes::from(format!("result {row_id}")),
         state: Bytes::from(format!("state {row_id}")),
+        leases: format!("[{row_id}]"),
     }
 }
 
@@ -45,5 +46,6 @@ pub(crate) fn failed(row_id: RowId) -> FailedRow {
         trace_id: String::new(),
         payload: Bytes::from(format!("payload {row_id}")),
         state: Bytes::from(format!("state {row_id}")),
+        leases: format!("[{row_id}, 2]"),
     }
 }

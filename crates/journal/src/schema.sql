@@ -1,4 +1,4 @@
--- The tables of a journal, format 1. docs/journal.md says what each column means.
+-- The tables of a journal, format 2. docs/journal.md says what each column means.
 
 CREATE TABLE journal_state (
     one               INTEGER PRIMARY KEY CHECK (one = 1),
@@ -37,7 +37,8 @@ CREATE TABLE finished_tasks (
     task_type  TEXT    NOT NULL,
     trace_id   TEXT    NOT NULL,
     state      BLOB    NOT NULL,
-    result     BLOB    NOT NULL
+    result     BLOB    NOT NULL,
+    leases     TEXT    NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE TABLE failed_tasks (
@@ -55,30 +56,6 @@ CREATE TABLE failed_tasks (
     error        TEXT    NOT NULL,
     error_stack  TEXT    NOT NULL,
     state        BLOB    NOT NULL,
-    payload      BLOB    NOT NULL
+    payload      BLOB    NOT NULL,
+    leases       TEXT    NOT NULL DEFAULT ''
 ) STRICT;
-
--- For people: ids as UUID text, times as UTC text.
-CREATE VIEW finished AS
-SELECT
-    lower(substr(hex(task_id), 1, 8) || '-' || substr(hex(task_id), 9, 4) || '-'
-        || substr(hex(task_id), 13, 4) || '-' || substr(hex(task_id), 17, 4) || '-'
-        || substr(hex(task_id), 21)) AS task_id,
-    queue, task_type, class AS state, attempts,
-    strftime('%Y-%m-%dT%H:%M:%fZ', submit_ms / 1000.0, 'unixepoch') AS submit_time,
-    strftime('%Y-%m-%dT%H:%M:%fZ', finish_ms / 1000.0, 'unixepoch') AS finish_time,
-    strftime('%Y-%m-%dT%H:%M:%fZ', expire_ms / 1000.0, 'unixepoch') AS expire_time,
-    trace_id, result, row_id
-FROM finished_tasks;
-
-CREATE VIEW failed AS
-SELECT
-    lower(substr(hex(task_id), 1, 8) || '-' || substr(hex(task_id), 9, 4) || '-'
-        || substr(hex(task_id), 13, 4) || '-' || substr(hex(task_id), 17, 4) || '-'
-        || substr(hex(task_id), 21)) AS task_id,
-    queue, task_type, generation, attempts, reason, error, error_stack,
-    strftime('%Y-%m-%dT%H:%M:%fZ', submit_ms / 1000.0, 'unixepoch') AS submit_time,
-    strftime('%Y-%m-%dT%H:%M:%fZ', finish_ms / 1000.0, 'unixepoch') AS finish_time,
-    strftime('%Y-%m-%dT%H:%M:%fZ', expire_ms / 1000.0, 'unixepoch') AS expire_time,
-    trace_id, payload, row_id
-FROM failed_tasks;

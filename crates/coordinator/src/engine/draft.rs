@@ -107,14 +107,17 @@ impl Drafts {
 
     /// Adds the row of a task whose end was just recorded.
     pub(crate) fn finished(&mut self, row: FinishedRow) {
-        self.open.row_bytes += ROW_BYTES + row.result.len() + row.state.len();
+        self.open.row_bytes += ROW_BYTES + row.result.len() + row.state.len() + row.leases.len();
         self.open.batch.finished.push(row);
     }
 
     /// Adds the row of a dead letter whose end was just recorded.
     pub(crate) fn failed(&mut self, row: FailedRow) {
-        self.open.row_bytes +=
-            ROW_BYTES + row.payload.len() + row.state.len() + row.error_stack.len();
+        self.open.row_bytes += ROW_BYTES
+            + row.payload.len()
+            + row.state.len()
+            + row.error_stack.len()
+            + row.leases.len();
         self.open.batch.failed.push(row);
     }
 

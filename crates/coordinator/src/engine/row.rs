@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use leasehold_journal::{Class, FailedRow, FinishedRow};
-use leasehold_queue::{Ended, FailureReason, Task};
+use leasehold_queue::{Ended, Ending, FailureReason, Task};
+use serde_json::{Value, json};
 
-use crate::codec;
+use crate::{codec, view};
 
 /// How many characters of a stack or stderr tail a row keeps.
 const ERROR_STACK_CHARS_MAX: usize = 2_000;
@@ -35,6 +36,7 @@ pub(crate) fn finished(ended: &Ended, class: Class, retention: Duration) -> Fini
         trace_id: trace_id(task).to_owned(),
         result: result.clone(),
         state: codec::encode_state(ended),
+        leases: leases(ended),
     }
 }
 
@@ -59,6 +61,7 @@ pub(crate) fn failed(ended: &Ended, retention: Duration) -> FailedRow {
         trace_id: trace_id(task).to_owned(),
         payload: task.spec.payload.clone(),
         state: codec::encode_state(ended),
+        leases: leases(ended),
     }
 }
 
@@ -76,4 +79,44 @@ pub(crate) const fn reason(reason: FailureReason) -> &'static str {
         FailureReason::Cancelled => "CANCELLED",
         FailureReason::HandedBack => "HANDED_BACK",
     }
+}
+
+/// How the leases of a task ended, as a JSON array: names and words as in the contract. Empty if the first one succeeded,
+/// as most do: then the other columns say it all.
+fn leases(ended: &Ended) -> String {
+    let ends = ended.task.ends();
+    if ends.is_empty() || (ended.ending == Ending::Succeeded && ends.len() == 1) {
+        return String::new();
+    }
+    let ms = |time: Option<leasehold_policy::Time>| time.map(leasehold_policy::Time::unix_ms);
+    let end = |end: &leasehold_queue::LeaseEnd| {
+        let revoking = end.revoking;
+        let reason = revoking.map(|it| word(view::revocation_reason(it.reason).as_str_name()));
+        let said = json!({
+            "fencing_token": end.token.as_i64(),
+            "worker_id": &*end.worker,
+            "generation": end.generation,
+            "attempt": end.attempt,
+            "grant_ms": end.granted.unix_ms(),
+            "start_ms": ms(end.started),
+            "revocation": reason,
+            "revoke_ms": ms(revoking.map(|it| it.since)),
+            "revoke_delivered_ms": ms(revoking.and_then(|it| it.delivered)),
+            "end_ms": end.ended.unix_ms(),
+            "kind": word(view::end_kind(end.kind).as_str_name()),
+            "stop": word(view::stop_proof(end.stop).as_str_name()),
+            "charge": word(view::charge(end.charge).as_str_name()),
+            "message": &*end.message,
+        });
+        let Value::Object(mut said) = said else { return said };
+        said.retain(|_, value| !value.is_null());
+        Value::Object(said)
+    };
+    Value::Array(ends.iter().map(end).collect()).to_string()
+}
+
+/// A value of the contract without the name of its enum, which is all that comes before.
+fn word(name: &str) -> &str {
+    let prefixes = ["REVOCATION_REASON_", "LEASE_END_KIND_", "STOP_PROOF_", "LEASE_CHARGE_"];
+    prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }

@@ -20,15 +20,15 @@ pub(super) fn end(end: &LeaseEnd) -> v1::LeaseEnd {
         revoke_time: end.revoking.map(|revoking| timestamp(revoking.since)),
         revoke_delivered_time: end.revoking.and_then(|revoking| revoking.delivered).map(timestamp),
         end_time: Some(timestamp(end.ended)),
-        kind: kind(end.kind).into(),
-        stop: stop(end.stop).into(),
+        kind: end_kind(end.kind).into(),
+        stop: stop_proof(end.stop).into(),
         charge: charge(end.charge).into(),
         eligible_time: end.eligible.map(timestamp),
         message: end.message.to_string(),
     }
 }
 
-fn kind(kind: EndKind) -> v1::LeaseEndKind {
+pub(crate) fn end_kind(kind: EndKind) -> v1::LeaseEndKind {
     match kind {
         EndKind::Succeeded => v1::LeaseEndKind::Succeeded,
         EndKind::Error => v1::LeaseEndKind::Error,
@@ -48,7 +48,7 @@ fn kind(kind: EndKind) -> v1::LeaseEndKind {
     }
 }
 
-fn stop(stop: StopProof) -> v1::StopProof {
+pub(crate) fn stop_proof(stop: StopProof) -> v1::StopProof {
     match stop {
         StopProof::Returned => v1::StopProof::Returned,
         StopProof::Aborted => v1::StopProof::Aborted,
@@ -59,7 +59,7 @@ fn stop(stop: StopProof) -> v1::StopProof {
     }
 }
 
-fn charge(charge: Charge) -> v1::LeaseCharge {
+pub(crate) fn charge(charge: Charge) -> v1::LeaseCharge {
     match charge {
         Charge::Attempt => v1::LeaseCharge::Attempt,
         Charge::WorkerLoss => v1::LeaseCharge::WorkerLoss,

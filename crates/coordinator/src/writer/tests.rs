@@ -45,6 +45,7 @@ fn dead_letter() -> FailedRow {
         trace_id: String::new(),
         payload: bytes::Bytes::new(),
         state: bytes::Bytes::new(),
+        leases: String::new(),
     }
 }
 

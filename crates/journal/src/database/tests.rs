@@ -44,8 +44,8 @@ fn what_is_not_ours_is_refused_untouched() {
     check(&pragma("application_id", 0), foreign);
     check(&pragma("application_id", APPLICATION_ID + 1), foreign);
     check(&pragma("user_version", 0), foreign);
-    check(&pragma("user_version", 2), "has format 2, newer than 1");
-    check(&pragma("user_version", u32::MAX >> 1), "has format 2147483647, newer than 1");
+    check(&pragma("user_version", 3), "has format 3, newer than 2");
+    check(&pragma("user_version", u32::MAX >> 1), "has format 2147483647, newer than 2");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn the_settings_are_the_measured_ones() {
     let connection = connect(dir.path(), Duration::from_millis(7), 1 << 22).expect("it opens");
     for (name, value) in [
         ("application_id", "Integer(1279806532)"),
-        ("user_version", "Integer(1)"),
+        ("user_version", "Integer(2)"),
         ("page_size", "Integer(16384)"),
         ("auto_vacuum", "Integer(2)"),
         ("journal_mode", "Text(\"wal\")"),
@@ -166,4 +166,36 @@ fn the_views_show_ids_and_times_to_people() {
         })
         .expect("it is shown");
     assert_eq!(failed, ("00000000-0000-0000-0000-000000000004".to_owned(), 2));
+}
+
+/// What the next format added, taken away again.
+const TO_FORMAT_1: &str = "
+    DROP VIEW finished;
+    DROP VIEW failed;
+    ALTER TABLE finished_tasks DROP COLUMN leases;
+    ALTER TABLE failed_tasks DROP COLUMN leases;
+    CREATE VIEW finished AS SELECT task_id FROM finished_tasks;
+    CREATE VIEW failed AS SELECT task_id FROM failed_tasks;
+    PRAGMA user_version = 1;";
+
+#[test]
+fn an_older_format_is_brought_up_to_date_with_its_rows() {
+    let dir = tempfile::tempdir().expect("a directory");
+    prepare(dir.path()).expect("it is made");
+    let open = || connect(dir.path(), Duration::ZERO, 0).expect("it opens");
+    let connection = open();
+    crate::people::insert_finished(&connection, &[crate::sample::finished(4)]).expect("written");
+    connection.execute_batch(TO_FORMAT_1).expect("it is an old one");
+    drop(connection);
+    prepare(dir.path()).expect("it is known");
+    for _ in 0..2 {
+        let connection = open();
+        assert_eq!(setting(&connection, "user_version"), "Integer(2)");
+        let leases: String = connection
+            .query_row("SELECT leases FROM finished WHERE row_id = 4", (), |row| row.get(0))
+            .expect("the row is still there");
+        assert_eq!(leases, "", "nobody wrote how its leases ended");
+        crate::people::insert_failed(&connection, &[crate::sample::failed(4)]).expect("written");
+        connection.execute("DELETE FROM failed_tasks", ()).expect("it goes again");
+    }
 }

@@ -82,7 +82,12 @@ fn dead_letters_are_listed_without_payload_and_regardless_of_class() {
     };
     let page = Page { after: 1, limit: 10 };
     let Listing { rows, next } = reader.list_failed(&filter, page).expect("it is listed");
-    let bare = |row_id| FailedRow { payload: bytes::Bytes::new(), ..sample::failed(row_id) };
+    let (payload, leases) = (bytes::Bytes::new(), String::new());
+    let bare = |row_id| FailedRow {
+        payload: payload.clone(),
+        leases: leases.clone(),
+        ..sample::failed(row_id)
+    };
     assert_eq!((rows, next), (vec![bare(4), bare(7)], None));
 }
 
@@ -95,7 +100,7 @@ fn a_filter_that_fits_nothing_for_long_still_gets_on() {
         .execute(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
              INSERT INTO finished_tasks SELECT i, 0, 0, 0, 0, 'SUCCEEDED', zeroblob(16),
-                 iif(i = ?1, 'last', 'other'), '', '', x'01', x'' FROM n",
+                 iif(i = ?1, 'last', 'other'), '', '', x'01', x'', '' FROM n",
             [ROWS],
         )
         .expect("they are written");
