@@ -44,6 +44,7 @@ mod shutdown;
 mod storage;
 mod stream;
 mod submit;
+mod terms;
 mod timeout;
 mod trace;
 mod wait;

@@ -6,7 +6,10 @@ use std::{
     time::SystemTime,
 };
 
-use leasehold_client::TaskSpec;
+use leasehold_client::{
+    TaskSpec,
+    v1::{Exclusivity, Guarantee},
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -34,7 +37,11 @@ struct Line {
     deadline: Option<String>,
     timeout: Option<String>,
     total_timeout: Option<String>,
+    queue_timeout: Option<String>,
+    progress_timeout: Option<String>,
     max_attempts: Option<i32>,
+    at_most_once: Option<bool>,
+    best_effort: Option<bool>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }
@@ -126,6 +133,12 @@ fn add_texts(mut spec: TaskSpec, line: &Line) -> Result<TaskSpec, String> {
     if let Some(attempts) = line.max_attempts {
         spec = spec.max_attempts(attempts);
     }
+    if let Some(once) = line.at_most_once {
+        spec = spec.guarantee(guarantee(once));
+    }
+    if let Some(loose) = line.best_effort {
+        spec = spec.exclusivity(exclusivity(loose));
+    }
     for (key, value) in &line.labels {
         spec = spec.label(key, value);
     }
@@ -144,12 +157,30 @@ fn add_times(mut spec: TaskSpec, line: &Line) -> Result<TaskSpec, String> {
         let timeout = parse_duration(timeout).map_err(|why| format!("total_timeout {why}"))?;
         spec = spec.total_timeout(timeout);
     }
+    if let Some(timeout) = &line.queue_timeout {
+        let timeout = parse_duration(timeout).map_err(|why| format!("queue_timeout {why}"))?;
+        spec = spec.queue_timeout(timeout);
+    }
+    if let Some(timeout) = &line.progress_timeout {
+        let timeout = parse_duration(timeout).map_err(|why| format!("progress_timeout {why}"))?;
+        spec = spec.progress_timeout(timeout);
+    }
     if let Some(deadline) = &line.deadline {
         let deadline = parse_deadline(deadline).map_err(|why| format!("deadline {why}"))?;
         let time = deadline.from(SystemTime::now()).ok_or("deadline is too far ahead")?;
         spec = spec.deadline(time);
     }
     Ok(spec)
+}
+
+#[expect(clippy::fn_params_excessive_bools, reason = "it is what a line says")]
+const fn guarantee(at_most_once: bool) -> Guarantee {
+    if at_most_once { Guarantee::AtMostOnce } else { Guarantee::AtLeastOnce }
+}
+
+#[expect(clippy::fn_params_excessive_bools, reason = "it is what a line says")]
+const fn exclusivity(best_effort: bool) -> Exclusivity {
+    if best_effort { Exclusivity::BestEffort } else { Exclusivity::Strict }
 }
 
 fn payload(line: &Line) -> Result<Option<Vec<u8>>, String> {

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use leasehold_client::v1::{
-    BlockedReason, FailureReason, LeaseCharge, LeaseEndKind, RevocationReason, StopProof, Task,
-    TaskState, WorkerState,
+    BlockedReason, Exclusivity, FailureReason, Guarantee, LeaseCharge, LeaseEndKind,
+    RevocationReason, StopProof, Task, TaskState, WorkerState,
 };
 use prost_types::Timestamp;
 
@@ -94,6 +94,25 @@ pub(crate) fn failure_reason(reason: FailureReason) -> &'static str {
         FailureReason::StartTimeout => "start timeout",
         FailureReason::Cancelled => "cancelled",
         FailureReason::HandedBack => "handed back",
+        FailureReason::ProgressTimeout => "hung",
+        FailureReason::QueueTimeout => "queue timeout",
+        FailureReason::OutcomeUnknown => "outcome unknown",
+    }
+}
+
+/// Who may have it at the same time; `None` where it is the usual.
+pub(crate) fn exclusivity(exclusivity: Exclusivity) -> Option<&'static str> {
+    match exclusivity {
+        Exclusivity::Unspecified | Exclusivity::Strict => None,
+        Exclusivity::BestEffort => Some("best effort"),
+    }
+}
+
+/// How often the work may be started; `None` where it is the usual.
+pub(crate) fn guarantee(guarantee: Guarantee) -> Option<&'static str> {
+    match guarantee {
+        Guarantee::Unspecified | Guarantee::AtLeastOnce => None,
+        Guarantee::AtMostOnce => Some("at most once"),
     }
 }
 
@@ -105,6 +124,7 @@ pub(crate) fn revocation(reason: RevocationReason) -> Option<&'static str> {
         RevocationReason::StartTimeout => Some("start timeout"),
         RevocationReason::AttemptTimeout => Some("attempt timeout"),
         RevocationReason::TotalTimeout => Some("total timeout"),
+        RevocationReason::ProgressTimeout => Some("no progress"),
         RevocationReason::UnknownLease => Some("unknown lease"),
         RevocationReason::Retracted => Some("taken back"),
     }
@@ -119,6 +139,7 @@ pub(crate) fn end_kind(kind: LeaseEndKind) -> &'static str {
         LeaseEndKind::Panic => "panic",
         LeaseEndKind::ResultTooLarge => "result too large",
         LeaseEndKind::AttemptTimeout => "attempt timeout",
+        LeaseEndKind::ProgressTimeout => "hung",
         LeaseEndKind::TotalTimeout => "total timeout",
         LeaseEndKind::StartTimeout => "start timeout",
         LeaseEndKind::Cancelled => "cancelled",

@@ -104,6 +104,22 @@ impl TaskSpec {
         self
     }
 
+    /// For how long running work may give no sign of progress before its attempt is stopped as hung. Default: as long as the
+    /// attempt may run.
+    #[must_use]
+    pub fn progress_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts().progress = Some(wire_duration(timeout));
+        self
+    }
+
+    /// From when it may first be leased to the first start of its work; a task that nobody has started by then fails. Default:
+    /// it waits as long as it lives.
+    #[must_use]
+    pub fn queue_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts().queue = Some(wire_duration(timeout));
+        self
+    }
+
     /// How many attempts there may be, the first included.
     #[must_use]
     pub fn max_attempts(mut self, attempts: i32) -> Self {
@@ -117,6 +133,20 @@ impl TaskSpec {
         let retry = self.retry();
         retry.initial = Some(wire_duration(initial));
         retry.cap = Some(wire_duration(cap));
+        self
+    }
+
+    /// How often its work may be started. Default at least once.
+    #[must_use]
+    pub fn guarantee(mut self, guarantee: v1::Guarantee) -> Self {
+        self.spec.guarantee = guarantee.into();
+        self
+    }
+
+    /// Whether another worker may have it while the one before may still run it. Default: what its queue says.
+    #[must_use]
+    pub fn exclusivity(mut self, exclusivity: v1::Exclusivity) -> Self {
+        self.spec.exclusivity = exclusivity.into();
         self
     }
 

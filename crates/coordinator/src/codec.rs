@@ -7,6 +7,7 @@
 mod ledger;
 mod record;
 mod task;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -20,8 +20,8 @@ pub(crate) use check::{ATTEMPTS_MAX, FACTOR_MAX};
 pub use duration::{ParseDurationError, parse as parse_duration};
 pub use error::{ConfigError, Violation};
 pub use settings::{
-    Defaults, Jitter, Limits, LogFormat, QueueSettings, Queues, Retention, RetentionOverride,
-    Retry, Session, Shutdown, Telemetry,
+    Defaults, Exclusivity, Jitter, Limits, LogFormat, QueueSettings, Queues, Retention,
+    RetentionOverride, Retry, Session, Shutdown, Telemetry,
 };
 
 /// No control value is longer: a year.

@@ -3,17 +3,17 @@
 //! A request that breaks rules is refused with every violation at once. It decides nothing about the task and
 //! knows neither the engine nor the transport.
 
-use std::time::SystemTime;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use leasehold_policy::Backoff;
 use leasehold_proto::v1;
-use leasehold_queue::{Key, Name, Retry, TaskId, TaskSpec, Trace};
+use leasehold_queue::{Key, LeaseTerms, Name, Retry, TaskId, TaskSpec, Trace};
 use leasehold_telemetry::TraceContext;
 use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    config::{Config, Defaults},
+    config::{Config, Defaults, QueueSettings},
     refusal::{Reason, Refusal},
 };
 
@@ -44,13 +44,18 @@ const PRIORITY_MAX: u8 = 9;
 #[derive(Clone, Debug)]
 pub struct Rules {
     defaults: Defaults,
+    queues: BTreeMap<String, QueueSettings>,
     payload_bytes: u64,
 }
 
 impl Rules {
     /// The rules that a configuration sets.
     pub fn new(config: &Config) -> Self {
-        Self { defaults: config.defaults.clone(), payload_bytes: config.limits.payload_bytes }
+        Self {
+            defaults: config.defaults.clone(),
+            queues: config.queues.settings.clone(),
+            payload_bytes: config.limits.payload_bytes,
+        }
     }
 
     /// The task a request asks for, if it keeps every rule. `trace` is the call's: it becomes the task's, unless the
@@ -68,6 +73,7 @@ impl Rules {
         let timeouts = spec.timeouts.unwrap_or_default();
         let total = self.total(&mut fields, timeouts.total, timeouts.deadline, now);
         let defaults = &self.defaults;
+        let queue = self.queue(&spec.queue);
         let task = TaskSpec {
             queue: fields.queue("spec.queue", &spec.queue).into(),
             task_type: fields.task_type("spec.task_type", &spec.task_type).into(),
@@ -91,6 +97,12 @@ impl Rules {
                 defaults.kill_grace,
             ),
             retry: self.retry(&mut fields, spec.retry.unwrap_or_default()),
+            terms: LeaseTerms {
+                guarantee: fields.guarantee(spec.guarantee),
+                exclusivity: fields.exclusivity(spec.exclusivity, queue.exclusivity),
+                progress_timeout: fields.progress_timeout(timeouts.progress),
+                queue_timeout: fields.optional_limit("spec.timeouts.queue", timeouts.queue),
+            },
             labels: fields.labels(spec.labels),
             trace: Some(trace_of(spec.trace_context, trace)),
             key: fields.key(&idempotency_key).map(|name| Key {
@@ -100,6 +112,12 @@ impl Rules {
             payload: spec.payload,
         };
         fields.finish(task)
+    }
+
+    /// What holds for the tasks of a queue, unless they say otherwise.
+    fn queue(&self, name: &str) -> QueueSettings {
+        let name = if name.is_empty() { DEFAULT_QUEUE } else { name };
+        self.queues.get(name).cloned().unwrap_or_default()
     }
 
     /// The earlier of both limits; the default counts only where neither is given.

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use leasehold_policy::{Jitter, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Blocked, Ending, Failure, FailureReason, Lease, Ledger, Phase, QueueView, Retry,
-    RevocationReason, SessionState, Task, TaskSpec, Wait, WorkerView,
+    Blocked, Ending, Exclusivity, Failure, FailureReason, Guarantee, Lease, Ledger, Phase,
+    QueueView, Retry, RevocationReason, SessionState, Task, TaskSpec, Wait, WorkerView,
 };
 
 use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
@@ -148,6 +148,8 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
             total: Some(span(spec.total_timeout)),
             deadline: None,
             kill_grace: Some(span(spec.kill_grace)),
+            progress: spec.terms.progress_timeout.map(span),
+            queue: spec.terms.queue_timeout.map(span),
         }),
         retry: Some(retry(&spec.retry)),
         labels: labels.collect(),
@@ -155,6 +157,22 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
             traceparent: trace.parent.to_string(),
             tracestate: trace.state.to_string(),
         }),
+        guarantee: guarantee(spec.terms.guarantee).into(),
+        exclusivity: exclusivity(spec.terms.exclusivity).into(),
+    }
+}
+
+const fn exclusivity(exclusivity: Exclusivity) -> v1::Exclusivity {
+    match exclusivity {
+        Exclusivity::Strict => v1::Exclusivity::Strict,
+        Exclusivity::BestEffort => v1::Exclusivity::BestEffort,
+    }
+}
+
+const fn guarantee(guarantee: Guarantee) -> v1::Guarantee {
+    match guarantee {
+        Guarantee::AtLeastOnce => v1::Guarantee::AtLeastOnce,
+        Guarantee::AtMostOnce => v1::Guarantee::AtMostOnce,
     }
 }
 
@@ -258,6 +276,7 @@ pub fn revocation_reason(reason: RevocationReason) -> v1::RevocationReason {
         RevocationReason::Cancelled => v1::RevocationReason::Cancelled,
         RevocationReason::StartTimeout => v1::RevocationReason::StartTimeout,
         RevocationReason::AttemptTimeout => v1::RevocationReason::AttemptTimeout,
+        RevocationReason::ProgressTimeout => v1::RevocationReason::ProgressTimeout,
         RevocationReason::TotalTimeout => v1::RevocationReason::TotalTimeout,
         RevocationReason::UnknownLease => v1::RevocationReason::UnknownLease,
     }
@@ -275,6 +294,9 @@ fn failure_reason(reason: FailureReason) -> v1::FailureReason {
         FailureReason::StartTimeout => v1::FailureReason::StartTimeout,
         FailureReason::Cancelled => v1::FailureReason::Cancelled,
         FailureReason::HandedBack => v1::FailureReason::HandedBack,
+        FailureReason::ProgressTimeout => v1::FailureReason::ProgressTimeout,
+        FailureReason::QueueTimeout => v1::FailureReason::QueueTimeout,
+        FailureReason::OutcomeUnknown => v1::FailureReason::OutcomeUnknown,
     }
 }
 

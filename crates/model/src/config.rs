@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter};
-use leasehold_queue::{Config as QueueConfig, Key, Retry, TaskSpec};
+use leasehold_queue::{Config as QueueConfig, Key, LeaseTerms, Retry, TaskSpec};
 
 /// How many workers there are: one to hold a lease, and one to be given it too early.
 pub const WORKERS: usize = 2;
@@ -275,6 +275,7 @@ impl Config {
             total_timeout: NEVER,
             kill_grace: KILL_GRACE,
             retry: self.retry(),
+            terms: LeaseTerms::default(),
             labels: Vec::new(),
             trace: None,
             key: Some(Key { name: format!("task {task}").into(), digest: [0; 16] }),

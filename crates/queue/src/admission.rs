@@ -47,7 +47,7 @@ impl Queue {
         task.generation += u32::from(!Mutant::GenerationKept.is_alive());
         task.revision += 1;
         (task.attempts, task.leases, task.worker_losses) = (0, 0, 0);
-        task.cancel_requested = false;
+        (task.cancel_requested, task.ran) = (false, false);
         task.deadline = self.now + task.spec.total_timeout;
         task.phase = Phase::Queued;
         let (id, generation) = (task.id, task.generation);
@@ -144,6 +144,7 @@ impl Queue {
             attempts: 0,
             leases: 0,
             worker_losses: 0,
+            ran: false,
             cancel_requested: false,
             last_failure: None,
             last_token: None,

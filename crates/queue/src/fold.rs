@@ -8,8 +8,8 @@ use std::sync::Arc;
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    Charge, EndCause, EndFact, Ending, Failure, FailureReason, Lease, LeaseEnd, Ledger, Name, Next,
-    Phase, Record, Revoking, Task, TaskId, Token, Wait, book::Book, ledger,
+    Charge, EndCause, EndFact, EndKind, Ending, Failure, FailureReason, Lease, LeaseEnd, Ledger,
+    Name, Next, Phase, Record, Revoking, StopProof, Task, TaskId, Token, Wait, book::Book, ledger,
 };
 
 /// What to do with a record about a task that is not known.
@@ -127,7 +127,10 @@ impl Task {
     fn change(&mut self, record: &Record) -> Result<(), Corrupt> {
         match record {
             Record::LeaseGranted { .. } => self.grant(record)?,
-            Record::LeaseStarted { token, time, .. } => self.under(*token)?.started = Some(*time),
+            Record::LeaseStarted { token, time, .. } => {
+                self.under(*token)?.started = Some(*time);
+                self.ran = true;
+            }
             Record::LeaseRevoking { token, reason, grace, time, .. } => {
                 let (reason, since, grace) = (*reason, *time, *grace);
                 let revoking = Revoking { reason, since, grace, delivered: None };
@@ -200,6 +203,8 @@ impl Task {
             started: None,
             revoking: None,
             progress: None,
+            heard: None,
+            silence_since: None,
         });
         Ok(())
     }
@@ -216,8 +221,10 @@ impl Task {
         match charge {
             Charge::Attempt if Mutant::AttemptsNotCounted.is_alive() => {}
             Charge::WorkerLoss if Mutant::LossesNotCounted.is_alive() => {}
-            Charge::Attempt => self.attempts += 1,
-            Charge::WorkerLoss => self.worker_losses += 1,
+            Charge::Attempt => (self.attempts, self.ran) = (self.attempts + 1, true),
+            Charge::WorkerLoss => {
+                (self.worker_losses, self.ran) = (self.worker_losses + 1, true);
+            }
             Charge::Nothing => {}
         }
     }
@@ -287,7 +294,8 @@ impl From<EndCause> for Charge {
 
 /// What the lease that a task ended under costs is not written beside the ending: it follows from the failure.
 fn last_charge(ending: Ending, failure: Option<&Failure>) -> Charge {
-    let lost = [FailureReason::WorkerLost, FailureReason::WorkerLossLimit];
+    let lost =
+        [FailureReason::WorkerLost, FailureReason::WorkerLossLimit, FailureReason::OutcomeUnknown];
     match failure {
         _ if ending == Ending::Succeeded => Charge::Attempt,
         Some(failure) if failure.counted => Charge::Attempt,
@@ -297,11 +305,15 @@ fn last_charge(ending: Ending, failure: Option<&Failure>) -> Charge {
 }
 
 /// The lease that the record says was ended by its worker's word. An end that the coordinator inferred (the worker was
-/// lost, or did not answer in time) names no deciding lease, or a lost worker as the reason.
+/// lost, did not answer in time, or does not hold it) names no deciding lease, or says that nothing proves it.
 fn decided(record: &Record) -> Option<Token> {
     match record {
         Record::TaskEnded { token, .. } => *token,
-        Record::LeaseEnded { token, failure: Some(failure), .. }
+        Record::LeaseEnded { token, fact: Some(fact), .. } => {
+            let concluded = fact.stop == StopProof::Unproved || fact.kind == EndKind::NotHeld;
+            (!concluded).then_some(*token)
+        }
+        Record::LeaseEnded { token, failure: Some(failure), fact: None, .. }
             if failure.reason != FailureReason::WorkerLost =>
         {
             Some(*token)

@@ -116,6 +116,10 @@ impl Queue {
         if phase == LeasePhase::Running {
             self.note_start(id, task, token);
         }
+        let now = self.now;
+        if let Some(lease) = self.book.lease_mut(task) {
+            lease.heard = Some(now);
+        }
         let Some(task) = self.book.task(task) else { return };
         let Some(lease) = task.lease() else { return };
         if let Some(revoking) = lease.revoking {

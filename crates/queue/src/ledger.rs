@@ -93,6 +93,8 @@ pub enum EndKind {
     ResultTooLarge,
     /// The attempt ran too long and was stopped.
     AttemptTimeout,
+    /// The attempt made no progress for too long and was stopped.
+    ProgressTimeout,
     /// The whole task ran out of time.
     TotalTimeout,
     /// It was not started in time.
@@ -169,6 +171,7 @@ impl EndFact {
             }
             EndKind::Drained | EndKind::NotHeld => StopProof::NotHeld,
             EndKind::AttemptTimeout
+            | EndKind::ProgressTimeout
             | EndKind::TotalTimeout
             | EndKind::StartTimeout
             | EndKind::Cancelled
@@ -185,10 +188,13 @@ impl From<FailureReason> for EndKind {
             FailureReason::Error => Self::Error,
             FailureReason::Panic => Self::Panic,
             FailureReason::AttemptTimeout => Self::AttemptTimeout,
+            FailureReason::ProgressTimeout => Self::ProgressTimeout,
             FailureReason::TotalTimeout => Self::TotalTimeout,
-            FailureReason::WorkerLost | FailureReason::WorkerLossLimit => Self::WorkerLost,
+            FailureReason::WorkerLost
+            | FailureReason::WorkerLossLimit
+            | FailureReason::OutcomeUnknown => Self::WorkerLost,
             FailureReason::ResultTooLarge => Self::ResultTooLarge,
-            FailureReason::StartTimeout => Self::StartTimeout,
+            FailureReason::StartTimeout | FailureReason::QueueTimeout => Self::StartTimeout,
             FailureReason::Cancelled => Self::Cancelled,
             FailureReason::HandedBack => Self::Drained,
         }

@@ -58,7 +58,7 @@ pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
 pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof};
 pub use queue::Queue;
 pub use record::{EndCause, Next, Record};
-pub use spec::{Key, Retry, TaskSpec, Trace};
+pub use spec::{Exclusivity, Guarantee, Key, LeaseTerms, Retry, TaskSpec, Trace};
 pub use task::{
     Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,
     Task, Wait,

@@ -46,22 +46,30 @@ impl Mark {
 /// When time alone next changes a task.
 pub(crate) fn due(task: &Task) -> Time {
     let lease = match &task.phase {
-        Phase::Scheduled { eligible, .. } => return task.deadline.min(*eligible),
-        Phase::Queued => return task.deadline,
+        Phase::Scheduled { eligible, .. } => return task.give_up_waiting().min(*eligible),
+        Phase::Queued => return task.give_up_waiting(),
         Phase::Leased(lease) => lease,
     };
     match lease.revoking {
-        None if Mutant::HardLimitForgotten.is_alive() => task.deadline,
-        None if Mutant::TotalLimitForgotten.is_alive() => {
-            attempt_limit(task).unwrap_or(Time::NEVER)
+        None => {
+            let hard = attempt_limit(task).filter(|_| !Mutant::HardLimitForgotten.is_alive());
+            let total = Some(task.deadline).filter(|_| !Mutant::TotalLimitForgotten.is_alive());
+            let limits = [hard, silence_alarm(task), total];
+            limits.into_iter().flatten().fold(Time::NEVER, Time::min)
         }
-        None => attempt_limit(task).unwrap_or(Time::NEVER).min(task.deadline),
-        Some(revoking) => match revoking.reason {
-            RevocationReason::Cancelled if Mutant::CancelWaitsForEver.is_alive() => Time::NEVER,
-            RevocationReason::Cancelled => revoking.since + revoking.grace,
-            RevocationReason::StartTimeout | RevocationReason::AttemptTimeout => task.deadline,
-            RevocationReason::TotalTimeout | RevocationReason::UnknownLease => Time::NEVER,
-        },
+        Some(revoking) => {
+            let given_up = revoking.since + revoking.grace;
+            let given_up = if task.gives_up(revoking.reason) { given_up } else { Time::NEVER };
+            match revoking.reason {
+                RevocationReason::Cancelled if Mutant::CancelWaitsForEver.is_alive() => Time::NEVER,
+                RevocationReason::StartTimeout
+                | RevocationReason::AttemptTimeout
+                | RevocationReason::ProgressTimeout => given_up.min(task.deadline),
+                RevocationReason::Cancelled
+                | RevocationReason::TotalTimeout
+                | RevocationReason::UnknownLease => given_up,
+            }
+        }
     }
 }
 
@@ -69,6 +77,20 @@ pub(crate) fn due(task: &Task) -> Time {
 pub(crate) fn attempt_limit(task: &Task) -> Option<Time> {
     let started = task.lease()?.started?;
     Some(started + task.spec.attempt_timeout + task.spec.kill_grace + ATTEMPT_MARGIN)
+}
+
+/// When the alarm of its silence rings.
+pub(crate) fn silence_alarm(task: &Task) -> Option<Time> {
+    let lease = task.lease()?;
+    let since = lease.started?;
+    Some(lease.silence_since.unwrap_or(since).max(since) + task.spec.terms.progress_timeout?)
+}
+
+/// When it has been silent for too long.
+pub(crate) fn silence_limit(task: &Task) -> Option<Time> {
+    let lease = task.lease()?;
+    let since = lease.started?;
+    Some(lease.heard.unwrap_or(since).max(since) + task.spec.terms.progress_timeout?)
 }
 
 /// What a queue counts.

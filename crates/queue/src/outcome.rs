@@ -23,7 +23,12 @@ impl Queue {
         });
         self.note_late_stop(session, token, outcome.stop());
         let disposition = match work {
-            Some(Work::Lease(task)) => self.decide(session, task, outcome),
+            Some(Work::Lease(task)) => {
+                if outcome.stop() != StopProof::NotStarted {
+                    self.note_start(session, task, token);
+                }
+                self.decide(session, task, outcome)
+            }
             _ if Mutant::NoFence.is_alive() => Disposition::Accepted,
             Some(Work::Zombie { .. }) | None
                 if self.book.decided.contains(token)
@@ -80,12 +85,13 @@ impl Queue {
     }
 
     /// Whatever was stopped was stopped for what it was revoked for.
-    fn kind_of_stop(&self, id: TaskId) -> EndKind {
+    pub(crate) fn kind_of_stop(&self, id: TaskId) -> EndKind {
         let revoking = self.book.task(id).and_then(crate::Task::lease).and_then(|it| it.revoking);
         match revoking.map(|revoking| revoking.reason) {
             Some(RevocationReason::Cancelled) => EndKind::Cancelled,
             Some(RevocationReason::StartTimeout) => EndKind::StartTimeout,
             Some(RevocationReason::AttemptTimeout) => EndKind::AttemptTimeout,
+            Some(RevocationReason::ProgressTimeout) => EndKind::ProgressTimeout,
             Some(RevocationReason::TotalTimeout) => EndKind::TotalTimeout,
             Some(RevocationReason::UnknownLease) | None => EndKind::Fenced,
         }
@@ -103,6 +109,9 @@ impl Queue {
                 retryable: true,
                 retry_delay: Duration::ZERO,
             },
+            Some(RevocationReason::ProgressTimeout) => {
+                self.hung(id, "the attempt made no progress and was stopped")
+            }
             Some(RevocationReason::StartTimeout) => {
                 End::NotRun(FailureReason::StartTimeout, NOT_STARTED)
             }
@@ -118,6 +127,37 @@ impl Queue {
     fn is_asked_back(&self, id: TaskId) -> bool {
         let lease = self.book.task(id).and_then(crate::Task::lease);
         lease.is_some_and(|lease| self.parking.is_asked(lease.token))
+    }
+
+    /// How a lease ended whose revocation was not answered: as if it had been stopped, but nobody knows whether it started.
+    pub(crate) fn unanswered_end(&self, id: TaskId) -> End {
+        let Some(task) = self.book.task(id) else { return End::Lost };
+        let Some(revoking) = task.lease().and_then(|lease| lease.revoking) else {
+            return End::Lost;
+        };
+        match revoking.reason {
+            _ if task.runs_once() => End::Lost,
+            RevocationReason::AttemptTimeout => End::Failed {
+                failure: self
+                    .attempt_timeout(id, "the attempt ran out of its time and does not stop"),
+                retryable: true,
+                retry_delay: Duration::ZERO,
+            },
+            RevocationReason::ProgressTimeout => {
+                self.hung(id, "the attempt makes no progress and does not stop")
+            }
+            RevocationReason::StartTimeout => End::NotRun(FailureReason::StartTimeout, NOT_STARTED),
+            RevocationReason::Cancelled
+            | RevocationReason::TotalTimeout
+            | RevocationReason::UnknownLease => {
+                End::NotRun(FailureReason::HandedBack, "the worker does not stop it")
+            }
+        }
+    }
+
+    fn hung(&self, id: TaskId, message: &str) -> End {
+        let failure = self.failure(id, FailureReason::ProgressTimeout, message);
+        End::Failed { failure, retryable: true, retry_delay: Duration::ZERO }
     }
 
     fn attempt_timeout(&self, id: TaskId, message: &str) -> Failure {
@@ -143,17 +183,30 @@ impl Queue {
     }
 
     /// How a lease ended whose worker is gone. One that never arrived was not run; one that should have ended anyway
-    /// costs its attempt; any other costs a loss, as it may have been started.
+    /// costs its attempt; any other costs a loss, as it may have been started. That nobody said that it arrived is no proof
+    /// that it did not: for a task that runs at most once it counts as lost.
     pub(crate) fn lost(&self, id: TaskId) -> End {
-        let Some(lease) = self.book.task(id).and_then(crate::Task::lease) else { return End::Lost };
+        let Some(task) = self.book.task(id) else { return End::Lost };
+        let Some(lease) = task.lease() else { return End::Lost };
         let revoked = lease.revoking.map(|revoking| revoking.reason);
-        if !lease.acknowledged {
+        if !lease.acknowledged && !task.runs_once() {
             return End::NotRun(FailureReason::WorkerLost, "the worker was lost before it arrived");
         }
-        if revoked != Some(RevocationReason::AttemptTimeout) {
-            return End::Lost;
-        }
-        let message = "the attempt ran out of its time and its worker was lost";
+        let message = match revoked {
+            Some(RevocationReason::AttemptTimeout) => {
+                "the attempt ran out of its time and its worker was lost"
+            }
+            Some(RevocationReason::ProgressTimeout) => {
+                "the attempt made no progress and its worker was lost"
+            }
+            Some(
+                RevocationReason::Cancelled
+                | RevocationReason::StartTimeout
+                | RevocationReason::TotalTimeout
+                | RevocationReason::UnknownLease,
+            )
+            | None => return End::Lost,
+        };
         End::Failed {
             failure: self.failure(id, FailureReason::WorkerLost, message),
             retryable: true,
@@ -161,10 +214,12 @@ impl Queue {
         }
     }
 
-    /// How a lease ended that its worker, alive, does not hold.
+    /// How a lease ended that its worker, alive, does not hold. One that arrived and is not held any more may have been
+    /// started, which matters to a task that runs at most once.
     pub(crate) fn missing(&self, id: TaskId) -> End {
-        let lease = self.book.task(id).and_then(crate::Task::lease);
-        if lease.is_some_and(has_started) {
+        let Some(task) = self.book.task(id) else { return End::Lost };
+        let arrived = task.lease().is_some_and(|lease| lease.acknowledged);
+        if task.lease().is_some_and(has_started) || (arrived && task.runs_once()) {
             return self.lost(id);
         }
         End::NotRun(FailureReason::WorkerLost, "the worker does not hold it")

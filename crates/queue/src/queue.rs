@@ -12,7 +12,7 @@ use crate::{
     book::Book,
     fingerprint::Print,
     idle::Idle,
-    mark::{Index, Mark},
+    mark::{self, Index, Mark},
     parking::Parking,
     roster::Roster,
     session::{Session, Work},
@@ -143,6 +143,8 @@ impl Queue {
         for task in self.book.tasks.values() {
             let lease = task.lease().map(|lease| (lease.session, lease.acknowledged));
             print.put((task.phase == Phase::Queued, lease));
+            print.left(mark::silence_alarm(task).unwrap_or(Time::NEVER));
+            print.left(mark::silence_limit(task).unwrap_or(Time::NEVER));
         }
         self.roster.fingerprint(&mut print);
         self.parking.fingerprint(&mut print);
@@ -282,11 +284,14 @@ impl Queue {
             self.roster.open(Session::new(worker, instance, self.now, believed))
         });
         self.update(session, |session| session.hold(token, Work::Lease(id)));
+        let now = self.now;
         if let Some(lease) = self.book.lease_mut(id) {
             lease.session = Some(session);
             lease.acknowledged = true;
             lease.progress = None;
             lease.revoking = lease.revoking.map(|it| Revoking { delivered: None, ..it });
+            // What it did while nobody listened is not held against it.
+            (lease.heard, lease.silence_since) = (Some(now), Some(now));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Leases that have to end, and everything else that time alone brings about.
 //!
 //! A revoked lease keeps its slot until its worker has spoken or its session is over: only then is its task leased
-//! again, so that no two workers run it.
+//! again, so that no two workers run it; unless the task does not insist on that.
 
 use std::time::Duration;
 
@@ -59,6 +59,7 @@ impl Queue {
             RevocationReason::AttemptTimeout => Duration::ZERO,
             RevocationReason::Cancelled
             | RevocationReason::StartTimeout
+            | RevocationReason::ProgressTimeout
             | RevocationReason::TotalTimeout
             | RevocationReason::UnknownLease => task.spec.kill_grace,
         };
@@ -96,15 +97,44 @@ impl Queue {
         debug_assert!(mark::due(task) == at, "the alarm of a task is exact");
         let over = task.deadline <= at;
         match &task.phase {
-            Phase::Leased(lease) => match lease.revoking.map(|revoking| revoking.reason) {
-                Some(RevocationReason::Cancelled) => self.give_up(id),
+            Phase::Leased(lease) => match lease.revoking {
+                Some(it) if task.gives_up(it.reason) && it.since + it.grace <= at => {
+                    self.give_up(id);
+                }
                 _ if over => self.revoke(id, RevocationReason::TotalTimeout),
-                _ => self.revoke(id, RevocationReason::AttemptTimeout),
+                _ if mark::attempt_limit(task).is_some_and(|limit| limit <= at) => {
+                    self.revoke(id, RevocationReason::AttemptTimeout);
+                }
+                _ => self.silent(id, at),
             },
             Phase::Scheduled { .. } | Phase::Queued if over => self.time_out(id, None),
+            Phase::Scheduled { .. } | Phase::Queued
+                if task.start_by().is_some_and(|by| by <= at) =>
+            {
+                self.wait_no_longer(id);
+            }
             Phase::Scheduled { .. } | Phase::Queued if Mutant::WaitNeverEnds.is_alive() => {}
             Phase::Scheduled { .. } | Phase::Queued => self.wake(id, at),
         }
+    }
+
+    /// It was silent since its alarm was set, or has been heard since and the alarm is set anew. A worker without a stream
+    /// cannot be heard: its silence says nothing.
+    fn silent(&mut self, id: TaskId, at: Time) {
+        let Some(task) = self.book.task(id) else { return };
+        let Some(lease) = task.lease() else { return };
+        let session = lease.session.and_then(|session| self.roster.get(session));
+        let heard = match session.and_then(|session| session.stream) {
+            None => Some(at),
+            Some(_) => lease.heard.filter(|_| Some(at) < mark::silence_limit(task)),
+        };
+        let Some(heard) = heard else { return self.revoke(id, RevocationReason::ProgressTimeout) };
+        let before = Mark::of(task);
+        if let Some(lease) = self.book.lease_mut(id) {
+            (lease.heard, lease.silence_since) = (lease.heard.max(Some(heard)), Some(heard));
+        }
+        let after = self.book.task(id).map(Mark::of);
+        self.index.shift(Some(&before), after.as_ref(), at);
     }
 
     fn wake(&mut self, id: TaskId, at: Time) {
@@ -115,7 +145,8 @@ impl Queue {
         self.show(id);
     }
 
-    /// A cancelled task does not wait for its worker for ever. Its slot does.
+    /// A task that was cancelled, or may have two workers at a time, does not wait for the answer to its revocation for
+    /// ever. The slot does, and another session is preferred for the next lease.
     fn give_up(&mut self, id: TaskId) {
         let Some(lease) = self.book.task(id).and_then(Task::lease) else { return };
         let (token, session, acknowledged) = (lease.token, lease.session, lease.acknowledged);
@@ -128,9 +159,10 @@ impl Queue {
                     session.outlive(token, zombie, now);
                 }
             });
+            self.avoided.insert(id, session);
         }
-        let unproved = Account::new(Word::Nobody, EndKind::Cancelled, StopProof::Unproved);
-        self.stop(id, unproved);
+        let (end, kind) = (self.unanswered_end(id), self.kind_of_stop(id));
+        self.settle(id, end, Account::new(Word::Nobody, kind, StopProof::Unproved));
     }
 
     fn session_due(&mut self, id: SessionId, at: Time) {

@@ -60,6 +60,7 @@ impl Queue {
         assert!(task.last_token == Some(lease.token), "only the newest lease decides");
         let revoked = lease.revoking.map(|revoking| revoking.reason);
         let cancelled = task.cancel_requested;
+        let (once, started) = (task.runs_once(), lease.started.is_some());
         if revoked == Some(RevocationReason::StartTimeout) {
             self.avoided.extend(lease.session.map(|session| (id, session)));
         }
@@ -73,10 +74,15 @@ impl Queue {
             end if revoked == Some(RevocationReason::TotalTimeout) => {
                 self.time_out(id, Some(Account { message: end.message(), ..account }));
             }
-            End::Failed { failure, retryable, retry_delay } => {
-                self.fail(id, account, failure, retryable.then_some(retry_delay));
+            End::Failed { .. } if once && account.word == Word::Nobody => {
+                self.leave_unknown(id, account);
             }
+            End::Failed { failure, retryable, retry_delay } => {
+                self.fail(id, account, failure, (retryable && !once).then_some(retry_delay));
+            }
+            End::Lost if once => self.leave_unknown(id, account),
             End::Lost => self.lose(id, account),
+            End::NotRun(..) | End::Retracted if once && started => self.leave_unknown(id, account),
             End::NotRun(reason, message) => {
                 let failure = self.failure(id, reason, message);
                 let cause = if Mutant::HandedBackCosts.is_alive() {
@@ -111,6 +117,13 @@ impl Queue {
             self.failure(id, FailureReason::TotalTimeout, "the task ran out of its total time");
         let failure = Failure { details: details.unwrap_or_default(), ..failure };
         self.end(id, Ending::Failed, account, Some(failure));
+    }
+
+    /// Ends a task that nobody started in time.
+    pub(crate) fn wait_no_longer(&mut self, id: TaskId) {
+        let message = "it was not started within its queue timeout";
+        let failure = self.failure(id, FailureReason::QueueTimeout, message);
+        self.end(id, Ending::Failed, None, Some(failure));
     }
 
     /// Ends a task without a result. Hands it back as it was at its end.
@@ -223,6 +236,13 @@ impl Queue {
         }
     }
 
+    /// Ends a task that may not be started again, although nobody knows how far it came.
+    fn leave_unknown(&mut self, id: TaskId, account: Account) {
+        let message = "it runs at most once, and its worker did not say how it ended";
+        let failure = self.failure(id, FailureReason::OutcomeUnknown, message);
+        self.end(id, Ending::Failed, Some(account), Some(failure));
+    }
+
     /// Lets a task wait before its next attempt. One whose time would be over before that fails at once, with what went
     /// wrong: waiting could only end in a timeout that says less, and later.
     fn retry(
@@ -254,10 +274,17 @@ impl Queue {
         failure: Failure,
     ) {
         let Some(token) = failure.token else { return };
+        let Some(task) = self.book.task(id) else { return };
+        let started = task.lease().is_some_and(|lease| lease.started.is_some());
+        assert!(!(started && task.runs_once()), "what runs at most once is not started again");
         let (failure, time) = (Some(Arc::new(failure)), self.now);
         let fact = Some(self.fact(id, account));
         self.write(Record::LeaseEnded { task: id, token, cause, next, failure, fact, time });
-        if self.book.task(id).is_some_and(|task| task.leases < self.config.leases_max) {
+        let Some(task) = self.book.task(id) else { return };
+        if task.start_by().is_some_and(|by| by <= self.now) {
+            return self.wait_no_longer(id);
+        }
+        if task.leases < self.config.leases_max {
             return self.show(id);
         }
         let message = "it was leased too often without an end";

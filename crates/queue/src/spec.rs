@@ -32,12 +32,47 @@ pub struct TaskSpec {
     pub kill_grace: Duration,
     /// When and how often to try again.
     pub retry: Retry,
+    /// What it asks of its leases.
+    pub terms: LeaseTerms,
     /// Names for people and filters.
     pub labels: Vec<(Name, Name)>,
     /// The submitter's trace.
     pub trace: Option<Trace>,
     /// The idempotency key it was submitted under.
     pub key: Option<Key>,
+}
+
+/// What a task asks of its leases beyond their times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaseTerms {
+    /// How often its work may be started.
+    pub guarantee: Guarantee,
+    /// Whether another worker may have it while the one before may still run it.
+    pub exclusivity: Exclusivity,
+    /// From when it may first be leased to the first start of its work in a generation. None: as long as it lives.
+    pub queue_timeout: Option<Duration>,
+    /// For how long running work may give no sign of progress. None: as long as it runs.
+    pub progress_timeout: Option<Duration>,
+}
+
+/// How often the work of a task may be started in one generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Guarantee {
+    /// Until it succeeds or its budgets are used up.
+    #[default]
+    AtLeastOnce,
+    /// Once: it is leased again only with the proof that it was never started.
+    AtMostOnce,
+}
+
+/// Whether a task may be leased again while the worker of its last lease may still run it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exclusivity {
+    /// No: only after its worker has answered, or its session is over.
+    #[default]
+    Strict,
+    /// Yes, once the kill grace of a revocation is over. The slot of the one before stays taken, and its token is stale.
+    BestEffort,
 }
 
 /// When and how often a failed attempt is tried again.

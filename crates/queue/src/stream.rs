@@ -80,8 +80,10 @@ impl Queue {
     pub(crate) fn progressed(&mut self, stream: StreamId, token: Token, progress: Progress) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         let Some(task) = self.task_under(id, token) else { return };
+        let now = self.now;
         if let Some(lease) = self.book.lease_mut(task) {
             lease.progress = Some(Arc::new(progress));
+            lease.heard = Some(now);
         }
         self.show(task);
     }

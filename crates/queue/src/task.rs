@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::Time;
 
-use crate::{LeaseEnd, Ledger, Name, SessionId, TaskId, TaskSpec, Token};
+use crate::{Exclusivity, Guarantee, LeaseEnd, Ledger, Name, SessionId, TaskId, TaskSpec, Token};
 
 /// A task that has not ended. Every field is durable (`TaskMoved` holds them all), except what is said otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Task {
     pub leases: u32,
     /// Leases of this generation that ended because a worker was lost.
     pub worker_losses: u32,
+    /// Whether it was started in this generation, or may have been. Lazily durable as the start of a lease is.
+    pub ran: bool,
     /// Whether somebody asked for it to be cancelled.
     pub cancel_requested: bool,
     /// Why the last attempt did not succeed.
@@ -40,6 +42,30 @@ pub struct Task {
 }
 
 impl Task {
+    /// Whether its lease ends when the grace of a revocation is over, answered or not.
+    pub(crate) fn gives_up(&self, reason: RevocationReason) -> bool {
+        let best_effort = self.spec.terms.exclusivity == Exclusivity::BestEffort;
+        best_effort || reason == RevocationReason::Cancelled
+    }
+
+    /// When it is not waited for a worker any longer.
+    pub(crate) fn give_up_waiting(&self) -> Time {
+        self.start_by().unwrap_or(Time::NEVER).min(self.deadline)
+    }
+
+    /// When its first start comes too late. A replay does not wait for the initial delay.
+    pub(crate) fn start_by(&self) -> Option<Time> {
+        let timeout = self.spec.terms.queue_timeout.filter(|_| !self.ran)?;
+        let opened = self.deadline - self.spec.total_timeout;
+        let delay = if self.generation == 1 { self.spec.initial_delay } else { Duration::ZERO };
+        Some(opened + delay + timeout)
+    }
+
+    /// Whether it may be started only once in a generation.
+    pub(crate) fn runs_once(&self) -> bool {
+        self.spec.terms.guarantee == Guarantee::AtMostOnce
+    }
+
     /// The lease it is under.
     pub fn lease(&self) -> Option<&Lease> {
         match &self.phase {
@@ -107,6 +133,10 @@ pub struct Lease {
     pub revoking: Option<Revoking>,
     /// What the handler last reported. Not durable.
     pub progress: Option<Arc<Progress>>,
+    /// When its handler last gave a sign of life, if later than its start. Not durable.
+    pub heard: Option<Time>,
+    /// From when the alarm of its silence is counted; no later than `heard`, which can so be a mere store. Not durable.
+    pub silence_since: Option<Time>,
 }
 
 /// A revocation under way.
@@ -131,6 +161,8 @@ pub enum RevocationReason {
     StartTimeout,
     /// The attempt ran too long.
     AttemptTimeout,
+    /// The attempt made no progress for too long.
+    ProgressTimeout,
     /// The whole task ran out of time.
     TotalTimeout,
     /// The coordinator does not know the lease (any more).
@@ -188,6 +220,12 @@ pub enum FailureReason {
     Cancelled,
     /// The worker handed it back.
     HandedBack,
+    /// It may run at most once, and how it ended is not known.
+    OutcomeUnknown,
+    /// It waited too long for its first start.
+    QueueTimeout,
+    /// The attempt hung: it made no progress for too long.
+    ProgressTimeout,
 }
 
 /// How a task ended.

@@ -331,6 +331,7 @@ fn expected_cause(reason: FailureReason, held: &Held) -> Option<EndCause> {
         FailureReason::Error
         | FailureReason::Panic
         | FailureReason::AttemptTimeout
+        | FailureReason::ProgressTimeout
         | FailureReason::ResultTooLarge => Some(EndCause::Failed),
         FailureReason::HandedBack | FailureReason::StartTimeout => Some(EndCause::NotRun),
         // A lost worker whose attempt had run out of time costs the attempt.
@@ -338,6 +339,8 @@ fn expected_cause(reason: FailureReason, held: &Held) -> Option<EndCause> {
         FailureReason::WorkerLost
         | FailureReason::TotalTimeout
         | FailureReason::WorkerLossLimit
+        | FailureReason::OutcomeUnknown
+        | FailureReason::QueueTimeout
         | FailureReason::Cancelled => None,
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Assignment {
     /// The submitter's trace, or a new one if it sent none that is valid.
     pub(crate) trace: TraceContext,
     pub(crate) labels: BTreeMap<String, String>,
+    /// For how long it may make no progress.
+    pub(crate) progress_timeout: Option<Duration>,
 }
 
 impl Assignment {
@@ -64,6 +66,7 @@ impl Assignment {
             trace: TraceContext::parse(&trace.traceparent, &trace.tracestate)
                 .unwrap_or_else(TraceContext::generate),
             labels: assignment.labels.into_iter().collect(),
+            progress_timeout: assignment.progress_timeout.map(duration),
         }
     }
 }
@@ -91,6 +94,7 @@ impl Assignment {
                 tracestate: trace.tracestate().to_owned(),
             }),
             labels: self.labels.clone().into_iter().collect(),
+            progress_timeout: self.progress_timeout.map(wire_duration),
         }
     }
 }

@@ -47,6 +47,8 @@ pub enum CancelReason {
     Cancelled,
     /// This attempt ran out of time.
     AttemptTimeout,
+    /// This attempt made no progress for too long.
+    ProgressTimeout,
     /// The whole task ran out of time.
     TotalTimeout,
     /// The lease is no longer this worker's: whatever the handler does may be done a second time elsewhere.
@@ -61,6 +63,7 @@ impl CancelReason {
         match self {
             Self::Cancelled => "cancelled",
             Self::AttemptTimeout => "attempt timeout",
+            Self::ProgressTimeout => "progress timeout",
             Self::TotalTimeout => "total timeout",
             Self::LeaseLost => "lease lost",
             Self::Draining => "draining",
@@ -215,6 +218,12 @@ impl Context {
     /// How long a handler has from [`cancelled`](Self::cancelled) until it is aborted.
     pub fn kill_grace(&self) -> Duration {
         self.assignment.kill_grace
+    }
+
+    /// How long the handler may take from one [`progress`](Self::progress) to the next before it is stopped as hung. `None`:
+    /// as long as it runs.
+    pub fn progress_timeout(&self) -> Option<Duration> {
+        self.assignment.progress_timeout
     }
 
     /// The trace this attempt's span belongs to, for calls the handler makes.

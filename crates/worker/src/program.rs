@@ -98,8 +98,8 @@ impl Program {
 
 /// What a program is.
 pub(crate) enum Kind {
-    /// Anything: its stdin is the payload, its stdout the result.
-    Program,
+    /// Anything: its stdin is the payload, its stdout the result. That it writes is progress, left here if it matters.
+    Program(Arc<Board>),
     /// The worker's own executable, to call a function; progress is left here.
     Isolated(Arc<Board>),
 }
@@ -107,7 +107,7 @@ pub(crate) enum Kind {
 impl Kind {
     fn ward(&self) -> Ward {
         match self {
-            Self::Program => Ward::Program,
+            Self::Program(_) => Ward::Program,
             Self::Isolated(_) => Ward::Isolated,
         }
     }
@@ -150,7 +150,7 @@ impl Attempt {
             return End::Returned(Err(too_large(self.result_bytes_max)));
         }
         match self.kind {
-            Kind::Program => self.judge(exit),
+            Kind::Program(_) => self.judge(exit),
             Kind::Isolated(_) => self.judge_isolated(exit),
         }
     }
@@ -158,7 +158,7 @@ impl Attempt {
     /// What it reads.
     fn input(&self) -> Bytes {
         match self.kind {
-            Kind::Program => self.assignment.payload.clone(),
+            Kind::Program(_) => self.assignment.payload.clone(),
             Kind::Isolated(_) => self.assignment.to_wire(&self.trace).encode_to_vec().into(),
         }
     }
@@ -166,7 +166,7 @@ impl Attempt {
     /// What is kept of what it writes.
     fn kept(&self) -> Keep {
         match &self.kind {
-            Kind::Program => Keep::All(self.result_bytes_max),
+            Kind::Program(_) => Keep::All(self.result_bytes_max),
             Kind::Isolated(board) => {
                 let max = self.result_bytes_max.max(FAILURE_BYTES_MAX) + HEADER_BYTES;
                 let token = self.assignment.token;

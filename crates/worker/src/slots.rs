@@ -141,7 +141,7 @@ impl Slots {
                 (self.running.spawn(attempt.run().instrument(span)), None)
             }
             Some(Task::Program(program)) => {
-                let attempt = self.attempt(start, program, Kind::Program);
+                let attempt = self.attempt(start, program, Kind::Program(Arc::clone(&self.board)));
                 (self.running.spawn(attempt.run().instrument(span)), None)
             }
             // The session declines what is not served; should it ever err, the task says so.

@@ -95,6 +95,8 @@ struct SpecJson<'a> {
     labels: Labels<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_context: Option<TraceJson<'a>>,
+    guarantee: &'static str,
+    exclusivity: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -110,6 +112,10 @@ struct TimeoutsJson {
     deadline: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kill_grace: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<Span>,
 }
 
 #[derive(Debug, Serialize)]
@@ -265,6 +271,8 @@ impl<'a> From<&'a TaskSpec> for SpecJson<'a> {
             retry: spec.retry.as_ref().map(RetryJson::from),
             labels: labels(&spec.labels),
             trace_context: spec.trace_context.as_ref().map(TraceJson::from),
+            guarantee: spec.guarantee().as_str_name(),
+            exclusivity: spec.exclusivity().as_str_name(),
         }
     }
 }
@@ -277,6 +285,8 @@ impl From<&Timeouts> for TimeoutsJson {
             total: timeouts.total.map(Text),
             deadline: timeouts.deadline.map(Text),
             kill_grace: timeouts.kill_grace.map(Text),
+            progress: timeouts.progress.map(Text),
+            queue: timeouts.queue.map(Text),
         }
     }
 }

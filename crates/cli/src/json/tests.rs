@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use leasehold_client::{
     Receipt,
     v1::{
-        BlockedReason, Failure, FailureReason, GetClusterResponse, Jitter, Lease, LeaseCharge,
-        LeaseEnd, LeaseEndKind, Progress, Queue, RetryPolicy, RevocationReason, StopProof, Task,
-        TaskSpec, TaskState, Timeouts, TraceContext, Worker, WorkerState,
+        BlockedReason, Exclusivity, Failure, FailureReason, GetClusterResponse, Guarantee, Jitter,
+        Lease, LeaseCharge, LeaseEnd, LeaseEndKind, Progress, Queue, RetryPolicy, RevocationReason,
+        StopProof, Task, TaskSpec, TaskState, Timeouts, TraceContext, Worker, WorkerState,
     },
 };
 use prost_types::{Duration, Timestamp};
@@ -42,6 +42,8 @@ fn full_spec() -> TaskSpec {
         timeouts: Some(Timeouts {
             attempt: Some(span(300, 0)),
             deadline: Some(at(86_400, 0)),
+            progress: Some(span(30, 0)),
+            queue: Some(span(60, 0)),
             ..Timeouts::default()
         }),
         retry: Some(RetryPolicy {
@@ -56,6 +58,8 @@ fn full_spec() -> TaskSpec {
             traceparent: "00-t-s-01".into(),
             tracestate: String::new(),
         }),
+        guarantee: Guarantee::AtMostOnce.into(),
+        exclusivity: Exclusivity::BestEffort.into(),
     }
 }
 

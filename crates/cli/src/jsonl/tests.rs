@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use leasehold_client::TaskSpec;
+use leasehold_client::{
+    TaskSpec,
+    v1::{Exclusivity, Guarantee},
+};
 
 use super::{Defaults, LINE_BYTES_MAX, Lines, NumberedSpec};
 use crate::failure::Failure;
@@ -22,7 +25,7 @@ fn read(text: &[u8], task_type: Option<&str>) -> Result<Vec<NumberedSpec>, Failu
 
 #[test]
 fn a_line_says_what_flags_say_and_flags_fill_in_the_rest() {
-    let text = br#"{"type":"a","queue":"q","payload":"p","priority":1,"key":"k","delay":"1s","timeout":"2s","total_timeout":"3s","max_attempts":4,"content_type":"c","labels":{"x":"y"}}
+    let text = br#"{"type":"a","queue":"q","payload":"p","priority":1,"key":"k","delay":"1s","timeout":"2s","total_timeout":"3s","queue_timeout":"4s","progress_timeout":"5s","max_attempts":4,"at_most_once":true,"best_effort":true,"content_type":"c","labels":{"x":"y"}}
 
   {"payload":{"n":[1,2]}}
 {"type":"b","payload_base64":"/wA="}"#;
@@ -39,7 +42,11 @@ fn a_line_says_what_flags_say_and_flags_fill_in_the_rest() {
                 .delay(Duration::from_secs(1))
                 .attempt_timeout(Duration::from_secs(2))
                 .total_timeout(Duration::from_secs(3))
+                .queue_timeout(Duration::from_secs(4))
+                .progress_timeout(Duration::from_secs(5))
                 .max_attempts(4)
+                .guarantee(Guarantee::AtMostOnce)
+                .exclusivity(Exclusivity::BestEffort)
                 .content_type("c")
                 .label("x", "y"),
         ),

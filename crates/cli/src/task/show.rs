@@ -66,6 +66,8 @@ fn add_spec(details: &mut Details, spec: &TaskSpec, task: &Task) {
     let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     details.maybe("labels", (!labels.is_empty()).then(|| labels.join(" ")));
     details.maybe("timeouts", spec.timeouts.as_ref().and_then(timeouts));
+    details.maybe("guarantee", words::guarantee(spec.guarantee()));
+    details.maybe("exclusivity", words::exclusivity(spec.exclusivity()));
     let trace = spec.trace_context.as_ref().map(|trace| trace.traceparent.as_str());
     details.maybe("trace", trace.filter(|trace| !trace.is_empty()));
 }
@@ -153,6 +155,8 @@ fn timeouts(timeouts: &Timeouts) -> Option<String> {
         ("attempt", &timeouts.attempt),
         ("total", &timeouts.total),
         ("kill grace", &timeouts.kill_grace),
+        ("progress", &timeouts.progress),
+        ("queue", &timeouts.queue),
     ];
     let said: Vec<String> = named
         .iter()

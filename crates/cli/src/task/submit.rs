@@ -9,7 +9,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use leasehold_client::{Client, TaskSpec};
+use leasehold_client::{
+    Client, TaskSpec,
+    v1::{Exclusivity, Guarantee},
+};
 
 use super::wait;
 use crate::{
@@ -51,7 +54,7 @@ pub(crate) struct SubmitArgs {
 
     /// Submit many tasks: one JSON object a line, `-` for stdin. Fields: type, queue, payload or
     /// `payload_base64`, `content_type`, priority, key, delay, deadline, timeout, `total_timeout`,
-    /// `max_attempts`, labels. Flags fill in what a line leaves out
+    /// `queue_timeout`, `progress_timeout`, `max_attempts`, `at_most_once`, `best_effort`, labels. Flags fill in what a line leaves out
     #[arg(long, value_name = "FILE", conflicts_with_all = ["payload", "file", "key", "check"])]
     jsonl: Option<PathBuf>,
 
@@ -91,9 +94,26 @@ pub(crate) struct SubmitArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     total_timeout: Option<Duration>,
 
+    /// How long it may wait for its first start [default: as long as it lives]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    queue_timeout: Option<Duration>,
+
+    /// How long an attempt may make no progress before it is stopped as hung; at least 1s [default: as long as it may run]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    progress_timeout: Option<Duration>,
+
     /// How many attempts there may be [default: the coordinator's, 5]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     max_attempts: Option<i32>,
+
+    /// Never start it a second time: unless it is known not to have been started, the loss of its worker ends it as a dead
+    /// letter, and so does its first failure
+    #[arg(long)]
+    at_most_once: bool,
+
+    /// Do not wait for a worker that does not stop: once its kill grace is over another one may run the task beside it
+    #[arg(long)]
+    best_effort: bool,
 
     /// A label for people and filters; give it several times for several
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
@@ -162,6 +182,12 @@ impl SubmitArgs {
         if let Some(attempts) = self.max_attempts {
             spec = spec.max_attempts(attempts);
         }
+        if self.at_most_once {
+            spec = spec.guarantee(Guarantee::AtMostOnce);
+        }
+        if self.best_effort {
+            spec = spec.exclusivity(Exclusivity::BestEffort);
+        }
         for (key, value) in &self.labels {
             spec = spec.label(key, value);
         }
@@ -177,6 +203,12 @@ impl SubmitArgs {
         }
         if let Some(timeout) = self.total_timeout {
             spec = spec.total_timeout(timeout);
+        }
+        if let Some(timeout) = self.queue_timeout {
+            spec = spec.queue_timeout(timeout);
+        }
+        if let Some(timeout) = self.progress_timeout {
+            spec = spec.progress_timeout(timeout);
         }
         if let Some(deadline) = self.deadline {
             let time = deadline.from(SystemTime::now());

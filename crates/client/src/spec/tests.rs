@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use leasehold_proto::v1::{RetryPolicy, Timeouts};
+use leasehold_proto::v1::{Exclusivity, Guarantee, RetryPolicy, Timeouts};
 use prost_types::Timestamp;
 
 use super::{TaskSpec, wire_duration};
@@ -25,8 +25,12 @@ fn everything_said_is_in_the_request() {
         .total_timeout(Duration::from_secs(4))
         .kill_grace(Duration::from_secs(5))
         .deadline(SystemTime::UNIX_EPOCH + Duration::from_secs(6))
+        .queue_timeout(Duration::from_secs(10))
+        .progress_timeout(Duration::from_secs(11))
         .max_attempts(7)
         .retry_backoff(Duration::from_secs(8), Duration::from_secs(9))
+        .guarantee(Guarantee::AtMostOnce)
+        .exclusivity(Exclusivity::BestEffort)
         .label("owner", "ann")
         .into_request();
     assert_eq!(request.idempotency_key, "cat");
@@ -38,13 +42,16 @@ fn everything_said_is_in_the_request() {
         (&b"cat.png"[..], "text/plain")
     );
     assert_eq!((spec.priority, spec.initial_delay), (Some(0), Some(seconds(1))));
-    assert_eq!(spec.labels["owner"], "ann");
+    assert_eq!((&*spec.labels["owner"], spec.guarantee()), ("ann", Guarantee::AtMostOnce));
+    assert_eq!(spec.exclusivity(), Exclusivity::BestEffort);
     let timeouts = Timeouts {
         start: Some(seconds(2)),
         attempt: Some(seconds(3)),
         total: Some(seconds(4)),
         kill_grace: Some(seconds(5)),
         deadline: Some(Timestamp { seconds: 6, nanos: 0 }),
+        progress: Some(seconds(11)),
+        queue: Some(seconds(10)),
     };
     assert_eq!(spec.timeouts, Some(timeouts));
     let retry = RetryPolicy {

@@ -140,6 +140,7 @@ const fn end_kind(kind: EndKind) -> u8 {
         EndKind::WorkerLost => 13,
         EndKind::NotHeld => 14,
         EndKind::Retracted => 15,
+        EndKind::ProgressTimeout => 16,
     }
 }
 
@@ -160,6 +161,7 @@ const fn read_end_kind(kind: u8) -> Result<EndKind, Malformed> {
         13 => EndKind::WorkerLost,
         14 => EndKind::NotHeld,
         15 => EndKind::Retracted,
+        16 => EndKind::ProgressTimeout,
         kind => return Err(Malformed::UnknownKind { what: "kind of end", kind }),
     })
 }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Ending, Failure, FailureReason, Key, Lease, Phase, Retry, RevocationReason, Revoking, Task,
-    TaskSpec, Trace, Wait,
+    Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Phase, Retry, RevocationReason,
+    Revoking, Task, TaskSpec, Trace, Wait,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
 
 /// The extras of a task.
 const LEDGER: u8 = 1;
+const RAN: u8 = 2;
 
 impl Pen {
     pub(super) fn task(&mut self, task: &Task) {
@@ -27,6 +28,7 @@ impl Pen {
             attempts,
             leases,
             worker_losses,
+            ran,
             cancel_requested,
             last_failure,
             last_token,
@@ -47,6 +49,7 @@ impl Pen {
         self.option(last_token.as_ref(), |pen, token| pen.token(*token));
         self.phase(phase);
         self.extra(LEDGER, ledger.as_deref(), Self::ledger);
+        self.extra(RAN, ran.then_some(&()), |_, ()| ());
         self.end_extras();
     }
 
@@ -63,6 +66,7 @@ impl Pen {
             total_timeout,
             kill_grace,
             retry,
+            terms,
             labels,
             trace,
             key,
@@ -88,7 +92,7 @@ impl Pen {
             pen.text(state);
         });
         self.option(key.as_ref(), Self::key);
-        self.end_extras();
+        self.terms(terms);
     }
 
     fn retry(&mut self, retry: Retry) {
@@ -151,6 +155,8 @@ impl Pen {
             started,
             revoking,
             progress: _,
+            heard: _,
+            silence_since: _,
         } = lease;
         self.token(*token);
         self.name(worker);
@@ -178,6 +184,7 @@ impl Cursor<'_> {
             attempts: self.small("attempts")?,
             leases: self.small("leases")?,
             worker_losses: self.small("worker losses")?,
+            ran: false,
             cancel_requested: self.flag("cancel flag")?,
             last_failure: self.option("failure", Self::failure)?.map(Arc::new),
             last_token: self.option("token", Self::token)?,
@@ -187,6 +194,7 @@ impl Cursor<'_> {
         while let Some(kind) = self.extra()? {
             match kind {
                 LEDGER => task.ledger = Some(Arc::new(self.ledger()?)),
+                RAN => task.ran = true,
                 kind => return Err(Malformed::UnknownKind { what: "extra of a task", kind }),
             }
         }
@@ -213,9 +221,9 @@ impl Cursor<'_> {
                 Ok(Trace { parent: cursor.text("traceparent")?, state: cursor.text("tracestate")? })
             })?,
             key: self.option("key", Self::key)?,
+            terms: LeaseTerms::default(),
         };
-        self.no_extras("extra of a task's specification")?;
-        Ok(spec)
+        Ok(TaskSpec { terms: self.terms()?, ..spec })
     }
 
     fn retry(&mut self) -> Result<Retry, Malformed> {
@@ -285,6 +293,8 @@ impl Cursor<'_> {
                 })
             })?,
             progress: None,
+            heard: None,
+            silence_since: None,
         };
         self.no_extras("extra of a lease")?;
         Ok(lease)
@@ -322,6 +332,9 @@ const fn failure_reason(reason: FailureReason) -> u8 {
         FailureReason::StartTimeout => 8,
         FailureReason::Cancelled => 9,
         FailureReason::HandedBack => 10,
+        FailureReason::ProgressTimeout => 11,
+        FailureReason::QueueTimeout => 12,
+        FailureReason::OutcomeUnknown => 13,
     }
 }
 
@@ -337,6 +350,9 @@ const fn read_failure_reason(kind: u8) -> Result<FailureReason, Malformed> {
         8 => FailureReason::StartTimeout,
         9 => FailureReason::Cancelled,
         10 => FailureReason::HandedBack,
+        11 => FailureReason::ProgressTimeout,
+        12 => FailureReason::QueueTimeout,
+        13 => FailureReason::OutcomeUnknown,
         kind => return Err(Malformed::UnknownKind { what: "failure reason", kind }),
     })
 }
@@ -349,6 +365,7 @@ pub(super) const fn revocation_reason(reason: RevocationReason) -> u8 {
         RevocationReason::AttemptTimeout => 3,
         RevocationReason::TotalTimeout => 4,
         RevocationReason::UnknownLease => 5,
+        RevocationReason::ProgressTimeout => 6,
     }
 }
 
@@ -359,6 +376,7 @@ pub(super) const fn read_revocation_reason(kind: u8) -> Result<RevocationReason,
         3 => RevocationReason::AttemptTimeout,
         4 => RevocationReason::TotalTimeout,
         5 => RevocationReason::UnknownLease,
+        6 => RevocationReason::ProgressTimeout,
         kind => return Err(Malformed::UnknownKind { what: "revocation reason", kind }),
     })
 }

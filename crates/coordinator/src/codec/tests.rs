@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Charge, ENDS_MAX, EndCause, EndFact, EndKind, Failure, FailureReason, Key, Lease, LeaseEnd,
-    Ledger, Name, Next, Phase, Retry, RevocationReason, Revoking, StopProof, TaskId, TaskSpec,
-    Token, Trace, Wait,
+    Charge, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity, Failure, FailureReason, Guarantee,
+    Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase, Retry, RevocationReason, Revoking,
+    StopProof, TaskId, TaskSpec, Token, Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -53,7 +53,18 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
     let trace = (name(), name()).prop_map(|(parent, state)| Trace { parent, state });
     let texts = (name(), name(), vec(any::<u8>(), 0..200), name(), any::<u8>());
     let times = (duration(), duration(), duration(), duration(), duration());
-    let rest = (retry, vec((name(), name()), 0..4), option::of(trace), option::of(key()));
+    let guarantee = prop_oneof![Just(Guarantee::AtLeastOnce), Just(Guarantee::AtMostOnce)];
+    let exclusivity = prop_oneof![Just(Exclusivity::Strict), Just(Exclusivity::BestEffort)];
+    let limit = || option::of(duration());
+    let terms = (guarantee, exclusivity, limit(), limit()).prop_map(
+        |(guarantee, exclusivity, queue_timeout, progress_timeout)| LeaseTerms {
+            guarantee,
+            exclusivity,
+            queue_timeout,
+            progress_timeout,
+        },
+    );
+    let rest = (retry, vec((name(), name()), 0..4), option::of(trace), option::of(key()), terms);
     (texts, times, rest).prop_map(|(texts, times, rest)| TaskSpec {
         queue: texts.0,
         task_type: texts.1,
@@ -66,6 +77,7 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
         total_timeout: times.3,
         kill_grace: times.4,
         retry: rest.0,
+        terms: rest.4,
         labels: rest.1,
         trace: rest.2,
         key: rest.3,
@@ -84,6 +96,9 @@ fn failure() -> impl Strategy<Value = Arc<Failure>> {
         Just(FailureReason::StartTimeout),
         Just(FailureReason::Cancelled),
         Just(FailureReason::HandedBack),
+        Just(FailureReason::OutcomeUnknown),
+        Just(FailureReason::QueueTimeout),
+        Just(FailureReason::ProgressTimeout),
     ];
     let rest = (any::<bool>(), option::of(token()), option::of(name()), time());
     (reason, name(), name(), rest).prop_map(|(reason, message, details, rest)| {
@@ -104,6 +119,7 @@ fn revocation() -> impl Strategy<Value = RevocationReason> {
         Just(RevocationReason::Cancelled),
         Just(RevocationReason::StartTimeout),
         Just(RevocationReason::AttemptTimeout),
+        Just(RevocationReason::ProgressTimeout),
         Just(RevocationReason::TotalTimeout),
         Just(RevocationReason::UnknownLease),
     ]
@@ -116,6 +132,7 @@ fn end_kind() -> impl Strategy<Value = EndKind> {
         EndKind::Panic,
         EndKind::ResultTooLarge,
         EndKind::AttemptTimeout,
+        EndKind::ProgressTimeout,
         EndKind::TotalTimeout,
         EndKind::StartTimeout,
         EndKind::Cancelled,
@@ -197,6 +214,8 @@ fn phase() -> impl Strategy<Value = Phase> {
                 started,
                 revoking,
                 progress: None,
+                heard: None,
+                silence_since: None,
             })
         }),
     ]
@@ -204,7 +223,7 @@ fn phase() -> impl Strategy<Value = Phase> {
 
 fn task() -> impl Strategy<Value = Task> {
     let counts = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<u32>());
-    let rest = (any::<bool>(), option::of(failure()), option::of(token()), phase());
+    let rest = (any::<bool>(), option::of(failure()), option::of(token()), phase(), any::<bool>());
     let rest = (rest, option::of(ledger()));
     (id(), spec(), (time(), time()), counts, rest).prop_map(
         |(id, spec, times, counts, (rest, ledger))| Task {
@@ -217,6 +236,7 @@ fn task() -> impl Strategy<Value = Task> {
             attempts: counts.2,
             leases: counts.3,
             worker_losses: counts.4,
+            ran: rest.4,
             cancel_requested: rest.0,
             last_failure: rest.1,
             last_token: rest.2,
@@ -414,6 +434,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
         total_timeout: Duration::from_hours(24),
         kill_grace: Duration::from_secs(5),
         retry: Retry { max_attempts: 5, backoff },
+        terms: LeaseTerms::default(),
         labels: vec![("a".into(), "1".into())],
         trace: None,
         key: Some(Key { name: "k".into(), digest: [9; 16] }),
@@ -434,6 +455,8 @@ fn of_format_1() -> (Vec<Record>, Task) {
         started: Some(at(55)),
         revoking: Some(revoking),
         progress: None,
+        heard: None,
+        silence_since: None,
     };
     let task = Task {
         id,
@@ -445,6 +468,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
         attempts: 1,
         leases: 2,
         worker_losses: 0,
+        ran: false,
         cancel_requested: true,
         last_failure: Some(failure(FailureReason::Error, one, true, at(20))),
         last_token: Some(two),

@@ -227,6 +227,28 @@ impl Default for Queues {
 pub struct QueueSettings {
     /// How long what has ended is kept.
     pub retention: RetentionOverride,
+    /// Whether a task that does not say may be leased again while the worker before may still run it.
+    pub exclusivity: Exclusivity,
+}
+
+/// Whether a task may be leased again while the worker of its last lease may still run it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exclusivity {
+    /// Only after that worker has answered, or its session is over.
+    #[default]
+    Strict,
+    /// Once the kill grace of a revocation is over.
+    BestEffort,
+}
+
+impl From<Exclusivity> for leasehold_queue::Exclusivity {
+    fn from(exclusivity: Exclusivity) -> Self {
+        match exclusivity {
+            Exclusivity::Strict => Self::Strict,
+            Exclusivity::BestEffort => Self::BestEffort,
+        }
+    }
 }
 
 /// How long what ended in one queue is kept, where it differs from [`Retention`].

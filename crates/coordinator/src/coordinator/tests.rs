@@ -11,7 +11,8 @@ use leasehold_proto::v1::{
     self, coordinator_event::Event as Told, lease_outcome::Outcome, worker_event::Event as Said,
 };
 use leasehold_queue::{
-    Accepted, Ending, FailureReason, Key, Name, Refusal, Retry, StreamId, TaskId, TaskSpec, Token,
+    Accepted, Ending, FailureReason, Key, LeaseTerms, Name, Refusal, Retry, StreamId, TaskId,
+    TaskSpec, Token,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -229,6 +230,7 @@ fn spec(payload: &str) -> TaskSpec {
         total_timeout: 600 * second,
         kill_grace: 5 * second,
         retry: Retry { max_attempts: 3, backoff },
+        terms: LeaseTerms::default(),
         labels: Vec::new(),
         trace: None,
         key: None,

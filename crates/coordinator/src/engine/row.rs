@@ -78,6 +78,9 @@ pub(crate) const fn reason(reason: FailureReason) -> &'static str {
         FailureReason::StartTimeout => "START_TIMEOUT",
         FailureReason::Cancelled => "CANCELLED",
         FailureReason::HandedBack => "HANDED_BACK",
+        FailureReason::ProgressTimeout => "PROGRESS_TIMEOUT",
+        FailureReason::QueueTimeout => "QUEUE_TIMEOUT",
+        FailureReason::OutcomeUnknown => "OUTCOME_UNKNOWN",
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_proto::v1::{self, worker_event::Event as Said};
-use leasehold_queue::{Name, Phase, Retry, TaskId, TaskSpec};
+use leasehold_queue::{LeaseTerms, Name, Phase, Retry, TaskId, TaskSpec};
 
 use super::*;
 use crate::{
@@ -143,6 +143,7 @@ fn spec() -> TaskSpec {
         total_timeout: 6_000 * second,
         kill_grace: second,
         retry: Retry { max_attempts: 3, backoff },
+        terms: LeaseTerms::default(),
         labels: Vec::new(),
         trace: None,
         key: None,

@@ -42,6 +42,7 @@ label!(EndKind, "outcome", {
     Panic => "panic",
     ResultTooLarge => "result_too_large",
     AttemptTimeout => "attempt_timeout",
+    ProgressTimeout => "progress_timeout",
     TotalTimeout => "total_timeout",
     StartTimeout => "start_timeout",
     Cancelled => "cancelled",
@@ -141,6 +142,7 @@ label!(RevocationReason, "reason", {
     Cancelled => "cancelled",
     StartTimeout => "start_timeout",
     AttemptTimeout => "attempt_timeout",
+    ProgressTimeout => "progress_timeout",
     TotalTimeout => "total_timeout",
     UnknownLease => "unknown_lease",
 });

@@ -7,11 +7,11 @@ use std::{
 
 use leasehold_policy::Jitter;
 use leasehold_proto::v1;
-use leasehold_queue::Name;
+use leasehold_queue::{Exclusivity, Guarantee, Name};
 use prost_types::Timestamp;
 
 use super::{DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITY_MAX, Reason, Refusal, time};
-use crate::config::{ATTEMPTS_MAX, DURATION_MAX, FACTOR_MAX};
+use crate::config::{self, ATTEMPTS_MAX, DURATION_MAX, FACTOR_MAX};
 
 /// Names of queues and task types.
 const NAME_BYTES_MAX: usize = 128;
@@ -19,6 +19,9 @@ const KEY_BYTES_MAX: usize = 256;
 const LABELS_MAX: usize = 16;
 const LABEL_KEY_BYTES_MAX: usize = 63;
 const LABEL_VALUE_BYTES_MAX: usize = 255;
+
+/// Workers gather progress for 200 ms before they send it; no silence that could be theirs is held against a handler.
+const PROGRESS_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// How much of a bad value a message repeats.
 const SHOWN_CHARS_MAX: usize = 40;
@@ -135,6 +138,32 @@ impl Fields {
         limit
     }
 
+    /// A time limit that does not have to be.
+    pub(super) fn optional_limit(
+        &mut self,
+        field: &str,
+        value: Option<prost_types::Duration>,
+    ) -> Option<Duration> {
+        value.map(|_| self.limit(field, value, DURATION_MAX))
+    }
+
+    pub(super) fn progress_timeout(
+        &mut self,
+        value: Option<prost_types::Duration>,
+    ) -> Option<Duration> {
+        let field = "spec.timeouts.progress";
+        let timeout = self.optional_limit(field, value)?;
+        if !timeout.is_zero() && timeout < PROGRESS_TIMEOUT_MIN {
+            let problem = format!(
+                "{} s is less than {} s: workers send progress a few times a second",
+                timeout.as_secs_f64(),
+                PROGRESS_TIMEOUT_MIN.as_secs()
+            );
+            self.broken(field, problem);
+        }
+        Some(timeout)
+    }
+
     fn duration(&mut self, field: &str, value: &prost_types::Duration) -> Option<Duration> {
         match time::duration(value) {
             Ok(value) if value <= DURATION_MAX => Some(value),
@@ -229,6 +258,35 @@ impl Fields {
                     format!("{value} is no known jitter: 1 is full, 2 is none"),
                 );
                 default
+            }
+        }
+    }
+
+    pub(super) fn guarantee(&mut self, value: i32) -> Guarantee {
+        match v1::Guarantee::try_from(value) {
+            Ok(v1::Guarantee::Unspecified | v1::Guarantee::AtLeastOnce) => Guarantee::AtLeastOnce,
+            Ok(v1::Guarantee::AtMostOnce) => Guarantee::AtMostOnce,
+            Err(_) => {
+                self.broken(
+                    "spec.guarantee",
+                    format!("{value} is no known guarantee: 1 is at least once, 2 at most once"),
+                );
+                Guarantee::AtLeastOnce
+            }
+        }
+    }
+
+    pub(super) fn exclusivity(&mut self, value: i32, default: config::Exclusivity) -> Exclusivity {
+        match v1::Exclusivity::try_from(value) {
+            Ok(v1::Exclusivity::Unspecified) => default.into(),
+            Ok(v1::Exclusivity::Strict) => Exclusivity::Strict,
+            Ok(v1::Exclusivity::BestEffort) => Exclusivity::BestEffort,
+            Err(_) => {
+                self.broken(
+                    "spec.exclusivity",
+                    format!("{value} is no known exclusivity: 1 is strict, 2 best effort"),
+                );
+                Exclusivity::Strict
             }
         }
     }

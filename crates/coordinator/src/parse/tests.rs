@@ -1,10 +1,13 @@
 //! Every rule of a submit, one case each.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use leasehold_policy::Jitter;
 use leasehold_proto::v1;
-use leasehold_queue::{TaskId, TaskSpec};
+use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, TaskId, TaskSpec};
 use leasehold_telemetry::TraceContext;
 use prost_types::{Duration as Span, Timestamp};
 
@@ -77,6 +80,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(spec.retry.backoff.initial, Duration::from_secs(1));
     assert_eq!(spec.retry.backoff.cap, Duration::from_mins(5));
     assert_eq!(spec.retry.backoff.jitter, Jitter::Full);
+    assert_eq!(spec.terms, LeaseTerms::default());
     assert!(spec.key.is_none() && spec.labels.is_empty());
     assert_eq!(&*spec.trace.unwrap().parent, call().traceparent());
 }
@@ -91,6 +95,13 @@ fn what_is_said_is_taken() {
             spec.payload = "input".into();
             spec.content_type = "text/plain".to_owned();
             spec.priority = Some(0);
+            spec.guarantee = v1::Guarantee::AtMostOnce.into();
+            spec.timeouts = Some(v1::Timeouts {
+                progress: seconds(1),
+                queue: seconds(9),
+                ..v1::Timeouts::default()
+            });
+            spec.exclusivity = v1::Exclusivity::BestEffort.into();
             spec.initial_delay = Some(Span { seconds: 1, nanos: 500_000_000 });
             spec.labels = [("b", "2"), ("a", "1")].map(|(k, v)| (k.into(), v.into())).into();
             spec.retry = Some(v1::RetryPolicy {
@@ -106,6 +117,11 @@ fn what_is_said_is_taken() {
     assert_eq!((&*spec.queue, &*spec.task_type), ("thumbs.eu-1_b", "image/resize"));
     assert_eq!((&*spec.payload, &*spec.content_type), (&b"input"[..], "text/plain"));
     assert_eq!((spec.priority, spec.initial_delay), (0, Duration::from_millis(1_500)));
+    let (guarantee, exclusivity) = (Guarantee::AtMostOnce, Exclusivity::BestEffort);
+    let (queue_timeout, progress_timeout) =
+        (Some(Duration::from_secs(9)), Some(Duration::from_secs(1)));
+    let terms = LeaseTerms { guarantee, exclusivity, queue_timeout, progress_timeout };
+    assert_eq!(spec.terms, terms);
     let labels: Vec<_> = spec.labels.iter().map(|(k, v)| (&**k, &**v)).collect();
     assert_eq!(labels, [("a", "1"), ("b", "2")], "in the order of their keys");
     let backoff = spec.retry.backoff;
@@ -113,6 +129,25 @@ fn what_is_said_is_taken() {
     assert_eq!((backoff.initial.as_secs(), backoff.cap.as_secs()), (2, 3));
     let key = spec.key.unwrap();
     assert_eq!((&*key.name, key.digest), ("k", digest("image/resize", b"input")));
+}
+
+/// Who may have a task at the same time, if its queue says so and if it says otherwise itself.
+#[test]
+fn a_queue_says_what_its_tasks_do_not() {
+    let text = "queues: { settings: { loose: { exclusivity: best-effort } } }";
+    let config = Config::parse(text, Path::new("test.yaml")).unwrap();
+    let check = |queue: &str, said: v1::Exclusivity, expected: Exclusivity| {
+        let request = request(|spec| {
+            spec.queue = queue.to_owned();
+            spec.exclusivity = said.into();
+        });
+        let spec = Rules::new(&config).task(request, now(), &call()).unwrap();
+        assert_eq!(spec.terms.exclusivity, expected, "{queue} {said:?}");
+    };
+    check("loose", v1::Exclusivity::Unspecified, Exclusivity::BestEffort);
+    check("loose", v1::Exclusivity::Strict, Exclusivity::Strict);
+    check("", v1::Exclusivity::Unspecified, Exclusivity::Strict);
+    check("", v1::Exclusivity::BestEffort, Exclusivity::BestEffort);
 }
 
 /// Requests that break one rule, the field that is named and a part of what is said.
@@ -149,6 +184,14 @@ fn broken_rules_are_named() {
             "no valid duration",
         ),
         (timeouts(|t| t.total = seconds(YEAR_S + 1)), "spec.timeouts.total", "one year"),
+        (timeouts(|t| t.progress = seconds(0)), "spec.timeouts.progress", "is zero"),
+        (
+            timeouts(|t| t.progress = Some(Span { seconds: 0, nanos: 999_000_000 })),
+            "spec.timeouts.progress",
+            "0.999 s is less than 1 s",
+        ),
+        (timeouts(|t| t.queue = seconds(0)), "spec.timeouts.queue", "is zero"),
+        (timeouts(|t| t.queue = seconds(YEAR_S + 1)), "spec.timeouts.queue", "one year"),
         (timeouts(|t| t.kill_grace = seconds(0)), "spec.timeouts.kill_grace", "is zero"),
         (
             timeouts(|t| t.deadline = Some(Timestamp { seconds: NOW_S - 2, nanos: 0 })),
@@ -178,6 +221,8 @@ fn broken_rules_are_named() {
         (retry(|r| r.cap = seconds(0)), "spec.retry.cap", "is zero"),
         (retry(|r| r.initial = seconds(301)), "spec.retry.initial", "more than spec.retry.cap"),
         (retry(|r| r.jitter = 3), "spec.retry.jitter", "3 is no known jitter"),
+        (request(|s| s.guarantee = 3), "spec.guarantee", "3 is no known guarantee"),
+        (request(|s| s.exclusivity = -1), "spec.exclusivity", "-1 is no known exclusivity"),
         (label("", "v"), "spec.labels[\"\"]", "empty key"),
         (
             label(&"k".repeat(64), "v"),

@@ -174,6 +174,7 @@ fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
         kill_grace: Some(view::span(spec.kill_grace)),
         trace_context: trace,
         labels: labels.collect(),
+        progress_timeout: spec.terms.progress_timeout.map(view::span),
     }
 }
 

@@ -46,9 +46,10 @@ pub(super) fn read(
                 (Token::from_i64(fencing_token), read_progress(&progress.unwrap_or_default()));
             Command::Progressed { stream, token, progress }
         }
-        Event::LeaseOutcome(v1::LeaseOutcome { fencing_token, outcome, .. }) => {
+        Event::LeaseOutcome(v1::LeaseOutcome { fencing_token, outcome, run_time }) => {
+            let ran = run_time.map(|_| StopProof::Aborted);
             let (token, outcome) =
-                (Token::from_i64(fencing_token), read_outcome(outcome, result_bytes_max));
+                (Token::from_i64(fencing_token), read_outcome(outcome, ran, result_bytes_max));
             Command::Outcome { stream, token, outcome }
         }
         Event::WorkerDrain(_) => Command::Drain { stream },
@@ -79,7 +80,8 @@ fn read_progress(progress: &v1::Progress) -> Progress {
     }
 }
 
-fn read_outcome(outcome: Option<Said>, result_bytes_max: u64) -> Outcome {
+/// `ran`: what is known of the work at the least, if it ran for a time.
+fn read_outcome(outcome: Option<Said>, ran: Option<StopProof>, result_bytes_max: u64) -> Outcome {
     match outcome {
         Some(Said::Success(v1::Success { result })) => succeeded(result, result_bytes_max),
         Some(Said::Failure(failure)) => failed(&failure),
@@ -96,7 +98,7 @@ fn read_outcome(outcome: Option<Said>, result_bytes_max: u64) -> Outcome {
                 v1::DeclineReason::Retracted => DeclineReason::Retracted,
                 v1::DeclineReason::StartTimeout => DeclineReason::StartTimeout,
             };
-            let stop = stop(declined.stop_method()).unwrap_or(StopProof::NotStarted);
+            let stop = stop(declined.stop_method()).or(ran).unwrap_or(StopProof::NotStarted);
             Outcome::Declined(reason, stop)
         }
         None => {
@@ -140,7 +142,10 @@ fn failed(said: &v1::AttemptFailure) -> Outcome {
         | v1::FailureReason::WorkerLossLimit
         | v1::FailureReason::StartTimeout
         | v1::FailureReason::Cancelled
-        | v1::FailureReason::HandedBack => FailureReason::Error,
+        | v1::FailureReason::HandedBack
+        | v1::FailureReason::ProgressTimeout
+        | v1::FailureReason::QueueTimeout
+        | v1::FailureReason::OutcomeUnknown => FailureReason::Error,
     };
     // A negative delay is none.
     let delay = said.retry_delay.and_then(|delay| Duration::try_from(delay).ok());

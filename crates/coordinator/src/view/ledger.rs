@@ -35,6 +35,7 @@ pub(crate) fn end_kind(kind: EndKind) -> v1::LeaseEndKind {
         EndKind::Panic => v1::LeaseEndKind::Panic,
         EndKind::ResultTooLarge => v1::LeaseEndKind::ResultTooLarge,
         EndKind::AttemptTimeout => v1::LeaseEndKind::AttemptTimeout,
+        EndKind::ProgressTimeout => v1::LeaseEndKind::ProgressTimeout,
         EndKind::TotalTimeout => v1::LeaseEndKind::TotalTimeout,
         EndKind::StartTimeout => v1::LeaseEndKind::StartTimeout,
         EndKind::Cancelled => v1::LeaseEndKind::Cancelled,

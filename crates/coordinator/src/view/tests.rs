@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Blocked, Charge, EndKind, Ending, Failure, FailureReason, Key, Lease, LeaseEnd, Ledger, Phase,
-    Progress, Retry, RevocationReason, Revoking, StopProof, Task, TaskId, TaskSpec, Token, Trace,
-    Wait,
+    Blocked, Charge, EndKind, Ending, Failure, FailureReason, Key, Lease, LeaseEnd, LeaseTerms,
+    Ledger, Phase, Progress, Retry, RevocationReason, Revoking, StopProof, Task, TaskId, TaskSpec,
+    Token, Trace, Wait,
 };
 
 use super::{Detail, span, state, task, timestamp};
@@ -50,6 +50,8 @@ fn lease() -> Lease {
         session: None,
         granted: Time::from_unix_ms(2_000),
         acknowledged: true,
+        heard: None,
+        silence_since: None,
         started: Some(Time::from_unix_ms(2_500)),
         revoking: None,
         progress: Some(Arc::new(Progress { fraction: Some(0.5), message: "half".into() })),
@@ -77,6 +79,7 @@ fn snapshot(phase: Phase) -> Snapshot {
                 jitter: Jitter::None,
             },
         },
+        terms: LeaseTerms::default(),
         labels: vec![("team".into(), "blue".into())],
         trace: Some(Trace { parent: "00-p".into(), state: "s".into() }),
         key: Some(Key { name: "k".into(), digest: [0; 16] }),
@@ -100,6 +103,7 @@ fn snapshot(phase: Phase) -> Snapshot {
         attempts: 1,
         leases: 3,
         worker_losses: 1,
+        ran: false,
         cancel_requested: false,
         last_failure: Some(Arc::new(failure)),
         last_token: Some(Token::new(3, 9)),

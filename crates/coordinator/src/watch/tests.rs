@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
-use leasehold_queue::{Ended, Ending, FailureReason, Phase, Retry, TaskSpec};
+use leasehold_queue::{Ended, Ending, FailureReason, LeaseTerms, Phase, Retry, TaskSpec};
 use tokio_util::task::TaskTracker;
 
 use super::*;
@@ -28,6 +28,7 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
         total_timeout: second,
         kill_grace: second,
         retry: Retry { max_attempts: 1, backoff },
+        terms: LeaseTerms::default(),
         labels: Vec::new(),
         trace: None,
         key: None,
@@ -42,6 +43,7 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
         attempts: 0,
         leases: 0,
         worker_losses: 0,
+        ran: false,
         cancel_requested: false,
         last_failure: None,
         last_token: None,

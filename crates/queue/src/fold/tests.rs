@@ -7,8 +7,8 @@ use leasehold_policy::{Backoff, Jitter, Time};
 
 use super::{Corrupt, Unknown};
 use crate::{
-    EndCause, Ending, Next, Phase, Record, Retry, RevocationReason, Task, TaskId, TaskSpec, Token,
-    book::Book,
+    EndCause, Ending, LeaseTerms, Next, Phase, Record, Retry, RevocationReason, Task, TaskId,
+    TaskSpec, Token, book::Book,
 };
 
 const ONE: TaskId = TaskId::from_u128(1);
@@ -35,6 +35,7 @@ fn task() -> Box<Task> {
                 jitter: Jitter::None,
             },
         },
+        terms: LeaseTerms::default(),
         labels: Vec::new(),
         trace: None,
         key: None,
@@ -49,6 +50,7 @@ fn task() -> Box<Task> {
         attempts: 0,
         leases: 0,
         worker_losses: 0,
+        ran: false,
         cancel_requested: false,
         last_failure: None,
         last_token: None,

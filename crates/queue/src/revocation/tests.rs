@@ -6,7 +6,7 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 
 use super::FIRED_MAX;
-use crate::{Command, Config, Effect, Queue, Retry, Submit, TaskId, TaskSpec};
+use crate::{Command, Config, Effect, LeaseTerms, Queue, Retry, Submit, TaskId, TaskSpec};
 
 fn hurried(id: u128) -> Command {
     let second = Duration::from_secs(1);
@@ -23,6 +23,7 @@ fn hurried(id: u128) -> Command {
         total_timeout: second,
         kill_grace: second,
         retry: Retry { max_attempts: 1, backoff },
+        terms: LeaseTerms::default(),
         labels: Vec::new(),
         trace: None,
         key: None,

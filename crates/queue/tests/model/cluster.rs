@@ -7,7 +7,7 @@ use std::{
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Command, Config, Dead, Effect, Ending, Hello, Limits, Minter, Name, Queue, Record,
+    Command, Config, Dead, Effect, Ending, Hello, Limits, Minter, Name, Progress, Queue, Record,
     RevocationReason, StreamId, Submit, Task, TaskId, Token, Unknown,
 };
 use proptest::test_runner::TestCaseError;
@@ -193,6 +193,12 @@ impl Cluster {
                 let (token, stream) = self.lease(*lease, *stray);
                 self.reference.started(stream, token);
                 self.apply(Command::Started { stream, token }, "done")
+            }
+            Step::Progressed { lease, stray } => {
+                let (token, stream) = self.lease(*lease, *stray);
+                self.reference.progressed(stream, token);
+                let progress = Progress { fraction: None, message: "on".into() };
+                self.apply(Command::Progressed { stream, token, progress }, "done")
             }
             Step::Outcome { lease, stray, outcome } => {
                 let (token, stream) = self.lease(*lease, *stray);

@@ -49,6 +49,9 @@ pub(crate) struct Job {
     attempts: u32,
     leases: u32,
     losses: u32,
+    /// Whether anything was ever started, or may have been, and until when that is waited for.
+    ran: bool,
+    first_start_by: Option<Time>,
     cancelled: bool,
     failure: Option<FailureReason>,
     last_token: Option<Token>,
@@ -74,6 +77,8 @@ struct Lease {
     granted: Time,
     acknowledged: bool,
     started: Option<Time>,
+    /// Since when nothing was heard of its work, if that is later than its start.
+    silent_since: Option<Time>,
     revoking: Option<(RevocationReason, Time, Duration)>,
     /// When the worker knew of that.
     told: Option<Time>,
@@ -213,7 +218,9 @@ impl Reference {
             let eligible = self.now + spec.initial_delay;
             let waits = self.now < eligible;
             let state = if waits { State::Waits(eligible, Wait::Delay) } else { State::Ready };
-            self.open(Job::new(*id, spec.clone(), 1, self.now, state));
+            let mut job = Job::new(*id, spec.clone(), 1, self.now, state);
+            job.first_start_by = spec.terms.queue_timeout.map(|timeout| eligible + timeout);
+            self.open(job);
         }
         format!("accepted {id}")
     }
@@ -240,6 +247,7 @@ impl Reference {
         let generation = dead.generation + 1;
         let spec = TaskSpec::clone(&dead.spec);
         let mut job = Job::new(dead.id, spec, generation, self.now, State::Ready);
+        job.first_start_by = dead.spec.terms.queue_timeout.map(|timeout| self.now + timeout);
         job.last_token = dead.last_token;
         job.failure = dead.last_failure.as_ref().map(|failure| failure.reason);
         job.ends = dead.ends().iter().map(shown::end_line).collect();
@@ -416,6 +424,7 @@ impl Reference {
             granted: self.now,
             acknowledged: false,
             started: None,
+            silent_since: None,
             revoking: None,
             told: None,
             alarm: Alarm { unsent: 1, patience, ..Alarm::default() },
@@ -453,6 +462,8 @@ impl Job {
             attempts: 0,
             leases: 0,
             losses: 0,
+            ran: false,
+            first_start_by: None,
             cancelled: false,
             failure: None,
             last_token: None,

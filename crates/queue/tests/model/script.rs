@@ -37,6 +37,7 @@ pub(crate) enum Step {
     Heartbeat { session: u8, held: Held },
     Capacity { session: u8, slots: u8, prefetch: u8 },
     Started { lease: u8, stray: u8 },
+    Progressed { lease: u8, stray: u8 },
     Outcome { lease: u8, stray: u8, outcome: u8 },
     Drain { session: u8 },
     DrainWorker { worker: u8 },
@@ -65,6 +66,8 @@ pub(crate) struct Submission {
     pub(crate) delayed: bool,
     pub(crate) max_attempts: u8,
     pub(crate) validate_only: bool,
+    /// Bits: at most once, best effort, a queue timeout, a progress timeout.
+    pub(crate) terms: u8,
 }
 
 /// What a worker says it holds.
@@ -105,7 +108,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<u8>(), 0u8..4, 0u8..3)
             .prop_map(|(session, slots, prefetch)| Step::Capacity { session, slots, prefetch }),
         8 => (any::<u8>(), any::<u8>()).prop_map(|(lease, stray)| Step::Started { lease, stray }),
-        12 => (any::<u8>(), any::<u8>(), 0u8..15)
+        5 => (any::<u8>(), any::<u8>())
+            .prop_map(|(lease, stray)| Step::Progressed { lease, stray }),
+        12 => (any::<u8>(), any::<u8>(), 0u8..17)
             .prop_map(|(lease, stray, outcome)| Step::Outcome { lease, stray, outcome }),
         1 => any::<u8>().prop_map(|session| Step::Drain { session }),
         1 => (0u8..3).prop_map(|worker| Step::DrainWorker { worker }),
@@ -127,8 +132,14 @@ fn submission() -> impl Strategy<Value = Submission> {
     let place = (0u8..4, 0u8..2, prop::sample::select(vec![0, 5, 5, 9]));
     let key = (prop::option::of(0u8..3), 0u8..2);
     let rest = (any::<bool>(), prop::bool::weighted(0.3), 1u8..4, prop::bool::weighted(0.1));
-    (place, key, rest).prop_map(
-        |((queue, task_type, priority), (key, digest), (hurried, delayed, max_attempts, only))| {
+    let terms = (0u8..16, 0u8..16).prop_map(|(some, others)| some & others);
+    (place, key, rest, terms).prop_map(
+        |(
+            (queue, task_type, priority),
+            (key, digest),
+            (hurried, delayed, max_attempts, only),
+            terms,
+        )| {
             let validate_only = only;
             Submission {
                 queue,
@@ -140,6 +151,7 @@ fn submission() -> impl Strategy<Value = Submission> {
                 delayed,
                 max_attempts,
                 validate_only,
+                terms,
             }
         },
     )

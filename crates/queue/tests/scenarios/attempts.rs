@@ -203,7 +203,7 @@ fn handing_back_costs_nothing_but_not_for_ever() {
             welcome
         grant
             s3: run a as t3, attempt 1
-        stopped s3 t3
+        stopped s3 t3 how=not-started
             s3: t3 is Accepted
         show a
             queued, NoCapacity; 0 attempts, 0 losses, HandedBack: the worker drains

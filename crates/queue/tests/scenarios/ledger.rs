@@ -174,8 +174,8 @@ fn a_replay_keeps_how_the_generation_before_ended() {
             a Succeeded; 1 attempts, 0 losses, Error: no luck
             s2: t2 is Accepted
         ends a
-            t1 g1 a1 on w: granted 0ms, ended 0ms Error Returned, charged Attempt: no luck
-            t2 g2 a1 on w: granted 0ms, ended 0ms Succeeded Returned, charged Attempt
+            t1 g1 a1 on w: granted 0ms, started 0ms, ended 0ms Error Returned, charged Attempt: no luck
+            t2 g2 a1 on w: granted 0ms, started 0ms, ended 0ms Succeeded Returned, charged Attempt
     ",
     );
 }
@@ -197,7 +197,7 @@ fn a_failure_that_a_cancel_or_a_total_timeout_hides_is_still_told() {
             a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
             s1: t1 is Accepted
         ends a
-            t1 g1 a1 on w: granted 0ms, revoked 0ms, ended 0ms Error Returned, charged Nothing: no luck
+            t1 g1 a1 on w: granted 0ms, started 0ms, revoked 0ms, ended 0ms Error Returned, charged Nothing: no luck
     ",
     );
 }

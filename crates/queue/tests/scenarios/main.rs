@@ -14,9 +14,12 @@ mod stage;
 
 mod admission;
 mod attempts;
+mod exclusivity;
+mod guarantee;
 mod ledger;
 mod order;
 mod prefetch;
+mod progress;
 mod recovery;
 mod revocation;
 mod sessions;

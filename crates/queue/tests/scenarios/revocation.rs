@@ -327,6 +327,65 @@ fn a_worker_that_does_not_answer_is_fenced_and_nothing_runs_twice() {
 }
 
 #[test]
+fn what_nobody_starts_in_time_fails() {
+    check(
+        "
+        submit a queue-timeout=500 start=1000
+            accepted a
+        submit b queue-timeout=500 delay=100
+            accepted b
+        submit c queue-timeout=500
+            accepted c
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        at 499
+        start s1 t1
+        at 500
+            c Failed; 0 attempts, 0 losses, QueueTimeout: it was not started within its queue timeout
+        fail s1 t1
+            s1: t1 is Accepted
+        at 600
+            b Failed; 0 attempts, 0 losses, QueueTimeout: it was not started within its queue timeout
+        show a
+            queued, NoCapacity; 1 attempts, 0 losses, Error: no luck
+        replay b
+            generation 2
+        pause q
+        at 1099
+        at 1100
+            b Failed; 0 attempts, 0 losses, QueueTimeout: it was not started within its queue timeout
+    ",
+    );
+}
+
+#[test]
+fn a_lease_that_was_not_started_leaves_no_more_time_to_wait() {
+    check(
+        "
+        submit a queue-timeout=300
+            accepted a
+        submit b queue-timeout=300
+            accepted b
+        hello w s1 slots=2
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s1: run b as t2, attempt 1
+        at 300
+        decline s1 t1 full
+            a Failed; 0 attempts, 0 losses, QueueTimeout: it was not started within its queue timeout
+            s1: t1 is Accepted
+        decline s1 t2 full how=killed
+            s1: t2 is Accepted
+        show b
+            queued, NoCapacity; 0 attempts, 0 losses, HandedBack: the worker had no slot for it
+    ",
+    );
+}
+
+#[test]
 fn a_stalled_disk_is_not_held_against_workers() {
     check(
         "

@@ -9,10 +9,10 @@ use std::{
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Failure, FailureReason,
-    HeldLease, Hello, Key, LeaseEnd, LeasePhase, Limits, Name, Outcome, Phase, Progress, Queue,
-    Record, Reply, Retry, RevocationReason, StopProof, StreamId, Submit, Task, TaskId, TaskSpec,
-    Token, Unknown,
+    Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Exclusivity, Failure,
+    FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms, Limits,
+    Name, Outcome, Phase, Progress, Queue, Record, Reply, Retry, RevocationReason, StopProof,
+    StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
 };
 
 pub(crate) struct Stage {
@@ -246,6 +246,7 @@ impl Stage {
                     jitter: if words.has("jitter") { Jitter::Full } else { Jitter::None },
                 },
             },
+            terms: terms(words),
             labels: Vec::new(),
             trace: None,
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
@@ -457,6 +458,15 @@ impl Stage {
     fn name(&self, token: Token) -> String {
         let at = self.tokens.iter().position(|known| *known == token);
         at.map_or("unknown".into(), |at| format!("t{}", at + 1))
+    }
+}
+
+fn terms(words: &Words<'_>) -> LeaseTerms {
+    LeaseTerms {
+        guarantee: if words.has("once") { Guarantee::AtMostOnce } else { Guarantee::AtLeastOnce },
+        exclusivity: if words.has("loose") { Exclusivity::BestEffort } else { Exclusivity::Strict },
+        progress_timeout: words.value("silence").map(|_| words.ms("silence", 0)),
+        queue_timeout: words.value("queue-timeout").map(|_| words.ms("queue-timeout", 0)),
     }
 }
 

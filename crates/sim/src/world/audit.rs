@@ -175,9 +175,9 @@ fn due(task: &Task) -> Option<Time> {
         }
         Some(revoking) => match revoking.reason {
             RevocationReason::Cancelled => Some(revoking.since + task.spec.kill_grace),
-            RevocationReason::StartTimeout | RevocationReason::AttemptTimeout => {
-                Some(task.deadline)
-            }
+            RevocationReason::StartTimeout
+            | RevocationReason::AttemptTimeout
+            | RevocationReason::ProgressTimeout => Some(task.deadline),
             RevocationReason::TotalTimeout | RevocationReason::UnknownLease => None,
         },
     }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_policy::{Backoff, Jitter};
-use leasehold_queue::{Key, Name, Retry, TaskId, TaskSpec};
+use leasehold_queue::{Key, LeaseTerms, Name, Retry, TaskId, TaskSpec};
 
 use super::{
     Event, World,
@@ -326,6 +326,7 @@ fn spec(order: &Order) -> TaskSpec {
                 jitter: Jitter::Full,
             },
         },
+        terms: LeaseTerms::default(),
         labels: Vec::new(),
         trace: None,
         key,

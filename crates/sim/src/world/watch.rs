@@ -213,7 +213,9 @@ impl World {
             Record::LeaseGranted { .. } => self.stats.leases += 1,
             Record::LeaseRevoking { reason, .. } => match reason {
                 RevocationReason::StartTimeout => self.sometimes(Probe::StartTimeout),
-                RevocationReason::AttemptTimeout | RevocationReason::UnknownLease => {}
+                RevocationReason::AttemptTimeout
+                | RevocationReason::ProgressTimeout
+                | RevocationReason::UnknownLease => {}
                 RevocationReason::TotalTimeout => self.sometimes(Probe::TotalTimeout),
                 RevocationReason::Cancelled => self.sometimes(Probe::CancelledLeased),
             },

@@ -32,9 +32,17 @@ pub(super) struct Capture {
     bytes: BytesMut,
 }
 
-/// A program wrote more than is kept.
+/// What came of waiting for output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Overflow;
+pub(super) enum Heard {
+    /// The program wrote.
+    Some,
+    /// It wrote more than is kept.
+    Overflow,
+}
+
+/// More than is kept.
+struct Overflow;
 
 /// What became of the rest of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,19 +61,23 @@ impl Capture {
         Ok(Self { pipe, keep, bytes: BytesMut::new() })
     }
 
-    /// Reads whatever comes, and resolves only when it is too much. May be dropped and called again at any time.
-    pub(super) async fn fill(&mut self) -> Overflow {
-        loop {
-            self.bytes.reserve(CHUNK_BYTES);
-            match self.pipe.read_buf(&mut self.bytes).await {
-                // Closed: nothing will come, and only the report says how the program ended.
-                Ok(0) | Err(_) => std::future::pending().await,
-                Ok(_) => {}
-            }
-            if self.trim().is_some() {
-                return Overflow;
+    /// Reads what comes next. May be dropped and called again at any time.
+    pub(super) async fn fill(&mut self) -> Heard {
+        self.bytes.reserve(CHUNK_BYTES);
+        match self.pipe.read_buf(&mut self.bytes).await {
+            // Closed: nothing will come, and only the report says how the program ended.
+            Ok(0) | Err(_) => std::future::pending().await,
+            Ok(_) => {
+                excess(&mut self.bytes, &self.keep).map_or(Heard::Some, |Overflow| Heard::Overflow)
             }
         }
+    }
+
+    /// The last line that is not empty, as far as it is kept.
+    pub(super) fn last_line(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let mut lines = text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+        lines.next().unwrap_or_default().to_owned()
     }
 
     /// Reads what is left in the pipe of a program that has ended, without waiting for those who escaped with it.
@@ -79,10 +91,6 @@ impl Capture {
             Err(_unreadable) => Rest::Unread,
         };
         (self.bytes.into(), rest)
-    }
-
-    fn trim(&mut self) -> Option<Overflow> {
-        excess(&mut self.bytes, &self.keep)
     }
 }
 

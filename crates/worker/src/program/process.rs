@@ -7,6 +7,7 @@ use std::{
     net::Shutdown,
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,13 +20,15 @@ use tokio::{
 };
 
 use super::{
-    Attempt,
-    capture::{Capture, Keep, Overflow, Rest},
+    Attempt, Kind,
+    capture::{Capture, Heard, Keep, Rest},
     group::Group,
 };
 use crate::{
+    assignment::Token,
     context::Signal,
     guard::{self, Report},
+    progress::Board,
 };
 
 /// How long a guard may take to kill its group before the worker does it.
@@ -47,6 +50,14 @@ pub(super) struct Process {
     talk: Option<tokio::net::UnixStream>,
     stdout: Capture,
     stderr: Capture,
+    /// Where it is told that the program writes, if somebody wants to know.
+    pulse: Option<Pulse>,
+}
+
+/// Where a program's signs of life are left.
+struct Pulse {
+    token: Token,
+    board: Arc<Board>,
 }
 
 /// How a program ended.
@@ -96,7 +107,13 @@ impl Process {
             .process_group(0);
         let guard = command.spawn()?;
         let group = guard.id().and_then(Group::of).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self { guard, group, link, talk: Some(talk), stdout, stderr })
+        let pulse = match (&attempt.kind, attempt.assignment.progress_timeout) {
+            (Kind::Program(board), Some(_)) => {
+                Some(Pulse { token: attempt.assignment.token, board: Arc::clone(board) })
+            }
+            (Kind::Program(_) | Kind::Isolated(_), _) => None,
+        };
+        Ok(Self { guard, group, link, talk: Some(talk), stdout, stderr, pulse })
     }
 
     /// Feeds the program and follows what the worker wants of it, until nothing of its group is left.
@@ -148,13 +165,24 @@ impl Process {
                 () = sleep_until(state.kill_by.unwrap_or_else(Instant::now)), if state.is_killed() => {
                     return (None, state);
                 }
-                Overflow = self.stdout.fill(), if !state.is_overflowed => {
-                    state.is_overflowed = true;
-                    self.kill(&mut state);
-                }
-                Overflow = self.stderr.fill() => {}
+                heard = self.stdout.fill(), if !state.is_overflowed => match heard {
+                    Heard::Some => self.report_life(),
+                    Heard::Overflow => {
+                        state.is_overflowed = true;
+                        self.kill(&mut state);
+                    }
+                },
+                Heard::Some | Heard::Overflow = self.stderr.fill() => self.report_life(),
                 () = &mut feed => {}
             }
+        }
+    }
+
+    /// Whatever a program writes is a sign of life; the last line of its stderr is for people. Only a task that asked for it
+    /// pays for that.
+    fn report_life(&self) {
+        if let Some(pulse) = &self.pulse {
+            pulse.board.post(pulse.token, None, self.stderr.last_line());
         }
     }
 

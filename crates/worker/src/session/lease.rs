@@ -81,6 +81,7 @@ impl StopReason {
             Self::Revoked(Reason::AttemptTimeout) | Self::AttemptTimeout => {
                 CancelReason::AttemptTimeout
             }
+            Self::Revoked(Reason::ProgressTimeout) => CancelReason::ProgressTimeout,
             Self::Revoked(Reason::TotalTimeout) | Self::TotalTimeout => CancelReason::TotalTimeout,
             Self::Revoked(Reason::UnknownLease | Reason::StartTimeout)
             | Self::Fenced

@@ -237,6 +237,7 @@ pub(crate) fn assignment(token: i64, task_type: &str, payload: &[u8]) -> v1::Ass
             tracestate: "vendor=1".to_owned(),
         }),
         labels: HashMap::from([("k".to_owned(), "v".to_owned())]),
+        progress_timeout: None,
     }
 }
 

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Command, Config, Effect, Failure, FailureReason, Hello, KeptKey, Key, Name, Outcome, Phase,
-    Queue, Reply, Retry, SessionId, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
+    Command, Config, Effect, Failure, FailureReason, Hello, KeptKey, Key, LeaseTerms, Name,
+    Outcome, Phase, Queue, Reply, Retry, SessionId, StreamId, Submit, Task, TaskId, TaskSpec,
+    Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -89,6 +90,7 @@ fn spec(key: Option<u8>, bytes: u16) -> TaskSpec {
         total_timeout: second * 86_400,
         kill_grace: second,
         retry: Retry { max_attempts: 2, backoff },
+        terms: LeaseTerms::default(),
         labels: Vec::new(),
         trace: None,
         key: key.map(|key| Key { name: key.to_string().into(), digest: [0; 16] }),
@@ -312,6 +314,7 @@ fn a_full_draft_is_sealed_and_a_large_record_goes_alone() {
             attempts: 0,
             leases: 0,
             worker_losses: 0,
+            ran: false,
             cancel_requested: false,
             last_failure: None,
             last_token: None,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter, Time};
-use leasehold_queue::{Ended, Ending, Name, Phase, Retry, Task, TaskSpec};
+use leasehold_queue::{Ended, Ending, LeaseTerms, Name, Phase, Retry, Task, TaskSpec};
 
 use super::*;
 
@@ -27,6 +27,7 @@ fn ended(task: TaskId) -> Snapshot {
         total_timeout: second,
         kill_grace: second,
         retry: Retry { max_attempts: 1, backoff },
+        terms: LeaseTerms::default(),
         labels: Vec::new(),
         trace: None,
         key: None,
@@ -41,6 +42,7 @@ fn ended(task: TaskId) -> Snapshot {
         attempts: 0,
         leases: 0,
         worker_losses: 0,
+        ran: false,
         cancel_requested: false,
         last_failure: None,
         last_token: None,

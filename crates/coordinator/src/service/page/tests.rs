@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
-use leasehold_queue::{Ending, Failure, FailureReason, Phase, Retry, Task, TaskId, TaskSpec};
+use leasehold_queue::{
+    Ending, Failure, FailureReason, LeaseTerms, Phase, Retry, Task, TaskId, TaskSpec,
+};
 use proptest::prelude::*;
 
 use super::{Part, merge};
@@ -25,6 +27,7 @@ fn open(id: u128) -> Snapshot {
         total_timeout: Duration::ZERO,
         kill_grace: Duration::ZERO,
         retry: Retry { max_attempts: 1, backoff },
+        terms: LeaseTerms::default(),
         labels: Vec::new(),
         trace: None,
         key: None,
@@ -39,6 +42,7 @@ fn open(id: u128) -> Snapshot {
         attempts: 0,
         leases: 0,
         worker_losses: 0,
+        ran: false,
         cancel_requested: false,
         last_failure: None,
         last_token: None,

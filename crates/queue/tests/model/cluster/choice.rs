@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    DeclineReason, Failure, FailureReason, HeldLease, Key, LeasePhase, Name, Outcome, Retry,
-    SessionId, StopProof, StreamId, Submit, TaskId, TaskSpec, Token,
+    DeclineReason, Exclusivity, Failure, FailureReason, Guarantee, HeldLease, Key, LeasePhase,
+    LeaseTerms, Name, Outcome, Retry, SessionId, StopProof, StreamId, Submit, TaskId, TaskSpec,
+    Token,
 };
 
 use super::{Cluster, SECOND};
@@ -16,6 +17,7 @@ impl Cluster {
     pub(super) fn submission(&mut self, submission: &Submission) -> Submit {
         let hurried = submission.hurried;
         let or = |short: u64, long: u64| Duration::from_millis(if hurried { short } else { long });
+        let asked = |bit: u8| submission.terms >> bit & 1 == 1;
         let digest = [submission.digest; 16];
         let spec = TaskSpec {
             queue: queue_name(submission.queue),
@@ -36,6 +38,12 @@ impl Cluster {
                     cap: SECOND,
                     jitter: Jitter::None,
                 },
+            },
+            terms: LeaseTerms {
+                guarantee: if asked(0) { Guarantee::AtMostOnce } else { Guarantee::AtLeastOnce },
+                exclusivity: if asked(1) { Exclusivity::BestEffort } else { Exclusivity::Strict },
+                queue_timeout: asked(2).then(|| or(600, 2_500)),
+                progress_timeout: asked(3).then(|| or(400, 1_500)),
             },
             labels: Vec::new(),
             trace: None,
@@ -124,6 +132,8 @@ pub(super) fn outcome_of(pick: u8) -> Outcome {
         9 => Outcome::Declined(DeclineReason::NoCapacity, StopProof::NotStarted),
         10 => Outcome::Declined(DeclineReason::Unsupported, StopProof::NotStarted),
         11 => Outcome::Declined(DeclineReason::Draining, StopProof::Killed),
+        15 => Outcome::Stopped(StopProof::NotStarted),
+        16 => Outcome::Declined(DeclineReason::Draining, StopProof::NotStarted),
         12 => Outcome::Declined(DeclineReason::StartTimeout, StopProof::NotStarted),
         _ => Outcome::Declined(DeclineReason::Retracted, StopProof::NotStarted),
     }

@@ -25,6 +25,7 @@ pub(super) fn durable(queue: &Queue, now: Time) -> Vec<String> {
                 if let Some(revoking) = &mut lease.revoking {
                     revoking.delivered = None;
                 }
+                (lease.heard, lease.silence_since) = (None, None);
             }
             // A wait that is over is a matter of the time, not of the journal.
             Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Charge, DeclineReason, ENDS_MAX, EndKind, Ending, FailureReason, Outcome, RevocationReason,
-    SessionId, StopProof, StreamId, TaskId, Token, Wait,
+    Charge, DeclineReason, ENDS_MAX, EndKind, Ending, FailureReason, Guarantee, Outcome,
+    RevocationReason, SessionId, StopProof, StreamId, TaskId, Token, Wait,
 };
 
 use super::{Job, Kept, Lease, Reference, State};
@@ -44,7 +44,13 @@ impl Reference {
             }
         };
         let answer = match current {
-            Some((task, _)) => self.decide(id, task, outcome, how),
+            Some((task, _)) => {
+                let now = self.now;
+                if how != StopProof::NotStarted {
+                    self.job_mut(task).begin(now);
+                }
+                self.decide(id, task, outcome, how)
+            }
             None if self.decided.contains(&token) => "duplicate",
             None => "stale",
         };
@@ -76,6 +82,7 @@ impl Reference {
                 Some((RevocationReason::Cancelled, ..)) => EndKind::Cancelled,
                 Some((RevocationReason::StartTimeout, ..)) => EndKind::StartTimeout,
                 Some((RevocationReason::AttemptTimeout, ..)) => EndKind::AttemptTimeout,
+                Some((RevocationReason::ProgressTimeout, ..)) => EndKind::ProgressTimeout,
                 Some((RevocationReason::TotalTimeout, ..)) => EndKind::TotalTimeout,
                 Some((RevocationReason::UnknownLease, ..)) => unreachable!("nobody knows it"),
             },
@@ -94,6 +101,10 @@ impl Reference {
             Outcome::Stopped(_) => match lease.revoking.map(|(reason, ..)| reason) {
                 Some(RevocationReason::AttemptTimeout) => {
                     let (reason, again) = (FailureReason::AttemptTimeout, Some(Duration::ZERO));
+                    End::Failure { reason, again, said: true }
+                }
+                Some(RevocationReason::ProgressTimeout) => {
+                    let (reason, again) = (FailureReason::ProgressTimeout, Some(Duration::ZERO));
                     End::Failure { reason, again, said: true }
                 }
                 Some(RevocationReason::StartTimeout) => {
@@ -138,10 +149,40 @@ impl Reference {
         }
     }
 
+    /// Nobody answers a revocation, and the task does not wait for that.
+    pub(super) fn end_unanswered(&mut self, task: TaskId, reason: RevocationReason) {
+        let said = false;
+        let end = match reason {
+            _ if self.job_mut(task).once() => End::Loss { said },
+            RevocationReason::AttemptTimeout => {
+                let (reason, again) = (FailureReason::AttemptTimeout, Some(Duration::ZERO));
+                End::Failure { reason, again, said }
+            }
+            RevocationReason::ProgressTimeout => {
+                let (reason, again) = (FailureReason::ProgressTimeout, Some(Duration::ZERO));
+                End::Failure { reason, again, said }
+            }
+            RevocationReason::StartTimeout => {
+                End::Nothing { reason: FailureReason::StartTimeout, said }
+            }
+            _ => End::Nothing { reason: FailureReason::HandedBack, said },
+        };
+        let kind = match reason {
+            _ if self.job_mut(task).cancelled => EndKind::Cancelled,
+            RevocationReason::AttemptTimeout => EndKind::AttemptTimeout,
+            RevocationReason::ProgressTimeout => EndKind::ProgressTimeout,
+            RevocationReason::StartTimeout => EndKind::StartTimeout,
+            RevocationReason::TotalTimeout => EndKind::TotalTimeout,
+            _ => EndKind::Fenced,
+        };
+        self.end_lease(task, &end, (kind, StopProof::Unproved));
+    }
+
     /// The worker lives and no longer holds what it had been given.
     pub(super) fn end_missing(&mut self, task: TaskId) {
-        let lease = self.job_mut(task).lease().expect("a lease");
-        if lease.acknowledged && lease.started.is_some() {
+        let job = self.job_mut(task);
+        let lease = job.lease().expect("a lease");
+        if lease.acknowledged && (lease.started.is_some() || job.once()) {
             return self.end_lost(task, EndKind::NotHeld, StopProof::NotHeld);
         }
         let end = End::Nothing { reason: FailureReason::WorkerLost, said: false };
@@ -150,12 +191,18 @@ impl Reference {
 
     /// The worker is gone.
     pub(super) fn end_lost(&mut self, task: TaskId, kind: EndKind, stop: StopProof) {
-        let lease = self.job_mut(task).lease().expect("a lease");
+        let job = self.job_mut(task);
+        let lease = job.lease().expect("a lease");
         let revoked = lease.revoking.map(|(reason, ..)| reason);
         let reason = FailureReason::WorkerLost;
-        let end = if !lease.acknowledged {
+        let end = if job.once() {
+            End::Loss { said: false }
+        } else if !lease.acknowledged {
             End::Nothing { reason, said: false }
-        } else if revoked == Some(RevocationReason::AttemptTimeout) {
+        } else if matches!(
+            revoked,
+            Some(RevocationReason::AttemptTimeout | RevocationReason::ProgressTimeout)
+        ) {
             End::Failure { reason, again: Some(Duration::ZERO), said: false }
         } else {
             End::Loss { said: false }
@@ -166,7 +213,7 @@ impl Reference {
     pub(super) fn end_lease(&mut self, id: TaskId, end: &End, how: (EndKind, StopProof)) {
         let (losses_max, now) = (self.config.worker_losses_max, self.now);
         let job = self.job_mut(id);
-        let Lease { token, session, revoking, .. } = job.lease().expect("a lease").clone();
+        let Lease { token, session, revoking, started, .. } = job.lease().expect("a lease").clone();
         let said = match *end {
             End::Success | End::TakenBack => true,
             End::Failure { said, .. } | End::Loss { said } | End::Nothing { said, .. } => said,
@@ -194,6 +241,24 @@ impl Reference {
             return self.finish(id, Ending::Failed, said.then_some(token), why);
         }
         let (mut charge, attempt) = (Charge::Nothing, job.attempts + 1);
+        if job.once() {
+            // Only one that was never started gets another chance.
+            let (charge, why) = match *end {
+                End::Failure { reason, .. } => (Charge::Attempt, Some(reason)),
+                End::Nothing { .. } | End::TakenBack if started.is_none() => {
+                    (Charge::Nothing, None)
+                }
+                End::Success | End::Loss { .. } | End::Nothing { .. } | End::TakenBack => {
+                    (Charge::WorkerLoss, Some(FailureReason::OutcomeUnknown))
+                }
+            };
+            if let Some(why) = why {
+                job.attempts += u32::from(charge == Charge::Attempt);
+                job.losses += u32::from(charge == Charge::WorkerLoss);
+                self.write_down(id, (how, charge), attempt, None);
+                return self.finish(id, Ending::Failed, said.then_some(token), Some(why));
+            }
+        }
         let (paid, mut why, delay, over) = match *end {
             End::Success => return,
             End::Failure { reason, again, .. } => {
@@ -232,8 +297,13 @@ impl Reference {
             job.failure = Some(why);
         }
         job.state = if now < until { State::Waits(until, Wait::Backoff) } else { State::Ready };
-        if why != FailureReason::WorkerLost {
+        job.ran |= paid;
+        let tired = !job.ran && job.first_start_by.is_some_and(|by| by <= now);
+        if said {
             self.decided.push(token);
+        }
+        if tired {
+            return self.finish(id, Ending::Failed, None, Some(FailureReason::QueueTimeout));
         }
         if self.config.leases_max <= self.job_mut(id).leases {
             self.finish(id, Ending::Failed, None, Some(FailureReason::WorkerLossLimit));
@@ -291,6 +361,17 @@ impl Reference {
 }
 
 impl Job {
+    fn once(&self) -> bool {
+        self.spec.terms.guarantee == Guarantee::AtMostOnce
+    }
+
+    /// It runs since now, unless it has been running.
+    pub(super) fn begin(&mut self, now: Time) {
+        self.ran = true;
+        let lease = self.lease_mut().expect("a lease");
+        lease.started = lease.started.or(Some(now));
+    }
+
     fn pause_before_retry(&self) -> Duration {
         let backoff = &self.spec.retry.backoff;
         let mut pause = backoff.initial.as_secs_f64();

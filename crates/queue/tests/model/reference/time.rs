@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Charge, EndKind, Ending, FailureReason, RevocationReason, SessionId, StopProof, TaskId, Token,
+    EndKind, Ending, Exclusivity, FailureReason, RevocationReason, SessionId, StopProof, TaskId,
+    Token,
 };
 
 use super::{Alarm, Ghost, Job, Reference, State};
@@ -75,22 +76,30 @@ impl Reference {
             if over {
                 return self.finish(id, Ending::Failed, None, Some(FailureReason::TotalTimeout));
             }
+            if !job.ran && job.first_start_by.is_some_and(|by| by <= at) {
+                return self.finish(id, Ending::Failed, None, Some(FailureReason::QueueTimeout));
+            }
             job.state = State::Ready;
             return;
         };
-        if lease.revoking.is_some_and(|(reason, ..)| reason == RevocationReason::Cancelled) {
+        let impatient = job.is_loose() || job.cancelled;
+        let unanswered = lease.revoking.filter(|(_, since, grace)| *since + *grace <= at);
+        if let (true, Some((reason, ..))) = (impatient, unanswered) {
             let (token, acknowledged, alarm) = (lease.token, lease.acknowledged, lease.alarm);
             let waits = lease.ahead.is_some_and(|ahead| !ahead.has_slot);
-            let attempt = self.job_mut(id).attempts + 1;
-            let how = (EndKind::Cancelled, StopProof::Unproved);
-            self.write_down(id, (how, Charge::Nothing), attempt, None);
-            self.finish(id, Ending::Cancelled, None, Some(FailureReason::Cancelled));
+            job.avoid = Some(lease.session);
+            self.end_unanswered(id, reason);
             let ghost = Ghost { token, about: Some((id, self.now)), acknowledged, alarm, waits };
             self.session_mut(lease.session).ghosts.push(ghost);
         } else if over {
             self.revoke(id, RevocationReason::TotalTimeout);
-        } else {
+        } else if job.attempt_over().is_some_and(|limit| limit <= at) {
             self.revoke(id, RevocationReason::AttemptTimeout);
+        } else if self.sessions.iter().any(|s| s.id == lease.session && s.stream.is_some()) {
+            self.revoke(id, RevocationReason::ProgressTimeout);
+        } else {
+            // Nobody could have heard it.
+            self.job_mut(id).lease_mut().expect("a lease").silent_since = Some(at);
         }
     }
 
@@ -134,20 +143,41 @@ impl Reference {
 }
 
 impl Job {
+    fn is_loose(&self) -> bool {
+        self.spec.terms.exclusivity == Exclusivity::BestEffort
+    }
+
+    fn patient_until(&self) -> Time {
+        let first = self.first_start_by.filter(|_| !self.ran);
+        first.map_or(self.deadline, |by| by.min(self.deadline))
+    }
+
     fn due(&self) -> Option<Time> {
         let lease = match &self.state {
-            State::Waits(eligible, _) => return Some(self.deadline.min(*eligible)),
-            State::Ready => return Some(self.deadline),
+            State::Waits(eligible, _) => return Some(self.patient_until().min(*eligible)),
+            State::Ready => return Some(self.patient_until()),
             State::Leased(lease) => lease,
         };
         match (lease.revoking, lease.started) {
             (Some((RevocationReason::Cancelled, since, grace)), _) => Some(since + grace),
-            (Some((RevocationReason::TotalTimeout, ..)), _) => None,
+            (Some((RevocationReason::TotalTimeout, since, grace)), _) => {
+                self.is_loose().then_some(since + grace)
+            }
+            (Some((_, since, grace)), _) if self.is_loose() => {
+                Some(self.deadline.min(since + grace))
+            }
             (Some(_), _) | (None, None) => Some(self.deadline),
             (None, Some(started)) => {
-                let limit = self.spec.attempt_timeout + self.spec.kill_grace + ATTEMPT_MARGIN;
-                Some(self.deadline.min(started + limit))
+                let silent = lease.silent_since.unwrap_or(started).max(started);
+                let hung = self.spec.terms.progress_timeout.map(|timeout| silent + timeout);
+                let ends = [Some(self.deadline), self.attempt_over(), hung];
+                ends.into_iter().flatten().min()
             }
         }
+    }
+
+    fn attempt_over(&self) -> Option<Time> {
+        let limit = self.spec.attempt_timeout + self.spec.kill_grace + ATTEMPT_MARGIN;
+        Some(self.lease()?.started? + limit)
     }
 }

@@ -30,6 +30,7 @@ impl Reference {
             lease.told = None;
             lease.alarm = Alarm::default();
             lease.ahead = None;
+            lease.silent_since = Some(self.now);
         }
         self.jobs = jobs;
     }
@@ -107,11 +108,14 @@ impl Reference {
             let job = self.job_mut(task);
             let lease = job.lease_mut().expect("a lease");
             lease.acknowledged = true;
+            lease.silent_since = Some(now);
             lease.alarm = Alarm::default();
-            if phase == LeasePhase::Running && lease.started.is_none() {
-                lease.started = Some(now);
+            let revoking = lease.revoking;
+            if phase == LeasePhase::Running {
+                job.begin(now);
             }
-            if let Some((reason, since, grace)) = lease.revoking {
+            let lease = job.lease_mut().expect("a lease");
+            if let Some((reason, since, grace)) = revoking {
                 self.ask_to_stop(task, reason, grace.saturating_sub(now.since(since)));
             } else if lease.started.is_none() && phase == LeasePhase::Pending {
                 pending.push(task);
@@ -201,15 +205,24 @@ impl Reference {
         };
         self.session_mut(id).hushes = 0;
         let now = self.now;
-        let lease = self.job_mut(task).lease_mut().expect("a lease");
+        let job = self.job_mut(task);
+        let fresh = job.lease().is_some_and(|lease| lease.started.is_none());
+        job.begin(now);
+        let lease = job.lease_mut().expect("a lease");
         lease.acknowledged = true;
         lease.ahead = None;
-        if lease.started.is_none() {
-            lease.started = Some(now);
-            if lease.revoking.is_none() {
-                (lease.alarm.at, lease.alarm.patience) = (None, None);
-            }
+        if fresh && lease.revoking.is_none() {
+            (lease.alarm.at, lease.alarm.patience) = (None, None);
         }
+    }
+
+    pub(crate) fn progressed(&mut self, stream: StreamId, token: Token) {
+        let Some(id) = self.on_stream(stream) else { return };
+        let Some((task, _)) = self.current(token).filter(|(_, holder)| *holder == id) else {
+            return;
+        };
+        let now = self.now;
+        self.job_mut(task).lease_mut().expect("a lease").silent_since = Some(now);
     }
 
     /// Whoever has been sent something has to answer in time.

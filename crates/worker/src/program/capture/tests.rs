@@ -24,6 +24,25 @@ async fn all_that_an_enlarged_pipe_holds_is_the_result() {
     }
 }
 
+#[tokio::test]
+async fn the_last_line_is_that_of_the_last_words() {
+    let cases = [
+        ("", ""),
+        ("one\n", "one"),
+        ("one\ntwo", "two"),
+        ("one\n two \r\n\n \n", "two"),
+        ("\n", ""),
+    ];
+    for (written, expected) in cases {
+        let (pipe, mut program) = std::io::pipe().expect("a pipe");
+        let mut capture = Capture::new(pipe, Keep::Last(8_000)).expect("it can be read");
+        program.write_all(format!("{written}.").as_bytes()).expect("it holds that");
+        assert_eq!(capture.fill().await, Heard::Some);
+        capture.bytes.truncate(written.len());
+        assert_eq!(capture.last_line(), expected, "{written:?}");
+    }
+}
+
 #[test]
 fn what_does_not_end_or_is_too_much_is_told() {
     for (held, keep, rest) in [
