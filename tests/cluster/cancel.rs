@@ -124,7 +124,7 @@ async fn a_cancelled_program_is_stopped_with_its_group() {
     until("the worker's group is empty", SOON, async || group_members(group).is_empty()).await;
 }
 
-async fn cancel(client: &mut Client, id: &str) -> Task {
+pub(crate) async fn cancel(client: &mut Client, id: &str) -> Task {
     let request = CancelTaskRequest { task_id: id.to_owned() };
     let answer = client.tasks.cancel_task(request).await.expect("the task is known");
     answer.into_inner().task.expect("an answer carries its task")

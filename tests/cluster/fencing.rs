@@ -60,7 +60,7 @@ impl Story {
         let coordinator = Coordinator::start_with(Options::short_sessions()).await;
         let mut client = coordinator.client();
         let input = coordinator.dir().join("input");
-        let first = worker(&coordinator, "first", environment);
+        let first = worker(&coordinator, "first", 1, environment);
         let payload = bytes(input.display().to_string().as_bytes());
         let spec = TaskSpec { retry: Some(at_once()), payload, ..spec(task_type) };
         let id = client.submit(spec).await;
@@ -68,7 +68,7 @@ impl Story {
 
         first.freeze().await;
         fs::write(&input, "a report\n").expect("it can be written");
-        let second = worker(&coordinator, "second", environment);
+        let second = worker(&coordinator, "second", 1, environment);
         let task = client.ended(&id).await;
         assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", second.tail());
         assert_eq!((task.lease_count, task.worker_loss_count), (2, 1));
@@ -88,10 +88,16 @@ impl Story {
     }
 }
 
-fn worker(coordinator: &Coordinator, id: &str, environment: &[(&str, String)]) -> Process {
+/// The example. It waits for a file in whatever it does, and a blocked thread cannot be stopped.
+pub(crate) fn worker(
+    coordinator: &Coordinator,
+    id: &str,
+    slots: u32,
+    environment: &[(&str, String)],
+) -> Process {
     let mut command = binary::fenced();
     command.env("LEASEHOLD_ADDRESS", coordinator.address.to_string());
-    command.env("LEASEHOLD_WORKER_ID", id);
+    command.env("LEASEHOLD_WORKER_ID", id).env("LEASEHOLD_SLOTS", slots.to_string());
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     Process::spawn(id, command, coordinator.dir().join(format!("{id}.log")))
 }

@@ -36,6 +36,7 @@ mod drain;
 mod fencing;
 mod footprint;
 mod identity;
+mod lost_slot;
 mod operations;
 mod ownership;
 mod prefetch;

@@ -92,10 +92,15 @@ fn table(workers: &[Worker]) -> Table {
     table
 }
 
-/// The slots, and what is taken beyond them.
+/// The slots, what is taken beyond them, and which of them are lost.
 fn slots(worker: &Worker) -> String {
-    match worker.prefetch {
-        0 => worker.slots.to_string(),
-        prefetch => format!("{}+{prefetch}", worker.slots),
-    }
+    let ahead = match worker.prefetch {
+        0 => String::new(),
+        prefetch => format!("+{prefetch}"),
+    };
+    let lost = match worker.lost_slots {
+        0 => String::new(),
+        lost => format!(" ({lost} lost)"),
+    };
+    format!("{}{ahead}{lost}", worker.slots)
 }

@@ -248,6 +248,7 @@ pub fn worker(view: &WorkerView, now: Time) -> v1::Worker {
         session_start_time: Some(timestamp(view.opened)),
         last_heard_age: Some(span(now.since(view.last_heard))),
         prefetch: count(view.prefetch),
+        lost_slots: count(view.lost),
     }
 }
 

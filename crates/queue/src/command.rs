@@ -71,6 +71,13 @@ pub enum Command {
         /// How many leases it takes beyond them.
         prefetch: u32,
     },
+    /// How many of the worker's slots hold work that cannot be stopped. For people: the leases say what is taken.
+    SlotsLost {
+        /// Its stream.
+        stream: StreamId,
+        /// How many.
+        count: u32,
+    },
     /// The worker started.
     Started {
         /// Its stream.

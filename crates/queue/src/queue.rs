@@ -178,6 +178,7 @@ impl Queue {
             Command::Delivered { stream, tokens } => self.delivered(stream, &tokens),
             Command::Informed { stream, revocations } => self.informed(stream, &revocations),
             Command::Capacity { stream, slots, prefetch } => self.capacity(stream, slots, prefetch),
+            Command::SlotsLost { stream, count } => self.slots_lost(stream, count),
             Command::Started { stream, token } => self.started(stream, token),
             Command::Progressed { stream, token, progress } => {
                 self.progressed(stream, token, progress);

@@ -35,6 +35,8 @@ pub(crate) struct Session {
     pub(crate) slots: u32,
     /// How many leases it takes beyond its slots.
     pub(crate) prefetch: u32,
+    /// How many of the slots hold work that cannot be stopped, as the worker said on this stream.
+    pub(crate) lost: u32,
     pub(crate) task_types: BTreeSet<Name>,
     /// Task types the worker said it serves and then declined, on this stream. At most as many as it said.
     pub(crate) unsupported: BTreeSet<Name>,
@@ -125,6 +127,7 @@ impl Session {
             stream: None,
             slots: 0,
             prefetch: 0,
+            lost: 0,
             task_types: BTreeSet::new(),
             unsupported: BTreeSet::new(),
             labels: Vec::new(),
@@ -179,6 +182,7 @@ impl Session {
     /// A new stream: everything that waited for the worker waits anew.
     pub(crate) fn connect(&mut self, stream: StreamId) {
         self.stream = Some(stream);
+        self.lost = 0;
         self.alarms.clear();
         self.overdue.clear();
         self.quarantined_since = None;
@@ -379,7 +383,7 @@ impl Session {
     /// Everything that decides how it goes on. When it was heard and what it was promised only count together.
     pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
         print.put((&self.worker, &self.instance, self.greeted, self.stream, self.draining));
-        print.put((self.slots, self.prefetch));
+        print.put((self.slots, self.prefetch, self.lost));
         print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));
         print.put(self.drain_request.map(|request| request.grace));
         print.left(self.armed);

@@ -48,6 +48,11 @@ impl Queue {
         }
     }
 
+    pub(crate) fn slots_lost(&mut self, stream: StreamId, count: u32) {
+        let Some(id) = self.roster.on_stream(stream) else { return };
+        self.update(id, |session| session.lost = count);
+    }
+
     pub(crate) fn capacity(&mut self, stream: StreamId, slots: u32, prefetch: u32) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         self.update(id, |session| (session.slots, session.prefetch) = (slots, prefetch));

@@ -38,6 +38,8 @@ pub struct WorkerView {
     pub slots: u32,
     /// How many leases it takes beyond them.
     pub prefetch: u32,
+    /// How many of its slots hold work that cannot be stopped.
+    pub lost: u32,
     /// The leases it holds, ended ones that it has not answered for included.
     pub tokens: Vec<Token>,
     /// The task types it serves.
@@ -133,6 +135,7 @@ impl Queue {
             state: session.state(),
             slots: session.slots,
             prefetch: session.prefetch,
+            lost: session.lost,
             tokens: session.held().map(|(token, _)| token).collect(),
             task_types: session.task_types.iter().cloned().collect(),
             labels: session.labels.clone(),

@@ -31,7 +31,7 @@ struct Stale(i64);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), leasehold_worker::Error> {
-    let worker = Worker::from_env()?.slots(1);
+    let worker = Worker::from_env()?;
     worker.blocking("row", row).blocking("file", file).blocking("log", log).run().await
 }
 

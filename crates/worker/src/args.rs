@@ -11,7 +11,7 @@ use crate::config::{Command, Config, ConfigError, Drain, LogFormat, Program};
 /// Runs programs for Leasehold: the payload of a task is their stdin, their stdout its result.
 ///
 /// Exit codes: 0 drained, 64 wrong flag or configuration, 69 refused by the coordinator or the id is in use,
-/// 70 failed, 75 drained but not everything could be delivered, 130 stopped by a second signal.
+/// 70 failed, 71 start it again: too many slots are lost to work that cannot be stopped, 75 drained but not everything could be delivered, 130 stopped by a second signal.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "leasehold-worker", version)]
 pub(crate) struct Args {
@@ -44,6 +44,11 @@ pub(crate) struct Args {
     /// How long a drain waits for what runs, such as 30s [default: 30s]
     #[arg(long, env = "LEASEHOLD_DRAIN_GRACE", value_name = "DURATION")]
     drain_grace: Option<Drain>,
+
+    /// How many slots may be lost to programs that cannot be killed before the worker ends with code 71 to be started
+    /// again [default: less than half]
+    #[arg(long, env = "LEASEHOLD_LOST_SLOTS_MAX", value_name = "N")]
+    lost_slots_max: Option<u32>,
 
     /// Where to send traces (OTLP over gRPC), such as <http://127.0.0.1:4317>
     #[arg(long, env = "LEASEHOLD_OTLP_ENDPOINT", value_name = "URL")]
@@ -88,6 +93,7 @@ impl Args {
         lay(&mut config.slots, self.slots.as_ref());
         lay(&mut config.prefetch, self.prefetch.as_ref());
         lay(&mut config.drain_grace, self.drain_grace.as_ref());
+        lay(&mut config.lost_slots_max, self.lost_slots_max.as_ref());
         lay(&mut config.telemetry.otlp_endpoint, self.otlp_endpoint.as_ref());
         lay(&mut config.telemetry.log_filter, self.log_filter.as_ref());
         config.telemetry.log_format = self.log_format.unwrap_or(config.telemetry.log_format);

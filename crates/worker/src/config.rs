@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) labels: BTreeMap<String, String>,
     /// How long a drain waits for what runs.
     pub(crate) drain_grace: Option<Drain>,
+    /// How many slots may be lost before the worker recycles itself.
+    pub(crate) lost_slots_max: Option<u32>,
     /// What serves each task type.
     pub(crate) programs: BTreeMap<String, Program>,
     /// Logs and traces.
@@ -175,6 +177,9 @@ impl Config {
         }
         if let Some(Drain(grace)) = self.drain_grace {
             worker = worker.drain_grace(grace);
+        }
+        if let Some(lost) = self.lost_slots_max {
+            worker = worker.lost_slots_max(lost);
         }
         for (key, value) in &self.labels {
             worker = worker.label(key, value);

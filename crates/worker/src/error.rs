@@ -61,6 +61,14 @@ pub enum Error {
         /// Tasks that did not stop.
         running: usize,
     },
+    /// The worker drained because too many of its slots hold work that cannot be stopped. Start its process again.
+    #[error(
+        "{lost} slots are lost to work that cannot be stopped: the worker has to be started again"
+    )]
+    SlotsLost {
+        /// Tasks that did not stop.
+        lost: usize,
+    },
     /// A second signal asked the worker to stop at once.
     #[error("stopped by a second signal with {running} tasks running")]
     Interrupted {

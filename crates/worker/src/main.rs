@@ -21,6 +21,9 @@ const EXIT_USAGE: u8 = 64;
 /// The coordinator does not want this worker, or its id is in use (`EX_UNAVAILABLE`).
 const EXIT_UNAVAILABLE: u8 = 69;
 
+/// Too many slots are lost to work that cannot be stopped: start the worker again (`EX_OSERR`).
+const EXIT_RECYCLED: u8 = 71;
+
 /// The worker itself failed (`EX_SOFTWARE`).
 const EXIT_BROKEN: u8 = 70;
 
@@ -115,6 +118,7 @@ fn exit_code(error: &Error) -> u8 {
         Error::Setting { .. } | Error::NoTaskType | Error::ServedTwice(_) => EXIT_USAGE,
         Error::IdInUse(_) | Error::Refused { .. } | Error::Protocol(_) => EXIT_UNAVAILABLE,
         Error::Undelivered { .. } => EXIT_UNDELIVERED,
+        Error::SlotsLost { .. } => EXIT_RECYCLED,
         Error::Interrupted { .. } => EXIT_INTERRUPTED,
         _ => EXIT_BROKEN,
     }

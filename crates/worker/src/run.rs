@@ -17,7 +17,7 @@ use crate::{
     guard::Lifeline,
     identity::Identity,
     progress::{Board, Pace},
-    session::{Command, Session},
+    session::{Command, Leaving, Session},
     slots::{Grounds, Slots},
     stream::{self, Dial, Stream, StreamEvent},
     task::Task,
@@ -35,7 +35,7 @@ const FORCED_WAIT_MAX: Duration = Duration::from_secs(4);
 pub(crate) struct Plan {
     pub(crate) endpoint: Endpoint,
     pub(crate) identity: Identity,
-    pub(crate) drain_grace: Duration,
+    pub(crate) leaving: Leaving,
     pub(crate) tasks: BTreeMap<String, Task>,
 }
 
@@ -142,7 +142,11 @@ fn start(
 /// Whether a worker ended with work that goes on.
 fn leaves_work(result: &Result<(), Error>) -> bool {
     let running = match result {
-        Err(Error::Interrupted { running } | Error::Undelivered { running, .. }) => *running,
+        Err(
+            Error::Interrupted { running }
+            | Error::Undelivered { running, .. }
+            | Error::SlotsLost { lost: running },
+        ) => *running,
         Ok(()) | Err(_) => 0,
     };
     running > 0
@@ -183,7 +187,7 @@ impl Connection {
         let lifeline = Lifeline::new().map_err(Error::Start)?;
         let work = Grounds { handlers, clock, lifeline: Arc::new(lifeline) };
         Ok(Self {
-            session: Session::new(plan.identity, plan.drain_grace, fastrand::u64(..)),
+            session: Session::new(plan.identity, plan.leaving, fastrand::u64(..)),
             stream: Stream::new(plan.endpoint, dial),
             slots: Slots::new(plan.tasks, &worker_id, Arc::clone(&board), work),
             clock,

@@ -93,6 +93,15 @@ pub(crate) enum Command {
     Exit(Result<(), Error>),
 }
 
+/// When a worker leaves by itself, and how it leaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving {
+    /// How long a drain waits for what runs, unless the coordinator says otherwise.
+    pub(crate) drain_grace: Duration,
+    /// How many slots may hold work that cannot be stopped. With more the worker recycles itself.
+    pub(crate) lost_slots_max: usize,
+}
+
 /// The worker's side of a session.
 pub(crate) struct Session {
     identity: Identity,
@@ -115,8 +124,7 @@ pub(crate) struct Session {
     /// The last progress of each lease that has not been said. Bounded by the leases.
     progress: BTreeMap<Token, v1::Progress>,
     drain: Option<Drain>,
-    /// How long a drain waits for what runs, unless the coordinator says otherwise.
-    drain_grace: Duration,
+    leaving: Leaving,
     /// The last time the clock was looked at.
     ticked_at: Moment,
     has_exited: bool,
@@ -125,7 +133,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session that connects at once.
-    pub(crate) fn new(identity: Identity, drain_grace: Duration, seed: u64) -> Self {
+    pub(crate) fn new(identity: Identity, leaving: Leaving, seed: u64) -> Self {
         Self {
             identity,
             rng: fastrand::Rng::with_seed(seed),
@@ -140,7 +148,7 @@ impl Session {
             outbox: Outbox::default(),
             progress: BTreeMap::new(),
             drain: None,
-            drain_grace,
+            leaving,
             ticked_at: Moment::default(),
             has_exited: false,
             commands: VecDeque::new(),
@@ -154,6 +162,9 @@ impl Session {
             debug!(fencing_token = token.0, "work ended that nobody waits for");
             return;
         };
+        if lease.stage.is_lost() {
+            self.notify(Notice::SlotsLost);
+        }
         let run_time = lease.stage.since().map(|since| now.since(since));
         if let Some(outcome) = answer::outcome(&lease, end, self.terms.result_bytes_max) {
             self.post(&lease.assignment, outcome, run_time);
@@ -270,6 +281,7 @@ impl Session {
                     "the handler does not stop: it blocks its thread, and its slot stays taken"
                 );
                 self.leases.set_stage(token, Stage::Killed { since, reason, warn_at: None });
+                self.slot_lost(now);
             }
         }
     }

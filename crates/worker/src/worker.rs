@@ -15,6 +15,7 @@ use crate::{
     identity::Identity,
     isolated, open_files,
     run::{self, Plan},
+    session::Leaving,
     task::Task,
 };
 
@@ -55,6 +56,8 @@ pub struct Worker {
     prefetch: u32,
     labels: BTreeMap<String, String>,
     drain_grace: Duration,
+    /// `None`: less than half of the slots.
+    lost_slots_max: Option<u32>,
     tasks: BTreeMap<String, Task>,
     /// A task type that was given twice: an error once the worker runs.
     served_twice: Option<String>,
@@ -71,6 +74,7 @@ impl Default for Worker {
             prefetch: 0,
             labels: BTreeMap::new(),
             drain_grace: DEFAULT_DRAIN_GRACE,
+            lost_slots_max: None,
             tasks: BTreeMap::new(),
             served_twice: None,
         }
@@ -131,6 +135,13 @@ impl Worker {
     /// How long a drain waits for what runs before it stops it and hands it back. Default 30 s.
     pub fn drain_grace(self, drain_grace: Duration) -> Self {
         Self { drain_grace, ..self }
+    }
+
+    /// How many slots may hold work that cannot be stopped, such as a handler that blocks its thread: with more, the
+    /// worker drains and [`run`](Self::run) returns [`Error::SlotsLost`], so that its process can be started again.
+    /// Default: less than half of the slots.
+    pub fn lost_slots_max(self, lost_slots_max: u32) -> Self {
+        Self { lost_slots_max: Some(lost_slots_max), ..self }
     }
 
     /// Serves a task type with an async function of the payload and a [`Context`].
@@ -289,6 +300,7 @@ impl Worker {
         if has_programs {
             open_files::provide(self.slots);
         }
+        let lost_slots_max = self.lost_slots_max.unwrap_or(self.slots.saturating_sub(1) / 2);
         let task_types: BTreeSet<String> = self.tasks.keys().cloned().collect();
         Ok(Plan {
             endpoint: run::endpoint(&self.address)?,
@@ -301,7 +313,10 @@ impl Worker {
                 prefetch: self.prefetch,
                 software: concat!("leasehold-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
             },
-            drain_grace: self.drain_grace,
+            leaving: Leaving {
+                drain_grace: self.drain_grace,
+                lost_slots_max: usize::try_from(lost_slots_max).unwrap_or(usize::MAX),
+            },
             tasks: self.tasks,
         })
     }

@@ -177,6 +177,7 @@ fn what_operators_see() {
         state: WorkerState::Draining.into(),
         slots: 8,
         prefetch: 2,
+        lost_slots: 1,
         fencing_tokens: vec![1, 2],
         task_types: vec!["send".into()],
         labels: HashMap::from([("zone".into(), "a".into())]),

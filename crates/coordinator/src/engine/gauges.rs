@@ -66,12 +66,13 @@ impl Engine {
             (SessionState::Quarantined, WorkerState::Quarantined, 0),
             (SessionState::Disconnected, WorkerState::Disconnected, 0),
         ];
-        let (mut used, mut free, mut draining) = (0, 0, 0);
+        let (mut used, mut free, mut draining, mut lost) = (0, 0, 0, 0);
         for view in self.queue.workers() {
             for (state, _, count) in &mut workers {
                 *count += u64::from(*state == view.state);
             }
             used += view.tokens.len() as u64;
+            lost += u64::from(view.lost);
             match view.state {
                 SessionState::Active => free += idle(&view),
                 SessionState::Draining => draining += idle(&view),
@@ -84,6 +85,7 @@ impl Engine {
         self.metrics.set_slots(SlotState::Used, used);
         self.metrics.set_slots(SlotState::Free, free);
         self.metrics.set_slots(SlotState::Draining, draining);
+        self.metrics.set_slots(SlotState::Lost, lost);
     }
 
     /// Counts a fact that is about to be written.

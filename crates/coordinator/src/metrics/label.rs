@@ -124,12 +124,15 @@ pub enum SlotState {
     Free,
     /// It is empty and its worker takes nothing new.
     Draining,
+    /// It is among the used ones, and its work cannot be stopped.
+    Lost,
 }
 
 label!(SlotState, "state", {
     Used => "used",
     Free => "free",
     Draining => "draining",
+    Lost => "lost",
 });
 
 label!(Ending, "outcome", {

@@ -10,7 +10,7 @@ use leasehold_queue::{
     Token,
 };
 
-use super::hello::{self, CAPACITY_RULE, HELD_MAX};
+use super::hello::{self, CAPACITY_RULE, HELD_MAX, SLOTS_MAX};
 use crate::{
     refusal::{Reason, Refusal},
     request::Liveness,
@@ -37,6 +37,10 @@ pub(super) fn read(
             let (slots, prefetch) =
                 hello::capacity(capacity).ok_or_else(|| violation(CAPACITY_RULE))?;
             Command::Capacity { stream, slots, prefetch }
+        }
+        Event::SlotsLost(v1::SlotsLost { count }) => {
+            let count = u32::try_from(count).ok().filter(|count| *count <= SLOTS_MAX);
+            Command::SlotsLost { stream, count: count.ok_or_else(|| violation(CAPACITY_RULE))? }
         }
         Event::LeaseStarted(v1::LeaseStarted { fencing_token }) => {
             Command::Started { stream, token: Token::from_i64(fencing_token) }

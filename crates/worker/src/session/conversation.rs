@@ -32,6 +32,7 @@ pub(super) enum Notice {
     Progress(Token),
     Drain,
     Goodbye,
+    SlotsLost,
 }
 
 /// One stream.
@@ -198,6 +199,10 @@ impl Session {
                 let drain = self.drain.as_ref()?;
                 let grace = Some(wire_duration(drain.deadline.since(now)));
                 Event::WorkerDrain(v1::WorkerDrain { grace, reason: drain.reason.clone() })
+            }
+            Notice::SlotsLost => {
+                let count = i32::try_from(self.leases.lost()).unwrap_or(i32::MAX);
+                Event::SlotsLost(v1::SlotsLost { count })
             }
             Notice::Goodbye => {
                 let reason = self.drain.as_ref()?.reason.clone();

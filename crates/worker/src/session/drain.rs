@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_proto::v1;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     Session,
@@ -29,25 +29,48 @@ pub(super) struct Drain {
     stopped_by: Option<Moment>,
     /// Whether goodbye is waiting to be sent.
     is_goodbye_due: bool,
+    /// Whether the worker drains because it has lost too many slots.
+    is_recycling: bool,
 }
 
 impl Session {
     /// Somebody wants the worker to leave. `grace`: how long it may wait for what runs; unset, its own setting. A
     /// second wish can only hasten it.
     pub(crate) fn handle_drain(&mut self, now: Moment, grace: Option<Duration>, reason: &str) {
-        let deadline = now + grace.unwrap_or(self.drain_grace);
+        let deadline = now + grace.unwrap_or(self.leaving.drain_grace);
         if let Some(drain) = &mut self.drain {
             drain.deadline = drain.deadline.min(deadline);
             return;
         }
         info!(reason, running = self.leases.busy(), "draining");
         let reason = reason.chars().take(REASON_CHARS_MAX).collect();
-        self.drain = Some(Drain { deadline, reason, stopped_by: None, is_goodbye_due: false });
+        self.drain = Some(Drain {
+            deadline,
+            reason,
+            stopped_by: None,
+            is_goodbye_due: false,
+            is_recycling: false,
+        });
         self.notify(Notice::Drain);
         let pending = self.leases.iter().filter(|(_, it)| it.stage.since().is_none());
         let pending: Vec<Token> = pending.map(|(token, _)| token).collect();
         for token in pending {
             self.decline(token, v1::DeclineReason::Draining);
+        }
+        self.conclude();
+    }
+
+    /// A slot's work cannot be stopped. With too many of them only another process helps.
+    pub(super) fn slot_lost(&mut self, now: Moment) {
+        self.notify(Notice::SlotsLost);
+        let lost = self.leases.lost();
+        if lost <= self.leaving.lost_slots_max || self.drain.is_some() {
+            return;
+        }
+        error!(lost, "too many slots are lost: the worker drains, and has to be started again");
+        self.handle_drain(now, None, "lost slots");
+        if let Some(drain) = &mut self.drain {
+            drain.is_recycling = true;
         }
         self.conclude();
     }
@@ -86,7 +109,15 @@ impl Session {
     /// Leaves once there is nothing left to do or to say.
     pub(super) fn conclude(&mut self) {
         let Some(drain) = &mut self.drain else { return };
-        if !self.leases.is_empty() || !self.outbox.is_empty() {
+        let lost = self.leases.lost();
+        if self.leases.len() > lost || !self.outbox.is_empty() {
+            return;
+        }
+        if lost > 0 {
+            // Goodbye would be a lie as long as the process lives: the session ends by itself after it.
+            if drain.is_recycling {
+                self.exit(Err(Error::SlotsLost { lost }));
+            }
             return;
         }
         match &mut self.link {

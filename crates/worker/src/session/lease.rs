@@ -143,6 +143,11 @@ impl Stage {
         }
     }
 
+    /// Whether it has been killed and is known not to end.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self, Self::Killed { warn_at: None, .. })
+    }
+
     fn is_pending(&self) -> bool {
         matches!(self, Self::Pending { .. })
     }
@@ -238,6 +243,11 @@ impl Leases {
     /// How many have work running, or being stopped.
     pub(super) fn busy(&self) -> usize {
         self.held.len() - self.waiting.len()
+    }
+
+    /// How many have been killed and are known not to end.
+    pub(super) fn lost(&self) -> usize {
+        self.held.values().filter(|it| it.stage.is_lost()).count()
     }
 
     fn unlist(&mut self, token: Token, stage: Stage) {

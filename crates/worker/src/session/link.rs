@@ -90,6 +90,9 @@ impl Session {
         if self.drain.is_some() {
             conversation.push(Notice::Drain);
         }
+        if self.leases.lost() > 0 {
+            conversation.push(Notice::SlotsLost);
+        }
         for token in self.outbox.tokens() {
             if Mutant::OutboxNotRepeated.is_alive() {
                 break;

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use leasehold_proto::v1;
 
-use super::{Command, Session, StreamEnd};
+use super::{Command, Leaving, Session, StreamEnd};
 use crate::{
     Error,
     assignment::Token,
@@ -106,7 +106,9 @@ impl Worker {
             prefetch: setup.prefetch,
             software: "simulated".to_owned(),
         };
-        Self { session: Session::new(identity, setup.drain_grace, setup.seed) }
+        // Simulated work can always be stopped.
+        let leaving = Leaving { drain_grace: setup.drain_grace, lost_slots_max: usize::MAX };
+        Self { session: Session::new(identity, leaving, setup.seed) }
     }
 
     /// Time passed, by its own clock.

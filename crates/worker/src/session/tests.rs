@@ -20,7 +20,7 @@ use leasehold_proto::v1::{
     worker_event::Event as Said,
 };
 
-use super::{Command, Session, StreamEnd};
+use super::{Command, Leaving, Session, StreamEnd};
 use crate::{
     assignment::{Token, wire_duration},
     clock::Moment,
@@ -32,6 +32,7 @@ mod connection;
 mod drain;
 mod fence;
 mod leases;
+mod lost;
 mod prefetch;
 mod reconnect;
 
@@ -161,8 +162,9 @@ impl Stage {
             prefetch,
             software: String::new(),
         };
+        let leaving = Leaving { drain_grace: Duration::from_secs(30), lost_slots_max: 1 };
         let mut stage = Self {
-            session: Session::new(identity, Duration::from_secs(30), 1),
+            session: Session::new(identity, leaving, 1),
             now_ms: 0,
             heard: 0,
             acks_heartbeats: false,
@@ -412,6 +414,7 @@ fn said(event: &Said) -> String {
             format!("drain {}s: {}", drain.grace.map_or(0, |it| it.seconds), drain.reason)
         }
         Said::Goodbye(_) => "goodbye".to_owned(),
+        Said::SlotsLost(it) => format!("slots lost {}", it.count),
         Said::Capacity(_) => unreachable!("the capacity never changes"),
     }
 }

@@ -262,6 +262,7 @@ fn a_variable_that_is_empty_is_not_set() {
         "LEASEHOLD_WORKER_ID",
         "LEASEHOLD_SLOTS",
         "LEASEHOLD_DRAIN_GRACE",
+        "LEASEHOLD_LOST_SLOTS_MAX",
         "LEASEHOLD_LOG_FORMAT",
     ] {
         let status = Command::new(env!("CARGO_BIN_EXE_leasehold-worker"))

@@ -1,0 +1,69 @@
+//! Work that does not end when it is killed: its slot is lost, and with too many the worker is of no use any more.
+//!
+//! There are two slots; one may be lost.
+
+use leasehold_proto::v1::{ResultDisposition::Accepted, RevocationReason::Cancelled};
+
+use super::{Step::*, check_connected};
+
+#[test]
+fn a_lost_slot_is_said_on_every_stream_and_taken_back_when_the_work_ends() {
+    check_connected(
+        &[
+            (1, Assign(1)),
+            (2, Assign(2)),
+            (10, Revoke(1, Cancelled, 100)),
+            (1_200, Down),
+            (1_201, Up),
+            (1_202, Welcome("j", 7, &[])),
+            (1_300, Aborted(1)),
+        ],
+        &[
+            "1 start 1",
+            "1 say started 1",
+            "2 start 2",
+            "2 say started 2",
+            "10 cancel 1: cancelled",
+            "110 kill 1: cancelled",
+            "1110 say slots lost 1",
+            "1200 connect",
+            "1201 say hello journal=j epoch=7 held=[1 running, 2 running]",
+            "1201 say slots lost 1",
+            "1300 say slots lost 0",
+            "1300 say outcome 1 STOP_METHOD_ABORTED, started true",
+        ],
+    );
+}
+
+#[test]
+fn with_too_many_lost_slots_the_worker_delivers_what_it_has_and_ends_without_a_goodbye() {
+    check_connected(
+        &[
+            (1, Assign(1)),
+            (2, Assign(2)),
+            (10, Revoke(1, Cancelled, 0)),
+            (1_500, Done(2, 1)),
+            (1_501, Assign(3)),
+            (2_000, Revoke(3, Cancelled, 0)),
+            (4_000, Answer(2, Accepted)),
+        ],
+        &[
+            "1 start 1",
+            "1 say started 1",
+            "2 start 2",
+            "2 say started 2",
+            "10 cancel 1: cancelled",
+            "10 kill 1: cancelled",
+            "1010 say slots lost 1",
+            "1500 say outcome 2 success of 1 bytes",
+            "1501 start 3",
+            "1501 say started 3",
+            "2000 cancel 3: cancelled",
+            "2000 kill 3: cancelled",
+            "3000 say slots lost 2",
+            "3000 say drain 30s: lost slots",
+            "4000 exit: 2 slots are lost to work that cannot be stopped: \
+             the worker has to be started again",
+        ],
+    );
+}
