@@ -89,6 +89,7 @@ mutants! {
     RetractedCosts = "a lease that is asked back costs an attempt",
     RunningGivenBack = "a worker gives back a lease whose work it has begun",
     PrefetchUnbounded = "a worker is leased more ahead than it said it takes",
+    LossCalledStop = "a lost lease is said to have been stopped",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

@@ -202,7 +202,9 @@ impl Queue {
                 && !Mutant::ExpiryForgetsLeases.is_alive()
             {
                 let end = self.lost(task);
-                let lost = Account::new(Word::Nobody, EndKind::WorkerLost, StopProof::Unproved);
+                let is_made_up = Mutant::LossCalledStop.is_alive();
+                let proof = if is_made_up { StopProof::Killed } else { StopProof::Unproved };
+                let lost = Account::new(Word::Nobody, EndKind::WorkerLost, proof);
                 self.settle(task, end, lost);
             }
         }

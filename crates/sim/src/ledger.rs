@@ -40,6 +40,19 @@ pub struct Entry {
     pub ended: Option<(Ending, Time)>,
 }
 
+/// A lease that there was.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// Its task.
+    pub task: TaskId,
+    /// The generation the task was in.
+    pub generation: u32,
+    /// Its worker.
+    pub worker: Name,
+    /// Which start of it.
+    pub instance: Name,
+}
+
 /// A lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
@@ -76,7 +89,7 @@ pub enum Fact {
 pub struct Ledger {
     tasks: BTreeMap<TaskId, Entry>,
     /// Every token there ever was, and whose.
-    granted: BTreeMap<Token, (TaskId, Name, Name)>,
+    granted: BTreeMap<Token, Granted>,
     /// Tokens whose worker's word ended their lease.
     decided: BTreeSet<Token>,
     epoch: u32,
@@ -103,13 +116,13 @@ impl Ledger {
     }
 
     /// To whom a token was granted.
-    pub fn granted(&self, token: Token) -> Option<&(TaskId, Name, Name)> {
+    pub fn granted(&self, token: Token) -> Option<&Granted> {
         self.granted.get(&token)
     }
 
     /// Whether the token is the current lease of its task.
     pub fn is_current(&self, token: Token) -> bool {
-        let task = self.granted.get(&token).and_then(|(task, ..)| self.tasks.get(task));
+        let task = self.granted.get(&token).and_then(|lease| self.tasks.get(&lease.task));
         task.and_then(|task| task.lease.as_ref()).is_some_and(|lease| lease.token == token)
     }
 
@@ -236,8 +249,9 @@ impl Ledger {
 
     fn grant(&mut self, id: TaskId, held: Held) -> Result<(), Violation> {
         let token = held.token;
-        let owner = (id, Name::clone(&held.worker), Name::clone(&held.instance));
-        let before = self.granted.insert(token, owner);
+        let generation = self.tasks.get(&id).map_or(0, |entry| entry.generation);
+        let (worker, instance) = (Name::clone(&held.worker), Name::clone(&held.instance));
+        let before = self.granted.insert(token, Granted { task: id, generation, worker, instance });
         ensure(before.is_none(), "token", || format!("{token} was granted twice"))?;
         let entry = self.open(id)?;
         let is_newest = entry.last.is_none_or(|last| last < token);

@@ -147,6 +147,8 @@ pub struct World {
     probes: Probes,
     stats: Stats,
     trace: Trace,
+    /// Leases whose work was begun.
+    started: BTreeSet<Token>,
     /// Leases whose work ended with a result, and in which start of which worker.
     finished: BTreeMap<Token, (usize, u32)>,
     /// Starts of workers whose session the coordinator gave up.
@@ -185,6 +187,7 @@ impl World {
             probes: Probes::default(),
             stats: Stats::default(),
             trace,
+            started: BTreeSet::new(),
             finished: BTreeMap::new(),
             expired: BTreeSet::new(),
             suspects: BTreeSet::new(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_queue::{FailureReason, Token};
+use leasehold_queue::{EndKind, FailureReason, Record, StopProof, Token};
 use leasehold_worker::simulation::Finish;
 
 use super::{World, crew::of_instance};
@@ -27,6 +27,34 @@ impl World {
         let seen = doubled.map(|(task, held)| format!("{task} runs twice: {held:?}"));
         if let Some(seen) = seen {
             self.fail(Violation::new("exclusive", seen));
+        }
+    }
+
+    /// What the journal says of how work stopped is so.
+    pub(super) fn judge_proof(&mut self, record: &Record) {
+        let (token, fact) = match record {
+            Record::LeaseEnded { token, fact: Some(fact), .. } => (Some(*token), fact),
+            Record::TaskEnded { task, fact: Some(fact), .. } => {
+                let lease = self.ledger.task(*task).and_then(|entry| entry.lease.as_ref());
+                (lease.map(|lease| lease.token), fact)
+            }
+            _ => return,
+        };
+        let Some(token) = token else { return };
+        let holder = self.ledger.granted(token).and_then(|lease| of_instance(&lease.instance));
+        let Some((worker, incarnation)) = holder else { return };
+        let hand = &self.crew[worker];
+        let lives = hand.incarnation == incarnation && hand.pieces.contains_key(&token.as_i64());
+        let is_so = match fact.stop {
+            StopProof::NotStarted => !self.started.contains(&token),
+            StopProof::Returned | StopProof::Aborted | StopProof::Killed | StopProof::NotHeld => {
+                !lives
+            }
+            StopProof::Unproved => true,
+        };
+        let has_result = fact.kind != EndKind::Succeeded || self.finished.contains_key(&token);
+        if !is_so || !has_result {
+            self.fail(Violation::new("proof", format!("{token} did not end like that: {fact:?}")));
         }
     }
 
@@ -58,7 +86,7 @@ impl World {
     pub(super) fn judge_fact(&mut self, fact: Fact) {
         match fact {
             Fact::Succeeded(token) => {
-                let entry = self.ledger.granted(token).map(|(task, ..)| *task);
+                let entry = self.ledger.granted(token).map(|lease| lease.task);
                 let cancelled = entry.and_then(|task| self.ledger.task(task));
                 if cancelled.is_some_and(|entry| entry.cancel_requested) {
                     self.sometimes(Probe::CancelLost);

@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use leasehold_proto::v1::{self, coordinator_event::Event as Told};
+use leasehold_queue::Token;
 use leasehold_worker::simulation::{Act, Finish, Hangup, Setup, Worker};
 
 use super::{
@@ -395,6 +396,7 @@ impl World {
         let kind = Kind::of(payload.first().copied().unwrap_or_default());
         let piece = Piece { task_id, kind, attempt, is_asked: false, is_killed: false, version: 0 };
         self.crew[worker].pieces.insert(token, piece);
+        self.started.insert(Token::from_i64(token));
         let (running, slots) = (self.crew[worker].pieces.len(), self.crew[worker].slots);
         if to_usize(slots) < running {
             let message = format!("w{worker} runs {running} tasks in {slots} slots");

@@ -149,6 +149,7 @@ impl World {
         for record in &records {
             self.trace.note(self.now, || format!("  durable {position:?} {record:?}"));
             self.count(record);
+            self.judge_proof(record);
         }
         match self.ledger.take(batch, &records) {
             Ok(facts) => facts.into_iter().for_each(|fact: Fact| self.judge_fact(fact)),

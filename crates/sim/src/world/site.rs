@@ -219,7 +219,7 @@ impl World {
         self.schedule(until, Event::Wake(self.site.incarnation));
     }
 
-    /// It goes on: what has arrived is read before or after the engine has looked at its clock.
+    /// It goes on: what has arrived is read before the engine gives anybody up, which waits for that.
     pub(super) fn wake(&mut self, incarnation: u32) {
         let is_due = self.site.paused_until.is_some_and(|until| until <= self.now);
         if incarnation != self.site.incarnation || !is_due {
@@ -232,9 +232,6 @@ impl World {
         self.site.overslept = self.now.saturating_sub(due);
         self.site.lenient_until = self.now + 3 * self.session_ttl_max() + SECOND;
         self.sometimes(Probe::Stalled);
-        if self.rng.bool() {
-            self.turn();
-        }
         for (worker, incarnation, at) in std::mem::take(&mut self.site.unread) {
             self.crew[worker].heard.insert(incarnation, (at, self.site.incarnation));
         }

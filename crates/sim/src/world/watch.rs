@@ -102,8 +102,9 @@ impl World {
     ) -> Result<(), Violation> {
         let token = Token::from_i64(it.fencing_token);
         let granted = self.ledger.granted(token);
-        let is_right = granted.is_some_and(|(task, _, instance)| {
-            task.to_string() == it.task_id && of_instance(instance) == Some((worker, incarnation))
+        let is_right = granted.is_some_and(|lease| {
+            let holder = of_instance(&lease.instance);
+            lease.task.to_string() == it.task_id && holder == Some((worker, incarnation))
         });
         holds(is_right, "undurable", || {
             format!("{token} was assigned to w{worker}-{incarnation}, the disk has {granted:?}")
