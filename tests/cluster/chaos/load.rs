@@ -40,7 +40,7 @@ const PROGRAM_ODDS: u32 = 5;
 const STUBBORN_ODDS: u32 = 4;
 
 /// One task in this many takes longer than a session may be silent.
-const LONG_ODDS: u32 = 12;
+const LONG_ODDS: u32 = 6;
 
 /// Who submits, and what came of it.
 pub(crate) struct Load {
@@ -109,7 +109,7 @@ impl Load {
         let rng = &mut self.rng;
         let manners = if rng.u32(..STUBBORN_ODDS) == 0 { "stubborn" } else { "polite" };
         let is_long = rng.u32(..LONG_ODDS) == 0;
-        let millis = if is_long { rng.u32(1_000..4_000) } else { rng.u32(5..800) };
+        let millis = if is_long { rng.u32(2_000..5_000) } else { rng.u32(5..800) };
         let is_program = rng.u32(..PROGRAM_ODDS) == 0;
         // Retries come at once, so that the end of one lease and the beginning of the next are as close as can be.
         let retry = RetryPolicy {

@@ -133,8 +133,7 @@ fn storm(rng: &mut fastrand::Rng, at: Duration, link: usize, steps: &mut Vec<Ste
         steps.push(Step { at, act: Act::Cut(link, cut(rng)) });
         return at;
     }
-    let until =
-        at + if rng.u32(..3) > 0 { between(rng, 50, 1_500) } else { between(rng, 2_000, 5_000) };
+    let until = at + if rng.bool() { between(rng, 50, 1_500) } else { between(rng, 2_500, 6_000) };
     let weather = weather(rng);
     steps.push(Step { at, act: Act::Turn(link, weather) });
     // Nobody connects to a link that refuses: what is connected must go for it to matter.
@@ -146,10 +145,10 @@ fn storm(rng: &mut fastrand::Rng, at: Duration, link: usize, steps: &mut Vec<Ste
 }
 
 fn weather(rng: &mut fastrand::Rng) -> Weather {
-    let way = |rng: &mut fastrand::Rng| match rng.u32(..4) {
-        0 => Way::Stalled,
-        1 => Way::Lost,
-        2 => Way::Slow { delay: between(rng, 1, 200), jitter: between(rng, 1, 200) },
+    let way = |rng: &mut fastrand::Rng| match rng.u32(..6) {
+        0 | 1 => Way::Stalled,
+        2 | 3 => Way::Lost,
+        4 => Way::Slow { delay: between(rng, 1, 200), jitter: between(rng, 1, 200) },
         _ => Way::Sliced { bytes: rng.usize(1..64) },
     };
     match rng.u32(..4) {
