@@ -52,13 +52,18 @@ pub(crate) struct Summary {
     attempted: usize,
     acknowledged: usize,
     succeeded: usize,
+    /// Acknowledged and gone.
     lost: usize,
+    /// Accepted more than once, or with another result than it had.
     doubled: usize,
     executions: usize,
     leases: i64,
+    /// With an earlier holder that stood still.
     overlaps_paused: usize,
     overlaps_unpaused: usize,
+    /// Writes that the resource refused.
     fenced: usize,
+    /// Outcomes that the coordinator refused.
     stale: usize,
 }
 
@@ -223,14 +228,12 @@ impl fmt::Display for Overlap<'_> {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { attempted, acknowledged, succeeded, lost, doubled, .. } = self;
-        let Self { executions, leases, overlaps_paused, overlaps_unpaused, fenced, stale, .. } =
-            self;
-        write!(
-            f,
-            "attempted {attempted} acked {acknowledged} succeeded {succeeded} \
-             lost {lost} doubled {doubled} executions {executions} leases {leases} \
-             overlaps {overlaps_unpaused} (paused {overlaps_paused}) fenced {fenced} stale {stale}"
-        )
+        write!(f, "attempted {attempted} acked {acknowledged} succeeded {succeeded} ")?;
+        write!(f, "lost {lost} doubled {doubled} ")?;
+        let Self { executions, leases, overlaps_paused, overlaps_unpaused, .. } = self;
+        write!(f, "executions {executions} leases {leases} overlaps {overlaps_unpaused} ")?;
+        let Self { fenced, stale, .. } = self;
+        write!(f, "(paused {overlaps_paused}) fenced {fenced} stale {stale}")
     }
 }
 
