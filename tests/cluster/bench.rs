@@ -15,6 +15,7 @@ fn every_verb_says_what_it_measured_and_what_that_depends_on() {
         ("connections --connections 20 --secs 1 --rate 100", "/residentBytesPerConnection"),
         ("recovery --tasks 500", "/leasesSecs"),
         ("expiry --leases 3 --after 6s --grace 1s", "/deafDied/p99Micros"),
+        ("expiry --leases 3 --after 6s --grace 1s --kind async", "/promptDied/p99Micros"),
     ];
     for (verb, figure) in verbs {
         let dir = tempfile::tempdir().expect("a directory");

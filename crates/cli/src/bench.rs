@@ -60,6 +60,14 @@ pub(crate) enum BenchCommand {
         /// Where it says that it runs
         socket: PathBuf,
     },
+    /// The worker whose functions `expiry` sees end
+    #[command(hide = true)]
+    Functions {
+        /// Where they say that they run
+        socket: PathBuf,
+        /// Whose work they do
+        task_type: String,
+    },
 }
 
 /// A benchmark, and what it is run against.
@@ -159,6 +167,9 @@ pub(crate) async fn run(command: BenchCommand, global: &Global, output: Output) 
         BenchCommand::Connections(bench) => bench.run(global, output, connections::measure).await,
         BenchCommand::Expiry(bench) => bench.run(global, output, expiry::measure).await,
         BenchCommand::Recovery(bench) => bench.run(global, output, recovery::measure).await,
+        BenchCommand::Functions { socket, task_type } => {
+            handler::work(socket, task_type).await.map(|()| Exit::Ok)
+        }
         // It needs nothing of what is started by now, and was handled before.
         BenchCommand::Handler { .. } => Ok(Exit::Ok),
     }

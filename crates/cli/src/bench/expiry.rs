@@ -1,8 +1,8 @@
 //! Expiry: from a deadline that many leases share to the death of each handler's process.
 //!
-//! A worker process runs a handler process for each lease. Once all of them run, nothing is left to do but wait for
-//! the deadline: first with handlers that die of SIGTERM, then with ones that do not and are killed after their grace.
-//! Then as many processes are killed without us: what that takes is what the machine takes.
+//! A worker process runs a handler for each lease. Once all of them run, nothing is left to do but wait for the
+//! deadline: first with handlers that end when they are asked to, then with ones that do not and are killed after their
+//! grace. Then as many processes are killed without us: what that takes is what the machine takes.
 
 mod crowd;
 mod floor;
@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use clap::ValueEnum;
 use leasehold_client::{Client, TaskFilter, TaskSpec, v1::TaskState};
 use tokio::time;
 
@@ -49,12 +50,24 @@ pub(crate) struct Setup {
     /// From the deadline to the kill of a handler that still runs
     #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = parse_duration)]
     grace: Duration,
+    /// What the handlers are
+    #[arg(long, value_enum, default_value_t = Kind::Program, value_name = "KIND")]
+    kind: Kind,
+}
+
+/// What handlers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Programs: processes under guards
+    Program,
+    /// Async functions of the worker: its process lives on
+    Async,
 }
 
 /// What handlers do when they are asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manners {
-    /// They die.
+    /// They end.
     Prompt,
     /// They go on.
     Deaf,
@@ -89,6 +102,7 @@ pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Repo
     Manners::Prompt.report(prompt, &floor, &mut report);
     Manners::Deaf.report(deaf, &floor, &mut report);
     report.add("floor: kill -9 without us", "floor", Value::Delays(floor));
+    report.text("handlers", "kind", setup.kind.text());
     report.add("leases", "leases", Value::Count(setup.leases.into()));
     report.add("grace", "graceSecs", Value::Secs(setup.grace.as_secs_f64()));
     Ok(report)
@@ -97,13 +111,21 @@ pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Repo
 impl<'a> Stage<'a> {
     fn set(setup: &'a Setup, subject: &'a Subject) -> Result<Self, Failure> {
         open_files::allow_most();
-        let door = Door::open(subject.directory()?)
+        let door = Door::open(subject.directory()?, setup.kind)
             .map_err(|error| failed("listen for handlers", &error))?;
-        let own = env::current_exe().map_err(|error| failed("find this program", &error))?;
-        let program = [own.into(), "bench".into(), "handler".into(), door.path().into()];
         let task_type = Load::new().queue().to_owned();
         let client = &subject.client;
-        let worker = Worker::start(client.address(), &task_type, setup.leases, &program)?;
+        let worker = match setup.kind {
+            Kind::Program => {
+                let own =
+                    env::current_exe().map_err(|error| failed("find this program", &error))?;
+                let program = [own.into(), "bench".into(), "handler".into(), door.path().into()];
+                Worker::of_program(client.address(), &task_type, setup.leases, &program)
+            }
+            Kind::Async => {
+                Worker::of_functions(client.address(), &task_type, setup.leases, door.path())
+            }
+        }?;
         let patience = subject.target.patience;
         Ok(Self { setup, client, patience, door, worker, task_type })
     }
@@ -192,6 +214,15 @@ impl<'a> Stage<'a> {
     }
 }
 
+impl Kind {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Program => "programs: processes under guards",
+            Self::Async => "async functions: seen to be dropped",
+        }
+    }
+}
+
 impl Manners {
     /// What a handler reads to know them.
     fn payload(self) -> &'static str {
@@ -205,12 +236,12 @@ impl Manners {
     fn report(self, ended: Ended, floor: &Delays, report: &mut Report) {
         let [died, ratio, recorded] = match self {
             Self::Prompt => [
-                ("deadline to death by SIGTERM", "promptDied"),
+                ("deadline to death, if prompt", "promptDied"),
                 ("its p99 to the floor's", "promptToFloor"),
                 ("deadline to its record", "promptRecorded"),
             ],
             Self::Deaf => [
-                ("end of grace to death by SIGKILL", "deafDied"),
+                ("end of grace to death, if deaf", "deafDied"),
                 ("its p99 to the floor's", "deafToFloor"),
                 ("end of grace to its record", "deafRecorded"),
             ],

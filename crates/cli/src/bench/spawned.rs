@@ -54,7 +54,7 @@ pub(super) struct Coordinator {
     data: TempDir,
 }
 
-/// A running `leasehold-worker`. It is killed when this is dropped, and its programs with it.
+/// A running worker. It is killed when this is dropped, and its programs with it.
 #[derive(Debug)]
 pub(super) struct Worker(Process);
 
@@ -124,7 +124,7 @@ impl Coordinator {
 
 impl Worker {
     /// Starts one that does the work of one task type with a program.
-    pub(super) fn start(
+    pub(super) fn of_program(
         address: &str,
         task_type: &str,
         slots: u32,
@@ -136,6 +136,24 @@ impl Worker {
             .args(["--slots", &slots.to_string()])
             .arg("--")
             .args(program);
+        Process::start("worker", command).map(Self)
+    }
+
+    /// Starts one that does it with async functions, which come in by a socket.
+    pub(super) fn of_functions(
+        address: &str,
+        task_type: &str,
+        slots: u32,
+        socket: &Path,
+    ) -> Result<Self, Failure> {
+        let mut command = command("leasehold")?;
+        command
+            .args(["bench", "functions"])
+            .arg(socket)
+            .arg(task_type)
+            .env("LEASEHOLD_ADDRESS", address)
+            .env("LEASEHOLD_WORKER_ID", task_type)
+            .env("LEASEHOLD_SLOTS", slots.to_string());
         Process::start("worker", command).map(Self)
     }
 

@@ -1,12 +1,12 @@
-//! Handler processes that have said that they run, and the moments they die at.
+//! Handlers that have said that they run, and the moments they end at.
 //!
-//! Deaths are seen through pidfds, by a thread of its own: the kernel wakes it when a process is gone, and nobody's
-//! word is taken for it.
+//! Ends are seen by a thread of its own, through pidfds where handlers are processes: the kernel wakes it when one is
+//! gone, and nobody's word is taken for it. A function has ended when it has dropped its connection.
 
 use std::{
     future::Future,
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -23,6 +23,8 @@ use tokio::{
     sync::oneshot,
 };
 
+use super::Kind;
+
 /// How many deaths are taken in at once. They share a moment: later than the first of them by microseconds.
 const DEATHS_AT_ONCE: usize = 64;
 
@@ -31,6 +33,7 @@ const DEATHS_AT_ONCE: usize = 64;
 pub(super) struct Door {
     listener: UnixListener,
     path: PathBuf,
+    kind: Kind,
 }
 
 /// Handlers that run.
@@ -41,16 +44,17 @@ pub(super) struct Crowd {
 
 #[derive(Debug)]
 struct Member {
-    life: OwnedFd,
+    /// The process. `None`: a function, which lives as long as its connection.
+    process: Option<OwnedFd>,
     /// A handler ends when this does.
-    _connection: UnixStream,
+    connection: UnixStream,
 }
 
 impl Door {
     /// Opens it in a directory.
-    pub(super) fn open(directory: &Path) -> io::Result<Self> {
+    pub(super) fn open(directory: &Path, kind: Kind) -> io::Result<Self> {
         let path = directory.join("door");
-        Ok(Self { listener: UnixListener::bind(&path)?, path })
+        Ok(Self { listener: UnixListener::bind(&path)?, path, kind })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -60,9 +64,14 @@ impl Door {
     /// Lets one more handler in.
     pub(super) async fn admit(&self, crowd: &mut Crowd) -> io::Result<()> {
         let (connection, _address) = self.listener.accept().await?;
-        let pid = connection.peer_cred()?.pid().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
-        let life = pidfd_open(pid, PidfdFlags::empty())?;
-        crowd.members.push(Member { life, _connection: connection });
+        let process = match self.kind {
+            Kind::Program => {
+                let pid = connection.peer_cred()?.pid().and_then(Pid::from_raw);
+                Some(pidfd_open(pid.ok_or(Errno::SRCH)?, PidfdFlags::empty())?)
+            }
+            Kind::Async => None,
+        };
+        crowd.members.push(Member { process, connection });
         Ok(())
     }
 }
@@ -90,8 +99,9 @@ impl Crowd {
     /// Starts the thread.
     fn watch(&self, patience: Duration) -> io::Result<oneshot::Receiver<io::Result<Vec<Instant>>>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        for Member { life, .. } in &self.members {
-            let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
+        let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
+        for Member { process, connection } in &self.members {
+            let life = process.as_ref().map_or(connection.as_fd(), AsFd::as_fd);
             epoll::add(&epoll, life, epoll::EventData::new_u64(0), once)?;
         }
         let (all, (seen, watched)) = (self.members.len(), oneshot::channel());
