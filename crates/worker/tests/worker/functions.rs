@@ -249,7 +249,9 @@ async fn a_handler_that_blocks_its_thread_costs_no_heartbeat_and_is_not_said_to_
                 Ok::<_, TaskError>("late")
             }
         };
-        let worker = Worker::default().id("w").address(address).slots(1).task("spin", handler);
+        // It may lose its only slot, and stay.
+        let worker = Worker::default().slots(1).lost_slots_max(1).task("spin", handler);
+        let worker = worker.id("w").address(address);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(worker.run_until(std::future::pending()))
     });
@@ -259,6 +261,8 @@ async fn a_handler_that_blocks_its_thread_costs_no_heartbeat_and_is_not_said_to_
     assert!(matches!(stream.next().await, Some(Heard::LeaseStarted(_))));
     until("it spins", SOON, || spinner.is_spinning.load(Ordering::SeqCst)).await;
     stream.say(revocation(1, Duration::ZERO)).await;
+    let lost = Heard::SlotsLost(v1::SlotsLost { count: 1 });
+    assert_eq!(stream.next().await, Some(lost));
     // Well beyond the session: heartbeats go on, the stream is the same, and nothing is said of the lease.
     let silence = tokio::time::timeout(ttl * 3, stream.next()).await;
     assert!(silence.is_err(), "{silence:?}");
