@@ -40,7 +40,18 @@ async fn a_task_goes_in_and_its_result_comes_out() {
     wait.extend(&ids);
     assert_eq!(run(coordinator.address, &wait, b"").status.code(), Some(0));
     let shown = run(coordinator.address, &["task", "get", ids[1]], b"");
-    assert!(String::from_utf8_lossy(&shown.stdout).contains(ids[1]), "{shown:?}");
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let lines = [
+        ids[1],
+        "1 of 5, worker losses 0 of 5, leases 1 of 1000",
+        "submitted",
+        "waiting   leased to ",
+        "starting  started",
+        "running   ended: succeeded; returned; cost an attempt",
+    ];
+    for line in lines {
+        assert!(shown.contains(line), "{line:?} is missing in\n{shown}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

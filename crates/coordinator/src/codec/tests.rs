@@ -508,6 +508,45 @@ fn the_first_format_is_still_read() {
     assert_eq!(snapshot.ended.unwrap().ending, Ending::Cancelled);
 }
 
+/// The lease is not written twice: what it costs to know how it ended is its kind, the proof, the charge, and what it
+/// was an attempt of.
+#[test]
+fn the_row_of_a_task_that_succeeded_at_once_hardly_grows() {
+    let (_, mut task) = of_format_1();
+    let Phase::Leased(mut lease) = task.phase.clone() else { unreachable!("it is leased") };
+    (lease.revoking, task.last_failure) = (None, None);
+    let time = Time::from_unix_ms(1_764_000_000_070);
+    task.phase = Phase::Leased(lease.clone());
+    let mut pen = Pen::new(time);
+    pen.task(&task);
+    // The format and time before the task, and its three ends of extras, are not the lease's.
+    let with_lease = 1 + 8 + 1 + pen.len() - 3;
+    task.ledger = Some(Arc::new(Ledger::new(
+        [LeaseEnd {
+            token: lease.token,
+            worker: lease.worker,
+            instance: lease.instance,
+            generation: 1,
+            attempt: 1,
+            granted: lease.granted,
+            started: lease.started,
+            revoking: None,
+            ended: time,
+            kind: EndKind::Succeeded,
+            stop: StopProof::Returned,
+            charge: Charge::Attempt,
+            eligible: None,
+            message: Name::default(),
+        }],
+        0,
+    )));
+    Arc::make_mut(&mut task.spec).payload = Bytes::new();
+    let state =
+        encode_state(&Ended { task, ending: Ending::Succeeded, result: Bytes::new(), time });
+    let grown = state.len() - (with_lease - b"input".len());
+    assert!(grown <= 14, "{} bytes, {grown} more than format 1", state.len());
+}
+
 #[test]
 fn a_repeated_name_costs_one_byte() {
     let record = |worker: &str| Record::LeaseGranted {
