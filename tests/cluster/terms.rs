@@ -62,7 +62,8 @@ async fn a_task_that_does_not_insist_on_one_worker_goes_on_beside_one_that_does_
 
     fs::write(coordinator.dir().join("go"), "").expect("the program is given leave");
     let second = shell_worker(&coordinator, "second", PATIENT);
-    let task = client.ended(&id).await;
+    client.ended(&id).await;
+    let task = client.task(&id).await;
     assert_eq!(task.state(), TaskState::Succeeded, "{task:#?}\n{}", second.tail());
     assert_eq!((task.lease_count, task.worker_loss_count), (2, 0));
     let failure = task.last_failure.clone().expect("the first attempt failed");

@@ -242,6 +242,7 @@ fn durable(queue: &Queue) -> (Vec<Task>, Vec<KeptKey>) {
         task.revision = 0;
         if let Phase::Leased(lease) = &mut task.phase {
             (lease.session, lease.acknowledged, lease.progress) = (None::<SessionId>, true, None);
+            (lease.heard, lease.silence_since) = (None, None);
         }
         task
     };

@@ -182,6 +182,20 @@ fn a_revocation_is_answered_with_how_the_work_stopped() {
 }
 
 #[test]
+fn work_that_makes_no_progress_is_told_so_and_killed_after_its_grace() {
+    check_connected(
+        &[(0, Assign(1)), (20, Revoke(1, Reason::ProgressTimeout, 1_000)), (1_030, Killed(1))],
+        &[
+            "0 start 1",
+            "0 say started 1",
+            "20 cancel 1: progress timeout",
+            "1020 kill 1: progress timeout",
+            "1030 say outcome 1 STOP_METHOD_KILLED, started true",
+        ],
+    );
+}
+
+#[test]
 fn work_that_does_not_stop_keeps_its_slot_and_is_not_said_to_have_stopped() {
     check_connected(
         &[
