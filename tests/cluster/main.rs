@@ -33,6 +33,7 @@ mod command_line;
 mod crash;
 mod dead_letter;
 mod drain;
+mod eviction;
 mod fencing;
 mod footprint;
 mod identity;

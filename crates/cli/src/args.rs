@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use crate::{
     bench::BenchCommand, dead::DeadCommand, duration::parse_duration, errors::ErrorsArgs,
-    queue::QueueCommand, task::TaskCommand, worker::WorkerCommand,
+    lease::LeaseCommand, queue::QueueCommand, task::TaskCommand, worker::WorkerCommand,
 };
 
 /// How long a person looks at a command that does nothing. Waits have limits of their own.
@@ -96,7 +96,10 @@ pub(crate) enum Command {
     /// Look at queues, pause and resume them
     #[command(subcommand)]
     Queue(QueueCommand),
-    /// Look at workers and drain them
+    /// Take leases away from their workers
+    #[command(subcommand)]
+    Lease(LeaseCommand),
+    /// Look at workers, drain and evict them
     #[command(subcommand)]
     Worker(WorkerCommand),
     /// Look at the coordinator itself
@@ -120,6 +123,7 @@ impl Command {
             Self::Task(_) => "task",
             Self::Dead(_) => "dead",
             Self::Queue(_) => "queue",
+            Self::Lease(_) => "lease",
             Self::Worker(_) => "worker",
             Self::Cluster => "cluster",
             Self::Bench(_) => "bench",

@@ -14,6 +14,7 @@ mod exit;
 mod failure;
 mod json;
 mod jsonl;
+mod lease;
 mod output;
 mod payload;
 mod progress;
@@ -127,6 +128,7 @@ async fn dispatch(global: Global, command: Command) -> Done {
         Command::Task(command) => task::run(command, &client()?, output).await,
         Command::Dead(command) => dead::run(command, &client()?, output).await,
         Command::Queue(command) => queue::run(command, &client()?, output).await,
+        Command::Lease(command) => lease::run(command, &client()?, output).await,
         Command::Worker(command) => worker::run(command, &client()?, output).await,
         Command::Cluster => cluster::run(&client()?, output).await,
         Command::Bench(command) => bench::run(command, &global, output).await,

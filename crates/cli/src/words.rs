@@ -48,6 +48,7 @@ pub(crate) fn worker_state(state: WorkerState) -> Cell {
         WorkerState::Draining => ("draining", Tone::Busy),
         WorkerState::Quarantined => ("quarantined", Tone::Bad),
         WorkerState::Disconnected => ("disconnected", Tone::Bad),
+        WorkerState::Evicted => ("evicted", Tone::Bad),
     };
     Cell::toned(word, tone)
 }
@@ -94,6 +95,7 @@ pub(crate) fn failure_reason(reason: FailureReason) -> &'static str {
         FailureReason::StartTimeout => "start timeout",
         FailureReason::Cancelled => "cancelled",
         FailureReason::HandedBack => "handed back",
+        FailureReason::Revoked => "revoked",
         FailureReason::ProgressTimeout => "hung",
         FailureReason::QueueTimeout => "queue timeout",
         FailureReason::OutcomeUnknown => "outcome unknown",
@@ -127,6 +129,7 @@ pub(crate) fn revocation(reason: RevocationReason) -> Option<&'static str> {
         RevocationReason::ProgressTimeout => Some("no progress"),
         RevocationReason::UnknownLease => Some("unknown lease"),
         RevocationReason::Retracted => Some("taken back"),
+        RevocationReason::Operator => Some("operator"),
     }
 }
 
@@ -150,6 +153,7 @@ pub(crate) fn end_kind(kind: LeaseEndKind) -> &'static str {
         LeaseEndKind::WorkerLost => "worker lost",
         LeaseEndKind::NotHeld => "not held by its worker",
         LeaseEndKind::Retracted => "taken back",
+        LeaseEndKind::Revoked => "taken away by an operator",
     }
 }
 
@@ -199,3 +203,9 @@ pub(crate) fn span(duration: Option<&prost_types::Duration>) -> String {
 
 #[cfg(test)]
 mod tests;
+
+/// A duration as the contract says it; one that is too long for it is the longest there is.
+pub(crate) fn wire(duration: Duration) -> prost_types::Duration {
+    let longest = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
+    prost_types::Duration::try_from(duration).unwrap_or(longest)
+}

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use leasehold_client::{Client, v1::Worker};
+use leasehold_client::{
+    Client,
+    v1::{EvictWorkerRequest, Worker},
+};
 
 use crate::{
     Done,
@@ -32,12 +35,32 @@ pub(crate) enum WorkerCommand {
         #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         grace: Option<Duration>,
     },
+    /// End a worker's sessions: its leases are revoked, it gets nothing new and is not believed any more
+    Evict {
+        /// The worker
+        #[arg(value_name = "WORKER")]
+        worker: String,
+        /// For how long it is not let in again [default: until its sessions have ended]
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        ban: Option<Duration>,
+        /// How long its handlers may take to stop by themselves [default: each task's kill grace]
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        grace: Option<Duration>,
+        /// Why, for the coordinator's log
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
 }
 
 pub(crate) async fn run(command: WorkerCommand, client: &Client, output: Output) -> Done {
     match command {
         WorkerCommand::List => list(client, output).await,
         WorkerCommand::Drain { workers, grace } => drain(client, output, workers, grace).await,
+        WorkerCommand::Evict { worker, ban, grace, reason } => {
+            let (ban, grace) = (ban.map(words::wire), grace.map(words::wire));
+            let request = EvictWorkerRequest { worker_id: worker, ban, grace, reason };
+            evict(client, output, request).await
+        }
     }
 }
 
@@ -66,6 +89,15 @@ async fn drain(
         say(&format!("error: no worker {}; leasehold worker list", printable(worker_id)));
     }
     Ok(if response.unknown_worker_ids.is_empty() { Exit::Ok } else { Exit::NotFound })
+}
+
+async fn evict(client: &Client, output: Output, request: EvictWorkerRequest) -> Done {
+    let workers = client.evict_worker(request).await?;
+    match output.format() {
+        Format::Json => output.document(&WorkersJson::from(workers.as_slice()))?,
+        Format::Table => output.table(&table(&workers))?,
+    }
+    Ok(Exit::Ok)
 }
 
 fn table(workers: &[Worker]) -> Table {

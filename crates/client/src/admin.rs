@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use leasehold_proto::v1::{
-    DrainWorkersRequest, DrainWorkersResponse, GetClusterRequest, GetClusterResponse,
-    ListQueuesRequest, ListWorkersRequest, PauseQueueRequest, Queue, ResumeQueueRequest, Worker,
+    DrainWorkersRequest, DrainWorkersResponse, EvictWorkerRequest, GetClusterRequest,
+    GetClusterResponse, ListQueuesRequest, ListWorkersRequest, PauseQueueRequest, Queue,
+    ResumeQueueRequest, RevokeLeaseRequest, Task, Worker,
 };
 
 use crate::{Client, Error, outage::Repeat, spec::wire_duration};
@@ -65,6 +66,30 @@ impl Client {
             .unary(ListWorkersRequest {}, |request| {
                 let mut service = self.admin_service();
                 async move { service.list_workers(request).await }
+            })
+            .await?;
+        Ok(response.workers)
+    }
+
+    /// Takes a lease away from its worker: the one that `lease` names, by its task or its token. The task as it then is.
+    pub async fn revoke_lease(&self, lease: RevokeLeaseRequest) -> Result<Task, Error> {
+        let response = self
+            .call("leasehold.v1.AdminService/RevokeLease", Repeat::Safe)
+            .unary(lease, |request| {
+                let mut service = self.admin_service();
+                async move { service.revoke_lease(request).await }
+            })
+            .await?;
+        response.task.ok_or_else(|| self.malformed("a task"))
+    }
+
+    /// Gives a worker up. Its sessions as they then are.
+    pub async fn evict_worker(&self, request: EvictWorkerRequest) -> Result<Vec<Worker>, Error> {
+        let response = self
+            .call("leasehold.v1.AdminService/EvictWorker", Repeat::Safe)
+            .unary(request, |request| {
+                let mut service = self.admin_service();
+                async move { service.evict_worker(request).await }
             })
             .await?;
         Ok(response.workers)

@@ -296,7 +296,10 @@ impl Refusal {
             | Reason::NotFailed
             | Reason::ProtocolUnsupported
             | Reason::ProtocolViolation
-            | Reason::LowerEpoch => None,
+            | Reason::LowerEpoch
+            | Reason::LeaseNotFound
+            | Reason::WorkerNotFound
+            | Reason::WorkerBanned => None,
         }
     }
 }

@@ -62,6 +62,11 @@ pub(crate) enum Closing {
     Expired,
     /// The worker does not read.
     SlowConsumer,
+    /// An operator evicted the worker.
+    Banned {
+        /// For how long it is not let in.
+        left: Duration,
+    },
 }
 
 /// The engine's end.

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use leasehold_queue::{Accepted, Name, QueueView, Refusal, TaskId, TaskSpec, WorkerView};
+use leasehold_queue::{Accepted, Name, QueueView, Refusal, TaskId, TaskSpec, Token, WorkerView};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -38,6 +38,15 @@ pub struct Submission {
     pub spec: TaskSpec,
     /// Only check. The id of the answer then means nothing.
     pub validate_only: bool,
+}
+
+/// What an operator calls a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaseName {
+    /// The current one of a task.
+    Of(TaskId),
+    /// The one with this token.
+    Token(Token),
 }
 
 /// Which open tasks to list.
@@ -183,6 +192,28 @@ impl Handle {
         grace: Option<Duration>,
     ) -> Result<Vec<bool>, Unavailable> {
         self.control(|answer| Control::Drain { workers, grace, answer }).await
+    }
+
+    /// Takes a lease away from its worker. The task as it then is; none if there is no such lease.
+    pub async fn revoke_lease(
+        &self,
+        lease: LeaseName,
+        grace: Option<Duration>,
+        reason: String,
+    ) -> Result<Option<Snapshot>, Unavailable> {
+        let revoke = |answer| Control::RevokeLease { lease, grace, reason, answer };
+        Ok(self.control(revoke).await?.map(|task| *task))
+    }
+
+    /// Gives a worker up, and does not let it in again for as long as `ban` says. Its sessions as they then are.
+    pub async fn evict(
+        &self,
+        worker: Name,
+        grace: Option<Duration>,
+        ban: Duration,
+        reason: String,
+    ) -> Result<Vec<WorkerView>, Unavailable> {
+        self.control(|answer| Control::Evict { worker, grace, ban, reason, answer }).await
     }
 
     /// The task, if it is open. One that is not may be in the [`archive`](Self::archive): whatever ended before

@@ -143,7 +143,11 @@ pub fn internal(message: &str) -> Status {
 fn code(reason: Reason) -> Code {
     match reason {
         Reason::InvalidField | Reason::PayloadTooLarge => Code::InvalidArgument,
-        Reason::TaskNotFound | Reason::QueueNotFound => Code::NotFound,
+        Reason::TaskNotFound
+        | Reason::QueueNotFound
+        | Reason::LeaseNotFound
+        | Reason::WorkerNotFound => Code::NotFound,
+        Reason::WorkerBanned => Code::PermissionDenied,
         Reason::IdempotencyKeyConflict => Code::AlreadyExists,
         Reason::QueueFull | Reason::StorageFull | Reason::Overloaded => Code::ResourceExhausted,
         Reason::ShuttingDown | Reason::Recovering => Code::Unavailable,

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     egress::Egress,
-    handle::{ListFilter, ListPage, Replay, Submission, Unavailable, Waiter},
+    handle::{LeaseName, ListFilter, ListPage, Replay, Submission, Unavailable, Waiter},
     snapshot::Snapshot,
     watch::{Watch, WatchFilter},
 };
@@ -84,6 +84,30 @@ pub(crate) enum Control {
         grace: Option<Duration>,
         /// Per worker: whether it is known.
         answer: Answer<Vec<bool>>,
+    },
+    /// Take a lease away from its worker.
+    RevokeLease {
+        /// Which.
+        lease: LeaseName,
+        /// How long its handler may take.
+        grace: Option<Duration>,
+        /// Why, for the log.
+        reason: String,
+        /// The task as it then is; none if it is not leased, or not under that lease.
+        answer: Answer<Option<Box<Snapshot>>>,
+    },
+    /// Give a worker up.
+    Evict {
+        /// Which.
+        worker: Name,
+        /// How long its handlers may take.
+        grace: Option<Duration>,
+        /// For how long it is not let in again.
+        ban: Duration,
+        /// Why, for the log.
+        reason: String,
+        /// Its sessions as they then are.
+        answer: Answer<Vec<WorkerView>>,
     },
     /// Admit nothing more, make everything durable, say goodbye to the workers and stop.
     Shutdown,

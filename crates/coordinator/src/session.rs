@@ -293,6 +293,9 @@ impl Session {
                 End::Gone | End::Unheard | End::Closing(Closing::Expired) => {}
                 End::Unreadable(status) => repeat(&self.frames, status).await,
                 End::Refused(refusal) => refuse(&self.frames, &refusal).await,
+                End::Closing(Closing::Banned { left }) => {
+                    refuse(&self.frames, &Refusal::banned(left)).await;
+                }
                 End::Closing(Closing::Shutdown) => {
                     self.flush(&mut ingress).await;
                     self.go_away(v1::GoAwayReason::Shutdown, "the coordinator shuts down").await;

@@ -258,6 +258,7 @@ fn worker_state(state: SessionState) -> v1::WorkerState {
         SessionState::Draining => v1::WorkerState::Draining,
         SessionState::Quarantined => v1::WorkerState::Quarantined,
         SessionState::Disconnected => v1::WorkerState::Disconnected,
+        SessionState::Evicted => v1::WorkerState::Evicted,
     }
 }
 
@@ -280,6 +281,7 @@ pub fn revocation_reason(reason: RevocationReason) -> v1::RevocationReason {
         RevocationReason::ProgressTimeout => v1::RevocationReason::ProgressTimeout,
         RevocationReason::TotalTimeout => v1::RevocationReason::TotalTimeout,
         RevocationReason::UnknownLease => v1::RevocationReason::UnknownLease,
+        RevocationReason::Operator => v1::RevocationReason::Operator,
     }
 }
 
@@ -298,6 +300,7 @@ fn failure_reason(reason: FailureReason) -> v1::FailureReason {
         FailureReason::ProgressTimeout => v1::FailureReason::ProgressTimeout,
         FailureReason::QueueTimeout => v1::FailureReason::QueueTimeout,
         FailureReason::OutcomeUnknown => v1::FailureReason::OutcomeUnknown,
+        FailureReason::Revoked => v1::FailureReason::Revoked,
     }
 }
 

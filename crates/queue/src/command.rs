@@ -115,6 +115,22 @@ pub enum Command {
         /// How long it may wait for what it runs; none: its own setting.
         grace: Option<Duration>,
     },
+    /// The operator wants a lease to end. Answered by [`Reply::Revoked`].
+    RevokeLease {
+        /// The lease.
+        token: Token,
+        /// How long the handler may take; none: the task's kill grace.
+        grace: Option<Duration>,
+    },
+    /// The operator wants a worker gone. Answered by [`Reply::Evicted`].
+    EvictWorker {
+        /// The worker.
+        worker: Name,
+        /// How long its handlers may take; none: each task's kill grace.
+        grace: Option<Duration>,
+        /// For how long it is not let in again.
+        ban: Duration,
+    },
     /// The worker goes, on purpose: what it still holds returns to its queues.
     Goodbye {
         /// Its stream.
@@ -176,6 +192,10 @@ pub enum Reply {
     Heard(bool),
     /// To [`Command::DrainWorker`]: whether the worker is known.
     Draining(bool),
+    /// To [`Command::RevokeLease`]: the task, if the lease is its current one.
+    Revoked(Option<TaskId>),
+    /// To [`Command::EvictWorker`]: whether the worker is known.
+    Evicted(bool),
     /// To [`Command::Grant`]: how many leases were granted.
     Granted(usize),
 }
@@ -317,6 +337,11 @@ pub struct Welcome {
 pub enum NotWelcome {
     /// Another process has said hello under its name since it first did, and is connected.
     Outlived,
+    /// An operator evicted it.
+    Banned {
+        /// For how long it is not let in.
+        left: Duration,
+    },
 }
 
 /// What becomes of a held lease.

@@ -23,8 +23,8 @@ impl Queue {
     pub(crate) fn hello(&mut self, hello: Hello) -> Result<Welcome, NotWelcome> {
         debug_assert!(self.roster.on_stream(hello.stream).is_none(), "a stream is used once");
         let known = self.roster.of_instance(&hello.worker, &hello.instance);
-        if known.is_some_and(|id| self.roster.is_outlived(id)) {
-            return Err(NotWelcome::Outlived);
+        if let Some(why) = self.unwelcome(&hello.worker, known) {
+            return Err(why);
         }
         self.replace_streams(&hello.worker);
         let session = known.unwrap_or_else(|| self.open_session(&hello));

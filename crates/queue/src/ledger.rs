@@ -107,6 +107,8 @@ pub enum EndKind {
     Unsupported,
     /// It was granted ahead, not started, and taken back.
     Retracted,
+    /// An operator took it away.
+    Revoked,
     /// The worker drained or left, and handed it back.
     Drained,
     /// The worker did not believe in its session any more and stopped it by itself.
@@ -175,6 +177,7 @@ impl EndFact {
             | EndKind::TotalTimeout
             | EndKind::StartTimeout
             | EndKind::Cancelled
+            | EndKind::Revoked
             | EndKind::Fenced
             | EndKind::WorkerLost => StopProof::Unproved,
         };
@@ -197,6 +200,7 @@ impl From<FailureReason> for EndKind {
             FailureReason::StartTimeout | FailureReason::QueueTimeout => Self::StartTimeout,
             FailureReason::Cancelled => Self::Cancelled,
             FailureReason::HandedBack => Self::Drained,
+            FailureReason::Revoked => Self::Revoked,
         }
     }
 }

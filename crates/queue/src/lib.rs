@@ -21,6 +21,7 @@ mod view;
 // The durable state, and what is derived from it.
 mod book;
 mod decided;
+mod eviction;
 mod fold;
 mod idle;
 mod keys;

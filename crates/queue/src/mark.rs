@@ -64,7 +64,8 @@ pub(crate) fn due(task: &Task) -> Time {
                 RevocationReason::Cancelled if Mutant::CancelWaitsForEver.is_alive() => Time::NEVER,
                 RevocationReason::StartTimeout
                 | RevocationReason::AttemptTimeout
-                | RevocationReason::ProgressTimeout => given_up.min(task.deadline),
+                | RevocationReason::ProgressTimeout
+                | RevocationReason::Operator => given_up.min(task.deadline),
                 RevocationReason::Cancelled
                 | RevocationReason::TotalTimeout
                 | RevocationReason::UnknownLease => given_up,

@@ -93,6 +93,7 @@ impl Queue {
             Some(RevocationReason::AttemptTimeout) => EndKind::AttemptTimeout,
             Some(RevocationReason::ProgressTimeout) => EndKind::ProgressTimeout,
             Some(RevocationReason::TotalTimeout) => EndKind::TotalTimeout,
+            Some(RevocationReason::Operator) => EndKind::Revoked,
             Some(RevocationReason::UnknownLease) | None => EndKind::Fenced,
         }
     }
@@ -114,6 +115,9 @@ impl Queue {
             }
             Some(RevocationReason::StartTimeout) => {
                 End::NotRun(FailureReason::StartTimeout, NOT_STARTED)
+            }
+            Some(RevocationReason::Operator) => {
+                End::NotRun(FailureReason::Revoked, "an operator took its lease away")
             }
             None
             | Some(
@@ -147,6 +151,9 @@ impl Queue {
                 self.hung(id, "the attempt makes no progress and does not stop")
             }
             RevocationReason::StartTimeout => End::NotRun(FailureReason::StartTimeout, NOT_STARTED),
+            RevocationReason::Operator => {
+                End::NotRun(FailureReason::Revoked, "an operator took its lease away")
+            }
             RevocationReason::Cancelled
             | RevocationReason::TotalTimeout
             | RevocationReason::UnknownLease => {
@@ -203,6 +210,7 @@ impl Queue {
                 RevocationReason::Cancelled
                 | RevocationReason::StartTimeout
                 | RevocationReason::TotalTimeout
+                | RevocationReason::Operator
                 | RevocationReason::UnknownLease,
             )
             | None => return End::Lost,

@@ -10,6 +10,7 @@ use crate::{
     Command, Config, Corrupt, Effect, Name, Output, Phase, Record, Reply, Revoking, SessionId,
     Task, TaskId, Token, Unknown,
     book::Book,
+    eviction::Bans,
     fingerprint::Print,
     idle::Idle,
     mark::{self, Index, Mark},
@@ -31,6 +32,7 @@ pub struct Queue {
     pub(crate) index: Index,
     pub(crate) roster: Roster,
     pub(crate) parking: Parking,
+    pub(crate) bans: Bans,
     /// Sessions that did not start a task in time: others are preferred for it the next time. Cleared by its next grant
     /// or its end, so never more than there are open tasks.
     pub(crate) avoided: BTreeMap<TaskId, SessionId>,
@@ -54,6 +56,7 @@ impl Queue {
             index: Index::default(),
             roster: Roster::default(),
             parking: Parking::default(),
+            bans: Bans::default(),
             avoided: BTreeMap::new(),
             epoch,
             minted: 0,
@@ -148,6 +151,10 @@ impl Queue {
         }
         self.roster.fingerprint(&mut print);
         self.parking.fingerprint(&mut print);
+        for (worker, until) in self.bans.iter().filter(|(_, until)| self.now < *until) {
+            print.put(worker);
+            print.left(until);
+        }
         print.put((&self.avoided, self.epoch, self.minted));
         print.left(self.next_deadline().unwrap_or(Time::NEVER));
     }
@@ -172,6 +179,12 @@ impl Queue {
             }
             Command::DrainWorker { worker, grace } => {
                 return Reply::Draining(self.drain_worker(&worker, grace));
+            }
+            Command::RevokeLease { token, grace } => {
+                return Reply::Revoked(self.revoke_lease(token, grace));
+            }
+            Command::EvictWorker { worker, grace, ban } => {
+                return Reply::Evicted(self.evict(&worker, grace, ban));
             }
             Command::Grant { most } => return Reply::Granted(self.grant(most)),
             Command::Sent { stream, tokens } => self.sent(stream, &tokens),

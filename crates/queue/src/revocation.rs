@@ -53,16 +53,21 @@ impl Queue {
     /// Tells a worker that a lease has to end. An attempt that ran too long has had its grace already.
     fn revoke(&mut self, id: TaskId, reason: RevocationReason) {
         let Some(task) = self.book.task(id) else { return };
-        let Some(lease) = task.lease() else { return };
-        let (token, session, time) = (lease.token, lease.session, self.now);
         let grace = match reason {
             RevocationReason::AttemptTimeout => Duration::ZERO,
             RevocationReason::Cancelled
             | RevocationReason::StartTimeout
             | RevocationReason::ProgressTimeout
             | RevocationReason::TotalTimeout
+            | RevocationReason::Operator
             | RevocationReason::UnknownLease => task.spec.kill_grace,
         };
+        self.revoke_within(id, reason, grace);
+    }
+
+    pub(crate) fn revoke_within(&mut self, id: TaskId, reason: RevocationReason, grace: Duration) {
+        let Some(lease) = self.book.task(id).and_then(Task::lease) else { return };
+        let (token, session, time) = (lease.token, lease.session, self.now);
         self.write(Record::LeaseRevoking { task: id, token, reason, grace, time });
         if let Some(session) = session {
             self.demand(session, token, reason, grace);

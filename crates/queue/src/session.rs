@@ -44,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) software: Name,
     pub(crate) opened: Time,
     pub(crate) last_heard: Time,
+    /// Whether an operator gave it up: it is not acknowledged any more.
+    pub(crate) is_evicted: bool,
     /// Whether it takes nothing new, because either side said so.
     pub(crate) draining: bool,
     /// The operator's request to drain, to be repeated on a new stream.
@@ -134,6 +136,7 @@ impl Session {
             software: "".into(),
             opened: now,
             last_heard: now,
+            is_evicted: false,
             draining: false,
             drain_request: None,
             armed: Time::NEVER,
@@ -195,6 +198,8 @@ impl Session {
     pub(crate) fn state(&self) -> SessionState {
         if self.stream.is_none() {
             SessionState::Disconnected
+        } else if self.is_evicted {
+            SessionState::Evicted
         } else if self.quarantined_since.is_some() {
             SessionState::Quarantined
         } else if self.draining {
@@ -232,9 +237,9 @@ impl Session {
         u32::try_from(self.held.len()).unwrap_or(u32::MAX)
     }
 
-    /// Whether it has been quarantined for so long that its worker is to fence itself.
+    /// Whether its worker is to fence itself: it was evicted, or has been quarantined for too long.
     pub(crate) fn is_fenced(&self, now: Time) -> bool {
-        self.quarantined_since.is_some_and(|since| since + self.believed <= now)
+        self.is_evicted || self.quarantined_since.is_some_and(|since| since + self.believed <= now)
     }
 
     /// It declined for want of capacity. What it declines while it is left alone it was offered before, at once with
@@ -383,7 +388,7 @@ impl Session {
     /// Everything that decides how it goes on. When it was heard and what it was promised only count together.
     pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
         print.put((&self.worker, &self.instance, self.greeted, self.stream, self.draining));
-        print.put((self.slots, self.prefetch, self.lost));
+        print.put((self.slots, self.prefetch, self.lost, self.is_evicted));
         print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));
         print.put(self.drain_request.map(|request| request.grace));
         print.left(self.armed);

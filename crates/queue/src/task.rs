@@ -167,6 +167,8 @@ pub enum RevocationReason {
     TotalTimeout,
     /// The coordinator does not know the lease (any more).
     UnknownLease,
+    /// An operator wants it.
+    Operator,
 }
 
 /// What a handler reported while it ran.
@@ -226,6 +228,8 @@ pub enum FailureReason {
     QueueTimeout,
     /// The attempt hung: it made no progress for too long.
     ProgressTimeout,
+    /// An operator took its lease away.
+    Revoked,
 }
 
 /// How a task ended.

@@ -65,6 +65,8 @@ pub enum SessionState {
     Quarantined,
     /// Its stream is gone; its leases are kept until it ends.
     Disconnected,
+    /// An operator gave it up: it gets nothing new and is not acknowledged until it ends.
+    Evicted,
 }
 
 /// An idempotency key that outlives its task.

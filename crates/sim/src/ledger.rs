@@ -347,7 +347,9 @@ fn expected_cause(reason: FailureReason, held: &Held) -> Option<EndCause> {
         | FailureReason::AttemptTimeout
         | FailureReason::ProgressTimeout
         | FailureReason::ResultTooLarge => Some(EndCause::Failed),
-        FailureReason::HandedBack | FailureReason::StartTimeout => Some(EndCause::NotRun),
+        FailureReason::HandedBack | FailureReason::StartTimeout | FailureReason::Revoked => {
+            Some(EndCause::NotRun)
+        }
         // A lost worker whose attempt had run out of time costs the attempt.
         FailureReason::WorkerLost if held.started => None,
         FailureReason::WorkerLost

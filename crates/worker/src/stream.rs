@@ -179,6 +179,8 @@ fn end_of(status: &Status) -> StreamEnd {
     });
     if status.code() == Code::InvalidArgument || is_foreign {
         StreamEnd::Refused(reason)
+    } else if let Some(wait) = status.get_details_retry_info().and_then(|it| it.retry_delay) {
+        StreamEnd::Later(reason, wait)
     } else {
         StreamEnd::Broken(reason)
     }

@@ -141,6 +141,7 @@ const fn end_kind(kind: EndKind) -> u8 {
         EndKind::NotHeld => 14,
         EndKind::Retracted => 15,
         EndKind::ProgressTimeout => 16,
+        EndKind::Revoked => 17,
     }
 }
 
@@ -162,6 +163,7 @@ const fn read_end_kind(kind: u8) -> Result<EndKind, Malformed> {
         14 => EndKind::NotHeld,
         15 => EndKind::Retracted,
         16 => EndKind::ProgressTimeout,
+        17 => EndKind::Revoked,
         kind => return Err(Malformed::UnknownKind { what: "kind of end", kind }),
     })
 }

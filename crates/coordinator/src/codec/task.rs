@@ -335,6 +335,7 @@ const fn failure_reason(reason: FailureReason) -> u8 {
         FailureReason::ProgressTimeout => 11,
         FailureReason::QueueTimeout => 12,
         FailureReason::OutcomeUnknown => 13,
+        FailureReason::Revoked => 14,
     }
 }
 
@@ -353,6 +354,7 @@ const fn read_failure_reason(kind: u8) -> Result<FailureReason, Malformed> {
         11 => FailureReason::ProgressTimeout,
         12 => FailureReason::QueueTimeout,
         13 => FailureReason::OutcomeUnknown,
+        14 => FailureReason::Revoked,
         kind => return Err(Malformed::UnknownKind { what: "failure reason", kind }),
     })
 }
@@ -366,6 +368,7 @@ pub(super) const fn revocation_reason(reason: RevocationReason) -> u8 {
         RevocationReason::TotalTimeout => 4,
         RevocationReason::UnknownLease => 5,
         RevocationReason::ProgressTimeout => 6,
+        RevocationReason::Operator => 8,
     }
 }
 
@@ -377,6 +380,7 @@ pub(super) const fn read_revocation_reason(kind: u8) -> Result<RevocationReason,
         4 => RevocationReason::TotalTimeout,
         5 => RevocationReason::UnknownLease,
         6 => RevocationReason::ProgressTimeout,
+        8 => RevocationReason::Operator,
         kind => return Err(Malformed::UnknownKind { what: "revocation reason", kind }),
     })
 }

@@ -99,6 +99,7 @@ fn failure() -> impl Strategy<Value = Arc<Failure>> {
         Just(FailureReason::OutcomeUnknown),
         Just(FailureReason::QueueTimeout),
         Just(FailureReason::ProgressTimeout),
+        Just(FailureReason::Revoked),
     ];
     let rest = (any::<bool>(), option::of(token()), option::of(name()), time());
     (reason, name(), name(), rest).prop_map(|(reason, message, details, rest)| {
@@ -122,6 +123,7 @@ fn revocation() -> impl Strategy<Value = RevocationReason> {
         Just(RevocationReason::ProgressTimeout),
         Just(RevocationReason::TotalTimeout),
         Just(RevocationReason::UnknownLease),
+        Just(RevocationReason::Operator),
     ]
 }
 
@@ -143,6 +145,7 @@ fn end_kind() -> impl Strategy<Value = EndKind> {
         EndKind::WorkerLost,
         EndKind::NotHeld,
         EndKind::Retracted,
+        EndKind::Revoked,
     ])
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     codec,
     coordinator::chain,
-    handle::{Replay, Unavailable},
+    handle::{LeaseName, Replay, Unavailable},
     request::{Answer, Control},
     snapshot::{EndedView, Snapshot},
     writer::REPLAYS_MAX,
@@ -54,6 +54,16 @@ impl Engine {
                 let known = self.drain(workers, grace);
                 self.say(Release::Drained(Told::new(answer, known)));
             }
+            Control::RevokeLease { lease, grace, reason, answer } => {
+                let task = self.revoke_lease(lease, grace, &reason).map(Box::new);
+                self.say(Release::Shown(Told::new(answer, task)));
+            }
+            Control::Evict { worker, grace, ban, reason, answer } => {
+                tracing::warn!(worker = &*worker, ?ban, reason, "an operator evicts a worker");
+                self.apply(Command::EvictWorker { worker: Name::clone(&worker), grace, ban });
+                let own = self.queue.workers().filter(|view| view.worker == worker).collect();
+                self.say(Release::Workers(Told::new(answer, own)));
+            }
             Control::Shutdown => self.begin_to_stop(),
         }
     }
@@ -65,6 +75,24 @@ impl Engine {
             Some(ending) => self.just_ended(task, ending),
             None => self.snapshot(&task),
         })
+    }
+
+    fn revoke_lease(
+        &mut self,
+        lease: LeaseName,
+        grace: Option<Duration>,
+        reason: &str,
+    ) -> Option<Snapshot> {
+        let token = match lease {
+            LeaseName::Token(token) => token,
+            LeaseName::Of(task) => self.queue.task(task)?.lease()?.token,
+        };
+        let Reply::Revoked(task) = self.apply(Command::RevokeLease { token, grace }) else {
+            return None;
+        };
+        let task_id = task?;
+        tracing::info!(%task_id, fencing_token = token.as_i64(), reason, "an operator revokes a lease");
+        self.queue.task(task_id).map(|task| self.snapshot(task))
     }
 
     fn just_ended(&self, task: Task, ending: Ending) -> Snapshot {

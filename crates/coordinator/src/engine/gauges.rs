@@ -65,6 +65,7 @@ impl Engine {
             (SessionState::Draining, WorkerState::Draining, 0),
             (SessionState::Quarantined, WorkerState::Quarantined, 0),
             (SessionState::Disconnected, WorkerState::Disconnected, 0),
+            (SessionState::Evicted, WorkerState::Evicted, 0),
         ];
         let (mut used, mut free, mut draining, mut lost) = (0, 0, 0, 0);
         for view in self.queue.workers() {
@@ -76,7 +77,7 @@ impl Engine {
             match view.state {
                 SessionState::Active => free += idle(&view),
                 SessionState::Draining => draining += idle(&view),
-                SessionState::Quarantined | SessionState::Disconnected => {}
+                SessionState::Quarantined | SessionState::Disconnected | SessionState::Evicted => {}
             }
         }
         for (_, state, count) in workers {

@@ -46,6 +46,7 @@ impl Engine {
                 self.streams.insert(stream, Stream { egress, is_welcome: false });
                 self.say(Release::Welcome(stream, Box::new(welcome)));
             }
+            Err(NotWelcome::Banned { left }) => egress.close(Closing::Banned { left }),
             Err(NotWelcome::Outlived) => {
                 tracing::warn!(worker, "a later process has the worker's id and is connected");
                 egress.close(Closing::Replaced);

@@ -81,6 +81,7 @@ pub(crate) const fn reason(reason: FailureReason) -> &'static str {
         FailureReason::ProgressTimeout => "PROGRESS_TIMEOUT",
         FailureReason::QueueTimeout => "QUEUE_TIMEOUT",
         FailureReason::OutcomeUnknown => "OUTCOME_UNKNOWN",
+        FailureReason::Revoked => "REVOKED",
     }
 }
 

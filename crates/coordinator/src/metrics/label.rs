@@ -49,6 +49,7 @@ label!(EndKind, "outcome", {
     NoCapacity => "no_capacity",
     Unsupported => "unsupported",
     Retracted => "retracted",
+    Revoked => "revoked",
     Drained => "drained",
     Fenced => "fenced",
     WorkerLost => "worker_lost",
@@ -106,6 +107,8 @@ pub enum WorkerState {
     Quarantined,
     /// Its stream is gone.
     Disconnected,
+    /// An operator gave it up.
+    Evicted,
 }
 
 label!(WorkerState, "state", {
@@ -113,6 +116,7 @@ label!(WorkerState, "state", {
     Draining => "draining",
     Quarantined => "quarantined",
     Disconnected => "disconnected",
+    Evicted => "evicted",
 });
 
 /// What becomes of a worker's slot.
@@ -148,4 +152,5 @@ label!(RevocationReason, "reason", {
     ProgressTimeout => "progress_timeout",
     TotalTimeout => "total_timeout",
     UnknownLease => "unknown_lease",
+    Operator => "operator",
 });

@@ -32,6 +32,25 @@ impl Refusal {
             .with("queue", queue)
     }
 
+    /// There is no such lease, or no more.
+    pub fn no_lease(what: &str) -> Self {
+        Self::new(Reason::LeaseNotFound, format!("{what}: nothing is leased under it"))
+            .with("lease", what)
+    }
+
+    /// No worker has this name.
+    pub fn no_worker(worker: &str) -> Self {
+        let message =
+            format!("worker {worker:?} is not known: it is not connected, nor within its session");
+        Self::new(Reason::WorkerNotFound, message).with("workerId", worker)
+    }
+
+    /// The worker was evicted.
+    pub fn banned(left: Duration) -> Self {
+        let message = format!("an operator evicted the worker: it is let in again in {left:?}");
+        Self::new(Reason::WorkerBanned, message).retry_after(left)
+    }
+
     /// The task is not a dead letter.
     pub fn not_failed(task: TaskId, state: v1::TaskState) -> Self {
         let full = state.as_str_name();

@@ -10,17 +10,23 @@ use leasehold_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{self, admin_service_server::AdminService},
 };
-use leasehold_queue::{Name, QueueView};
+use leasehold_queue::{Name, QueueView, Token};
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 
 use crate::{
-    handle::Handle,
+    handle::{Handle, LeaseName},
     parse,
     refusal::{self, Reason, Refusal},
     session::{WORKER_ID_RULE, is_worker_id},
     view,
 };
+
+/// The longest reason, in characters.
+const REASON_CHARS_MAX: usize = 200;
+
+/// The longest ban.
+const BAN_MAX: Duration = Duration::from_hours(365 * 24);
 
 /// The most workers one call may name.
 const DRAINED_MAX: usize = 1_000;
@@ -101,6 +107,41 @@ impl AdminService for AdminApi {
         Ok(Response::new(v1::ListWorkersResponse { workers }))
     }
 
+    async fn revoke_lease(
+        &self,
+        request: Request<v1::RevokeLeaseRequest>,
+    ) -> Answer<v1::RevokeLeaseResponse> {
+        let request = request.into_inner();
+        let grace = grace(request.grace)?;
+        let (lease, what) = lease(&request)?;
+        check_reason(&request.reason)?;
+        let task = self.handle.revoke_lease(lease, grace, request.reason).await?;
+        let task = task.ok_or_else(|| Refusal::no_lease(&what))?;
+        Ok(Response::new(v1::RevokeLeaseResponse {
+            task: Some(view::task(&task, self.handle.full())),
+        }))
+    }
+
+    async fn evict_worker(
+        &self,
+        request: Request<v1::EvictWorkerRequest>,
+    ) -> Answer<v1::EvictWorkerResponse> {
+        let request = request.into_inner();
+        let (grace, ban) = (grace(request.grace)?, ban(request.ban)?);
+        if !is_worker_id(&request.worker_id) {
+            return Err(Refusal::field("worker_id", WORKER_ID_RULE).into());
+        }
+        check_reason(&request.reason)?;
+        let worker = Name::from(request.worker_id.as_str());
+        let views = self.handle.evict(worker, grace, ban, request.reason).await?;
+        if views.is_empty() && ban.is_zero() {
+            return Err(Refusal::no_worker(&request.worker_id).into());
+        }
+        let now = now();
+        let workers = views.iter().map(|view| view::worker(view, now)).collect();
+        Ok(Response::new(v1::EvictWorkerResponse { workers }))
+    }
+
     async fn drain_workers(
         &self,
         request: Request<v1::DrainWorkersRequest>,
@@ -127,6 +168,35 @@ impl AdminService for AdminApi {
 fn one(name: &str, view: Option<QueueView>) -> Result<v1::Queue, Refusal> {
     let view = view.ok_or_else(|| Refusal::no_queue(name))?;
     Ok(view::queue(&view, now()))
+}
+
+/// Which lease is meant, and in which words.
+fn lease(request: &v1::RevokeLeaseRequest) -> Result<(LeaseName, String), Refusal> {
+    match (request.task_id.as_str(), request.fencing_token) {
+        ("", token) if 0 < token => {
+            Ok((LeaseName::Token(Token::from_i64(token)), format!("fencing token {token}")))
+        }
+        (id, 0) if !id.is_empty() => {
+            let task = parse::task_id("task_id", id)?;
+            Ok((LeaseName::Of(task), format!("task {task}")))
+        }
+        _ => Err(Refusal::field("task_id", "name either a task or a positive fencing token")),
+    }
+}
+
+/// Why something is done is a line in the log.
+fn check_reason(reason: &str) -> Result<(), Refusal> {
+    let is_line =
+        reason.chars().count() <= REASON_CHARS_MAX && !reason.chars().any(char::is_control);
+    let rule = "must be at most 200 characters without control characters";
+    if is_line { Ok(()) } else { Err(Refusal::field("reason", rule)) }
+}
+
+fn ban(asked: Option<prost_types::Duration>) -> Result<Duration, Refusal> {
+    let ban = asked.map(|asked| parse::duration(&asked)).transpose();
+    let ban =
+        ban.map_err(|problem| Refusal::field("ban", problem.to_string()))?.unwrap_or_default();
+    if ban <= BAN_MAX { Ok(ban) } else { Err(Refusal::field("ban", "must be at most a year")) }
 }
 
 fn grace(asked: Option<prost_types::Duration>) -> Result<Option<Duration>, Refusal> {

@@ -11,6 +11,7 @@ use tonic::{Code, Status as GrpcStatus};
 use super::{End, Session, Shared};
 use crate::{
     egress::{Closing, Ingress},
+    refusal::Refusal,
     request::Liveness,
 };
 
@@ -99,6 +100,7 @@ impl Turned {
     /// The last words of a stream that ends for a reason.
     pub(crate) fn part(&mut self, closing: Closing) -> LastWords {
         let reason = match closing {
+            Closing::Banned { left } => return refused(&Refusal::banned(left).to_status()),
             Closing::Expired => None,
             Closing::Shutdown => {
                 let flushed = self.session.flush(&mut self.ingress).now_or_never();

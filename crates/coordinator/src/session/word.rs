@@ -149,7 +149,8 @@ fn failed(said: &v1::AttemptFailure) -> Outcome {
         | v1::FailureReason::HandedBack
         | v1::FailureReason::ProgressTimeout
         | v1::FailureReason::QueueTimeout
-        | v1::FailureReason::OutcomeUnknown => FailureReason::Error,
+        | v1::FailureReason::OutcomeUnknown
+        | v1::FailureReason::Revoked => FailureReason::Error,
     };
     // A negative delay is none.
     let delay = said.retry_delay.and_then(|delay| Duration::try_from(delay).ok());

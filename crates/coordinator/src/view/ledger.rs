@@ -46,6 +46,7 @@ pub(crate) fn end_kind(kind: EndKind) -> v1::LeaseEndKind {
         EndKind::WorkerLost => v1::LeaseEndKind::WorkerLost,
         EndKind::NotHeld => v1::LeaseEndKind::NotHeld,
         EndKind::Retracted => v1::LeaseEndKind::Retracted,
+        EndKind::Revoked => v1::LeaseEndKind::Revoked,
     }
 }
 

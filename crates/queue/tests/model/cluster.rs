@@ -216,6 +216,16 @@ impl Cluster {
                 let expected = self.reference.drain_worker(&worker, grace);
                 self.apply(Command::DrainWorker { worker, grace }, &expected)
             }
+            Step::RevokeLease { lease } => {
+                let (token, grace) = (self.lease(*lease, u8::MAX).0, Some(SECOND / 4));
+                let expected = self.reference.revoke_lease(token, SECOND / 4);
+                self.apply(Command::RevokeLease { token, grace }, &expected)
+            }
+            Step::EvictWorker { worker, ban } => {
+                let (worker, ban) = (worker_name(*worker), Duration::from_millis((*ban).into()));
+                let expected = self.reference.evict(&worker, ban);
+                self.apply(Command::EvictWorker { worker, grace: None, ban }, &expected)
+            }
             Step::Goodbye { session } => {
                 let stream = self.stream(*session);
                 self.reference.goodbye(stream);

@@ -35,6 +35,8 @@ pub(crate) struct Reference {
     decided: Vec<Token>,
     opened: u64,
     hellos: u64,
+    /// Who is not let in, and until when.
+    banned: Vec<(String, Time)>,
     ttl_max: Duration,
     said: Vec<String>,
 }
@@ -121,6 +123,7 @@ pub(crate) struct Session {
     types: Vec<String>,
     unsupported: Vec<String>,
     draining: bool,
+    evicted: bool,
     drain_request: Vec<Option<Duration>>,
     heard: Time,
     over: Time,
@@ -172,6 +175,7 @@ impl Reference {
             decided: Vec::new(),
             opened: 0,
             hellos: 0,
+            banned: Vec::new(),
             ttl_max,
             said: Vec::new(),
         }

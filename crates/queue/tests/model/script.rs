@@ -41,6 +41,8 @@ pub(crate) enum Step {
     Outcome { lease: u8, stray: u8, outcome: u8 },
     Drain { session: u8 },
     DrainWorker { worker: u8 },
+    RevokeLease { lease: u8 },
+    EvictWorker { worker: u8, ban: u16 },
     Goodbye { session: u8 },
     Disconnect { session: u8 },
     Stalled { away: u16 },
@@ -114,6 +116,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(lease, stray, outcome)| Step::Outcome { lease, stray, outcome }),
         1 => any::<u8>().prop_map(|session| Step::Drain { session }),
         1 => (0u8..3).prop_map(|worker| Step::DrainWorker { worker }),
+        2 => any::<u8>().prop_map(|lease| Step::RevokeLease { lease }),
+        1 => (0u8..3, prop::sample::select(vec![0, 0, 700, 4_000]))
+            .prop_map(|(worker, ban)| Step::EvictWorker { worker, ban }),
         1 => any::<u8>().prop_map(|session| Step::Goodbye { session }),
         3 => any::<u8>().prop_map(|session| Step::Disconnect { session }),
         2 => prop::sample::select(vec![0, 250, 3_000]).prop_map(|away| Step::Stalled { away }),

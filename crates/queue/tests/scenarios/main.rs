@@ -14,6 +14,7 @@ mod stage;
 
 mod admission;
 mod attempts;
+mod eviction;
 mod exclusivity;
 mod guarantee;
 mod ledger;

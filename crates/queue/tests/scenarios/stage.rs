@@ -163,6 +163,14 @@ impl Stage {
             }
             "grant" => Command::Grant { most: 100 },
             "hello" => Command::Hello(Box::new(self.hello(words))),
+            "revoke" => Command::RevokeLease {
+                token: self.token(words.at(0)),
+                grace: words.value("grace").map(|_| words.ms("grace", 0)),
+            },
+            "evict" => {
+                let (worker, ban) = (words.at(0).into(), words.ms("ban", 0));
+                Command::EvictWorker { worker, grace: None, ban }
+            }
             "drain-worker" => Command::DrainWorker { worker: words.at(0).into(), grace: None },
             "stalled" => Command::Stalled { by: words.ms("by", 0) },
             _ => self.worker_command(verb, words),
@@ -385,7 +393,10 @@ impl Stage {
             Reply::Cancelled(Some(answer)) if answer.1.is_none() => "cancelling".into(),
             Reply::Replayed(Ok(replayed)) => format!("generation {}", replayed.generation),
             Reply::Replayed(Err(refusal)) => format!("refused: {refusal}"),
-            Reply::Paused(false) | Reply::Draining(false) => "no such thing".into(),
+            Reply::Paused(false)
+            | Reply::Draining(false)
+            | Reply::Revoked(None)
+            | Reply::Evicted(false) => "no such thing".into(),
             Reply::Welcome(Err(why)) => format!("not welcome, {why:?}"),
             Reply::Welcome(Ok(welcome)) => {
                 let resumed = if welcome.resumed { "welcome back" } else { "welcome" };
@@ -399,6 +410,8 @@ impl Stage {
             | Reply::Cancelled(_)
             | Reply::Paused(true)
             | Reply::Draining(true)
+            | Reply::Revoked(Some(_))
+            | Reply::Evicted(true)
             | Reply::Heard(true)
             | Reply::Granted(_) => return None,
         })

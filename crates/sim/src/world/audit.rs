@@ -177,7 +177,8 @@ fn due(task: &Task) -> Option<Time> {
             RevocationReason::Cancelled => Some(revoking.since + task.spec.kill_grace),
             RevocationReason::StartTimeout
             | RevocationReason::AttemptTimeout
-            | RevocationReason::ProgressTimeout => Some(task.deadline),
+            | RevocationReason::ProgressTimeout
+            | RevocationReason::Operator => Some(task.deadline),
             RevocationReason::TotalTimeout | RevocationReason::UnknownLease => None,
         },
     }

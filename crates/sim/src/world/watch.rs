@@ -216,6 +216,7 @@ impl World {
                 RevocationReason::StartTimeout => self.sometimes(Probe::StartTimeout),
                 RevocationReason::AttemptTimeout
                 | RevocationReason::ProgressTimeout
+                | RevocationReason::Operator
                 | RevocationReason::UnknownLease => {}
                 RevocationReason::TotalTimeout => self.sometimes(Probe::TotalTimeout),
                 RevocationReason::Cancelled => self.sometimes(Probe::CancelledLeased),

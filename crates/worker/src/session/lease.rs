@@ -86,9 +86,9 @@ impl StopReason {
             Self::Revoked(Reason::UnknownLease | Reason::StartTimeout)
             | Self::Fenced
             | Self::Forgotten => CancelReason::LeaseLost,
-            Self::Revoked(Reason::Cancelled | Reason::Retracted | Reason::Unspecified) => {
-                CancelReason::Cancelled
-            }
+            Self::Revoked(
+                Reason::Cancelled | Reason::Retracted | Reason::Operator | Reason::Unspecified,
+            ) => CancelReason::Cancelled,
             Self::Drained => CancelReason::Draining,
         }
     }

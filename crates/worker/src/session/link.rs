@@ -36,6 +36,8 @@ pub(crate) enum StreamEnd {
     Broken(String),
     /// The coordinator does not accept what this worker says.
     Refused(String),
+    /// The coordinator does not want to hear from this worker for so long.
+    Later(String, Duration),
 }
 
 /// The connection to the coordinator.
@@ -115,6 +117,7 @@ impl Session {
             StreamEnd::Refused(message) if self.journal.is_none() => {
                 self.exit(Err(Error::Refused { message }));
             }
+            StreamEnd::Later(reason, wait) => self.retry(now + wait, &reason),
             StreamEnd::Refused(reason) | StreamEnd::Broken(reason) => self.retry(now, &reason),
             StreamEnd::Closed => self.retry(now, "closed by the coordinator"),
         }

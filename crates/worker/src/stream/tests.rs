@@ -20,3 +20,12 @@ fn only_what_stays_is_a_refusal() {
         assert_eq!(matches!(end, StreamEnd::Refused(_)), is_refused, "{domain} {reason}: {end:?}");
     }
 }
+
+#[test]
+fn a_time_to_come_back_is_heard() {
+    let wait = Duration::from_secs(7);
+    let mut details = ErrorDetails::with_error_info("WORKER_BANNED", ERROR_DOMAIN, HashMap::new());
+    details.set_retry_info(Some(wait));
+    let end = end_of(&Status::with_error_details(Code::PermissionDenied, "no", details));
+    assert_eq!(end, StreamEnd::Later("PermissionDenied: no".to_owned(), wait));
+}

@@ -1,7 +1,9 @@
 //! What the real queue answers and holds, as lines that can be compared.
 
 use leasehold_policy::Time;
-use leasehold_queue::{Lease, Phase, Queue, Refusal, ReplayRefusal, Reply, Task, TaskId};
+use leasehold_queue::{
+    Lease, NotWelcome, Phase, Queue, Refusal, ReplayRefusal, Reply, Task, TaskId,
+};
 
 /// What a watcher can tell of a task.
 pub(super) fn visible(task: &Task) -> String {
@@ -62,7 +64,8 @@ pub(super) fn reply_line(reply: &Reply) -> String {
         Reply::Replayed(Err(ReplayRefusal::AlreadyOpen(_))) => "already open".into(),
         Reply::Replayed(Err(ReplayRefusal::Refused(_))) => "conflict".into(),
         Reply::Paused(exists) => format!("paused {exists}"),
-        Reply::Welcome(Err(why)) => format!("{why:?}"),
+        Reply::Welcome(Err(NotWelcome::Outlived)) => "Outlived".into(),
+        Reply::Welcome(Err(NotWelcome::Banned { left })) => format!("banned for {left:?}"),
         Reply::Welcome(Ok(welcome)) => {
             let verdicts = welcome.verdicts.iter();
             let verdicts: Vec<String> = verdicts
@@ -74,6 +77,8 @@ pub(super) fn reply_line(reply: &Reply) -> String {
         }
         Reply::Heard(heard) => format!("heard {heard}"),
         Reply::Draining(known) => format!("draining {known}"),
+        Reply::Revoked(task) => format!("revoked {task:?}"),
+        Reply::Evicted(known) => format!("evicted {known}"),
         Reply::Granted(count) => format!("granted {count}"),
     }
 }

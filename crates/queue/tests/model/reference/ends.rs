@@ -84,6 +84,7 @@ impl Reference {
                 Some((RevocationReason::AttemptTimeout, ..)) => EndKind::AttemptTimeout,
                 Some((RevocationReason::ProgressTimeout, ..)) => EndKind::ProgressTimeout,
                 Some((RevocationReason::TotalTimeout, ..)) => EndKind::TotalTimeout,
+                Some((RevocationReason::Operator, ..)) => EndKind::Revoked,
                 Some((RevocationReason::UnknownLease, ..)) => unreachable!("nobody knows it"),
             },
         };
@@ -109,6 +110,9 @@ impl Reference {
                 }
                 Some(RevocationReason::StartTimeout) => {
                     End::Nothing { reason: FailureReason::StartTimeout, said: true }
+                }
+                Some(RevocationReason::Operator) => {
+                    End::Nothing { reason: FailureReason::Revoked, said: true }
                 }
                 None if lease.started.is_some() => End::Loss { said: true },
                 _ => handed_back,
@@ -165,6 +169,7 @@ impl Reference {
             RevocationReason::StartTimeout => {
                 End::Nothing { reason: FailureReason::StartTimeout, said }
             }
+            RevocationReason::Operator => End::Nothing { reason: FailureReason::Revoked, said },
             _ => End::Nothing { reason: FailureReason::HandedBack, said },
         };
         let kind = match reason {
@@ -173,6 +178,7 @@ impl Reference {
             RevocationReason::ProgressTimeout => EndKind::ProgressTimeout,
             RevocationReason::StartTimeout => EndKind::StartTimeout,
             RevocationReason::TotalTimeout => EndKind::TotalTimeout,
+            RevocationReason::Operator => EndKind::Revoked,
             _ => EndKind::Fenced,
         };
         self.end_lease(task, &end, (kind, StopProof::Unproved));

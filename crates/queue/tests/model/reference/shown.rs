@@ -13,6 +13,7 @@ impl Reference {
         for session in &self.sessions {
             let state = match (session.stream, session.late_since, session.draining) {
                 (None, ..) => SessionState::Disconnected,
+                _ if session.evicted => SessionState::Evicted,
                 (_, Some(_), _) => SessionState::Quarantined,
                 (.., true) => SessionState::Draining,
                 _ => SessionState::Active,

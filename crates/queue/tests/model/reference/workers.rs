@@ -18,6 +18,7 @@ impl Reference {
         self.idle.clear();
         self.said.clear();
         (self.opened, self.hellos) = (0, 0);
+        self.banned.clear();
         self.decided.retain(|token| remembered.contains(token));
         let patience = self.patience(self.ttl_max);
         let mut jobs = std::mem::take(&mut self.jobs);
@@ -41,6 +42,16 @@ impl Reference {
         let outlived = |own| same.any(|s| s.stream.is_some() && s.first_hello > Some(own));
         if own.is_some_and(outlived) {
             return "Outlived".into();
+        }
+        let bans = self.banned.iter().filter(|(worker, _)| *worker == *hello.worker);
+        let bans = bans.map(|(_, until)| *until);
+        let known = self
+            .sessions
+            .iter()
+            .filter(|s| s.worker == *hello.worker && s.instance == *hello.instance && s.evicted);
+        let bans = bans.chain(known.map(|s| s.over + s.stalled));
+        if let Some(until) = bans.max().filter(|until| self.now < *until) {
+            return format!("banned for {:?}", until.since(self.now));
         }
         for at in 0..self.sessions.len() {
             let session = &mut self.sessions[at];
@@ -167,7 +178,8 @@ impl Reference {
         }
         let (now, patience) = (self.now, self.patience(self.config.session_ttl));
         let session = self.session_mut(id);
-        let heard = session.late_since.is_none_or(|since| now < since + patience);
+        let heard =
+            !session.evicted && session.late_since.is_none_or(|since| now < since + patience);
         if heard {
             session.hear(now, patience);
         }
@@ -270,6 +282,41 @@ impl Reference {
             }
         }
         format!("draining {known}")
+    }
+
+    pub(crate) fn revoke_lease(&mut self, token: Token, grace: Duration) -> String {
+        let task = self.current(token).map(|(task, _)| task);
+        if let Some(task) = task {
+            self.take_away(task, Some(grace));
+        }
+        format!("revoked {task:?}")
+    }
+
+    fn take_away(&mut self, task: TaskId, grace: Option<Duration>) {
+        let now = self.now;
+        let job = self.job_mut(task);
+        let grace = grace.unwrap_or(job.spec.kill_grace);
+        let lease = job.lease_mut().expect("a lease");
+        if lease.revoking.is_none() {
+            lease.revoking = Some((RevocationReason::Operator, now, grace));
+            self.ask_to_stop(task, RevocationReason::Operator, grace);
+        }
+    }
+
+    pub(crate) fn evict(&mut self, worker: &str, ban: Duration) -> String {
+        if !ban.is_zero() {
+            self.banned.retain(|(banned, _)| banned != worker);
+            self.banned.push((worker.to_owned(), self.now + ban));
+        }
+        let own: Vec<SessionId> =
+            self.sessions.iter().filter(|s| s.worker == worker).map(|s| s.id).collect();
+        for id in &own {
+            self.session_mut(*id).evicted = true;
+            for (task, _) in self.leases_of(*id) {
+                self.take_away(task, None);
+            }
+        }
+        format!("evicted {}", !own.is_empty())
     }
 
     pub(crate) fn disconnect(&mut self, stream: StreamId) {
@@ -385,6 +432,7 @@ impl Session {
             types: Vec::new(),
             unsupported: Vec::new(),
             draining: false,
+            evicted: false,
             drain_request: Vec::new(),
             heard: now,
             over: over + EXPIRY_MARGIN,
@@ -404,7 +452,7 @@ impl Session {
     }
 
     pub(super) fn is_active(&self) -> bool {
-        self.stream.is_some() && !self.draining && self.late_since.is_none()
+        self.stream.is_some() && !self.draining && !self.evicted && self.late_since.is_none()
     }
 
     pub(super) fn serves(&self, task_type: &str) -> bool {

@@ -1,0 +1,90 @@
+//! What operators take away: a lease from its worker, a worker from the cluster.
+
+use std::fs;
+
+use leasehold_proto::v1::{
+    EvictWorkerRequest, FailureReason, LeaseOutcome, RevocationReason, RevokeLeaseRequest,
+    TaskSpec, TaskState, WorkerState,
+};
+use tonic::Code;
+
+use crate::{
+    client::{duration, spec},
+    condition::{SOON, until},
+    coordinator::{Coordinator, Options},
+    prefetch::PROGRAM,
+    refusal,
+    script::{Script, hello, stopped},
+    worker,
+};
+
+#[tokio::test]
+async fn a_revoked_program_is_stopped_and_its_task_is_leased_again_at_no_cost() {
+    let coordinator = Coordinator::start().await;
+    let mut client = coordinator.client();
+    let options = worker::Options { programs: &[PROGRAM], ..worker::Options::default() };
+    let _worker = worker::start(coordinator.address, coordinator.dir(), &options);
+    let gate = coordinator.dir().join("gate");
+    let payload = gate.display().to_string().into_bytes();
+    let id = client.submit(TaskSpec { payload: payload.into(), ..spec("wait") }).await;
+    until("it runs", SOON, async || client.task(&id).await.state() == TaskState::Running).await;
+    let request = RevokeLeaseRequest { task_id: id.clone(), ..RevokeLeaseRequest::default() };
+    let task = client.admin.revoke_lease(request).await.expect("it is leased").into_inner().task;
+    let first = task.and_then(|it| it.lease).expect("it was leased").fencing_token;
+    until("it runs again", SOON, async || {
+        let task = client.task(&id).await;
+        let token = task.lease.as_ref().map(|lease| lease.fencing_token);
+        task.state() == TaskState::Running && token > Some(first)
+    })
+    .await;
+    fs::write(&gate, "").expect("the gate can be opened");
+    let task = client.ended(&id).await;
+    assert_eq!((task.state(), task.attempt_count), (TaskState::Succeeded, 1));
+    let failure = task.last_failure.expect("what happened is remembered");
+    assert_eq!((failure.reason(), failure.counted), (FailureReason::Revoked, false));
+    let token = RevokeLeaseRequest { fencing_token: first, ..RevokeLeaseRequest::default() };
+    let gone = client.admin.revoke_lease(token).await.expect_err("it is over");
+    refusal::expect(&gone, Code::NotFound, "LEASE_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn an_evicted_worker_is_heard_but_not_acknowledged_and_is_let_in_when_its_ban_is_over() {
+    let coordinator = Coordinator::start_with(Options::short_sessions()).await;
+    let mut client = coordinator.client();
+    let mut script = Script::join(coordinator.address, hello("worker", "echo", 1)).await;
+    let id = client.submit(spec("echo")).await;
+    let token = script.assignment().await.fencing_token;
+    script.started(token).await;
+    let request = EvictWorkerRequest {
+        worker_id: "worker".to_owned(),
+        ban: Some(duration(std::time::Duration::from_secs(3))),
+        ..EvictWorkerRequest::default()
+    };
+    let evicted = client.admin.evict_worker(request).await.expect("it is known").into_inner();
+    assert_eq!(evicted.workers[0].state(), WorkerState::Evicted);
+    let revocation = script.revocation().await;
+    assert_eq!(
+        (revocation.fencing_token, revocation.reason()),
+        (token, RevocationReason::Operator)
+    );
+    let outcome: LeaseOutcome = stopped(token);
+    script.finish(outcome).await;
+    assert_eq!(client.task(&id).await.state(), TaskState::Queued);
+    drop(script);
+    let again = Script::greet(coordinator.address, hello("worker", "echo", 1)).await;
+    let Err(refused) = again else { panic!("it was let in") };
+    refusal::expect(&refused, Code::PermissionDenied, "WORKER_BANNED");
+    // A real worker comes back when it is told to.
+    let options = worker::Options { programs: &[("echo", "cat")], ..worker::Options::default() };
+    let _worker = worker::start(coordinator.address, coordinator.dir(), &options);
+    assert_eq!(client.ended(&id).await.state(), TaskState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_worker_that_nobody_knows_cannot_be_evicted() {
+    let coordinator = Coordinator::start().await;
+    let mut client = coordinator.client();
+    let request = EvictWorkerRequest { worker_id: "none".to_owned(), ..Default::default() };
+    let refused = client.admin.evict_worker(request).await.expect_err("it is not known");
+    refusal::expect(&refused, Code::NotFound, "WORKER_NOT_FOUND");
+}
