@@ -3,7 +3,7 @@
 BINS = -p leasehold-coordinator -p leasehold-worker -p leasehold-cli -p leasehold-demo
 
 build:   ; cargo build --locked $(BINS)
-test:    ; cargo build --locked $(BINS) && cargo test --locked --workspace
+test:    ; cargo build --locked $(BINS) && cargo test --locked --workspace --exclude leasehold-net-sim && cargo test --locked -p leasehold-net-sim
 mutants: ; cargo run --locked -p leasehold-sim --features mutants -- mutants --hunts 1
 lint:    ; cargo fmt --all --check && cargo clippy --locked --workspace --all-targets -- -D warnings
 demo:    ; cargo build --locked $(BINS) && target/debug/leasehold-demo run $(if $(DIR),--dir $(DIR))

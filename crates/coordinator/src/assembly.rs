@@ -1,11 +1,14 @@
 //! What a coordinator is made of, before anybody runs it: the journal is taken up, and engine, writer and their
 //! channels are put together. It knows neither threads nor sockets; what runs the crew decides where.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc};
 
 use leasehold_journal::{Epoch, Journal, Options};
 use leasehold_queue::Queue;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
