@@ -90,6 +90,13 @@ mutants! {
     RunningGivenBack = "a worker gives back a lease whose work it has begun",
     PrefetchUnbounded = "a worker is leased more ahead than it said it takes",
     LossCalledStop = "a lost lease is said to have been stopped",
+    OnceTriedAgain = "a task that runs at most once is tried again when its worker is lost",
+    OnceUnheard = "what was never acknowledged counts as not started for a task that runs once",
+    StrictGivesUp = "a task is leased again though its worker has not stopped",
+    SharedWaits = "a task that need not wait for its last worker does",
+    QueueTimeoutForgotten = "a task waits for its first start for ever",
+    SilenceForgotten = "work that makes no progress goes on",
+    ProgressUnheard = "what work says of its progress is no sign of life",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

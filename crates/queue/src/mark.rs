@@ -54,7 +54,8 @@ pub(crate) fn due(task: &Task) -> Time {
         None => {
             let hard = attempt_limit(task).filter(|_| !Mutant::HardLimitForgotten.is_alive());
             let total = Some(task.deadline).filter(|_| !Mutant::TotalLimitForgotten.is_alive());
-            let limits = [hard, silence_alarm(task), total];
+            let silence = silence_alarm(task).filter(|_| !Mutant::SilenceForgotten.is_alive());
+            let limits = [hard, silence, total];
             limits.into_iter().flatten().fold(Time::NEVER, Time::min)
         }
         Some(revoking) => {

@@ -196,7 +196,8 @@ impl Queue {
         let Some(task) = self.book.task(id) else { return End::Lost };
         let Some(lease) = task.lease() else { return End::Lost };
         let revoked = lease.revoking.map(|revoking| revoking.reason);
-        if !lease.acknowledged && !task.runs_once() {
+        let runs_once = task.runs_once() && !Mutant::OnceUnheard.is_alive();
+        if !lease.acknowledged && !runs_once {
             return End::NotRun(FailureReason::WorkerLost, "the worker was lost before it arrived");
         }
         let message = match revoked {

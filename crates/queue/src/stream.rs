@@ -88,7 +88,9 @@ impl Queue {
         let now = self.now;
         if let Some(lease) = self.book.lease_mut(task) {
             lease.progress = Some(Arc::new(progress));
-            lease.heard = Some(now);
+            if !Mutant::ProgressUnheard.is_alive() {
+                lease.heard = Some(now);
+            }
         }
         self.show(task);
     }

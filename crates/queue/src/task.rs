@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use leasehold_policy::Time;
+use leasehold_policy::{Mutant, Time};
 
 use crate::{Exclusivity, Guarantee, LeaseEnd, Ledger, Name, SessionId, TaskId, TaskSpec, Token};
 
@@ -45,7 +45,8 @@ impl Task {
     /// Whether its lease ends when the grace of a revocation is over, answered or not.
     pub(crate) fn gives_up(&self, reason: RevocationReason) -> bool {
         let best_effort = self.spec.terms.exclusivity == Exclusivity::BestEffort;
-        best_effort || reason == RevocationReason::Cancelled
+        let best_effort = best_effort && !Mutant::SharedWaits.is_alive();
+        Mutant::StrictGivesUp.is_alive() || best_effort || reason == RevocationReason::Cancelled
     }
 
     /// When it is not waited for a worker any longer.
@@ -55,7 +56,8 @@ impl Task {
 
     /// When its first start comes too late. A replay does not wait for the initial delay.
     pub(crate) fn start_by(&self) -> Option<Time> {
-        let timeout = self.spec.terms.queue_timeout.filter(|_| !self.ran)?;
+        let is_counted = !self.ran && !Mutant::QueueTimeoutForgotten.is_alive();
+        let timeout = self.spec.terms.queue_timeout.filter(|_| is_counted)?;
         let opened = self.deadline - self.spec.total_timeout;
         let delay = if self.generation == 1 { self.spec.initial_delay } else { Duration::ZERO };
         Some(opened + delay + timeout)

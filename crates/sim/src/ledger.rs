@@ -10,7 +10,8 @@ use bytes::Bytes;
 use leasehold_journal::Batch;
 use leasehold_policy::Time;
 use leasehold_queue::{
-    EndCause, Ending, Failure, FailureReason, Name, Next, Record, Task, TaskId, Token,
+    EndCause, EndKind, Ending, Failure, FailureReason, Guarantee, LeaseTerms, Name, Next, Record,
+    StopProof, Task, TaskId, Token,
 };
 
 use crate::{judge::Violation, line::Line};
@@ -20,6 +21,8 @@ use crate::{judge::Violation, line::Line};
 pub struct Entry {
     /// How often it may be tried.
     pub max_attempts: u32,
+    /// What it asks of its leases.
+    pub terms: LeaseTerms,
     /// Its queue.
     pub queue: Name,
     /// Its idempotency key.
@@ -38,6 +41,13 @@ pub struct Entry {
     pub last: Option<Token>,
     /// How this generation ended.
     pub ended: Option<(Ending, Time)>,
+}
+
+impl Entry {
+    /// Whether its work may be started only once in a generation.
+    pub fn runs_once(&self) -> bool {
+        self.terms.guarantee == Guarantee::AtMostOnce
+    }
 }
 
 /// A lease that there was.
@@ -207,9 +217,14 @@ impl Ledger {
             Record::LeaseStarted { task, token, .. } => self.under(*task, *token)?.started = true,
             Record::LeaseRevoking { task, token, .. } => drop(self.under(*task, *token)?),
             Record::LeaseEnded { task, token, cause, next, failure, fact, .. } => {
-                ensure(fact.is_some(), "fact", || {
-                    format!("{task} does not say how {token} ended")
-                })?;
+                let Some(fact) = fact else {
+                    let message = format!("{task} does not say how {token} ended");
+                    return Err(Violation::new("fact", message));
+                };
+                // What the coordinator concludes is no word of the worker's.
+                if fact.stop != StopProof::Unproved && fact.kind != EndKind::NotHeld {
+                    self.decided.insert(*token);
+                }
                 return self.lease_ended(*task, *token, (*cause, *next, failure.as_deref()));
             }
             Record::CancelRequested { task, .. } => {
@@ -270,9 +285,6 @@ impl Ledger {
         let losses_max = self.worker_losses_max;
         self.under(id, token)?;
         let reason = failure.map_or(FailureReason::Error, |failure| failure.reason);
-        if reason != FailureReason::WorkerLost {
-            self.decided.insert(token);
-        }
         let entry = self.open(id)?;
         let cancelled = entry.cancel_requested;
         let Some(held) = entry.lease.take() else { return Ok(None) };
@@ -383,6 +395,7 @@ pub fn compare(entry: &Entry, task: &Task) -> Result<(), String> {
 fn entry(task: &Task) -> Entry {
     Entry {
         max_attempts: task.spec.retry.max_attempts,
+        terms: task.spec.terms,
         queue: Name::clone(&task.spec.queue),
         key: task.spec.key.as_ref().map(|key| Name::clone(&key.name)),
         generation: task.generation,

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms};
+
 use crate::{
     fault::{self, Fault},
     moment::{MS, Micros, SECOND},
@@ -121,6 +123,19 @@ pub struct Order {
     pub kill_grace: Micros,
     /// The first ceiling of its backoff.
     pub backoff: Micros,
+    /// What it asks of its leases.
+    pub terms: LeaseTerms,
+}
+
+/// What the tasks of a run are like.
+#[derive(Clone, Copy, Debug)]
+struct Taste {
+    /// How many of a hundred do not simply succeed.
+    odd_percent: u64,
+    /// The longest attempt timeout.
+    attempt_max: Micros,
+    /// How many of a hundred ask anything of their leases.
+    terms_percent: u64,
 }
 
 /// What a handler does.
@@ -243,8 +258,11 @@ fn ruins(rng: &mut fastrand::Rng, count: usize) -> Vec<(usize, Ruin)> {
 }
 
 fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
-    let odd_percent = *pick(rng, &[0, 20, 60]);
-    let tight = rng.u8(..3) == 0;
+    let taste = Taste {
+        odd_percent: *pick(rng, &[0, 20, 60]),
+        attempt_max: *pick(rng, &[2, 15, 15]) * SECOND,
+        terms_percent: *pick(rng, &[0, 0, 30, 100]),
+    };
     let count = *pick(rng, &[5, 15, 30, 50]);
     let calls = rng.u32(2..=count);
     let mut ordinal = 0;
@@ -253,7 +271,7 @@ fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
         let at = rng.u64(..setting.safety);
         let orders = (0..rng.u32(1..=3)).map(|_| {
             ordinal += 1;
-            order(rng, ordinal, odd_percent, tight)
+            order(rng, ordinal, taste)
         });
         wishes.push((at, Wish::Submit(orders.collect())));
     }
@@ -271,8 +289,10 @@ fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
     wishes
 }
 
-fn order(rng: &mut fastrand::Rng, ordinal: u32, odd_percent: u64, tight: bool) -> Order {
-    let kind = if rng.u64(..100) < odd_percent { *pick(rng, &Kind::ALL) } else { Kind::Succeeds };
+fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
+    let is_odd = rng.u64(..100) < taste.odd_percent;
+    let kind = if is_odd { *pick(rng, &Kind::ALL) } else { Kind::Succeeds };
+    let has_terms = rng.u64(..100) < taste.terms_percent;
     Order {
         ordinal,
         kind,
@@ -282,16 +302,30 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, odd_percent: u64, tight: bool) -
         max_attempts: rng.u32(1..=4),
         delay: if rng.u8(..5) == 0 { rng.u64(..5 * SECOND) } else { 0 },
         start_timeout: rng.u64(500 * MS..=10 * SECOND),
-        attempt_timeout: rng.u64(300 * MS..=if tight { 2 * SECOND } else { 15 * SECOND }),
+        attempt_timeout: rng.u64(300 * MS..=taste.attempt_max),
         total_timeout: if rng.u8(..12) == 0 { rng.u64(SECOND..=20 * SECOND) } else { FOR_EVER },
         kill_grace: rng.u64(..=2 * SECOND),
         backoff: rng.u64(10 * MS..=2 * SECOND),
+        terms: if has_terms { terms(rng) } else { LeaseTerms::default() },
+    }
+}
+
+fn terms(rng: &mut fastrand::Rng) -> LeaseTerms {
+    let sometimes = |rng: &mut fastrand::Rng, least: Micros, most: Micros| {
+        (rng.u8(..4) == 0).then(|| Duration::from_micros(rng.u64(least..=most)))
+    };
+    LeaseTerms {
+        guarantee: *pick(rng, &[Guarantee::AtLeastOnce, Guarantee::AtMostOnce]),
+        exclusivity: *pick(rng, &[Exclusivity::Strict, Exclusivity::BestEffort]),
+        queue_timeout: sometimes(rng, 100 * MS, 15 * SECOND),
+        progress_timeout: sometimes(rng, 300 * MS, 3 * SECOND),
     }
 }
 
 /// Work that keeps every slot busy beyond whatever goes wrong.
 fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
     let slots = setting.workers.iter().map(|crew| crew.slots).sum();
+    let taste = Taste { odd_percent: 0, attempt_max: LONG, terms_percent: 0 };
     let orders = (0..slots).map(|n| Order {
         kind: Kind::Hangs,
         key: None,
@@ -300,7 +334,7 @@ fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
         delay: 0,
         attempt_timeout: LONG,
         total_timeout: FOR_EVER,
-        ..order(rng, LONG_ORDINAL + n, 0, false)
+        ..order(rng, LONG_ORDINAL + n, taste)
     });
     Wish::Submit(orders.collect())
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_queue::Token;
+use leasehold_queue::{TaskId, Token};
 
 use crate::{
     judge::Violation,
@@ -111,6 +111,8 @@ enum Event {
     Learn(WireId, Way),
     /// A handler ends, if it is still the same plan.
     Finish(usize, u32, i64, u32),
+    /// A handler says that it goes on.
+    Report(usize, u32, i64),
     /// A client acts upon a wish.
     Wish(usize),
     /// A call arrives.
@@ -149,6 +151,10 @@ pub struct World {
     trace: Trace,
     /// Leases whose work was begun.
     started: BTreeSet<Token>,
+    /// The generations of tasks that may be started once, and were.
+    once: BTreeSet<(TaskId, u32)>,
+    /// When the coordinator could last know that a lease's work goes on.
+    reported: BTreeMap<Token, Micros>,
     /// Leases whose work ended with a result, and in which start of which worker.
     finished: BTreeMap<Token, (usize, u32)>,
     /// Starts of workers whose session the coordinator gave up.
@@ -188,6 +194,8 @@ impl World {
             stats: Stats::default(),
             trace,
             started: BTreeSet::new(),
+            once: BTreeSet::new(),
+            reported: BTreeMap::new(),
             finished: BTreeMap::new(),
             expired: BTreeSet::new(),
             suspects: BTreeSet::new(),
@@ -258,6 +266,9 @@ impl World {
             Event::Learn(wire, way) => self.learn(wire, way),
             Event::Finish(worker, incarnation, token, version) => {
                 self.finish_due(worker, incarnation, token, version);
+            }
+            Event::Report(worker, incarnation, token) => {
+                self.report_due(worker, incarnation, token);
             }
             Event::Wish(index) => self.wish(index),
             Event::Asked(ticket) => self.asked(ticket),

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use leasehold_policy::Time;
 use leasehold_proto::v1::{self, DeclineReason, lease_outcome::Outcome};
-use leasehold_queue::{Phase, RevocationReason, SessionState, Task, TaskId, Token};
+use leasehold_queue::{Exclusivity, Phase, RevocationReason, SessionState, Task, TaskId, Token};
 
 use super::{Event, World, crew::Hand, watch::holds};
 use crate::{
@@ -163,23 +163,42 @@ impl World {
 /// When time alone changes a task: a wait ends, an attempt or the task has had its time, a cancel its grace.
 fn due(task: &Task) -> Option<Time> {
     let lease = match &task.phase {
-        Phase::Scheduled { eligible, .. } => return Some(task.deadline.min(*eligible)),
-        Phase::Queued => return Some(task.deadline),
+        Phase::Scheduled { eligible, .. } => return Some(waits_until(task).min(*eligible)),
+        Phase::Queued => return Some(waits_until(task)),
         Phase::Leased(lease) => lease,
     };
     match lease.revoking {
         None => {
             let most = task.spec.attempt_timeout + task.spec.kill_grace + WORD;
             let attempt = lease.started.map(|started| started + most);
-            attempt.into_iter().chain([task.deadline]).min()
+            let silence = lease.started.zip(task.spec.terms.progress_timeout);
+            let silence = silence.map(|(started, most)| lease.heard.unwrap_or(started) + most);
+            [attempt, silence, Some(task.deadline)].into_iter().flatten().min()
         }
-        Some(revoking) => match revoking.reason {
-            RevocationReason::Cancelled => Some(revoking.since + task.spec.kill_grace),
-            RevocationReason::StartTimeout
-            | RevocationReason::AttemptTimeout
-            | RevocationReason::ProgressTimeout
-            | RevocationReason::Operator => Some(task.deadline),
-            RevocationReason::TotalTimeout | RevocationReason::UnknownLease => None,
-        },
+        Some(revoking) => {
+            let is_shared = task.spec.terms.exclusivity == Exclusivity::BestEffort;
+            let is_given_up = is_shared || revoking.reason == RevocationReason::Cancelled;
+            let given_up = is_given_up.then_some(revoking.since + revoking.grace);
+            let over = match revoking.reason {
+                RevocationReason::StartTimeout
+                | RevocationReason::AttemptTimeout
+                | RevocationReason::ProgressTimeout
+                | RevocationReason::Operator => Some(task.deadline),
+                RevocationReason::Cancelled
+                | RevocationReason::TotalTimeout
+                | RevocationReason::UnknownLease => None,
+            };
+            given_up.into_iter().chain(over).min()
+        }
     }
+}
+
+/// When a task that is under no lease has waited for too long: one that was never started may ask for that sooner.
+fn waits_until(task: &Task) -> Time {
+    let Some(timeout) = task.spec.terms.queue_timeout.filter(|_| !task.ran) else {
+        return task.deadline;
+    };
+    let is_first = task.generation == 1;
+    let delay = if is_first { task.spec.initial_delay } else { Duration::ZERO };
+    task.deadline.min(task.deadline - task.spec.total_timeout + delay + timeout)
 }

@@ -5,11 +5,18 @@ use std::collections::BTreeMap;
 use leasehold_queue::{EndKind, FailureReason, Record, StopProof, Token};
 use leasehold_worker::simulation::Finish;
 
-use super::{World, crew::of_instance};
-use crate::{judge::Violation, ledger::Fact, probe::Probe};
+use super::{
+    World,
+    crew::{Piece, of_instance},
+};
+use crate::{
+    judge::Violation,
+    ledger::{Entry, Fact},
+    probe::Probe,
+};
 
 impl World {
-    /// No two handlers that anybody believes in run the same task. One that was killed and does not die, one in a
+    /// No two handlers that anybody believes in run the same task, unless it does not insist on that. One that was killed and does not die, one in a
     /// process that stands still, and one under a clock that is off by more than was promised are not believed in.
     pub(super) fn check_exclusive(&mut self, worker: usize) {
         let mut holders: BTreeMap<&str, Vec<(usize, i64)>> = BTreeMap::new();
@@ -17,7 +24,8 @@ impl World {
             if hand.is_wild || hand.is_paused() {
                 continue;
             }
-            for (token, piece) in hand.pieces.iter().filter(|(_, piece)| !piece.is_killed) {
+            let believed = |piece: &Piece| !piece.is_killed && !piece.is_shared;
+            for (token, piece) in hand.pieces.iter().filter(|(_, piece)| believed(piece)) {
                 holders.entry(&piece.task_id).or_default().push((index, *token));
             }
         }
@@ -40,6 +48,13 @@ impl World {
             }
             _ => return,
         };
+        let is_inferred = matches!(fact.kind, EndKind::WorkerLost | EndKind::NotHeld);
+        if matches!(record, Record::LeaseEnded { .. })
+            && fact.stop == StopProof::Unproved
+            && !is_inferred
+        {
+            self.sometimes(Probe::GivenUp);
+        }
         let Some(token) = token else { return };
         let holder = self.ledger.granted(token).and_then(|lease| of_instance(&lease.instance));
         let Some((worker, incarnation)) = holder else { return };
@@ -55,6 +70,17 @@ impl World {
         let has_result = fact.kind != EndKind::Succeeded || self.finished.contains_key(&token);
         if !is_so || !has_result {
             self.fail(Violation::new("proof", format!("{token} did not end like that: {fact:?}")));
+        }
+    }
+
+    /// What runs at most once in a generation was not started before: whatever clocks and processes do.
+    pub(super) fn check_once(&mut self, token: i64) {
+        let Some(lease) = self.ledger.granted(Token::from_i64(token)) else { return };
+        let (task, generation) = (lease.task, lease.generation);
+        let runs_once = self.ledger.task(task).is_some_and(Entry::runs_once);
+        if runs_once && !self.once.insert((task, generation)) {
+            let message = format!("{task} may be started once and is started again under {token}");
+            self.fail(Violation::new("once", message));
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_policy::{Backoff, Jitter};
-use leasehold_queue::{Key, LeaseTerms, Name, Retry, TaskId, TaskSpec};
+use leasehold_queue::{Exclusivity, Key, Name, Retry, TaskId, TaskSpec};
 
 use super::{
     Event, World,
@@ -301,6 +301,10 @@ fn queue_name(queue: usize) -> Name {
 
 fn spec(order: &Order) -> TaskSpec {
     let mut payload = vec![order.kind.code()];
+    let is_shared = order.terms.exclusivity == Exclusivity::BestEffort;
+    payload.push(u8::from(is_shared));
+    let progress_ms = order.terms.progress_timeout.map_or(0, |it| it.as_millis());
+    payload.extend(u32::try_from(progress_ms).unwrap_or(u32::MAX).to_be_bytes());
     payload.extend(order.ordinal.to_be_bytes());
     let key = order.key.map(|key| Key {
         name: Name::from(format!("k{key}")),
@@ -326,7 +330,7 @@ fn spec(order: &Order) -> TaskSpec {
                 jitter: Jitter::Full,
             },
         },
-        terms: LeaseTerms::default(),
+        terms: order.terms,
         labels: Vec::new(),
         trace: None,
         key,

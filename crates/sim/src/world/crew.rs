@@ -68,6 +68,10 @@ pub(super) struct Hand {
 pub(super) struct Piece {
     pub(super) task_id: String,
     kind: Kind,
+    /// Whether somebody else may run the task while this one does not stop.
+    pub(super) is_shared: bool,
+    /// How often it says that it goes on, if it has to.
+    reports_every: Option<Micros>,
     attempt: u32,
     is_asked: bool,
     pub(super) is_killed: bool,
@@ -393,10 +397,14 @@ impl World {
         token: i64,
         (task_id, payload, attempt): (String, Bytes, u32),
     ) {
-        let kind = Kind::of(payload.first().copied().unwrap_or_default());
-        let piece = Piece { task_id, kind, attempt, is_asked: false, is_killed: false, version: 0 };
+        let piece = Piece::new(task_id, &payload, attempt);
+        let (kind, reports_every) = (piece.kind, piece.reports_every);
         self.crew[worker].pieces.insert(token, piece);
         self.started.insert(Token::from_i64(token));
+        self.check_once(token);
+        if let Some(every) = reports_every {
+            self.after(every, Event::Report(worker, self.crew[worker].incarnation, token));
+        }
         let (running, slots) = (self.crew[worker].pieces.len(), self.crew[worker].slots);
         if to_usize(slots) < running {
             let message = format!("w{worker} runs {running} tasks in {slots} slots");
@@ -409,6 +417,25 @@ impl World {
         if self.is_healed || !is_endless {
             self.plan_finish(worker, token, runs);
         }
+    }
+
+    /// A handler says that it goes on.
+    pub(super) fn report_due(&mut self, worker: usize, incarnation: u32, token: i64) {
+        let now = self.now;
+        let hand = &mut self.crew[worker];
+        let piece = hand.pieces.get(&token).filter(|piece| !piece.is_killed);
+        let every = piece.and_then(|piece| piece.reports_every);
+        let Some(every) = every.filter(|_| hand.incarnation == incarnation) else { return };
+        if let Some(until) = hand.paused_until.filter(|until| now < *until) {
+            return self.schedule(until, Event::Report(worker, incarnation, token));
+        }
+        let shown = hand.shows(now);
+        if let Some(session) = &mut hand.session {
+            session.tick(shown);
+            session.progress(token);
+        }
+        self.settle(worker);
+        self.after(every, Event::Report(worker, incarnation, token));
     }
 
     fn plan_finish(&mut self, worker: usize, token: i64, wait: Micros) {
@@ -470,6 +497,23 @@ impl World {
             session.finish(shown, token, finish);
         }
         self.settle(worker);
+    }
+}
+
+impl Piece {
+    /// A handler that has just been given its task.
+    fn new(task_id: String, payload: &[u8], attempt: u32) -> Self {
+        let (code, is_shared) = match payload {
+            [code, is_shared, ..] => (*code, *is_shared == 1),
+            _ => (0, false),
+        };
+        let progress = payload.get(2..6).and_then(|ms| <[u8; 4]>::try_from(ms).ok());
+        let progress = Micros::from(progress.map_or(0, u32::from_be_bytes)) * MS;
+        let kind = Kind::of(code);
+        let is_silent = matches!(kind, Kind::Hangs | Kind::StopsLate | Kind::Sticks);
+        let reports_every = (0 < progress && !is_silent).then_some(progress / 3);
+        let (is_asked, is_killed, version) = (false, false, 0);
+        Self { task_id, kind, is_shared, reports_every, attempt, is_asked, is_killed, version }
     }
 }
 

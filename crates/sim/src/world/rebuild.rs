@@ -133,6 +133,7 @@ fn durable(task: &Task, now: Time) -> Task {
         Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,
         Phase::Leased(lease) => {
             (lease.session, lease.acknowledged, lease.progress) = (None, false, None);
+            (lease.heard, lease.silence_since) = (None, None);
             if let Some(revoking) = &mut lease.revoking {
                 revoking.delivered = None;
             }

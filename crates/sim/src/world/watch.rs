@@ -16,11 +16,12 @@ use crate::{
 };
 use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_journal::Position;
+use leasehold_policy::Time;
 use leasehold_proto::v1::{
     self, ResultDisposition, Verdict, coordinator_event::Event as Told, worker_event::Event as Said,
 };
 use leasehold_queue::{
-    Accepted, FailureReason, Name, Record, Refusal, RevocationReason, SessionState, Token,
+    Accepted, FailureReason, Name, Record, Refusal, RevocationReason, SessionState, TaskId, Token,
 };
 
 /// How much later than it must the coordinator may give a session up, in this simulation: its timers and turns.
@@ -65,6 +66,10 @@ impl World {
                     }
                 }
                 Some(Said::Goodbye(_)) => self.crew[worker].goodbyes.push(incarnation),
+                Some(Said::LeaseProgress(progress)) if !self.site.is_paused() => {
+                    let token = Token::from_i64(progress.fencing_token);
+                    self.reported.insert(token, self.now);
+                }
                 Some(Said::LeaseOutcome(outcome)) => self.note_declined(worker, outcome),
                 _ => {}
             }
@@ -204,6 +209,21 @@ impl World {
         self.check(judged);
     }
 
+    /// Work is called hung only if nothing was heard of it for so long.
+    fn judge_hung(&mut self, task: TaskId, token: Token, time: Time) {
+        self.sometimes(Probe::Hung);
+        let Some(machine) = &self.site.machine else { return };
+        let timeout = self.ledger.task(task).and_then(|entry| entry.terms.progress_timeout);
+        let (Some(timeout), Some(reported)) = (timeout, self.reported.get(&token)) else { return };
+        let decided = self.site.turned_at.saturating_sub(micros(machine.now().since(time)));
+        // The coordinator's clock may be half a percent fast while it works off a step, and shows milliseconds.
+        let least = micros(timeout) * 199 / 200 - 2 * MS;
+        if decided < reported + least {
+            let message = format!("{task} is hung under {token}, which was heard at {reported}");
+            self.fail(Violation::new("hung", message));
+        }
+    }
+
     pub(super) fn count(&mut self, record: &Record) {
         match record {
             Record::EpochStarted { session_ttl, .. } => {
@@ -212,12 +232,10 @@ impl World {
             Record::TaskAccepted(_) => self.stats.tasks += 1,
             Record::TaskMoved(_) => self.sometimes(Probe::Moved),
             Record::LeaseGranted { .. } => self.stats.leases += 1,
-            Record::LeaseRevoking { reason, .. } => match reason {
+            Record::LeaseRevoking { task, token, reason, time, .. } => match reason {
                 RevocationReason::StartTimeout => self.sometimes(Probe::StartTimeout),
-                RevocationReason::AttemptTimeout
-                | RevocationReason::ProgressTimeout
-                | RevocationReason::Operator
-                | RevocationReason::UnknownLease => {}
+                RevocationReason::ProgressTimeout => self.judge_hung(*task, *token, *time),
+                RevocationReason::AttemptTimeout | RevocationReason::UnknownLease => {}
                 RevocationReason::TotalTimeout => self.sometimes(Probe::TotalTimeout),
                 RevocationReason::Cancelled => self.sometimes(Probe::CancelledLeased),
             },
@@ -228,6 +246,8 @@ impl World {
             },
             Record::TaskEnded { failure: Some(failure), .. } => match failure.reason {
                 FailureReason::WorkerLossLimit => self.sometimes(Probe::LossLimit),
+                FailureReason::OutcomeUnknown => self.sometimes(Probe::OutcomeUnknown),
+                FailureReason::QueueTimeout => self.sometimes(Probe::QueueTimeout),
                 FailureReason::Error | FailureReason::Panic | FailureReason::AttemptTimeout => {
                     self.sometimes(Probe::AttemptsExhausted);
                 }

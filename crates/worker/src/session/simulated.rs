@@ -171,6 +171,12 @@ impl Worker {
         self.session.handle_frame(at(now), frame);
     }
 
+    /// Work says that it goes on.
+    pub fn progress(&mut self, token: i64) {
+        let progress = v1::Progress { message: "simulated".to_owned(), ..v1::Progress::default() };
+        self.session.handle_progress(BTreeMap::from([(Token(token), progress)]));
+    }
+
     /// Work ended.
     pub fn finish(&mut self, now: Duration, token: i64, finish: Finish) {
         let failed = |reason, non_retryable| {
