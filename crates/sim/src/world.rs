@@ -322,9 +322,7 @@ impl World {
             *until = self.now;
             self.after(0, Event::Wake(self.site.incarnation));
         }
-        for wire in self.wires.values_mut() {
-            wire.unstall(self.now);
-        }
+        self.unstall();
         for worker in 0..self.crew.len() {
             self.crew[worker].partition_until = 0;
             self.heal_hand(worker);

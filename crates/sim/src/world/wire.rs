@@ -73,11 +73,6 @@ impl Wire {
             Way::Out => &mut self.outward,
         }
     }
-
-    pub(super) fn unstall(&mut self, now: Micros) {
-        self.inward.stalled_until = self.inward.stalled_until.min(now);
-        self.outward.stalled_until = self.outward.stalled_until.min(now);
-    }
 }
 
 /// All connections, for their ids.
@@ -99,6 +94,23 @@ impl World {
         lane.parcels.push_back(parcel);
         let at = lane.last_arrival;
         self.schedule(at, Event::Arrive(id, way));
+    }
+
+    /// Every connection flows again: what was held up arrives at once, and not when the stall would have ended.
+    pub(super) fn unstall(&mut self) {
+        let mut held_up = Vec::new();
+        for (id, wire) in &mut self.wires {
+            for way in [Way::In, Way::Out] {
+                let lane = wire.lane(way);
+                if self.now < lane.stalled_until {
+                    lane.stalled_until = self.now;
+                    held_up.extend(lane.parcels.iter().map(|_| Event::Arrive(*id, way)));
+                }
+            }
+        }
+        for event in held_up {
+            self.after(0, event);
+        }
     }
 
     pub(super) fn has_room(&self, id: WireId, way: Way) -> bool {
