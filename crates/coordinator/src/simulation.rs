@@ -11,7 +11,7 @@ use leasehold_journal::{AppendError, Batch, Epoch, FailedRow, Fault, Position, R
 use leasehold_policy::Time;
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Accepted, Name, Queue, Record, Refusal, StreamId, TaskId, TaskSpec, Unknown,
+    Accepted, Name, Queue, Record, Refusal, StreamId, TaskId, TaskSpec, Unknown, WorkerView,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,7 +22,7 @@ use crate::{
     egress::Closing,
     engine::{Ended, Engine, Inbox, Parts, Senders},
     ferry::Ferry,
-    handle::{Replay, Submission, Unavailable},
+    handle::{LeaseName, Replay, Submission, Unavailable},
     keeper::Keeper,
     metrics::Metrics,
     recovery::{Recovered, RecoveryError, Unreadable, replay_facts},
@@ -100,6 +100,10 @@ pub enum Ask {
     Pause(Name, bool),
     /// Let a worker drain.
     Drain(Name),
+    /// Take the lease of a task away.
+    Revoke(TaskId),
+    /// Give a worker up, and do not let it in again for so long.
+    Evict(Name, Duration),
     /// End the process in order.
     Shutdown,
 }
@@ -117,6 +121,10 @@ pub enum Answer {
     Paused(bool),
     /// To a drain: whether the worker is known.
     Draining(bool),
+    /// To a revocation: whether the task was leased.
+    Revoked(bool),
+    /// To an eviction: whether the worker is known.
+    Evicted(bool),
     /// The process ends without an answer.
     Dropped,
 }
@@ -127,6 +135,8 @@ enum Asked {
     Replay(oneshot::Receiver<Result<Replay, Unavailable>>),
     Pause(oneshot::Receiver<Option<leasehold_queue::QueueView>>),
     Drain(oneshot::Receiver<Vec<bool>>),
+    Revoke(oneshot::Receiver<Option<Box<Snapshot>>>),
+    Evict(oneshot::Receiver<Vec<WorkerView>>),
 }
 
 /// What the journal is to do.
@@ -312,7 +322,12 @@ impl Coordinator {
             let answer = match ask {
                 Ask::Submit(_) => Some(Answer::Submitted(None)),
                 Ask::Replay(..) => Some(Answer::Replayed(None)),
-                Ask::Cancel(_) | Ask::Pause(..) | Ask::Drain(_) | Ask::Shutdown => None,
+                Ask::Cancel(_)
+                | Ask::Pause(..)
+                | Ask::Drain(_)
+                | Ask::Revoke(_)
+                | Ask::Evict(..)
+                | Ask::Shutdown => None,
             };
             if let Some(answer) = answer {
                 return self.refused.push((ticket, answer));
@@ -347,6 +362,18 @@ impl Coordinator {
                 self.asked.insert(ticket, Asked::Drain(receiver));
                 let workers = vec![worker];
                 self.control(Control::Drain { workers, grace: None, answer })
+            }
+            Ask::Revoke(task) => {
+                let (answer, receiver) = oneshot::channel();
+                self.asked.insert(ticket, Asked::Revoke(receiver));
+                let (lease, reason) = (LeaseName::Of(task), "simulated".to_owned());
+                self.control(Control::RevokeLease { lease, grace: None, reason, answer })
+            }
+            Ask::Evict(worker, ban) => {
+                let (answer, receiver) = oneshot::channel();
+                self.asked.insert(ticket, Asked::Evict(receiver));
+                let reason = "simulated".to_owned();
+                self.control(Control::Evict { worker, grace: None, ban, reason, answer })
             }
             Ask::Shutdown => self.control(Control::Shutdown),
         };
@@ -383,6 +410,10 @@ impl Asked {
                 }
             }),
             Self::Pause(receiver) => received(receiver, |view| Answer::Paused(view.is_some())),
+            Self::Revoke(receiver) => received(receiver, |task| Answer::Revoked(task.is_some())),
+            Self::Evict(receiver) => {
+                received(receiver, |sessions| Answer::Evicted(!sessions.is_empty()))
+            }
             Self::Drain(receiver) => {
                 received(receiver, |known| Answer::Draining(known.first() == Some(&true)))
             }

@@ -97,6 +97,7 @@ mutants! {
     QueueTimeoutForgotten = "a task waits for its first start for ever",
     SilenceForgotten = "work that makes no progress goes on",
     ProgressUnheard = "what work says of its progress is no sign of life",
+    EvictedHeard = "an evicted worker is acknowledged as if nothing had happened",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

@@ -239,7 +239,8 @@ impl Session {
 
     /// Whether its worker is to fence itself: it was evicted, or has been quarantined for too long.
     pub(crate) fn is_fenced(&self, now: Time) -> bool {
-        self.is_evicted || self.quarantined_since.is_some_and(|since| since + self.believed <= now)
+        let is_evicted = self.is_evicted && !Mutant::EvictedHeard.is_alive();
+        is_evicted || self.quarantined_since.is_some_and(|since| since + self.believed <= now)
     }
 
     /// It declined for want of capacity. What it declines while it is left alone it was offered before, at once with

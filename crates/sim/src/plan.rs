@@ -94,6 +94,10 @@ pub enum Wish {
     Pause(usize, bool),
     /// A worker drained, as an operator asks.
     Drain(usize),
+    /// The lease of the n-th of the accepted tasks taken away.
+    Revoke(usize),
+    /// A worker given up.
+    Evict(usize),
 }
 
 /// One task.
@@ -277,10 +281,12 @@ fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
     }
     for _ in 0..rng.u32(..=count / 4) {
         let (at, n) = (rng.u64(..setting.safety), rng.usize(..1_000));
-        let wish = match rng.u8(..10) {
+        let wish = match rng.u8(..13) {
             0..5 => Wish::Cancel(n),
             5..7 => Wish::Replay(n),
             7 => Wish::Drain(n % setting.workers.len()),
+            10..12 => Wish::Revoke(n),
+            12 => Wish::Evict(n % setting.workers.len()),
             _ => Wish::Pause(n % QUEUES, rng.u8(..3) < 2),
         };
         wishes.push((at, wish));

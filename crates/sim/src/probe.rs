@@ -34,6 +34,8 @@ probes! {
     LeaseSurvivedRestart = "a lease was kept over a restart",
     WorkerFenced = "a worker fenced itself",
     WorkerWokeLate = "a worker woke up beyond its leases",
+    Evicted = "a worker was evicted",
+    OperatorRevoked = "an operator took a lease away",
     Quarantined = "a worker was quarantined",
     GoodbyeSaid = "a worker said goodbye",
     HandedBack = "a lease was handed back",

@@ -24,6 +24,9 @@ use crate::{
 /// How long a client waits before it asks again.
 const PATIENCE: Micros = 2 * SECOND;
 
+/// For how long a worker that was given up is not let in again.
+const BAN: Duration = Duration::from_secs(2);
+
 /// Everybody who asks.
 #[derive(Debug)]
 pub(super) struct Callers {
@@ -154,6 +157,11 @@ impl World {
                 // Nothing is paused for good: the run has to end.
                 Ask::Pause(queue_name(queue), paused && !self.is_healed)
             }
+            Wish::Revoke(n) => {
+                let count = acknowledged.len();
+                Ask::Revoke(*acknowledged.get(n.checked_rem(count)?)?)
+            }
+            Wish::Evict(worker) => Ask::Evict(Name::from(worker_name(worker)), BAN),
             Wish::Drain(worker) => Ask::Drain(Name::from(worker_name(worker))),
         };
         Some((ask, Vec::new()))
@@ -245,6 +253,8 @@ impl World {
             Answer::Cancelled(_)
             | Answer::Replayed(None)
             | Answer::Paused(false)
+            | Answer::Revoked(_)
+            | Answer::Evicted(_)
             | Answer::Draining(_) => {}
         }
         self.callers.wishes[call.wish] = Status::Done;

@@ -69,6 +69,8 @@ pub(super) struct Site {
     pub(super) is_stopping: bool,
     /// The sessions after the last turn.
     pub(super) sessions: BTreeMap<SessionId, (Name, Name, SessionState)>,
+    /// Since when which of them are evicted.
+    pub(super) evicted: BTreeMap<SessionId, Micros>,
     /// Until then sessions may outlive their time: the coordinator was held up.
     pub(super) lenient_until: Micros,
 }
@@ -96,6 +98,7 @@ impl Site {
             is_booting: true,
             is_stopping: false,
             sessions: BTreeMap::new(),
+            evicted: BTreeMap::new(),
             lenient_until: 0,
         }
     }
@@ -125,6 +128,7 @@ impl World {
         (self.site.has_appended, self.site.is_stopping) = (false, false);
         self.site.paused_until = None;
         self.site.sessions.clear();
+        self.site.evicted.clear();
         if 1 < self.site.incarnation {
             self.stats.recoveries += 1;
             self.sometimes(Probe::Recovered);

@@ -21,7 +21,8 @@ use leasehold_proto::v1::{
     self, ResultDisposition, Verdict, coordinator_event::Event as Told, worker_event::Event as Said,
 };
 use leasehold_queue::{
-    Accepted, FailureReason, Name, Record, Refusal, RevocationReason, SessionState, TaskId, Token,
+    Accepted, FailureReason, Name, Record, Refusal, RevocationReason, SessionId, SessionState,
+    TaskId, Token,
 };
 
 /// How much later than it must the coordinator may give a session up, in this simulation: its timers and turns.
@@ -30,6 +31,9 @@ const LATENESS: Micros = 100 * MS;
 /// So much lateness is nothing unusual for a coordinator: it does not take it for having stood still.
 /// It is late by that much twice: for what was due, and then for a turn of usual length.
 const OVERSLEPT: Micros = 2 * 112 * MS;
+
+/// By how much the coordinator's clock goes on at once while it works off a step, and what it rounds.
+const SLEWED: Micros = 8 * MS;
 
 /// A token is an epoch and a counter of so many bits.
 const COUNTER_BITS: u32 = 31;
@@ -216,8 +220,8 @@ impl World {
         let timeout = self.ledger.task(task).and_then(|entry| entry.terms.progress_timeout);
         let (Some(timeout), Some(reported)) = (timeout, self.reported.get(&token)) else { return };
         let decided = self.site.turned_at.saturating_sub(micros(machine.now().since(time)));
-        // The coordinator's clock may be half a percent fast while it works off a step, and shows milliseconds.
-        let least = micros(timeout) * 199 / 200 - 2 * MS;
+        // The coordinator's clock may be half a percent fast while it works off a step, which it does once a second.
+        let least = (micros(timeout) * 199 / 200).saturating_sub(SLEWED);
         if decided < reported + least {
             let message = format!("{task} is hung under {token}, which was heard at {reported}");
             self.fail(Violation::new("hung", message));
@@ -237,6 +241,7 @@ impl World {
                 RevocationReason::ProgressTimeout => self.judge_hung(*task, *token, *time),
                 RevocationReason::AttemptTimeout | RevocationReason::UnknownLease => {}
                 RevocationReason::TotalTimeout => self.sometimes(Probe::TotalTimeout),
+                RevocationReason::Operator => self.sometimes(Probe::OperatorRevoked),
                 RevocationReason::Cancelled => self.sometimes(Probe::CancelledLeased),
             },
             Record::LeaseEnded { failure: Some(failure), .. } => match failure.reason {
@@ -266,12 +271,16 @@ impl World {
         let views = machine.queue().workers();
         let sessions: BTreeMap<_, _> =
             views.map(|view| (view.session, (view.worker, view.instance, view.state))).collect();
-        let suspects = sessions.values().filter(|(.., it)| *it == SessionState::Quarantined);
+        // Neither is acknowledged for ever, whatever it says.
+        let suspects = sessions
+            .values()
+            .filter(|(.., it)| matches!(it, SessionState::Quarantined | SessionState::Evicted));
         let suspects: Vec<_> = suspects.filter_map(|(_, it, _)| of_instance(it)).collect();
         if !suspects.is_empty() {
             self.sometimes(Probe::Quarantined);
             self.suspects.extend(suspects);
         }
+        self.watch_evicted(&sessions);
         let before = std::mem::replace(&mut self.site.sessions, sessions);
         for (id, (_, instance, _)) in before {
             if !self.site.sessions.contains_key(&id) {
@@ -279,6 +288,20 @@ impl World {
             }
         }
         self.check_lateness();
+    }
+
+    /// An evicted worker is not acknowledged any more: its session is over when its time is.
+    fn watch_evicted(&mut self, sessions: &BTreeMap<SessionId, (Name, Name, SessionState)>) {
+        let evicted = sessions.iter().filter(|(_, (.., state))| *state == SessionState::Evicted);
+        let evicted: Vec<SessionId> = evicted.map(|(id, _)| *id).collect();
+        let limit = self.session_ttl_max() * 1_016 / 1_000 + LATENESS;
+        for id in evicted {
+            self.sometimes(Probe::Evicted);
+            let since = *self.site.evicted.entry(id).or_insert(self.now);
+            if self.site.lenient_until <= self.now && limit < self.now - since {
+                self.fail(Violation::new("evicted", format!("{id:?} lives on since {since}")));
+            }
+        }
     }
 
     fn session_gone(&mut self, instance: &Name) {
