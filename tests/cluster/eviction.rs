@@ -1,10 +1,10 @@
-//! What operators take away: a lease from its worker, a worker from the cluster.
+//! What operators take away: a lease from its worker, a worker from the cluster; and what becomes of a worker that does not give it.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use leasehold_proto::v1::{
-    EvictWorkerRequest, FailureReason, LeaseOutcome, RevocationReason, RevokeLeaseRequest,
-    TaskSpec, TaskState, WorkerState,
+    EvictWorkerRequest, FailureReason, LeaseOutcome, ResultDisposition, RevocationReason,
+    RevokeLeaseRequest, TaskSpec, TaskState, WorkerState,
 };
 use tonic::Code;
 
@@ -17,6 +17,9 @@ use crate::{
     script::{Script, hello, stopped},
     worker,
 };
+
+/// How often a script says that it lives: well within a short session.
+const BEAT: Duration = Duration::from_millis(300);
 
 #[tokio::test]
 async fn a_revoked_program_is_stopped_and_its_task_is_leased_again_at_no_cost() {
@@ -57,7 +60,7 @@ async fn an_evicted_worker_is_heard_but_not_acknowledged_and_is_let_in_when_its_
     script.started(token).await;
     let request = EvictWorkerRequest {
         worker_id: "worker".to_owned(),
-        ban: Some(duration(std::time::Duration::from_secs(3))),
+        ban: Some(duration(Duration::from_secs(3))),
         ..EvictWorkerRequest::default()
     };
     let evicted = client.admin.evict_worker(request).await.expect("it is known").into_inner();
@@ -87,4 +90,35 @@ async fn a_worker_that_nobody_knows_cannot_be_evicted() {
     let request = EvictWorkerRequest { worker_id: "none".to_owned(), ..Default::default() };
     let refused = client.admin.evict_worker(request).await.expect_err("it is not known");
     refusal::expect(&refused, Code::NotFound, "WORKER_NOT_FOUND");
+}
+
+/// Its handler cannot be stopped: it goes on saying that it lives, and holds its lease.
+#[tokio::test]
+async fn a_worker_that_never_answers_a_revocation_gets_nothing_new_and_then_is_not_acknowledged() {
+    let coordinator = Coordinator::start_with(Options::short_sessions()).await;
+    let mut client = coordinator.client();
+    let mut stuck = Script::join(coordinator.address, hello("stuck", "echo", 2)).await;
+    let id = client.submit(spec("echo")).await;
+    let token = stuck.assignment().await.fencing_token;
+    stuck.started(token).await;
+    let request = RevokeLeaseRequest {
+        task_id: id.clone(),
+        grace: Some(duration(BEAT)),
+        ..RevokeLeaseRequest::default()
+    };
+    client.admin.revoke_lease(request).await.expect("it is leased");
+    assert_eq!(stuck.revocation().await.reason(), RevocationReason::Operator);
+    let mut is_quarantined = false;
+    // Its session ends although it is heard all the time.
+    while !matches!(stuck.next_within(BEAT).await, Some(Ok(None) | Err(_))) {
+        let worker = client.worker("stuck").await;
+        is_quarantined |= worker.is_some_and(|it| it.state() == WorkerState::Quarantined);
+        assert_eq!(client.task(&id).await.lease_count, 1, "nobody else has it meanwhile");
+        stuck.beat(&[token]).await;
+    }
+    assert!(is_quarantined, "it was quarantined before");
+    let mut other = Script::join(coordinator.address, hello("other", "echo", 1)).await;
+    let again = other.assignment_in_time(BEAT).await;
+    assert_eq!(again.task_id, id);
+    assert_eq!(other.succeed(again.fencing_token, b"").await, ResultDisposition::Accepted);
 }

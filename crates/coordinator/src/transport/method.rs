@@ -22,17 +22,19 @@ pub(super) enum Kind {
 const OTHER: Method = Method { name: "_OTHER", kind: Kind::Unary };
 
 /// Every method, by name.
-pub(super) const METHODS: [(&str, Kind); 22] = [
+pub(super) const METHODS: [(&str, Kind); 24] = [
     ("grpc.health.v1.Health/Check", Kind::Unary),
     ("grpc.health.v1.Health/Watch", Kind::Stream),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Kind::Stream),
     ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Kind::Stream),
     ("leasehold.v1.AdminService/DrainWorkers", Kind::Unary),
+    ("leasehold.v1.AdminService/EvictWorker", Kind::Unary),
     ("leasehold.v1.AdminService/GetCluster", Kind::Unary),
     ("leasehold.v1.AdminService/ListQueues", Kind::Unary),
     ("leasehold.v1.AdminService/ListWorkers", Kind::Unary),
     ("leasehold.v1.AdminService/PauseQueue", Kind::Unary),
     ("leasehold.v1.AdminService/ResumeQueue", Kind::Unary),
+    ("leasehold.v1.AdminService/RevokeLease", Kind::Unary),
     ("leasehold.v1.DeadLetterService/GetDeadLetter", Kind::Unary),
     ("leasehold.v1.DeadLetterService/ListDeadLetters", Kind::Unary),
     ("leasehold.v1.DeadLetterService/ReplayDeadLetter", Kind::Unary),
