@@ -1,14 +1,16 @@
-//! Pure decisions: time arithmetic, durations as people write them, and backoff.
+//! Pure decisions: time arithmetic, durations as people write them, backoff and rates.
 //!
 //! Everything here is a function of its arguments: no clock, disk, network, runtime or randomness. The one exception is
 //! the deliberate bugs of the feature `mutants`, which no shipped build has.
 
 mod backoff;
+mod bucket;
 mod duration;
 mod mutant;
 mod time;
 
 pub use backoff::{Backoff, Jitter};
+pub use bucket::{Bucket, Rate};
 pub use duration::{ParseDurationError, parse_duration};
 #[doc(hidden)]
 pub use mutant::Mutant;
