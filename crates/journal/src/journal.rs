@@ -23,6 +23,8 @@ mod append;
 mod checkpoint;
 mod replay;
 
+use self::checkpoint::RestartWait;
+
 /// How a journal is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -67,6 +69,7 @@ pub struct Journal {
     free_pages: u32,
     /// At how many frames in the write-ahead log its readers are waited for.
     restart_at_frames: u32,
+    restart_wait: RestartWait,
     ballast: Ballast,
     /// The file that was opened.
     place: Place,
@@ -120,6 +123,7 @@ impl Journal {
             sweeps: Sweeps::new(),
             free_pages: 0,
             restart_at_frames: checkpoint::RESTART_FRAMES,
+            restart_wait: RestartWait::default(),
             ballast,
             place,
             stopped: false,

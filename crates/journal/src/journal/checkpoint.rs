@@ -39,12 +39,22 @@ const SHRINK_STEPS_MAX: u32 = 16;
 /// each time it was in vain, to twice the size.
 pub(super) const RESTART_FRAMES: u32 = 256;
 
-/// How long readers are waited for, for each [`RESTART_FRAMES`] that the log has: as long as it takes to write as many.
-/// Ours are done in a few milliseconds, if they are let run.
-const RESTART_WAIT: Duration = Duration::from_millis(20);
+/// How long readers are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RestartWait {
+    /// For each [`RESTART_FRAMES`] that the log has.
+    pub(super) step: Duration,
+    /// However long it is.
+    pub(super) most: Duration,
+}
 
-/// Another program's transaction is not worth standing still for longer.
-const RESTART_WAIT_MAX: Duration = Duration::from_millis(250);
+impl Default for RestartWait {
+    /// As long as it takes to write as much: our readers are done in a few milliseconds, if they are let run. Another
+    /// program's transaction is not worth standing still for longer.
+    fn default() -> Self {
+        Self { step: Duration::from_millis(20), most: Duration::from_millis(250) }
+    }
+}
 
 impl Journal {
     pub(super) fn try_checkpoint(&mut self) -> Result<(), Failure> {
@@ -64,7 +74,8 @@ impl Journal {
     }
 
     fn restart_log(&mut self, frames: u32) -> Result<(), Failure> {
-        let wait = RESTART_WAIT.saturating_mul(frames / RESTART_FRAMES).min(RESTART_WAIT_MAX);
+        let RestartWait { step, most } = self.restart_wait;
+        let wait = step.saturating_mul(frames / RESTART_FRAMES).min(most);
         self.connection.busy_timeout(wait)?;
         let restarted = run(&self.connection, RESTART);
         self.connection.busy_timeout(self.options.busy)?;
