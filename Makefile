@@ -1,5 +1,5 @@
 # One line a target; everything else is cargo. DIR= names the demo's folder.
-.PHONY: build test mutants lint demo bench peers release docs
+.PHONY: build test mutants lint demo bench peers release
 BINS = -p leasehold-coordinator -p leasehold-worker -p leasehold-cli -p leasehold-demo
 
 build:   ; cargo build --locked $(BINS)
@@ -10,4 +10,3 @@ demo:    ; cargo build --locked $(BINS) && target/debug/leasehold-demo run $(if 
 release: ; cargo build --locked --release $(BINS)
 bench:   release ; target/release/leasehold bench flow --spawn && target/release/leasehold bench latency --spawn
 peers:   release ; cargo run --locked --release -p leasehold-peers -- flow && target/release/leasehold-peers latency
-docs:    ; RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps

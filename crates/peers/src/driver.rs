@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use hdrhistogram::Histogram;
 
-use crate::{args::Case, peer::Peer, processor::Processor, standing::Figures};
+use crate::{args::Case, cpu::Cpu, peer::Peer, standing::Figures};
 
 /// The size of every payload, in bytes. The first eight are the task's number.
 pub(crate) const PAYLOAD_BYTES: usize = 100;
@@ -62,10 +62,10 @@ pub(crate) fn turn(peer: &Peer, case: Case) -> Result<Figures> {
 }
 
 fn flow(peer: &Peer, tasks: u64) -> Result<Figures> {
-    let processor = Processor::start(peer.pid());
+    let cpu = Cpu::start(peer.pid());
     let start = Instant::now();
     both(peer, tasks, Pace::Window, &mut |_| {})?;
-    Ok(Figures::flow(tasks, start.elapsed(), processor.used()))
+    Ok(Figures::flow(tasks, start.elapsed(), cpu.used()))
 }
 
 fn latency(peer: &Peer, rate: u64, tasks: u64) -> Result<Figures> {

@@ -7,10 +7,10 @@
 //! It knows Leasehold only by its command line: `leasehold bench`, at the defaults a user gets.
 
 mod args;
+mod cpu;
 mod driver;
 mod leasehold;
 mod peer;
-mod processor;
 mod server;
 mod standing;
 

@@ -1,3 +1,5 @@
+//! That what was readable is handed on before the ferry arrives.
+
 use std::{io::Write as _, os::unix::net::UnixStream};
 
 use leasehold_queue::{Command, StreamId};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Process, Processor, of, parse};
+use super::{Cpu, Process, of, parse};
 
 #[test]
 fn a_process_is_read_behind_any_name() {
@@ -25,5 +25,5 @@ fn a_server_is_charged_for_its_children() {
     for (root, secs) in [(1, 3), (2, 2), (4, 1), (9, 0)] {
         assert_eq!(of(root, &all), Duration::from_secs(secs), "{root}");
     }
-    assert!(Processor::start(std::process::id()).used() < Duration::from_mins(1));
+    assert!(Cpu::start(std::process::id()).used() < Duration::from_mins(1));
 }

@@ -7,7 +7,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// A server, and what it had used when it was first looked at.
 #[derive(Debug)]
-pub(crate) struct Processor {
+pub(crate) struct Cpu {
     root: u32,
     before: Duration,
 }
@@ -20,7 +20,7 @@ struct Process {
     time: Duration,
 }
 
-impl Processor {
+impl Cpu {
     pub(crate) fn start(root: u32) -> Self {
         Self { root, before: of(root, &processes()) }
     }
