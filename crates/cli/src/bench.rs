@@ -8,7 +8,7 @@ mod delays;
 mod disk;
 mod expiry;
 mod flow;
-pub(crate) mod handler;
+pub(crate) mod holder;
 mod latency;
 mod load;
 mod open_files;
@@ -168,7 +168,7 @@ pub(crate) async fn run(command: BenchCommand, global: &Global, output: Output) 
         BenchCommand::Expiry(bench) => bench.run(global, output, expiry::measure).await,
         BenchCommand::Recovery(bench) => bench.run(global, output, recovery::measure).await,
         BenchCommand::Functions { socket, task_type } => {
-            handler::work(socket, task_type).await.map(|()| Exit::Ok)
+            holder::work(socket, task_type).await.map(|()| Exit::Ok)
         }
         // It needs nothing of what is started by now, and was handled before.
         BenchCommand::Handler { .. } => Ok(Exit::Ok),

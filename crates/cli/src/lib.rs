@@ -83,7 +83,7 @@ fn execute(args: Args) -> Done {
     }
     if let Command::Bench(BenchCommand::Handler { socket }) = &command {
         // Before there are threads: nothing but the process itself is to be seen dying.
-        bench::handler::run(socket).map_err(|source| Failure::Runtime { source })?;
+        bench::holder::run(socket).map_err(|source| Failure::Runtime { source })?;
         return Ok(Exit::Ok);
     }
     let telemetry = leasehold_telemetry::init(&Settings {

@@ -47,7 +47,7 @@ pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Repo
             Value::Count(each),
         );
     }
-    let p99 = |delays: &Delays| delays.percentile(99.0).as_secs_f64();
+    let p99 = |delays: &Delays| delays.quantile(0.99).as_secs_f64();
     let ratio = p99(&among) / p99(&alone);
     report.add("schedule to start, alone", "alone", Value::Delays(alone));
     report.add("schedule to start, among them", "among", Value::Delays(among));

@@ -42,9 +42,10 @@ impl Delays {
         self.0.len()
     }
 
-    /// What so many of a hundred do not exceed.
-    pub(super) fn percentile(&self, percent: f64) -> Duration {
-        Duration::from_micros(self.0.value_at_percentile(percent))
+    /// What this share of them, from 0 to 1, does not exceed. Not in percent: 99.9 / 100 is more than 0.999 to a computer,
+    /// and of a thousand delays would be the last one.
+    pub(super) fn quantile(&self, share: f64) -> Duration {
+        Duration::from_micros(self.0.value_at_quantile(share))
     }
 
     pub(super) fn max(&self) -> Duration {
@@ -55,20 +56,20 @@ impl Delays {
 impl fmt::Display for Delays {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |delay: Duration| delay.as_secs_f64() * 1e3;
-        let [p50, p99] = [50.0, 99.0].map(|percent| ms(self.percentile(percent)));
+        let [p50, p99] = [0.5, 0.99].map(|share| ms(self.quantile(share)));
         write!(f, "p50 {p50:.2} ms, p99 {p99:.2} ms, max {:.2} ms", ms(self.max()))
     }
 }
 
 impl Serialize for Delays {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let micros = |percent| self.0.value_at_percentile(percent);
+        let micros = |share| self.0.value_at_quantile(share);
         let mut delays = serializer.serialize_struct("Delays", 6)?;
         delays.serialize_field("count", &self.count())?;
-        delays.serialize_field("p50Micros", &micros(50.0))?;
-        delays.serialize_field("p90Micros", &micros(90.0))?;
-        delays.serialize_field("p99Micros", &micros(99.0))?;
-        delays.serialize_field("p999Micros", &micros(99.9))?;
+        delays.serialize_field("p50Micros", &micros(0.5))?;
+        delays.serialize_field("p90Micros", &micros(0.9))?;
+        delays.serialize_field("p99Micros", &micros(0.99))?;
+        delays.serialize_field("p999Micros", &micros(0.999))?;
         delays.serialize_field("maxMicros", &self.0.max())?;
         delays.end()
     }

@@ -20,7 +20,7 @@ use self::crowd::{Crowd, Door};
 use super::{
     Subject,
     delays::Delays,
-    handler,
+    holder,
     load::{self, Load},
     open_files,
     report::{Report, Value},
@@ -229,7 +229,7 @@ impl Manners {
     fn payload(self) -> &'static str {
         match self {
             Self::Prompt => "prompt",
-            Self::Deaf => handler::DEAF,
+            Self::Deaf => holder::DEAF,
         }
     }
 
@@ -247,7 +247,7 @@ impl Manners {
                 ("end of grace to its record", "deafRecorded"),
             ],
         };
-        let p99 = |delays: &Delays| delays.percentile(99.0).as_secs_f64();
+        let p99 = |delays: &Delays| delays.quantile(0.99).as_secs_f64();
         let to_floor = p99(&ended.died) / p99(floor);
         report.add(died.0, died.1, Value::Delays(ended.died));
         report.add(ratio.0, ratio.1, Value::Ratio(to_floor));

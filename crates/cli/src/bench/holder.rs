@@ -1,4 +1,4 @@
-//! The handlers whose ends `bench expiry` waits for: a program, and async functions of a worker.
+//! Holders of the leases whose ends `bench expiry` waits for: a program, and async functions of a worker.
 //!
 //! Each says that it runs by connecting to a socket. Who listens there learns a program's process id from the
 //! connection, and that a function has been dropped from its end.
