@@ -201,11 +201,11 @@ pub(crate) fn span(duration: Option<&prost_types::Duration>) -> String {
         .map_or_else(|| "-".to_owned(), brief)
 }
 
-#[cfg(test)]
-mod tests;
-
 /// A duration as the contract says it; one that is too long for it is the longest there is.
 pub(crate) fn wire(duration: Duration) -> prost_types::Duration {
     let longest = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
     prost_types::Duration::try_from(duration).unwrap_or(longest)
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,8 +73,11 @@ impl Client {
 
     /// Takes a lease away from its worker: the one that `lease` names, by its task or its token. The task as it then is.
     pub async fn revoke_lease(&self, lease: RevokeLeaseRequest) -> Result<Task, Error> {
+        // Named by its task, a second call could take away the lease that came after.
+        let is_named = lease.fencing_token != 0;
+        let repeat = if is_named { Repeat::Safe } else { Repeat::OnlyIfRefused };
         let response = self
-            .call("leasehold.v1.AdminService/RevokeLease", Repeat::Safe)
+            .call("leasehold.v1.AdminService/RevokeLease", repeat)
             .unary(lease, |request| {
                 let mut service = self.admin_service();
                 async move { service.revoke_lease(request).await }
