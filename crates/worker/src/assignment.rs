@@ -34,7 +34,7 @@ pub(crate) struct Assignment {
     pub(crate) start_timeout: Option<Duration>,
     /// Stop this long after the start.
     pub(crate) attempt_timeout: Option<Duration>,
-    /// What was left of the whole task's time when it was received.
+    /// What was left of the whole task's time when it was received; of one that has been started, at the start.
     pub(crate) total_remaining: Option<Duration>,
     /// From the request to stop to the kill.
     pub(crate) kill_grace: Duration,

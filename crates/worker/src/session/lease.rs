@@ -189,7 +189,10 @@ impl Leases {
 
     /// Turns a waiting lease into a running one.
     pub(super) fn start(&mut self, now: Moment, token: Token) -> Option<Arc<Assignment>> {
-        let lease = self.held.get(&token)?;
+        let lease = self.held.get_mut(&token)?;
+        // The work counts from here, and may have waited for long.
+        let total_remaining = lease.total_due.map(|due| due.since(now));
+        Arc::make_mut(&mut lease.assignment).total_remaining = total_remaining;
         let assignment = Arc::clone(&lease.assignment);
         let attempt_due = assignment.attempt_timeout.map(|limit| now + limit);
         let due = [attempt_due, lease.total_due].into_iter().flatten().min();

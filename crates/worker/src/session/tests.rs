@@ -209,9 +209,12 @@ impl Stage {
                     self.renewed = Some((valid_until, stop_margin));
                     continue;
                 }
-                if matches!(command, Command::Start { .. }) {
+                if let Command::Start { assignment, .. } = &command {
                     // Nothing begins under a lease that a guard takes for over.
                     self.assert_renewed();
+                    let lease = self.session.leases.get(assignment.token).expect("it is held");
+                    let left = lease.total_due.map(|due| due.since(self.now()));
+                    assert_eq!(assignment.total_remaining, left, "it knows what is left to it");
                 }
                 self.log(&done(&command));
             } else if let Some(frame) = self.frame() {
