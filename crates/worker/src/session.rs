@@ -49,8 +49,9 @@ use crate::{
 /// for work that is being stopped, and more than this is a coordinator gone wrong.
 const WAITING_MAX: usize = 1_000;
 
-/// How long after a kill it is said aloud that the work is still there.
-const KILL_CONFIRMATION_MAX: Duration = Duration::from_secs(1);
+/// How long after a kill its work counts as lost. Ten times as long as two cores take to kill a thousand programs at once: a
+/// worker that is merely busy must not take itself for one that has to be started again.
+const KILL_CONFIRMATION_MAX: Duration = Duration::from_secs(5);
 
 /// What the shell must do.
 #[derive(Debug)]
@@ -278,7 +279,7 @@ impl Session {
                     task_id = assignment.task_id,
                     trace_id = assignment.trace.trace_id(),
                     fencing_token = token.0,
-                    "the handler does not stop: it blocks its thread, and its slot stays taken"
+                    "what was killed does not end: its slot is lost until it does"
                 );
                 self.leases.set_stage(token, Stage::Killed { since, reason, warn_at: None });
                 self.slot_lost(now);

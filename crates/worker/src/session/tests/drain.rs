@@ -147,7 +147,7 @@ fn a_drain_ends_even_if_work_does_not_stop() {
             "10 say drain 0s: told",
             "110 cancel 1: draining",
             "610 kill 1: draining",
-            "1610 say slots lost 1",
+            "5610 say slots lost 1",
             "10610 exit: gave up with 0 outcomes undelivered and 1 tasks running: they will run \
              again elsewhere",
         ],

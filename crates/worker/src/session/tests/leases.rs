@@ -213,7 +213,7 @@ fn work_that_does_not_stop_keeps_its_slot_and_is_not_said_to_have_stopped() {
             "0 say started 2",
             "10 cancel 1: cancelled",
             "110 kill 1: cancelled",
-            "1110 say slots lost 1",
+            "5110 say slots lost 1",
             "9000 start 3",
             "9000 say slots lost 0",
             "9000 say outcome 1 STOP_METHOD_ABORTED, started true",
