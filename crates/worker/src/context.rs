@@ -72,24 +72,29 @@ impl CancelReason {
 }
 
 impl CancelReason {
-    /// All of them; their places are their codes, counting from 1.
-    const ALL: [Self; 5] = [
-        Self::Cancelled,
-        Self::AttemptTimeout,
-        Self::TotalTimeout,
-        Self::LeaseLost,
-        Self::Draining,
-    ];
-
     /// The reason as a number that is not 0, for a process of the same executable.
     pub(crate) fn code(self) -> u8 {
-        let place = Self::ALL.into_iter().zip(1..).find(|(reason, _)| *reason == self);
-        place.map_or(0, |(_, code)| code)
+        match self {
+            Self::Cancelled => 1,
+            Self::AttemptTimeout => 2,
+            Self::ProgressTimeout => 3,
+            Self::TotalTimeout => 4,
+            Self::LeaseLost => 5,
+            Self::Draining => 6,
+        }
     }
 
     /// What [`code`](Self::code) came from.
     pub(crate) fn of_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().zip(1..).find(|(_, it)| *it == code).map(|(reason, _)| reason)
+        match code {
+            1 => Some(Self::Cancelled),
+            2 => Some(Self::AttemptTimeout),
+            3 => Some(Self::ProgressTimeout),
+            4 => Some(Self::TotalTimeout),
+            5 => Some(Self::LeaseLost),
+            6 => Some(Self::Draining),
+            _ => None,
+        }
     }
 }
 
@@ -233,6 +238,8 @@ impl Context {
 
     /// Waits until the handler should stop, and says why. A handler that does not listen is aborted at its next
     /// await point when its grace is over.
+    ///
+    /// What a handler leaves running behind its own end has no lease either, and is told so: [`CancelReason::LeaseLost`].
     pub async fn cancelled(&self) -> CancelReason {
         let mut signal = self.signal.clone();
         let reason = match signal.wait_for(|it| it.reason().is_some()).await {
@@ -243,9 +250,11 @@ impl Context {
         reason.unwrap_or(CancelReason::LeaseLost)
     }
 
-    /// Why the handler should stop; `None` while it should not.
+    /// Why the handler should stop; `None` while it should not. What [`cancelled`](Self::cancelled) would say.
     pub fn cancel_reason(&self) -> Option<CancelReason> {
-        self.signal.borrow().reason()
+        let reason = self.signal.borrow().reason();
+        let is_over = || self.signal.has_changed().is_err();
+        reason.or_else(|| is_over().then_some(CancelReason::LeaseLost))
     }
 
     /// Whether the handler should stop.
@@ -287,3 +296,6 @@ impl fmt::Debug for Context {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

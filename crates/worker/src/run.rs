@@ -26,7 +26,7 @@ use crate::{
 /// How many ends of work are taken in before a frame is made: they leave together.
 const ENDS_PER_TURN_MAX: usize = 256;
 
-/// How long a process may take to end by itself that was told to end and has work that goes on. A handler that blocks
+/// How long a process may take to end by itself that has no worker any more and has work that goes on. A handler that blocks
 /// its thread keeps its runtime from ending, and on a `current_thread` one even `run` from returning. Longer than
 /// telemetry takes to deliver what it has, so that a process that can end says with its own code how it did.
 const FORCED_WAIT_MAX: Duration = Duration::from_secs(4);
@@ -90,7 +90,7 @@ pub(crate) async fn here(
 ) -> Result<(), Error> {
     let (asked, asks) = mpsc::channel(1);
     let requests = Requests::new(Leave::Caller, asks).map_err(Error::Start)?;
-    let connection = Connection::new(plan, requests, Handle::current(), dial, clock)?;
+    let mut connection = Connection::new(plan, requests, Handle::current(), dial, clock)?;
     asking(Box::pin(connection.run()), asked, shutdown).await
 }
 
@@ -124,12 +124,21 @@ fn start(
     let handlers = Handle::current();
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
     let run = move || {
-        let result = runtime.block_on(connection(plan, leave, asks, handlers));
-        let is_forced = leave == Leave::Signals && leaves_work(&result);
+        let (result, slots) = runtime.block_on(connection(plan, leave, asks, handlers));
+        let must_end = leaves_work(&result);
         // Nobody is there to hear it if the caller has gone.
         let _unheard = done.send(result);
-        if is_forced {
-            runtime.block_on(async { tokio::time::sleep(FORCED_WAIT_MAX).await });
+        let left = async {
+            if let Some(slots) = slots {
+                slots.stop().await;
+            }
+            if must_end {
+                // What handlers have started beside themselves may keep the process all the same.
+                std::future::pending::<()>().await;
+            }
+        };
+        let limited = async { tokio::time::timeout(FORCED_WAIT_MAX, left).await };
+        if leave == Leave::Signals && runtime.block_on(limited).is_err() {
             // It returns only where signals cannot end a process.
             let _immortal = signal_hook::low_level::emulate_default_handler(SIGTERM);
         }
@@ -139,7 +148,7 @@ fn start(
     Ok(ended)
 }
 
-/// Whether a worker ended with work that goes on.
+/// Whether a worker was told to end, or gave up waiting, with work that goes on.
 fn leaves_work(result: &Result<(), Error>) -> bool {
     let running = match result {
         Err(
@@ -157,9 +166,14 @@ async fn connection(
     leave: Leave,
     asks: mpsc::Receiver<()>,
     handlers: Handle,
-) -> Result<(), Error> {
-    let requests = Requests::new(leave, asks).map_err(Error::Start)?;
-    Connection::new(plan, requests, handlers, stream::tcp(), Clock::Boot)?.run().await
+) -> (Result<(), Error>, Option<Slots>) {
+    let made = Requests::new(leave, asks)
+        .map_err(Error::Start)
+        .and_then(|requests| Connection::new(plan, requests, handlers, stream::tcp(), Clock::Boot));
+    match made {
+        Ok(mut connection) => (connection.run().await, Some(connection.slots)),
+        Err(error) => (Err(error), None),
+    }
 }
 
 /// The session and the world around it.
@@ -198,7 +212,7 @@ impl Connection {
         })
     }
 
-    async fn run(mut self) -> Result<(), Error> {
+    async fn run(&mut self) -> Result<(), Error> {
         loop {
             if let Some(result) = self.act() {
                 return result;

@@ -224,6 +224,13 @@ impl Slots {
         self.ended(joined)
     }
 
+    /// Stops all work, and waits until nothing of it is left: for ever, where something cannot be stopped.
+    pub(crate) async fn stop(mut self) {
+        // What cannot be aborted hears of it by this.
+        self.controls.clear();
+        self.running.shutdown().await;
+    }
+
     fn ended(&mut self, joined: Result<(Id, End), JoinError>) -> Option<(Token, End)> {
         let (id, end) = match joined {
             Ok(ended) => ended,

@@ -170,7 +170,8 @@ impl Worker {
     ///
     /// Each attempt is this executable started again: `main` runs as it does here, and [`run`](Self::run) calls the
     /// function and ends the process. So `main` must begin with [`guard::run_if_guard`], and what it does before `run`
-    /// it does for each attempt; see `docs/worker.md`. The process can be killed at any time, and whatever happens in it
+    /// it does for each attempt; see `docs/worker.md`. The first worker that `main` runs is the one that is asked for the
+    /// function: let a process run one worker that has isolated functions. The process can be killed at any time, and whatever happens in it
     /// ends one attempt: a panic, an abort, a segmentation fault.
     pub fn isolated<F, R>(self, task_type: impl Into<String>, handler: F) -> Self
     where
@@ -209,8 +210,9 @@ impl Worker {
     }
 
     /// Works until SIGTERM or SIGINT, then drains: takes nothing new, finishes what runs within the drain's grace,
-    /// and returns when the coordinator has every outcome. A second signal ends it at once. Then, and when a drain ends
-    /// with work that cannot be stopped, a process that is still there four seconds later is ended as SIGTERM would.
+    /// and returns when the coordinator has every outcome. A second signal ends it at once. However it ends, work that
+    /// cannot be stopped must not outlive its lease: a process that still has some four seconds later is ended as SIGTERM
+    /// would, and so is one that was told to end at once or gave up on a drain, whatever keeps it.
     ///
     /// # Errors
     ///

@@ -109,6 +109,9 @@ fn talk(
     function: Arc<Blocking>,
 ) -> io::Result<Infallible> {
     let (signal, listener) = watch::channel(Signal::Run);
+    let signal = Arc::new(signal);
+    // Without reports the attempt goes on, and it is killed where it would have been asked.
+    let _lasting = Arc::clone(&signal);
     let board = Arc::new(Board::default());
     let frames = Arc::new(Mutex::new(frames));
     let lookout = Arc::new(lookout);
@@ -122,7 +125,6 @@ fn talk(
     let reporter = Reporter { board: Arc::clone(&board), frames: Arc::clone(&frames), lookout };
     stops.set_nonblocking(true)?;
     thread::Builder::new().name("reports".to_owned()).spawn(move || {
-        // Without reports the attempt goes on, and it is killed where it would have been asked.
         let _silent = reporter.run(stops, &signal);
     })?;
     // Not on this thread: the runtime that `main` may have begun forbids it to the function to begin another.

@@ -245,12 +245,20 @@ pub(crate) fn wire(duration: Duration) -> prost_types::Duration {
     duration.try_into().expect("a short duration")
 }
 
-/// A revocation that gives the handler this long.
+/// The revocation of a cancelled task that gives the handler this long.
 pub(crate) fn revocation(fencing_token: i64, grace: Duration) -> Say {
-    let reason = v1::RevocationReason::Cancelled.into();
+    revocation_for(fencing_token, v1::RevocationReason::Cancelled, grace)
+}
+
+/// A revocation that gives the handler this long.
+pub(crate) fn revocation_for(
+    fencing_token: i64,
+    reason: v1::RevocationReason,
+    grace: Duration,
+) -> Say {
     Say::Revocation(v1::Revocation {
         fencing_token,
-        reason,
+        reason: reason.into(),
         grace: Some(wire(grace)),
         ..v1::Revocation::default()
     })

@@ -286,42 +286,78 @@ impl Drop for Killed {
     }
 }
 
-/// The handler and its worker are this test again, in a process of its own.
+/// A worker in a process of its own, whose only thread is blocked by its handler: it is this test again.
+struct Blocked {
+    coordinator: Coordinator,
+    stream: Conversation,
+    process: Killed,
+}
+
+impl Blocked {
+    /// `test`: the path of the test that calls. `None`: this is the worker's process, and the worker has ended.
+    async fn start(test: &str, ttl: Duration) -> Option<Self> {
+        const ADDRESS: &str = "BLOCKED_WORKER_ADDRESS";
+        if let Ok(address) = std::env::var(ADDRESS) {
+            let blocked = async |_payload: Bytes, ctx: Context| -> Result<(), TaskError> {
+                ctx.progress(None, "from here on it blocks");
+                Spinner::default().spin();
+                Ok(())
+            };
+            // It may lose its only slot, and stay.
+            let worker = Worker::default().slots(1).lost_slots_max(1).task("spin", blocked);
+            worker.address(address).run().await.expect("it drains");
+            return None;
+        }
+        let mut coordinator = Coordinator::start().await;
+        let process = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", test])
+            .env(ADDRESS, coordinator.address.to_string())
+            .stdout(Stdio::null())
+            .spawn();
+        let process = Killed(process.expect("it starts"));
+        let (mut stream, _hello) = coordinator.welcome(ttl).await;
+        stream.assign(assignment(1, "spin", b"")).await;
+        while !matches!(stream.next().await, Some(Heard::LeaseProgress(_))) {}
+        Some(Self { coordinator, stream, process })
+    }
+
+    /// Waits until it has ended, as SIGTERM would end it.
+    async fn ends(mut self) {
+        let mut status = None;
+        until("it ends", SOON, || {
+            status = self.process.0.try_wait().expect("it can be waited for");
+            status.is_some()
+        })
+        .await;
+        let status = status.expect("it ended");
+        assert_eq!(status.signal(), Some(Signal::TERM.as_raw()), "{status}");
+    }
+}
+
 #[tokio::test]
 async fn a_second_signal_ends_even_a_worker_whose_only_thread_is_blocked() {
-    const ADDRESS: &str = "BLOCKED_WORKER_ADDRESS";
-    if let Ok(address) = std::env::var(ADDRESS) {
-        let blocked = async |_payload: Bytes, ctx: Context| -> Result<(), TaskError> {
-            ctx.progress(None, "from here on it blocks");
-            Spinner::default().spin();
-            Ok(())
-        };
-        let worker = Worker::default().address(address).task("spin", blocked);
-        return worker.run().await.expect("it drains");
-    }
-    let mut coordinator = Coordinator::start().await;
     let test = "functions::a_second_signal_ends_even_a_worker_whose_only_thread_is_blocked";
-    let worker = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", test])
-        .env(ADDRESS, coordinator.address.to_string())
-        .stdout(Stdio::null())
-        .spawn();
-    let mut worker = Killed(worker.expect("it starts"));
-    let (mut stream, _hello) = coordinator.welcome(LONG).await;
-    stream.assign(assignment(1, "spin", b"")).await;
-    while !matches!(stream.next().await, Some(Heard::LeaseProgress(_))) {}
-    let pid = Pid::from_child(&worker.0);
+    let Some(mut worker) = Blocked::start(test, LONG).await else { return };
+    let pid = Pid::from_child(&worker.process.0);
     kill_process(pid, Signal::TERM).expect("it is told");
-    assert!(matches!(stream.next().await, Some(Heard::WorkerDrain(_))));
+    assert!(matches!(worker.stream.next().await, Some(Heard::WorkerDrain(_))));
     kill_process(pid, Signal::TERM).expect("it is told again");
+    worker.ends().await;
+}
+
+#[tokio::test]
+async fn work_that_blocks_does_not_outlive_a_worker_whose_id_is_taken() {
+    let test = "functions::work_that_blocks_does_not_outlive_a_worker_whose_id_is_taken";
+    let Some(mut worker) = Blocked::start(test, Duration::from_secs(1)).await else { return };
+    let Blocked { coordinator, stream, process } = &mut worker;
     let mut status = None;
-    until("it ends", SOON, || {
-        status = worker.0.try_wait().expect("it can be waited for");
-        status.is_some()
-    })
-    .await;
-    let status = status.expect("it ended");
-    assert_eq!(status.signal(), Some(Signal::TERM.as_raw()), "{status}");
+    coordinator
+        .displace(stream, || {
+            status = process.0.try_wait().expect("it can be waited for");
+            status.is_some()
+        })
+        .await;
+    worker.ends().await;
 }
 
 #[tokio::test]
@@ -397,4 +433,36 @@ async fn dropping_the_worker_stops_it_at_once() {
     assert!(matches!(running.stream.next().await, Some(Heard::LeaseStarted(_))));
     running.result.abort_all();
     while running.stream.next().await.is_some() {}
+}
+
+/// What nobody can drop is told: it has no lease once its worker is gone, or once its handler has returned.
+#[tokio::test]
+async fn what_outlives_its_lease_hears_that_it_is_over() {
+    let (left_behind, mut contexts) = tokio::sync::mpsc::channel(2);
+    let leave = move |_payload: Bytes, ctx: Context| {
+        let left_behind = left_behind.clone();
+        async move {
+            left_behind.send(ctx).await?;
+            Ok::<_, TaskError>(())
+        }
+    };
+    let (told, mut hears) = tokio::sync::mpsc::channel(1);
+    let last = move |_payload: &[u8], ctx: &Context| {
+        ctx.progress(0.5, "running");
+        let patience = Instant::now() + SOON;
+        while !ctx.is_cancelled() && Instant::now() < patience {
+            std::thread::yield_now();
+        }
+        told.blocking_send(ctx.cancel_reason())
+    };
+    let worker = Worker::default().slots(2).task("leave", leave).blocking("last", last);
+    let mut running = Running::start(worker, LONG).await;
+    running.run(assignment(1, "leave", b"")).await;
+    let ctx = contexts.recv().await.expect("it is left behind");
+    let over = ctx.guard().expect_err("its handler has returned");
+    assert_eq!((over.reason(), ctx.cancelled().await), (CancelReason::LeaseLost, over.reason()));
+    running.stream.assign(assignment(2, "last", b"")).await;
+    while !matches!(running.stream.next().await, Some(Heard::LeaseProgress(_))) {}
+    running.result.abort_all();
+    assert_eq!(hears.recv().await, Some(Some(CancelReason::LeaseLost)));
 }

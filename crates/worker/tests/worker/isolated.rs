@@ -12,7 +12,7 @@ use leasehold_proto::v1::{self, StopMethod, lease_outcome::Outcome, worker_event
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    coordinator::{Conversation, Coordinator, SOON, assignment, revocation, wire},
+    coordinator::{Conversation, Coordinator, SOON, assignment, revocation, revocation_for, wire},
     processes::{group_of, members, until},
 };
 
@@ -133,12 +133,20 @@ async fn whatever_goes_wrong_in_it_costs_one_attempt_and_is_named() {
 
 #[tokio::test]
 async fn it_hears_why_it_is_asked_to_stop() {
+    use v1::RevocationReason as Reason;
     let mut worker = Worker::start(LONG).await;
-    worker.stream.assign(assignment(1, "act", b"wait")).await;
-    assert_eq!(worker.progress().await, "waiting");
-    worker.stream.say(revocation(1, SOON)).await;
     let result = |text: &'static str| Outcome::Success(v1::Success { result: text.into() });
-    assert_eq!(worker.stream.outcome(1).await, result("cancelled true"));
+    for (token, reason, said) in [
+        (1, Reason::Cancelled, "cancelled true"),
+        (3, Reason::ProgressTimeout, "progress timeout true"),
+        (4, Reason::TotalTimeout, "total timeout true"),
+        (5, Reason::UnknownLease, "lease lost true"),
+    ] {
+        worker.stream.assign(assignment(token, "act", b"wait")).await;
+        assert_eq!(worker.progress().await, "waiting");
+        worker.stream.say(revocation_for(token, reason, SOON)).await;
+        assert_eq!(worker.stream.outcome(token).await, result(said));
+    }
     let limited = v1::Assignment {
         attempt_timeout: Some(wire(Duration::from_millis(300))),
         kill_grace: Some(wire(SOON)),
