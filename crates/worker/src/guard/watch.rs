@@ -20,7 +20,7 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     io::{Errno, ioctl_fionbio},
     process::{
-        Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_current_process_group,
+        Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_current_process_group, kill_process,
         kill_process_group, pidfd_open, set_child_subreaper, setpgid, waitpgid,
     },
     thread::set_name,
@@ -103,6 +103,10 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
         Ok(started) => started,
         Err(error) => return tell(&worker, Report::not_started(&error)),
     };
+    if clockwork.asked.load(Ordering::Relaxed) {
+        // It may have been sent when there was no program yet to hear it.
+        kill_process(pid_of(&child)?, Signal::TERM)?;
+    }
     let report = watch(child, feed, clockwork, refuge)?;
     tell(&worker, report)
 }
@@ -155,8 +159,7 @@ fn watch(
 }
 
 fn watch_all(child: &mut Child, feed: &mut Feed, clockwork: &mut Clockwork) -> io::Result<Watched> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
-    let exit = pidfd_open(pid, PidfdFlags::empty())?;
+    let exit = pidfd_open(pid_of(child)?, PidfdFlags::empty())?;
     loop {
         if clockwork.is_over()? {
             return Ok(Watched::Overdue);
@@ -223,6 +226,11 @@ impl Clockwork {
             Report::of(status)
         }
     }
+}
+
+fn pid_of(child: &Child) -> io::Result<Pid> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    Ok(pid.ok_or(Errno::SRCH)?)
 }
 
 /// Kills everything in the group but the guard.
