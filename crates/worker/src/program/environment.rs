@@ -2,24 +2,27 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::Attempt;
-use crate::outcome::Failure;
+use crate::{isolated::MARKER, outcome::Failure};
 
 /// The largest environment. The system's own limit is larger, but it is shared with the arguments and its error
 /// ("argument list too long") sends people looking in the wrong place.
 pub(super) const BYTES_MAX: usize = 128 << 10;
 
-/// The one variable of an attempt that not every attempt has. A worker that is a program of another worker inherits
-/// one that is none of its own attempts'.
+/// The one variable of an attempt that not every attempt has.
 const DEADLINE: &str = "LEASEHOLD_DEADLINE";
+
+/// What a worker that was started by an attempt of another worker inherits, and none of its own attempts may.
+const FOREIGN: [&str; 2] = [DEADLINE, MARKER];
 
 /// Everything a program finds in its environment: the worker's own, what the worker's owner adds, the attempt's.
 pub(super) fn of(attempt: &Attempt) -> Result<BTreeMap<OsString, OsString>, Failure> {
-    let inherited = std::env::vars_os().filter(|(name, _)| name != DEADLINE);
+    let is_own = |name: &OsStr| !FOREIGN.iter().any(|foreign| name == *foreign);
+    let inherited = std::env::vars_os().filter(|(name, _)| is_own(name));
     let mut environment: BTreeMap<OsString, OsString> = inherited.collect();
     environment.extend(attempt.program.environment.iter().cloned());
     environment.extend(of_attempt(attempt).map(|(name, value)| (name.into(), value.into())));

@@ -78,7 +78,9 @@ impl Worker {
     /// The processes of a stubborn program.
     async fn pids(&self) -> Vec<i32> {
         let file = self.dir.path().join("pids");
-        until("the program says where it is", SOON, || file.exists()).await;
+        // What has no end of line may not be all.
+        let said = || fs::read_to_string(&file).is_ok_and(|it| it.ends_with('\n'));
+        until("the program says where it is", SOON, said).await;
         let pids = fs::read_to_string(&file).expect("it can be read");
         fs::remove_file(&file).expect("it can be removed");
         pids.split_whitespace().map(|it| it.parse().expect("a number")).collect()
@@ -274,14 +276,15 @@ fn a_variable_that_is_empty_is_not_set() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_the_worker_inherited_is_not_the_attempts() {
-    let mut worker = Worker::start_with(LONG, &[], &[("LEASEHOLD_DEADLINE", "1.000")]).await;
+async fn what_a_worker_inherited_from_an_attempt_is_not_its_own_attempts() {
+    let inherited = [("LEASEHOLD_DEADLINE", "1.000"), ("LEASEHOLD_ISOLATED", "1")];
+    let mut worker = Worker::start_with(LONG, &[], &inherited).await;
     let endless = v1::Assignment {
         attempt_timeout: None,
         total_remaining: None,
-        ..assignment(1, "sh", b"echo ${LEASEHOLD_DEADLINE-none}")
+        ..assignment(1, "sh", b"echo ${LEASEHOLD_DEADLINE-none} ${LEASEHOLD_ISOLATED-none}")
     };
-    assert_eq!(worker.run(endless).await, success(b"none\n"));
+    assert_eq!(worker.run(endless).await, success(b"none none\n"));
 }
 
 #[tokio::test]
