@@ -37,6 +37,7 @@ mod eviction;
 mod fencing;
 mod footprint;
 mod identity;
+mod late;
 mod lost_slot;
 mod operations;
 mod ownership;

@@ -20,8 +20,8 @@ pub(crate) use check::{ATTEMPTS_MAX, FACTOR_MAX};
 pub use duration::{ParseDurationError, parse as parse_duration};
 pub use error::{ConfigError, Violation};
 pub use settings::{
-    Defaults, Exclusivity, Jitter, Limits, LogFormat, QueueSettings, Queues, Retention,
-    RetentionOverride, Retry, Session, Shutdown, Telemetry,
+    Defaults, Exclusivity, Jitter, LateResults, Limits, LogFormat, QueueSettings, Queues,
+    Retention, RetentionOverride, Retry, Session, Shutdown, Telemetry,
 };
 
 /// No control value is longer: a year.
@@ -122,6 +122,13 @@ impl Config {
             leases_max: self.limits.leases_per_generation,
             key_retention: self.retention.keys,
             declared_queues: self.queues.settings.keys().map(|name| name.as_str().into()).collect(),
+            late_results: self
+                .queues
+                .settings
+                .iter()
+                .filter(|(_, settings)| settings.late_results == LateResults::AcceptIfNewest)
+                .map(|(name, _)| name.as_str().into())
+                .collect(),
             create_queues: self.queues.create,
             limits: leasehold_queue::Limits {
                 open_tasks: self.limits.open_tasks,

@@ -32,6 +32,8 @@ pub(crate) enum Liveness {
         number: i64,
         /// The way back to it.
         egress: Egress,
+        /// What it said in the same frame: the outcomes that were not answered before, above all.
+        said: Vec<Self>,
     },
     /// The worker lives.
     Heartbeat {

@@ -125,7 +125,7 @@ impl Shared {
         drop(self.liveness.send(Liveness::Event(Command::Disconnect { stream })).await);
     }
 
-    /// Opens the session of a stream whose first frame begins with a hello.
+    /// Opens the session of a stream whose first frame begins with a hello. Hands back what is left of the frame: its numbers.
     async fn open(
         &self,
         stream: StreamId,
@@ -139,9 +139,16 @@ impl Shared {
         };
         let number = hello.stream_number;
         let hello = Box::new(hello::read(stream, hello, &self.status)?);
+        let mut said = Vec::new();
+        for event in events {
+            match word::read(stream, event, self.settings.result_bytes_max)? {
+                Some(word) => said.push(word),
+                None => self.metrics.skipped_event(),
+            }
+        }
         let (egress, ingress) = Egress::new();
         // An engine that is gone ends the session through its egress.
-        drop(self.liveness.send(Liveness::Hello { hello, number, egress }).await);
+        drop(self.liveness.send(Liveness::Hello { hello, number, egress, said }).await);
         let session = Session {
             shared: self.clone(),
             stream,
@@ -153,7 +160,7 @@ impl Shared {
             unacknowledged: VecDeque::new(),
             stuck_since: None,
         };
-        Ok((session, ingress, v1::ConnectRequest { events: events.collect(), ..first }))
+        Ok((session, ingress, v1::ConnectRequest { events: Vec::new(), ..first }))
     }
 }
 

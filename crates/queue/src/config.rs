@@ -22,6 +22,9 @@ pub struct Config {
     pub key_retention: Duration,
     /// Queues that exist whether they are used or not. No limit counts them.
     pub declared_queues: BTreeSet<Name>,
+    /// Queues in which the result of a lease counts that comes after the session of its worker ended, as long as the task
+    /// was not leased again.
+    pub late_results: BTreeSet<Name>,
     /// Whether a submit or a pause may create a queue.
     pub create_queues: bool,
     /// Bounds.
@@ -51,6 +54,7 @@ impl Default for Config {
             leases_max: 1_000,
             key_retention: Duration::from_hours(1),
             declared_queues: BTreeSet::new(),
+            late_results: BTreeSet::new(),
             create_queues: true,
             limits: Limits {
                 open_tasks: 10_000_000,

@@ -158,7 +158,11 @@ impl Task {
                 self.cancel_requested = true;
             }
             Record::TaskEnded { token, ending, failure, fact, time, .. } => {
-                if let Some(token) = token {
+                let unheard = self.unheard_end().map(|end| end.token);
+                if *ending == Ending::Succeeded && token.is_some() && *token == unheard {
+                    self.enter_late(*time);
+                    self.pay(Charge::Attempt);
+                } else if let Some(token) = token {
                     self.under(*token)?;
                 }
                 if self.lease().is_some() {
@@ -257,6 +261,15 @@ impl Task {
             message: ledger::shortened(said.unwrap_or(&message)),
         };
         Arc::make_mut(self.ledger.get_or_insert_with(Arc::<Ledger>::default)).push(end);
+    }
+
+    /// Enters beside the end of its last lease, which stays what it was, that its worker had a result all the same.
+    fn enter_late(&mut self, time: Time) {
+        let Some(end) = self.unheard_end().cloned() else { return };
+        let EndFact { kind, stop, message, .. } = EndFact::concluded(None);
+        let (ended, charge, eligible) = (time, Charge::Attempt, None);
+        let late = LeaseEnd { ended, kind, stop, charge, eligible, message, ..end };
+        Arc::make_mut(self.ledger.get_or_insert_with(Arc::<Ledger>::default)).push(late);
     }
 
     /// Why something was not run does not displace why it failed when it ran.

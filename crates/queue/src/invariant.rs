@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use leasehold_policy::Time;
 
 use crate::{
-    Name, Phase, Queue, Task,
+    EndKind, Name, Phase, Queue, Task, Token,
     book::cost,
     mark::{Counts, due},
     session::Work,
@@ -45,6 +45,14 @@ fn check_place(queue: &Queue, task: &Task) {
     assert!(index.lanes.contains(task) == (task.phase == Phase::Queued), "{id}: lanes disagree");
     let due = due(task);
     assert!(due == Time::NEVER || index.timers.is_set(due, Alarm::Task(id)), "{id}: no alarm");
+    let unheard = task.ends().last().filter(|end| {
+        task.lease().is_none()
+            && (Some(end.token), end.generation) == (task.last_token, task.generation)
+            && end.kind == EndKind::WorkerLost
+    });
+    let is_listed = |token: &Token| index.unheard.get(token) == Some(&id);
+    let listed = task.last_token.filter(is_listed);
+    assert!(listed == unheard.map(|end| end.token), "{id}: who may be heard late disagrees");
     let Some(lease) = task.lease() else { return };
     assert!(index.leases.get(&lease.token) == Some(&id), "{id}: leases disagree");
     let session = lease.session.and_then(|session| queue.roster.get(session));
@@ -110,6 +118,8 @@ fn check_totals(queue: &Queue) {
     assert!(counts == queue.index.counts, "the counts of queues");
     assert!(queue.book.idle.names().all(|name| !queue.book.is_counted(name)), "idle queues");
     assert!(queued == queue.index.lanes.len() && queue.index.lanes.agree(), "lanes");
+    let unheard = queue.book.tasks.values().filter(|task| task.unheard_end().is_some()).count();
+    assert!(unheard == queue.index.unheard.len(), "leases that may be heard late");
     assert!(alarms + queue.roster.ids().len() == queue.index.timers.len(), "alarms");
     assert!(bytes == queue.book.open_bytes, "open bytes");
     let (live, key_bytes) = queue.book.keys.audit();

@@ -12,7 +12,8 @@ pub const ENDS_MAX: usize = 16;
 /// How much of a message an end keeps; the whole of the last one is in the task's last failure.
 const MESSAGE_CHARS_MAX: usize = 200;
 
-/// The ends of a task's leases, oldest first. When there are too many, the second oldest is forgotten: how it began and how
+/// The ends of a task's leases, oldest first. A lease whose worker was lost and had a result all the same has two: the second
+/// one says so. When there are too many, the second oldest is forgotten: how it began and how
 /// it goes on says more than what is in between.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {

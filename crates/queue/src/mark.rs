@@ -23,6 +23,8 @@ pub(crate) struct Mark {
     place: Place,
     state: State,
     due: Time,
+    /// The lease whose worker was lost and may still be heard.
+    unheard: Option<Token>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,9 @@ impl Mark {
             Phase::Queued => State::Queued,
             Phase::Leased(lease) => State::Leased(lease.token),
         };
-        Self { spec: Arc::clone(&task.spec), place: Place::of(task), state, due: due(task) }
+        let unheard = task.unheard_end().map(|end| end.token);
+        let (spec, place, due) = (Arc::clone(&task.spec), Place::of(task), due(task));
+        Self { spec, place, state, due, unheard }
     }
 }
 
@@ -119,6 +123,8 @@ pub(crate) struct Index {
     pub(crate) lanes: Lanes,
     pub(crate) timers: Timers,
     pub(crate) leases: BTreeMap<Token, TaskId>,
+    /// Of each open task at most the newest lease, if its worker was lost.
+    pub(crate) unheard: BTreeMap<Token, TaskId>,
     pub(crate) counts: BTreeMap<Name, Counts>,
 }
 
@@ -133,6 +139,7 @@ impl Index {
                 self.leases.insert(token, id);
             }
         }
+        self.unheard.extend(mark.unheard.map(|token| (token, id)));
         self.timers.set(mark.due, Alarm::Task(id));
         *self.counts.entry(Name::clone(&spec.queue)).or_default().of(mark.state) += 1;
     }
@@ -146,6 +153,9 @@ impl Index {
             State::Leased(token) => {
                 self.leases.remove(&token);
             }
+        }
+        if let Some(token) = mark.unheard {
+            self.unheard.remove(&token);
         }
         self.timers.unset(mark.due, Alarm::Task(id));
         if let Some(counts) = self.counts.get_mut(&spec.queue) {
@@ -161,6 +171,7 @@ impl Index {
         if let (Some(before), Some(after)) = (before, after)
             && before.state == after.state
             && before.place == after.place
+            && before.unheard == after.unheard
         {
             let alarm = Alarm::Task(after.place.task);
             self.timers.unset(before.due, alarm);

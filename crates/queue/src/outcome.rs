@@ -1,12 +1,13 @@
-//! What a worker says of the end of a lease: it counts while the lease is current, and changes nothing otherwise.
+//! What a worker says of the end of a lease: it counts while the lease is current, and changes nothing otherwise, except
+//! for the late result of a lost worker where a queue wants it.
 
 use std::time::Duration;
 
 use leasehold_policy::Mutant;
 
 use crate::{
-    DeclineReason, Disposition, Effect, EndKind, Failure, FailureReason, Lease, Name, Outcome,
-    Queue, RevocationReason, SessionId, StopProof, StreamId, TaskId, Token,
+    DeclineReason, Disposition, Effect, EndKind, Failure, FailureReason, Lease, LeaseEnd, Name,
+    Outcome, Queue, RevocationReason, SessionId, StopProof, StreamId, Task, TaskId, Token,
     session::Work,
     settle::{Account, End, Word},
 };
@@ -30,16 +31,39 @@ impl Queue {
                 self.decide(session, task, outcome)
             }
             _ if Mutant::NoFence.is_alive() => Disposition::Accepted,
-            Some(Work::Zombie { .. }) | None
-                if self.book.decided.contains(token)
-                    && !Mutant::DuplicateCalledStale.is_alive() =>
-            {
-                Disposition::Duplicate
-            }
-            Some(Work::Zombie { .. }) | None => Disposition::Stale,
+            Some(Work::Zombie { .. }) | None => self.without_lease(session, token, outcome),
         };
         self.vacate(session, token);
         self.emit(Effect::ResultAck { stream, token, disposition });
+    }
+
+    /// An outcome of a lease that the session does not hold (any more).
+    fn without_lease(&mut self, id: SessionId, token: Token, outcome: Outcome) -> Disposition {
+        if self.book.decided.contains(token) && !Mutant::DuplicateCalledStale.is_alive() {
+            return Disposition::Duplicate;
+        }
+        match (outcome, self.late(id, token)) {
+            (Outcome::Succeeded { result }, Some(task)) => {
+                self.succeed_late(task, token, result);
+                Disposition::Accepted
+            }
+            _ => Disposition::Stale,
+        }
+    }
+
+    /// The task whose newest lease this was, if it waits, the process held it that says so now, and its queue still wants to
+    /// hear.
+    fn late(&self, id: SessionId, token: Token) -> Option<TaskId> {
+        let session = self.roster.get(id)?;
+        let task = self.book.task(*self.index.unheard.get(&token)?)?;
+        let end = self.may_be_late(task)?;
+        let is_holder = end.worker == session.worker && end.instance == session.instance;
+        is_holder.then_some(task.id)
+    }
+
+    /// The lease whose result would still count although the session of its worker is over.
+    pub(crate) fn may_be_late<'a>(&self, task: &'a Task) -> Option<&'a LeaseEnd> {
+        task.unheard_end().filter(|_| self.config.late_results.contains(&task.spec.queue))
     }
 
     /// The work of a lease that had ended without its worker's word is over, too: its task does not change, but people may
@@ -86,7 +110,7 @@ impl Queue {
 
     /// Whatever was stopped was stopped for what it was revoked for.
     pub(crate) fn kind_of_stop(&self, id: TaskId) -> EndKind {
-        let revoking = self.book.task(id).and_then(crate::Task::lease).and_then(|it| it.revoking);
+        let revoking = self.book.task(id).and_then(Task::lease).and_then(|it| it.revoking);
         match revoking.map(|revoking| revoking.reason) {
             Some(RevocationReason::Cancelled) => EndKind::Cancelled,
             Some(RevocationReason::StartTimeout) => EndKind::StartTimeout,
@@ -101,7 +125,7 @@ impl Queue {
     /// What was stopped costs what the reason of its revocation costs. A worker that stopped unasked did so because it
     /// did not believe in its session any more.
     fn stopped(&self, id: TaskId) -> End {
-        let Some(lease) = self.book.task(id).and_then(crate::Task::lease) else { return End::Lost };
+        let Some(lease) = self.book.task(id).and_then(Task::lease) else { return End::Lost };
         match lease.revoking.map(|revoking| revoking.reason) {
             None if lease.started.is_some() => End::Lost,
             Some(RevocationReason::AttemptTimeout) => End::Failed {
@@ -129,7 +153,7 @@ impl Queue {
     }
 
     fn is_asked_back(&self, id: TaskId) -> bool {
-        let lease = self.book.task(id).and_then(crate::Task::lease);
+        let lease = self.book.task(id).and_then(Task::lease);
         lease.is_some_and(|lease| self.parking.is_asked(lease.token))
     }
 

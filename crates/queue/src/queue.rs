@@ -146,6 +146,8 @@ impl Queue {
         for task in self.book.tasks.values() {
             let lease = task.lease().map(|lease| (lease.session, lease.acknowledged));
             print.put((task.phase == Phase::Queued, lease));
+            let unheard = self.may_be_late(task);
+            print.put(unheard.map(|end| (end.token, &end.worker, &end.instance)));
             print.left(mark::silence_alarm(task).unwrap_or(Time::NEVER));
             print.left(mark::silence_limit(task).unwrap_or(Time::NEVER));
         }

@@ -92,7 +92,7 @@ pub enum Record {
         task: TaskId,
         /// How.
         ending: Ending,
-        /// The lease that decided it, if it was leased.
+        /// The lease that decided it, if one did: the one it was under, or of a task that succeeded late its last one.
         token: Option<Token>,
         /// Why, unless it succeeded.
         failure: Option<Arc<Failure>>,

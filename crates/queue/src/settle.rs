@@ -161,13 +161,25 @@ impl Queue {
         failure: Option<Failure>,
         result: Bytes,
     ) -> Option<Task> {
-        let time = self.now;
-        self.avoided.remove(&id);
         let failure = failure.map(Arc::new);
         let token = account.as_ref().and_then(|account| self.decided_by(id, account.word));
-        let fact = account.map(|account| self.fact(id, account));
-        let task =
-            self.write(Record::TaskEnded { task: id, ending, token, failure, fact, time })?;
+        let (fact, time) = (account.map(|account| self.fact(id, account)), self.now);
+        self.conclude(Record::TaskEnded { task: id, ending, token, failure, fact, time }, result)
+    }
+
+    /// Ends a task with the result of its last lease, though that lease is over.
+    pub(crate) fn succeed_late(&mut self, id: TaskId, token: Token, result: Bytes) {
+        let (ending, token, time) = (Ending::Succeeded, Some(token), self.now);
+        let (failure, fact) = (None, None);
+        let end = Record::TaskEnded { task: id, ending, token, failure, fact, time };
+        drop(self.conclude(end, result));
+    }
+
+    /// Writes the end of a task and shows it.
+    fn conclude(&mut self, end: Record, result: Bytes) -> Option<Task> {
+        let Record::TaskEnded { task: id, ending, time, .. } = end else { return None };
+        self.avoided.remove(&id);
+        let task = self.write(end)?;
         self.keep_key(&task);
         self.emit(Effect::Ended(Box::new(Ended { task: task.clone(), ending, result, time })));
         Some(task)

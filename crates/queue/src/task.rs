@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Mutant, Time};
 
-use crate::{Exclusivity, Guarantee, LeaseEnd, Ledger, Name, SessionId, TaskId, TaskSpec, Token};
+use crate::{
+    EndKind, Exclusivity, Guarantee, LeaseEnd, Ledger, Name, SessionId, TaskId, TaskSpec, Token,
+};
 
 /// A task that has not ended. Every field is durable (`TaskMoved` holds them all), except what is said otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +81,15 @@ impl Task {
     /// How its leases ended, oldest first, as far as that is kept.
     pub fn ends(&self) -> &[LeaseEnd] {
         self.ledger.as_deref().map(Ledger::ends).unwrap_or_default()
+    }
+
+    /// The end of its newest lease, if the end of its worker's session was all there was of it and nothing came of the task
+    /// since: its worker may still have a result. One that was asked to be cancelled, or runs at most once, ends with the
+    /// session, so it is never here.
+    pub(crate) fn unheard_end(&self) -> Option<&LeaseEnd> {
+        let end = self.ends().last().filter(|_| self.lease().is_none())?;
+        let is_newest = self.last_token == Some(end.token) && self.generation == end.generation;
+        (is_newest && end.kind == EndKind::WorkerLost).then_some(end)
     }
 
     pub(crate) fn lease_mut(&mut self) -> Option<&mut Lease> {

@@ -77,13 +77,16 @@ struct Pen {
     /// Until when it waits for a time, if it does.
     until: Option<SystemTime>,
     generation: i32,
+    /// The lease that ended last.
+    token: i64,
 }
 
 impl Timeline {
     /// The timeline of a task as it is now.
     pub(super) fn of(task: &Task, now: SystemTime) -> Self {
         let delay = task.spec.as_ref().and_then(|spec| spec.initial_delay.as_ref());
-        let mut pen = Pen { events: Vec::new(), state: State::Unknown, until: None, generation: 1 };
+        let (events, state, until) = (Vec::new(), State::Unknown, None);
+        let mut pen = Pen { events, state, until, generation: 1, token: 0 };
         pen.note(task.submit_time.as_ref(), State::Waiting, "submitted");
         pen.wait(after(task.submit_time.as_ref(), delay).as_ref(), State::Delayed);
         for (at, end) in task.lease_ends.iter().enumerate() {
@@ -218,14 +221,20 @@ impl Pen {
     }
 
     fn ended(&mut self, end: &LeaseEnd) {
-        self.leased(&Held::from(end));
+        let is_late = std::mem::replace(&mut self.token, end.fencing_token) == end.fencing_token;
+        if is_late {
+            self.come_due(end.end_time.and_then(|at| SystemTime::try_from(at).ok()));
+        } else {
+            self.leased(&Held::from(end));
+        }
+        let heard = if is_late { "its worker was heard late" } else { "ended" };
         let [kind, stop, charge] = [
             words::end_kind(end.kind()),
             words::stop_proof(end.stop()),
             words::charge(end.charge()),
         ];
         let message = if end.message.is_empty() { "" } else { ": " };
-        let what = format!("ended: {kind}; {stop}; {charge}{message}{}", end.message);
+        let what = format!("{heard}: {kind}; {stop}; {charge}{message}{}", end.message);
         self.note(end.end_time.as_ref(), State::Waiting, &what);
         self.wait(end.eligible_time.as_ref(), State::BackingOff);
     }

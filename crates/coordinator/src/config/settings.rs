@@ -229,6 +229,19 @@ pub struct QueueSettings {
     pub retention: RetentionOverride,
     /// Whether a task that does not say may be leased again while the worker before may still run it.
     pub exclusivity: Exclusivity,
+    /// Whether a result counts that comes after the session of its worker ended.
+    pub late_results: LateResults,
+}
+
+/// What becomes of a result that comes after the session of its worker ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LateResults {
+    /// It is stale.
+    #[default]
+    Reject,
+    /// It counts, as long as its task has not ended and was not leased again.
+    AcceptIfNewest,
 }
 
 /// Whether a task may be leased again while the worker of its last lease may still run it.

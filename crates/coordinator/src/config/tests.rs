@@ -67,6 +67,15 @@ fn a_ttl_alone_brings_its_heartbeats() {
 }
 
 #[test]
+fn a_queue_may_want_late_results() {
+    let config = read(
+        "queues: {settings: {a: {late_results: accept-if-newest}, b: {late_results: reject}, c: {}}}\n",
+    )
+    .unwrap();
+    assert_eq!(config.queue().late_results, ["a".into()].into());
+}
+
+#[test]
 fn a_queue_may_keep_its_tasks_longer() {
     let config = read("queues: {settings: {a: {retention: {finished: 0s}}}}\n").unwrap();
     assert_eq!(config.finished_retention("a"), Duration::ZERO);

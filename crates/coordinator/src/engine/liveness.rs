@@ -11,7 +11,13 @@ use crate::{
 impl Engine {
     pub(super) fn hear(&mut self, said: Liveness) {
         match said {
-            Liveness::Hello { hello, number, egress } => self.hello(hello, number, egress),
+            Liveness::Hello { hello, number, egress, said } => {
+                self.hello(hello, number, egress);
+                // In the same turn: what has ended is not leased again before that is heard.
+                for said in said {
+                    self.hear(said);
+                }
+            }
             Liveness::Heartbeat { stream, sequence, held } => {
                 self.heartbeat(stream, sequence, held);
             }

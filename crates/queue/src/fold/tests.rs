@@ -7,8 +7,8 @@ use leasehold_policy::{Backoff, Jitter, Time};
 
 use super::{Corrupt, Unknown};
 use crate::{
-    EndCause, Ending, LeaseTerms, Next, Phase, Record, Retry, RevocationReason, Task, TaskId,
-    TaskSpec, Token, book::Book,
+    EndCause, EndFact, EndKind, Ending, LeaseTerms, Next, Phase, Record, Retry, RevocationReason,
+    StopProof, Task, TaskId, TaskSpec, Token, book::Book,
 };
 
 const ONE: TaskId = TaskId::from_u128(1);
@@ -68,6 +68,18 @@ fn ended(counter: u32) -> Record {
     let (cause, next) = (EndCause::Failed, Next::Backoff(NOW + Duration::from_secs(1)));
     let token = Token::new(1, counter);
     Record::LeaseEnded { task: ONE, token, cause, next, failure: None, fact: None, time: NOW }
+}
+
+fn lost(counter: u32) -> Record {
+    let (cause, next, token) = (EndCause::WorkerLost, Next::Queued, Token::new(1, counter));
+    let (kind, stop) = (EndKind::WorkerLost, StopProof::Unproved);
+    let fact = Some(EndFact { kind, stop, delivered: None, message: "".into() });
+    Record::LeaseEnded { task: ONE, token, cause, next, failure: None, fact, time: NOW }
+}
+
+fn succeeded(counter: u32) -> Record {
+    let (ending, token) = (Ending::Succeeded, Some(Token::new(1, counter)));
+    Record::TaskEnded { task: ONE, ending, token, failure: None, fact: None, time: NOW }
 }
 
 fn revoking(counter: u32) -> Record {
@@ -137,6 +149,27 @@ fn what_does_not_follow_is_refused_by_name() {
         (vec![accepted(), over(None), accepted()], "fine"),
     ];
     for (records, expected) in cases {
+        check(&records, Unknown::Refuse, expected);
+    }
+}
+
+#[test]
+fn only_the_newest_lease_of_a_lost_worker_succeeds_late() {
+    let again = || Record::TaskMoved(Box::new(Task { generation: 2, ..*task() }));
+    let cases = [
+        (vec![granted(1), lost(1), succeeded(1)], "fine"),
+        (vec![granted(1), lost(1), over(Some(1))], "unknown lease"),
+        (vec![granted(1), ended(1), succeeded(1)], "unknown lease"),
+        (vec![granted(1), lost(1), succeeded(2)], "unknown lease"),
+        (vec![granted(1), lost(1), granted(2), succeeded(1)], "unknown lease"),
+        (vec![granted(1), lost(1), granted(2), ended(2), succeeded(1)], "unknown lease"),
+        (vec![granted(1), lost(1), granted(2), lost(2), succeeded(1)], "unknown lease"),
+        (vec![granted(1), lost(1), granted(2), lost(2), succeeded(2)], "fine"),
+        (vec![granted(1), lost(1), again(), succeeded(1)], "unknown lease"),
+        (vec![succeeded(1)], "unknown lease"),
+    ];
+    for (records, expected) in cases {
+        let records = [vec![Record::TaskAccepted(task())], records].concat();
         check(&records, Unknown::Refuse, expected);
     }
 }

@@ -7,8 +7,8 @@ use std::{
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Command, Config, Dead, Effect, Ending, Hello, Limits, Minter, Name, Progress, Queue, Record,
-    RevocationReason, StreamId, Submit, Task, TaskId, Token, Unknown,
+    Command, Config, Dead, Effect, Ending, HeldLease, Hello, LeasePhase, Limits, Minter, Name,
+    Progress, Queue, Record, RevocationReason, StreamId, Submit, Task, TaskId, Token, Unknown,
 };
 use proptest::test_runner::TestCaseError;
 
@@ -65,6 +65,7 @@ impl Cluster {
             leases_max: setting.leases_max,
             key_retention: if setting.keep_keys { 3 * SECOND } else { Duration::ZERO },
             declared_queues: [Name::from("declared")].into(),
+            late_results: [Name::from("left"), Name::from("declared")].into(),
             create_queues: setting.create_queues,
             limits: Limits { open_tasks: 9, queues: 2, ..Config::default().limits },
             ..Config::default()
@@ -166,6 +167,9 @@ impl Cluster {
     fn hear(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
             Step::Hello { .. } => self.hello(step),
+            Step::ComeBack { lease, slots, outcome } => {
+                self.come_back(*lease, u32::from(*slots), *outcome)
+            }
             Step::Delivered { session } => {
                 let (stream, tokens) = (self.stream(*session), self.tokens.clone());
                 self.reference.delivered(stream, &tokens);
@@ -285,7 +289,7 @@ impl Cluster {
         let (worker, instance) = (worker_name(*worker), Name::from(format!("i{instance}")));
         let same = |s: &&crate::reference::Session| s.worker == *worker && s.instance == *instance;
         let own = self.reference.sessions.iter().find(same).map(|session| session.id);
-        let hello = Hello {
+        self.greet(Hello {
             stream: StreamId(self.streams),
             worker,
             instance,
@@ -295,9 +299,34 @@ impl Cluster {
             held: self.held(own, held),
             labels: Vec::new(),
             software: "model".into(),
-        };
+        })
+    }
+
+    fn greet(&mut self, hello: Hello) -> Result<(), TestCaseError> {
         let expected = self.reference.hello(&hello);
         self.apply(Command::Hello(Box::new(hello)), &expected)
+    }
+
+    /// A process whose lease was lost with its session says hello and how its work ended.
+    fn come_back(&mut self, pick: u8, slots: u32, outcome: u8) -> Result<(), TestCaseError> {
+        let lost = self.reference.lost();
+        let Some((token, worker, instance)) = one_of(&lost, pick).cloned() else { return Ok(()) };
+        self.streams += 1;
+        let stream = StreamId(self.streams);
+        self.greet(Hello {
+            stream,
+            worker: worker.into(),
+            instance: instance.into(),
+            task_types: vec![type_name(0)],
+            slots,
+            prefetch: 0,
+            held: vec![HeldLease { token, phase: LeasePhase::Finished }],
+            labels: Vec::new(),
+            software: "model".into(),
+        })?;
+        let outcome = outcome_of(outcome);
+        self.reference.outcome(stream, token, &outcome);
+        self.apply(Command::Outcome { stream, token, outcome }, "done")
     }
 
     /// Does it to the queue; the reference has done it and says what to expect.

@@ -60,7 +60,19 @@ pub(crate) struct Job {
     avoid: Option<SessionId>,
     /// How its leases ended, a line for each.
     ends: Vec<String>,
+    /// Its last lease, if that was lost with its worker.
+    lost: Option<Lost>,
     state: State,
+}
+
+/// A lease whose worker's session ran out.
+#[derive(Clone, Debug)]
+struct Lost {
+    token: Token,
+    worker: String,
+    instance: String,
+    /// Its line up to how it ended.
+    line: String,
 }
 
 #[derive(Clone, Debug)]
@@ -419,6 +431,7 @@ impl Reference {
         let holder = session.id;
         job.leases += 1;
         job.avoid = None;
+        job.lost = None;
         job.last_token = Some(token);
         job.state = State::Leased(Box::new(Lease {
             token,
@@ -447,6 +460,12 @@ impl Reference {
         self.jobs.iter_mut().find(|job| job.id == id).expect("an open task")
     }
 
+    /// The leases that were lost with the sessions of their processes, and these.
+    pub(crate) fn lost(&self) -> Vec<(Token, String, String)> {
+        let lost = self.jobs.iter().filter_map(|job| job.lost.as_ref());
+        lost.map(|lost| (lost.token, lost.worker.clone(), lost.instance.clone())).collect()
+    }
+
     /// The open task whose current lease this is, and who holds it.
     fn current(&self, token: Token) -> Option<(TaskId, SessionId)> {
         self.jobs.iter().find_map(|job| {
@@ -473,6 +492,7 @@ impl Job {
             last_token: None,
             avoid: None,
             ends: Vec::new(),
+            lost: None,
             state,
         }
     }

@@ -31,6 +31,7 @@ pub(crate) enum Step {
     ReplayDead(u8),
     Pause { queue: u8, paused: bool },
     Hello { worker: u8, instance: u8, slots: u8, prefetch: u8, types: u8, held: Held },
+    ComeBack { lease: u8, slots: u8, outcome: u8 },
     Sent { most: u8 },
     Delivered { session: u8 },
     Informed { session: u8 },
@@ -103,6 +104,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u8>().prop_map(Step::ReplayDead),
         3 => (0u8..4, any::<bool>()).prop_map(|(queue, paused)| Step::Pause { queue, paused }),
         7 => hello(),
+        3 => (any::<u8>(), 0u8..3, 0u8..9)
+            .prop_map(|(lease, slots, outcome)| Step::ComeBack { lease, slots, outcome }),
         6 => (1u8..5).prop_map(|most| Step::Sent { most }),
         4 => any::<u8>().prop_map(|session| Step::Delivered { session }),
         4 => any::<u8>().prop_map(|session| Step::Informed { session }),

@@ -17,6 +17,7 @@ mod attempts;
 mod eviction;
 mod exclusivity;
 mod guarantee;
+mod late;
 mod ledger;
 mod order;
 mod prefetch;

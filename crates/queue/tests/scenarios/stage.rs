@@ -69,6 +69,7 @@ impl Stage {
             leases_max: 4,
             key_retention: Duration::from_secs(5),
             declared_queues: BTreeSet::new(),
+            late_results: BTreeSet::new(),
             create_queues: true,
             limits: Limits { open_tasks: 5, open_bytes: 100_000, queues: 3, key_bytes: 1_000 },
         };
@@ -319,6 +320,7 @@ impl Stage {
     fn configure(&mut self, words: &Words<'_>) -> Vec<String> {
         self.config.create_queues = !words.has("no-new-queues");
         self.config.declared_queues = words.value("declared").into_iter().map(Name::from).collect();
+        self.config.late_results = words.value("late").into_iter().map(Name::from).collect();
         self.config.key_retention = words.ms("keys", 5_000);
         self.restart(&Words(Vec::new()))
     }

@@ -158,6 +158,43 @@ fn a_replay_and_forgotten_ends_leave_gaps() {
 }
 
 #[test]
+fn a_late_result_is_no_lease_of_its_own() {
+    let lost = LeaseEnd {
+        kind: LeaseEndKind::WorkerLost.into(),
+        stop: StopProof::Unproved.into(),
+        charge: LeaseCharge::WorkerLoss.into(),
+        eligible_time: at(23_000),
+        message: String::new(),
+        ..failed(7, 1_000, 22_000)
+    };
+    let heard = LeaseEnd {
+        kind: LeaseEndKind::Succeeded.into(),
+        stop: StopProof::Returned.into(),
+        charge: LeaseCharge::Attempt.into(),
+        eligible_time: None,
+        end_time: at(25_000),
+        ..lost.clone()
+    };
+    let late = Task {
+        finish_time: at(25_000),
+        lease_ends: vec![lost, heard],
+        ..task(TaskState::Succeeded)
+    };
+    let expected = "
+  AT  AFTER            WHAT
+  0s                   submitted
+1.0s   1.0s  waiting   leased to w1, attempt 1, token 7
+1.0s    2ms  starting  started
+ 22s    20s  running   ended: worker lost; stop not proved; cost a worker loss
+ 23s   1.0s  backoff   can be leased
+ 25s   2.0s  waiting   its worker was heard late: succeeded; returned; cost an attempt
+ 25s                   succeeded
+";
+    let spent = "waiting 3.0s, starting 2ms, running 20s, backoff 1.0s";
+    check(&late, now(99_000), expected, spent);
+}
+
+#[test]
 fn a_cancel_is_told_in_its_stages() {
     let revoked = Lease {
         revocation: RevocationReason::Cancelled.into(),

@@ -8,7 +8,7 @@ use leasehold_queue::{
     RevocationReason, SessionId, StopProof, StreamId, TaskId, Token, Wait,
 };
 
-use super::{Job, Kept, Lease, Reference, State};
+use super::{Job, Kept, Lease, Lost, Reference, State};
 
 /// How a lease ended, and whether its worker said so.
 pub(super) enum End {
@@ -52,12 +52,34 @@ impl Reference {
                 self.decide(id, task, outcome, how)
             }
             None if self.decided.contains(&token) => "duplicate",
+            None if matches!(outcome, Outcome::Succeeded { .. }) => self.late(id, token),
             None => "stale",
         };
         self.said.push(format!("{stream:?}: {token} is {answer}"));
         self.drop_ghost(id, token, how);
         self.relieve(id);
         self.hand_out_slots(id);
+    }
+
+    /// A result whose lease was lost with its worker: welcome in some queues, until there is a newer lease.
+    fn late(&mut self, session: SessionId, token: Token) -> &'static str {
+        let session = self.session_mut(session);
+        let (worker, instance) = (session.worker.clone(), session.instance.clone());
+        let wanted = self.config.late_results.clone();
+        let now = self.now;
+        let job = self.jobs.iter_mut().find(|job| {
+            let lost = job.lost.as_ref().filter(|lost| lost.token == token);
+            let is_own = lost.is_some_and(|it| it.worker == worker && it.instance == instance);
+            is_own && job.lease().is_none() && wanted.iter().any(|name| *name == job.spec.queue)
+        });
+        let Some(job) = job else { return "stale" };
+        let line = job.lost.take().expect("a lost lease").line;
+        job.ends.push(format!("{line} {now} Succeeded Returned Attempt None"));
+        job.forget_ends();
+        job.attempts += 1;
+        let id = job.id;
+        self.finish(id, Ending::Succeeded, Some(token), None);
+        "accepted"
     }
 
     fn decide(
@@ -329,14 +351,14 @@ impl Reference {
         let Lease { token, worker, instance, granted, started, revoking, told, .. } =
             job.lease().expect("a lease");
         let line = format!(
-            "{token} {worker}/{instance} g{} a{attempt} {granted} {started:?} {revoking:?} {told:?} \
-             {now} {kind:?} {stop:?} {charge:?} {eligible:?}",
+            "{token} {worker}/{instance} g{} a{attempt} {granted} {started:?} {revoking:?} {told:?}",
             job.generation
         );
-        job.ends.push(line);
-        if ENDS_MAX < job.ends.len() {
-            job.ends.remove(1);
-        }
+        let (token, worker, instance) = (*token, worker.clone(), instance.clone());
+        let lost = Lost { token, worker, instance, line: line.clone() };
+        job.lost = (kind == EndKind::WorkerLost).then_some(lost);
+        job.ends.push(format!("{line} {now} {kind:?} {stop:?} {charge:?} {eligible:?}"));
+        job.forget_ends();
     }
 
     /// Takes a task out, keeps its key for a while.
@@ -367,6 +389,12 @@ impl Reference {
 }
 
 impl Job {
+    fn forget_ends(&mut self) {
+        if ENDS_MAX < self.ends.len() {
+            self.ends.remove(1);
+        }
+    }
+
     fn once(&self) -> bool {
         self.spec.terms.guarantee == Guarantee::AtMostOnce
     }
