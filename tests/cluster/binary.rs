@@ -33,13 +33,24 @@ pub(crate) fn witness() -> Command {
 
 /// The example of `docs/fencing.md`.
 pub(crate) fn fenced() -> Command {
+    example("fenced")
+}
+
+/// The example of work that asks for more time.
+pub(crate) fn extend() -> Command {
+    example("extend")
+}
+
+/// A worker that uses the library.
+fn example(name: &str) -> Command {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let example = BUILT.get_or_init(|| {
+    let examples = BUILT.get_or_init(|| {
         let dir = built();
-        cargo_build(dir, &["-p", "leasehold-worker", "--example", "fenced"]);
-        dir.join("examples/fenced")
+        let both = ["--example", "fenced", "--example", "extend"];
+        cargo_build(dir, &[&["-p", "leasehold-worker"][..], &both].concat());
+        dir.join("examples")
     });
-    Command::new(example)
+    Command::new(examples.join(name))
 }
 
 /// The directory of the programs, up to date with their sources.

@@ -34,6 +34,7 @@ mod crash;
 mod dead_letter;
 mod drain;
 mod eviction;
+mod extension;
 mod fencing;
 mod footprint;
 mod identity;

@@ -120,6 +120,7 @@ impl Config {
             session_ttl: self.session.ttl,
             worker_losses_max: self.limits.worker_losses,
             leases_max: self.limits.leases_per_generation,
+            attempt_max: self.limits.attempt_timeout,
             key_retention: self.retention.keys,
             declared_queues: self.queues.settings.keys().map(|name| name.as_str().into()).collect(),
             late_results: self

@@ -7,9 +7,9 @@ use std::time::Duration;
 use leasehold_queue::{Assignment, Disposition, RevocationReason, Token, Welcome};
 use tokio::sync::{mpsc, oneshot};
 
-/// How many events may wait for one stream: an assignment, a revocation and an answer for each of the 10,000 slots
-/// a worker may have. A worker that lets more pile up does not read.
-pub(crate) const EVENTS_MAX: usize = 30_000;
+/// How many events may wait for one stream: an assignment, a revocation, more time and an answer for each of the
+/// 10,000 slots a worker may have. A worker that lets more pile up does not read.
+pub(crate) const EVENTS_MAX: usize = 40_000;
 
 /// One thing to tell a worker.
 #[derive(Debug)]
@@ -36,6 +36,13 @@ pub(crate) enum Event {
     Retract {
         /// The lease.
         token: Token,
+    },
+    /// How long an attempt may run that asked for more time.
+    Extend {
+        /// The lease.
+        token: Token,
+        /// How long, counted from the request. None: it gets no more.
+        remaining: Option<Duration>,
     },
     /// An outcome was dealt with.
     ResultAck {

@@ -120,6 +120,7 @@ impl Keeper {
             | Record::LeaseGranted { .. }
             | Record::LeaseStarted { .. }
             | Record::LeaseRevoking { .. }
+            | Record::LeaseExtended { .. }
             | Record::LeaseEnded { .. }
             | Record::CancelRequested { .. }
             | Record::QueuePaused { .. } => {}

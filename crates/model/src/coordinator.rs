@@ -121,8 +121,9 @@ pub(crate) fn release(effect: Effect) -> Option<Release> {
             let (id, generation) = (task.id, task.generation);
             Release::Ended { id, generation, end: End { ending, token } }
         }
-        // No worker of the model takes leases ahead.
+        // No worker of the model takes leases ahead, or asks for more time.
         Effect::Retract { .. }
+        | Effect::Extend { .. }
         | Effect::RequestDrain { .. }
         | Effect::Close { .. }
         | Effect::StoppedLate { .. }

@@ -182,6 +182,7 @@ impl History {
             | Record::TaskMoved(_)
             | Record::LeaseStarted { .. }
             | Record::LeaseRevoking { .. }
+            | Record::LeaseExtended { .. }
             | Record::LeaseEnded { .. }
             | Record::CancelRequested { .. }
             | Record::KeyKept { .. }

@@ -94,6 +94,16 @@ pub enum Command {
         /// What.
         progress: Progress,
     },
+    /// The handler wants its attempt to run for that long from now. Answered by an
+    /// [`Effect::Extend`](crate::Effect::Extend).
+    Extend {
+        /// Its stream.
+        stream: StreamId,
+        /// The lease.
+        token: Token,
+        /// How long; at most a year.
+        remaining: Duration,
+    },
     /// The work of a lease ended. Answered by an [`Effect::ResultAck`](crate::Effect::ResultAck).
     Outcome {
         /// The stream it came on.

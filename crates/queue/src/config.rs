@@ -18,6 +18,8 @@ pub struct Config {
     pub worker_losses_max: u32,
     /// How many leases one generation may have at all: the valve of loops that cost nothing else.
     pub leases_max: u32,
+    /// How long an attempt may become by asking for more time, counted from its start.
+    pub attempt_max: Duration,
     /// How long an idempotency key outlives its task.
     pub key_retention: Duration,
     /// Queues that exist whether they are used or not. No limit counts them.
@@ -52,6 +54,7 @@ impl Default for Config {
             revoke_ack_margin: Duration::from_secs(5),
             worker_losses_max: 5,
             leases_max: 1_000,
+            attempt_max: Duration::from_hours(24),
             key_retention: Duration::from_hours(1),
             declared_queues: BTreeSet::new(),
             late_results: BTreeSet::new(),

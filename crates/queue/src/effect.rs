@@ -46,6 +46,15 @@ pub enum Effect {
         /// The lease.
         token: Token,
     },
+    /// Tell a worker how long an attempt may run that asked for more time.
+    Extend {
+        /// The stream the request came on.
+        stream: StreamId,
+        /// The lease.
+        token: Token,
+        /// How long, counted from the request. None: it gets no more.
+        remaining: Option<Duration>,
+    },
     /// Tell a worker what became of an outcome.
     ResultAck {
         /// The stream the outcome came on.

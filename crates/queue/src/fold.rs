@@ -84,6 +84,7 @@ impl Book {
             Record::LeaseGranted { task, .. }
             | Record::LeaseStarted { task, .. }
             | Record::LeaseRevoking { task, .. }
+            | Record::LeaseExtended { task, .. }
             | Record::LeaseEnded { task, .. }
             | Record::CancelRequested { task, .. } => {
                 if let Some(task) = self.known(*task, record, unknown)? {
@@ -135,6 +136,9 @@ impl Task {
                 let (reason, since, grace) = (*reason, *time, *grace);
                 let revoking = Revoking { reason, since, grace, delivered: None };
                 self.under(*token)?.revoking = Some(revoking);
+            }
+            Record::LeaseExtended { token, until, .. } => {
+                self.under(*token)?.extended = Some(*until);
             }
             Record::LeaseEnded { token, cause, next, failure, fact, time, .. } => {
                 self.under(*token)?;
@@ -205,6 +209,7 @@ impl Task {
             granted: *time,
             acknowledged: false,
             started: None,
+            extended: None,
             revoking: None,
             progress: None,
             heard: None,
@@ -339,6 +344,7 @@ fn decided(record: &Record) -> Option<Token> {
         | Record::LeaseGranted { .. }
         | Record::LeaseStarted { .. }
         | Record::LeaseRevoking { .. }
+        | Record::LeaseExtended { .. }
         | Record::CancelRequested { .. }
         | Record::KeyKept { .. }
         | Record::QueuePaused { .. } => None,

@@ -34,6 +34,7 @@ mod timers;
 
 // The machine: one match, and a file for each noun of its arms.
 mod admission;
+mod extension;
 mod grant;
 mod inventory;
 mod outcome;

@@ -79,10 +79,15 @@ pub(crate) fn due(task: &Task) -> Time {
     }
 }
 
+/// When the attempt's own time is over, for its worker.
+pub(crate) fn attempt_end(task: &Task) -> Option<Time> {
+    let lease = task.lease()?;
+    Some(lease.extended.unwrap_or(lease.started? + task.spec.attempt_timeout))
+}
+
 /// When the attempt has run so long that even its worker's kill must be over.
 pub(crate) fn attempt_limit(task: &Task) -> Option<Time> {
-    let started = task.lease()?.started?;
-    Some(started + task.spec.attempt_timeout + task.spec.kill_grace + ATTEMPT_MARGIN)
+    Some(attempt_end(task)? + task.spec.kill_grace + ATTEMPT_MARGIN)
 }
 
 /// When the alarm of its silence rings.

@@ -198,6 +198,7 @@ impl Queue {
             Command::Progressed { stream, token, progress } => {
                 self.progressed(stream, token, progress);
             }
+            Command::Extend { stream, token, remaining } => self.extend(stream, token, remaining),
             Command::Outcome { stream, token, outcome } => self.outcome(stream, token, outcome),
             Command::Drain { stream } => self.drain(stream),
             Command::Goodbye { stream } => self.goodbye(stream),

@@ -62,6 +62,17 @@ pub enum Record {
         /// When.
         time: Time,
     },
+    /// The attempt may run longer than its task says.
+    LeaseExtended {
+        /// The task.
+        task: TaskId,
+        /// The lease.
+        token: Token,
+        /// Until when it may run; later than it might before.
+        until: Time,
+        /// When that was granted.
+        time: Time,
+    },
     /// A lease ended and the task goes on.
     LeaseEnded {
         /// The task.
@@ -131,6 +142,7 @@ impl Record {
             Self::LeaseGranted { task, .. }
             | Self::LeaseStarted { task, .. }
             | Self::LeaseRevoking { task, .. }
+            | Self::LeaseExtended { task, .. }
             | Self::LeaseEnded { task, .. }
             | Self::CancelRequested { task, .. }
             | Self::TaskEnded { task, .. } => Some(*task),

@@ -142,6 +142,8 @@ pub struct Lease {
     pub acknowledged: bool,
     /// When the worker said that it started. Lazily durable.
     pub started: Option<Time>,
+    /// Until when its attempt may run, if it was given more time than its task says.
+    pub extended: Option<Time>,
     /// Why and since when it has to end. Lazily durable.
     pub revoking: Option<Revoking>,
     /// What the handler last reported. Not durable.

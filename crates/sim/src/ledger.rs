@@ -215,7 +215,8 @@ impl Ledger {
                 self.grant(*task, held)?;
             }
             Record::LeaseStarted { task, token, .. } => self.under(*task, *token)?.started = true,
-            Record::LeaseRevoking { task, token, .. } => drop(self.under(*task, *token)?),
+            Record::LeaseRevoking { task, token, .. }
+            | Record::LeaseExtended { task, token, .. } => drop(self.under(*task, *token)?),
             Record::LeaseEnded { task, token, cause, next, failure, fact, .. } => {
                 let Some(fact) = fact else {
                     let message = format!("{task} does not say how {token} ended");

@@ -43,6 +43,7 @@ impl Line {
             | Record::TaskMoved(_)
             | Record::LeaseStarted { .. }
             | Record::LeaseRevoking { .. }
+            | Record::LeaseExtended { .. }
             | Record::CancelRequested { .. }
             | Record::KeyKept { .. }
             | Record::QueuePaused { .. } => {}

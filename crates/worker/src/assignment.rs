@@ -72,6 +72,11 @@ impl Assignment {
 }
 
 impl Assignment {
+    /// How long it may run from its start, unless it asks for more.
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        [self.attempt_timeout, self.total_remaining].into_iter().flatten().min()
+    }
+
     /// The same for a process of this executable, with the attempt's own trace.
     pub(crate) fn to_wire(&self, trace: &TraceContext) -> v1::Assignment {
         let number = |it: u32| i32::try_from(it).unwrap_or(i32::MAX);

@@ -15,10 +15,8 @@ use crate::{
     clock::Clock,
     guard::{Lookout, Reached},
     progress::Board,
+    term::{NotExtended, Term, UNLIMITED},
 };
-
-/// The deadline of an attempt without one. Not longer, so that sums with it stay in range.
-const UNLIMITED: Duration = Duration::from_hours(365 * 24);
 
 /// What a handler knows of the attempt it makes, and how it talks back while it runs. Cheap to clone.
 #[derive(Clone)]
@@ -26,17 +24,17 @@ pub struct Context {
     assignment: Arc<Assignment>,
     worker_id: Arc<str>,
     trace: TraceContext,
-    deadline: Instant,
     signal: watch::Receiver<Signal>,
     board: Arc<Board>,
     hold: Hold,
 }
 
-/// How an attempt looks up whether its lease holds.
+/// How an attempt looks up whether its lease holds, and how long it may run.
 #[derive(Clone)]
 pub(crate) struct Hold {
     pub(crate) clock: Clock,
     pub(crate) lookout: Arc<Lookout>,
+    pub(crate) term: Term,
 }
 
 /// Why a handler should stop.
@@ -150,10 +148,7 @@ impl Context {
         board: Arc<Board>,
         hold: Hold,
     ) -> Self {
-        let limits = [assignment.attempt_timeout, assignment.total_remaining];
-        let limit = limits.into_iter().flatten().fold(UNLIMITED, Duration::min);
-        let deadline = Instant::now() + limit;
-        Self { assignment, worker_id, trace, deadline, signal, board, hold }
+        Self { assignment, worker_id, trace, signal, board, hold }
     }
 
     /// The task's id.
@@ -210,14 +205,34 @@ impl Context {
         &self.assignment.labels
     }
 
-    /// When the handler will be asked to stop: the earlier end of this attempt's and of the whole task's time.
+    /// When the handler will be asked to stop: the earlier end of this attempt's and of the whole task's time. Only
+    /// [`extend`](Self::extend) moves it.
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        self.hold.term.deadline()
     }
 
     /// How long it is to the deadline; zero behind it.
     pub fn remaining(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        self.deadline().saturating_duration_since(Instant::now())
+    }
+
+    /// Asks that this attempt may run for `remaining` from now, waits for the coordinator, and says how long it may run.
+    ///
+    /// That can be less than was asked for: the whole task's time bounds it, and the coordinator's `limits.attempt_timeout`
+    /// counted from the start of the attempt. It is never less than the attempt had before. More than a year counts as a
+    /// year. Until the answer is there nothing changes; it survives a restart of the coordinator, and while there is none
+    /// this waits, at the longest until the handler is asked to stop. It is no progress: a task with a
+    /// [`progress_timeout`](Self::progress_timeout) still has to report some.
+    ///
+    /// A blocking function asks with `tokio::runtime::Handle::current().block_on(ctx.extend(remaining))`.
+    pub async fn extend(&self, remaining: Duration) -> Result<Duration, NotExtended> {
+        let Hold { clock, term, .. } = &self.hold;
+        let until = clock.now() + remaining.min(UNLIMITED);
+        tokio::select! {
+            biased;
+            reason = self.cancelled() => Err(NotExtended::Stopping(reason)),
+            asked = term.ask(self.assignment.token, until) => asked.map(|()| self.remaining()),
+        }
     }
 
     /// How long a handler has from [`cancelled`](Self::cancelled) until it is aborted.
@@ -269,7 +284,7 @@ impl Context {
     /// the lease's end by the kill grace or a quarter of the session's time, whichever is shorter: what takes longer
     /// than that can still come too late. Only whoever compares the [`fencing_token`](Self::fencing_token) is safe.
     pub fn guard(&self) -> Result<(), LeaseOver> {
-        let Hold { clock, lookout } = &self.hold;
+        let Hold { clock, lookout, .. } = &self.hold;
         let reached = || match lookout.reached(clock.now())? {
             Reached::Session => Some(CancelReason::LeaseLost),
             Reached::Own => Some(CancelReason::AttemptTimeout),

@@ -26,6 +26,7 @@ mod slots;
 mod stream;
 mod task;
 mod task_error;
+mod term;
 mod worker;
 
 pub use bytes::Bytes;
@@ -37,4 +38,5 @@ pub use program::Program;
 pub use session::simulated as simulation;
 pub use task::{Output, TaskResult};
 pub use task_error::TaskError;
+pub use term::NotExtended;
 pub use worker::Worker;

@@ -21,6 +21,7 @@ use crate::{
     slots::{Grounds, Slots},
     stream::{self, Dial, Stream, StreamEvent},
     task::Task,
+    term::{self, Ask},
 };
 
 /// How many ends of work are taken in before a frame is made: they leave together.
@@ -185,6 +186,8 @@ struct Connection {
     alarm: Bell,
     board: Arc<Board>,
     pace: Pace,
+    /// Handlers that want more time.
+    asks: mpsc::Receiver<Ask>,
     requests: Requests,
 }
 
@@ -199,7 +202,8 @@ impl Connection {
         let board = Arc::new(Board::default());
         let worker_id = plan.identity.worker_id.clone();
         let lifeline = Lifeline::new().map_err(Error::Start)?;
-        let work = Grounds { handlers, clock, lifeline: Arc::new(lifeline) };
+        let (asking, asks) = mpsc::channel(term::ASKS_MAX);
+        let work = Grounds { handlers, clock, lifeline: Arc::new(lifeline), asks: asking };
         Ok(Self {
             session: Session::new(plan.identity, plan.leaving, fastrand::u64(..)),
             stream: Stream::new(plan.endpoint, dial),
@@ -208,6 +212,7 @@ impl Connection {
             alarm: clock.bell().map_err(Error::Timer)?,
             board,
             pace: Pace::new(),
+            asks,
             requests,
         })
     }
@@ -233,6 +238,12 @@ impl Connection {
                         return Some(Err(Error::Lifeline(error)));
                     }
                 }
+                Command::Postpone { token, due } => {
+                    if let Err(error) = self.slots.postpone(token, due) {
+                        return Some(Err(Error::Lifeline(error)));
+                    }
+                }
+                Command::Answer { token, answer } => self.slots.answer(token, answer),
                 Command::Start { assignment, result_bytes_max } => {
                     self.slots.start(assignment, result_bytes_max);
                 }
@@ -273,6 +284,10 @@ impl Connection {
                     drop(permit.send(frame));
                 }
             }
+            Happened::Ask(Ask { token, until, answer }) => {
+                self.slots.await_answer(token, answer);
+                self.session.handle_ask(token, until);
+            }
             Happened::Progress => self.session.handle_progress(self.board.take()),
         }
         Ok(())
@@ -290,6 +305,7 @@ impl Connection {
             (token, end) = self.slots.next_end() => Happened::End(token, end),
             permit = room, if self.session.has_frame() => Happened::Room(permit),
             event = self.stream.next() => Happened::Stream(event),
+            Some(ask) = self.asks.recv() => Happened::Ask(ask),
             () = self.pace.next(&self.board) => Happened::Progress,
         };
         Ok(happened)
@@ -303,6 +319,7 @@ enum Happened {
     End(crate::assignment::Token, crate::outcome::End),
     Room(mpsc::OwnedPermit<leasehold_proto::v1::ConnectRequest>),
     Stream(StreamEvent),
+    Ask(Ask),
     Progress,
 }
 

@@ -8,6 +8,7 @@
 mod answer;
 mod conversation;
 mod drain;
+mod extension;
 mod fence;
 mod lease;
 mod link;
@@ -43,6 +44,7 @@ use crate::{
     clock::Moment,
     identity::Identity,
     outcome::End,
+    term::Answer,
 };
 
 /// The most leases held beyond the slots and the prefetch. The coordinator grants no more than these; what exceeds them waits
@@ -75,6 +77,20 @@ pub(crate) enum Command {
         assignment: Arc<Assignment>,
         /// The largest result that may be returned.
         result_bytes_max: usize,
+    },
+    /// Let the work of a lease, and whoever looks after it, go on until then.
+    Postpone {
+        /// The lease.
+        token: Token,
+        /// Until when.
+        due: Moment,
+    },
+    /// Tell the handler what became of its request for more time.
+    Answer {
+        /// The lease.
+        token: Token,
+        /// What.
+        answer: Answer,
     },
     /// Ask the work of a lease to stop.
     Cancel {

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     io,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use leasehold_proto::v1;
 use leasehold_telemetry::TraceContext;
 use tokio::{
     runtime::Handle,
-    sync::watch,
+    sync::{mpsc, oneshot, watch},
     task::{AbortHandle, Id, JoinError, JoinSet},
 };
 use tracing::{Instrument as _, Span, warn};
@@ -29,6 +29,7 @@ use crate::{
     program::{Attempt, Kind},
     progress::Board,
     task::Task,
+    term::{Answer, Ask, Term},
 };
 
 /// The work that runs. The session says what to start and never exceeds the worker's slots.
@@ -50,6 +51,8 @@ pub(crate) struct Grounds {
     pub(crate) clock: Clock,
     /// Until when work may go on, for those who look by themselves.
     pub(crate) lifeline: Arc<Lifeline>,
+    /// Where handlers ask for more time.
+    pub(crate) asks: mpsc::Sender<Ask>,
 }
 
 /// What a piece of work begins with.
@@ -58,6 +61,7 @@ struct Start {
     /// The attempt's own span.
     trace: TraceContext,
     strand: Arc<Strand>,
+    term: Term,
     signal: watch::Receiver<Signal>,
     result_bytes_max: usize,
 }
@@ -66,6 +70,10 @@ struct Start {
 struct Control {
     signal: watch::Sender<Signal>,
     strand: Arc<Strand>,
+    /// The deadline as its handler knows it.
+    deadline: watch::Sender<Instant>,
+    /// Whoever waits for more time.
+    asking: Option<oneshot::Sender<Answer>>,
     /// What is aborted when a signal is not enough. `None`: a program, whose supervisor must live to see it die.
     abort: Option<AbortHandle>,
 }
@@ -92,8 +100,8 @@ impl Slots {
     pub(crate) fn start(&mut self, assignment: Arc<Assignment>, result_bytes_max: usize) {
         let token = assignment.token;
         let (signal, listener) = watch::channel(Signal::Run);
-        let limits = [assignment.attempt_timeout, assignment.total_remaining];
-        let due = limits.into_iter().flatten().min().map(|limit| self.grounds.clock.now() + limit);
+        let limit = assignment.time_limit();
+        let due = limit.map(|limit| self.grounds.clock.now() + limit);
         let strand = match self.grounds.lifeline.strand(due, assignment.kill_grace) {
             Ok(strand) => strand,
             Err(error) => {
@@ -105,16 +113,18 @@ impl Slots {
             }
         };
         let span = self.span(&assignment);
+        let (deadline, term) = Term::new(limit, Some(self.grounds.asks.clone()));
         let start = Start {
             trace: TraceContext::of_span(&span).unwrap_or_else(|| assignment.trace.child()),
             assignment,
             strand: Arc::clone(&strand),
+            term,
             signal: listener,
             result_bytes_max,
         };
         let (handle, abort) = self.launch(start, span);
         self.tokens.insert(handle.id(), token);
-        self.controls.insert(token, Control { signal, strand, abort });
+        self.controls.insert(token, Control { signal, strand, deadline, asking: None, abort });
     }
 
     /// Runs work where its kind runs. What is returned with its handle is what can be aborted.
@@ -162,7 +172,7 @@ impl Slots {
             start.trace,
             start.signal,
             Arc::clone(&self.board),
-            Hold { clock: self.grounds.clock, lookout },
+            Hold { clock: self.grounds.clock, lookout, term: start.term },
         );
         (payload, context)
     }
@@ -189,6 +199,30 @@ impl Slots {
             }
         }
         Ok(())
+    }
+
+    /// A handler waits for more time. One that asked before waits no more.
+    pub(crate) fn await_answer(&mut self, token: Token, answer: oneshot::Sender<Answer>) {
+        if let Some(control) = self.controls.get_mut(&token) {
+            control.asking = Some(answer);
+        }
+    }
+
+    /// Work may go on until `due`: its guard and its handler go by that from here on.
+    pub(crate) fn postpone(&self, token: Token, due: Moment) -> io::Result<()> {
+        let Some(control) = self.controls.get(&token) else { return Ok(()) };
+        control.strand.postpone(due)?;
+        control.deadline.send_replace(Instant::now() + due.since(self.grounds.clock.now()));
+        Ok(())
+    }
+
+    /// Tells a handler what became of its request.
+    pub(crate) fn answer(&mut self, token: Token, answer: Answer) {
+        let asking = self.controls.get_mut(&token).and_then(|control| control.asking.take());
+        if let Some(asking) = asking {
+            // Whoever asked may wait no more.
+            let _unheard = asking.send(answer);
+        }
     }
 
     /// Tells work what is wanted of it. A handler that must die is aborted.

@@ -88,6 +88,13 @@ impl Pen {
                 self.name(queue);
                 self.flag(*paused);
             }
+            Record::LeaseExtended { task, token, until, time } => {
+                self.byte(13);
+                self.task_id(*task);
+                self.token(*token);
+                self.time(*until);
+                self.time(*time);
+            }
         }
     }
 
@@ -159,6 +166,12 @@ impl Cursor<'_> {
             12 => {
                 Record::QueuePaused { queue: self.name("queue")?, paused: self.flag("pause flag")? }
             }
+            13 => Record::LeaseExtended {
+                task: self.task_id()?,
+                token: self.token()?,
+                until: self.time()?,
+                time: self.time()?,
+            },
             kind => return Err(Malformed::UnknownKind { what: "record", kind }),
         })
     }

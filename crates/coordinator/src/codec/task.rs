@@ -16,6 +16,9 @@ use super::wire::{Cursor, Malformed, Pen};
 const LEDGER: u8 = 1;
 const RAN: u8 = 2;
 
+/// The extras of a lease.
+const EXTENDED: u8 = 1;
+
 impl Pen {
     pub(super) fn task(&mut self, task: &Task) {
         let Task {
@@ -153,6 +156,7 @@ impl Pen {
             granted,
             acknowledged: _,
             started,
+            extended,
             revoking,
             progress: _,
             heard: _,
@@ -168,6 +172,7 @@ impl Pen {
             pen.time(*since);
             pen.duration(*grace);
         });
+        self.extra(EXTENDED, extended.as_ref(), |pen, time| pen.time(*time));
         self.end_extras();
     }
 }
@@ -275,7 +280,7 @@ impl Cursor<'_> {
     }
 
     fn lease(&mut self) -> Result<Lease, Malformed> {
-        let lease = Lease {
+        let mut lease = Lease {
             token: self.token()?,
             worker: self.name("worker")?,
             instance: self.name("instance")?,
@@ -284,6 +289,7 @@ impl Cursor<'_> {
             // Nobody knows whether the assignment arrived: the careful answer is that it did.
             acknowledged: true,
             started: self.option("start", Self::time)?,
+            extended: None,
             revoking: self.option("revocation", |cursor| {
                 Ok(Revoking {
                     reason: read_revocation_reason(cursor.byte("revocation reason")?)?,
@@ -296,7 +302,12 @@ impl Cursor<'_> {
             heard: None,
             silence_since: None,
         };
-        self.no_extras("extra of a lease")?;
+        while let Some(kind) = self.extra()? {
+            match kind {
+                EXTENDED => lease.extended = Some(self.time()?),
+                kind => return Err(Malformed::UnknownKind { what: "extra of a lease", kind }),
+            }
+        }
         Ok(lease)
     }
 }

@@ -201,12 +201,13 @@ fn phase() -> impl Strategy<Value = Phase> {
         grace,
         delivered: None,
     });
-    let lease = (token(), name(), name(), time(), option::of(time()), option::of(revoking));
+    let times = (time(), option::of(time()), option::of(time()));
+    let lease = (token(), name(), name(), times, option::of(revoking));
     prop_oneof![
         (time(), prop_oneof![Just(Wait::Delay), Just(Wait::Backoff)])
             .prop_map(|(eligible, wait)| Phase::Scheduled { eligible, wait }),
         Just(Phase::Queued),
-        lease.prop_map(|(token, worker, instance, granted, started, revoking)| {
+        lease.prop_map(|(token, worker, instance, (granted, started, extended), revoking)| {
             Phase::Leased(Lease {
                 token,
                 worker,
@@ -215,6 +216,7 @@ fn phase() -> impl Strategy<Value = Phase> {
                 granted,
                 acknowledged: true,
                 started,
+                extended,
                 revoking,
                 progress: None,
                 heard: None,
@@ -283,6 +285,9 @@ fn record() -> impl Strategy<Value = Record> {
                 Record::LeaseRevoking { task, token, reason, grace, time }
             }
         ),
+        (id(), token(), time(), time()).prop_map(|(task, token, until, time)| {
+            Record::LeaseExtended { task, token, until, time }
+        }),
         (id(), token(), cause, next, (option::of(failure()), option::of(fact())), time()).prop_map(
             |(task, token, cause, next, (failure, fact), time)| {
                 Record::LeaseEnded { task, token, cause, next, failure, fact, time }
@@ -456,6 +461,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
         granted: at(50),
         acknowledged: true,
         started: Some(at(55)),
+        extended: None,
         revoking: Some(revoking),
         progress: None,
         heard: None,

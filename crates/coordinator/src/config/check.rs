@@ -123,6 +123,9 @@ fn limits(config: &Config, broken: &mut Broken) {
     for (key, _) in positive.iter().filter(|(_, value)| *value == 0) {
         broken.add(key, "must be at least 1");
     }
+    if limits.attempt_timeout.is_zero() {
+        broken.add("limits.attempt_timeout", "must be more than zero");
+    }
     let sizes = [
         ("limits.payload_bytes", limits.payload_bytes),
         ("limits.result_bytes", limits.result_bytes),

@@ -154,6 +154,9 @@ pub struct Limits {
     pub worker_losses: u32,
     /// Leases that one generation may have at all.
     pub leases_per_generation: u32,
+    /// How long one attempt may become by asking for more time, counted from its start.
+    #[serde(with = "duration")]
+    pub attempt_timeout: Duration,
     /// Open `WatchTasks` calls.
     pub watchers: u32,
     /// Open `AwaitTask` calls.
@@ -173,6 +176,7 @@ impl Default for Limits {
             key_bytes: 256 << 20,
             worker_losses: 5,
             leases_per_generation: 1_000,
+            attempt_timeout: Duration::from_hours(24),
             watchers: 1_000,
             waiters: 100_000,
             connections: 10_000,

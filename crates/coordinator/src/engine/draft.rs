@@ -168,6 +168,7 @@ fn payload_bytes(record: &Record) -> usize {
         | Record::LeaseGranted { .. }
         | Record::LeaseStarted { .. }
         | Record::LeaseRevoking { .. }
+        | Record::LeaseExtended { .. }
         | Record::LeaseEnded { .. }
         | Record::CancelRequested { .. }
         | Record::TaskEnded { .. }

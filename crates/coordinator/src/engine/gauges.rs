@@ -110,6 +110,7 @@ impl Engine {
             | Record::TaskEnded { fact: None, .. }
             | Record::EpochStarted { .. }
             | Record::TaskMoved(_)
+            | Record::LeaseExtended { .. }
             | Record::CancelRequested { .. }
             | Record::KeyKept { .. }
             | Record::QueuePaused { .. } => {}

@@ -105,6 +105,9 @@ impl Engine {
                 self.metrics.retracted();
                 self.send(stream, Event::Retract { token });
             }
+            Effect::Extend { stream, token, remaining } => {
+                self.send(stream, Event::Extend { token, remaining });
+            }
             Effect::ResultAck { stream, token, disposition } => {
                 if disposition == Disposition::Stale {
                     self.metrics.stale();

@@ -85,6 +85,7 @@ pub(super) fn take(
             Event::Welcome(_)
             | Event::HeartbeatAck { .. }
             | Event::Retract { .. }
+            | Event::Extend { .. }
             | Event::ResultAck { .. }
             | Event::Drain { .. } => {}
         }
@@ -113,6 +114,10 @@ fn say(event: Event, settings: &Settings, coordinator: &Status) -> Said {
             reason: v1::RevocationReason::Retracted.into(),
             grace: None,
             unstarted_only: true,
+        }),
+        Event::Extend { token, remaining } => Said::LeaseExtension(v1::LeaseExtension {
+            fencing_token: token.as_i64(),
+            remaining: remaining.map(view::span),
         }),
         Event::ResultAck { token, disposition } => Said::ResultAck(v1::ResultAck {
             fencing_token: token.as_i64(),

@@ -23,6 +23,9 @@ const PROGRESS_CHARS_MAX: usize = 500;
 /// No control value is longer: a year.
 const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
+/// What a request for more time has to keep to.
+const EXTENSION_RULE: &str = "ExtendLease.remaining is more than nothing and at most a year: leave out what asks for neither";
+
 /// Reads one event. None: it is of a kind this version does not know.
 pub(super) fn read(
     stream: StreamId,
@@ -49,6 +52,11 @@ pub(super) fn read(
             let (token, progress) =
                 (Token::from_i64(fencing_token), read_progress(&progress.unwrap_or_default()));
             Command::Progressed { stream, token, progress }
+        }
+        Event::ExtendLease(v1::ExtendLease { fencing_token, remaining }) => {
+            let in_range = span(remaining).filter(|it| !it.is_zero() && *it <= DURATION_MAX);
+            let remaining = in_range.ok_or_else(|| violation(EXTENSION_RULE))?;
+            Command::Extend { stream, token: Token::from_i64(fencing_token), remaining }
         }
         Event::LeaseOutcome(v1::LeaseOutcome { fencing_token, outcome, run_time }) => {
             let ran = run_time.map(|_| StopProof::Aborted);
@@ -153,13 +161,18 @@ fn failed(said: &v1::AttemptFailure) -> Outcome {
         | v1::FailureReason::Revoked => FailureReason::Error,
     };
     // A negative delay is none.
-    let delay = said.retry_delay.and_then(|delay| Duration::try_from(delay).ok());
+    let delay = span(said.retry_delay);
     Outcome::Failed {
         failure: failure(reason, &said.message, &said.details),
         retryable: !said.non_retryable,
         retry_delay: delay.unwrap_or_default().min(DURATION_MAX),
         stop: stop(said.stop_method()).unwrap_or(StopProof::Returned),
     }
+}
+
+/// A time that is not negative. The conversion alone negates what is, which the least of all numbers does not survive.
+fn span(sent: Option<prost_types::Duration>) -> Option<Duration> {
+    Duration::try_from(sent.filter(|it| 0 <= it.seconds)?).ok()
 }
 
 /// The rest of it is known to the queue.
@@ -179,3 +192,6 @@ fn cut(text: &str, chars_max: usize) -> Name {
     let end = text.char_indices().nth(chars_max).map_or(text.len(), |(end, _)| end);
     Name::from(text.get(..end).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,7 @@ fn lease() -> Lease {
         heard: None,
         silence_since: None,
         started: Some(Time::from_unix_ms(2_500)),
+        extended: None,
         revoking: None,
         progress: Some(Arc::new(Progress { fraction: Some(0.5), message: "half".into() })),
     }

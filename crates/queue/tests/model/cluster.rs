@@ -63,6 +63,7 @@ impl Cluster {
             revoke_ack_margin: SECOND / 2,
             worker_losses_max: setting.worker_losses_max,
             leases_max: setting.leases_max,
+            attempt_max: SECOND * 5,
             key_retention: if setting.keep_keys { 3 * SECOND } else { Duration::ZERO },
             declared_queues: [Name::from("declared")].into(),
             late_results: [Name::from("left"), Name::from("declared")].into(),
@@ -203,6 +204,12 @@ impl Cluster {
                 self.reference.progressed(stream, token);
                 let progress = Progress { fraction: None, message: "on".into() };
                 self.apply(Command::Progressed { stream, token, progress }, "done")
+            }
+            Step::Extend { lease, stray, ms } => {
+                let (token, stream) = self.lease(*lease, *stray);
+                let remaining = Duration::from_millis((*ms).into());
+                self.reference.extend(stream, token, remaining);
+                self.apply(Command::Extend { stream, token, remaining }, "done")
             }
             Step::Outcome { lease, stray, outcome } => {
                 let (token, stream) = self.lease(*lease, *stray);

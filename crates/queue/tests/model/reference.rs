@@ -91,6 +91,8 @@ struct Lease {
     granted: Time,
     acknowledged: bool,
     started: Option<Time>,
+    /// How long it may run from its start, if it asked for that.
+    longer: Duration,
     /// Since when nothing was heard of its work, if that is later than its start.
     silent_since: Option<Time>,
     revoking: Option<(RevocationReason, Time, Duration)>,
@@ -441,6 +443,7 @@ impl Reference {
             granted: self.now,
             acknowledged: false,
             started: None,
+            longer: Duration::ZERO,
             silent_since: None,
             revoking: None,
             told: None,

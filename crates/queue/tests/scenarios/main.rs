@@ -16,6 +16,7 @@ mod admission;
 mod attempts;
 mod eviction;
 mod exclusivity;
+mod extension;
 mod guarantee;
 mod late;
 mod ledger;

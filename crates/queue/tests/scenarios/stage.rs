@@ -67,6 +67,7 @@ impl Stage {
             revoke_ack_margin: Duration::from_millis(500),
             worker_losses_max: 2,
             leases_max: 4,
+            attempt_max: Duration::from_secs(10),
             key_retention: Duration::from_secs(5),
             declared_queues: BTreeSet::new(),
             late_results: BTreeSet::new(),
@@ -200,6 +201,7 @@ impl Stage {
                 let progress = Progress { fraction: Some(0.5), message: "half".into() };
                 Command::Progressed { stream, token: token(), progress }
             }
+            "extend" => Command::Extend { stream, token: token(), remaining: words.ms("for", 0) },
             "ok" => outcome(Outcome::Succeeded { result: Bytes::from_static(b"42") }),
             "fail" => outcome(Outcome::Failed {
                 failure: failure(FailureReason::Error),
@@ -433,6 +435,10 @@ impl Stage {
             }
             Effect::Retract { stream, token } => {
                 format!("{}: give back {} unless started", at(stream), self.name(token))
+            }
+            Effect::Extend { stream, token, remaining } => {
+                let has = remaining.map_or("no more time".into(), |left| format!("{left:?}"));
+                format!("{}: {} has {has}", at(stream), self.name(token))
             }
             Effect::ResultAck { stream, token, disposition } => {
                 let disposition: Disposition = disposition;

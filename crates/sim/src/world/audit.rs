@@ -169,8 +169,8 @@ fn due(task: &Task) -> Option<Time> {
     };
     match lease.revoking {
         None => {
-            let most = task.spec.attempt_timeout + task.spec.kill_grace + WORD;
-            let attempt = lease.started.map(|started| started + most);
+            let own = lease.started.map(|started| started + task.spec.attempt_timeout);
+            let attempt = lease.extended.or(own).map(|end| end + task.spec.kill_grace + WORD);
             let silence = lease.started.zip(task.spec.terms.progress_timeout);
             let silence = silence.map(|(started, most)| lease.heard.unwrap_or(started) + most);
             [attempt, silence, Some(task.deadline)].into_iter().flatten().min()

@@ -148,6 +148,13 @@ impl Strand {
         self.index
     }
 
+    /// The work may go on until `due`. That is later than before: a guard that looks at its old time finds the new one.
+    pub(crate) fn postpone(&self, due: Moment) -> io::Result<()> {
+        let memory = &self.lifeline.memory;
+        let bound = Bound::read(memory, self.index)?;
+        Bound { at: due, ..bound }.write(memory, self.index)
+    }
+
     /// Notes why the work is being asked to stop, for work that only hears that it is.
     pub(crate) fn ask(&self, why: u8) -> io::Result<()> {
         let memory = &self.lifeline.memory;

@@ -32,6 +32,7 @@ use crate::{
     panic_note,
     progress::{Board, Pace},
     task::{Blocking, Task},
+    term::Term,
 };
 
 /// Names the lease's record to a process that is to call a function. Its own children inherit it and are none.
@@ -118,7 +119,8 @@ fn talk(
     let worker_id = std::env::var("LEASEHOLD_WORKER_ID").unwrap_or_default();
     let trace = assignment.trace.clone();
     let payload = assignment.payload.clone();
-    let hold = Hold { clock: Clock::Boot, lookout: Arc::clone(&lookout) };
+    let (_deadline, term) = Term::new(assignment.time_limit(), None);
+    let hold = Hold { clock: Clock::Boot, lookout: Arc::clone(&lookout), term };
     let assignment = Arc::new(assignment);
     let context =
         Context::new(assignment, worker_id.into(), trace, listener, Arc::clone(&board), hold);

@@ -41,7 +41,7 @@ pub(super) fn of(attempt: &Attempt) -> Result<BTreeMap<OsString, OsString>, Fail
 fn of_attempt(attempt: &Attempt) -> impl Iterator<Item = (&'static str, String)> {
     let it = &attempt.assignment;
     let trace = &attempt.trace;
-    let limit = [it.attempt_timeout, it.total_remaining].into_iter().flatten().min();
+    let limit = it.time_limit();
     let deadline = limit.map(|limit| (DEADLINE, unix_seconds(limit)));
     [
         ("LEASEHOLD_TASK_ID", it.task_id.clone()),

@@ -30,6 +30,7 @@ pub(super) enum Notice {
     Outcome(Token),
     Heartbeat,
     Progress(Token),
+    Extend(Token),
     Drain,
     Goodbye,
     SlotsLost,
@@ -49,7 +50,7 @@ pub(super) struct Conversation {
     pub(super) heard: i64,
     /// The number of the last frame said.
     said: i64,
-    /// What to say, in order. Bounded by what can happen to the leases while the stream is stuck: three notices each.
+    /// What to say, in order. Bounded by what can happen to the leases while the stream is stuck: four notices each.
     notices: VecDeque<Notice>,
     /// When which heartbeat was put in a frame; those that are not answered.
     heartbeats: VecDeque<(i64, Moment)>,
@@ -194,6 +195,11 @@ impl Session {
                 let progress = self.progress.remove(&token);
                 self.leases.get(token)?;
                 Event::LeaseProgress(v1::LeaseProgress { fencing_token: token.0, progress })
+            }
+            Notice::Extend(token) => {
+                let remaining = self.leases.extension(token)?.as_mut()?.say(now);
+                let (fencing_token, remaining) = (token.0, Some(wire_duration(remaining)));
+                Event::ExtendLease(v1::ExtendLease { fencing_token, remaining })
             }
             Notice::Drain => {
                 let drain = self.drain.as_ref()?;

@@ -7,6 +7,7 @@ use std::{
 
 use leasehold_proto::v1;
 
+use super::extension::Extension;
 use crate::{
     CancelReason,
     assignment::{Assignment, Token},
@@ -19,6 +20,8 @@ pub(super) struct Lease {
     /// When the whole task's time is over.
     pub(super) total_due: Option<Moment>,
     pub(super) stage: Stage,
+    /// The more time that its work has asked for. Of no matter once it is to stop.
+    extension: Option<Extension>,
 }
 
 /// How far the work of a lease is.
@@ -100,6 +103,7 @@ impl Lease {
         Self {
             total_due: assignment.total_remaining.map(|remaining| now + remaining),
             stage: Stage::Pending { start_by: None },
+            extension: None,
             assignment: Arc::new(assignment),
         }
     }
@@ -198,6 +202,28 @@ impl Leases {
         let due = [attempt_due, lease.total_due].into_iter().flatten().min();
         self.set_stage(token, Stage::Running { since: now, due });
         Some(assignment)
+    }
+
+    /// What is asked for work that runs, if anything is. `None`: it does not run.
+    pub(super) fn extension(&mut self, token: Token) -> Option<&mut Option<Extension>> {
+        let lease = self.held.get_mut(&token)?;
+        matches!(lease.stage, Stage::Running { .. }).then_some(&mut lease.extension)
+    }
+
+    /// Everything that is asked for.
+    pub(super) fn extensions(&mut self) -> impl Iterator<Item = (Token, &mut Extension)> {
+        let all = self.held.iter_mut();
+        all.filter_map(|(token, lease)| Some((*token, lease.extension.as_mut()?)))
+    }
+
+    /// Lets work that runs, and has a limit, go on until then, within the whole task's time. Says when it is due.
+    pub(super) fn postpone(&mut self, token: Token, until: Moment) -> Option<Moment> {
+        let lease = self.held.get(&token)?;
+        let Stage::Running { since, due: Some(due) } = lease.stage else { return None };
+        let later = due.max(until);
+        let due = lease.total_due.map_or(later, |total| later.min(total));
+        self.set_stage(token, Stage::Running { since, due: Some(due) });
+        Some(due)
     }
 
     pub(super) fn get(&self, token: Token) -> Option<&Lease> {

@@ -101,6 +101,10 @@ impl Session {
             }
             conversation.push(Notice::Outcome(token));
         }
+        for (token, extension) in self.leases.extensions() {
+            extension.unsay();
+            conversation.push(Notice::Extend(token));
+        }
         self.link = Link::Up(Box::new(conversation));
     }
 
@@ -162,6 +166,7 @@ impl Session {
             Event::Assignment(it) => self.handle_assignment(now, Assignment::parse(*it)),
             Event::Revocation(it) => self.handle_revocation(now, it),
             Event::ResultAck(ack) => self.handle_result_ack(now, ack),
+            Event::LeaseExtension(it) => self.handle_extension(it),
             Event::DrainRequest(it) => {
                 self.handle_drain(now, it.grace.map(duration), &it.reason);
             }

@@ -124,8 +124,10 @@ impl Worker {
     /// What to do next.
     pub fn act(&mut self) -> Option<Act> {
         Some(match self.session.poll_command()? {
-            // Only work that looks by itself needs it, and there is none here.
-            Command::Renew { .. } => return self.act(),
+            // Only work that looks by itself needs it, or that asks, and there is none here.
+            Command::Renew { .. } | Command::Postpone { .. } | Command::Answer { .. } => {
+                return self.act();
+            }
             Command::Connect => Act::Connect,
             Command::Disconnect => Act::Disconnect,
             Command::CloseSend => Act::CloseSend,

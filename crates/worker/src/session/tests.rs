@@ -22,7 +22,7 @@ use leasehold_proto::v1::{
 
 use super::{Command, Leaving, Session, StreamEnd};
 use crate::{
-    assignment::{Token, wire_duration},
+    assignment::{Token, duration, wire_duration},
     clock::Moment,
     identity::Identity,
     outcome::{End, Failure},
@@ -30,6 +30,7 @@ use crate::{
 
 mod connection;
 mod drain;
+mod extension;
 mod fence;
 mod leases;
 mod lost;
@@ -75,6 +76,10 @@ enum Step {
     NoRoom(i64),
     /// Work reports progress.
     Progress(i64),
+    /// Work asks to run for this long in ms.
+    Ask(i64, u64),
+    /// Work may run for this long in ms, or gets no more.
+    Extended(i64, Option<u64>),
     /// The worker's owner wants it to leave.
     Drain,
     /// The coordinator wants it to leave, with a grace in ms.
@@ -285,6 +290,9 @@ impl Stage {
                 let progress = v1::Progress { fraction: Some(0.5), message: String::new() };
                 self.session.handle_progress(BTreeMap::from([(Token(token), progress)]));
             }
+            Step::Ask(token, ms) => {
+                self.session.handle_ask(Token(token), now + Duration::from_millis(ms));
+            }
             Step::Drain => self.session.handle_drain(now, None, "asked"),
             Step::Interrupt => self.session.handle_interrupt(),
             Step::Beats => self.acks_heartbeats = true,
@@ -351,6 +359,10 @@ fn event(step: Step) -> Heard {
         Step::Answer(fencing_token, disposition) => {
             Heard::ResultAck(v1::ResultAck { fencing_token, disposition: disposition.into() })
         }
+        Step::Extended(fencing_token, remaining) => Heard::LeaseExtension(v1::LeaseExtension {
+            fencing_token,
+            remaining: remaining.map(ms),
+        }),
         Step::Beat(sequence) => Heard::HeartbeatAck(v1::HeartbeatAck { sequence }),
         Step::DrainRequest(grace) => Heard::DrainRequest(v1::DrainRequest {
             grace: Some(ms(grace)),
@@ -386,6 +398,10 @@ fn done(command: &Command) -> String {
         Command::Start { assignment, .. } => format!("start {}", assignment.token),
         Command::Cancel { token, reason } => format!("cancel {token}: {reason}"),
         Command::Kill { token, reason } => format!("kill {token}: {reason}"),
+        Command::Postpone { token, due } => {
+            format!("postpone {token} to {}", due.since(at(0)).as_millis())
+        }
+        Command::Answer { token, answer } => format!("answer {token}: {answer:?}"),
         Command::Renew { .. } => unreachable!("it is looked at when it comes"),
         Command::Exit(Ok(())) => "exit".to_owned(),
         Command::Exit(Err(error)) => format!("exit: {error}"),
@@ -412,6 +428,10 @@ fn said(event: &Said) -> String {
         Said::Heartbeat(beat) => format!("heartbeat {} {:?}", beat.sequence, beat.held_tokens),
         Said::LeaseStarted(started) => format!("started {}", started.fencing_token),
         Said::LeaseProgress(progress) => format!("progress {}", progress.fencing_token),
+        Said::ExtendLease(ask) => {
+            let remaining = ask.remaining.map(duration).unwrap_or_default();
+            format!("extend {} by {} ms", ask.fencing_token, remaining.as_millis())
+        }
         Said::LeaseOutcome(outcome) => said_outcome(outcome),
         Said::WorkerDrain(drain) => {
             format!("drain {}s: {}", drain.grace.map_or(0, |it| it.seconds), drain.reason)

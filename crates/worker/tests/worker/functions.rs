@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leasehold_proto::v1::{self, StopMethod, lease_outcome::Outcome, worker_event::Event as Heard};
+use leasehold_proto::v1::{
+    self, StopMethod, coordinator_event::Event as Say, lease_outcome::Outcome,
+    worker_event::Event as Heard,
+};
 use leasehold_worker::{Bytes, CancelReason, Context, Error, TaskError, Worker};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{sync::oneshot, task::JoinSet};
@@ -191,6 +194,36 @@ async fn a_handler_is_asked_to_stop_and_then_dropped() {
         assert_eq!(got.stop_method(), method, "{task_type}");
         assert_eq!(got.details, details, "what the handler said is kept");
     }
+    running.drain().await.expect("it drains");
+}
+
+#[tokio::test]
+async fn more_time_moves_all_that_an_attempt_goes_by() {
+    async fn patient(_payload: Bytes, ctx: Context) -> Result<String, TaskError> {
+        let before = ctx.deadline();
+        let granted = ctx.extend(LONG).await?;
+        assert!(granted <= LONG / 2 && before + LONG / 4 < ctx.deadline(), "{granted:?}");
+        tokio::time::sleep_until(before.into()).await;
+        ctx.guard()?;
+        Ok(format!("{:?}", ctx.extend(LONG).await))
+    }
+    let mut running = Running::start(Worker::default().task("patient", patient), LONG).await;
+    let attempt_timeout = Some(wire(Duration::from_secs(2)));
+    let brief = v1::Assignment { attempt_timeout, ..assignment(1, "patient", b"") };
+    running.stream.assign(brief).await;
+    for remaining in [Some(wire(LONG / 2)), None] {
+        let ask = loop {
+            if let Heard::ExtendLease(ask) = running.stream.next().await.expect("it asks") {
+                break ask;
+            }
+        };
+        let asked = Duration::try_from(ask.remaining.expect("it says how long"));
+        assert!(asked.is_ok_and(|it| it <= LONG && LONG / 2 < it), "{ask:?}");
+        let answer = v1::LeaseExtension { fencing_token: ask.fencing_token, remaining };
+        running.stream.say(Say::LeaseExtension(answer)).await;
+    }
+    let result = Bytes::from_static(b"Err(Refused)");
+    assert_eq!(running.stream.outcome(1).await, Outcome::Success(v1::Success { result }));
     running.drain().await.expect("it drains");
 }
 

@@ -66,8 +66,11 @@ impl Job {
             State::Ready => "queued".into(),
             State::Leased(lease) => {
                 let Lease { token, session, acknowledged, started, revoking, told, .. } = &**lease;
+                let longer = (!lease.longer.is_zero()).then(|| started.map(|at| at + lease.longer));
+                let longer = longer.flatten();
                 format!(
-                    "leased {token} {session:?} {acknowledged} {started:?} {revoking:?} {told:?}"
+                    "leased {token} {session:?} {acknowledged} {started:?} {longer:?} {revoking:?} \
+                     {told:?}"
                 )
             }
         };
@@ -90,8 +93,11 @@ pub(crate) fn task_line(task: &Task) -> String {
             let session = lease.session.expect("a lease is held");
             let revoking = lease.revoking.map(|r| (r.reason, r.since, r.grace));
             let told = lease.revoking.and_then(|r| r.delivered);
-            let (token, acknowledged, started) = (lease.token, lease.acknowledged, lease.started);
-            format!("leased {token} {session:?} {acknowledged} {started:?} {revoking:?} {told:?}")
+            let leasehold_queue::Lease { token, acknowledged, started, extended, .. } = lease;
+            format!(
+                "leased {token} {session:?} {acknowledged} {started:?} {extended:?} {revoking:?} \
+                 {told:?}"
+            )
         }
     };
     let Task { id, generation, attempts, leases, worker_losses, deadline, .. } = task;
@@ -149,6 +155,9 @@ pub(crate) fn effect_line(effect: &Effect) -> Option<String> {
             format!("{stream:?}: stop {token}, {reason:?}, {grace:?}")
         }
         Effect::Retract { stream, token } => format!("{stream:?}: give back {token}"),
+        Effect::Extend { stream, token, remaining } => {
+            format!("{stream:?}: {token} has {remaining:?}")
+        }
         Effect::ResultAck { stream, token, disposition } => {
             format!("{stream:?}: {token} is {}", format!("{disposition:?}").to_lowercase())
         }

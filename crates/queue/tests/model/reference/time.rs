@@ -177,7 +177,8 @@ impl Job {
     }
 
     fn attempt_over(&self) -> Option<Time> {
-        let limit = self.spec.attempt_timeout + self.spec.kill_grace + ATTEMPT_MARGIN;
-        Some(self.lease()?.started? + limit)
+        let lease = self.lease()?;
+        let most = self.spec.attempt_timeout.max(lease.longer);
+        Some(lease.started? + (most + self.spec.kill_grace + ATTEMPT_MARGIN))
     }
 }

@@ -237,6 +237,26 @@ impl Reference {
         self.job_mut(task).lease_mut().expect("a lease").silent_since = Some(now);
     }
 
+    /// Time is added up to a bound and never taken away.
+    pub(crate) fn extend(&mut self, stream: StreamId, token: Token, wanted: Duration) {
+        let Some(id) = self.on_stream(stream) else { return };
+        let (now, bound) = (self.now, self.config.attempt_max);
+        let mut left = None;
+        if let Some((task, _)) = self.current(token).filter(|(_, holder)| *holder == id) {
+            let job = self.job_mut(task);
+            let own = job.spec.attempt_timeout;
+            let lease = job.lease_mut().expect("a lease");
+            if let (Some(started), None) = (lease.started, lease.revoking) {
+                let whole = bound.min(now.since(started) + wanted);
+                if whole > own {
+                    lease.longer = lease.longer.max(whole);
+                }
+                left = Some((started + own.max(lease.longer)).since(now));
+            }
+        }
+        self.said.push(format!("{stream:?}: {token} has {left:?}"));
+    }
+
     /// Whoever has been sent something has to answer in time.
     pub(crate) fn sent(&mut self, stream: StreamId, token: Token) {
         let Some(id) = self.on_stream(stream) else { return };

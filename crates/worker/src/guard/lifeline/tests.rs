@@ -117,6 +117,17 @@ fn why_work_is_asked_to_stop_is_told_and_changes_no_bound() {
     assert_eq!(lookout.asked(), None, "the other lease is not asked");
 }
 
+#[test]
+fn more_time_moves_the_own_bound_of_a_lease_and_nothing_else() {
+    let (lifeline, lookout) = watched(Some(at(2_000)), ms(100));
+    let strand = lifeline.strand(Some(at(2_000)), ms(100)).expect("a record");
+    strand.ask(3).expect("it is written");
+    strand.postpone(at(4_000)).expect("it is written");
+    assert_eq!(limits(&strand.lookout()), (at(4_250), at(4_350)));
+    assert_eq!((strand.lookout().asked(), strand.lookout().reached(at(3_999))), (Some(3), None));
+    assert_eq!(limits(&lookout), (at(2_250), at(2_350)), "the other lease has no more");
+}
+
 fn watched(due: Option<Moment>, grace: Duration) -> (Arc<Lifeline>, Lookout) {
     let lifeline = Arc::new(Lifeline::new().expect("memory"));
     let strand = lifeline.strand(due, grace).expect("a record");
