@@ -153,8 +153,8 @@ pub struct World {
     started: BTreeSet<Token>,
     /// The generations of tasks that may be started once, and were.
     once: BTreeSet<(TaskId, u32)>,
-    /// When the coordinator could last know that a lease's work goes on.
-    reported: BTreeMap<Token, Micros>,
+    /// When the coordinator could know that a lease's work goes on, in the order of time.
+    reported: BTreeMap<Token, Vec<Micros>>,
     /// Leases whose work ended with a result, and in which start of which worker.
     finished: BTreeMap<Token, (usize, u32)>,
     /// Starts of workers whose session the coordinator gave up.

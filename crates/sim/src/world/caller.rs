@@ -176,7 +176,11 @@ impl World {
         match &mut self.site.machine {
             Some(machine) => {
                 (call.site, call.is_asked) = (self.site.incarnation, true);
-                machine.ask(ticket, call.ask.clone());
+                let ask = call.ask.clone();
+                machine.ask(ticket, ask.clone());
+                if let Ask::Evict(worker, _) = ask {
+                    self.note_evicted(&worker);
+                }
                 self.turn_soon();
             }
             None => self.broken(ticket),

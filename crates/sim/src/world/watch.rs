@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     World,
-    crew::of_instance,
+    crew::{of_instance, worker_name},
     wire::{Parcel, WireId},
 };
 use crate::{
@@ -72,7 +72,7 @@ impl World {
                 Some(Said::Goodbye(_)) => self.crew[worker].goodbyes.push(incarnation),
                 Some(Said::LeaseProgress(progress)) if !self.site.is_paused() => {
                     let token = Token::from_i64(progress.fencing_token);
-                    self.reported.insert(token, self.now);
+                    self.reported.entry(token).or_default().push(self.now);
                 }
                 Some(Said::LeaseOutcome(outcome)) => self.note_declined(worker, outcome),
                 _ => {}
@@ -218,8 +218,11 @@ impl World {
         self.sometimes(Probe::Hung);
         let Some(machine) = &self.site.machine else { return };
         let timeout = self.ledger.task(task).and_then(|entry| entry.terms.progress_timeout);
-        let (Some(timeout), Some(reported)) = (timeout, self.reported.get(&token)) else { return };
         let decided = self.site.turned_at.saturating_sub(micros(machine.now().since(time)));
+        // What was said later is not what the decision was made upon.
+        let reports = self.reported.get(&token).into_iter().flatten();
+        let reported = reports.copied().take_while(|at| *at <= decided).last();
+        let (Some(timeout), Some(reported)) = (timeout, reported) else { return };
         // The coordinator's clock may be half a percent fast while it works off a step, which it does once a second.
         let least = (micros(timeout) * 199 / 200).saturating_sub(SLEWED);
         if decided < reported + least {
@@ -288,6 +291,14 @@ impl World {
             }
         }
         self.check_lateness();
+    }
+
+    /// Whatever a worker that is to be evicted says from here on is no sign of life, be it a hello that is refused.
+    pub(super) fn note_evicted(&mut self, name: &Name) {
+        let worker = (0..self.crew.len()).find(|worker| worker_name(*worker) == **name);
+        let Some(worker) = worker else { return };
+        let starts = 1..=self.crew[worker].incarnation;
+        self.suspects.extend(starts.map(|incarnation| (worker, incarnation)));
     }
 
     /// An evicted worker is not acknowledged any more: its session is over when its time is.
