@@ -172,7 +172,9 @@ fn due(task: &Task) -> Option<Time> {
             let own = lease.started.map(|started| started + task.spec.attempt_timeout);
             let attempt = lease.extended.or(own).map(|end| end + task.spec.kill_grace + WORD);
             let silence = lease.started.zip(task.spec.terms.progress_timeout);
-            let silence = silence.map(|(started, most)| lease.heard.unwrap_or(started) + most);
+            // A lease that was granted ahead can have been heard of before its work began.
+            let silence =
+                silence.map(|(started, most)| lease.heard.unwrap_or(started).max(started) + most);
             [attempt, silence, Some(task.deadline)].into_iter().flatten().min()
         }
         Some(revoking) => {

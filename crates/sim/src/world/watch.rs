@@ -54,7 +54,14 @@ impl World {
         // A hello that was overtaken by a later one of its process is not listened to; any other takes over from whatever
         // connection the worker had.
         if says_hello && *newest <= id {
-            (*newest, hand.current) = (id, id);
+            *newest = id;
+            // One of a process that another has followed does not come between that one and the coordinator.
+            let mut later = hand.newest.range(incarnation + 1..).map(|(_, wire)| wire);
+            if later.any(|wire| *wire == hand.current && self.wires[wire].is_open) {
+                self.suspects.insert((worker, incarnation));
+            } else {
+                hand.current = id;
+            }
         }
         if hand.current != id {
             return;
@@ -218,14 +225,16 @@ impl World {
         self.sometimes(Probe::Hung);
         let Some(machine) = &self.site.machine else { return };
         let timeout = self.ledger.task(task).and_then(|entry| entry.terms.progress_timeout);
-        let decided = self.site.turned_at.saturating_sub(micros(machine.now().since(time)));
+        // The coordinator's clock may have been half a percent off since then.
+        let age = micros(machine.now().since(time));
+        let decided = |age| self.site.turned_at.saturating_sub(age);
+        let (earliest, latest) = (decided(age * 201 / 200 + SLEWED), decided(age * 199 / 200));
         // What was said later is not what the decision was made upon.
         let reports = self.reported.get(&token).into_iter().flatten();
-        let reported = reports.copied().take_while(|at| *at <= decided).last();
+        let reported = reports.copied().take_while(|at| *at <= earliest).last();
         let (Some(timeout), Some(reported)) = (timeout, reported) else { return };
-        // The coordinator's clock may be half a percent fast while it works off a step, which it does once a second.
         let least = (micros(timeout) * 199 / 200).saturating_sub(SLEWED);
-        if decided < reported + least {
+        if latest < reported + least {
             let message = format!("{task} is hung under {token}, which was heard at {reported}");
             self.fail(Violation::new("hung", message));
         }
