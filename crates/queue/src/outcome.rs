@@ -84,7 +84,8 @@ impl Queue {
         let (kind, end) = match outcome {
             Outcome::Succeeded { result } => (EndKind::Succeeded, End::Succeeded(result)),
             Outcome::Failed { failure, retryable, retry_delay, .. } => {
-                (failure.reason.into(), End::Failed { failure, retryable, retry_delay })
+                let kind = self.kind_of_failure(id, failure.reason);
+                (kind, End::Failed { failure, retryable, retry_delay })
             }
             Outcome::Invalid { failure } => {
                 disposition = Disposition::Invalid;
@@ -119,6 +120,14 @@ impl Queue {
             Some(RevocationReason::TotalTimeout) => EndKind::TotalTimeout,
             Some(RevocationReason::Operator) => EndKind::Revoked,
             Some(RevocationReason::UnknownLease) | None => EndKind::Fenced,
+        }
+    }
+
+    /// A worker has one word for whatever ran out of time; which limit that was is known here.
+    fn kind_of_failure(&self, id: TaskId, reason: FailureReason) -> EndKind {
+        match (reason.into(), self.kind_of_stop(id)) {
+            (EndKind::AttemptTimeout, EndKind::TotalTimeout) => EndKind::TotalTimeout,
+            (kind, _) => kind,
         }
     }
 

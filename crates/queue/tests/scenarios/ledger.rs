@@ -201,3 +201,25 @@ fn a_failure_that_a_cancel_or_a_total_timeout_hides_is_still_told() {
     ",
     );
 }
+
+#[test]
+fn what_ran_out_of_the_total_time_is_not_called_an_attempt_timeout() {
+    check(
+        r#"
+        submit a total=1000
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        start s1 t1
+        at 1000
+            s1: stop t1, TotalTimeout, within 300ms
+        fail s1 t1 late how=killed
+            a Failed; 0 attempts, 0 losses, TotalTimeout: the task ran out of its total time after "no luck"
+            s1: t1 is Accepted
+        ends a
+            t1 g1 a1 on w: granted 0ms, started 0ms, revoked 1000ms, ended 1000ms TotalTimeout Killed, charged Nothing: no luck
+    "#,
+    );
+}

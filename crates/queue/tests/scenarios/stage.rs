@@ -204,7 +204,11 @@ impl Stage {
             "extend" => Command::Extend { stream, token: token(), remaining: words.ms("for", 0) },
             "ok" => outcome(Outcome::Succeeded { result: Bytes::from_static(b"42") }),
             "fail" => outcome(Outcome::Failed {
-                failure: failure(FailureReason::Error),
+                failure: failure(if words.has("late") {
+                    FailureReason::AttemptTimeout
+                } else {
+                    FailureReason::Error
+                }),
                 retryable: !words.has("final"),
                 retry_delay: words.ms("after", 0),
                 stop: proof(words.value("how").unwrap_or("returned")),
