@@ -30,7 +30,7 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, String> {
 pub(crate) fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if steers(c) {
             safe.extend(c.escape_default());
         } else {
             safe.push(c);
@@ -48,7 +48,13 @@ pub(crate) fn printable_lines(text: &str) -> String {
 }
 
 fn is_printable(c: char) -> bool {
-    !c.is_control() || c == '\n' || c == '\t'
+    !steers(c) || c == '\n' || c == '\t'
+}
+
+/// Whether a character makes a terminal do something, or show text in another order or in more lines than it has.
+fn steers(c: char) -> bool {
+    let reorders = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || reorders || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 fn cut(text: &str, bytes: usize) -> String {
