@@ -89,6 +89,7 @@ impl Timeline {
         let mut pen = Pen { events, state, until, generation: 1, token: 0 };
         pen.note(task.submit_time.as_ref(), State::Waiting, "submitted");
         pen.wait(after(task.submit_time.as_ref(), delay).as_ref(), State::Delayed);
+        pen.untold(task);
         for (at, end) in task.lease_ends.iter().enumerate() {
             if at == 1 && task.lease_ends_forgotten > 0 {
                 let what = format!("({} ends of leases were not kept)", task.lease_ends_forgotten);
@@ -187,6 +188,19 @@ impl Pen {
             self.push(Some(until), State::Waiting, "can be leased");
         }
         self.until = None;
+    }
+
+    /// Leases that were counted, but of whose ends nothing was kept: their task ended under an older coordinator.
+    fn untold(&mut self, task: &Task) {
+        let ends = task.lease_ends.iter().filter(|end| end.generation == task.generation);
+        let told = ends.count().saturating_add(usize::from(task.lease.is_some()));
+        let told =
+            i32::try_from(told).unwrap_or(i32::MAX).saturating_add(task.lease_ends_forgotten);
+        if told < task.lease_count {
+            let what = format!("({} leases of which no more is known)", task.lease_count - told);
+            (self.state, self.until) = (State::Unknown, None);
+            self.note(None, State::Unknown, &what);
+        }
     }
 
     /// Replays the task until it is in a generation. When the last one began follows from its deadline.

@@ -65,6 +65,18 @@ fn check(task: &Task, now: SystemTime, expected: &str, spent: &str) {
 }
 
 #[test]
+fn leases_that_an_older_coordinator_did_not_remember_are_no_wait() {
+    let done = Task { lease_count: 2, finish_time: at(4_000), ..task(TaskState::Succeeded) };
+    let expected = "
+  AT  AFTER    WHAT
+  0s           submitted
+   -           (2 leases of which no more is known)
+4.0s           succeeded
+";
+    check(&done, now(9_000), expected, "");
+}
+
+#[test]
 fn a_task_that_waits_and_one_that_succeeded_at_once() {
     let waiting = "
  AT  AFTER           WHAT
