@@ -10,7 +10,8 @@ use crate::{Done, duration::parse_duration, exit::Exit, output::Output, task, wo
 /// What to do with leases.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LeaseCommand {
-    /// Take a lease away from its worker; once that has stopped, the task is leased again at no cost
+    /// Take a lease away from its worker; once that has stopped, the task is leased again at no cost. A task that runs at
+    /// most once and was started ends as a dead letter instead
     Revoke(RevokeArgs),
 }
 
