@@ -205,11 +205,12 @@ impl Session {
         self.link = Link::Down { retry_at: now + delay };
     }
 
-    /// Whether another process has had the worker's id for so long that it must live. A coordinator that gave this one's
-    /// leases up by then would be right to.
+    /// Whether another process has had the worker's id for so long that it must live. That is found well before the
+    /// coordinator forgets this one's session: it would be a new process then, and the two would take turns for ever.
     fn is_displaced(&mut self, now: Moment) -> bool {
         let since = *self.displaced_since.get_or_insert(now);
-        since + DISPLACED_MAX.min(self.terms.session_ttl) <= now
+        let known = self.terms.session_ttl.saturating_sub(self.terms.heartbeat_interval);
+        since + DISPLACED_MAX.min(known * 3 / 4) <= now
     }
 
     /// Does what is due on the connection.

@@ -84,10 +84,12 @@ fn a_worker_that_cannot_stay_says_why() {
         (10, GoAway(Replaced, 0)),
         (11, Up),
         (12, GoAway(Replaced, 0)),
-        (15_010, Up),
-        (15_011, GoAway(Replaced, 0)),
+        (11_250, Up),
+        (11_259, GoAway(Replaced, 0)),
+        (11_260, Up),
+        (11_261, GoAway(Replaced, 0)),
     ];
-    // What took its place may be dead: it is tried for a while.
+    // What took its place may be dead: it is tried for a while, but not until its session, heard last at -5 s, is over.
     check_connected(
         &script,
         &[
@@ -96,8 +98,11 @@ fn a_worker_that_cannot_stay_says_why() {
             "11 say hello journal=j epoch=7 held=[]",
             "12 disconnect",
             "12 connect",
-            "15010 say hello journal=j epoch=7 held=[]",
-            "15011 exit: worker id \"w\" is in use by another process: give each worker an id of its own",
+            "11250 say hello journal=j epoch=7 held=[]",
+            "11259 disconnect",
+            "11259 connect",
+            "11260 say hello journal=j epoch=7 held=[]",
+            "11261 exit: worker id \"w\" is in use by another process: give each worker an id of its own",
         ],
     );
     check(&[(5, Refused)], &["0 connect", "5 exit: the coordinator refused the worker: no"]);
