@@ -30,6 +30,9 @@ pub(crate) const FIRST: u32 = 1;
 /// What every task is and every worker serves.
 pub(crate) const TASK_TYPE: &str = "work";
 
+/// Where every task is.
+const QUEUE: &str = "queue";
+
 /// How often each thing can happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
@@ -87,6 +90,8 @@ pub struct Config {
     pub later_ttl: Duration,
     /// How many attempts a task has.
     pub attempts: u32,
+    /// Whether its queue accepts late results.
+    pub accepts_late: bool,
     /// Whether it takes too long for every test run.
     pub is_large: bool,
 }
@@ -113,6 +118,7 @@ const PLAIN: Config = Config {
     step: Duration::from_millis(50),
     later_ttl: SESSION_TTL,
     attempts: 2,
+    accepts_late: false,
     is_large: false,
 };
 
@@ -144,6 +150,15 @@ pub const CONFIGS: &[Config] = &[
         name: "lone-silence",
         workers: 1,
         budget: Budget { drops: 1, ticks: 3, ..CALM },
+        ..PLAIN
+    },
+    Config {
+        name: "lone-late",
+        workers: 1,
+        begin: Begin::Leased,
+        accepts_late: true,
+        step: SESSION_TTL,
+        budget: Budget { drops: 1, ticks: 2, coordinator_crashes: 1, ..CALM },
         ..PLAIN
     },
     Config {
@@ -183,6 +198,15 @@ pub const CONFIGS: &[Config] = &[
     Config {
         name: "silence-drop",
         begin: Begin::Leased,
+        step: SESSION_TTL,
+        budget: Budget { drops: 1, ticks: 2, ..CALM },
+        is_large: true,
+        ..PLAIN
+    },
+    Config {
+        name: "late",
+        begin: Begin::Leased,
+        accepts_late: true,
         step: SESSION_TTL,
         budget: Budget { drops: 1, ticks: 2, ..CALM },
         is_large: true,
@@ -257,6 +281,7 @@ impl Config {
             drift_per_mille: 10,
             revoke_ack_margin: Duration::from_millis(30),
             key_retention: NEVER,
+            late_results: self.accepts_late.then(|| QUEUE.into()).into_iter().collect(),
             ..QueueConfig::default()
         }
     }
@@ -264,7 +289,7 @@ impl Config {
     /// What a client asks for.
     pub(crate) fn spec(&self, task: usize) -> TaskSpec {
         TaskSpec {
-            queue: "queue".into(),
+            queue: QUEUE.into(),
             task_type: TASK_TYPE.into(),
             payload: Bytes::new(),
             content_type: "".into(),

@@ -116,8 +116,8 @@ pub(crate) fn release(effect: Effect) -> Option<Release> {
         }
         Effect::Ended(ended) => {
             let Ended { task, ending, .. } = *ended;
-            let token = task.lease().map(|lease| lease.token);
-            let token = token.filter(|_| ending == Ending::Succeeded);
+            let decided = task.ends().last().filter(|_| ending == Ending::Succeeded);
+            let token = decided.map(|end| end.token);
             let (id, generation) = (task.id, task.generation);
             Release::Ended { id, generation, end: End { ending, token } }
         }

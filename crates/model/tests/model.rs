@@ -48,6 +48,7 @@ each! { holds:
     a_stream_drops_and_a_coordinator_crashes => "drop-crash",
     workers_fall_silent => "silence",
     the_only_worker_falls_silent => "lone-silence",
+    the_only_worker_brings_a_late_result => "lone-late",
     a_task_is_cancelled => "cancel",
     a_dead_letter_is_replayed => "replay",
     a_submit_is_repeated => "resubmit",
