@@ -93,7 +93,7 @@ impl Queue {
                 (failure.reason.into(), End::Failed { failure, retryable, retry_delay })
             }
             Outcome::Stopped(_) => (self.kind_of_stop(id), self.stopped(id)),
-            Outcome::Declined(DeclineReason::Retracted, _) if self.is_asked_back(id) => {
+            Outcome::Declined(DeclineReason::Retracted, _) if self.is_asked_back(session, id) => {
                 (EndKind::Retracted, End::Retracted)
             }
             Outcome::Declined(DeclineReason::StartTimeout, _) => {
@@ -161,9 +161,9 @@ impl Queue {
         }
     }
 
-    fn is_asked_back(&self, id: TaskId) -> bool {
+    fn is_asked_back(&self, session: SessionId, id: TaskId) -> bool {
         let lease = self.book.task(id).and_then(Task::lease);
-        lease.is_some_and(|lease| self.parking.is_asked(lease.token))
+        lease.is_some_and(|lease| self.parking.is_asked(session, lease.token))
     }
 
     /// How a lease ended whose revocation was not answered: as if it had been stopped, but nobody knows whether it started.

@@ -15,6 +15,7 @@ pub(crate) struct Parked {
     /// The task's place in the order.
     pub(crate) place: Place,
     pub(crate) task_type: Name,
+    pub(crate) queue: Name,
     /// How soon the work has to start once there is a slot.
     pub(crate) start_timeout: Duration,
 }
@@ -37,11 +38,11 @@ pub(crate) type Candidate = (Place, Token, SessionId);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parking {
     rows: BTreeMap<SessionId, Row>,
-    /// Those that have not been asked back, by task type and by the class of their sessions.
-    by_type: BTreeMap<Name, BTreeSet<Candidate>>,
+    /// Those that have not been asked back, by task type and queue, and by the class of their sessions.
+    by_type: BTreeMap<Name, BTreeMap<Name, BTreeSet<Candidate>>>,
     by_class: BTreeMap<Types, BTreeSet<Candidate>>,
-    /// Those that have, until they start or end. Some may have a slot by now.
-    asked: BTreeMap<Token, (SessionId, Sake)>,
+    /// Those that have, by session, until they start or end. Some may have a slot by now.
+    asked: BTreeMap<(SessionId, Token), Sake>,
     /// How many of these are on their way to each session.
     expected: BTreeMap<SessionId, u32>,
     /// The tasks that one of these makes room for.
@@ -80,16 +81,21 @@ impl Parking {
     /// A lease is not to be asked back (again).
     pub(crate) fn withhold(&mut self, id: SessionId, token: Token) {
         let Some(row) = self.rows.get(&id) else { return };
-        let Some(Parked { place, task_type, .. }) = row.leases.get(&token) else { return };
+        let Some(Parked { place, task_type, queue, .. }) = row.leases.get(&token) else { return };
         let candidate = (*place, token, id);
-        remove(&mut self.by_type, task_type, candidate);
+        if let Some(queues) = self.by_type.get_mut(task_type) {
+            remove(queues, queue, candidate);
+            if queues.is_empty() {
+                self.by_type.remove(task_type);
+            }
+        }
         remove(&mut self.by_class, &row.class, candidate);
     }
 
     /// A lease is asked back.
     pub(crate) fn ask(&mut self, id: SessionId, token: Token, sake: Sake) {
         self.withhold(id, token);
-        self.asked.insert(token, (id, sake));
+        self.asked.insert((id, token), sake);
         match sake {
             Sake::Idle(session) => *self.expected.entry(session).or_default() += 1,
             Sake::Urgent(task) => drop(self.urgent.insert(task)),
@@ -97,10 +103,10 @@ impl Parking {
         }
     }
 
-    /// It is known what became of a lease that was asked back.
-    pub(crate) fn resolve(&mut self, token: Token) {
-        match self.asked.remove(&token) {
-            Some((_, Sake::Idle(session))) => {
+    /// It is known what became of a lease that was asked back. Only its own session knows.
+    pub(crate) fn resolve(&mut self, id: SessionId, token: Token) {
+        match self.asked.remove(&(id, token)) {
+            Some(Sake::Idle(session)) => {
                 if let Some(count) = self.expected.get_mut(&session) {
                     *count -= 1;
                     if *count == 0 {
@@ -108,8 +114,8 @@ impl Parking {
                     }
                 }
             }
-            Some((_, Sake::Urgent(task))) => drop(self.urgent.remove(&task)),
-            Some((_, Sake::Order)) | None => {}
+            Some(Sake::Urgent(task)) => drop(self.urgent.remove(&task)),
+            Some(Sake::Order) | None => {}
         }
     }
 
@@ -118,10 +124,11 @@ impl Parking {
         while let Some(token) = self.first(id) {
             self.take(id, token);
         }
-        let asked = self.asked.iter().filter(|(_, (session, _))| *session == id);
-        let asked: Vec<Token> = asked.map(|(token, _)| *token).collect();
+        let asked = self.asked.range((id, Token::new(0, 0))..);
+        let asked = asked.take_while(|((session, _), _)| *session == id);
+        let asked: Vec<Token> = asked.map(|((_, token), _)| *token).collect();
         for token in asked {
-            self.resolve(token);
+            self.resolve(id, token);
         }
     }
 
@@ -156,13 +163,14 @@ impl Parking {
     }
 
     /// Whether a lease has been asked back, and may still come.
-    pub(crate) fn is_asked(&self, token: Token) -> bool {
-        self.asked.contains_key(&token)
+    pub(crate) fn is_asked(&self, id: SessionId, token: Token) -> bool {
+        self.asked.contains_key(&(id, token))
     }
 
-    /// Those that can be taken back and have a task type, the most urgent first.
-    pub(crate) fn of_type(&self, task_type: &Name) -> impl Iterator<Item = Candidate> {
-        self.by_type.get(task_type).into_iter().flatten().copied()
+    /// Of those that can be taken back and have a task type: the most urgent one of each queue.
+    pub(crate) fn firsts(&self, task_type: &Name) -> impl Iterator<Item = (&Name, Candidate)> {
+        let queues = self.by_type.get(task_type).into_iter().flatten();
+        queues.filter_map(|(queue, candidates)| Some((queue, *candidates.first()?)))
     }
 
     /// Those that can be taken back in each class of sessions, the least urgent first.
@@ -191,7 +199,8 @@ impl Parking {
         let Some(row) = self.rows.get(&id) else { return };
         let Some(parked) = row.leases.get(&token) else { return };
         let candidate = (parked.place, token, id);
-        self.by_type.entry(Name::clone(&parked.task_type)).or_default().insert(candidate);
+        let queues = self.by_type.entry(Name::clone(&parked.task_type)).or_default();
+        queues.entry(Name::clone(&parked.queue)).or_default().insert(candidate);
         self.by_class.entry(Types::clone(&row.class)).or_default().insert(candidate);
     }
 
@@ -217,15 +226,15 @@ impl Parking {
     /// Whether its own books agree.
     #[cfg(debug_assertions)]
     pub(crate) fn agrees(&self) -> bool {
-        let typed = self.by_type.values().flatten().count();
-        let classed = self.by_class.values().flatten().count();
+        let typed = || self.by_type.values().flat_map(BTreeMap::values).flatten();
+        let classed = || self.by_class.values().flatten();
         let is_parked = |(place, token, id): &Candidate| {
             let parked = self.rows.get(id).and_then(|row| row.leases.get(token));
-            parked.is_some_and(|it| it.place == *place) && !self.asked.contains_key(token)
+            parked.is_some_and(|it| it.place == *place) && !self.asked.contains_key(&(*id, *token))
         };
-        let expected = self.asked.values().filter(|(_, sake)| matches!(sake, Sake::Idle(_)));
-        typed == classed
-            && self.by_type.values().chain(self.by_class.values()).flatten().all(is_parked)
+        let expected = self.asked.values().filter(|sake| matches!(sake, Sake::Idle(_)));
+        typed().count() == classed().count()
+            && typed().chain(classed()).all(is_parked)
             && expected.count() == self.expected.values().map(|count| *count as usize).sum()
             && self.rows.values().all(|row| !row.leases.is_empty())
     }

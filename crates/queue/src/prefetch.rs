@@ -6,7 +6,7 @@
 use leasehold_policy::Mutant;
 
 use crate::{
-    Effect, Queue, SessionId, Task, TaskId, Token,
+    Effect, Name, Queue, SessionId, Task, TaskId, Token,
     lanes::Place,
     parking::{Parked, Sake},
     roster::Types,
@@ -51,7 +51,7 @@ impl Queue {
     /// A slot is free: the worker holds the lease no more.
     pub(crate) fn vacate(&mut self, id: SessionId, token: Token) {
         self.parking.take(id, token);
-        self.parking.resolve(token);
+        self.parking.resolve(id, token);
         self.update(id, |session| session.free(token));
         self.promote(id);
     }
@@ -59,7 +59,7 @@ impl Queue {
     /// The work of a lease began, whether a slot was known to be free or not.
     pub(crate) fn unpark(&mut self, id: SessionId, token: Token) {
         self.parking.take(id, token);
-        self.parking.resolve(token);
+        self.parking.resolve(id, token);
     }
 
     /// Gives free slots to what waits, in the order of the grants: from here on its start is waited for.
@@ -91,14 +91,12 @@ impl Queue {
             return;
         }
         let mut left = most;
-        for (idle, wanted, types) in self.idle_sessions() {
-            for _ in 0..wanted {
-                let Some((token, id)) = self.most_urgent_of(&types) else { break };
-                if left == 0 {
-                    return;
-                }
-                left -= 1;
-                self.ask_back(id, token, Sake::Idle(idle));
+        let classes: Vec<Types> =
+            self.roster.free().map(|class| Types::clone(class.types)).collect();
+        for types in classes {
+            // Most often nothing waits that they could have, however many of them are idle.
+            if self.most_urgent_of(&types).is_some() && !self.retract_for(&types, &mut left) {
+                return;
             }
         }
         for (task, token, id) in self.displaced() {
@@ -109,33 +107,37 @@ impl Queue {
         }
     }
 
-    /// Sessions with free slots that nothing is on its way to, and for how many leases.
-    fn idle_sessions(&self) -> Vec<(SessionId, u32, Types)> {
-        let mut idle = Vec::new();
-        for class in self.roster.free() {
-            if class.types.iter().all(|it| self.parking.of_type(it).next().is_none()) {
-                continue;
-            }
-            for id in class.idle() {
-                let Some(session) = self.roster.get(id) else { continue };
-                let free = session.slots - session.used();
-                let wanted = free.saturating_sub(self.parking.expected(id));
-                idle.push((id, wanted, Types::clone(class.types)));
+    /// Asks leases back for the idle sessions of a class. Says whether more may be asked back.
+    fn retract_for(&mut self, types: &Types, left: &mut usize) -> bool {
+        for (idle, wanted) in self.idle_sessions(types) {
+            for _ in 0..wanted {
+                let Some((token, id)) = self.most_urgent_of(types) else { return true };
+                if *left == 0 {
+                    return false;
+                }
+                *left -= 1;
+                self.ask_back(id, token, Sake::Idle(idle));
             }
         }
-        idle
+        true
+    }
+
+    /// Sessions of a class with free slots that nothing is on its way to, and for how many leases.
+    fn idle_sessions(&self, types: &Types) -> Vec<(SessionId, u32)> {
+        let Some(class) = self.roster.free_of(types) else { return Vec::new() };
+        let idle = class.idle().filter_map(|id| {
+            let session = self.roster.get(id)?;
+            let free = session.slots - session.used();
+            Some((id, free.saturating_sub(self.parking.expected(id))))
+        });
+        idle.collect()
     }
 
     /// What a paused queue would hold back stays where it is.
     fn most_urgent_of(&self, types: &Types) -> Option<(Token, SessionId)> {
-        let is_paused = |task: TaskId| {
-            let task = self.book.task(task);
-            task.is_some_and(|task| self.book.is_paused(&task.spec.queue))
-        };
-        let candidates = types.iter().filter_map(|task_type| {
-            self.parking.of_type(task_type).find(|(place, ..)| !is_paused(place.task))
-        });
-        candidates.min().map(|(_, token, id)| (token, id))
+        let firsts = types.iter().flat_map(|task_type| self.parking.firsts(task_type));
+        let free = firsts.filter(|(queue, _)| !self.book.is_paused(queue));
+        free.map(|(_, candidate)| candidate).min().map(|(_, token, id)| (token, id))
     }
 
     /// In each class of sessions: the first task that waits for them, and the lease that it would take the place of.
@@ -163,7 +165,8 @@ impl Queue {
 fn parked(task: &Task) -> Parked {
     Parked {
         place: Place::of(task),
-        task_type: crate::Name::clone(&task.spec.task_type),
+        task_type: Name::clone(&task.spec.task_type),
+        queue: Name::clone(&task.spec.queue),
         start_timeout: task.spec.start_timeout,
     }
 }

@@ -172,6 +172,11 @@ impl Roster {
         self.workers.get(worker).into_iter().flat_map(BTreeMap::values).copied().collect()
     }
 
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
     /// Every session, by worker name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
         let ids = self.workers.values().flat_map(BTreeMap::values);
@@ -187,6 +192,12 @@ impl Roster {
     pub(crate) fn free(&self) -> impl Iterator<Item = Free<'_>> {
         let free = self.classes.iter().filter(|(_, class)| !class.free.is_empty());
         free.map(|(types, class)| Free { types, sessions: &class.free })
+    }
+
+    /// The class of these types, if it has somebody free.
+    pub(crate) fn free_of(&self, types: &Types) -> Option<Free<'_>> {
+        let (types, class) = self.classes.get_key_value(types)?;
+        (!class.free.is_empty()).then_some(Free { types, sessions: &class.free })
     }
 
     /// Whether somebody connected takes tasks of a type, free or not.

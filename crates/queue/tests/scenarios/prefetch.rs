@@ -396,3 +396,31 @@ fn work_of_a_lost_lease_takes_a_place_though_others_wait_for_slots() {
     ",
     );
 }
+
+#[test]
+fn a_word_about_the_lease_of_another_worker_does_not_make_its_way_back_cost_anything() {
+    check(
+        "
+        submit a
+            accepted a
+        submit b
+            accepted b
+        hello v s1 prefetch=1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s1: run b as t2, attempt 1
+        start s1 t1
+        hello w s2
+            welcome
+        grant
+            s1: give back t2 unless started
+        ok s2 t2
+            s2: t2 is Stale
+        decline s1 t2 retracted
+            s1: t2 is Accepted
+        ends b
+            t2 g1 a1 on v: granted 0ms, ended 0ms Retracted NotStarted, charged Nothing: taken back before it started
+    ",
+    );
+}
