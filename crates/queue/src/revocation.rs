@@ -50,12 +50,16 @@ impl Queue {
         self.book.keys.expire(self.now, FIRED_MAX);
     }
 
-    /// Tells a worker that a lease has to end. An attempt that ran too long has had its grace already.
+    /// Tells a worker that a lease has to end. An attempt that ran too long has had its grace already; but if its worker
+    /// has no stream, how it ended may wait there to be said.
     fn revoke(&mut self, id: TaskId, reason: RevocationReason) {
         let Some(task) = self.book.task(id) else { return };
+        let session = task.lease().and_then(|lease| self.roster.get(lease.session?));
+        let is_heard = session.is_some_and(|session| session.stream.is_some());
         let grace = match reason {
-            RevocationReason::AttemptTimeout => Duration::ZERO,
-            RevocationReason::Cancelled
+            RevocationReason::AttemptTimeout if is_heard => Duration::ZERO,
+            RevocationReason::AttemptTimeout
+            | RevocationReason::Cancelled
             | RevocationReason::StartTimeout
             | RevocationReason::ProgressTimeout
             | RevocationReason::TotalTimeout

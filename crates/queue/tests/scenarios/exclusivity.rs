@@ -133,3 +133,31 @@ fn an_answer_in_time_is_taken() {
     ",
     );
 }
+
+#[test]
+fn what_an_attempt_came_to_may_still_be_said_by_a_worker_that_was_away_at_its_limit() {
+    for away in ["gone s1", "restart"] {
+        check(&format!(
+            "
+            submit a loose
+                accepted a
+            hello w s1
+                welcome
+            grant
+                s1: run a as t1, attempt 1
+            start s1 t1
+            at 1000
+            beat s1 t1
+            {away}
+            at 2300
+            at 2599
+            hello w s2 t1:finished
+                welcome back, t1 Retained
+                s2: stop t1, AttemptTimeout, within 1ms
+            ok s2 t1
+                a Succeeded; 1 attempts, 0 losses
+                s2: t1 is Accepted
+        "
+        ));
+    }
+}

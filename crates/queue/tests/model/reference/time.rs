@@ -105,9 +105,12 @@ impl Reference {
 
     pub(super) fn revoke(&mut self, id: TaskId, reason: RevocationReason) {
         let now = self.now;
+        let holder = self.job_mut(id).lease().expect("a lease").session;
+        let audible = self.sessions.iter().any(|s| s.id == holder && s.stream.is_some());
         let job = self.job_mut(id);
-        let attempt = reason == RevocationReason::AttemptTimeout;
-        let grace = if attempt { Duration::ZERO } else { job.spec.kill_grace };
+        // Who is there has been given it by its own clock.
+        let used_up = reason == RevocationReason::AttemptTimeout && audible;
+        let grace = if used_up { Duration::ZERO } else { job.spec.kill_grace };
         let lease = job.lease_mut().expect("a lease");
         (lease.revoking, lease.told) = (Some((reason, now, grace)), None);
         self.ask_to_stop(id, reason, grace);
