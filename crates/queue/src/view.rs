@@ -128,6 +128,16 @@ impl Queue {
         }
     }
 
+    /// How many worker sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.roster.len()
+    }
+
+    /// Whether one start of a worker has a session.
+    pub fn has_session(&self, worker: &str, instance: &str) -> bool {
+        self.roster.of_instance(worker, instance).is_some()
+    }
+
     /// Every worker session, by worker name.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
         self.roster.iter().map(|(id, session)| WorkerView {

@@ -4,7 +4,7 @@
 //! within a connection and not between two. An overtaken hello would put an outdated inventory in the place of the true
 //! one, and leases that run would be given to others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use leasehold_policy::Mutant;
 use leasehold_queue::{Hello, Name, Queue};
@@ -36,14 +36,11 @@ impl Latest {
         true
     }
 
-    /// Forgets processes whose sessions are over: nothing is leased under what they would say.
+    /// Forgets processes whose sessions are over: nothing is leased under what they would say. It looks at all of them only
+    /// after as many new ones as there are sessions, so that a hello costs the same however many come back at once.
     fn forget(&mut self, queue: &Queue) {
-        if self.numbers.len() <= SPARE {
-            return;
-        }
-        let known: BTreeSet<_> = queue.workers().map(|it| (it.worker, it.instance)).collect();
-        if SPARE + 2 * known.len() < self.numbers.len() {
-            self.numbers.retain(|process, _| known.contains(process));
+        if SPARE + 2 * queue.session_count() < self.numbers.len() {
+            self.numbers.retain(|(worker, instance), _| queue.has_session(worker, instance));
         }
     }
 }
