@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 
 use crate::{
+    config::DURATION_MAX,
     handle::{Handle, LeaseName},
     parse,
     refusal::{self, Reason, Refusal},
@@ -24,9 +25,6 @@ use crate::{
 
 /// The longest reason, in characters.
 const REASON_CHARS_MAX: usize = 200;
-
-/// The longest ban.
-const BAN_MAX: Duration = Duration::from_hours(365 * 24);
 
 /// The most workers one call may name.
 const DRAINED_MAX: usize = 1_000;
@@ -112,7 +110,7 @@ impl AdminService for AdminApi {
         request: Request<v1::RevokeLeaseRequest>,
     ) -> Answer<v1::RevokeLeaseResponse> {
         let request = request.into_inner();
-        let grace = grace(request.grace)?;
+        let grace = time("grace", request.grace)?;
         let (lease, what) = lease(&request)?;
         check_reason(&request.reason)?;
         let task = self.handle.revoke_lease(lease, grace, request.reason).await?;
@@ -127,7 +125,8 @@ impl AdminService for AdminApi {
         request: Request<v1::EvictWorkerRequest>,
     ) -> Answer<v1::EvictWorkerResponse> {
         let request = request.into_inner();
-        let (grace, ban) = (grace(request.grace)?, ban(request.ban)?);
+        let grace = time("grace", request.grace)?;
+        let ban = time("ban", request.ban)?.unwrap_or_default();
         if !is_worker_id(&request.worker_id) {
             return Err(Refusal::field("worker_id", WORKER_ID_RULE).into());
         }
@@ -148,7 +147,7 @@ impl AdminService for AdminApi {
     ) -> Answer<v1::DrainWorkersResponse> {
         let request = request.into_inner();
         let ids = request.worker_ids;
-        let grace = grace(request.grace)?;
+        let grace = time("grace", request.grace)?;
         check_drained(ids.len())?;
         let names = worker_ids(&ids)?;
         let known = self.handle.drain(names, grace).await?;
@@ -192,16 +191,15 @@ fn check_reason(reason: &str) -> Result<(), Refusal> {
     if is_line { Ok(()) } else { Err(Refusal::field("reason", rule)) }
 }
 
-fn ban(asked: Option<prost_types::Duration>) -> Result<Duration, Refusal> {
-    let ban = asked.map(|asked| parse::duration(&asked)).transpose();
-    let ban =
-        ban.map_err(|problem| Refusal::field("ban", problem.to_string()))?.unwrap_or_default();
-    if ban <= BAN_MAX { Ok(ban) } else { Err(Refusal::field("ban", "must be at most a year")) }
-}
-
-fn grace(asked: Option<prost_types::Duration>) -> Result<Option<Duration>, Refusal> {
-    let grace = asked.map(|asked| parse::duration(&asked)).transpose();
-    grace.map_err(|problem| Refusal::field("grace", problem.to_string()))
+/// A time that an operator gives somebody, if one is named.
+fn time(field: &str, asked: Option<prost_types::Duration>) -> Result<Option<Duration>, Refusal> {
+    let asked = asked.map(|asked| parse::duration(&asked)).transpose();
+    let asked = asked.map_err(|problem| Refusal::field(field, problem.to_string()))?;
+    if asked.is_none_or(|asked| asked <= DURATION_MAX) {
+        Ok(asked)
+    } else {
+        Err(Refusal::field(field, "must be at most a year"))
+    }
 }
 
 fn check_drained(count: usize) -> Result<(), Refusal> {

@@ -12,6 +12,7 @@ use leasehold_queue::{
 
 use super::hello::{self, CAPACITY_RULE, HELD_MAX, SLOTS_MAX};
 use crate::{
+    config::DURATION_MAX,
     refusal::{Reason, Refusal},
     request::Liveness,
 };
@@ -19,9 +20,6 @@ use crate::{
 /// Longer texts are cut.
 const FAILURE_CHARS_MAX: usize = 2_000;
 const PROGRESS_CHARS_MAX: usize = 500;
-
-/// No control value is longer: a year.
-const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
 /// What a request for more time has to keep to.
 const EXTENSION_RULE: &str = "ExtendLease.remaining is more than nothing and at most a year: leave out what asks for neither";

@@ -111,6 +111,23 @@ async fn operators_see_the_cluster_and_drain_workers() {
 }
 
 #[tokio::test]
+async fn no_time_that_operators_name_is_longer_than_a_year() {
+    let served = Served::start(|_| ()).await;
+    let year = 365 * 24 * 3_600;
+    for (seconds, code) in [(year, Code::NotFound), (year + 1, Code::InvalidArgument)] {
+        let grace = Some(prost_types::Duration { seconds, nanos: 0 });
+        let request = v1::RevokeLeaseRequest { fencing_token: 7, grace, ..Default::default() };
+        let answered = served.admin().revoke_lease(request).await.unwrap_err();
+        assert_eq!(answered.code(), code, "a lease, within {seconds} s");
+        let worker_id = "w1".to_owned();
+        let request = v1::EvictWorkerRequest { worker_id, grace, ..Default::default() };
+        let answered = served.admin().evict_worker(request).await.unwrap_err();
+        assert_eq!(answered.code(), code, "a worker, within {seconds} s");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn health_and_reflection_answer() {
     let served = Served::start(|_| ()).await;
     let mut health = HealthClient::new(served.channel.clone());
