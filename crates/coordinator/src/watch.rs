@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use leasehold_queue::{Failure, Name, Task, TaskId};
+use leasehold_queue::{Failure, LeaseEnd, Name, Task, TaskId};
 use tokio::sync::Notify;
 
 use crate::snapshot::Snapshot;
@@ -18,12 +18,15 @@ mod tests;
 /// How many changed tasks may wait for one watcher.
 pub const DIRTY_TASKS_MAX: usize = 65_536;
 
-/// How many bytes may wait for one watcher: of results, failures and labels. Payloads are left out, and the rest of a
-/// task is small.
+/// How many bytes may wait for one watcher: of results, failures, labels, progress and the ends of leases. Payloads are left
+/// out, and the rest of a task is small.
 pub const DIRTY_BYTES_MAX: usize = 16 << 20;
 
 /// How many tasks a watcher gets at once.
 const TAKEN_TASKS_MAX: usize = 512;
+
+/// What the end of a lease takes beside its texts: half a dozen times, and numbers.
+const END_BYTES: usize = 160;
 
 /// How many of these bytes it gets at once, unless a single one is larger: well below what a message may hold.
 const TAKEN_BYTES_MAX: usize = 1 << 20;
@@ -128,9 +131,14 @@ fn bytes(snapshot: &Snapshot) -> usize {
     let task = &snapshot.task;
     let failure = |failure: &Failure| failure.message.len() + failure.details.len();
     let labels = task.spec.labels.iter().map(|(key, value)| key.len() + value.len());
+    let end =
+        |end: &LeaseEnd| END_BYTES + end.worker.len() + end.instance.len() + end.message.len();
+    let progress = task.lease().and_then(|lease| lease.progress.as_ref());
     snapshot.ended.as_ref().map_or(0, |ended| ended.result.len())
         + task.last_failure.as_ref().map_or(0, |it| failure(it))
         + labels.sum::<usize>()
+        + task.ends().iter().map(end).sum::<usize>()
+        + progress.map_or(0, |progress| progress.message.len())
 }
 
 /// Every watcher; the engine's side.

@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
-use leasehold_queue::{Ended, Ending, FailureReason, LeaseTerms, Phase, Retry, TaskSpec};
+use leasehold_queue::{
+    Charge, ENDS_MAX, EndKind, Ended, Ending, FailureReason, LeaseTerms, Ledger, Phase, Retry,
+    StopProof, TaskSpec, Token,
+};
+use prost::Message as _;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::view;
 
 fn id(number: u64) -> TaskId {
     TaskId::from_u128(number.into())
@@ -192,4 +197,36 @@ fn everything_large_counts() {
         time: Time::default(),
     }));
     assert_eq!(bytes(&snapshot), 3 + 8 + 14);
+}
+
+#[tokio::test]
+async fn what_tasks_keep_of_their_leases_counts_among_what_may_wait_for_a_watcher() {
+    let ended = LeaseEnd {
+        token: Token::from_i64(i64::MAX),
+        worker: "w".repeat(128).into(),
+        instance: "i".repeat(64).into(),
+        generation: 1,
+        attempt: 1,
+        granted: Time::from_unix_ms(1_764_000_000_001),
+        started: Some(Time::from_unix_ms(1_764_000_000_002)),
+        revoking: None,
+        ended: Time::from_unix_ms(1_764_000_000_003),
+        kind: EndKind::Error,
+        stop: StopProof::Returned,
+        charge: Charge::Attempt,
+        eligible: Some(Time::from_unix_ms(1_764_000_000_004)),
+        message: "\u{1F980}".repeat(200).into(),
+    };
+    let ledger = Arc::new(Ledger::new(vec![ended; ENDS_MAX], 0));
+    let mut watchers = Watchers::default();
+    let mut watch = watchers.watch(WatchFilter::default(), 9, Vec::new()).unwrap();
+    for number in (0..).take(TAKEN_TASKS_MAX) {
+        let mut snapshot = open(number, "q", 1);
+        snapshot.task.ledger = Some(Arc::clone(&ledger));
+        tell(&mut watchers, &snapshot);
+    }
+    let taken = watch.next().await.unwrap().unwrap();
+    let shown = taken.iter().map(|task| view::task(task, view::Detail::NoPayload).encoded_len());
+    let bytes: usize = shown.sum();
+    assert!((TAKEN_BYTES_MAX / 2..2 * TAKEN_BYTES_MAX).contains(&bytes), "{bytes} bytes");
 }
