@@ -275,6 +275,14 @@ impl Engine {
     }
 
     fn apply(&mut self, command: Command) -> Reply {
+        // What comes all the time, and changes what is measured only together with something that is written or sent.
+        let is_routine = matches!(
+            command,
+            Command::Heartbeat { .. } | Command::Sent { .. } | Command::Grant { .. }
+        );
+        if !is_routine {
+            self.gauges.outdate();
+        }
         self.queue.apply(self.now, command)
     }
 

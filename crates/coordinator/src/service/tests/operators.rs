@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use leasehold_proto::v1::{self, TaskState};
+use tokio::time::timeout;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::v1::{
@@ -11,7 +12,7 @@ use tonic_reflection::pb::v1::{
 };
 use tonic_types::StatusExt as _;
 
-use super::served::{Served, refused, submit};
+use super::served::{SOON, Served, refused, submit};
 
 const UNKNOWN: &str = "0195a1b2-c3d4-7000-8000-000000000001";
 
@@ -108,6 +109,28 @@ async fn operators_see_the_cluster_and_drain_workers() {
     assert_eq!(fields, ["worker_ids[1]", "worker_ids[2]"]);
     refused(served.admin().drain_workers(drain(&[])).await, Code::InvalidArgument, "INVALID_FIELD");
     served.stop().await;
+}
+
+#[tokio::test]
+async fn workers_that_come_and_go_are_counted_though_nothing_else_happens() {
+    let mut served = Served::start(|_| ()).await;
+    page_says(&served, "leasehold_workers{state=\"active\"} 0").await;
+    let worker = served.work("w1", &["echo"]).await;
+    page_says(&served, "leasehold_workers{state=\"active\"} 1").await;
+    worker.abort();
+    page_says(&served, "leasehold_workers{state=\"active\"} 0").await;
+    page_says(&served, "leasehold_workers{state=\"disconnected\"} 1").await;
+    served.stop().await;
+}
+
+/// Waits until the page of metrics says so.
+async fn page_says(served: &Served, line: &str) {
+    let says = async {
+        while !served.metrics.render().unwrap().contains(line) {
+            served.admin().list_workers(v1::ListWorkersRequest {}).await.unwrap();
+        }
+    };
+    timeout(SOON, says).await.expect(line);
 }
 
 #[tokio::test]

@@ -171,7 +171,7 @@ async fn retention_zero_keeps_the_result_for_who_waits_only() {
     let id = served.submit(submit("echo", "x")).await;
     let (mut tasks, request) =
         (served.tasks(), v1::AwaitTaskRequest { task_id: id.clone(), max_wait: None });
-    let (ended, ()) = tokio::join!(tasks.await_task(request), served.work("w1", &["echo"]));
+    let (ended, _worker) = tokio::join!(tasks.await_task(request), served.work("w1", &["echo"]));
     assert_eq!(ended.unwrap().into_inner().task.unwrap().result, "x");
     let gone = served.tasks().get_task(v1::GetTaskRequest { task_id: id }).await;
     refused(gone, Code::NotFound, "TASK_NOT_FOUND");

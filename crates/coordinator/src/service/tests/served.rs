@@ -9,7 +9,11 @@ use leasehold_proto::v1::{
     worker_service_client::WorkerServiceClient,
 };
 use tempfile::TempDir;
-use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+    time::timeout,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -79,8 +83,9 @@ impl Served {
         AdminServiceClient::new(self.channel.clone())
     }
 
-    /// Connects a worker with these task types. It fails what is called `fail`, and returns the payload of the rest.
-    pub(super) async fn work(&mut self, worker_id: &str, task_types: &[&str]) {
+    /// Connects a worker with these task types, and hands back what ends it. It fails what is called `fail`, and returns
+    /// the payload of the rest.
+    pub(super) async fn work(&mut self, worker_id: &str, task_types: &[&str]) -> AbortHandle {
         let (frames, sent) = mpsc::channel(64);
         let hello = v1::Hello {
             protocol_version: leasehold_proto::PROTOCOL_VERSION,
@@ -93,7 +98,7 @@ impl Served {
         frames.send(frame(1, 0, vec![Event::Hello(hello)])).await.unwrap();
         let mut client = WorkerServiceClient::new(self.channel.clone());
         let stream = client.connect(ReceiverStream::new(sent)).await.unwrap().into_inner();
-        self.tasks.spawn(serve(frames, stream));
+        self.tasks.spawn(serve(frames, stream))
     }
 
     /// Stops the engine and everything around it.
