@@ -12,9 +12,9 @@ use crate::{
     timers::{Alarm, Timers},
 };
 
-/// How much later than its worker the coordinator ends an attempt that runs too long: by then the worker has signalled
-/// and killed it, and its word has had time to arrive.
-const ATTEMPT_MARGIN: Duration = Duration::from_secs(1);
+/// How much later than its worker the coordinator acts on a time that is over: by then the worker has signalled and
+/// killed what ran, and the word that proves it has had time to arrive.
+const WORD_MARGIN: Duration = Duration::from_secs(1);
 
 /// Where one task stands.
 #[derive(Clone, Debug)]
@@ -63,8 +63,7 @@ pub(crate) fn due(task: &Task) -> Time {
             limits.into_iter().flatten().fold(Time::NEVER, Time::min)
         }
         Some(revoking) => {
-            let given_up = revoking.since + revoking.grace;
-            let given_up = if task.gives_up(revoking.reason) { given_up } else { Time::NEVER };
+            let given_up = given_up(task).unwrap_or(Time::NEVER);
             match revoking.reason {
                 RevocationReason::Cancelled if Mutant::CancelWaitsForEver.is_alive() => Time::NEVER,
                 RevocationReason::StartTimeout
@@ -79,6 +78,12 @@ pub(crate) fn due(task: &Task) -> Time {
     }
 }
 
+/// When a revoked lease ends without its worker's word, if its task does not wait for that.
+pub(crate) fn given_up(task: &Task) -> Option<Time> {
+    let revoking = task.lease()?.revoking.filter(|it| task.gives_up(it.reason))?;
+    Some(revoking.since + revoking.grace + WORD_MARGIN)
+}
+
 /// When the attempt's own time is over, for its worker.
 pub(crate) fn attempt_end(task: &Task) -> Option<Time> {
     let lease = task.lease()?;
@@ -87,7 +92,7 @@ pub(crate) fn attempt_end(task: &Task) -> Option<Time> {
 
 /// When the attempt has run so long that even its worker's kill must be over.
 pub(crate) fn attempt_limit(task: &Task) -> Option<Time> {
-    Some(attempt_end(task)? + task.spec.kill_grace + ATTEMPT_MARGIN)
+    Some(attempt_end(task)? + task.spec.kill_grace + WORD_MARGIN)
 }
 
 /// When the alarm of its silence rings.

@@ -106,10 +106,8 @@ impl Queue {
         debug_assert!(mark::due(task) == at, "the alarm of a task is exact");
         let over = task.deadline <= at;
         match &task.phase {
-            Phase::Leased(lease) => match lease.revoking {
-                Some(it) if task.gives_up(it.reason) && it.since + it.grace <= at => {
-                    self.give_up(id);
-                }
+            Phase::Leased(_) => match mark::given_up(task) {
+                Some(limit) if limit <= at => self.give_up(id),
                 _ if over => self.revoke(id, RevocationReason::TotalTimeout),
                 _ if mark::attempt_limit(task).is_some_and(|limit| limit <= at) => {
                     self.revoke(id, RevocationReason::AttemptTimeout);

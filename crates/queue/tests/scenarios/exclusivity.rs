@@ -17,9 +17,15 @@ fn a_lease_that_is_not_given_back_ends_with_its_grace_and_its_slot_stays_taken()
         beat s1 t1
         at 2300
             s1: stop t1, AttemptTimeout, within 0ns
+        at 2700
+        beat s1 t1
+        at 3299
         show a
-            waits until 2400ms, Backoff; 1 attempts, 0 losses, AttemptTimeout: the attempt ran out of its time and does not stop
-        at 2400
+            t1 since 0ms, to stop: AttemptTimeout; 0 attempts, 0 losses
+        at 3300
+        show a
+            waits until 3400ms, Backoff; 1 attempts, 0 losses, AttemptTimeout: the attempt ran out of its time and does not stop
+        at 3400
         grant
         hello v s2
             welcome
@@ -29,11 +35,8 @@ fn a_lease_that_is_not_given_back_ends_with_its_grace_and_its_slot_stays_taken()
         beat s1 t1
         workers
             v/i1 Active t2 of 1
-            w/i1 Active t1 of 1
-        at 2800
-        workers
-            v/i1 Active t2 of 1
             w/i1 Quarantined t1 of 1
+        at 3800
         ok s1 t1
             t1 of a stopped 500ms late, Returned
             s1: t1 is Stale
@@ -63,9 +66,9 @@ fn a_start_that_is_not_answered_for_costs_nothing_and_goes_to_somebody_else() {
             s1: run a as t1, attempt 1
         at 400
             s1: stop t1, StartTimeout, within 300ms
-        at 699
+        at 1699
         grant
-        at 700
+        at 1700
         grant
             s2: run a as t2, attempt 1
         start s1 t1
@@ -89,8 +92,9 @@ fn the_total_time_of_a_task_does_not_wait_for_an_answer() {
         start s1 t1
         at 1000
             s1: stop t1, TotalTimeout, within 300ms
-        at 1299
-        at 1300
+        beat s1 t1
+        at 2299
+        at 2300
             a Failed; 0 attempts, 0 losses, TotalTimeout: the task ran out of its total time
     ",
     );
@@ -108,7 +112,7 @@ fn what_runs_at_most_once_is_not_given_to_a_second_worker_either() {
             s1: run a as t1, attempt 1
         at 400
             s1: stop t1, StartTimeout, within 300ms
-        at 700
+        at 1700
             a Failed; 0 attempts, 1 losses, OutcomeUnknown: it runs at most once, and its worker did not say how it ended
     ",
     );

@@ -107,11 +107,11 @@ fn an_end_without_an_answer_proves_nothing_and_a_late_answer_is_told() {
         cancel a
             cancelling
             s1: stop t1, Cancelled, within 300ms
-        at 300
+        at 1300
             a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
         ends a
-            t1 g1 a1 on w: granted 0ms, started 0ms, revoked 0ms, ended 300ms Cancelled Unproved, charged Nothing: cancelled while it was leased
-        at 450
+            t1 g1 a1 on w: granted 0ms, started 0ms, revoked 0ms, ended 1300ms Cancelled Unproved, charged Nothing: cancelled while it was leased
+        at 1450
         stopped s1 t1 how=killed
             t1 of a stopped 150ms late, Killed
             s1: t1 is Stale

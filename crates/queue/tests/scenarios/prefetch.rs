@@ -303,8 +303,6 @@ fn a_quarantined_worker_gives_back_what_it_has_not_started() {
         cancel a
             cancelling
             s1: stop t1, Cancelled, within 300ms
-        at 300
-            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
         at 800
             s1: give back t2 unless started
         workers
@@ -385,7 +383,8 @@ fn work_of_a_lost_lease_takes_a_place_though_others_wait_for_slots() {
         cancel a
             cancelling
             s1: stop t1, Cancelled, within 300ms
-        at 400
+        at 1300
+            s1: give back t2 unless started
             a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
         restart
         hello w s2 prefetch=1 t2:pending t1:running

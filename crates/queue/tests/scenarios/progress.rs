@@ -93,9 +93,9 @@ fn an_attempt_that_hangs_with_its_worker_lost_costs_an_attempt() {
         at 500
             s1: stop t1, ProgressTimeout, within 300ms
             s1: stop t2, ProgressTimeout, within 300ms
-        at 800
+        at 1800
         show b
-            waits until 900ms, Backoff; 1 attempts, 0 losses, ProgressTimeout: the attempt makes no progress and does not stop
+            waits until 1900ms, Backoff; 1 attempts, 0 losses, ProgressTimeout: the attempt makes no progress and does not stop
         gone s1
         at 2030
         show a

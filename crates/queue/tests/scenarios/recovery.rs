@@ -201,10 +201,10 @@ fn a_lease_is_moved_with_its_revocation() {
         hello w s2 t1
             welcome back, t1 Retained
             s2: stop t1, Cancelled, within 300ms
-        at 300
+        at 1300
             a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
         workers
-            w/i1 Active t1 of 1
+            w/i1 Quarantined t1 of 1
     ",
     );
 }

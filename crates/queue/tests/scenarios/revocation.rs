@@ -93,20 +93,22 @@ fn a_cancel_does_not_wait_for_ever_but_its_slot_does() {
         cancel a
             cancelling
             s1: stop t1, Cancelled, within 300ms
-        at 299
-        beat s1 t1
-        at 300
-            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
-        grant
-        workers
-            w/i1 Active t1 of 1
-        beat s1 t1
         at 799
         workers
             w/i1 Active t1 of 1
         at 800
+        beat s1 t1
         workers
             w/i1 Quarantined t1 of 1
+        at 1299
+        show a
+            t1 not started, to stop: Cancelled; 0 attempts, 0 losses
+        at 1300
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+        grant
+        workers
+            w/i1 Quarantined t1 of 1
+        at 1800
         stopped s1 t1
             t1 of a stopped 500ms late, Aborted
             s1: t1 is Stale
@@ -132,7 +134,7 @@ fn an_inventory_frees_the_slot_of_a_cancelled_lease() {
         cancel a
             cancelling
             s1: stop t1, Cancelled, within 300ms
-        at 300
+        at 1300
             a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
         beat s1
             t1 of a stopped 0ns late, NotHeld
@@ -410,7 +412,7 @@ fn a_stalled_disk_is_not_held_against_workers() {
         cancel a
             cancelling
             s1: stop t1, Cancelled, within 300ms
-        at 4700
+        at 5700
             a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
         at 5900
         beat s1 t1

@@ -21,7 +21,7 @@ const EVERY: Micros = 200 * MS;
 /// How much later than it must something may happen.
 const LATENESS: Duration = Duration::from_millis(100);
 
-/// What the coordinator leaves a worker for the word that an attempt was ended in time.
+/// What the coordinator leaves a worker for the word that what it was to end in time has ended.
 const WORD: Duration = Duration::from_secs(1);
 
 /// For how many audits in a row a slot may stay free while a task waits: a grant takes a turn, and its disk may be stuck.
@@ -160,7 +160,8 @@ impl World {
     }
 }
 
-/// When time alone changes a task: a wait ends, an attempt or the task has had its time, a cancel its grace.
+/// When time alone changes a task: a wait ends, an attempt or the task has had its time, a cancel its grace and the
+/// worker's word its way.
 fn due(task: &Task) -> Option<Time> {
     let lease = match &task.phase {
         Phase::Scheduled { eligible, .. } => return Some(waits_until(task).min(*eligible)),
@@ -180,7 +181,7 @@ fn due(task: &Task) -> Option<Time> {
         Some(revoking) => {
             let is_shared = task.spec.terms.exclusivity == Exclusivity::BestEffort;
             let is_given_up = is_shared || revoking.reason == RevocationReason::Cancelled;
-            let given_up = is_given_up.then_some(revoking.since + revoking.grace);
+            let given_up = is_given_up.then_some(revoking.since + revoking.grace + WORD);
             let over = match revoking.reason {
                 RevocationReason::StartTimeout
                 | RevocationReason::AttemptTimeout

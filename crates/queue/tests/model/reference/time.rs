@@ -14,7 +14,7 @@ use super::{Alarm, Ghost, Job, Reference, State};
 pub(super) const EXPIRY_MARGIN: Duration = Duration::from_millis(10);
 
 /// By how much the coordinator's limit of an attempt outlasts the worker's.
-const ATTEMPT_MARGIN: Duration = Duration::from_secs(1);
+const WORD_MARGIN: Duration = Duration::from_secs(1);
 
 /// The order of the variants is the order of events at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +83,8 @@ impl Reference {
             return;
         };
         let impatient = job.is_loose() || job.cancelled;
-        let unanswered = lease.revoking.filter(|(_, since, grace)| *since + *grace <= at);
+        let unanswered =
+            lease.revoking.filter(|(_, since, grace)| *since + *grace + WORD_MARGIN <= at);
         if let (true, Some((reason, ..))) = (impatient, unanswered) {
             let (token, acknowledged, alarm) = (lease.token, lease.acknowledged, lease.alarm);
             let waits = lease.ahead.is_some_and(|ahead| !ahead.has_slot);
@@ -162,12 +163,14 @@ impl Job {
             State::Leased(lease) => lease,
         };
         match (lease.revoking, lease.started) {
-            (Some((RevocationReason::Cancelled, since, grace)), _) => Some(since + grace),
+            (Some((RevocationReason::Cancelled, since, grace)), _) => {
+                Some(since + grace + WORD_MARGIN)
+            }
             (Some((RevocationReason::TotalTimeout, since, grace)), _) => {
-                self.is_loose().then_some(since + grace)
+                self.is_loose().then_some(since + grace + WORD_MARGIN)
             }
             (Some((_, since, grace)), _) if self.is_loose() => {
-                Some(self.deadline.min(since + grace))
+                Some(self.deadline.min(since + grace + WORD_MARGIN))
             }
             (Some(_), _) | (None, None) => Some(self.deadline),
             (None, Some(started)) => {
@@ -182,6 +185,6 @@ impl Job {
     fn attempt_over(&self) -> Option<Time> {
         let lease = self.lease()?;
         let most = self.spec.attempt_timeout.max(lease.longer);
-        Some(lease.started? + (most + self.spec.kill_grace + ATTEMPT_MARGIN))
+        Some(lease.started? + (most + self.spec.kill_grace + WORD_MARGIN))
     }
 }
