@@ -7,7 +7,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use leasehold_policy::Time;
 use leasehold_proto::v1::{self, DeclineReason, lease_outcome::Outcome};
-use leasehold_queue::{Exclusivity, Phase, RevocationReason, SessionState, Task, TaskId, Token};
+use leasehold_queue::{
+    Exclusivity, Name, Phase, RevocationReason, SessionState, Task, TaskId, Token,
+};
 
 use super::{Event, World, crew::Hand, watch::holds};
 use crate::{
@@ -100,16 +102,22 @@ impl World {
             (lease.started.is_none() && lease.revoking.is_none()).then_some(lease.token)
         });
         let unstarted: BTreeSet<Token> = unstarted.collect();
-        let mut views = queue.workers();
-        let hoards = views.find(|view| {
-            let hand =
-                super::crew::of_instance(&view.instance).map(|(worker, _)| &self.crew[worker]);
-            let is_well = hand.is_some_and(|hand| self.is_well(hand));
-            let slots = usize::try_from(view.slots).unwrap_or(usize::MAX);
-            let waits = view.tokens.iter().any(|token| unstarted.contains(token));
-            view.state == SessionState::Active && slots < view.tokens.len() && waits && is_well
-        });
-        hoards.map(|view| view.instance.to_string())
+        let hoarders: Vec<_> = queue
+            .workers()
+            .filter(|view| {
+                let slots = usize::try_from(view.slots).unwrap_or(usize::MAX);
+                let waits = view.tokens.iter().any(|token| unstarted.contains(token));
+                view.state == SessionState::Active && slots < view.tokens.len() && waits
+            })
+            .map(|view| view.instance)
+            .collect();
+        // What one that is not well was asked for is waited for, and nobody else is asked meanwhile.
+        let is_well = |instance: &Name| {
+            let hand = super::crew::of_instance(instance).map(|(worker, _)| &self.crew[worker]);
+            hand.is_some_and(|hand| self.is_well(hand))
+        };
+        let first = hoarders.first().filter(|_| hoarders.iter().all(is_well));
+        first.map(Name::to_string)
     }
 
     /// Whether what a worker says and is told arrives.
