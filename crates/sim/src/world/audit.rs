@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 use leasehold_policy::Time;
 use leasehold_proto::v1::{self, DeclineReason, lease_outcome::Outcome};
 use leasehold_queue::{
-    Exclusivity, Name, Phase, RevocationReason, SessionState, Task, TaskId, Token,
+    Exclusivity, Phase, RevocationReason, SessionState, Task, TaskId, Token, WorkerView,
 };
 
 use super::{Event, World, crew::Hand, watch::holds};
@@ -102,22 +102,20 @@ impl World {
             (lease.started.is_none() && lease.revoking.is_none()).then_some(lease.token)
         });
         let unstarted: BTreeSet<Token> = unstarted.collect();
-        let hoarders: Vec<_> = queue
-            .workers()
-            .filter(|view| {
-                let slots = usize::try_from(view.slots).unwrap_or(usize::MAX);
-                let waits = view.tokens.iter().any(|token| unstarted.contains(token));
-                view.state == SessionState::Active && slots < view.tokens.len() && waits
-            })
-            .map(|view| view.instance)
-            .collect();
+        let has_unstarted = |view: &WorkerView| view.tokens.iter().any(|it| unstarted.contains(it));
+        let holders: Vec<WorkerView> = queue.workers().filter(has_unstarted).collect();
         // What one that is not well was asked for is waited for, and nobody else is asked meanwhile.
-        let is_well = |instance: &Name| {
-            let hand = super::crew::of_instance(instance).map(|(worker, _)| &self.crew[worker]);
-            hand.is_some_and(|hand| self.is_well(hand))
+        let is_answering = |view: &WorkerView| {
+            let hand =
+                super::crew::of_instance(&view.instance).map(|(worker, _)| &self.crew[worker]);
+            view.state == SessionState::Disconnected || hand.is_some_and(|hand| self.is_well(hand))
         };
-        let first = hoarders.first().filter(|_| hoarders.iter().all(is_well));
-        first.map(Name::to_string)
+        let hoarder = holders.iter().find(|view| {
+            let slots = usize::try_from(view.slots).unwrap_or(usize::MAX);
+            view.state == SessionState::Active && slots < view.tokens.len()
+        });
+        let hoarder = hoarder.filter(|_| holders.iter().all(is_answering));
+        hoarder.map(|view| view.instance.to_string())
     }
 
     /// Whether what a worker says and is told arrives.
