@@ -26,6 +26,7 @@ impl Queue {
         if let Some(why) = self.unwelcome(&hello.worker, known) {
             return Err(why);
         }
+        let known = known.filter(|id| !self.end_evicted(*id));
         self.replace_streams(&hello.worker);
         let session = known.unwrap_or_else(|| self.open_session(&hello));
         let held = hello.held.clone();
@@ -35,6 +36,15 @@ impl Queue {
         self.park_pending(session, &self.pending(session, &held));
         self.request_drain(session);
         Ok(Welcome { session, resumed: known.is_some(), verdicts })
+    }
+
+    /// A process that was evicted does not go on with its session, however close to the end of that it comes back.
+    fn end_evicted(&mut self, id: SessionId) -> bool {
+        let is_evicted = self.roster.get(id).is_some_and(|session| session.is_evicted);
+        if is_evicted {
+            self.expire(id);
+        }
+        is_evicted
     }
 
     /// Says whether the session lives. One that was quarantined too long is not told so: its worker has to fence itself.

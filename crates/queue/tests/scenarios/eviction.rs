@@ -92,3 +92,26 @@ fn a_ban_holds_for_every_process_of_the_worker_and_ends() {
     ",
     );
 }
+
+#[test]
+fn an_evicted_session_does_not_go_on_though_its_process_is_back_in_the_moment_it_ends() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        start s1 t1
+        evict w
+            s1: stop t1, Operator, within 300ms
+        later 2030
+        hello w s2 t1
+            welcome, t1 Lost
+            s1: closed, Expired
+        show a
+            waits until 2130ms, Backoff; 0 attempts, 1 losses, WorkerLost: the worker was lost
+    ",
+    );
+}

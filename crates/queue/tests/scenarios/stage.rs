@@ -108,6 +108,11 @@ impl Stage {
             "restart" => return self.restart(&words),
             "trim" => return self.trim(),
             "at" => self.now = Time::from_unix_ms(words.at(0).parse().expect("a time in ms")),
+            // Time has passed, and no timer has rung yet.
+            "later" => {
+                self.now = Time::from_unix_ms(words.at(0).parse().expect("a time in ms"));
+                return Vec::new();
+            }
             "stalled" => self.now = self.now + words.ms("for", 0),
             "configure" => return self.configure(&words),
             "disk" if words.has("stalls") => {

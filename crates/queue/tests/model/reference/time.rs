@@ -135,7 +135,7 @@ impl Reference {
         self.take_all_back(id);
     }
 
-    fn give_up_session(&mut self, id: SessionId) {
+    pub(super) fn give_up_session(&mut self, id: SessionId) {
         if let Some(stream) = self.session_mut(id).stream {
             self.said.push(format!("{stream:?}: close, Expired"));
         }

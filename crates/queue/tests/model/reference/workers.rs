@@ -53,6 +53,13 @@ impl Reference {
         if let Some(until) = bans.max().filter(|until| self.now < *until) {
             return format!("banned for {:?}", until.since(self.now));
         }
+        let ended = self
+            .sessions
+            .iter()
+            .find(|s| s.worker == *hello.worker && s.instance == *hello.instance && s.evicted);
+        if let Some(id) = ended.map(|s| s.id) {
+            self.give_up_session(id);
+        }
         for at in 0..self.sessions.len() {
             let session = &mut self.sessions[at];
             if session.worker == *hello.worker {
