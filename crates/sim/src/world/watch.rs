@@ -55,9 +55,15 @@ impl World {
         // connection the worker had.
         if says_hello && *newest <= id {
             *newest = id;
-            // One of a process that another has followed does not come between that one and the coordinator.
+            // One of a process that another has followed does not come between that one and the coordinator, as long as
+            // this coordinator knows that it did.
+            let here = self.site.incarnation;
+            let own = Some((worker, incarnation));
+            let mut sessions = self.site.sessions.values();
+            let is_known = hand.heard.get(&incarnation).is_some_and(|(_, site)| *site == here)
+                && sessions.any(|(_, instance, _)| of_instance(instance) == own);
             let mut later = hand.newest.range(incarnation + 1..).map(|(_, wire)| wire);
-            if later.any(|wire| *wire == hand.current && self.wires[wire].is_open) {
+            if is_known && later.any(|wire| *wire == hand.current && self.wires[wire].is_open) {
                 self.suspects.insert((worker, incarnation));
             } else {
                 hand.current = id;
