@@ -1,6 +1,6 @@
 //! A token bucket: how much of something there may be in any stretch of time.
 //!
-//! It is kept as the one moment at which it would be full again (the generic cell rate algorithm), so it costs eight
+//! It is kept as the one moment at which it would be full again (the generic cell rate algorithm), so it costs sixteen
 //! bytes and nothing has to refill it. It knows no clock: moments are durations since a start of the caller's choice.
 
 use std::time::Duration;

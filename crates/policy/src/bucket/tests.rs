@@ -54,10 +54,10 @@ proptest! {
                 Ok(()) => passed.push(now),
                 Err(wait) => {
                     prop_assert_eq!(bucket, before, "a refusal takes nothing");
-                    let mut later = bucket;
-                    prop_assert!(later.take(rate, now + wait).is_ok(), "it says when to come back");
+                    let (mut sooner, mut later) = (bucket, bucket);
                     let early = wait.saturating_sub(Duration::from_nanos(1));
-                    prop_assert!(later.clone().take(rate, now + early).is_err(), "and no later than needed");
+                    prop_assert!(sooner.take(rate, now + early).is_err(), "no later than needed");
+                    prop_assert!(later.take(rate, now + wait).is_ok(), "it says when to come back");
                 }
             }
         }
