@@ -105,9 +105,10 @@ impl Script {
         self.finish(success(token, result)).await
     }
 
-    /// Says goodbye and closes the worker's half.
+    /// Says goodbye and waits until the stream is over: it was heard, and nothing more is leased to this worker.
     pub(crate) async fn leave(mut self) {
         self.say([Say::Goodbye(Goodbye { reason: "the script is over".to_owned() })]).await;
+        while let Ok(Some(_)) = self.next().await {}
     }
 
     /// The next thing the coordinator says; none: it ended the stream well.
