@@ -4,13 +4,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     moment::{MS, Micros, SECOND},
     plan::{Setting, micros, pick},
 };
 
 /// Something that goes wrong at a time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Fault {
     /// When.
     pub at: Micros,
@@ -19,7 +21,7 @@ pub struct Fault {
 }
 
 /// Something that goes wrong.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub enum Trouble {
     /// The coordinator dies and is started again that much later.
     Crash(Micros),
@@ -71,7 +73,7 @@ pub enum Trouble {
 }
 
 /// A direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Way {
     /// From a worker to the coordinator.
     In,

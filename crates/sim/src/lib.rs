@@ -29,5 +29,6 @@ pub mod run;
 pub mod search;
 pub mod shape;
 pub mod shrink;
+pub mod stored;
 pub mod trace;
 pub mod world;

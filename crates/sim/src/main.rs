@@ -1,16 +1,23 @@
 //! The command line of the simulator.
 #![expect(clippy::print_stdout, reason = "it is a program whose answer is what it prints")]
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand};
 use leasehold_sim::{
     plan::Plan,
     probe::Probe,
-    regression::{Regression, regressions},
+    regression::{EXTENSION, Regression, regressions},
     run,
     search::{Bounds, Found, search, twice},
     shrink::shrink,
+    stored::Stored,
     trace::Detail,
 };
 
@@ -24,21 +31,36 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run one seed.
+    /// Run one seed, or one plan.
     Run {
         /// The seed.
-        #[arg(long)]
-        seed: u64,
+        #[arg(long, required_unless_present = "plan")]
+        seed: Option<u64>,
+        /// The file of a plan.
+        #[arg(long, conflicts_with = "seed")]
+        plan: Option<PathBuf>,
         /// Print everything that happens; if a promise is broken, in the shrunk plan.
         #[arg(long)]
         trace: bool,
+    },
+    /// Keep the plan of a seed that broke a promise, as far as it is needed for that.
+    Keep {
+        /// The seed.
+        #[arg(long)]
+        seed: u64,
+        /// What to call it.
+        #[arg(long)]
+        name: String,
+        /// What was broken, in words.
+        #[arg(long)]
+        story: String,
     },
     /// Run many seeds, until one breaks a promise.
     Search(SearchArgs),
     /// Bring each deliberate bug to life, and count the seeds that it survives.
     #[cfg(feature = "mutants")]
     Mutants(MutantsArgs),
-    /// Run every seed that ever broke a promise.
+    /// Run every plan that ever broke a promise.
     Regressions,
     /// Run seeds twice: the same must happen.
     Twice {
@@ -87,11 +109,26 @@ const SEEDS: u64 = 1_000;
 /// Fewer seeds cannot be expected to meet everything.
 const SEEDS_FOR_PROBES: u64 = 5_000;
 
+/// Where the plans that broke a promise are, seen from the root of the repository.
+const REGRESSIONS: &str = "crates/sim/regressions";
+
 fn main() -> ExitCode {
     match Cli::parse().verb {
-        Verb::Run { seed, trace } => {
-            run_one(seed, if trace { Detail::All } else { Detail::Silent })
+        Verb::Run { seed, plan, trace } => {
+            let detail = if trace { Detail::All } else { Detail::Silent };
+            match plan.as_deref().map(Regression::read) {
+                None => run_one(&Plan::of(seed.unwrap_or_default()), detail),
+                Some(Ok(regression)) => run_one(&regression.stored.plan, detail),
+                Some(Err(error)) => refuse(&error),
+            }
         }
+        Verb::Keep { seed, name, story } => match keep(seed, &name, story) {
+            Ok(path) => {
+                println!("kept as {}", path.display());
+                ExitCode::SUCCESS
+            }
+            Err(error) => refuse(&*error),
+        },
         Verb::Search(args) => run_many(&args),
         #[cfg(feature = "mutants")]
         Verb::Mutants(args) => hunt_all(&args),
@@ -109,17 +146,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_one(seed: u64, detail: Detail) -> ExitCode {
-    let run = run::seed(seed, detail);
+fn refuse(error: &(dyn Error + 'static)) -> ExitCode {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    println!("{}", causes.map(ToString::to_string).collect::<Vec<_>>().join(": "));
+    ExitCode::FAILURE
+}
+
+fn run_one(plan: &Plan, detail: Detail) -> ExitCode {
+    let run = run::plan(plan.clone(), detail);
     if run.violation.is_some() {
-        explain(seed, if detail == Detail::All { detail } else { Detail::Tail });
+        explain(plan, if detail == Detail::All { detail } else { Detail::Tail });
         return ExitCode::FAILURE;
     }
     for line in &run.tail {
         println!("{line}");
     }
-    println!("seed {seed}: {:?}, hash {:016x}", run.stats, run.hash);
+    println!("seed {}: {:?}, hash {:016x}", plan.seed, run.stats, run.hash);
     ExitCode::SUCCESS
+}
+
+fn keep(seed: u64, name: &str, story: String) -> Result<PathBuf, Box<dyn Error>> {
+    let path = Path::new(REGRESSIONS).join(name).with_extension(EXTENSION);
+    let lines = Stored { story, plan: shrink(&Plan::of(seed)) }.lines()?;
+    fs::write(&path, lines.join("\n") + "\n")?;
+    Ok(path)
 }
 
 fn run_many(args: &SearchArgs) -> ExitCode {
@@ -132,7 +182,7 @@ fn run_many(args: &SearchArgs) -> ExitCode {
     });
     report(&found, threads(args.threads));
     if let Some((seed, _)) = &found.broken {
-        explain(*seed, Detail::Tail);
+        explain(&Plan::of(*seed), Detail::Tail);
         return ExitCode::FAILURE;
     }
     let missed = found.probes.missed();
@@ -148,12 +198,17 @@ fn threads(asked: Option<usize>) -> usize {
 }
 
 fn run_regressions() -> ExitCode {
+    let regressions = match regressions(Path::new(REGRESSIONS)) {
+        Ok(regressions) => regressions,
+        Err(error) => return refuse(&error),
+    };
     let mut is_fine = true;
-    for Regression { seed, story } in regressions() {
-        match run::seed(seed, Detail::Silent).violation {
-            None => println!("{seed:>9}  holds   {story}"),
+    for regression in regressions {
+        let Regression { name, stored: Stored { story, .. } } = &regression;
+        match regression.replay() {
+            None => println!("{name:<24} holds   {story}"),
             Some(violation) => {
-                println!("{seed:>9}  BROKEN  {story}: {violation}");
+                println!("{name:<24} BROKEN  {story}: {violation}");
                 is_fine = false;
             }
         }
@@ -220,22 +275,19 @@ fn report(found: &Found, threads: usize) {
     }
 }
 
-/// Shrinks what a seed does until little is left of it, and shows that.
-fn explain(seed: u64, detail: Detail) {
-    let plan = shrink(&Plan::of(seed));
+/// Shrinks a plan until little is left of it, and shows that.
+fn explain(plan: &Plan, detail: Detail) {
+    let (seed, plan) = (plan.seed, shrink(plan));
     let run = run::plan(plan.clone(), detail);
     for line in &run.tail {
         println!("{line}");
     }
-    println!("seed {seed}: {:#?}", plan.setting);
-    for fault in &plan.faults {
-        println!("fault {fault:?}");
+    let story = match run.violation {
+        Some(violation) => violation.to_string(),
+        None => "the shrunk plan is harmless".to_owned(),
+    };
+    for line in (Stored { story: story.clone(), plan }).lines().unwrap_or_default() {
+        println!("{line}");
     }
-    for wish in &plan.wishes {
-        println!("wish {wish:?}");
-    }
-    match run.violation {
-        Some(violation) => println!("seed {seed} breaks a promise: {violation}"),
-        None => println!("seed {seed}: the shrunk plan is harmless"),
-    }
+    println!("seed {seed}: {story}");
 }

@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     fault::{self, Fault},
     moment::{MS, Micros, SECOND},
-    shape,
+    shape, stored,
 };
 
 /// Everything that is decided before a run.
@@ -26,7 +27,7 @@ pub struct Plan {
 }
 
 /// The cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Setting {
     /// The session TTL the coordinator begins with.
     pub session_ttl: Duration,
@@ -55,7 +56,7 @@ pub struct Setting {
 }
 
 /// One worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Crew {
     /// How many tasks it runs at once.
     pub slots: u32,
@@ -66,7 +67,7 @@ pub struct Crew {
 }
 
 /// What becomes of a worker for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Ruin {
     /// Its process dies.
     Dead,
@@ -82,7 +83,7 @@ pub enum Ruin {
 pub const DRIFT_PPM_MAX: i64 = 9_900;
 
 /// One thing a client wants.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub enum Wish {
     /// Tasks accepted, in one call.
     Submit(Vec<Order>),
@@ -101,7 +102,7 @@ pub enum Wish {
 }
 
 /// One task.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Order {
     /// Which of all tasks of the run.
     pub ordinal: u32,
@@ -128,6 +129,7 @@ pub struct Order {
     /// The first ceiling of its backoff.
     pub backoff: Micros,
     /// What it asks of its leases.
+    #[serde(with = "stored::Terms", default, skip_serializing_if = "stored::asks_nothing")]
     pub terms: LeaseTerms,
 }
 
@@ -143,7 +145,7 @@ struct Taste {
 }
 
 /// What a handler does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[repr(u8)]
 pub enum Kind {
     /// Returns a result.

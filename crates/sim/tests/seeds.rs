@@ -1,11 +1,11 @@
-//! A few hundred seeds, some of them twice, and every seed that ever broke a promise.
+//! A few hundred seeds, some of them twice, and every plan that ever broke a promise.
+
+use std::path::Path;
 
 use leasehold_sim::{
     probe::Probes,
-    regression::{Regression, regressions},
-    run,
+    regression::regressions,
     search::{Bounds, search, twice},
-    trace::Detail,
 };
 
 /// How many seeds each test run looks at: a few seconds in a build that is not optimised.
@@ -28,10 +28,13 @@ fn the_same_seed_does_the_same() {
 
 #[test]
 fn what_was_broken_once_stays_whole() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/regressions"));
+    let regressions = regressions(folder).unwrap_or_else(|error| panic!("{error:?}"));
+    assert!(!regressions.is_empty(), "there are some");
     let mut broken = Vec::new();
-    for Regression { seed, story } in regressions() {
-        if let Some(violation) = run::seed(seed, Detail::Silent).violation {
-            broken.push(format!("{seed} ({story}): {violation}"));
+    for regression in regressions {
+        if let Some(violation) = regression.replay() {
+            broken.push(format!("{} ({}): {violation}", regression.name, regression.stored.story));
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
