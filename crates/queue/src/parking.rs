@@ -105,8 +105,29 @@ impl Parking {
 
     /// It is known what became of a lease that was asked back. Only its own session knows.
     pub(crate) fn resolve(&mut self, id: SessionId, token: Token) {
-        match self.asked.remove(&(id, token)) {
-            Some(Sake::Idle(session)) => {
+        if let Some(sake) = self.asked.remove(&(id, token)) {
+            self.settle(sake);
+        }
+    }
+
+    /// Nobody waits any more for a lease to come back, if it was asked back. It may come all the same.
+    pub(crate) fn despair(&mut self, id: SessionId, token: Token) {
+        if let Some(sake) = self.asked.get_mut(&(id, token)) {
+            let sake = std::mem::replace(sake, Sake::Order);
+            self.settle(sake);
+        }
+    }
+
+    /// The same for all of a session.
+    pub(crate) fn despair_of(&mut self, id: SessionId) {
+        for token in self.asked_of(id) {
+            self.despair(id, token);
+        }
+    }
+
+    fn settle(&mut self, sake: Sake) {
+        match sake {
+            Sake::Idle(session) => {
                 if let Some(count) = self.expected.get_mut(&session) {
                     *count -= 1;
                     if *count == 0 {
@@ -114,9 +135,15 @@ impl Parking {
                     }
                 }
             }
-            Some(Sake::Urgent(task)) => drop(self.urgent.remove(&task)),
-            Some(Sake::Order) | None => {}
+            Sake::Urgent(task) => drop(self.urgent.remove(&task)),
+            Sake::Order => {}
         }
+    }
+
+    fn asked_of(&self, id: SessionId) -> Vec<Token> {
+        let asked = self.asked.range((id, Token::new(0, 0))..);
+        let asked = asked.take_while(|((session, _), _)| *session == id);
+        asked.map(|((_, token), _)| *token).collect()
     }
 
     /// Nothing is known of what a session does with its leases: its stream is gone, or it is over.
@@ -124,10 +151,7 @@ impl Parking {
         while let Some(token) = self.first(id) {
             self.take(id, token);
         }
-        let asked = self.asked.range((id, Token::new(0, 0))..);
-        let asked = asked.take_while(|((session, _), _)| *session == id);
-        let asked: Vec<Token> = asked.map(|((_, token), _)| *token).collect();
-        for token in asked {
+        for token in self.asked_of(id) {
             self.resolve(id, token);
         }
     }

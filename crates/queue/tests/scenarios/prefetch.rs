@@ -316,6 +316,112 @@ fn a_quarantined_worker_gives_back_what_it_has_not_started() {
 }
 
 #[test]
+fn an_idle_worker_does_not_wait_for_what_was_revoked() {
+    check(
+        "
+        submit a
+            accepted a
+        submit b
+            accepted b
+        submit c
+            accepted c
+        hello v s1 prefetch=2
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s1: run b as t2, attempt 1
+            s1: run c as t3, attempt 1
+        start s1 t1
+        hello w s2
+            welcome
+        grant
+            s1: give back t2 unless started
+        cancel b
+            cancelling
+            s1: stop t2, Cancelled, within 300ms
+        grant
+            s1: give back t3 unless started
+        grant
+    ",
+    );
+}
+
+#[test]
+fn a_task_that_displaces_another_does_not_wait_for_what_was_revoked() {
+    check(
+        "
+        submit a
+            accepted a
+        submit b priority=6
+            accepted b
+        submit c priority=7
+            accepted c
+        hello v s1 prefetch=2
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s1: run b as t2, attempt 1
+            s1: run c as t3, attempt 1
+        start s1 t1
+        submit d priority=1
+            accepted d
+        grant
+            s1: give back t3 unless started
+        revoke t3
+            s1: stop t3, Operator, within 300ms
+        grant
+            s1: give back t2 unless started
+        grant
+    ",
+    );
+}
+
+#[test]
+fn an_idle_worker_does_not_wait_for_one_that_does_not_answer() {
+    check(
+        "
+        submit a
+            accepted a
+        submit b
+            accepted b
+        submit c
+            accepted c
+        submit d
+            accepted d
+        hello v s1 prefetch=1
+            welcome
+        hello x s2 prefetch=1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s2: run b as t2, attempt 1
+            s1: run c as t3, attempt 1
+            s2: run d as t4, attempt 1
+        start s1 t1
+        start s2 t2
+        hello w s3
+            welcome
+        grant
+            s1: give back t3 unless started
+        cancel a
+            cancelling
+            s1: stop t1, Cancelled, within 300ms
+        grant
+        at 800
+        grant
+            s2: give back t4 unless started
+        decline s1 t3 retracted
+            s1: t3 is Accepted
+        decline s2 t4 retracted
+            s2: t4 is Accepted
+        grant
+            s3: run c as t5, attempt 1
+            s2: run d as t6, attempt 1
+    ",
+    );
+}
+
+#[test]
 fn a_paused_queue_keeps_what_waits_where_it_is() {
     check(
         "

@@ -104,11 +104,14 @@ impl World {
         let unstarted: BTreeSet<Token> = unstarted.collect();
         let has_unstarted = |view: &WorkerView| view.tokens.iter().any(|it| unstarted.contains(it));
         let holders: Vec<WorkerView> = queue.workers().filter(has_unstarted).collect();
-        // What one that is not well was asked for is waited for, and nobody else is asked meanwhile.
+        // What one that is not well was asked for is waited for, and nobody else is asked meanwhile; until it is known that
+        // it does not answer, or that its lease has to end anyway.
         let is_answering = |view: &WorkerView| {
             let hand =
                 super::crew::of_instance(&view.instance).map(|(worker, _)| &self.crew[worker]);
-            view.state == SessionState::Disconnected || hand.is_some_and(|hand| self.is_well(hand))
+            let is_known =
+                matches!(view.state, SessionState::Disconnected | SessionState::Quarantined);
+            is_known || hand.is_some_and(|hand| self.is_well(hand))
         };
         let hoarder = holders.iter().find(|view| {
             let slots = usize::try_from(view.slots).unwrap_or(usize::MAX);

@@ -112,8 +112,19 @@ impl Reference {
         pairs
     }
 
+    /// What was got ahead and may go where it is wanted: a lease that has to end does not.
     fn ahead(&self) -> impl Iterator<Item = &Ahead> {
-        self.jobs.iter().filter_map(|job| job.lease()?.ahead.as_ref())
+        let leases = self.jobs.iter().filter_map(Job::lease);
+        leases.filter(|lease| lease.revoking.is_none()).filter_map(|lease| lease.ahead.as_ref())
+    }
+
+    /// A worker that does not answer is not counted on.
+    pub(super) fn count_on_nothing(&mut self, session: SessionId) {
+        for (task, _) in self.leases_of(session) {
+            if let Some(ahead) = &mut self.job_mut(task).lease_mut().expect("a lease").ahead {
+                (ahead.for_session, ahead.for_task) = (None, None);
+            }
+        }
     }
 
     /// Who has free slots, and for how many more than are on their way.

@@ -133,6 +133,7 @@ impl Reference {
         }
         session.late_since.get_or_insert(now);
         self.take_all_back(id);
+        self.count_on_nothing(id);
     }
 
     pub(super) fn give_up_session(&mut self, id: SessionId) {
