@@ -55,6 +55,8 @@ pub(super) struct Site {
     asleep: Micros,
     /// When it did its last turn.
     pub(super) turned_at: Micros,
+    /// What its clock showed in its turns, ascending, and when the first and the last of those turns were.
+    turns: Vec<(Time, Micros, Micros)>,
     /// When which start of which worker said that it lives while it stood still.
     pub(super) unread: Vec<(usize, u32, Micros)>,
     /// What arrived while it stood still.
@@ -89,6 +91,7 @@ impl Site {
             asleep_since: None,
             asleep: 0,
             turned_at: 0,
+            turns: Vec::new(),
             unread: Vec::new(),
             backlog: VecDeque::new(),
             session_ttl: setting.session_ttl,
@@ -100,6 +103,22 @@ impl Site {
             sessions: BTreeMap::new(),
             evicted: BTreeMap::new(),
             lenient_until: 0,
+        }
+    }
+
+    /// Between which moments it decided what it says it decided at a time: the only clock that knows is its own, which
+    /// stands still while its machine sleeps and is made to run fast or slow.
+    pub(super) fn decided(&self, time: Time) -> Option<(Micros, Micros)> {
+        let at = self.turns.binary_search_by_key(&time, |(shown, ..)| *shown).ok()?;
+        self.turns.get(at).map(|(_, first, last)| (*first, *last))
+    }
+
+    fn note_turn(&mut self, now: Micros) {
+        let Some(shown) = self.machine.as_ref().map(|machine| machine.now()) else { return };
+        self.turned_at = now;
+        match self.turns.last_mut() {
+            Some((same, _, last)) if *same == shown => *last = now,
+            _ => self.turns.push((shown, now, now)),
         }
     }
 
@@ -129,6 +148,7 @@ impl World {
         self.site.paused_until = None;
         self.site.sessions.clear();
         self.site.evicted.clear();
+        self.site.turns.clear();
         if 1 < self.site.incarnation {
             self.stats.recoveries += 1;
             self.sometimes(Probe::Recovered);
@@ -276,8 +296,10 @@ impl World {
     fn turn(&mut self) {
         self.set_clocks();
         let Some(machine) = &mut self.site.machine else { return };
-        (self.site.turn_at, self.site.turned_at) = (None, self.now);
-        let wait = match machine.turn() {
+        self.site.turn_at = None;
+        let turned = machine.turn();
+        self.site.note_turn(self.now);
+        let wait = match turned {
             Ok(wait) => wait,
             Err(exit) => return self.exited(exit),
         };

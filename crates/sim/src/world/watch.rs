@@ -229,16 +229,16 @@ impl World {
     /// Work is called hung only if nothing was heard of it for so long.
     fn judge_hung(&mut self, task: TaskId, token: Token, time: Time) {
         self.sometimes(Probe::Hung);
-        let Some(machine) = &self.site.machine else { return };
         let timeout = self.ledger.task(task).and_then(|entry| entry.terms.progress_timeout);
-        // The coordinator's clock may have been half a percent off since then.
-        let age = micros(machine.now().since(time));
-        let decided = |age| self.site.turned_at.saturating_sub(age);
-        let (earliest, latest) = (decided(age * 201 / 200 + SLEWED), decided(age * 199 / 200));
+        let Some((earliest, latest)) = self.site.decided(time) else {
+            let message = format!("{task} is hung at {time:?}, when nothing was decided");
+            return self.fail(Violation::new("hung", message));
+        };
         // What was said later is not what the decision was made upon.
         let reports = self.reported.get(&token).into_iter().flatten();
         let reported = reports.copied().take_while(|at| *at <= earliest).last();
         let (Some(timeout), Some(reported)) = (timeout, reported) else { return };
+        // The coordinator's clock may run half a percent fast.
         let least = (micros(timeout) * 199 / 200).saturating_sub(SLEWED);
         if latest < reported + least {
             let message = format!("{task} is hung under {token}, which was heard at {reported}");
