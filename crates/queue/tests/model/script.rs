@@ -94,7 +94,30 @@ pub(crate) fn scripts() -> impl Strategy<Value = Script> {
             prompt,
         },
     );
-    (setting, vec(step(), 20..70)).prop_map(|(setting, steps)| Script { setting, steps })
+    (setting, opening(), vec(step(), 20..70)).prop_map(|(setting, opening, steps)| {
+        let steps = opening.into_iter().chain(steps).collect();
+        Script { setting, steps }
+    })
+}
+
+/// Most scripts begin with nothing; the others with what chance alone brings about too seldom: two workers that hold more
+/// than they can start, and another one that is idle.
+fn opening() -> impl Strategy<Value = Vec<Step>> {
+    let crowded = (vec(submission(), 5..7), 1u8..3, 1u8..3).prop_map(|(tasks, ahead, slots)| {
+        let hello = |worker, slots, prefetch| Step::Hello {
+            worker,
+            instance: 0,
+            slots,
+            prefetch,
+            types: 3,
+            held: Held::Truth { running: 0 },
+        };
+        let tasks = tasks.into_iter().map(|task| Step::Submit(Submission { queue: 0, ..task }));
+        let workers = [hello(0, 1, ahead), hello(1, 1, ahead), Step::Grant { most: 6 }];
+        let idle = [Step::Sent { most: 6 }, hello(2, slots, 0), Step::Grant { most: 1 }];
+        tasks.chain(workers).chain(idle).collect()
+    });
+    prop_oneof![3 => Just(Vec::new()), 1 => crowded]
 }
 
 fn step() -> impl Strategy<Value = Step> {
