@@ -23,6 +23,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("crates/worker", &["policy", "proto", "telemetry"]),
     ("crates/cli", &["client", "proto", "telemetry", "worker"]),
     ("crates/demo", &["client", "proto", "telemetry", "worker"]),
+    ("crates/instructions", &["coordinator", "journal", "policy", "proto", "queue"]),
     ("crates/model", &["policy", "queue"]),
     ("crates/peers", &[]),
     ("crates/witness", &["telemetry", "worker"]),
@@ -33,7 +34,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 /// Everything the pure crates may be built from, and tested with.
 const CORE_DEPENDENCIES: &[(&str, &[&str])] = &[
     ("crates/policy", &["proptest"]),
-    ("crates/queue", &["bytes", "leasehold-policy", "proptest", "thiserror"]),
+    ("crates/queue", &["bytes", "hashbrown", "leasehold-policy", "proptest", "thiserror"]),
 ];
 
 /// What code of the pure crates must not say: clocks, disks, networks, processes, runtimes, formats, chance. A map

@@ -1,0 +1,33 @@
+//! What is counted.
+
+use anyhow::Context as _;
+
+use crate::{core, process};
+
+/// One way through the product.
+pub(crate) struct Case {
+    /// Its name.
+    pub(crate) name: &'static str,
+    run: fn(u64) -> anyhow::Result<()>,
+}
+
+/// Every case.
+pub(crate) const CASES: &[Case] = &[
+    Case { name: "coordinator", run: process::flow },
+    Case { name: "queue", run: |tasks| core::flow(tasks, core::Backlog::None) },
+    Case { name: "queue-blocked", run: |tasks| core::flow(tasks, core::Backlog::Blocked) },
+    Case { name: "queue-deep", run: |tasks| core::flow(tasks, core::Backlog::Waiting) },
+    Case { name: "restart", run: process::restart },
+];
+
+impl Case {
+    /// Runs it with so many tasks.
+    pub(crate) fn run(&self, tasks: u64) -> anyhow::Result<()> {
+        (self.run)(tasks)
+    }
+}
+
+/// The case of this name.
+pub(crate) fn named(name: &str) -> anyhow::Result<&'static Case> {
+    CASES.iter().find(|case| case.name == name).with_context(|| format!("no case {name:?}"))
+}

@@ -1,0 +1,126 @@
+//! The queue alone: tasks are accepted, granted, started and succeed, beside others that wait or not.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use bytes::Bytes;
+use leasehold_policy::{Backoff, Jitter, Time};
+use leasehold_queue::{
+    Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome, Queue, Retry, StreamId,
+    Submit, TaskSpec, Token,
+};
+
+const STREAM: StreamId = StreamId(1);
+const START: Time = Time::from_unix_ms(1_800_000_000_000);
+
+/// How many slots the worker has, and so how many tasks are accepted and granted together.
+const SLOTS: u32 = 100;
+
+/// How many other tasks there are in a backlog.
+const BACKLOG: u32 = 100_000;
+
+const BACKOFF: Backoff = Backoff {
+    initial: Duration::from_secs(1),
+    factor: 2.0,
+    cap: Duration::from_mins(1),
+    jitter: Jitter::Full,
+};
+
+/// What else is in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backlog {
+    /// Nothing.
+    None,
+    /// Tasks that are more urgent, and that no worker serves.
+    Blocked,
+    /// Tasks that are less urgent.
+    Waiting,
+}
+
+/// Lets so many tasks flow through a queue.
+pub(crate) fn flow(tasks: u64, backlog: Backlog) -> anyhow::Result<()> {
+    let mut queue = Queue::new(Config::default(), 1);
+    queue.recovered(START);
+    let mut minter = Minter::new(0, START);
+    let mut submit = |queue: &mut Queue, spec| {
+        let id = minter.mint(START, 0);
+        queue.apply(START, Command::Submit(Box::new(Submit { id, spec, validate_only: false })));
+    };
+    let other = match backlog {
+        Backlog::None => None,
+        Backlog::Blocked => Some(spec("unserved", 0)),
+        Backlog::Waiting => Some(spec("echo", 9)),
+    };
+    for _ in 0..other.as_ref().map_or(0, |_| BACKLOG) {
+        submit(&mut queue, other.clone().unwrap_or_else(|| spec("echo", 9)));
+    }
+    queue.apply(START, Command::Hello(Box::new(hello())));
+    drop(queue.take_output());
+    let mut done = 0;
+    while done < tasks {
+        for _ in 0..SLOTS {
+            submit(&mut queue, spec("echo", 5));
+        }
+        queue.apply(START, Command::Grant { most: 1_000 });
+        let tokens = granted(queue.take_output().effects);
+        ensure!(tokens.len() == SLOTS as usize, "{} leases were granted", tokens.len());
+        done += u64::from(SLOTS);
+        finish(&mut queue, tokens);
+        drop(queue.take_output());
+    }
+    Ok(())
+}
+
+/// Everything that is heard of leases that succeed.
+fn finish(queue: &mut Queue, tokens: Vec<Token>) {
+    queue.apply(START, Command::Sent { stream: STREAM, tokens: tokens.clone() });
+    queue.apply(START, Command::Delivered { stream: STREAM, tokens: tokens.clone() });
+    for token in tokens {
+        queue.apply(START, Command::Started { stream: STREAM, token });
+        let outcome = Outcome::Succeeded { result: Bytes::new() };
+        queue.apply(START, Command::Outcome { stream: STREAM, token, outcome });
+    }
+}
+
+fn granted(effects: Vec<Effect>) -> Vec<Token> {
+    let assigned = |effect| {
+        if let Effect::Assign { assignment, .. } = effect { Some(assignment.token) } else { None }
+    };
+    effects.into_iter().filter_map(assigned).collect()
+}
+
+fn hello() -> Hello {
+    Hello {
+        stream: STREAM,
+        worker: "worker".into(),
+        instance: "instance".into(),
+        task_types: vec!["echo".into()],
+        slots: SLOTS,
+        prefetch: 0,
+        held: Vec::new(),
+        labels: Vec::new(),
+        software: "".into(),
+    }
+}
+
+/// A task with a payload of 100 bytes.
+pub(crate) fn spec(task_type: &str, priority: u8) -> TaskSpec {
+    let name = Name::from;
+    TaskSpec {
+        queue: name("default"),
+        task_type: name(task_type),
+        payload: Bytes::from(vec![b'x'; 100]),
+        content_type: name("application/octet-stream"),
+        priority,
+        initial_delay: Duration::ZERO,
+        start_timeout: Duration::from_secs(10),
+        attempt_timeout: Duration::from_mins(5),
+        total_timeout: Duration::from_hours(24),
+        kill_grace: Duration::from_secs(5),
+        retry: Retry { max_attempts: 3, backoff: BACKOFF },
+        terms: LeaseTerms::default(),
+        labels: Vec::new(),
+        trace: None,
+        key: None,
+    }
+}
