@@ -226,6 +226,7 @@ impl Engine {
 
     /// Everything the queue is asked in one turn: what keeps or frees comes before what takes.
     fn decide(&mut self) {
+        self.queue.play_to(self.watchers.audience());
         for said in self.inbox.liveness() {
             self.hear(said);
         }

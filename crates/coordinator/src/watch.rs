@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use leasehold_queue::{Failure, LeaseEnd, Name, Task, TaskId};
+use leasehold_queue::{Audience, Failure, LeaseEnd, Name, Task, TaskId};
 use tokio::sync::Notify;
 
 use crate::snapshot::Snapshot;
@@ -182,6 +182,12 @@ impl Watchers {
         }
         self.watchers.push(Watcher { filter, shared: Arc::clone(&shared) });
         Some(Watch { shared, absent: absent.into_iter().collect() })
+    }
+
+    /// Who watches, now.
+    pub(crate) fn audience(&mut self) -> Audience {
+        self.watchers.retain(|watcher| !watcher.is_abandoned());
+        if self.watchers.is_empty() { Audience::Nobody } else { Audience::Watchers }
     }
 
     /// Tells everybody who watches it that a task changed. `snapshot` is made only if somebody does.

@@ -6,8 +6,8 @@ use anyhow::ensure;
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome, Queue, Retry, StreamId,
-    Submit, TaskSpec, Token,
+    Audience, Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome, Queue, Retry,
+    StreamId, Submit, TaskSpec, Token,
 };
 
 const STREAM: StreamId = StreamId(1);
@@ -41,6 +41,7 @@ pub(crate) enum Backlog {
 pub(crate) fn flow(tasks: u64, backlog: Backlog) -> anyhow::Result<()> {
     let mut queue = Queue::new(Config::default(), 1);
     queue.recovered(START);
+    queue.play_to(Audience::Nobody);
     let mut minter = Minter::new(0, START);
     let mut submit = |queue: &mut Queue, spec| {
         let id = minter.mint(START, 0);

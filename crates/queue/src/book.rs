@@ -5,13 +5,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Bound::{Excluded, Unbounded},
     time::Duration,
 };
 
 use crate::{
     Lease, Name, Phase, Task, TaskId, TaskSpec, decided::Decided, fingerprint::Print, idle::Idle,
-    keys::Keys,
+    keys::Keys, tasks::Tasks,
 };
 
 /// What an open task takes in memory beside the bytes of its spec: its entry, its specification, its places in a lane
@@ -21,7 +20,7 @@ const TASK_OVERHEAD_BYTES: u64 = 768;
 /// Everything that a journal rebuilds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Book {
-    pub(crate) tasks: BTreeMap<TaskId, Task>,
+    pub(crate) tasks: Tasks,
     pub(crate) keys: Keys,
     pub(crate) decided: Decided,
     /// Queues that are paused.
@@ -39,22 +38,22 @@ pub(crate) struct Book {
 impl Book {
     /// The task, if it is open.
     pub(crate) fn task(&self, id: TaskId) -> Option<&Task> {
-        self.tasks.get(&id)
+        self.tasks.get(id)
     }
 
     /// Every open task with a larger id.
     pub(crate) fn tasks_after(&self, id: TaskId) -> impl Iterator<Item = &Task> {
-        self.tasks.range((Excluded(id), Unbounded)).map(|(_, task)| task)
+        self.tasks.after(id)
     }
 
     /// The lease of a task, so that what is not durable in it can be set.
     pub(crate) fn lease_mut(&mut self, id: TaskId) -> Option<&mut Lease> {
-        self.tasks.get_mut(&id).and_then(Task::lease_mut)
+        self.tasks.get_mut(id).and_then(Task::lease_mut)
     }
 
     /// The wait of a scheduled task is over. Not durable: it follows from the time.
     pub(crate) fn wake(&mut self, id: TaskId) {
-        if let Some(task) = self.tasks.get_mut(&id) {
+        if let Some(task) = self.tasks.get_mut(id) {
             debug_assert!(matches!(task.phase, Phase::Scheduled { .. }), "only a wait can be over");
             task.phase = Phase::Queued;
         }
@@ -125,7 +124,7 @@ impl Book {
     /// Everything that a journal rebuilds.
     pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
         print.put(self.tasks.len());
-        for task in self.tasks.values() {
+        for task in self.tasks.iter() {
             print.task(task);
         }
         self.keys.fingerprint(print);
@@ -143,12 +142,12 @@ impl Book {
         if let Some(key) = &task.spec.key {
             self.keys.insert(queue, key, task.id, None);
         }
-        self.tasks.insert(task.id, task);
+        self.tasks.insert(task);
     }
 
     /// Takes a task out.
     pub(crate) fn remove(&mut self, id: TaskId) -> Option<Task> {
-        let task = self.tasks.remove(&id)?;
+        let task = self.tasks.remove(id)?;
         let queue = &task.spec.queue;
         if let Some(open) = self.open.get_mut(queue) {
             *open -= 1;

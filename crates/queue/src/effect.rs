@@ -18,6 +18,15 @@ pub struct Output {
     pub effects: Vec<Effect>,
 }
 
+/// Who sees that a task changes which has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Somebody may: there is an [`Effect::Changed`] for each change, which is a copy of the task.
+    Watchers,
+    /// Nobody does.
+    Nobody,
+}
+
 /// One thing to carry out once the records before it are durable.
 #[derive(Clone, Debug)]
 pub enum Effect {

@@ -101,7 +101,7 @@ impl Book {
     }
 
     fn open(&mut self, task: &Task, record: &Record) -> Result<(), Corrupt> {
-        if self.tasks.contains_key(&task.id) {
+        if self.tasks.get(task.id).is_some() {
             return Err(wrong_state(task.id, record));
         }
         self.insert(task.clone());
@@ -114,7 +114,7 @@ impl Book {
         record: &Record,
         unknown: Unknown,
     ) -> Result<Option<&mut Task>, Corrupt> {
-        match (self.tasks.get_mut(&id), unknown) {
+        match (self.tasks.get_mut(id), unknown) {
             (Some(task), _) => Ok(Some(task)),
             (None, Unknown::Skip) => Ok(None),
             (None, Unknown::Refuse) => {
@@ -356,4 +356,4 @@ fn wrong_state(task: TaskId, record: &Record) -> Corrupt {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -31,7 +31,7 @@ pub(crate) fn check_some(queue: &Queue, applied: u64) {
 
 /// Everything.
 pub(crate) fn check(queue: &Queue) {
-    for task in queue.book.tasks.values() {
+    for task in queue.book.tasks.iter() {
         check_place(queue, task);
         check_counters(queue, task);
     }
@@ -101,7 +101,7 @@ fn check_sessions(queue: &Queue) {
 fn check_totals(queue: &Queue) {
     let mut counts: BTreeMap<_, Counts> = BTreeMap::new();
     let (mut keyed, mut bytes, mut alarms, mut queued) = (0, 0, 0, 0);
-    for task in queue.book.tasks.values() {
+    for task in queue.book.tasks.iter() {
         let counts = counts.entry(Name::clone(&task.spec.queue)).or_default();
         match task.phase {
             Phase::Scheduled { .. } => counts.scheduled += 1,
@@ -118,11 +118,11 @@ fn check_totals(queue: &Queue) {
     assert!(counts == queue.index.counts, "the counts of queues");
     assert!(queue.book.idle.names().all(|name| !queue.book.is_counted(name)), "idle queues");
     assert!(queued == queue.index.lanes.len() && queue.index.lanes.agree(), "lanes");
-    let unheard = queue.book.tasks.values().filter(|task| task.unheard_end().is_some()).count();
+    let unheard = queue.book.tasks.iter().filter(|task| task.unheard_end().is_some()).count();
     assert!(unheard == queue.index.unheard.len(), "leases that may be heard late");
     assert!(alarms + queue.roster.ids().len() == queue.index.timers.len(), "alarms");
     assert!(bytes == queue.book.open_bytes, "open bytes");
     let (live, key_bytes) = queue.book.keys.audit();
     assert!(live == keyed && key_bytes == queue.book.keys.bytes(), "keys");
-    assert!(queue.avoided.keys().all(|id| queue.book.tasks.contains_key(id)), "avoided sessions");
+    assert!(queue.avoided.keys().all(|id| queue.book.task(*id).is_some()), "avoided sessions");
 }

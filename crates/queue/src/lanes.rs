@@ -50,23 +50,33 @@ struct Waiting {
 impl Lanes {
     /// Lets a task wait, since then.
     pub(crate) fn insert(&mut self, queue: &Name, task_type: &Name, place: Place, since: Time) {
-        self.retract(queue, task_type);
+        let first = self.head(queue, task_type).is_none_or(|head| place < head);
+        if first {
+            self.retract(queue, task_type);
+        }
         let waiting = self.queues.entry(Name::clone(queue)).or_default();
         waiting.lanes.entry(Name::clone(task_type)).or_default().insert(place, since);
         waiting.ages.insert((since, place.task));
-        self.offer(queue, task_type);
+        if first {
+            self.offer(queue, task_type);
+        }
     }
 
     /// Takes a task out.
     pub(crate) fn remove(&mut self, queue: &Name, task_type: &Name, place: Place) {
-        self.retract(queue, task_type);
+        let first = self.head(queue, task_type) == Some(place);
+        if first {
+            self.retract(queue, task_type);
+        }
         if let Some(waiting) = self.queues.get_mut(queue) {
             waiting.remove(task_type, place);
             if waiting.is_idle() {
                 self.queues.remove(queue);
             }
         }
-        self.offer(queue, task_type);
+        if first {
+            self.offer(queue, task_type);
+        }
     }
 
     /// Leaves a queue out of the order.

@@ -16,6 +16,7 @@ mod ledger;
 mod record;
 mod spec;
 mod task;
+mod tasks;
 mod view;
 
 // The durable state, and what is derived from it.
@@ -54,7 +55,7 @@ pub use command::{
     Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
 };
 pub use config::{Config, Limits};
-pub use effect::{Assignment, CloseReason, Disposition, Effect, Ended, Output};
+pub use effect::{Assignment, Audience, CloseReason, Disposition, Effect, Ended, Output};
 pub use fold::{Corrupt, Unknown};
 pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
 pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof};

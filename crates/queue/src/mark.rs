@@ -45,6 +45,11 @@ impl Mark {
         let (spec, place, due) = (Arc::clone(&task.spec), Place::of(task), due(task));
         Self { spec, place, state, due, unheard }
     }
+
+    /// Whether the two differ at most in when they ring.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.state == other.state && self.place == other.place && self.unheard == other.unheard
+    }
 }
 
 /// When time alone next changes a task.
@@ -141,6 +146,33 @@ pub(crate) struct Index {
 impl Index {
     /// Takes a task in. If it could be leased, it could since then.
     pub(crate) fn insert(&mut self, mark: &Mark, since: Time) {
+        self.shift(None, Some(mark), since);
+    }
+
+    /// Moves a task from where it stood to where it stands. If it could be leased only now, it could since then.
+    pub(crate) fn shift(&mut self, before: Option<&Mark>, after: Option<&Mark>, since: Time) {
+        let stays = before.zip(after).is_some_and(|(before, after)| before.is_beside(after));
+        if !stays {
+            if let Some(before) = before {
+                self.leave(before);
+            }
+            if let Some(after) = after {
+                self.enter(after, since);
+            }
+        }
+        let alarm = |mark: &Mark| (mark.due, Alarm::Task(mark.place.task));
+        let (rang, rings) = (before.map(alarm), after.map(alarm));
+        if rang != rings {
+            if let Some((at, alarm)) = rang {
+                self.timers.unset(at, alarm);
+            }
+            if let Some((at, alarm)) = rings {
+                self.timers.set(at, alarm);
+            }
+        }
+    }
+
+    fn enter(&mut self, mark: &Mark, since: Time) {
         let (spec, id) = (&mark.spec, mark.place.task);
         match mark.state {
             State::Scheduled => {}
@@ -150,13 +182,11 @@ impl Index {
             }
         }
         self.unheard.extend(mark.unheard.map(|token| (token, id)));
-        self.timers.set(mark.due, Alarm::Task(id));
         *self.counts.entry(Name::clone(&spec.queue)).or_default().of(mark.state) += 1;
     }
 
-    /// Takes a task out.
-    pub(crate) fn remove(&mut self, mark: &Mark) {
-        let (spec, id) = (&mark.spec, mark.place.task);
+    fn leave(&mut self, mark: &Mark) {
+        let spec = &mark.spec;
         match mark.state {
             State::Scheduled => {}
             State::Queued => self.lanes.remove(&spec.queue, &spec.task_type, mark.place),
@@ -167,32 +197,11 @@ impl Index {
         if let Some(token) = mark.unheard {
             self.unheard.remove(&token);
         }
-        self.timers.unset(mark.due, Alarm::Task(id));
         if let Some(counts) = self.counts.get_mut(&spec.queue) {
             *counts.of(mark.state) -= 1;
             if *counts == Counts::default() {
                 self.counts.remove(&spec.queue);
             }
-        }
-    }
-
-    /// Moves a task from where it stood to where it stands.
-    pub(crate) fn shift(&mut self, before: Option<&Mark>, after: Option<&Mark>, now: Time) {
-        if let (Some(before), Some(after)) = (before, after)
-            && before.state == after.state
-            && before.place == after.place
-            && before.unheard == after.unheard
-        {
-            let alarm = Alarm::Task(after.place.task);
-            self.timers.unset(before.due, alarm);
-            self.timers.set(after.due, alarm);
-            return;
-        }
-        if let Some(before) = before {
-            self.remove(before);
-        }
-        if let Some(after) = after {
-            self.insert(after, now);
         }
     }
 }

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, hash::Hasher, time::Duration};
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    Command, Config, Corrupt, Effect, Name, Output, Phase, Record, Reply, Revoking, SessionId,
-    Task, TaskId, Token, Unknown,
+    Audience, Command, Config, Corrupt, Effect, Name, Output, Phase, Record, Reply, Revoking,
+    SessionId, Task, TaskId, Token, Unknown,
     book::Book,
     eviction::Bans,
     fingerprint::Print,
@@ -40,6 +40,7 @@ pub struct Queue {
     /// How many tokens of the epoch are used up.
     minted: u32,
     output: Output,
+    audience: Audience,
     #[cfg(debug_assertions)]
     applied: u64,
 }
@@ -61,6 +62,7 @@ impl Queue {
             epoch,
             minted: 0,
             output: Output::default(),
+            audience: Audience::Watchers,
             #[cfg(debug_assertions)]
             applied: 0,
         }
@@ -78,7 +80,7 @@ impl Queue {
     /// the longest session TTL ever promised says. Leaves a [`Record::EpochStarted`] in the output.
     pub fn recovered(&mut self, now: Time) {
         self.now = self.now.max(now);
-        let leased: Vec<TaskId> = self.book.tasks.values().filter_map(leased).collect();
+        let leased: Vec<TaskId> = self.book.tasks.iter().filter_map(leased).collect();
         for id in leased {
             if Mutant::LeaseForgottenAtBoot.is_alive() {
                 continue;
@@ -89,12 +91,16 @@ impl Queue {
             self.book.keys = crate::keys::Keys::default();
         }
         if Mutant::CancelForgottenAtBoot.is_alive() {
-            self.book.tasks.values_mut().for_each(|task| task.cancel_requested = false);
+            for id in self.book.tasks.iter().map(|task| task.id).collect::<Vec<_>>() {
+                if let Some(task) = self.book.tasks.get_mut(id) {
+                    task.cancel_requested = false;
+                }
+            }
         }
         if Mutant::PauseForgottenAtBoot.is_alive() {
             self.book.pauses.clear();
         }
-        for task in self.book.tasks.values() {
+        for task in self.book.tasks.iter() {
             self.index.insert(&Mark::of(task), waiting_since(task, self.now));
         }
         for queue in &self.book.pauses {
@@ -116,7 +122,16 @@ impl Queue {
 
     /// Everything to write and send since the last call.
     pub fn take_output(&mut self) -> Output {
-        std::mem::take(&mut self.output)
+        let Output { records, effects } = &self.output;
+        // As much again is likely: what grows step by step is copied at each.
+        let (records, effects) =
+            (Vec::with_capacity(records.len()), Vec::with_capacity(effects.len()));
+        std::mem::replace(&mut self.output, Output { records, effects })
+    }
+
+    /// Says who sees a task change from here on. At first there may be [`Audience::Watchers`].
+    pub const fn play_to(&mut self, audience: Audience) {
+        self.audience = audience;
     }
 
     /// When [`Command::Advance`] next has something to do. Heartbeats do not move it, so it may be early.
@@ -143,7 +158,7 @@ impl Queue {
         debug_assert!(self.output.records.is_empty() && self.output.effects.is_empty());
         let mut print = Print::new(self.now.max(now), horizon, hasher);
         self.book.fingerprint(&mut print);
-        for task in self.book.tasks.values() {
+        for task in self.book.tasks.iter() {
             let lease = task.lease().map(|lease| (lease.session, lease.acknowledged));
             print.put((task.phase == Phase::Queued, lease));
             let unheard = self.may_be_late(task);
@@ -230,9 +245,16 @@ impl Queue {
         self.output.effects.push(effect);
     }
 
+    /// What was emitted last.
+    pub(crate) fn emitted(&self) -> Option<&Effect> {
+        self.output.effects.last()
+    }
+
     /// Shows an open task to those who watch.
     pub(crate) fn show(&mut self, id: TaskId) {
-        if let Some(task) = self.book.task(id) {
+        if self.audience == Audience::Watchers
+            && let Some(task) = self.book.task(id)
+        {
             self.output.effects.push(Effect::Changed(Box::new(task.clone())));
         }
     }

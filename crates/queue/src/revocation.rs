@@ -25,8 +25,9 @@ impl Queue {
     pub(crate) fn cancel(&mut self, id: TaskId) -> Option<(Task, Option<Ending>)> {
         let task = self.book.task(id)?;
         if task.lease().is_none() {
-            let task = self.end(id, Ending::Cancelled, None, None)?;
-            return Some((task, Some(Ending::Cancelled)));
+            self.end(id, Ending::Cancelled, None, None);
+            let Some(Effect::Ended(ended)) = self.emitted() else { return None };
+            return Some((ended.task.clone(), Some(ended.ending)));
         }
         if !task.cancel_requested {
             self.write(Record::CancelRequested { task: id, time: self.now });

@@ -66,7 +66,7 @@ impl Queue {
         }
         match end {
             End::Succeeded(result) => {
-                drop(self.finish(id, Ending::Succeeded, Some(account), None, result));
+                self.finish(id, Ending::Succeeded, Some(account), None, result);
             }
             end if cancelled && !Mutant::CancelGoesOn.is_alive() => {
                 self.stop(id, Account { message: end.message(), ..account });
@@ -128,15 +128,15 @@ impl Queue {
         self.end(id, Ending::Failed, None, Some(failure));
     }
 
-    /// Ends a task without a result. Hands it back as it was at its end.
+    /// Ends a task without a result.
     pub(crate) fn end(
         &mut self,
         id: TaskId,
         ending: Ending,
         account: Option<Account>,
         failure: Option<Failure>,
-    ) -> Option<Task> {
-        self.finish(id, ending, account, failure, Bytes::new())
+    ) {
+        self.finish(id, ending, account, failure, Bytes::new());
     }
 
     /// What went wrong with a task, at this time and under the lease it has.
@@ -160,11 +160,11 @@ impl Queue {
         account: Option<Account>,
         failure: Option<Failure>,
         result: Bytes,
-    ) -> Option<Task> {
+    ) {
         let failure = failure.map(Arc::new);
         let token = account.as_ref().and_then(|account| self.decided_by(id, account.word));
         let (fact, time) = (account.map(|account| self.fact(id, account)), self.now);
-        self.conclude(Record::TaskEnded { task: id, ending, token, failure, fact, time }, result)
+        self.conclude(Record::TaskEnded { task: id, ending, token, failure, fact, time }, result);
     }
 
     /// Ends a task with the result of its last lease, though that lease is over.
@@ -172,17 +172,16 @@ impl Queue {
         let (ending, token, time) = (Ending::Succeeded, Some(token), self.now);
         let (failure, fact) = (None, None);
         let end = Record::TaskEnded { task: id, ending, token, failure, fact, time };
-        drop(self.conclude(end, result));
+        self.conclude(end, result);
     }
 
     /// Writes the end of a task and shows it.
-    fn conclude(&mut self, end: Record, result: Bytes) -> Option<Task> {
-        let Record::TaskEnded { task: id, ending, time, .. } = end else { return None };
+    fn conclude(&mut self, end: Record, result: Bytes) {
+        let Record::TaskEnded { task: id, ending, time, .. } = end else { return };
         self.avoided.remove(&id);
-        let task = self.write(end)?;
+        let Some(task) = self.write(end) else { return };
         self.keep_key(&task);
-        self.emit(Effect::Ended(Box::new(Ended { task: task.clone(), ending, result, time })));
-        Some(task)
+        self.emit(Effect::Ended(Box::new(Ended { task, ending, result, time })));
     }
 
     /// The lease that decides over its task, if its worker spoke about it.
@@ -234,7 +233,7 @@ impl Queue {
                 };
                 self.retry(id, account, (cause, delay), failure);
             }
-            None => drop(self.end(id, Ending::Failed, Some(account), Some(failure))),
+            None => self.end(id, Ending::Failed, Some(account), Some(failure)),
         }
     }
 

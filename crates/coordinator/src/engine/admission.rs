@@ -1,7 +1,7 @@
 //! What adds work or only looks.
 
 use leasehold_queue::{
-    Accepted, Command, Phase, Refusal, Reply, RevocationReason, Submit, Task, TaskId,
+    Accepted, Audience, Command, Phase, Refusal, Reply, RevocationReason, Submit, Task, TaskId,
 };
 
 use super::{
@@ -118,6 +118,7 @@ impl Engine {
         let present = filter.tasks.iter().filter_map(|id| self.queue.task(*id));
         let present = present.map(|task| self.snapshot(task)).collect();
         let most = self.config.limits.watchers as usize;
+        self.queue.play_to(Audience::Watchers);
         self.watchers.watch(filter, most, present).ok_or(Unavailable::Overloaded)
     }
 

@@ -14,7 +14,7 @@ use crate::{
 const ONE: TaskId = TaskId::from_u128(1);
 const NOW: Time = Time::from_unix_ms(1_000);
 
-fn task() -> Box<Task> {
+pub(crate) fn task() -> Box<Task> {
     let spec = TaskSpec {
         queue: "q".into(),
         task_type: "t".into(),

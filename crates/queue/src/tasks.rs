@@ -1,0 +1,141 @@
+//! The open tasks: each is found by its id at the same cost however many there are, and all are passed through in the
+//! order of their ids.
+//!
+//! It knows nothing of a task but its id. Nothing depends on the order in which the tables hold them.
+
+use std::{collections::BTreeSet, iter, ops::Bound::Excluded, ops::Bound::Unbounded};
+
+use hashbrown::{HashTable, hash_table::Entry};
+
+use crate::{Task, TaskId};
+
+/// Tables that grow apart: each does so by moving everything in it, which must not be felt, though there are ten million
+/// tasks.
+const TABLES: usize = 256;
+
+/// Ids of tasks that are gone are left in the order until they are more than half of it, and so many.
+const GONE_MIN: usize = 1_024;
+
+/// Every open task.
+#[derive(Clone, Debug)]
+pub(crate) struct Tasks {
+    tables: Vec<HashTable<Box<Task>>>,
+    len: usize,
+    /// Ids that came in order, as those of new tasks do; some of the tasks may be gone.
+    order: Vec<TaskId>,
+    /// Ids that came behind a larger one, of open tasks alone: those of dead letters that are replayed, and of what a journal
+    /// had moved. One of them may be in the order, too, where it was left.
+    strays: BTreeSet<TaskId>,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        let tables = vec![HashTable::new(); TABLES];
+        Self { tables, len: 0, order: Vec::new(), strays: BTreeSet::new() }
+    }
+}
+
+impl Tasks {
+    /// The task.
+    pub(crate) fn get(&self, id: TaskId) -> Option<&Task> {
+        let hash = hash(id);
+        self.tables.get(table(hash))?.find(hash, |task| task.id == id).map(Box::as_ref)
+    }
+
+    /// The task, to be changed; not its id.
+    pub(crate) fn get_mut(&mut self, id: TaskId) -> Option<&mut Task> {
+        let hash = hash(id);
+        self.tables.get_mut(table(hash))?.find_mut(hash, |task| task.id == id).map(Box::as_mut)
+    }
+
+    /// How many there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes a task in whose id is not there.
+    pub(crate) fn insert(&mut self, task: Task) {
+        let (id, hash) = (task.id, hash(task.id));
+        let Some(table) = self.tables.get_mut(table(hash)) else { return };
+        let entry = table.entry(hash, |other| other.id == id, |task| self::hash(task.id));
+        let Entry::Vacant(vacant) = entry else { return };
+        vacant.insert(Box::new(task));
+        self.len += 1;
+        if self.order.last().is_none_or(|last| *last < id) {
+            self.order.push(id);
+        } else {
+            self.strays.insert(id);
+        }
+    }
+
+    /// Takes a task out.
+    pub(crate) fn remove(&mut self, id: TaskId) -> Option<Task> {
+        let hash = hash(id);
+        let found = self.tables.get_mut(table(hash))?.find_entry(hash, |task| task.id == id);
+        let (task, _) = found.ok()?.remove();
+        self.len -= 1;
+        if !self.strays.is_empty() {
+            self.strays.remove(&id);
+        }
+        if 2 * self.len + GONE_MIN < self.order.len() {
+            self.forget_gone();
+        }
+        Some(*task)
+    }
+
+    /// Every task, by id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Task> {
+        self.merge(self.order.iter(), self.strays.iter())
+    }
+
+    /// Every task with a larger id, by id.
+    pub(crate) fn after(&self, id: TaskId) -> impl Iterator<Item = &Task> {
+        let begin = self.order.partition_point(|other| *other <= id);
+        let rest = self.order.get(begin..).unwrap_or_default();
+        self.merge(rest.iter(), self.strays.range((Excluded(id), Unbounded)))
+    }
+
+    fn merge<'a>(
+        &'a self,
+        order: impl Iterator<Item = &'a TaskId>,
+        strays: impl Iterator<Item = &'a TaskId>,
+    ) -> impl Iterator<Item = &'a Task> {
+        let (mut order, mut strays) = (order.copied().peekable(), strays.copied().peekable());
+        iter::from_fn(move || {
+            let next = match (order.peek().copied(), strays.peek().copied()) {
+                (Some(one), Some(other)) => one.min(other),
+                (one, other) => one.or(other)?,
+            };
+            order.next_if_eq(&next);
+            strays.next_if_eq(&next);
+            Some(next)
+        })
+        .filter_map(|id| self.get(id))
+    }
+
+    fn forget_gone(&mut self) {
+        let mut order = std::mem::take(&mut self.order);
+        order.retain(|id| self.get(*id).is_some());
+        order.shrink_to(2 * order.len() + GONE_MIN);
+        self.order = order;
+    }
+}
+
+/// Ids are minted here, with 43 random bits each: nobody chooses what falls together. This is the finalizer of
+/// SplitMix64.
+#[expect(clippy::cast_possible_truncation, reason = "one half is folded into the other before")]
+const fn hash(id: TaskId) -> u64 {
+    let bits = id.as_u128();
+    let folded = (bits ^ (bits >> 64)) as u64;
+    let mixed = (folded ^ (folded >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// By bits that the tables themselves use least.
+const fn table(hash: u64) -> usize {
+    (hash >> 40) as usize % TABLES
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! Tables against a map that is in order by itself.
+
+use std::collections::btree_map::{self as map, BTreeMap};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::fold::tests::task;
+
+fn check(steps: Vec<(u16, bool)>) {
+    let (mut tasks, mut expected) = (Tasks::default(), BTreeMap::new());
+    for (id, comes) in steps {
+        let id = TaskId::from_u128(u128::from(id));
+        if !comes {
+            assert_eq!(tasks.remove(id), expected.remove(&id));
+        } else if let map::Entry::Vacant(entry) = expected.entry(id) {
+            let task = Task { id, ..*task() };
+            entry.insert(task.clone());
+            tasks.insert(task);
+        }
+        assert_eq!((tasks.len(), tasks.get(id)), (expected.len(), expected.get(&id)));
+    }
+    assert!(tasks.iter().eq(expected.values()));
+    for after in [0, 1, 500, u128::MAX].map(TaskId::from_u128) {
+        let larger = expected.range((Excluded(after), Unbounded)).map(|(_, task)| task);
+        assert!(tasks.after(after).eq(larger), "after {after}");
+    }
+    assert!(tasks.order.len() <= 2 * tasks.len() + GONE_MIN, "what is gone is forgotten");
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_and_goes(steps in prop::collection::vec((0_u16..1_000, any::<bool>()), 0..4_000)) {
+        check(steps);
+    }
+}
+
+#[test]
+fn ids_that_come_in_order_and_go_leave_nothing_behind() {
+    let come_and_go = (1_u16..=60_000).flat_map(|id| [(id, true), (id.saturating_sub(3), false)]);
+    check(come_and_go.collect());
+}
