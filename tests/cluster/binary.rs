@@ -41,13 +41,18 @@ pub(crate) fn extend() -> Command {
     example("extend")
 }
 
+/// The example of work that goes on where it was interrupted.
+pub(crate) fn resume() -> Command {
+    example("resume")
+}
+
 /// A worker that uses the library.
 fn example(name: &str) -> Command {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let examples = BUILT.get_or_init(|| {
         let dir = built();
-        let both = ["--example", "fenced", "--example", "extend"];
-        cargo_build(dir, &[&["-p", "leasehold-worker"][..], &both].concat());
+        let all = ["--example", "fenced", "--example", "extend", "--example", "resume"];
+        cargo_build(dir, &[&["-p", "leasehold-worker"][..], &all].concat());
         dir.join("examples")
     });
     Command::new(examples.join(name))

@@ -29,6 +29,7 @@ mod worker;
 mod bench;
 mod cancel;
 mod chaos;
+mod checkpoint;
 mod command_line;
 mod crash;
 mod dead_letter;

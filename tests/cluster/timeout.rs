@@ -101,7 +101,8 @@ async fn progress_is_shown_while_it_lasts() {
     let token = script.assignment().await.fencing_token;
     script.started(token).await;
     for (fraction, message) in [(0.25, "a quarter"), (0.5, "half")] {
-        let progress = Progress { fraction: Some(fraction), message: message.to_owned() };
+        let progress =
+            Progress { fraction: Some(fraction), message: message.to_owned(), checkpoint: None };
         let report = LeaseProgress { fencing_token: token, progress: Some(progress.clone()) };
         script.say([Say::LeaseProgress(report)]).await;
         until("the progress is shown", SOON, async || {

@@ -82,6 +82,14 @@ pub(crate) fn progress(task: &Task) -> Option<String> {
     (!said.is_empty()).then(|| said.join(" "))
 }
 
+/// What the next attempt can go on from; `None` when nothing was saved.
+pub(crate) fn checkpoint(task: &Task, now: SystemTime) -> Option<String> {
+    let checkpoint = task.checkpoint.as_ref()?;
+    let (bytes, token) = (checkpoint.size_bytes, checkpoint.fencing_token);
+    let saved = checkpoint.save_time.as_ref().map(|at| format!(" saved {}", time(at, now)));
+    Some(format!("{bytes} bytes{} under token {token}", saved.unwrap_or_default()))
+}
+
 /// A kind of failure.
 pub(crate) fn failure_reason(reason: FailureReason) -> &'static str {
     match reason {

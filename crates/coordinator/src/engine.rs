@@ -27,6 +27,7 @@ use crate::{
 };
 
 mod admission;
+mod checkpoint;
 mod control;
 mod draft;
 mod gauges;
@@ -39,6 +40,7 @@ pub(crate) mod row;
 mod simulated;
 mod waiters;
 
+use checkpoint::Checkpoints;
 use control::Replaying;
 use draft::Drafts;
 pub(crate) use draft::Sealed;
@@ -101,6 +103,7 @@ pub(crate) struct Engine {
     heard_until: Time,
     streams: BTreeMap<StreamId, Stream>,
     latest: Latest,
+    checkpoints: Checkpoints,
     /// Streams that were ended because their workers did not read; the queue is told with the next turn.
     lost: Vec<StreamId>,
     waiters: Waiters,
@@ -180,6 +183,7 @@ impl Engine {
             heard_until: now,
             streams: BTreeMap::new(),
             latest: Latest::default(),
+            checkpoints: Checkpoints::default(),
             lost: Vec::new(),
             waiters: Waiters::default(),
             watchers: Watchers::default(),
@@ -230,6 +234,7 @@ impl Engine {
         for said in self.inbox.liveness() {
             self.hear(said);
         }
+        self.save_checkpoints();
         // Behind what was said on them: a worker that was heard before its stream was lost lives.
         for stream in std::mem::take(&mut self.lost) {
             self.apply(Command::Disconnect { stream });
@@ -352,6 +357,7 @@ impl Engine {
         let Space { free_bytes, reserve_bytes, journal_bytes, is_tight } = space;
         self.metrics.set_store(journal_bytes, free_bytes);
         self.status.set_journal_bytes(journal_bytes);
+        self.checkpoints.is_tight = is_tight;
         if !self.is_stopping() {
             let refusal = Unavailable::StorageFull { free_bytes, reserve_bytes };
             self.status.refuse(is_tight.then_some(refusal));

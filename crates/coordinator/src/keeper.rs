@@ -121,6 +121,7 @@ impl Keeper {
             | Record::LeaseStarted { .. }
             | Record::LeaseRevoking { .. }
             | Record::LeaseExtended { .. }
+            | Record::CheckpointSaved { .. }
             | Record::LeaseEnded { .. }
             | Record::CancelRequested { .. }
             | Record::QueuePaused { .. } => {}

@@ -6,7 +6,7 @@
 //!
 //! The engine calls, once a fact is durable: [`Metrics::submitted`], [`Metrics::deduplicated`], [`Metrics::waited`],
 //! [`Metrics::attempt_started`], [`Metrics::attempt_ended`], [`Metrics::ran`], [`Metrics::task_ended`],
-//! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::committed`], [`Metrics::stalled`]; and
+//! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::checkpoint`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::committed`], [`Metrics::stalled`]; and
 //! now and then, from a look at its state: the `set_` methods.
 
 use std::{sync::Arc, time::Duration};
@@ -20,7 +20,7 @@ mod series;
 mod tests;
 
 use label::Label as _;
-pub use label::{RevocationStage, SlotState, TaskState, WorkerState};
+pub use label::{CheckpointFate, RevocationStage, SlotState, TaskState, WorkerState};
 use series::{Call, Series};
 
 /// Everything the coordinator counts.
@@ -108,6 +108,11 @@ impl Metrics {
         // No batch comes near 2^52 records, from where on a float would round.
         #[expect(clippy::cast_precision_loss, reason = "a batch is bounded to a megabyte")]
         self.series.commit_batch.observe(records as f64);
+    }
+
+    /// A checkpoint was said by a worker.
+    pub fn checkpoint(&self, fate: CheckpointFate) {
+        self.series.checkpoints.of(fate).inc();
     }
 
     /// A worker was asked to give back a lease that it got ahead.

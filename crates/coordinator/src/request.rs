@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Accepted, Command, Hello, Name, QueueView, Refusal, StreamId, TaskId, Token, WorkerView,
+    Accepted, Command, Hello, Name, Progress, QueueView, Refusal, StreamId, TaskId, Token,
+    WorkerView,
 };
 use tokio::sync::oneshot;
 
@@ -43,6 +45,17 @@ pub(crate) enum Liveness {
         sequence: i64,
         /// Every lease it holds.
         held: Vec<Token>,
+    },
+    /// The work of a lease goes on.
+    Progress {
+        /// Its stream.
+        stream: StreamId,
+        /// The lease.
+        token: Token,
+        /// What it reports, if it does.
+        progress: Option<Progress>,
+        /// Where the next attempt can go on from, if that is news.
+        checkpoint: Option<Bytes>,
     },
     /// Everything that could be read by then is in front of this.
     HeardUntil(Time),

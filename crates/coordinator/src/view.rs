@@ -8,8 +8,8 @@ use bytes::Bytes;
 use leasehold_policy::{Jitter, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Blocked, Ending, Exclusivity, Failure, FailureReason, Guarantee, Lease, Ledger, Phase,
-    QueueView, Retry, RevocationReason, SessionState, Task, TaskSpec, Wait, WorkerView,
+    Blocked, Checkpoint, Ending, Exclusivity, Failure, FailureReason, Guarantee, Lease, Ledger,
+    Phase, QueueView, Retry, RevocationReason, SessionState, Task, TaskSpec, Wait, WorkerView,
 };
 
 use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
@@ -59,6 +59,7 @@ pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
         progress: lease.and_then(|lease| lease.progress.as_deref()).map(|progress| v1::Progress {
             fraction: progress.fraction,
             message: progress.message.to_string(),
+            checkpoint: None,
         }),
         cancel_requested: task.cancel_requested,
         submit_time: Some(timestamp(task.submitted)),
@@ -74,6 +75,15 @@ pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
         lease_ends_forgotten: count(ledger.map_or(0, Ledger::forgotten)),
         worker_loss_max: count(budgets.worker_losses),
         lease_max: count(budgets.leases),
+        checkpoint: task.checkpoint.as_deref().map(checkpoint),
+    }
+}
+
+fn checkpoint(checkpoint: &Checkpoint) -> v1::Checkpoint {
+    v1::Checkpoint {
+        fencing_token: checkpoint.token.as_i64(),
+        size_bytes: i64::try_from(checkpoint.data.len()).unwrap_or(i64::MAX),
+        save_time: Some(timestamp(checkpoint.time)),
     }
 }
 

@@ -183,6 +183,7 @@ impl History {
             | Record::LeaseStarted { .. }
             | Record::LeaseRevoking { .. }
             | Record::LeaseExtended { .. }
+            | Record::CheckpointSaved { .. }
             | Record::LeaseEnded { .. }
             | Record::CancelRequested { .. }
             | Record::KeyKept { .. }

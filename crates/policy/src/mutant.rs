@@ -99,6 +99,10 @@ mutants! {
     SilenceForgotten = "work that makes no progress goes on",
     ProgressUnheard = "what work says of its progress is no sign of life",
     EvictedHeard = "an evicted worker is acknowledged as if nothing had happened",
+    CheckpointNotNewest = "the first checkpoint of a task is kept, not the newest",
+    CheckpointUnfenced = "a checkpoint of a lease that is over is kept",
+    MoveForgetsCheckpoint = "a moved task forgets its checkpoint",
+    CheckpointLeftBehind = "an outcome overtakes what its handler had saved",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

@@ -149,6 +149,7 @@ impl Queue {
             last_failure: None,
             last_token: None,
             ledger: None,
+            checkpoint: None,
             phase,
         }
     }

@@ -138,7 +138,7 @@ impl Book {
         let queue = &task.spec.queue;
         *self.open.entry(Name::clone(queue)).or_default() += 1;
         self.idle.remove(queue);
-        self.open_bytes += cost(&task.spec);
+        self.open_bytes += size(&task);
         if let Some(key) = &task.spec.key {
             self.keys.insert(queue, key, task.id, None);
         }
@@ -156,12 +156,17 @@ impl Book {
                 self.rest(queue);
             }
         }
-        self.open_bytes -= cost(&task.spec);
+        self.open_bytes -= size(&task);
         if let Some(key) = &task.spec.key {
             self.keys.release(queue, key, id);
         }
         Some(task)
     }
+}
+
+/// What an open task takes.
+pub(crate) fn size(task: &Task) -> u64 {
+    cost(&task.spec) + task.checkpoint_bytes()
 }
 
 /// What an open task takes, as far as its submitter decides it.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 
 use crate::{
-    Ending, Failure, Name, Progress, RevocationReason, SessionId, StopProof, StreamId, Task,
+    Ending, Failure, Name, Progress, RevocationReason, Saved, SessionId, StopProof, StreamId, Task,
     TaskId, TaskSpec, Token,
 };
 
@@ -91,8 +91,17 @@ pub enum Command {
         stream: StreamId,
         /// The lease.
         token: Token,
-        /// What.
-        progress: Progress,
+        /// What. None: only that it goes on.
+        progress: Option<Progress>,
+    },
+    /// The handler saved where the next attempt can go on from. Answered by [`Reply::Saved`].
+    Save {
+        /// Its stream.
+        stream: StreamId,
+        /// The lease.
+        token: Token,
+        /// What it saved.
+        data: Bytes,
     },
     /// The handler wants its attempt to run for that long from now. Answered by an
     /// [`Effect::Extend`](crate::Effect::Extend).
@@ -206,6 +215,8 @@ pub enum Reply {
     Revoked(Option<TaskId>),
     /// To [`Command::EvictWorker`]: whether the worker is known.
     Evicted(bool),
+    /// To [`Command::Save`]: what became of it.
+    Saved(Saved),
     /// To [`Command::Grant`]: how many leases were granted.
     Granted(usize),
 }

@@ -38,7 +38,7 @@ pub struct Config {
 pub struct Limits {
     /// Tasks that have not ended.
     pub open_tasks: u64,
-    /// Bytes of their payloads and of what is kept beside them.
+    /// Bytes of their payloads, their checkpoints and what is kept beside them. It refuses a checkpoint, too.
     pub open_bytes: u64,
     /// Queues that have open tasks or are paused, declared ones left out.
     pub queues: u64,

@@ -121,6 +121,8 @@ pub struct Assignment {
     pub generation: u32,
     /// When the whole task runs out of time.
     pub deadline: Time,
+    /// What an earlier attempt saved for it.
+    pub checkpoint: Option<Bytes>,
 }
 
 /// What became of an outcome.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    Charge, EndCause, EndFact, EndKind, Ending, Failure, FailureReason, Lease, LeaseEnd, Ledger,
-    Name, Next, Phase, Record, Revoking, StopProof, Task, TaskId, Token, Wait, book::Book, ledger,
+    Charge, Checkpoint, EndCause, EndFact, EndKind, Ending, Failure, FailureReason, Lease,
+    LeaseEnd, Ledger, Name, Next, Phase, Record, Revoking, StopProof, Task, TaskId, Token, Wait,
+    book::Book, ledger,
 };
 
 /// What to do with a record about a task that is not known.
@@ -85,16 +86,12 @@ impl Book {
             | Record::LeaseStarted { task, .. }
             | Record::LeaseRevoking { task, .. }
             | Record::LeaseExtended { task, .. }
+            | Record::CheckpointSaved { task, .. }
             | Record::LeaseEnded { task, .. }
-            | Record::CancelRequested { task, .. } => {
-                if let Some(task) = self.known(*task, record, unknown)? {
-                    task.change(record)?;
-                }
-            }
-            Record::TaskEnded { task: id, .. } => {
-                let Some(task) = self.known(*id, record, unknown)? else { return Ok(None) };
-                task.change(record)?;
-                return Ok(self.remove(*id));
+            | Record::CancelRequested { task, .. } => self.change(*task, record, unknown)?,
+            Record::TaskEnded { task, .. } => {
+                self.change(*task, record, unknown)?;
+                return Ok(self.remove(*task));
             }
         }
         Ok(None)
@@ -105,6 +102,16 @@ impl Book {
             return Err(wrong_state(task.id, record));
         }
         self.insert(task.clone());
+        Ok(())
+    }
+
+    /// Changes an open task, and what it takes.
+    fn change(&mut self, id: TaskId, record: &Record, unknown: Unknown) -> Result<(), Corrupt> {
+        let Some(task) = self.known(id, record, unknown)? else { return Ok(()) };
+        let before = task.checkpoint_bytes();
+        task.change(record)?;
+        let after = task.checkpoint_bytes();
+        self.open_bytes = self.open_bytes - before + after;
         Ok(())
     }
 
@@ -139,6 +146,11 @@ impl Task {
             }
             Record::LeaseExtended { token, until, .. } => {
                 self.under(*token)?.extended = Some(*until);
+            }
+            Record::CheckpointSaved { token, data, time, .. } => {
+                self.under(*token)?;
+                let (token, data, time) = (*token, data.clone(), *time);
+                self.checkpoint = Some(Arc::new(Checkpoint { token, data, time }));
             }
             Record::LeaseEnded { token, cause, next, failure, fact, time, .. } => {
                 self.under(*token)?;
@@ -175,6 +187,7 @@ impl Task {
                     self.pay(charge);
                 }
                 self.last_failure = failure.clone().or_else(|| self.last_failure.take());
+                self.checkpoint = None;
             }
             Record::EpochStarted { .. }
             | Record::TaskAccepted(_)
@@ -345,6 +358,7 @@ fn decided(record: &Record) -> Option<Token> {
         | Record::LeaseStarted { .. }
         | Record::LeaseRevoking { .. }
         | Record::LeaseExtended { .. }
+        | Record::CheckpointSaved { .. }
         | Record::CancelRequested { .. }
         | Record::KeyKept { .. }
         | Record::QueuePaused { .. } => None,

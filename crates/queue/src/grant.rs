@@ -78,5 +78,6 @@ fn assignment(task: &Task, token: Token) -> Assignment {
         attempt: task.attempts + 1,
         generation: task.generation,
         deadline: task.deadline,
+        checkpoint: task.checkpoint.as_ref().map(|checkpoint| checkpoint.data.clone()),
     }
 }

@@ -8,7 +8,7 @@ use leasehold_policy::Time;
 
 use crate::{
     EndKind, Name, Phase, Queue, Task, Token,
-    book::cost,
+    book::size,
     mark::{Counts, due},
     session::Work,
     timers::Alarm,
@@ -110,7 +110,7 @@ fn check_totals(queue: &Queue) {
         }
         queued += usize::from(task.phase == Phase::Queued);
         keyed += usize::from(task.spec.key.is_some());
-        bytes += cost(&task.spec);
+        bytes += size(task);
         alarms += usize::from(due(task) < Time::NEVER);
     }
     let open = counts.iter().map(|(name, c)| (name, c.scheduled + c.queued + c.leased));

@@ -21,6 +21,7 @@ mod view;
 
 // The durable state, and what is derived from it.
 mod book;
+mod checkpoint;
 mod decided;
 mod eviction;
 mod fold;
@@ -50,6 +51,7 @@ mod fingerprint;
 #[cfg(debug_assertions)]
 mod invariant;
 
+pub use checkpoint::{Checkpoint, Saved};
 pub use command::{
     Accepted, Command, Dead, DeclineReason, HeldLease, Hello, LeasePhase, NotWelcome, Outcome,
     Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,

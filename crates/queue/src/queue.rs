@@ -213,6 +213,9 @@ impl Queue {
             Command::Progressed { stream, token, progress } => {
                 self.progressed(stream, token, progress);
             }
+            Command::Save { stream, token, data } => {
+                return Reply::Saved(self.save(stream, token, data));
+            }
             Command::Extend { stream, token, remaining } => self.extend(stream, token, remaining),
             Command::Outcome { stream, token, outcome } => self.outcome(stream, token, outcome),
             Command::Drain { stream } => self.drain(stream),
@@ -339,7 +342,9 @@ impl Queue {
             if let Some(task) = self.book.task(*id) {
                 let forgets = Mutant::MoveForgetsCancel.is_alive();
                 let cancel_requested = task.cancel_requested && !forgets;
-                let task = Task { cancel_requested, ..task.clone() };
+                let forgets = Mutant::MoveForgetsCheckpoint.is_alive();
+                let checkpoint = task.checkpoint.clone().filter(|_| !forgets);
+                let task = Task { cancel_requested, checkpoint, ..task.clone() };
                 self.write(Record::TaskMoved(Box::new(task)));
             }
         }

@@ -1,10 +1,11 @@
 //! What is written: the facts whose fold is the state.
 //!
-//! Lazily durable records ([`Record::LeaseStarted`], [`Record::LeaseRevoking`]) are appended and never waited for:
-//! losing them is harmless. All others gate the effects that mention them.
+//! Lazily durable records ([`Record::LeaseStarted`], [`Record::LeaseRevoking`], [`Record::CheckpointSaved`]) are appended and
+//! never waited for: losing them is harmless. All others gate the effects that mention them.
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use leasehold_policy::Time;
 
 use crate::{EndFact, Ending, Failure, Key, Name, RevocationReason, Task, TaskId, Token};
@@ -71,6 +72,18 @@ pub enum Record {
         /// Until when it may run; later than it might before.
         until: Time,
         /// When that was granted.
+        time: Time,
+    },
+    /// The work of a lease saved where the next attempt can go on from. Lazily durable: an attempt that is given it finds it
+    /// in the journal all the same, since nothing overtakes in there.
+    CheckpointSaved {
+        /// The task.
+        task: TaskId,
+        /// The lease.
+        token: Token,
+        /// What it saved.
+        data: Bytes,
+        /// When the coordinator learned of it.
         time: Time,
     },
     /// A lease ended and the task goes on.
@@ -143,6 +156,7 @@ impl Record {
             | Self::LeaseStarted { task, .. }
             | Self::LeaseRevoking { task, .. }
             | Self::LeaseExtended { task, .. }
+            | Self::CheckpointSaved { task, .. }
             | Self::LeaseEnded { task, .. }
             | Self::CancelRequested { task, .. }
             | Self::TaskEnded { task, .. } => Some(*task),

@@ -82,12 +82,17 @@ impl Queue {
         self.show(task);
     }
 
-    pub(crate) fn progressed(&mut self, stream: StreamId, token: Token, progress: Progress) {
+    pub(crate) fn progressed(
+        &mut self,
+        stream: StreamId,
+        token: Token,
+        progress: Option<Progress>,
+    ) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         let Some(task) = self.task_under(id, token) else { return };
         let now = self.now;
         if let Some(lease) = self.book.lease_mut(task) {
-            lease.progress = Some(Arc::new(progress));
+            lease.progress = progress.map(Arc::new).or_else(|| lease.progress.take());
             if !Mutant::ProgressUnheard.is_alive() {
                 lease.heard = Some(now);
             }

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    EndKind, Exclusivity, Guarantee, LeaseEnd, Ledger, Name, SessionId, TaskId, TaskSpec, Token,
+    Checkpoint, EndKind, Exclusivity, Guarantee, LeaseEnd, Ledger, Name, SessionId, TaskId,
+    TaskSpec, Token,
 };
 
 /// A task that has not ended. Every field is durable (`TaskMoved` holds them all), except what is said otherwise.
@@ -39,6 +40,8 @@ pub struct Task {
     pub last_token: Option<Token>,
     /// How its leases ended, those of earlier generations included. None: it never lost one.
     pub ledger: Option<Arc<Ledger>>,
+    /// Where the next attempt can go on from. Lazily durable, and gone with its end.
+    pub checkpoint: Option<Arc<Checkpoint>>,
     /// What it does.
     pub phase: Phase,
 }
@@ -76,6 +79,11 @@ impl Task {
             Phase::Leased(lease) => Some(lease),
             Phase::Scheduled { .. } | Phase::Queued => None,
         }
+    }
+
+    /// How many bytes its checkpoint takes.
+    pub(crate) fn checkpoint_bytes(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.data.len() as u64)
     }
 
     /// How its leases ended, oldest first, as far as that is kept.

@@ -167,7 +167,7 @@ impl Queue {
         self.book.tasks.len() as u64
     }
 
-    /// How many bytes their payloads and what is kept beside them take.
+    /// How many bytes their payloads, their checkpoints and what is kept beside them take.
     pub fn open_bytes(&self) -> u64 {
         self.book.open_bytes
     }

@@ -39,6 +39,8 @@ pub struct Entry {
     pub lease: Option<Held>,
     /// The last lease there was.
     pub last: Option<Token>,
+    /// What was saved last.
+    pub checkpoint: Option<Bytes>,
     /// How this generation ended.
     pub ended: Option<(Ending, Time)>,
 }
@@ -61,6 +63,8 @@ pub struct Granted {
     pub worker: Name,
     /// Which start of it.
     pub instance: Name,
+    /// What had been saved by then.
+    pub checkpoint: Option<Bytes>,
 }
 
 /// A lease.
@@ -217,6 +221,7 @@ impl Ledger {
             Record::LeaseStarted { task, token, .. } => self.under(*task, *token)?.started = true,
             Record::LeaseRevoking { task, token, .. }
             | Record::LeaseExtended { task, token, .. } => drop(self.under(*task, *token)?),
+            Record::CheckpointSaved { task, token, data, .. } => self.saved(*task, *token, data)?,
             Record::LeaseEnded { task, token, cause, next, failure, fact, .. } => {
                 let Some(fact) = fact else {
                     let message = format!("{task} does not say how {token} ended");
@@ -267,7 +272,9 @@ impl Ledger {
         let token = held.token;
         let generation = self.tasks.get(&id).map_or(0, |entry| entry.generation);
         let (worker, instance) = (Name::clone(&held.worker), Name::clone(&held.instance));
-        let before = self.granted.insert(token, Granted { task: id, generation, worker, instance });
+        let checkpoint = self.tasks.get(&id).and_then(|entry| entry.checkpoint.clone());
+        let granted = Granted { task: id, generation, worker, instance, checkpoint };
+        let before = self.granted.insert(token, granted);
         ensure(before.is_none(), "token", || format!("{token} was granted twice"))?;
         let entry = self.open(id)?;
         let is_newest = entry.last.is_none_or(|last| last < token);
@@ -275,6 +282,17 @@ impl Ledger {
         (entry.last, entry.lease) = (Some(token), Some(held));
         ensure(is_newest, "token", || format!("{token} of {id} is not the newest"))?;
         ensure(is_free, "lease", || format!("{id} was leased while it was leased"))
+    }
+
+    /// Only the lease that a task is under saves for it, and what its handler saved later.
+    fn saved(&mut self, id: TaskId, token: Token, data: &Bytes) -> Result<(), Violation> {
+        self.under(id, token)?;
+        let before = self.open(id)?.checkpoint.replace(data.clone());
+        let step = step_of(data, id, token);
+        let last = before.and_then(|before| step_of(&before, id, token));
+        ensure(last < step, "checkpoint", || {
+            format!("{id} under {token} keeps {data:?} after {last:?}")
+        })
     }
 
     fn lease_ended(
@@ -322,7 +340,7 @@ impl Ledger {
         }
         let entry = self.open(id)?;
         let held = entry.lease.take();
-        entry.ended = Some(end);
+        (entry.ended, entry.checkpoint) = (Some(end), None);
         match (end.0, token, held) {
             (Ending::Succeeded, Some(token), _) => Ok(Some(Fact::Succeeded(token))),
             (Ending::Succeeded, None, _) => {
@@ -379,6 +397,17 @@ pub fn result_of(task_id: &str, token: i64) -> Bytes {
     Bytes::from(format!("{task_id}/{token}"))
 }
 
+/// What a handler saves: it names the task, the lease it was made under, and how far it was.
+pub fn checkpoint_of(task_id: &str, token: i64, step: u32) -> Bytes {
+    Bytes::from(format!("{task_id}/{token}/{step}"))
+}
+
+/// How far that was, if it was made under this lease.
+pub fn step_of(data: &[u8], id: TaskId, token: Token) -> Option<u32> {
+    let own = format!("{id}/{}/", token.as_i64());
+    std::str::from_utf8(data).ok()?.strip_prefix(&own)?.parse().ok()
+}
+
 /// In what the core's task differs from the ledger's.
 pub fn compare(entry: &Entry, task: &Task) -> Result<(), String> {
     let same = |what: &str, is_same: bool| {
@@ -389,6 +418,8 @@ pub fn compare(entry: &Entry, task: &Task) -> Result<(), String> {
     same("losses", entry.losses == task.worker_losses)?;
     same("cancel", entry.cancel_requested == task.cancel_requested)?;
     same("last token", entry.last == task.last_token)?;
+    let saved = task.checkpoint.as_ref().map(|checkpoint| &checkpoint.data);
+    same("checkpoint", entry.checkpoint.as_ref() == saved)?;
     let lease = task.lease().map(|lease| lease.token);
     same("lease", entry.lease.as_ref().map(|lease| lease.token) == lease)
 }
@@ -405,6 +436,7 @@ fn entry(task: &Task) -> Entry {
         cancel_requested: false,
         lease: None,
         last: None,
+        checkpoint: None,
         ended: None,
     }
 }

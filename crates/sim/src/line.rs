@@ -44,6 +44,7 @@ impl Line {
             | Record::LeaseStarted { .. }
             | Record::LeaseRevoking { .. }
             | Record::LeaseExtended { .. }
+            | Record::CheckpointSaved { .. }
             | Record::CancelRequested { .. }
             | Record::KeyKept { .. }
             | Record::QueuePaused { .. } => {}

@@ -131,6 +131,9 @@ pub struct Order {
     /// What it asks of its leases.
     #[serde(with = "stored::Terms", default, skip_serializing_if = "stored::asks_nothing")]
     pub terms: LeaseTerms,
+    /// Whether its handler saves where the next attempt can go on from.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub saves: bool,
 }
 
 /// What the tasks of a run are like.
@@ -315,6 +318,7 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
         kill_grace: rng.u64(..=2 * SECOND),
         backoff: rng.u64(10 * MS..=2 * SECOND),
         terms: if has_terms { terms(rng) } else { LeaseTerms::default() },
+        saves: ordinal.is_multiple_of(3),
     }
 }
 

@@ -45,6 +45,7 @@ probes! {
     TotalTimeout = "a task ran out of time",
     StartTimeout = "a task was not started in time",
     Hung = "work was stopped because it made no progress",
+    Resumed = "an attempt went on from a checkpoint",
     OutcomeUnknown = "a task that runs once was lost with its worker",
     QueueTimeout = "a task was not started within its queue timeout",
     GivenUp = "a task was leased again while its last worker did not stop",

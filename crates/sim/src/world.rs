@@ -113,6 +113,8 @@ enum Event {
     Finish(usize, u32, i64, u32),
     /// A handler says that it goes on.
     Report(usize, u32, i64),
+    /// A handler saves where the next attempt can go on from: how often it has before.
+    Save(usize, u32, i64, u32),
     /// A client acts upon a wish.
     Wish(usize),
     /// A call arrives.
@@ -155,6 +157,8 @@ pub struct World {
     once: BTreeSet<(TaskId, u32)>,
     /// When the coordinator could know that a lease's work goes on, in the order of time.
     reported: BTreeMap<Token, Vec<Micros>>,
+    /// How far the handler of each lease was when it saved last.
+    saved: BTreeMap<Token, u32>,
     /// Leases whose work ended with a result, and in which start of which worker.
     finished: BTreeMap<Token, (usize, u32)>,
     /// Starts of workers whose session the coordinator gave up.
@@ -196,6 +200,7 @@ impl World {
             started: BTreeSet::new(),
             once: BTreeSet::new(),
             reported: BTreeMap::new(),
+            saved: BTreeMap::new(),
             finished: BTreeMap::new(),
             expired: BTreeSet::new(),
             suspects: BTreeSet::new(),
@@ -269,6 +274,9 @@ impl World {
             }
             Event::Report(worker, incarnation, token) => {
                 self.report_due(worker, incarnation, token);
+            }
+            Event::Save(worker, incarnation, token, step) => {
+                self.save_due(worker, incarnation, token, step);
             }
             Event::Wish(index) => self.wish(index),
             Event::Asked(ticket) => self.asked(ticket),

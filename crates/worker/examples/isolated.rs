@@ -40,6 +40,12 @@ fn act(payload: &[u8], ctx: &Context) -> Result<String, TaskError> {
             let reason = ctx.cancel_reason().map(|it| it.to_string());
             return Ok(format!("{} {:?}", reason.unwrap_or_default(), ctx.guard().is_err()));
         }
+        b"save" => {
+            ctx.save_checkpoint("60")?;
+            let found = ctx.checkpoint().map(leasehold_worker::Bytes::len);
+            ctx.save_checkpoint(vec![0; 1_000])?;
+            return Err(TaskError::retry(format!("{found:?}")));
+        }
         b"large" => return Ok("x".repeat(100_001)),
         _ => println!("what a function prints is no result"),
     }

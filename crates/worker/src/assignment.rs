@@ -43,6 +43,8 @@ pub(crate) struct Assignment {
     pub(crate) labels: BTreeMap<String, String>,
     /// For how long it may make no progress.
     pub(crate) progress_timeout: Option<Duration>,
+    /// What an earlier attempt saved for it.
+    pub(crate) checkpoint: Option<Bytes>,
 }
 
 impl Assignment {
@@ -67,6 +69,7 @@ impl Assignment {
                 .unwrap_or_else(TraceContext::generate),
             labels: assignment.labels.into_iter().collect(),
             progress_timeout: assignment.progress_timeout.map(duration),
+            checkpoint: assignment.checkpoint,
         }
     }
 }
@@ -100,6 +103,7 @@ impl Assignment {
             }),
             labels: self.labels.clone().into_iter().collect(),
             progress_timeout: self.progress_timeout.map(wire_duration),
+            checkpoint: self.checkpoint.clone(),
         }
     }
 }

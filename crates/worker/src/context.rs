@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use leasehold_telemetry::TraceContext;
 use tokio::sync::watch;
 
@@ -14,6 +15,7 @@ use crate::{
     assignment::{Assignment, Token},
     clock::Clock,
     guard::{Lookout, Reached},
+    limits::{CheckpointTooLarge, Limits},
     progress::Board,
     term::{NotExtended, Term, UNLIMITED},
 };
@@ -26,6 +28,7 @@ pub struct Context {
     trace: TraceContext,
     signal: watch::Receiver<Signal>,
     board: Arc<Board>,
+    limits: Limits,
     hold: Hold,
 }
 
@@ -145,10 +148,10 @@ impl Context {
         worker_id: Arc<str>,
         trace: TraceContext,
         signal: watch::Receiver<Signal>,
-        board: Arc<Board>,
+        (board, limits): (Arc<Board>, Limits),
         hold: Hold,
     ) -> Self {
-        Self { assignment, worker_id, trace, signal, board, hold }
+        Self { assignment, worker_id, trace, signal, board, limits, hold }
     }
 
     /// The task's id.
@@ -299,6 +302,29 @@ impl Context {
     /// it as often as you like: the last one wins, a few a second are sent.
     pub fn progress(&self, fraction: impl Into<Option<f64>>, message: impl Into<String>) {
         self.board.post(self.assignment.token, fraction.into(), message.into());
+    }
+
+    /// What an earlier attempt of this generation saved last. `None`: none did, so begin at the beginning.
+    pub fn checkpoint(&self) -> Option<&Bytes> {
+        self.assignment.checkpoint.as_ref()
+    }
+
+    /// Saves where the next attempt can go on from, if this one does not end in a success: it gets this as its
+    /// [`checkpoint`](Self::checkpoint), in place of what was saved before. A checkpoint is a sign of progress as well.
+    ///
+    /// It returns at once and promises no more than this: what was saved last before the handler ended counts with that end,
+    /// however it ended and whatever becomes of connections and of the coordinator; what was saved by a handler whose process
+    /// dies was sent within a fraction of a second, and counts if it arrived. So the next attempt may begin at an earlier
+    /// checkpoint than the last one, and must be right from there too. Call it as often as you like: a few a second are sent.
+    ///
+    /// # Errors
+    ///
+    /// It is larger than the coordinator's `limits.checkpoint_bytes` (64 KiB by default), or that keeps none.
+    pub fn save_checkpoint(&self, data: impl Into<Bytes>) -> Result<(), CheckpointTooLarge> {
+        let data = data.into();
+        self.limits.admit_checkpoint(data.len())?;
+        self.board.post_checkpoint(self.assignment.token, data);
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use bytes::BytesMut;
 
 pub(crate) use self::{
     child::{MARKER, adopt, call},
-    frame::{FAILURE_BYTES_MAX, Frame, HEADER_BYTES},
+    frame::{FAILURE_BYTES_MAX, Frame, HEADER_BYTES, PROGRESS_BYTES_MAX},
 };
 use crate::{Program, assignment::Token, program::EXECUTABLE, progress::Board};
 
@@ -30,7 +30,7 @@ impl Reports {
         while Frame::is_progress(bytes)
             && let Some(Frame::Progress(progress)) = Frame::take(bytes)
         {
-            self.board.post(self.token, progress.fraction, progress.message);
+            self.board.pass_on(self.token, progress);
         }
     }
 }

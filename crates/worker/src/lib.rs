@@ -15,6 +15,7 @@ pub mod guard;
 pub mod guest;
 mod identity;
 mod isolated;
+mod limits;
 mod open_files;
 mod outcome;
 mod panic_note;
@@ -33,6 +34,7 @@ pub use bytes::Bytes;
 
 pub use context::{CancelReason, Context, LeaseOver};
 pub use error::Error;
+pub use limits::CheckpointTooLarge;
 pub use program::Program;
 #[doc(hidden)]
 pub use session::simulated as simulation;

@@ -1,9 +1,11 @@
 //! A program that does the work of a task type.
 
 mod capture;
+mod checkpoint;
 mod environment;
 mod group;
 mod process;
+mod scratch;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -20,16 +22,18 @@ use rustix::io::Errno;
 use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 use tokio::sync::watch;
 
-pub(crate) use self::process::EXECUTABLE;
 use self::{
     capture::Keep,
+    checkpoint::Saves,
     process::{Exit, Process},
 };
+pub(crate) use self::{environment::CHECKPOINT_BYTES_MAX, process::EXECUTABLE, scratch::Scratch};
 use crate::{
     assignment::Assignment,
     context::Signal,
     guard::{Report, Strand, Ward},
-    isolated::{FAILURE_BYTES_MAX, Frame, HEADER_BYTES, Reports},
+    isolated::{FAILURE_BYTES_MAX, Frame, HEADER_BYTES, PROGRESS_BYTES_MAX, Reports},
+    limits::Limits,
     outcome::{End, Failure, tail},
     progress::Board,
     session::too_large,
@@ -121,7 +125,9 @@ pub(crate) struct Attempt {
     pub(crate) worker_id: Arc<str>,
     /// The attempt's own span.
     pub(crate) trace: TraceContext,
-    pub(crate) result_bytes_max: usize,
+    pub(crate) limits: Limits,
+    /// Where checkpoints are kept for it while it runs.
+    pub(crate) scratch: Arc<Scratch>,
     pub(crate) signal: watch::Receiver<Signal>,
     /// Where its guard reads how long the lease holds.
     pub(crate) strand: Arc<Strand>,
@@ -130,7 +136,8 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// Runs the program to its end; nothing of its process group is left then.
     pub(crate) async fn run(self) -> End {
-        let environment = match environment::of(&self) {
+        let saves = Saves::open(&self).await;
+        let environment = match environment::of(&self, saves.as_ref().map(Saves::path)) {
             Ok(environment) => environment,
             Err(failure) => return End::Returned(Err(failure)),
         };
@@ -145,9 +152,10 @@ impl Attempt {
                 return End::Returned(Err(Failure::error(&message)));
             }
         };
-        let exit = process.watch(self.input(), self.signal.clone()).await;
+        let exit = process.watch(self.input(), self.signal.clone());
+        let exit = checkpoint::followed(exit, saves).await;
         if exit.is_overflowed {
-            return End::Returned(Err(too_large(self.result_bytes_max)));
+            return End::Returned(Err(too_large(self.limits.result_bytes)));
         }
         match self.kind {
             Kind::Program(_) => self.judge(exit),
@@ -166,9 +174,12 @@ impl Attempt {
     /// What is kept of what it writes.
     fn kept(&self) -> Keep {
         match &self.kind {
-            Kind::Program(_) => Keep::All(self.result_bytes_max),
+            Kind::Program(_) => Keep::All(self.limits.result_bytes),
             Kind::Isolated(board) => {
-                let max = self.result_bytes_max.max(FAILURE_BYTES_MAX) + HEADER_BYTES;
+                let Limits { result_bytes, checkpoint_bytes } = self.limits;
+                let progress_bytes = checkpoint_bytes.saturating_add(PROGRESS_BYTES_MAX);
+                let body = result_bytes.max(FAILURE_BYTES_MAX).max(progress_bytes);
+                let max = body.saturating_add(HEADER_BYTES);
                 let token = self.assignment.token;
                 Keep::Outcome(max, Reports { board: Arc::clone(board), token })
             }

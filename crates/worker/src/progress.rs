@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use leasehold_proto::v1;
 use tokio::{sync::Notify, time::Instant};
 
@@ -17,7 +18,8 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// The most characters of a message that are sent.
 const MESSAGE_CHARS_MAX: usize = 500;
 
-/// The last progress of each lease, until it is sent. It holds at most one entry for each lease that runs.
+/// The last progress of each lease and the newest checkpoint, until they are sent. It holds at most one entry for each lease
+/// that runs.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     posted: Mutex<BTreeMap<Token, v1::Progress>>,
@@ -32,8 +34,23 @@ impl Board {
             None => message,
             Some(_) => message.chars().take(MESSAGE_CHARS_MAX).collect(),
         };
-        self.lock().insert(token, v1::Progress { fraction, message });
+        self.pass_on(token, v1::Progress { fraction, message, checkpoint: None });
+    }
+
+    /// Leaves a checkpoint; one of the same lease that was there is forgotten.
+    pub(crate) fn post_checkpoint(&self, token: Token, data: Bytes) {
+        self.pass_on(token, v1::Progress { checkpoint: Some(data), ..v1::Progress::default() });
+    }
+
+    /// Leaves what another board had.
+    pub(crate) fn pass_on(&self, token: Token, report: v1::Progress) {
+        overlay(self.lock().entry(token).or_default(), report);
         self.changed.notify_one();
+    }
+
+    /// Takes what has been left of one lease.
+    pub(crate) fn take_of(&self, token: Token) -> Option<v1::Progress> {
+        self.lock().remove(&token)
     }
 
     /// Takes what has been left.
@@ -44,6 +61,17 @@ impl Board {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Token, v1::Progress>> {
         // Nothing can panic while the lock is held, so what it protects is whole.
         self.posted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts a report over an earlier one: what it does not say stays, and a checkpoint alone says nothing of the progress.
+pub(crate) fn overlay(earlier: &mut v1::Progress, report: v1::Progress) {
+    let v1::Progress { fraction, message, checkpoint } = report;
+    if checkpoint.is_none() || fraction.is_some() || !message.is_empty() {
+        (earlier.fraction, earlier.message) = (fraction, message);
+    }
+    if checkpoint.is_some() {
+        earlier.checkpoint = checkpoint;
     }
 }
 

@@ -12,10 +12,12 @@ use tonic::transport::Endpoint;
 
 use crate::{
     Error,
-    clock::{Bell, Clock},
+    assignment::Token,
+    clock::{Bell, Clock, Moment},
     context::Signal,
     guard::Lifeline,
     identity::Identity,
+    outcome::End,
     progress::{Board, Pace},
     session::{Command, Leaving, Session},
     slots::{Grounds, Slots},
@@ -244,9 +246,7 @@ impl Connection {
                     }
                 }
                 Command::Answer { token, answer } => self.slots.answer(token, answer),
-                Command::Start { assignment, result_bytes_max } => {
-                    self.slots.start(assignment, result_bytes_max);
-                }
+                Command::Start { assignment, limits } => self.slots.start(assignment, limits),
                 Command::Cancel { token, reason } => {
                     self.slots.signal(token, Signal::Cancel(reason));
                 }
@@ -270,10 +270,10 @@ impl Connection {
             }
             Happened::Request(Request::Stop) => self.session.handle_interrupt(),
             Happened::End(token, end) => {
-                self.session.handle_end(now, token, end);
+                self.end(now, token, end);
                 for _ in 0..ENDS_PER_TURN_MAX {
                     let Some((token, end)) = self.slots.try_next_end() else { break };
-                    self.session.handle_end(now, token, end);
+                    self.end(now, token, end);
                 }
             }
             Happened::Stream(StreamEvent::Up) => self.session.handle_stream_up(now),
@@ -291,6 +291,14 @@ impl Connection {
             Happened::Progress => self.session.handle_progress(self.board.take()),
         }
         Ok(())
+    }
+
+    /// What work had left behind when it ended comes before its end.
+    fn end(&mut self, now: Moment, token: Token, end: End) {
+        if let Some(report) = self.board.take_of(token) {
+            self.session.handle_progress(BTreeMap::from([(token, report)]));
+        }
+        self.session.handle_end(now, token, end);
     }
 
     async fn happened(&mut self) -> io::Result<Happened> {
@@ -316,7 +324,7 @@ impl Connection {
 enum Happened {
     Alarm,
     Request(Request),
-    End(crate::assignment::Token, crate::outcome::End),
+    End(Token, End),
     Room(mpsc::OwnedPermit<leasehold_proto::v1::ConnectRequest>),
     Stream(StreamEvent),
     Ask(Ask),

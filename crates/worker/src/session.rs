@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, lease_outcome::Outcome};
 use tracing::{debug, warn};
@@ -43,7 +44,9 @@ use crate::{
     assignment::{Assignment, Token, wire_duration},
     clock::Moment,
     identity::Identity,
+    limits::Limits,
     outcome::End,
+    progress::overlay,
     term::Answer,
 };
 
@@ -75,8 +78,8 @@ pub(crate) enum Command {
     Start {
         /// The task.
         assignment: Arc<Assignment>,
-        /// The largest result that may be returned.
-        result_bytes_max: usize,
+        /// How much of it is taken.
+        limits: Limits,
     },
     /// Let the work of a lease, and whoever looks after it, go on until then.
     Postpone {
@@ -140,6 +143,8 @@ pub(crate) struct Session {
     outbox: Outbox,
     /// The last progress of each lease that has not been said. Bounded by the leases.
     progress: BTreeMap<Token, v1::Progress>,
+    /// The newest checkpoint of each lease that has saved one, said or not. Bounded by the leases.
+    checkpoints: BTreeMap<Token, Bytes>,
     drain: Option<Drain>,
     leaving: Leaving,
     /// The last time the clock was looked at.
@@ -164,6 +169,7 @@ impl Session {
             leases: Leases::default(),
             outbox: Outbox::default(),
             progress: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
             drain: None,
             leaving,
             ticked_at: Moment::default(),
@@ -175,6 +181,7 @@ impl Session {
     /// The work of a lease ended.
     pub(crate) fn handle_end(&mut self, now: Moment, token: Token, end: End) {
         self.progress.remove(&token);
+        let checkpoint = self.checkpoints.remove(&token);
         let Some(lease) = self.leases.remove(token) else {
             debug!(fencing_token = token.0, "work ended that nobody waits for");
             return;
@@ -183,8 +190,9 @@ impl Session {
             self.notify(Notice::SlotsLost);
         }
         let run_time = lease.stage.since().map(|since| now.since(since));
-        if let Some(outcome) = answer::outcome(&lease, end, self.terms.result_bytes_max) {
-            self.post(&lease.assignment, outcome, run_time);
+        if let Some(outcome) = answer::outcome(&lease, end, self.terms.limits.result_bytes) {
+            let saved = checkpoint.filter(|_| !matches!(outcome, Outcome::Success(_)));
+            self.put(letter(&lease.assignment, outcome, run_time).behind(saved));
         }
         self.start_waiting(now);
         self.conclude();
@@ -192,8 +200,13 @@ impl Session {
 
     /// Handlers reported progress.
     pub(crate) fn handle_progress(&mut self, progress: BTreeMap<Token, v1::Progress>) {
-        let held = progress.into_iter().filter(|(token, _)| self.leases.get(*token).is_some());
-        self.progress.extend(held);
+        for (token, report) in progress {
+            if self.leases.get(token).is_none() {
+                continue;
+            }
+            self.checkpoints.extend(report.checkpoint.clone().map(|data| (token, data)));
+            overlay(self.progress.entry(token).or_default(), report);
+        }
     }
 
     /// Time passed.
@@ -254,9 +267,9 @@ impl Session {
                 break;
             }
             let Some(assignment) = self.leases.start(now, token) else { return };
-            let result_bytes_max = self.terms.result_bytes_max;
+            let limits = self.terms.limits;
             self.notify(Notice::Started(token));
-            self.commands.push_back(Command::Start { assignment, result_bytes_max });
+            self.commands.push_back(Command::Start { assignment, limits });
         }
         self.hurry_waiting(now);
     }
@@ -332,15 +345,7 @@ impl Session {
 
     /// Puts the outcome of a lease in the outbox, and says it if there is somebody to say it to.
     fn post(&mut self, assignment: &Assignment, outcome: Outcome, run_time: Option<Duration>) {
-        self.put(Letter {
-            task_id: assignment.task_id.clone(),
-            trace_id: assignment.trace.trace_id(),
-            outcome: v1::LeaseOutcome {
-                fencing_token: assignment.token.0,
-                outcome: Some(outcome),
-                run_time: run_time.map(wire_duration),
-            },
-        });
+        self.put(letter(assignment, outcome, run_time));
     }
 
     fn put(&mut self, letter: Letter) {
@@ -353,7 +358,9 @@ impl Session {
             "work ended"
         );
         self.outbox.put(Token(fencing_token), letter);
-        self.notify(Notice::Outcome(Token(fencing_token)));
+        for notice in self.outbox.notices(Token(fencing_token)) {
+            self.notify(notice);
+        }
     }
 
     /// Says something on the stream, if it is up. What must survive the stream is said again by the next hello.
@@ -376,6 +383,20 @@ impl Session {
 
     fn prefetch(&self) -> usize {
         usize::try_from(self.identity.prefetch).unwrap_or(usize::MAX)
+    }
+}
+
+/// An outcome to be said until it is answered.
+fn letter(assignment: &Assignment, outcome: Outcome, run_time: Option<Duration>) -> Letter {
+    Letter {
+        task_id: assignment.task_id.clone(),
+        trace_id: assignment.trace.trace_id(),
+        checkpoint: None,
+        outcome: v1::LeaseOutcome {
+            fencing_token: assignment.token.0,
+            outcome: Some(outcome),
+            run_time: run_time.map(wire_duration),
+        },
     }
 }
 

@@ -24,9 +24,10 @@ use crate::{
     clock::{Clock, Moment},
     context::{Hold, Signal},
     guard::{Lifeline, Renewal, Strand},
+    limits::Limits,
     outcome::{End, Failure},
     panic_note,
-    program::{Attempt, Kind},
+    program::{Attempt, Kind, Scratch},
     progress::Board,
     task::Task,
     term::{Answer, Ask, Term},
@@ -38,6 +39,8 @@ pub(crate) struct Slots {
     worker_id: Arc<str>,
     board: Arc<Board>,
     grounds: Grounds,
+    /// Where programs find and leave checkpoints.
+    scratch: Arc<Scratch>,
     running: JoinSet<End>,
     /// Which lease a piece of work belongs to.
     tokens: HashMap<Id, Token>,
@@ -63,7 +66,7 @@ struct Start {
     strand: Arc<Strand>,
     term: Term,
     signal: watch::Receiver<Signal>,
-    result_bytes_max: usize,
+    limits: Limits,
 }
 
 /// What stops a piece of work.
@@ -90,6 +93,7 @@ impl Slots {
             worker_id: worker_id.into(),
             board,
             grounds,
+            scratch: Arc::new(Scratch::default()),
             running: JoinSet::new(),
             tokens: HashMap::new(),
             controls: BTreeMap::new(),
@@ -97,7 +101,7 @@ impl Slots {
     }
 
     /// Begins the work of a lease.
-    pub(crate) fn start(&mut self, assignment: Arc<Assignment>, result_bytes_max: usize) {
+    pub(crate) fn start(&mut self, assignment: Arc<Assignment>, limits: Limits) {
         let token = assignment.token;
         let (signal, listener) = watch::channel(Signal::Run);
         let limit = assignment.time_limit();
@@ -120,7 +124,7 @@ impl Slots {
             strand: Arc::clone(&strand),
             term,
             signal: listener,
-            result_bytes_max,
+            limits,
         };
         let (handle, abort) = self.launch(start, span);
         self.tokens.insert(handle.id(), token);
@@ -171,7 +175,7 @@ impl Slots {
             Arc::clone(&self.worker_id),
             start.trace,
             start.signal,
-            Arc::clone(&self.board),
+            (Arc::clone(&self.board), start.limits),
             Hold { clock: self.grounds.clock, lookout, term: start.term },
         );
         (payload, context)
@@ -184,7 +188,8 @@ impl Slots {
             assignment: start.assignment,
             worker_id: Arc::clone(&self.worker_id),
             trace: start.trace,
-            result_bytes_max: start.result_bytes_max,
+            limits: start.limits,
+            scratch: Arc::clone(&self.scratch),
             signal: start.signal,
             strand: start.strand,
         }

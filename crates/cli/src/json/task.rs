@@ -1,8 +1,8 @@
 //! Tasks as JSON. The field names and their order are the contract's.
 
 use leasehold_client::v1::{
-    Failure, Lease, LeaseEnd, Progress, ReplayDeadLetterResponse, RetryPolicy, Task, TaskSpec,
-    Timeouts, TraceContext,
+    Checkpoint, Failure, Lease, LeaseEnd, Progress, ReplayDeadLetterResponse, RetryPolicy, Task,
+    TaskSpec, Timeouts, TraceContext,
 };
 use serde::Serialize;
 
@@ -75,6 +75,17 @@ pub(crate) struct TaskJson<'a> {
     lease_ends_forgotten: i32,
     worker_loss_max: i32,
     lease_max: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<CheckpointJson>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CheckpointJson {
+    fencing_token: Int64,
+    size_bytes: Int64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    save_time: Option<Time>,
 }
 
 #[derive(Debug, Serialize)]
@@ -254,6 +265,17 @@ impl<'a> From<&'a Task> for TaskJson<'a> {
             lease_ends_forgotten: task.lease_ends_forgotten,
             worker_loss_max: task.worker_loss_max,
             lease_max: task.lease_max,
+            checkpoint: task.checkpoint.as_ref().map(CheckpointJson::from),
+        }
+    }
+}
+
+impl From<&Checkpoint> for CheckpointJson {
+    fn from(checkpoint: &Checkpoint) -> Self {
+        Self {
+            fencing_token: Int64(checkpoint.fencing_token),
+            size_bytes: Int64(checkpoint.size_bytes),
+            save_time: checkpoint.save_time.map(Text),
         }
     }
 }

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use leasehold_client::{
     Receipt,
     v1::{
-        BlockedReason, Exclusivity, Failure, FailureReason, GetClusterResponse, Guarantee, Jitter,
-        Lease, LeaseCharge, LeaseEnd, LeaseEndKind, Progress, Queue, RetryPolicy, RevocationReason,
-        StopProof, Task, TaskSpec, TaskState, Timeouts, TraceContext, Worker, WorkerState,
+        BlockedReason, Checkpoint, Exclusivity, Failure, FailureReason, GetClusterResponse,
+        Guarantee, Jitter, Lease, LeaseCharge, LeaseEnd, LeaseEndKind, Progress, Queue,
+        RetryPolicy, RevocationReason, StopProof, Task, TaskSpec, TaskState, Timeouts,
+        TraceContext, Worker, WorkerState,
     },
 };
 use prost_types::{Duration, Timestamp};
@@ -96,7 +97,7 @@ fn full_task() -> Task {
             worker_id: "w2".into(),
             time: Some(at(0, 999_999_999)),
         }),
-        progress: Some(Progress { fraction: Some(0.5), message: "half".into() }),
+        progress: Some(Progress { fraction: Some(0.5), message: "half".into(), checkpoint: None }),
         cancel_requested: true,
         submit_time: Some(at(0, 0)),
         eligible_time: None,
@@ -124,6 +125,11 @@ fn full_task() -> Task {
         lease_ends_forgotten: 1,
         worker_loss_max: 5,
         lease_max: 1_000,
+        checkpoint: Some(Checkpoint {
+            fencing_token: 6,
+            size_bytes: 70_000,
+            save_time: Some(at(0, 0)),
+        }),
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn details(task: &Task, now: SystemTime) -> Details {
     details.line("state", words::state(task.state()));
     details.maybe("waits because", words::blocked(task));
     details.maybe("progress", words::progress(task));
+    details.maybe("checkpoint", words::checkpoint(task, now));
     add_spec(&mut details, &spec, task);
     details.line("attempts", attempts(task, &spec));
     add_times(&mut details, task, now);

@@ -45,7 +45,7 @@ fn progress_says_what_there_is_to_say() {
         (Some(1.0), "done", Some("100 % done")),
     ];
     for (fraction, message, text) in cases {
-        let said = Progress { fraction, message: message.to_owned() };
+        let said = Progress { fraction, message: message.to_owned(), checkpoint: None };
         let task = Task { progress: Some(said), ..Task::default() };
         assert_eq!(progress(&task).as_deref(), text);
     }

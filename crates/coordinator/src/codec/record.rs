@@ -95,6 +95,13 @@ impl Pen {
                 self.time(*until);
                 self.time(*time);
             }
+            Record::CheckpointSaved { task, token, data, time } => {
+                self.byte(14);
+                self.task_id(*task);
+                self.token(*token);
+                self.blob(data);
+                self.time(*time);
+            }
         }
     }
 
@@ -170,6 +177,12 @@ impl Cursor<'_> {
                 task: self.task_id()?,
                 token: self.token()?,
                 until: self.time()?,
+                time: self.time()?,
+            },
+            14 => Record::CheckpointSaved {
+                task: self.task_id()?,
+                token: self.token()?,
+                data: self.blob("checkpoint")?,
                 time: self.time()?,
             },
             kind => return Err(Malformed::UnknownKind { what: "record", kind }),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Phase, Retry, RevocationReason,
-    Revoking, Task, TaskSpec, Trace, Wait,
+    Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Phase, Retry,
+    RevocationReason, Revoking, Task, TaskSpec, Trace, Wait,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
@@ -15,6 +15,7 @@ use super::wire::{Cursor, Malformed, Pen};
 /// The extras of a task.
 const LEDGER: u8 = 1;
 const RAN: u8 = 2;
+const CHECKPOINT: u8 = 3;
 
 /// The extras of a lease.
 const EXTENDED: u8 = 1;
@@ -36,6 +37,7 @@ impl Pen {
             last_failure,
             last_token,
             ledger,
+            checkpoint,
             phase,
         } = task;
         self.task_id(*id);
@@ -53,6 +55,7 @@ impl Pen {
         self.phase(phase);
         self.extra(LEDGER, ledger.as_deref(), Self::ledger);
         self.extra(RAN, ran.then_some(&()), |_, ()| ());
+        self.extra(CHECKPOINT, checkpoint.as_deref(), Self::checkpoint);
         self.end_extras();
     }
 
@@ -128,6 +131,13 @@ impl Pen {
         self.time(*time);
     }
 
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) {
+        let Checkpoint { token, data, time } = checkpoint;
+        self.token(*token);
+        self.blob(data);
+        self.time(*time);
+    }
+
     fn phase(&mut self, phase: &Phase) {
         match phase {
             Phase::Scheduled { eligible, wait } => {
@@ -194,12 +204,14 @@ impl Cursor<'_> {
             last_failure: self.option("failure", Self::failure)?.map(Arc::new),
             last_token: self.option("token", Self::token)?,
             ledger: None,
+            checkpoint: None,
             phase: self.phase()?,
         };
         while let Some(kind) = self.extra()? {
             match kind {
                 LEDGER => task.ledger = Some(Arc::new(self.ledger()?)),
                 RAN => task.ran = true,
+                CHECKPOINT => task.checkpoint = Some(Arc::new(self.checkpoint()?)),
                 kind => return Err(Malformed::UnknownKind { what: "extra of a task", kind }),
             }
         }
@@ -261,6 +273,11 @@ impl Cursor<'_> {
             worker: self.option("worker", |cursor| cursor.name("worker"))?,
             time: self.time()?,
         })
+    }
+
+    fn checkpoint(&mut self) -> Result<Checkpoint, Malformed> {
+        let (token, data) = (self.token()?, self.blob("checkpoint")?);
+        Ok(Checkpoint { token, data, time: self.time()? })
     }
 
     fn phase(&mut self) -> Result<Phase, Malformed> {

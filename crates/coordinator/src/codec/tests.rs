@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Charge, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity, Failure, FailureReason, Guarantee,
-    Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase, Retry, RevocationReason, Revoking,
-    StopProof, TaskId, TaskSpec, Token, Trace, Wait,
+    Charge, Checkpoint, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity, Failure, FailureReason,
+    Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase, Retry,
+    RevocationReason, Revoking, StopProof, TaskId, TaskSpec, Token, Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -194,6 +194,12 @@ fn ledger() -> impl Strategy<Value = Arc<Ledger>> {
         .prop_map(|(ends, forgotten)| Arc::new(Ledger::new(ends, forgotten)))
 }
 
+fn checkpoint() -> impl Strategy<Value = Arc<Checkpoint>> {
+    (token(), vec(any::<u8>(), 0..40), time()).prop_map(|(token, data, time)| {
+        Arc::new(Checkpoint { token, data: Bytes::from(data), time })
+    })
+}
+
 fn phase() -> impl Strategy<Value = Phase> {
     let revoking = (revocation(), time(), duration()).prop_map(|(reason, since, grace)| Revoking {
         reason,
@@ -229,9 +235,9 @@ fn phase() -> impl Strategy<Value = Phase> {
 fn task() -> impl Strategy<Value = Task> {
     let counts = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<u32>());
     let rest = (any::<bool>(), option::of(failure()), option::of(token()), phase(), any::<bool>());
-    let rest = (rest, option::of(ledger()));
+    let rest = (rest, option::of(ledger()), option::of(checkpoint()));
     (id(), spec(), (time(), time()), counts, rest).prop_map(
-        |(id, spec, times, counts, (rest, ledger))| Task {
+        |(id, spec, times, counts, (rest, ledger, checkpoint))| Task {
             id,
             spec: Arc::new(spec),
             submitted: times.0,
@@ -246,6 +252,7 @@ fn task() -> impl Strategy<Value = Task> {
             last_failure: rest.1,
             last_token: rest.2,
             ledger,
+            checkpoint,
             phase: rest.3,
         },
     )
@@ -287,6 +294,9 @@ fn record() -> impl Strategy<Value = Record> {
         ),
         (id(), token(), time(), time()).prop_map(|(task, token, until, time)| {
             Record::LeaseExtended { task, token, until, time }
+        }),
+        (id(), token(), vec(any::<u8>(), 0..40), time()).prop_map(|(task, token, data, time)| {
+            Record::CheckpointSaved { task, token, data: data.into(), time }
         }),
         (id(), token(), cause, next, (option::of(failure()), option::of(fact())), time()).prop_map(
             |(task, token, cause, next, (failure, fact), time)| {
@@ -482,6 +492,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
         last_failure: Some(failure(FailureReason::Error, one, true, at(20))),
         last_token: Some(two),
         ledger: None,
+        checkpoint: None,
         phase: Phase::Leased(lease),
     };
     let records = vec![

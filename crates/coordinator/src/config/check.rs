@@ -14,6 +14,9 @@ const ROUND_TRIP: Duration = Duration::from_millis(100);
 /// What the transport takes in one message, without the frame around a payload: see `transport`.
 const MESSAGE_BYTES: u64 = 4 << 20;
 
+/// The largest checkpoint that may be allowed: it is written each time, and waits in memory with its task.
+const CHECKPOINT_BYTES: u64 = 1 << 20;
+
 /// As many attempts as a task may ask for.
 pub(crate) const ATTEMPTS_MAX: u32 = 1_000;
 
@@ -133,6 +136,12 @@ fn limits(config: &Config, broken: &mut Broken) {
     for (key, bytes) in sizes.into_iter().filter(|(_, bytes)| *bytes > MESSAGE_BYTES) {
         let problem = format!("{bytes} bytes do not fit into one message of {MESSAGE_BYTES} bytes");
         broken.add(key, problem);
+    }
+    if CHECKPOINT_BYTES < limits.checkpoint_bytes {
+        let problem = format!(
+            "more than {CHECKPOINT_BYTES} bytes: keep such data elsewhere, and where it is in here"
+        );
+        broken.add("limits.checkpoint_bytes", problem);
     }
 }
 

@@ -140,9 +140,12 @@ pub struct Limits {
     /// Bytes of one task's result.
     #[serde(with = "size")]
     pub result_bytes: u64,
+    /// Bytes of one checkpoint. Zero: none is kept.
+    #[serde(with = "size")]
+    pub checkpoint_bytes: u64,
     /// Tasks that have not ended.
     pub open_tasks: u64,
-    /// Bytes of the tasks that have not ended, payloads included.
+    /// Bytes of the tasks that have not ended, payloads and checkpoints included.
     #[serde(with = "size")]
     pub open_bytes: u64,
     /// Queues.
@@ -170,6 +173,7 @@ impl Default for Limits {
         Self {
             payload_bytes: 1 << 20,
             result_bytes: 1 << 20,
+            checkpoint_bytes: 64 << 10,
             open_tasks: 10_000_000,
             open_bytes: 4 << 30,
             queues: 10_000,

@@ -114,7 +114,7 @@ fn malformed_files_are_refused_with_their_place() {
 /// Values that do not fit together, and the keys that are named.
 #[test]
 fn rules_between_values_are_all_reported() {
-    let cases: [(&str, &[&str]); 17] = [
+    let cases: [(&str, &[&str]); 19] = [
         ("listen: 0.0.0.0:7171\n", &["listen"]),
         ("ops_listen: 192.0.2.1:1\n", &["ops_listen"]),
         ("listen: '[::1]:7172'\nops_listen: '[::1]:7172'\n", &["ops_listen"]),
@@ -133,6 +133,8 @@ fn rules_between_values_are_all_reported() {
             &["limits.open_tasks", "limits.payload_bytes"],
         ),
         ("limits: {attempt_timeout: 0s}\n", &["limits.attempt_timeout"]),
+        ("limits: {checkpoint_bytes: 0}\n", &[]),
+        ("limits: {checkpoint_bytes: 1025KiB}\n", &["limits.checkpoint_bytes"]),
         ("retention: {failed: 0s}\n", &["retention.failed"]),
         (
             "queues: {settings: {'a b': {retention: {failed: 0s}}}}\n",

@@ -38,6 +38,7 @@ async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
 /// A coordinator that runs.
 struct Node {
     running: Running,
+    metrics: Metrics,
     next_stream: u64,
 }
 
@@ -50,8 +51,9 @@ impl Node {
         let mut config = Config { data: dir.to_owned(), ..Config::default() };
         change(&mut config);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let running = start(Arc::new(config), Metrics::default(), address).await.unwrap();
-        Self { running, next_stream: 0 }
+        let metrics = Metrics::default();
+        let running = start(Arc::new(config), metrics.clone(), address).await.unwrap();
+        Self { running, metrics, next_stream: 0 }
     }
 
     fn handle(&self) -> &Handle {
@@ -309,6 +311,47 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
     let third = worker.assignment().await;
     assert_eq!(third.task_id, waiting.to_string());
     assert!(second < third.fencing_token);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_handed_on_over_a_crash_and_one_that_is_too_large_is_not_kept() {
+    let saved = |fencing_token, data: &[u8]| {
+        let checkpoint = Some(Bytes::copy_from_slice(data));
+        let progress = Some(v1::Progress { checkpoint, ..v1::Progress::default() });
+        Said::LeaseProgress(v1::LeaseProgress { fencing_token, progress })
+    };
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start_with(dir.path(), |config| config.limits.checkpoint_bytes = 4).await;
+    let mut often = spec("work");
+    often.retry.backoff.initial = Duration::from_millis(1);
+    let id = node.submit(often).await;
+    let (mut worker, welcome) = node.worker("w", &[]).await;
+    assert_eq!(welcome.settings.unwrap().checkpoint_bytes_max, 4);
+    let first = worker.assignment().await;
+    assert_eq!(first.checkpoint, None);
+    worker.say(saved(first.fencing_token, b"60")).await;
+    worker.say(saved(first.fencing_token, b"large")).await;
+    worker.say(saved(first.fencing_token + 1, b"99")).await;
+    let failed = Outcome::Failure(v1::AttemptFailure::default());
+    worker.finish(first.fencing_token, failed).await;
+    let page = node.metrics.render().unwrap();
+    for (fate, count) in [("kept", 1), ("too_large", 1), ("stale", 1), ("no_room", 0)] {
+        let line = format!("leasehold_checkpoints_total{{fate=\"{fate}\"}} {count}");
+        assert!(page.contains(&line), "{line} is not in\n{page}");
+    }
+
+    let (mut node, _dir) = node.crash().await;
+    let kept = node.handle().get(id).await.unwrap().unwrap().task.checkpoint.unwrap();
+    assert_eq!((kept.token.as_i64(), &*kept.data), (first.fencing_token, &b"60"[..]));
+    let (mut worker, _) = node.worker("w", &[]).await;
+    let next = loop {
+        if let Told::Assignment(it) = worker.told().await {
+            break it;
+        }
+    };
+    assert_eq!((next.task_id, next.attempt), (id.to_string(), 2));
+    assert_eq!(next.checkpoint.as_deref(), Some(&b"60"[..]));
     node.stop().await;
 }
 

@@ -162,8 +162,10 @@ impl Drafts {
 fn payload_bytes(record: &Record) -> usize {
     match record {
         Record::TaskAccepted(task) | Record::TaskMoved(task) | Record::TaskReplayed(task) => {
-            task.spec.payload.len()
+            let saved = task.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.data.len());
+            task.spec.payload.len() + saved
         }
+        Record::CheckpointSaved { data, .. } => data.len(),
         Record::EpochStarted { .. }
         | Record::LeaseGranted { .. }
         | Record::LeaseStarted { .. }

@@ -111,6 +111,7 @@ impl Engine {
             | Record::EpochStarted { .. }
             | Record::TaskMoved(_)
             | Record::LeaseExtended { .. }
+            | Record::CheckpointSaved { .. }
             | Record::CancelRequested { .. }
             | Record::KeyKept { .. }
             | Record::QueuePaused { .. } => {}

@@ -21,6 +21,12 @@ impl Engine {
             Liveness::Heartbeat { stream, sequence, held } => {
                 self.heartbeat(stream, sequence, held);
             }
+            Liveness::Progress { stream, token, progress, checkpoint } => {
+                self.apply(Command::Progressed { stream, token, progress });
+                if let Some(data) = checkpoint {
+                    self.hear_checkpoint(stream, token, data);
+                }
+            }
             Liveness::HeardUntil(time) => {
                 self.is_listening = false;
                 self.heard_until = time;
@@ -28,6 +34,9 @@ impl Engine {
             Liveness::Event(command) => {
                 if let Command::Disconnect { stream } | Command::Goodbye { stream } = &command {
                     self.streams.remove(stream);
+                }
+                if let Command::Outcome { token, .. } = &command {
+                    self.save_before_outcome(*token);
                 }
                 self.apply(command);
             }

@@ -73,6 +73,29 @@ label!(RevocationStage, "stage", {
     Unproved => "unproved",
 });
 
+/// What became of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointFate {
+    /// The next attempt gets it.
+    Kept,
+    /// Its lease was not the current one of its task.
+    Stale,
+    /// It is larger than allowed.
+    TooLarge,
+    /// Open tasks take as much as they may.
+    NoRoom,
+    /// The disk has little room.
+    StorageFull,
+}
+
+label!(CheckpointFate, "fate", {
+    Kept => "kept",
+    Stale => "stale",
+    TooLarge => "too_large",
+    NoRoom => "no_room",
+    StorageFull => "storage_full",
+});
+
 /// Where a task is that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskState {

@@ -13,7 +13,7 @@ use prometheus_client::{
 
 use leasehold_queue::{EndKind, Ending, RevocationReason};
 
-use super::label::{Label, RevocationStage, SlotState, TaskState, WorkerState};
+use super::label::{CheckpointFate, Label, RevocationStage, SlotState, TaskState, WorkerState};
 
 /// Bounds in seconds for what a worker does: from a millisecond to two hours.
 const TASK_SECONDS: [f64; 15] =
@@ -81,6 +81,7 @@ pub(super) struct Series {
     pub(super) retractions: Counter,
     pub(super) revocation: Stages,
     pub(super) stopped_late: Counter,
+    pub(super) checkpoints: Split<CheckpointFate, Counter>,
     pub(super) stale: Counter,
     pub(super) replayed: Counter,
     pub(super) refusals: Family<Pair, Counter>,
@@ -148,6 +149,11 @@ impl Series {
                 registry,
                 "leases_stopped_late",
                 "Leases whose work was known to be over only after they had ended",
+            ),
+            checkpoints: Split::register(
+                registry,
+                "checkpoints",
+                "Checkpoints that workers said, by what became of them",
             ),
             stale: plain(
                 registry,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use leasehold_queue::{EndKind, Ending, RevocationReason};
 
-use super::{Metrics, RevocationStage, SlotState, TaskState, WorkerState, label::Label};
+use super::{
+    CheckpointFate, Metrics, RevocationStage, SlotState, TaskState, WorkerState, label::Label,
+};
 
 /// Every fact once.
 fn counted() -> Metrics {
@@ -19,6 +21,7 @@ fn counted() -> Metrics {
     metrics.revoked(RevocationReason::AttemptTimeout);
     metrics.revocation_came_to(RevocationStage::Stopped, Duration::from_millis(40));
     metrics.stopped_late();
+    metrics.checkpoint(CheckpointFate::NoRoom);
     metrics.stale();
     metrics.replayed();
     metrics.committed(Duration::from_millis(2), 17);
@@ -58,6 +61,7 @@ fn every_fact_is_on_the_page() {
         "leasehold_lease_revocation_seconds_bucket{le=\"0.05\",stage=\"stopped\"} 1",
         "leasehold_lease_revocation_seconds_count{stage=\"unproved\"} 0",
         "leasehold_leases_stopped_late_total 1",
+        "leasehold_checkpoints_total{fate=\"no_room\"} 1",
         "leasehold_stale_results_total 1",
         "leasehold_dead_letters_replayed_total 1",
         "leasehold_store_commit_seconds_bucket{le=\"0.002\"} 1",

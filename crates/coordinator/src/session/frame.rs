@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use bytes::Bytes;
 use leasehold_proto::{PROTOCOL_VERSION, v1, v1::coordinator_event::Event as Said};
 use leasehold_queue::{Assignment, Disposition, RevocationReason, Token, Verdict, Welcome};
 
@@ -26,6 +27,7 @@ pub(super) struct Settings {
     pub heartbeat_interval: Duration,
     pub session_ttl: Duration,
     pub result_bytes_max: u64,
+    pub checkpoint_bytes_max: u64,
 }
 
 impl Settings {
@@ -34,6 +36,7 @@ impl Settings {
             heartbeat_interval: config.session.heartbeat_interval,
             session_ttl: config.session.ttl,
             result_bytes_max: config.limits.result_bytes,
+            checkpoint_bytes_max: config.limits.checkpoint_bytes,
         }
     }
 
@@ -78,7 +81,8 @@ pub(super) fn take(
     {
         match &event {
             Event::Assign(assignment, _) => {
-                bytes += assignment.spec.payload.len();
+                let saved = assignment.checkpoint.as_ref().map_or(0, Bytes::len);
+                bytes += assignment.spec.payload.len() + saved;
                 leases.assigned.push(assignment.token);
             }
             Event::Revoke { token, reason, .. } => leases.revoked.push((*token, *reason)),
@@ -151,6 +155,7 @@ fn say_welcome(welcome: &Welcome, settings: &Settings, coordinator: &Status) -> 
             reconnect_initial: Some(view::span(RECONNECT_INITIAL.min(settings.reconnect_cap()))),
             reconnect_cap: Some(view::span(settings.reconnect_cap())),
             result_bytes_max: i64::try_from(settings.result_bytes_max).unwrap_or(i64::MAX),
+            checkpoint_bytes_max: i64::try_from(settings.checkpoint_bytes_max).unwrap_or(i64::MAX),
         }),
         verdicts: welcome.verdicts.iter().map(verdict).collect(),
     }
@@ -180,6 +185,7 @@ fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
         trace_context: trace,
         labels: labels.collect(),
         progress_timeout: spec.terms.progress_timeout.map(view::span),
+        checkpoint: assignment.checkpoint.clone(),
     }
 }
 

@@ -47,9 +47,8 @@ pub(super) fn read(
             Command::Started { stream, token: Token::from_i64(fencing_token) }
         }
         Event::LeaseProgress(v1::LeaseProgress { fencing_token, progress }) => {
-            let (token, progress) =
-                (Token::from_i64(fencing_token), read_progress(&progress.unwrap_or_default()));
-            Command::Progressed { stream, token, progress }
+            let token = Token::from_i64(fencing_token);
+            return Ok(Some(read_progress(stream, token, progress.unwrap_or_default())));
         }
         Event::ExtendLease(v1::ExtendLease { fencing_token, remaining }) => {
             let in_range = span(remaining).filter(|it| !it.is_zero() && *it <= DURATION_MAX);
@@ -82,12 +81,15 @@ fn heartbeat(stream: StreamId, heartbeat: &v1::Heartbeat) -> Result<Liveness, Re
     Ok(Liveness::Heartbeat { stream, sequence: *sequence, held })
 }
 
-fn read_progress(progress: &v1::Progress) -> Progress {
-    let fraction = progress.fraction.filter(|fraction| fraction.is_finite());
-    Progress {
-        fraction: fraction.map(|fraction| fraction.clamp(0.0, 1.0)),
-        message: cut(&progress.message, PROGRESS_CHARS_MAX),
-    }
+/// A checkpoint alone says nothing else.
+fn read_progress(stream: StreamId, token: Token, said: v1::Progress) -> Liveness {
+    let v1::Progress { fraction, message, checkpoint } = said;
+    let is_told = checkpoint.is_none() || fraction.is_some() || !message.is_empty();
+    let progress = is_told.then(|| Progress {
+        fraction: fraction.filter(|it| it.is_finite()).map(|it| it.clamp(0.0, 1.0)),
+        message: cut(&message, PROGRESS_CHARS_MAX),
+    });
+    Liveness::Progress { stream, token, progress, checkpoint }
 }
 
 /// `ran`: what is known of the work at the least, if it ran for a time.

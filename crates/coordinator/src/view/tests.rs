@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Blocked, Charge, EndKind, Ending, Failure, FailureReason, Key, Lease, LeaseEnd, LeaseTerms,
-    Ledger, Phase, Progress, Retry, RevocationReason, Revoking, StopProof, Task, TaskId, TaskSpec,
-    Token, Trace, Wait,
+    Blocked, Charge, Checkpoint, EndKind, Ending, Failure, FailureReason, Key, Lease, LeaseEnd,
+    LeaseTerms, Ledger, Phase, Progress, Retry, RevocationReason, Revoking, StopProof, Task,
+    TaskId, TaskSpec, Token, Trace, Wait,
 };
 
 use super::{Detail, span, state, task, timestamp};
@@ -57,6 +57,11 @@ fn lease() -> Lease {
         revoking: None,
         progress: Some(Arc::new(Progress { fraction: Some(0.5), message: "half".into() })),
     }
+}
+
+fn checkpoint() -> Checkpoint {
+    let (token, data) = (Token::from_i64(8), "sixty percent".into());
+    Checkpoint { token, data, time: Time::from_unix_ms(1_700) }
 }
 
 fn snapshot(phase: Phase) -> Snapshot {
@@ -109,6 +114,7 @@ fn snapshot(phase: Phase) -> Snapshot {
         last_failure: Some(Arc::new(failure)),
         last_token: Some(Token::new(3, 9)),
         ledger: Some(Arc::new(Ledger::new([end()], 4))),
+        checkpoint: Some(Arc::new(checkpoint())),
         phase,
     };
     Snapshot { task, blocked: None, ended: None }
@@ -140,6 +146,9 @@ fn a_running_task_shows_everything() {
     assert!(failure.counted);
     let progress = shown.progress.clone().unwrap();
     assert_eq!((progress.fraction, progress.message.as_str()), (Some(0.5), "half"));
+    let saved = shown.checkpoint.unwrap();
+    assert_eq!((saved.fencing_token, saved.size_bytes), (8, 13));
+    assert_eq!(saved.save_time.unwrap().nanos, 700_000_000);
     let spec = shown.spec.unwrap();
     assert_eq!((&*spec.payload, spec.priority), (&b"input"[..], Some(2)));
     assert_eq!(spec.labels["team"], "blue");

@@ -53,6 +53,7 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
         last_failure: None,
         last_token: None,
         ledger: None,
+        checkpoint: None,
         phase: Phase::Queued,
     };
     Snapshot { task, blocked: None, ended: None }

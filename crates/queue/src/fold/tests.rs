@@ -55,6 +55,7 @@ pub(crate) fn task() -> Box<Task> {
         last_failure: None,
         last_token: None,
         ledger: None,
+        checkpoint: None,
         phase: Phase::Queued,
     })
 }

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
     Command, Config, Dead, Effect, Ending, HeldLease, Hello, LeasePhase, Limits, Minter, Name,
@@ -202,8 +203,14 @@ impl Cluster {
             Step::Progressed { lease, stray } => {
                 let (token, stream) = self.lease(*lease, *stray);
                 self.reference.progressed(stream, token);
-                let progress = Progress { fraction: None, message: "on".into() };
+                let progress = Some(Progress { fraction: None, message: "on".into() });
                 self.apply(Command::Progressed { stream, token, progress }, "done")
+            }
+            Step::Save { lease, stray, data } => {
+                let (token, stream) = self.lease(*lease, *stray);
+                let expected = self.reference.save(stream, token, *data);
+                let data = Bytes::from(vec![*data; 1 + usize::from(*data)]);
+                self.apply(Command::Save { stream, token, data }, &expected)
             }
             Step::Extend { lease, stray, ms } => {
                 let (token, stream) = self.lease(*lease, *stray);

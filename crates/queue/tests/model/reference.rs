@@ -60,6 +60,8 @@ pub(crate) struct Job {
     avoid: Option<SessionId>,
     /// How its leases ended, a line for each.
     ends: Vec<String>,
+    /// What the next attempt gets, and which lease said so.
+    saved: Option<(Token, u8)>,
     /// Its last lease, if that was lost with its worker.
     lost: Option<Lost>,
     state: State,
@@ -451,8 +453,9 @@ impl Reference {
             ahead: is_ahead.then(Ahead::default),
         }));
         if let Some(stream) = session.stream {
-            let (id, attempt) = (job.id, job.attempts + 1);
-            self.said.push(format!("{stream:?}: run {id} as {token}, attempt {attempt}"));
+            let (id, attempt, from) = (job.id, job.attempts + 1, job.saved.map(|(_, data)| data));
+            self.said
+                .push(format!("{stream:?}: run {id} as {token}, attempt {attempt}, from {from:?}"));
         }
         if is_ahead {
             self.put_in_order(holder, at);
@@ -495,6 +498,7 @@ impl Job {
             last_token: None,
             avoid: None,
             ends: Vec::new(),
+            saved: None,
             lost: None,
             state,
         }

@@ -39,6 +39,7 @@ pub(crate) enum Step {
     Capacity { session: u8, slots: u8, prefetch: u8 },
     Started { lease: u8, stray: u8 },
     Progressed { lease: u8, stray: u8 },
+    Save { lease: u8, stray: u8, data: u8 },
     Extend { lease: u8, stray: u8, ms: u32 },
     Outcome { lease: u8, stray: u8, outcome: u8 },
     Drain { session: u8 },
@@ -139,6 +140,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (any::<u8>(), any::<u8>()).prop_map(|(lease, stray)| Step::Started { lease, stray }),
         5 => (any::<u8>(), any::<u8>())
             .prop_map(|(lease, stray)| Step::Progressed { lease, stray }),
+        6 => (any::<u8>(), any::<u8>(), 0u8..4)
+            .prop_map(|(lease, stray, data)| Step::Save { lease, stray, data }),
         5 => (any::<u8>(), any::<u8>(), prop::sample::select(vec![1, 400, 1_500, 4_000, 60_000]))
             .prop_map(|(lease, stray, ms)| Step::Extend { lease, stray, ms }),
         12 => (any::<u8>(), any::<u8>(), 0u8..17)

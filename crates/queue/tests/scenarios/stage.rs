@@ -11,8 +11,8 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Exclusivity, Failure,
     FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms, Limits,
-    Name, Outcome, Phase, Progress, Queue, Record, Reply, Retry, RevocationReason, StopProof,
-    StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
+    Name, Outcome, Phase, Progress, Queue, Record, Reply, Retry, RevocationReason, Saved,
+    StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
 };
 
 pub(crate) struct Stage {
@@ -203,8 +203,13 @@ impl Stage {
             }
             "start" => Command::Started { stream, token: token() },
             "progress" => {
-                let progress = Progress { fraction: Some(0.5), message: "half".into() };
+                let progress = Some(Progress { fraction: Some(0.5), message: "half".into() });
                 Command::Progressed { stream, token: token(), progress }
+            }
+            "save" => {
+                let data = Bytes::from(vec![b'x'; words.number("bytes", 1) as usize]);
+                let data = words.value("at").map_or(data, |at| Bytes::from(at.to_owned()));
+                Command::Save { stream, token: token(), data }
             }
             "extend" => Command::Extend { stream, token: token(), remaining: words.ms("for", 0) },
             "ok" => outcome(Outcome::Succeeded { result: Bytes::from_static(b"42") }),
@@ -419,6 +424,8 @@ impl Stage {
                 [resumed.to_owned()].into_iter().chain(verdicts).collect::<Vec<_>>().join(", ")
             }
             Reply::Heard(false) => "not heard".into(),
+            Reply::Saved(Saved::Stale) => "not the task's lease".into(),
+            Reply::Saved(Saved::NoRoom) => "no room".into(),
             Reply::Done
             | Reply::Cancelled(_)
             | Reply::Paused(true)
@@ -426,6 +433,7 @@ impl Stage {
             | Reply::Revoked(Some(_))
             | Reply::Evicted(true)
             | Reply::Heard(true)
+            | Reply::Saved(Saved::Kept)
             | Reply::Granted(_) => return None,
         })
     }
@@ -435,7 +443,15 @@ impl Stage {
             Effect::Assign { stream, assignment } => {
                 self.tokens.push(assignment.token);
                 let (task, token) = (self.task_name(assignment.task), self.name(assignment.token));
-                format!("{}: run {task} as {token}, attempt {}", at(stream), assignment.attempt)
+                let from = assignment
+                    .checkpoint
+                    .map(|data| format!(", from {}", String::from_utf8_lossy(&data)));
+                let from = from.unwrap_or_default();
+                format!(
+                    "{}: run {task} as {token}, attempt {}{from}",
+                    at(stream),
+                    assignment.attempt
+                )
             }
             Effect::Revoke { stream, token, reason, grace } => {
                 self.revoked.push((token, reason));

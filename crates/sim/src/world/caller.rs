@@ -320,6 +320,7 @@ fn spec(order: &Order) -> TaskSpec {
     let progress_ms = order.terms.progress_timeout.map_or(0, |it| it.as_millis());
     payload.extend(u32::try_from(progress_ms).unwrap_or(u32::MAX).to_be_bytes());
     payload.extend(order.ordinal.to_be_bytes());
+    payload.push(u8::from(order.saves));
     let key = order.key.map(|key| Key {
         name: Name::from(format!("k{key}")),
         digest: u128::from(key).to_be_bytes(),

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     fault::Way,
     judge::Violation,
-    ledger::result_of,
+    ledger::{checkpoint_of, result_of},
     moment::{HostClock, MS, Micros, SECOND},
     plan::{Crew, DRIFT_PPM_MAX, Kind},
     probe::Probe,
@@ -25,6 +25,10 @@ use crate::{
 
 /// What every task is.
 pub(super) const TASK_TYPE: &str = "work";
+
+/// How often a handler saves at most, and how long after its start the first time.
+const SAVES_MAX: u32 = 6;
+const SAVE_AFTER: Micros = 30 * MS;
 
 /// How long a connection may take to come up.
 const DIAL_MAX: Micros = 5 * SECOND;
@@ -353,7 +357,7 @@ impl World {
                     self.send(id, Way::In, Parcel::Fin(Hangup::Closed));
                 }
             }
-            Act::Start { token, task_id, payload, attempt } => {
+            Act::Start { token, task_id, payload, attempt, checkpoint: _ } => {
                 self.start_piece(worker, token, (task_id, payload, attempt));
             }
             Act::Cancel(token) => self.ask_to_stop(worker, token),
@@ -405,6 +409,9 @@ impl World {
         if let Some(every) = reports_every {
             self.after(every, Event::Report(worker, self.crew[worker].incarnation, token));
         }
+        if saves(&payload) {
+            self.after(SAVE_AFTER, Event::Save(worker, self.crew[worker].incarnation, token, 1));
+        }
         let (running, slots) = (self.crew[worker].pieces.len(), self.crew[worker].slots);
         if to_usize(slots) < running {
             let message = format!("w{worker} runs {running} tasks in {slots} slots");
@@ -436,6 +443,30 @@ impl World {
         }
         self.settle(worker);
         self.after(every, Event::Report(worker, incarnation, token));
+    }
+
+    /// A handler saves, more and more seldom.
+    pub(super) fn save_due(&mut self, worker: usize, incarnation: u32, token: i64, step: u32) {
+        let now = self.now;
+        let hand = &mut self.crew[worker];
+        let piece = hand.pieces.get(&token).filter(|piece| !piece.is_killed);
+        let Some(piece) = piece.filter(|_| hand.incarnation == incarnation) else { return };
+        if let Some(until) = hand.paused_until.filter(|until| now < *until) {
+            return self.schedule(until, Event::Save(worker, incarnation, token, step));
+        }
+        let data = checkpoint_of(&piece.task_id, token, step);
+        let shown = hand.shows(now);
+        if let Some(session) = &mut hand.session {
+            session.tick(shown);
+            if session.save(token, data) {
+                self.saved.insert(Token::from_i64(token), step);
+            }
+        }
+        self.settle(worker);
+        if step < SAVES_MAX {
+            let next = Event::Save(worker, incarnation, token, step + 1);
+            self.after(SAVE_AFTER * Micros::from(step + 1), next);
+        }
     }
 
     fn plan_finish(&mut self, worker: usize, token: i64, wait: Micros) {
@@ -515,6 +546,11 @@ impl Piece {
         let (is_asked, is_killed, version) = (false, false, 0);
         Self { task_id, kind, is_shared, reports_every, attempt, is_asked, is_killed, version }
     }
+}
+
+/// Whether a handler saves where the next attempt can go on from.
+fn saves(payload: &[u8]) -> bool {
+    payload.get(10) == Some(&1)
 }
 
 /// How a handler ends.

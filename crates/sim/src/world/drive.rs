@@ -31,6 +31,8 @@ pub(super) struct Drive {
     pub(super) full_until: Micros,
     pub(super) fails_next: bool,
     is_tight: bool,
+    /// Whether there was ever too little room on it.
+    pub(super) was_tight: bool,
 }
 
 impl Drive {
@@ -101,6 +103,7 @@ impl World {
         if self.now < self.drive.full_until {
             self.sometimes(Probe::DiskFull);
             let had_ballast = !std::mem::replace(&mut self.drive.is_tight, true);
+            self.drive.was_tight = true;
             self.report(Word::Tight(true));
             if !had_ballast {
                 self.drive.jobs.push_front(Work::Append(position, batch));
@@ -154,6 +157,9 @@ impl World {
         match self.ledger.take(batch, &records) {
             Ok(facts) => facts.into_iter().for_each(|fact: Fact| self.judge_fact(fact)),
             Err(violation) => self.fail(violation),
+        }
+        for record in &records {
+            self.judge_saved(record);
         }
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     judge::Violation,
-    ledger::Entry,
+    ledger::{Entry, step_of},
     moment::{MS, Micros},
     plan::micros,
     probe::Probe,
@@ -22,7 +22,7 @@ use leasehold_proto::v1::{
 };
 use leasehold_queue::{
     Accepted, FailureReason, Name, Record, Refusal, RevocationReason, SessionId, SessionState,
-    TaskId, Token,
+    StopProof, TaskId, Token,
 };
 
 /// How much later than it must the coordinator may give a session up, in this simulation: its timers and turns.
@@ -100,7 +100,12 @@ impl World {
         self.trace.note(self.now, || format!("  to w{worker} {:?}", frame.events));
         for event in &frame.events {
             let judged = match &event.event {
-                Some(Told::Assignment(it)) => self.judge_assignment(worker, incarnation, it),
+                Some(Told::Assignment(it)) => {
+                    if it.checkpoint.is_some() {
+                        self.sometimes(Probe::Resumed);
+                    }
+                    self.judge_assignment(worker, incarnation, it)
+                }
                 Some(Told::ResultAck(ack)) => self.judge_ack(ack),
                 Some(Told::Welcome(welcome)) => self.judge_welcome(welcome),
                 Some(Told::Revocation(it)) => {
@@ -130,7 +135,26 @@ impl World {
         });
         holds(is_right, "undurable", || {
             format!("{token} was assigned to w{worker}-{incarnation}, the disk has {granted:?}")
+        })?;
+        let had = granted.and_then(|lease| lease.checkpoint.as_ref());
+        holds(had == it.checkpoint.as_ref(), "checkpoint", || {
+            format!("{token} goes on from {:?}, the disk has {had:?}", it.checkpoint)
         })
+    }
+
+    /// What a handler saved counts with the end that it came to, unless the disk had no room for it.
+    pub(super) fn judge_saved(&mut self, record: &Record) {
+        let Record::LeaseEnded { task, token, fact: Some(fact), .. } = record else { return };
+        let is_told = !matches!(fact.stop, StopProof::Unproved | StopProof::NotHeld);
+        let Some(step) = self.saved.remove(token).filter(|_| is_told) else { return };
+        let generation = self.ledger.granted(*token).map(|lease| lease.generation);
+        let goes_on = |it: &&Entry| it.ended.is_none() && Some(it.generation) == generation;
+        let Some(entry) = self.ledger.task(*task).filter(goes_on) else { return };
+        let kept = entry.checkpoint.as_deref().and_then(|data| step_of(data, *task, *token));
+        let is_kept = kept == Some(step) || self.drive.was_tight;
+        self.check(holds(is_kept, "checkpoint", || {
+            format!("{token} of {task} ended at {step}, and {kept:?} is kept")
+        }));
     }
 
     fn judge_ack(&mut self, ack: &v1::ResultAck) -> Result<(), Violation> {

@@ -28,8 +28,10 @@ use crate::{
     clock::{Clock, Moment},
     context::{CancelReason, Hold, Signal},
     guard::{Lookout, Reached},
+    limits::Limits,
     outcome::Failure,
     panic_note,
+    program::CHECKPOINT_BYTES_MAX,
     progress::{Board, Pace},
     task::{Blocking, Task},
     term::Term,
@@ -122,8 +124,8 @@ fn talk(
     let (_deadline, term) = Term::new(assignment.time_limit(), None);
     let hold = Hold { clock: Clock::Boot, lookout: Arc::clone(&lookout), term };
     let assignment = Arc::new(assignment);
-    let context =
-        Context::new(assignment, worker_id.into(), trace, listener, Arc::clone(&board), hold);
+    let reports = (Arc::clone(&board), limits());
+    let context = Context::new(assignment, worker_id.into(), trace, listener, reports, hold);
     let reporter = Reporter { board: Arc::clone(&board), frames: Arc::clone(&frames), lookout };
     stops.set_nonblocking(true)?;
     thread::Builder::new().name("reports".to_owned()).spawn(move || {
@@ -141,6 +143,12 @@ fn talk(
     report(&board, &mut frames)?;
     frames.write_all(&Frame::of_outcome(outcome).encode())?;
     exit(0)
+}
+
+/// Its worker says how large a checkpoint may be, and sees to the size of the result itself.
+fn limits() -> Limits {
+    let said = std::env::var(CHECKPOINT_BYTES_MAX).ok().and_then(|text| text.parse().ok());
+    Limits { result_bytes: usize::MAX, checkpoint_bytes: said.unwrap_or(0) }
 }
 
 /// What goes on beside the function.

@@ -12,6 +12,9 @@ const PROGRESS: u8 = 1;
 /// What comes before each frame: its kind, and its length.
 pub(crate) const HEADER_BYTES: usize = 5;
 
+/// The largest progress without its checkpoint: 500 characters of up to four bytes, and a little more.
+pub(crate) const PROGRESS_BYTES_MAX: usize = 2_100;
+
 /// The largest failure: 4,000 characters of up to four bytes, and a little more.
 pub(crate) const FAILURE_BYTES_MAX: usize = 20_000;
 

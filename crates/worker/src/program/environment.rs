@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -13,19 +14,27 @@ use crate::{isolated::MARKER, outcome::Failure};
 /// ("argument list too long") sends people looking in the wrong place.
 pub(super) const BYTES_MAX: usize = 128 << 10;
 
-/// The one variable of an attempt that not every attempt has.
+/// The variables of an attempt that not every attempt has.
 const DEADLINE: &str = "LEASEHOLD_DEADLINE";
+const CHECKPOINT: &str = "LEASEHOLD_CHECKPOINT";
+
+/// How large a checkpoint may be. An isolated function's process looks here as well.
+pub(crate) const CHECKPOINT_BYTES_MAX: &str = "LEASEHOLD_CHECKPOINT_BYTES_MAX";
 
 /// What a worker that was started by an attempt of another worker inherits, and none of its own attempts may.
-const FOREIGN: [&str; 2] = [DEADLINE, MARKER];
+const FOREIGN: [&str; 3] = [DEADLINE, CHECKPOINT, MARKER];
 
 /// Everything a program finds in its environment: the worker's own, what the worker's owner adds, the attempt's.
-pub(super) fn of(attempt: &Attempt) -> Result<BTreeMap<OsString, OsString>, Failure> {
+pub(super) fn of(
+    attempt: &Attempt,
+    checkpoint: Option<&Path>,
+) -> Result<BTreeMap<OsString, OsString>, Failure> {
     let is_own = |name: &OsStr| !FOREIGN.iter().any(|foreign| name == *foreign);
     let inherited = std::env::vars_os().filter(|(name, _)| is_own(name));
     let mut environment: BTreeMap<OsString, OsString> = inherited.collect();
     environment.extend(attempt.program.environment.iter().cloned());
     environment.extend(of_attempt(attempt).map(|(name, value)| (name.into(), value.into())));
+    environment.extend(checkpoint.map(|path| (CHECKPOINT.into(), path.into())));
     // A name, an equals sign, a value and a zero each.
     let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
     if bytes > BYTES_MAX {
@@ -51,6 +60,7 @@ fn of_attempt(attempt: &Attempt) -> impl Iterator<Item = (&'static str, String)>
         ("LEASEHOLD_GENERATION", it.generation.to_string()),
         ("LEASEHOLD_FENCING_TOKEN", it.token.to_string()),
         ("LEASEHOLD_WORKER_ID", attempt.worker_id.to_string()),
+        (CHECKPOINT_BYTES_MAX, attempt.limits.checkpoint_bytes.to_string()),
         ("TRACEPARENT", trace.traceparent()),
         ("TRACESTATE", trace.tracestate().to_owned()),
     ]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, worker_event::Event};
 use prost::Message as _;
@@ -28,6 +29,8 @@ pub(super) enum Notice {
     Hello,
     Started(Token),
     Outcome(Token),
+    /// What the work of an outcome had saved.
+    Checkpoint(Token),
     Heartbeat,
     Progress(Token),
     Extend(Token),
@@ -50,7 +53,7 @@ pub(super) struct Conversation {
     pub(super) heard: i64,
     /// The number of the last frame said.
     said: i64,
-    /// What to say, in order. Bounded by what can happen to the leases while the stream is stuck: four notices each.
+    /// What to say, in order. Bounded by what can happen to the leases while the stream is stuck: five notices each.
     notices: VecDeque<Notice>,
     /// When which heartbeat was put in a frame; those that are not answered.
     heartbeats: VecDeque<(i64, Moment)>,
@@ -130,8 +133,8 @@ impl Session {
         let mut bytes = 0;
         while events.len() < EVENTS_PER_FRAME_MAX && bytes < FRAME_BYTES_ENOUGH {
             let Some(notice) = self.next_notice() else { break };
-            // Outcomes and a long hello are what can be large; a hello is always the first.
-            if !events.is_empty() && bytes + self.outcome_bytes(notice) > FRAME_BYTES_ENOUGH {
+            // Outcomes, checkpoints and a long hello are what can be large; a hello is always the first.
+            if !events.is_empty() && bytes + self.weight(notice) > FRAME_BYTES_ENOUGH {
                 break;
             }
             self.take_notice();
@@ -163,10 +166,23 @@ impl Session {
         }
     }
 
-    /// How many bytes a notice adds to a frame if it is about an outcome; nothing else comes near what is enough.
-    fn outcome_bytes(&self, notice: Notice) -> usize {
-        let Notice::Outcome(token) = notice else { return 0 };
-        self.outbox.get(token).map_or(0, |letter| letter.outcome.encoded_len())
+    /// How many bytes a notice adds to a frame if it is about something large; nothing else comes near what is enough.
+    fn weight(&self, notice: Notice) -> usize {
+        let checkpoint = match notice {
+            Notice::Outcome(token) => {
+                return self.outbox.get(token).map_or(0, |letter| letter.outcome.encoded_len());
+            }
+            Notice::Checkpoint(token) => self.outbox.get(token).map(|it| it.checkpoint.as_ref()),
+            Notice::Progress(token) => self.progress.get(&token).map(|it| it.checkpoint.as_ref()),
+            Notice::Hello
+            | Notice::Started(_)
+            | Notice::Heartbeat
+            | Notice::Extend(_)
+            | Notice::Drain
+            | Notice::Goodbye
+            | Notice::SlotsLost => None,
+        };
+        checkpoint.flatten().map_or(0, Bytes::len)
     }
 
     /// What a notice says; `None` if it has become pointless.
@@ -194,6 +210,11 @@ impl Session {
             Notice::Progress(token) => {
                 let progress = self.progress.remove(&token);
                 self.leases.get(token)?;
+                Event::LeaseProgress(v1::LeaseProgress { fencing_token: token.0, progress })
+            }
+            Notice::Checkpoint(token) => {
+                let checkpoint = self.outbox.get(token)?.checkpoint.clone();
+                let progress = Some(v1::Progress { checkpoint, ..v1::Progress::default() });
                 Event::LeaseProgress(v1::LeaseProgress { fencing_token: token.0, progress })
             }
             Notice::Extend(token) => {

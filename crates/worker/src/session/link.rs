@@ -99,7 +99,7 @@ impl Session {
             if Mutant::OutboxNotRepeated.is_alive() {
                 break;
             }
-            conversation.push(Notice::Outcome(token));
+            self.outbox.notices(token).for_each(|notice| conversation.push(notice));
         }
         for (token, extension) in self.leases.extensions() {
             extension.unsay();

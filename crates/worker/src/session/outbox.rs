@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, lease_outcome::Outcome};
 use prost::Message as _;
 
+use super::conversation::Notice;
 use crate::assignment::Token;
 
 /// How many bytes of outcomes may wait before no more work is started: memory stays bounded while a coordinator is
@@ -22,10 +25,22 @@ pub(super) struct Outbox {
 pub(super) struct Letter {
     pub(super) task_id: String,
     pub(super) trace_id: String,
+    /// What the work had saved last: said before the outcome, so that it counts with it.
+    pub(super) checkpoint: Option<Bytes>,
     pub(super) outcome: v1::LeaseOutcome,
 }
 
 impl Letter {
+    /// The same outcome, said behind what its work had saved.
+    pub(super) fn behind(self, checkpoint: Option<Bytes>) -> Self {
+        let checkpoint = checkpoint.filter(|_| !Mutant::CheckpointLeftBehind.is_alive());
+        Self { checkpoint, ..self }
+    }
+
+    fn bytes(&self) -> usize {
+        self.outcome.encoded_len() + self.checkpoint.as_ref().map_or(0, Bytes::len)
+    }
+
     /// What kind of outcome it is, for the log.
     pub(super) fn kind(&self) -> &'static str {
         match self.outcome.outcome {
@@ -40,14 +55,14 @@ impl Letter {
 
 impl Outbox {
     pub(super) fn put(&mut self, token: Token, letter: Letter) {
-        self.bytes += letter.outcome.encoded_len();
+        self.bytes += letter.bytes();
         let replaced = self.letters.insert(token, letter);
         debug_assert!(replaced.is_none(), "a lease ends once");
     }
 
     pub(super) fn take(&mut self, token: Token) -> Option<Letter> {
         let letter = self.letters.remove(&token)?;
-        self.bytes -= letter.outcome.encoded_len();
+        self.bytes -= letter.bytes();
         Some(letter)
     }
 
@@ -57,6 +72,13 @@ impl Outbox {
 
     pub(super) fn get(&self, token: Token) -> Option<&Letter> {
         self.letters.get(&token)
+    }
+
+    /// What there is to say of an outcome, in order.
+    pub(super) fn notices(&self, token: Token) -> impl Iterator<Item = Notice> + use<> {
+        let saved = self.get(token).and_then(|letter| letter.checkpoint.as_ref());
+        let saved = saved.map(|_| Notice::Checkpoint(token));
+        saved.into_iter().chain([Notice::Outcome(token)])
     }
 
     pub(super) fn tokens(&self) -> impl Iterator<Item = Token> {

@@ -66,6 +66,7 @@ impl Session {
             self.put(Letter {
                 task_id: String::new(),
                 trace_id: String::new(),
+                checkpoint: None,
                 outcome: v1::LeaseOutcome {
                     fencing_token: token.0,
                     outcome: Some(answer::not_started()),

@@ -59,6 +59,8 @@ pub enum Act {
         payload: Bytes,
         /// The attempt it is.
         attempt: u32,
+        /// From here.
+        checkpoint: Option<Bytes>,
     },
     /// Ask work to stop.
     Cancel(i64),
@@ -136,6 +138,7 @@ impl Worker {
                 task_id: assignment.task_id.clone(),
                 payload: assignment.payload.clone(),
                 attempt: assignment.attempt,
+                checkpoint: assignment.checkpoint.clone(),
             },
             Command::Cancel { token, .. } => Act::Cancel(token.0),
             Command::Kill { token, .. } => Act::Kill(token.0),
@@ -177,6 +180,13 @@ impl Worker {
     pub fn progress(&mut self, token: i64) {
         let progress = v1::Progress { message: "simulated".to_owned(), ..v1::Progress::default() };
         self.session.handle_progress(BTreeMap::from([(Token(token), progress)]));
+    }
+
+    /// Work saves where the next attempt can go on from. Says whether its lease is held.
+    pub fn save(&mut self, token: i64, data: Bytes) -> bool {
+        let report = v1::Progress { checkpoint: Some(data), ..v1::Progress::default() };
+        self.session.handle_progress(BTreeMap::from([(Token(token), report)]));
+        self.session.leases.get(Token(token)).is_some()
     }
 
     /// Work ended.

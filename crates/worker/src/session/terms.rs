@@ -5,7 +5,7 @@ use std::time::Duration;
 use leasehold_policy::{Backoff, Jitter, Mutant};
 use leasehold_proto::v1;
 
-use crate::assignment::duration;
+use crate::{assignment::duration, limits::Limits};
 
 /// How much of the session's time the worker gives away: clocks may differ in rate by one in this many.
 const CLOCK_RATE_ERROR: u32 = 100;
@@ -19,7 +19,7 @@ pub(super) struct Terms {
     pub(super) heartbeat_interval: Duration,
     pub(super) session_ttl: Duration,
     pub(super) reconnect: Backoff,
-    pub(super) result_bytes_max: usize,
+    pub(super) limits: Limits,
 }
 
 impl Default for Terms {
@@ -34,7 +34,7 @@ impl Default for Terms {
                 cap: Duration::from_secs(10),
                 jitter: Jitter::Full,
             },
-            result_bytes_max: 1 << 20,
+            limits: Limits { result_bytes: 1 << 20, checkpoint_bytes: 0 },
         }
     }
 }
@@ -50,15 +50,18 @@ impl Terms {
             cap: or(settings.reconnect_cap, default.reconnect.cap),
             ..default.reconnect
         };
-        let result_bytes_max = usize::try_from(settings.result_bytes_max).unwrap_or(0);
+        let result_bytes = usize::try_from(settings.result_bytes_max).unwrap_or(0);
         Self {
             heartbeat_interval: or(settings.heartbeat_interval, default.heartbeat_interval)
                 .max(HEARTBEAT_INTERVAL_MIN),
             session_ttl: or(settings.session_ttl, default.session_ttl),
             reconnect,
-            result_bytes_max: match result_bytes_max {
-                0 => default.result_bytes_max,
-                sent => sent,
+            limits: Limits {
+                result_bytes: match result_bytes {
+                    0 => default.limits.result_bytes,
+                    sent => sent,
+                },
+                checkpoint_bytes: usize::try_from(settings.checkpoint_bytes_max).unwrap_or(0),
             },
         }
     }

@@ -28,6 +28,7 @@ use crate::{
     outcome::{End, Failure},
 };
 
+mod checkpoint;
 mod connection;
 mod drain;
 mod extension;
@@ -76,6 +77,8 @@ enum Step {
     NoRoom(i64),
     /// Work reports progress.
     Progress(i64),
+    /// Work saves a checkpoint.
+    Save(i64, &'static str),
     /// Work asks to run for this long in ms.
     Ask(i64, u64),
     /// Work may run for this long in ms, or gets no more.
@@ -287,8 +290,13 @@ impl Stage {
             Step::NoRoom(token) => self.session.handle_end(now, Token(token), End::NotStarted),
             Step::Killed(token) => self.session.handle_end(now, Token(token), End::Killed),
             Step::Progress(token) => {
-                let progress = v1::Progress { fraction: Some(0.5), message: String::new() };
+                let progress = v1::Progress { fraction: Some(0.5), ..v1::Progress::default() };
                 self.session.handle_progress(BTreeMap::from([(Token(token), progress)]));
+            }
+            Step::Save(token, data) => {
+                let checkpoint = Some(data.into());
+                let report = v1::Progress { checkpoint, ..v1::Progress::default() };
+                self.session.handle_progress(BTreeMap::from([(Token(token), report)]));
             }
             Step::Ask(token, ms) => {
                 self.session.handle_ask(Token(token), now + Duration::from_millis(ms));
@@ -329,6 +337,7 @@ fn event(step: Step) -> Heard {
                 reconnect_initial: Some(ms(0)),
                 reconnect_cap: Some(ms(0)),
                 result_bytes_max: RESULT_BYTES_MAX,
+                checkpoint_bytes_max: RESULT_BYTES_MAX,
             }),
             verdicts: verdicts
                 .iter()
@@ -427,7 +436,7 @@ fn said(event: &Said) -> String {
         }
         Said::Heartbeat(beat) => format!("heartbeat {} {:?}", beat.sequence, beat.held_tokens),
         Said::LeaseStarted(started) => format!("started {}", started.fencing_token),
-        Said::LeaseProgress(progress) => format!("progress {}", progress.fencing_token),
+        Said::LeaseProgress(said) => said_progress(said),
         Said::ExtendLease(ask) => {
             let remaining = ask.remaining.map(duration).unwrap_or_default();
             format!("extend {} by {} ms", ask.fencing_token, remaining.as_millis())
@@ -440,6 +449,14 @@ fn said(event: &Said) -> String {
         Said::SlotsLost(it) => format!("slots lost {}", it.count),
         Said::Capacity(_) => unreachable!("the capacity never changes"),
     }
+}
+
+fn said_progress(said: &v1::LeaseProgress) -> String {
+    let progress = said.progress.clone().unwrap_or_default();
+    let message = progress.fraction.map(|fraction| fraction.to_string());
+    let saved = progress.checkpoint.map(|data| format!("saved {}", String::from_utf8_lossy(&data)));
+    let parts = [Some(format!("progress {}", said.fencing_token)), message, saved];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 fn said_outcome(outcome: &v1::LeaseOutcome) -> String {

@@ -41,6 +41,7 @@ impl Session {
         let longest = self.valid_until.filter(|_| Mutant::PromiseKept.is_alive());
         self.promise(longest.max(Some(hello_sent + self.terms.validity())));
         self.judge(now, &welcome.verdicts);
+        self.repeat_checkpoints();
         let (session_id, resumed, epoch) = (welcome.session_id, welcome.resumed, welcome.epoch);
         let (worker_id, journal_id) = (&self.identity.worker_id, &welcome.journal_id);
         info!(worker_id, session_id, resumed, journal_id, epoch, "connected to the coordinator");
@@ -67,11 +68,19 @@ impl Session {
         }
     }
 
+    /// What was said on an earlier stream may not have arrived, or may not have been durable.
+    fn repeat_checkpoints(&mut self) {
+        for (token, data) in &self.checkpoints {
+            self.progress.entry(*token).or_default().checkpoint.get_or_insert_with(|| data.clone());
+        }
+    }
+
     /// Nobody will ever ask for the leases of another journal.
     fn forget_all(&mut self, now: Moment, journal_id: &str) {
         let (leases, outcomes) = (self.leases.len(), self.outbox.len());
         warn!(journal_id, leases, outcomes, "the coordinator has another journal: dropped all");
         self.outbox.clear();
+        self.checkpoints.clear();
         let held: Vec<(Token, Stage)> =
             self.leases.iter().map(|(token, lease)| (token, lease.stage)).collect();
         for (token, stage) in held {

@@ -9,6 +9,7 @@ use leasehold_proto::v1::{
     worker_event::Event as Heard,
     worker_service_server::{WorkerService, WorkerServiceServer},
 };
+use leasehold_worker::Bytes;
 use tokio::{
     net::TcpListener,
     sync::mpsc,
@@ -32,6 +33,9 @@ const FRAMES_MAX: usize = 1_000;
 
 /// The largest result the coordinator accepts.
 pub(crate) const RESULT_BYTES_MAX: i64 = 100_000;
+
+/// The largest checkpoint the coordinator keeps.
+pub(crate) const CHECKPOINT_BYTES_MAX: i64 = 1_000;
 
 /// A coordinator that says what a test wants.
 pub(crate) struct Coordinator {
@@ -116,6 +120,7 @@ impl Coordinator {
                 reconnect_initial: Some(wire(Duration::from_millis(10))),
                 reconnect_cap: Some(wire(Duration::from_millis(100))),
                 result_bytes_max: RESULT_BYTES_MAX,
+                checkpoint_bytes_max: CHECKPOINT_BYTES_MAX,
             }),
             verdicts: hello.held_leases.iter().map(verdict).collect(),
             ..v1::Welcome::default()
@@ -201,6 +206,24 @@ impl Conversation {
         }
     }
 
+    /// The last checkpoint that a lease saves until its end, and the end, acknowledged.
+    pub(crate) async fn saved_until_outcome(&mut self, token: i64) -> (Option<Bytes>, Outcome) {
+        let mut last = None;
+        loop {
+            let heard = self.next().await.expect("the worker stays");
+            if let Heard::LeaseProgress(it) = heard {
+                let is_own = it.fencing_token == token;
+                let saved = it.progress.and_then(|progress| progress.checkpoint);
+                last = saved.filter(|_| is_own).or(last);
+            } else if let Heard::LeaseOutcome(it) = heard
+                && it.fencing_token == token
+            {
+                self.answer(token).await;
+                return (last, it.outcome.expect("an outcome"));
+            }
+        }
+    }
+
     /// Breaks the stream.
     pub(crate) fn hang_up(&mut self) {
         drop(self.says.try_send(Err(Status::unavailable("hung up"))));
@@ -238,6 +261,7 @@ pub(crate) fn assignment(token: i64, task_type: &str, payload: &[u8]) -> v1::Ass
         }),
         labels: HashMap::from([("k".to_owned(), "v".to_owned())]),
         progress_timeout: None,
+        checkpoint: None,
     }
 }
 

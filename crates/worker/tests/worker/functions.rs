@@ -19,7 +19,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::{sync::oneshot, task::JoinSet};
 
 use crate::{
-    coordinator::{Conversation, Coordinator, SOON, assignment, revocation, wire},
+    coordinator::{
+        CHECKPOINT_BYTES_MAX, Conversation, Coordinator, SOON, assignment, revocation, wire,
+    },
     processes::until,
 };
 
@@ -498,4 +500,37 @@ async fn what_outlives_its_lease_hears_that_it_is_over() {
     while !matches!(running.stream.next().await, Some(Heard::LeaseProgress(_))) {}
     running.result.abort_all();
     assert_eq!(hears.recv().await, Some(Some(CancelReason::LeaseLost)));
+}
+
+/// Says what it found, saves what it is given, and fails.
+async fn save(payload: Bytes, ctx: Context) -> Result<(), TaskError> {
+    let found = ctx.checkpoint().map(|it| String::from_utf8_lossy(it).into_owned());
+    ctx.save_checkpoint("an earlier one")?;
+    ctx.save_checkpoint(payload)?;
+    Err(TaskError::retry(format!("{found:?}")))
+}
+
+#[tokio::test]
+async fn what_a_handler_saved_comes_before_its_end_and_what_is_too_large_is_refused() {
+    let at_most = usize::try_from(CHECKPOINT_BYTES_MAX).expect("a size");
+    let worker = Worker::default().task("save", save);
+    let mut running = Running::start(worker, LONG).await;
+    let all = vec![b'x'; at_most + 1];
+    for (token, found, saved, message) in [
+        (1, None, &b"60"[..], "None"),
+        (2, Some("60"), b"", "Some(\"60\")"),
+        (3, Some(""), &all[..at_most], "Some(\"\")"),
+        (4, None, &all, "a checkpoint of 1001 bytes is not kept"),
+    ] {
+        let checkpoint = found.map(|text| Bytes::from_static(text.as_bytes()));
+        let given = v1::Assignment { checkpoint, ..assignment(token, "save", saved) };
+        running.stream.assign(given).await;
+        let (last, outcome) = running.stream.saved_until_outcome(token).await;
+        let expected = if saved.len() <= at_most { saved } else { b"an earlier one" };
+        assert_eq!(last.as_deref(), Some(expected), "under {token}");
+        let Outcome::Failure(got) = outcome else { panic!("it succeeds") };
+        assert!(got.message.starts_with(message), "under {token}: {}", got.message);
+        assert!(!got.non_retryable);
+    }
+    running.drain().await.expect("it drains");
 }

@@ -182,3 +182,17 @@ async fn it_ends_with_its_worker_and_with_its_lease() {
         until("nothing of it is left", SOON, || members(group).is_empty()).await;
     }
 }
+
+#[tokio::test]
+async fn it_finds_what_was_saved_and_saves_as_much_as_is_kept() {
+    let mut worker = Worker::start(LONG).await;
+    for (token, found, message) in [(1, None, "None"), (2, Some("four"), "Some(4)")] {
+        let checkpoint = found.map(Into::into);
+        let given = v1::Assignment { checkpoint, ..assignment(token, "act", b"save") };
+        worker.stream.assign(given).await;
+        let (last, outcome) = worker.stream.saved_until_outcome(token).await;
+        let Outcome::Failure(got) = outcome else { panic!("it succeeds") };
+        assert_eq!(got.message, message, "{}", worker.log());
+        assert_eq!(last.map_or(0, |it| it.len()), 1_000);
+    }
+}

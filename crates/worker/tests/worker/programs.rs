@@ -231,12 +231,16 @@ async fn its_environment_says_what_it_works_on() {
     let mut lines: Vec<&str> = text.lines().collect();
     let deadline = lines.iter().position(|it| it.starts_with("LEASEHOLD_DEADLINE="));
     let deadline = lines.remove(deadline.expect("a deadline"));
+    let checkpoint = lines.iter().position(|it| it.starts_with("LEASEHOLD_CHECKPOINT="));
+    let checkpoint = lines.remove(checkpoint.expect("a place for a checkpoint"));
+    assert!(checkpoint.ends_with("/41/checkpoint"), "{checkpoint}");
     let trace = lines.iter().position(|it| it.starts_with("TRACEPARENT="));
     let trace = lines.remove(trace.expect("a trace"));
     assert_eq!(
         lines,
         [
             "LEASEHOLD_ATTEMPT=3",
+            "LEASEHOLD_CHECKPOINT_BYTES_MAX=1000",
             "LEASEHOLD_FENCING_TOKEN=41",
             "LEASEHOLD_GENERATION=2",
             "LEASEHOLD_QUEUE=q",
@@ -277,14 +281,24 @@ fn a_variable_that_is_empty_is_not_set() {
 
 #[tokio::test]
 async fn what_a_worker_inherited_from_an_attempt_is_not_its_own_attempts() {
-    let inherited = [("LEASEHOLD_DEADLINE", "1.000"), ("LEASEHOLD_ISOLATED", "1")];
+    let inherited = [
+        ("LEASEHOLD_DEADLINE", "1.000"),
+        ("LEASEHOLD_ISOLATED", "1"),
+        ("LEASEHOLD_CHECKPOINT", "/nowhere"),
+        // There is no place for checkpoints: its programs run without.
+        ("TMPDIR", "/no/such/folder"),
+    ];
     let mut worker = Worker::start_with(LONG, &[], &inherited).await;
     let endless = v1::Assignment {
         attempt_timeout: None,
         total_remaining: None,
-        ..assignment(1, "sh", b"echo ${LEASEHOLD_DEADLINE-none} ${LEASEHOLD_ISOLATED-none}")
+        ..assignment(
+            1,
+            "sh",
+            b"for it in DEADLINE ISOLATED CHECKPOINT; do eval echo \\${LEASEHOLD_$it-none}; done",
+        )
     };
-    assert_eq!(worker.run(endless).await, success(b"none none\n"));
+    assert_eq!(worker.run(endless).await, success(b"none\nnone\nnone\n"));
 }
 
 #[tokio::test]
@@ -543,4 +557,50 @@ async fn exit_code(worker: &mut Worker) -> Option<i32> {
 
 fn touch(path: &Path) {
     fs::write(path, "").expect("it can be written");
+}
+
+/// Replaces the checkpoint by what it is given, as a program should.
+const REPLACE: &str = "printf %s \"$1\" > $LEASEHOLD_CHECKPOINT.new && mv $LEASEHOLD_CHECKPOINT.new $LEASEHOLD_CHECKPOINT";
+
+#[tokio::test]
+async fn a_program_finds_what_was_saved_and_saves_until_it_is_killed() {
+    let tmp = tempfile::tempdir().expect("a folder");
+    let path = tmp.path().to_str().expect("a path");
+    let mut worker = Worker::start_with(LONG, &[], &[("TMPDIR", path)]).await;
+    let save = format!("save() {{ {REPLACE}; }}");
+    for (token, found, script, saved) in [
+        (1, None, "[ ! -e $LEASEHOLD_CHECKPOINT ] && save 30 && save 60; exit 1", Some("60")),
+        (2, Some("60"), "save $(cat $LEASEHOLD_CHECKPOINT)1; kill -9 0", Some("601")),
+        (3, Some("60"), "echo torn > $LEASEHOLD_CHECKPOINT; exit 1", None),
+        (4, Some("60"), "save $(head -c 1001 /dev/zero | tr '\\0' x); exit 1", None),
+    ] {
+        let script = format!("{save}\n{script}");
+        let checkpoint = found.map(Into::into);
+        let given = v1::Assignment { checkpoint, ..assignment(token, "sh", script.as_bytes()) };
+        worker.stream.assign(given).await;
+        let (last, outcome) = worker.stream.saved_until_outcome(token).await;
+        assert!(matches!(outcome, Outcome::Failure(_)), "under {token}: {outcome:?}");
+        assert_eq!(last.as_deref(), saved.map(str::as_bytes), "under {token}");
+    }
+    let log = fs::read_to_string(worker.dir.path().join("log")).expect("a log");
+    assert!(log.contains("a checkpoint of 1001 bytes is not kept"), "{log}");
+
+    let script = format!("{save}\nsave 60; sleep 1000");
+    worker.stream.assign(assignment(5, "sh", script.as_bytes())).await;
+    let saved = loop {
+        if let Heard::LeaseProgress(it) = worker.stream.next().await.expect("the worker stays") {
+            break it.progress.expect("progress").checkpoint;
+        }
+    };
+    assert_eq!(saved.as_deref(), Some(&b"60"[..]), "it is sent while the program runs");
+    let folders = || fs::read_dir(tmp.path()).expect("a folder").flatten();
+    let root = folders().next().expect("a folder of the process").path();
+    let attempts =
+        || fs::read_dir(&root).expect("a folder").flatten().filter(|it| it.path().is_dir());
+    assert_eq!(attempts().count(), 1, "only what runs has a folder");
+    drop(worker);
+    assert_eq!(folders().count(), 1, "a killed worker leaves it behind");
+    let mut next = Worker::start_with(LONG, &[], &[("TMPDIR", path)]).await;
+    assert!(matches!(next.run(assignment(6, "true", b"")).await, Outcome::Success(_)));
+    assert!(!root.exists() && folders().count() == 1, "the next one clears it away");
 }

@@ -320,6 +320,7 @@ fn a_full_draft_is_sealed_and_a_large_record_goes_alone() {
             last_failure: None,
             last_token: None,
             ledger: None,
+            checkpoint: None,
             phase: Phase::Queued,
         };
         drafts.record(&Record::TaskAccepted(Box::new(task)), &mut keeper, now);

@@ -47,6 +47,7 @@ fn ended(task: TaskId) -> Snapshot {
         last_failure: None,
         last_token: None,
         ledger: None,
+        checkpoint: None,
         phase: Phase::Queued,
     };
     let result = bytes::Bytes::from_static(b"r");

@@ -47,6 +47,7 @@ fn open(id: u128) -> Snapshot {
         last_failure: None,
         last_token: None,
         ledger: None,
+        checkpoint: None,
         phase: Phase::Queued,
     };
     Snapshot { task, blocked: None, ended: None }

@@ -79,6 +79,7 @@ pub(super) fn reply_line(reply: &Reply) -> String {
         Reply::Draining(known) => format!("draining {known}"),
         Reply::Revoked(task) => format!("revoked {task:?}"),
         Reply::Evicted(known) => format!("evicted {known}"),
+        Reply::Saved(saved) => format!("saved {saved:?}"),
         Reply::Granted(count) => format!("granted {count}"),
     }
 }

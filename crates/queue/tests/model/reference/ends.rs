@@ -373,6 +373,7 @@ impl Reference {
         let mut job = self.jobs.remove(at);
         self.rest(&job.spec.queue);
         job.failure = why.or(job.failure);
+        job.saved = None;
         self.decided.extend(decided_by);
         let kept = !self.config.key_retention.is_zero();
         if let (true, Some(key)) = (kept, &job.spec.key) {

@@ -76,10 +76,10 @@ impl Job {
         };
         let Self { id, generation, attempts, leases, losses, cancelled, deadline, .. } = self;
         let (failure, last) = (self.failure, self.last_token.map(Token::as_i64));
-        let ends = self.ends.join(", ");
+        let (ends, saved) = (self.ends.join(", "), self.saved);
         format!(
             "{id} g{generation} a{attempts} l{leases} w{losses} {cancelled} {failure:?} {last:?} \
-             {deadline} {state} [{ends}]"
+             {deadline} {state} {saved:?} [{ends}]"
         )
     }
 }
@@ -104,9 +104,10 @@ pub(crate) fn task_line(task: &Task) -> String {
     let failure = task.last_failure.as_ref().map(|failure| failure.reason);
     let (cancelled, last) = (task.cancel_requested, task.last_token.map(Token::as_i64));
     let ends = task.ends().iter().map(end_line).collect::<Vec<_>>().join(", ");
+    let saved = task.checkpoint.as_ref().map(|it| (it.token, it.data[0]));
     format!(
         "{id} g{generation} a{attempts} l{leases} w{worker_losses} {cancelled} {failure:?} {last:?} \
-         {deadline} {state} [{ends}]"
+         {deadline} {state} {saved:?} [{ends}]"
     )
 }
 
@@ -148,7 +149,8 @@ pub(crate) fn effect_line(effect: &Effect) -> Option<String> {
     Some(match effect {
         Effect::Assign { stream, assignment } => {
             let (task, token, attempt) = (assignment.task, assignment.token, assignment.attempt);
-            format!("{stream:?}: run {task} as {token}, attempt {attempt}")
+            let from = assignment.checkpoint.as_ref().map(|data| data[0]);
+            format!("{stream:?}: run {task} as {token}, attempt {attempt}, from {from:?}")
         }
         Effect::Revoke { stream, token, reason, grace } => {
             let reason: &RevocationReason = reason;

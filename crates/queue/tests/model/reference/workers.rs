@@ -244,6 +244,18 @@ impl Reference {
         self.job_mut(task).lease_mut().expect("a lease").silent_since = Some(now);
     }
 
+    /// Only the lease that the task is under has a say.
+    pub(crate) fn save(&mut self, stream: StreamId, token: Token, data: u8) -> String {
+        let holder = self.on_stream(stream);
+        match self.current(token) {
+            Some((task, session)) if Some(session) == holder => {
+                self.job_mut(task).saved = Some((token, data));
+                "saved Kept".into()
+            }
+            _ => "saved Stale".into(),
+        }
+    }
+
     /// Time is added up to a bound and never taken away.
     pub(crate) fn extend(&mut self, stream: StreamId, token: Token, wanted: Duration) {
         let Some(id) = self.on_stream(stream) else { return };

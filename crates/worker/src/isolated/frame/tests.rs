@@ -8,7 +8,11 @@ use crate::outcome::Failure;
 
 #[test]
 fn frames_survive_the_way_in_any_pieces() {
-    let progress = v1::Progress { fraction: Some(0.5), message: "half".to_owned() };
+    let progress = v1::Progress {
+        fraction: Some(0.5),
+        message: "half".to_owned(),
+        checkpoint: Some("60".into()),
+    };
     let said = [
         Frame::Progress(progress),
         Frame::Progress(v1::Progress::default()),

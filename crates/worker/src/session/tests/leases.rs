@@ -246,7 +246,12 @@ fn a_second_revocation_can_only_hasten_the_end() {
 fn progress_is_said_of_what_is_held() {
     check_connected(
         &[(0, Assign(1)), (1, Progress(1)), (2, Progress(7)), (3, Done(1, 0)), (4, Progress(1))],
-        &["0 start 1", "0 say started 1", "1 say progress 1", "3 say outcome 1 success of 0 bytes"],
+        &[
+            "0 start 1",
+            "0 say started 1",
+            "1 say progress 1 0.5",
+            "3 say outcome 1 success of 0 bytes",
+        ],
     );
 }
 
@@ -294,7 +299,7 @@ fn progress_made_without_a_stream_is_said_after_the_next_welcome() {
             "1 connect",
             "4 say hello journal=j epoch=7 held=[1 running, 2 finished]",
             "4 say outcome 2 success of 0 bytes",
-            "6 say progress 1",
+            "6 say progress 1 0.5",
         ],
     );
 }
@@ -318,7 +323,7 @@ fn a_stuck_network_gets_the_last_progress_and_every_outcome() {
             "0 start 2",
             "0 say started 2",
             "5 say outcome 2 success of 1 bytes",
-            "5 say progress 1",
+            "5 say progress 1 0.5",
         ],
     );
 }

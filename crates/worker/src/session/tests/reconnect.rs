@@ -166,14 +166,15 @@ fn whatever_waits_in_the_outbox_every_frame_can_be_taken() {
         stage.happen(&Up);
         stage.settle();
         stage.happen(&Welcome("j", 7, &[]));
-        stage.session.terms.result_bytes_max = MESSAGE_BYTES;
+        stage.session.terms.limits.result_bytes = MESSAGE_BYTES;
         stage.happen(&Down);
         stage.settle();
         for (n, bytes) in (0_i64..).zip(&sizes) {
             let result = Bytes::from(vec![b'x'; *bytes]);
             let outcome = Some(Outcome::Success(v1::Success { result }));
             let outcome = v1::LeaseOutcome { fencing_token: n, outcome, run_time: None };
-            let letter = Letter { task_id: String::new(), trace_id: String::new(), outcome };
+            let (task_id, trace_id, checkpoint) = (String::new(), String::new(), None);
+            let letter = Letter { task_id, trace_id, checkpoint, outcome };
             stage.session.outbox.put(Token(n), letter);
         }
         stage.tick();
