@@ -61,6 +61,15 @@ pub(crate) enum Liveness {
     HeardUntil(Time),
     /// Anything else a worker says, as the queue understands it.
     Event(Command),
+    /// Several of these, in order.
+    Several(Vec<Self>),
+}
+
+impl Liveness {
+    /// How many things are said.
+    pub(crate) fn weight(&self) -> usize {
+        if let Self::Several(said) = self { said.len() } else { 1 }
+    }
 }
 
 /// What frees resources or steers.

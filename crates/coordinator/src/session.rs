@@ -3,7 +3,7 @@
 //!
 //! It never waits for the disk, keeps no lease, and decides nothing: a stream that ends takes nothing away.
 
-use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::Future, mem, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
 use leasehold_proto::v1;
@@ -44,6 +44,9 @@ const PENDING_MAX: usize = 4_096;
 /// How many frames with assignments and revocations may be unacknowledged. Each is about at least one lease, and a worker
 /// has at most half this many slots, each of which is taken by a lease and revoked for two reasons or so.
 const UNACKNOWLEDGED_MAX: usize = 40_000;
+
+/// How many things the engine is told at once: less than it takes in a turn, as a frame may hold a hundred thousand.
+const TOLD_MAX: usize = 1_024;
 
 /// How long a last word may take to be sent.
 const LAST_WORD_WITHIN: Duration = Duration::from_secs(1);
@@ -250,19 +253,34 @@ impl Session {
             return Err(End::Refused(violation(message)));
         }
         self.heard = frame_sequence;
-        self.acknowledge(ack_frame_sequence).await?;
+        let mut said = Vec::with_capacity(events.len() + 2);
+        self.acknowledge(ack_frame_sequence, &mut said)?;
+        let result_bytes_max = self.shared.settings.result_bytes_max;
+        let mut refused = None;
         for event in events {
-            let result_bytes_max = self.shared.settings.result_bytes_max;
-            let said = word::read(self.stream, event, result_bytes_max).map_err(End::Refused)?;
-            match said {
-                Some(said) => self.tell(said).await?,
-                None => self.shared.metrics.skipped_event(),
+            match word::read(self.stream, event, result_bytes_max) {
+                Ok(Some(word)) => said.push(word),
+                Ok(None) => self.shared.metrics.skipped_event(),
+                Err(refusal) => {
+                    refused = Some(refusal);
+                    break;
+                }
+            }
+            if TOLD_MAX <= said.len() {
+                self.tell(Liveness::Several(mem::take(&mut said))).await?;
             }
         }
-        Ok(())
+        // What was said before a rule was broken counts.
+        match said.len() {
+            0 => {}
+            1 => self.tell(said.remove(0)).await?,
+            _ => self.tell(Liveness::Several(said)).await?,
+        }
+        refused.map_or(Ok(()), |refusal| Err(End::Refused(refusal)))
     }
 
-    async fn acknowledge(&mut self, frame: i64) -> Result<(), End> {
+    /// The worker has acted upon everything up to this frame.
+    fn acknowledge(&mut self, frame: i64, said: &mut Vec<Liveness>) -> Result<(), End> {
         if frame < self.acknowledged || self.sent < frame {
             let (least, most) = (self.acknowledged, self.sent);
             let message = format!("frame {frame} is acknowledged, not one of {least} to {most}");
@@ -281,10 +299,10 @@ impl Session {
         }
         let stream = self.stream;
         if !tokens.is_empty() {
-            self.tell(Liveness::Event(Command::Delivered { stream, tokens })).await?;
+            said.push(Liveness::Event(Command::Delivered { stream, tokens }));
         }
         if !revocations.is_empty() {
-            self.tell(Liveness::Event(Command::Informed { stream, revocations })).await?;
+            said.push(Liveness::Event(Command::Informed { stream, revocations }));
         }
         Ok(())
     }

@@ -44,6 +44,10 @@ impl Ledger {
             self.ends.remove(1);
             self.forgotten = self.forgotten.saturating_add(1);
         }
+        if self.ends.is_empty() {
+            // Most tasks end with their first lease.
+            self.ends.reserve_exact(1);
+        }
         self.ends.push(end);
     }
 }

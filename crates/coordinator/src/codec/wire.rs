@@ -3,7 +3,7 @@
 //! Integers are LEB128 varints. A time is written as its distance from the base time of the batch, a name that a
 //! batch repeats as a number. The reader trusts nothing: every length is compared with what is left.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::Time;
@@ -62,7 +62,7 @@ pub enum Malformed {
 pub(super) struct Pen {
     bytes: Vec<u8>,
     base: u64,
-    names: HashMap<Name, u64>,
+    names: BTreeMap<Name, u64>,
 }
 
 impl Pen {

@@ -99,7 +99,14 @@ impl Inbox {
 
     /// What sessions said, as much as a turn takes.
     pub(super) fn liveness(&mut self) -> Vec<Liveness> {
-        self.liveness.take(LIVENESS_PER_TURN)
+        let (mut taken, mut weight) = (Vec::new(), 0);
+        while weight < LIVENESS_PER_TURN
+            && let Some(said) = self.liveness.next()
+        {
+            weight += said.weight();
+            taken.push(said);
+        }
+        taken
     }
 
     /// What frees or steers, as much as a turn takes.

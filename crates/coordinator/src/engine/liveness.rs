@@ -18,6 +18,11 @@ impl Engine {
                     self.hear(said);
                 }
             }
+            Liveness::Several(said) => {
+                for said in said {
+                    self.hear(said);
+                }
+            }
             Liveness::Heartbeat { stream, sequence, held } => {
                 self.heartbeat(stream, sequence, held);
             }
