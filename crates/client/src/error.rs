@@ -82,7 +82,7 @@ pub struct Refusal {
     pub violations: Vec<Violation>,
     /// When it makes sense to try again; `None`: not before something else changes.
     pub retry_after: Option<Duration>,
-    /// The parts of the message, by name.
+    /// The parts of the message, by name. Where a bound is reached: `limit`, `scope`, `used` and `max`.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -266,7 +266,7 @@ impl Refusal {
                 .map(|v| Violation::new(&v.field, &v.description))
                 .collect(),
             retry_after: refusal.retry_delay.and_then(|delay| delay.try_into().ok()),
-            metadata: BTreeMap::new(),
+            metadata: refusal.metadata.into_iter().collect(),
         }
     }
 

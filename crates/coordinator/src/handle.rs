@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     archive::Archive,
+    refusal::Scope,
     request::{Admission, Control},
     snapshot::Snapshot,
     status::{Cluster, Status},
@@ -120,15 +121,29 @@ pub enum Unavailable {
         /// What must be left for new tasks to be accepted.
         reserve_bytes: u64,
     },
-    /// Too much waits to be done or written, or a bound on waiters or watchers is reached.
-    #[error("the coordinator has more to do than it can")]
-    Overloaded,
+    /// There are as many of something as there may be.
+    #[error("{limit} are at their limit of {max}")]
+    Overloaded {
+        /// Of what.
+        limit: &'static str,
+        /// Among whose.
+        scope: Scope,
+        /// How many there may be.
+        max: u64,
+    },
     /// What was asked for is damaged on the disk; the log says how.
     #[error("the row cannot be read: see the coordinator's log")]
     Unreadable,
     /// The engine is gone: the process is about to end.
     #[error("the coordinator has stopped")]
     Stopped,
+}
+
+impl Unavailable {
+    /// The coordinator has as many of these as it may.
+    pub(crate) const fn full(limit: &'static str, max: u64) -> Self {
+        Self::Overloaded { limit, scope: Scope::Coordinator, max }
+    }
 }
 
 impl Handle {
@@ -284,7 +299,9 @@ async fn ask<R, T>(
     request: impl FnOnce(oneshot::Sender<T>) -> R,
 ) -> Result<T, Unavailable> {
     let room = tokio::time::timeout(ROOM_WAIT, engine.reserve()).await;
-    let room = room.map_err(|_| Unavailable::Overloaded)?.map_err(|_| Unavailable::Stopped)?;
+    let max = engine.max_capacity() as u64;
+    let full = Unavailable::full("calls that wait for the engine", max);
+    let room = room.map_err(|_| full)?.map_err(|_| Unavailable::Stopped)?;
     let (answer, answered) = oneshot::channel();
     room.send(request(answer));
     answered.await.map_err(|_| Unavailable::Stopped)

@@ -71,7 +71,9 @@ impl Ops {
             Err(Unavailable::Stopped) => Some("stopped"),
             Ok(())
             | Err(
-                Unavailable::StorageFull { .. } | Unavailable::Overloaded | Unavailable::Unreadable,
+                Unavailable::StorageFull { .. }
+                | Unavailable::Overloaded { .. }
+                | Unavailable::Unreadable,
             ) => None,
         }
     }

@@ -23,6 +23,9 @@ const VIOLATIONS_MAX: usize = 16;
 /// A thousand refusals must fit into one answer.
 const PART_VIOLATIONS_MAX: usize = 8;
 
+/// Where gRPC libraries look for how long to wait before they try again.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
 /// One call, or one task of a batch, is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -35,10 +38,42 @@ pub struct Refusal {
     pub violations: Vec<v1::FieldViolation>,
     /// Every part of the message that changes from call to call, by lowerCamelCase names.
     pub facts: Vec<(&'static str, String)>,
-    /// The name of the bound that is reached, such as `limits.open_tasks`.
-    pub quota: Option<&'static str>,
+    /// The bound that is reached, if that is why. Boxed, since most refusals have none.
+    pub quota: Option<Box<Quota>>,
     /// When it makes sense to try again.
     pub retry_after: Option<Duration>,
+}
+
+/// A bound that is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Its key in the configuration, such as `limits.open_tasks`; of a fixed one, what it bounds.
+    pub limit: &'static str,
+    /// Among whose things it counts.
+    pub scope: Scope,
+    /// How many there are, or how much.
+    pub used: u64,
+    /// How many there may be.
+    pub max: u64,
+}
+
+/// Among whose things a bound counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everybody's.
+    Coordinator,
+    /// Those that belong to one task.
+    Task,
+}
+
+impl Scope {
+    /// As it is told.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Coordinator => "coordinator",
+            Self::Task => "task",
+        }
+    }
 }
 
 impl Refusal {
@@ -92,16 +127,30 @@ impl Refusal {
         self.reason.name()
     }
 
+    /// Every part of the message that changes from call to call, the bound that is reached included.
+    fn metadata(&self) -> HashMap<String, String> {
+        let quota = self.quota.as_deref().map(|Quota { limit, scope, used, max }| {
+            let (used, max) = (used.to_string(), max.to_string());
+            [
+                ("limit", (*limit).to_owned()),
+                ("scope", scope.name().to_owned()),
+                ("used", used),
+                ("max", max),
+            ]
+        });
+        let facts = self.facts.iter().map(|(name, value)| (*name, value.clone()));
+        let all = facts.chain(quota.into_iter().flatten());
+        all.map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
     /// The refusal as the status of a call.
     pub fn to_status(&self) -> Status {
-        let facts: HashMap<_, _> =
-            self.facts.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let mut details = ErrorDetails::with_error_info(self.name(), ERROR_DOMAIN, facts);
+        let mut details = ErrorDetails::with_error_info(self.name(), ERROR_DOMAIN, self.metadata());
         for violation in &self.violations {
             details.add_bad_request_violation(&violation.field, &violation.description);
         }
-        if let Some(quota) = self.quota {
-            details.add_quota_failure_violation(quota, &self.message);
+        if let Some(quota) = &self.quota {
+            details.add_quota_failure_violation(quota.limit, &self.message);
         }
         if self.retry_after.is_some() {
             details.set_retry_info(self.retry_after);
@@ -109,7 +158,13 @@ impl Refusal {
         if let Some(trace) = TraceContext::current() {
             details.set_request_info(trace.trace_id(), "");
         }
-        Status::with_error_details(code(self.reason), &self.message, details)
+        let mut status = Status::with_error_details(code(self.reason), &self.message, details);
+        if let Some(delay) = self.retry_after {
+            // Rounded up: too early would be refused again.
+            let ms = delay.as_nanos().div_ceil(1_000_000);
+            status.metadata_mut().insert(PUSHBACK, u64::try_from(ms).unwrap_or(u64::MAX).into());
+        }
+        status
     }
 
     /// The refusal as a part of an answer.
@@ -120,6 +175,7 @@ impl Refusal {
             message: self.message.clone(),
             field_violations: self.violations.iter().take(PART_VIOLATIONS_MAX).cloned().collect(),
             retry_delay: self.retry_after.and_then(|delay| delay.try_into().ok()),
+            metadata: self.metadata(),
         }
     }
 }

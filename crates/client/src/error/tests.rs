@@ -43,10 +43,12 @@ fn a_refusal_of_one_task_reads_like_one_of_a_call() {
         message: "the disk is full".to_owned(),
         field_violations: Vec::new(),
         retry_delay: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
+        metadata: [("scope".to_owned(), "volume".to_owned())].into(),
     };
     let error = Error::Refused(Box::new(super::Refusal::from_wire(refusal)));
     assert_eq!(error.reason(), Some(Reason::StorageFull));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    assert_eq!(error.refusal().expect("a refusal").metadata["scope"], "volume");
     assert!(error.is_pushback() && !error.is_in_doubt());
 }
 

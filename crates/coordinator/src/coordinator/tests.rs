@@ -734,12 +734,12 @@ async fn a_bound_on_waiters_and_watchers_holds() {
     let id = node.submit(spec("")).await;
     let waiter = node.handle().await_end(id).await.unwrap();
     let refused = node.handle().await_end(id).await.map(drop);
-    assert_eq!(refused, Err(Unavailable::Overloaded));
+    assert_eq!(refused, Err(Unavailable::full("limits.waiters", 1)));
     drop(waiter);
     assert!(node.handle().await_end(id).await.unwrap().is_some());
     let watch = node.handle().watch(WatchFilter::default()).await.unwrap();
     let refused = node.handle().watch(WatchFilter::default()).await.map(drop);
-    assert_eq!(refused, Err(Unavailable::Overloaded));
+    assert_eq!(refused, Err(Unavailable::full("limits.watchers", 1)));
     drop(watch);
     assert!(node.handle().watch(WatchFilter::default()).await.is_ok());
     node.stop().await;

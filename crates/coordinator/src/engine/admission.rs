@@ -111,7 +111,8 @@ impl Engine {
             return Ok(None);
         }
         let most = self.config.limits.waiters as usize;
-        self.waiters.wait(task, most).map(Some).ok_or(Unavailable::Overloaded)
+        let full = Unavailable::full("limits.waiters", most as u64);
+        self.waiters.wait(task, most).map(Some).ok_or(full)
     }
 
     fn watch(&mut self, filter: WatchFilter) -> Result<Watch, Unavailable> {
@@ -119,7 +120,8 @@ impl Engine {
         let present = present.map(|task| self.snapshot(task)).collect();
         let most = self.config.limits.watchers as usize;
         self.queue.play_to(Audience::Watchers);
-        self.watchers.watch(filter, most, present).ok_or(Unavailable::Overloaded)
+        let full = Unavailable::full("limits.watchers", most as u64);
+        self.watchers.watch(filter, most, present).ok_or(full)
     }
 
     pub(super) fn snapshot(&self, task: &Task) -> Snapshot {

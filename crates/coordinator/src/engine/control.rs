@@ -13,6 +13,7 @@ use crate::{
     codec,
     coordinator::chain,
     handle::{LeaseName, Replay, Unavailable},
+    refusal::Scope,
     request::{Answer, Control},
     snapshot::{EndedView, Snapshot},
     writer::REPLAYS_MAX,
@@ -131,8 +132,13 @@ impl Engine {
                 entry.insert(Replaying { task, asked: vec![asked] });
                 self.say(Release::ReadDead(task));
             }
-            Entry::Occupied(_) | Entry::Vacant(_) => {
-                let busy = Err(Unavailable::Overloaded);
+            Entry::Occupied(_) => {
+                let (limit, max) = ("calls that replay it", ASKED_MAX as u64);
+                let busy = Err(Unavailable::Overloaded { limit, scope: Scope::Task, max });
+                self.say(Release::Replayed(Told::new(asked.answer, busy)));
+            }
+            Entry::Vacant(_) => {
+                let busy = Err(Unavailable::full("replays under way", REPLAYS_MAX as u64));
                 self.say(Release::Replayed(Told::new(asked.answer, busy)));
             }
         }

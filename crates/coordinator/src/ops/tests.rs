@@ -67,7 +67,7 @@ async fn the_port_tells_how_far_the_process_is() {
     let cases = [
         (None, 200, "ok\n"),
         (Some(full), 200, "ok\n"),
-        (Some(Unavailable::Overloaded), 200, "ok\n"),
+        (Some(Unavailable::full("calls", 1)), 200, "ok\n"),
         (Some(Unavailable::ShuttingDown), 503, "shutting down\n"),
         (Some(Unavailable::Stopped), 503, "stopped\n"),
     ];

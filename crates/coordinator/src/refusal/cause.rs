@@ -6,7 +6,7 @@ use leasehold_proto::v1;
 use leasehold_queue::{self as queue, TaskId};
 use tonic::Status;
 
-use super::{Reason, Refusal, internal};
+use super::{Quota, Reason, Refusal, Scope, internal};
 use crate::{archive::ArchiveError, handle::Unavailable};
 
 /// A full queue drains at the pace of its workers: a second is long against a lease and short against a shift.
@@ -63,11 +63,11 @@ impl Refusal {
         .with("state", state)
     }
 
-    /// There are too many calls of one kind.
-    pub fn overloaded(what: &'static str, max: u32) -> Self {
-        let message = format!("{what} are at their limit of {max}: try again later");
-        let refusal = Self::new(Reason::Overloaded, message).with("limit", max);
-        Self { quota: Some(what), ..refusal }.retry_after(FULL_RETRY)
+    /// There are as many of something as there may be.
+    pub fn overloaded(limit: &'static str, scope: Scope, max: u64) -> Self {
+        let message = format!("{limit} are at their limit of {max}: try again later");
+        let quota = Some(Box::new(Quota { limit, scope, used: max, max }));
+        Self { quota, ..Self::new(Reason::Overloaded, message) }.retry_after(FULL_RETRY)
     }
 }
 
@@ -83,9 +83,9 @@ impl From<queue::Refusal> for Refusal {
                     .with("sentDigest", hex(&sent))
             }
             queue::Refusal::Full { what, used, max } => {
-                let full =
-                    Self::new(Reason::QueueFull, message).with("used", used).with("max", max);
-                Self { quota: Some(what), ..full }.retry_after(FULL_RETRY)
+                let (limit, scope) = (what, Scope::Coordinator);
+                let quota = Some(Box::new(Quota { limit, scope, used, max }));
+                Self { quota, ..Self::new(Reason::QueueFull, message) }.retry_after(FULL_RETRY)
             }
             queue::Refusal::UnknownQueue { queue } => {
                 Self::new(Reason::QueueNotFound, message).with("queue", queue)
@@ -107,13 +107,12 @@ impl From<Unavailable> for Refusal {
                 Self::new(Reason::StorageFull, message)
                     .with("freeBytes", free_bytes)
                     .with("reserveBytes", reserve_bytes)
+                    .with("scope", "volume")
                     .retry_after(STORAGE_RETRY)
             }
             // No caller can do anything about it: it says only that it is the coordinator's own.
             Unavailable::Unreadable => Self::new(Reason::Unspecified, message),
-            Unavailable::Overloaded => {
-                Self::new(Reason::Overloaded, message).retry_after(FULL_RETRY)
-            }
+            Unavailable::Overloaded { limit, scope, max } => Self::overloaded(limit, scope, max),
         }
     }
 }

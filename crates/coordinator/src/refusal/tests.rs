@@ -1,12 +1,12 @@
 //! Every reason has its code and its details.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use leasehold_queue::{self as queue, TaskId};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::{Reason, Refusal, VIOLATIONS_MAX, code, internal};
+use super::{Reason, Refusal, Scope, VIOLATIONS_MAX, code, internal};
 use crate::handle::Unavailable;
 
 const PROTO: &str = include_str!("../../../../proto/leasehold/v1/reason.proto");
@@ -77,73 +77,136 @@ fn a_status_fits_into_headers() {
     assert!(details * 4 / 3 < 12 << 10, "{details} bytes before base64");
 }
 
-/// What the queue and the engine refuse, and what becomes of it.
-#[test]
-fn causes_become_refusals() {
-    type Case = (Refusal, Code, &'static str, Option<Duration>, &'static [&'static str]);
+/// A cause with its code, its reason, when to come back in ms, and what its metadata must say.
+type Case = (Refusal, Code, &'static str, Option<u64>, &'static [(&'static str, &'static str)]);
+
+/// What the queue, the engine and the services refuse.
+fn causes() -> Vec<Case> {
+    const ID: &str = "00000000-0000-0000-0000-000000000007";
+    const ONE: &str = "01010101010101010101010101010101";
+    const TWO: &str = "02020202020202020202020202020202";
     let task = TaskId::from_u128(7);
-    let second = Some(Duration::from_secs(1));
     let key = queue::Refusal::KeyConflict { key: "k".into(), task, stored: [1; 16], sent: [2; 16] };
-    let full = queue::Refusal::Full { what: "limits.open_tasks", used: 5, max: 5 };
+    let full = queue::Refusal::Full { what: "limits.open_tasks", used: 4, max: 5 };
     let storage = Unavailable::StorageFull { free_bytes: 1, reserve_bytes: 2 };
-    let cases: [Case; 11] = [
+    let waiters = Unavailable::full("limits.waiters", 9);
+    let field = || Refusal::field("spec.priority", "is 10");
+    let (exhausted, unavailable) = (Code::ResourceExhausted, Code::Unavailable);
+    vec![
+        (field(), Code::InvalidArgument, "INVALID_FIELD", None, &[]),
         (
             key.into(),
             Code::AlreadyExists,
             "IDEMPOTENCY_KEY_CONFLICT",
             None,
-            &["idempotencyKey", "taskId", "storedDigest", "sentDigest"],
+            &[("idempotencyKey", "k"), ("taskId", ID), ("storedDigest", ONE), ("sentDigest", TWO)],
         ),
-        (full.into(), Code::ResourceExhausted, "QUEUE_FULL", second, &["used", "max"]),
+        (
+            full.into(),
+            exhausted,
+            "QUEUE_FULL",
+            Some(1_000),
+            &[
+                ("limit", "limits.open_tasks"),
+                ("scope", "coordinator"),
+                ("used", "4"),
+                ("max", "5"),
+            ],
+        ),
+        (
+            waiters.into(),
+            exhausted,
+            "OVERLOADED",
+            Some(1_000),
+            &[("limit", "limits.waiters"), ("scope", "coordinator"), ("used", "9"), ("max", "9")],
+        ),
+        (
+            Refusal::overloaded("calls that replay it", Scope::Task, 3),
+            exhausted,
+            "OVERLOADED",
+            Some(1_000),
+            &[("limit", "calls that replay it"), ("scope", "task"), ("used", "3"), ("max", "3")],
+        ),
+        (
+            storage.into(),
+            exhausted,
+            "STORAGE_FULL",
+            Some(5_000),
+            &[("freeBytes", "1"), ("reserveBytes", "2"), ("scope", "volume")],
+        ),
         (
             queue::Refusal::UnknownQueue { queue: "q".into() }.into(),
             Code::NotFound,
             "QUEUE_NOT_FOUND",
             None,
-            &["queue"],
+            &[("queue", "q")],
         ),
+        (Refusal::no_queue("q"), Code::NotFound, "QUEUE_NOT_FOUND", None, &[("queue", "q")]),
+        (Refusal::no_task(task), Code::NotFound, "TASK_NOT_FOUND", None, &[("taskId", ID)]),
+        (Refusal::no_lease("t"), Code::NotFound, "LEASE_NOT_FOUND", None, &[("lease", "t")]),
+        (Refusal::no_worker("w"), Code::NotFound, "WORKER_NOT_FOUND", None, &[("workerId", "w")]),
+        (Unavailable::ShuttingDown.into(), unavailable, "SHUTTING_DOWN", Some(1_000), &[]),
+        (Unavailable::Stopped.into(), unavailable, "SHUTTING_DOWN", None, &[]),
         (
-            storage.into(),
-            Code::ResourceExhausted,
-            "STORAGE_FULL",
-            Some(Duration::from_secs(5)),
-            &["freeBytes", "reserveBytes"],
+            Refusal::banned(Duration::from_micros(2_500)),
+            Code::PermissionDenied,
+            "WORKER_BANNED",
+            Some(3),
+            &[],
         ),
-        (Unavailable::ShuttingDown.into(), Code::Unavailable, "SHUTTING_DOWN", second, &[]),
-        (Unavailable::Stopped.into(), Code::Unavailable, "SHUTTING_DOWN", None, &[]),
-        (Unavailable::Overloaded.into(), Code::ResourceExhausted, "OVERLOADED", second, &[]),
-        (Refusal::no_task(task), Code::NotFound, "TASK_NOT_FOUND", None, &["taskId"]),
-        (Refusal::no_queue("q"), Code::NotFound, "QUEUE_NOT_FOUND", None, &["queue"]),
         (
             Refusal::not_failed(task, super::v1::TaskState::Running),
             Code::FailedPrecondition,
             "NOT_FAILED",
             None,
-            &["taskId", "state"],
+            &[("taskId", ID), ("state", "RUNNING")],
         ),
-        (
-            Refusal::overloaded("calls", 3),
-            Code::ResourceExhausted,
-            "OVERLOADED",
-            second,
-            &["limit"],
-        ),
-    ];
-    for (refusal, code, reason, retry, facts) in cases {
+    ]
+}
+
+#[test]
+fn causes_become_refusals() {
+    for (refusal, code, reason, retry_ms, facts) in causes() {
         let status = refusal.to_status();
         let info = status.get_details_error_info().unwrap();
         assert_eq!((status.code(), info.reason.as_str()), (code, reason));
-        let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
-        assert_eq!(told, retry, "{reason}");
-        for fact in facts {
-            assert!(info.metadata.contains_key(*fact), "{reason} tells {fact}");
-        }
-        assert_eq!(info.metadata.len(), facts.len(), "{reason}");
+        let facts: HashMap<String, String> =
+            facts.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        assert_eq!(info.metadata, facts, "{reason}");
+        let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        assert_eq!(delay, refusal.retry_after, "{reason}");
+        let pushback = status.metadata().get("grpc-retry-pushback-ms");
+        let pushback = pushback.map(|ms| ms.to_str().unwrap().parse::<u64>().unwrap());
+        assert_eq!(pushback, retry_ms, "{reason}");
         let quota = status.get_details_quota_failure();
-        assert_eq!(quota.is_some(), refusal.quota.is_some(), "{reason}");
+        let subject = quota.map(|quota| quota.violations[0].subject.clone());
+        assert_eq!(subject.as_ref(), facts.get("limit"), "{reason}");
+
         let part = refusal.to_message();
         assert_eq!((part.code, part.reason.as_str()), (i32::from(code), reason));
+        assert_eq!(part.metadata, facts, "{reason} in a batch");
+        let delay = part.retry_delay.and_then(|delay| Duration::try_from(delay).ok());
+        assert_eq!(delay, refusal.retry_after, "{reason} in a batch");
     }
+}
+
+/// Whoever is told that something is exhausted learns what, whose, and when to come back.
+#[test]
+fn what_is_exhausted_is_named_with_its_scope_and_a_time() {
+    let exhausted = causes().into_iter().filter(|(_, code, ..)| *code == Code::ResourceExhausted);
+    let mut reasons = Vec::new();
+    for (refusal, _, reason, retry_ms, facts) in exhausted {
+        assert!(retry_ms.is_some(), "{reason} says when to come back");
+        assert!(facts.iter().any(|(name, _)| *name == "scope"), "{reason} says whose it is");
+        assert!(refusal.quota.is_some() || reason == "STORAGE_FULL", "{reason} says what");
+        reasons.push(reason);
+    }
+    reasons.sort_unstable();
+    reasons.dedup();
+    let promised = promised().into_iter().filter(|(_, code)| code == "RESOURCE_EXHAUSTED");
+    let mut promised: Vec<_> = promised.map(|(reason, _)| reason.name()).collect();
+    promised.sort_unstable();
+    assert_eq!(reasons, promised, "a cause of each");
 }
 
 #[test]

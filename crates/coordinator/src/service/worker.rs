@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     handle::Unavailable,
-    refusal::Refusal,
+    refusal::{Refusal, Scope},
     session::{FRAMES_MAX, Shared},
 };
 
@@ -54,7 +54,7 @@ impl WorkerApi {
             return Err(Unavailable::ShuttingDown.into());
         }
         if STREAMS_MAX <= self.sessions.len() {
-            return Err(Unavailable::Overloaded.into());
+            return Err(Unavailable::full("worker streams", STREAMS_MAX as u64).into());
         }
         let mut beginnings = self.beginnings.lock().unwrap_or_else(PoisonError::into_inner);
         begin(&mut beginnings, self.began.elapsed(), fastrand::f64())
@@ -81,7 +81,8 @@ impl WorkerService for WorkerApi {
 /// Lets a stream begin, or says when to come back; `random` is uniform below 1.
 fn begin(beginnings: &mut Bucket, now: Duration, random: f64) -> Result<(), Refusal> {
     beginnings.take(STREAMS_RATE, now).map_err(|wait| {
-        Refusal::overloaded("beginnings of worker streams in a second", STREAMS_RATE.burst)
+        let max = u64::from(STREAMS_RATE.burst);
+        Refusal::overloaded("beginnings of worker streams in a second", Scope::Coordinator, max)
             .retry_after(wait + RETURN_WITHIN.mul_f64(random))
     })
 }

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     metrics::Metrics,
-    refusal::{self, Reason, Refusal},
+    refusal::{self, Reason, Refusal, Scope},
 };
 
 /// Calls that are worked on at once. Each may hold a message of 4 MiB; the engine answers thousands a second.
@@ -138,7 +138,8 @@ impl RpcLayer {
             return Ok(None);
         }
         let room = Arc::clone(&self.room).try_acquire_owned();
-        room.map(Some).map_err(|_| Refusal::overloaded("calls", CALLS_MAX))
+        room.map(Some)
+            .map_err(|_| Refusal::overloaded("calls", Scope::Coordinator, u64::from(CALLS_MAX)))
     }
 
     /// How long a call may take. What waits or streams has bounds of its own.
