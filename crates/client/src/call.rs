@@ -67,6 +67,7 @@ impl<'a> Call<'a> {
             };
             let now = Instant::now();
             let Some(wait) = outage.wait(&error, self.repeat, now, fastrand::u64(..)) else {
+                let previous = previous.filter(|_| self.repeat == Repeat::Safe);
                 return Err(more_telling(error, previous));
             };
             tracing::debug!(error = %error, wait_ms = wait.as_millis(), "call is repeated");
@@ -115,7 +116,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A last try that ran out of the call's time says less than what went wrong before it.
+/// A last try that ran out of the call's time says less than what went wrong before it. Of a call that must not be carried out
+/// twice it is what matters: nobody knows whether it was.
 fn more_telling(error: Error, previous: Option<Error>) -> Error {
     match (error, previous) {
         (Error::NoAnswer { .. }, Some(previous)) => previous,

@@ -3,6 +3,8 @@
 mod stream;
 mod window;
 
+use std::time::Duration;
+
 use leasehold_proto::v1::{
     BatchSubmitTasksRequest, SubmitOutcome, SubmitTaskRequest, SubmitTaskResponse,
     submit_outcome::Outcome,
@@ -10,12 +12,13 @@ use leasehold_proto::v1::{
 
 pub use stream::{StreamOptions, SubmitStream};
 
+use tokio::time::{self, Instant};
 use tracing::Span;
 
 use crate::{
     Client, ClientOptions, Error, Refusal, TaskSpec,
     call::{Call, submit_span},
-    outage::Repeat,
+    outage::{Outage, Repeat},
 };
 
 /// The task was accepted, durably.
@@ -56,15 +59,52 @@ impl Client {
         Ok(())
     }
 
-    /// Accepts up to 1,000 tasks. Each has its own outcome, in the order given. A refusal that names
-    /// a time to try again is handed back as it is; [`submit_stream`](Self::submit_stream) waits for it.
+    /// Accepts up to 1,000 tasks. Each has its own outcome, in the order given. Those that are refused
+    /// with a time to try again are tried again then, as long as the call's timeout allows.
     pub async fn submit_batch(
         &self,
         specs: Vec<TaskSpec>,
     ) -> Result<Vec<Result<Receipt, Error>>, Error> {
-        let expected = specs.len();
-        let requests: Vec<_> =
-            specs.into_iter().map(|spec| keyed(spec.into_request(), self.options())).collect();
+        let start = Instant::now();
+        let timeout = self.options().call_timeout;
+        let mut outage = Outage::new(self.options().retry, timeout).since(start);
+        let keyed = |spec: TaskSpec| keyed(spec.into_request(), self.options());
+        let mut tasks: Vec<_> =
+            specs.into_iter().map(|spec| Submission::new(keyed(spec))).collect();
+        loop {
+            let open = tasks.iter().filter(|task| task.is_open());
+            let requests: Vec<_> = open.map(|task| task.request.clone()).collect();
+            let left = timeout.saturating_sub(start.elapsed());
+            match self.submit_once(requests, left).await {
+                Ok(outcomes) => settle(&mut tasks, outcomes),
+                Err(error) if tasks.iter().all(|task| task.outcome.is_none()) => return Err(error),
+                Err(error) => {
+                    fail(&mut tasks, &error);
+                    break;
+                }
+            }
+            let pushback =
+                tasks.iter().filter_map(Submission::pushback).max_by_key(|it| it.retry_after());
+            let wait = pushback.and_then(|error| {
+                outage.wait(error, Repeat::OnlyIfRefused, Instant::now(), fastrand::u64(..))
+            });
+            let Some(wait) = wait else { break };
+            tracing::debug!(
+                wait_ms = wait.as_millis(),
+                "refused tasks of a batch are submitted again"
+            );
+            time::sleep(wait).await;
+        }
+        Ok(tasks.into_iter().filter_map(|task| task.outcome).collect())
+    }
+
+    /// Submits these tasks, once they are all there is to say about.
+    async fn submit_once(
+        &self,
+        requests: Vec<SubmitTaskRequest>,
+        left: Duration,
+    ) -> Result<Vec<Result<Receipt, Error>>, Error> {
+        let expected = requests.len();
         let all_keyed = requests.iter().all(|request| repeat_of(request) == Repeat::Safe);
         let repeat = if all_keyed { Repeat::Safe } else { Repeat::OnlyIfRefused };
         let send = |request| {
@@ -72,13 +112,52 @@ impl Client {
             async move { service.batch_submit_tasks(request).await }
         };
         let message = BatchSubmitTasksRequest { requests };
-        let call = self.call("leasehold.v1.TaskService/BatchSubmitTasks", repeat);
+        let call = self.call("leasehold.v1.TaskService/BatchSubmitTasks", repeat).timeout(left);
         let response = call.unary(message, send).await?;
         if response.outcomes.len() != expected {
             return Err(self.malformed("an outcome for each task"));
         }
         let missing = || self.malformed("an outcome for each task");
         Ok(response.outcomes.into_iter().map(|outcome| read_outcome(outcome, missing)).collect())
+    }
+}
+
+/// One task of a batch, and what has become of it so far.
+#[derive(Debug)]
+struct Submission {
+    request: SubmitTaskRequest,
+    outcome: Option<Result<Receipt, Error>>,
+}
+
+impl Submission {
+    fn new(request: SubmitTaskRequest) -> Self {
+        Self { request, outcome: None }
+    }
+
+    /// Why it should be tried again.
+    fn pushback(&self) -> Option<&Error> {
+        let refused = self.outcome.as_ref().and_then(|outcome| outcome.as_ref().err());
+        refused.filter(|error| error.is_pushback())
+    }
+
+    /// Whether it is to be submitted, or to be submitted again.
+    fn is_open(&self) -> bool {
+        self.outcome.is_none() || self.pushback().is_some()
+    }
+}
+
+/// What became of the open ones, in their order.
+fn settle(tasks: &mut [Submission], outcomes: Vec<Result<Receipt, Error>>) {
+    let open = tasks.iter_mut().filter(|task| task.is_open());
+    for (task, outcome) in open.zip(outcomes) {
+        task.outcome = Some(outcome);
+    }
+}
+
+/// Nobody says what became of the open ones: that they had been refused before says nothing of the last try.
+fn fail(tasks: &mut [Submission], error: &Error) {
+    for task in tasks.iter_mut().filter(|task| task.is_open()) {
+        task.outcome = Some(Err(error.clone()));
     }
 }
 

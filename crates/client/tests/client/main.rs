@@ -12,7 +12,7 @@ use leasehold_client::{
 
 use peer::{
     Peer,
-    Step::{self, Answer, Gone, Lose, NotYet, Pushback, Refuse},
+    Step::{self, Answer, Gone, Lose, NotYet, Pushback, Refuse, Skip},
 };
 
 /// Retries that cost a test no time.
@@ -282,9 +282,69 @@ async fn a_listing_goes_on_page_by_page_and_no_further_than_asked() {
     assert!(listing.next().await.expect("the end").is_none());
 }
 
+/// Submits tasks with these keys in one batch; what became of each, or of all.
+async fn batch(client: &Client, keys: &[&str]) -> Result<Vec<String>, Code> {
+    let spec = |key: &&str| TaskSpec::new("a").idempotency_key(*key);
+    let answers = client.submit_batch(keys.iter().map(spec).collect()).await;
+    let became = |answer: Result<leasehold_client::Receipt, Error>| {
+        answer.map_or_else(|error| format!("{:?}", error.code()), |it| it.task_id)
+    };
+    Ok(answers.map_err(|error| error.code())?.into_iter().map(became).collect())
+}
+
+#[tokio::test]
+async fn what_is_refused_of_a_batch_is_tried_again_when_the_coordinator_says() {
+    let keys = ["a", "b", "c"];
+    let cases: [(&[Step], &[&str], &[&str]); 5] = [
+        (&[], &["a", "b", "c"], &["a", "b", "c"]),
+        (&[Answer, Pushback], &["a", "b", "c", "b"], &["a", "b", "c"]),
+        (
+            &[Pushback, Refuse, Pushback, Pushback],
+            &["a", "b", "c", "a", "c", "a"],
+            &["a", "InvalidArgument", "c"],
+        ),
+        // What was lost is repeated as a whole, with what it was.
+        (&[Pushback, Answer, Answer, Lose], &["a", "b", "c", "a", "a"], &["a", "b", "c"]),
+        (&[Lose], &["a", "a", "b", "c"], &["a", "b", "c"]),
+    ];
+    for (script, names, became) in cases {
+        let peer = Peer::start(script.iter().copied()).await;
+        let answers = batch(&client(&peer), &keys).await.expect("each has its answer");
+        assert_eq!(answers, became, "{script:?}");
+        assert_eq!(peer.names(), names, "{script:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_refused_for_too_long_says_so_and_keeps_what_was_accepted() {
+    let script = [Answer].into_iter().chain(std::iter::repeat_n(Pushback, 10_000));
+    let peer = Peer::start(script).await;
+    let patient = options(&peer).call_timeout(Duration::from_millis(50));
+    let patient = Client::connect(patient).expect("the address is good");
+    let answers = batch(&patient, &["a", "b"]).await.expect("each has its answer");
+    assert_eq!(answers, ["a", "ResourceExhausted"]);
+    assert!(peer.seen().len() > 3, "it was tried again");
+
+    let peer = Peer::start([Answer, Pushback, Answer]).await;
+    let hasty = options(&peer).retry(Retry::Never);
+    let hasty = Client::connect(hasty).expect("the address is good");
+    assert_eq!(batch(&hasty, &["a", "b"]).await, Ok(vec!["a".into(), "ResourceExhausted".into()]));
+    assert_eq!(peer.names(), ["a", "b"]);
+
+    let peer =
+        Peer::start([Answer, Pushback].into_iter().chain(std::iter::repeat_n(Lose, 9_999))).await;
+    let patient = options(&peer).call_timeout(Duration::from_millis(50));
+    let patient = Client::connect(patient).expect("the address is good");
+    assert_eq!(batch(&patient, &["a", "b"]).await, Ok(vec!["a".into(), "Unavailable".into()]));
+    let peer = Peer::start(std::iter::repeat_n(Lose, 10_000)).await;
+    let options = options(&peer).call_timeout(Duration::from_millis(50));
+    let patient = Client::connect(options).expect("the address is good");
+    assert_eq!(batch(&patient, &["a", "b"]).await, Err(Code::Unavailable));
+}
+
 #[tokio::test]
 async fn an_answer_that_breaks_the_contract_is_named() {
-    let peer = Peer::start([]).await;
+    let peer = Peer::start([Skip]).await;
     let error = client(&peer).cancel("id").await.expect_err("there is no task in the answer");
     assert!(matches!(error, Error::Malformed { missing: "a task", .. }), "{error:?}");
     let specs = vec![TaskSpec::new("a"), TaskSpec::new("b")];
