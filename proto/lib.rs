@@ -3,6 +3,8 @@
 //! Generated from `proto/leasehold/v1/*.proto`. It depends on no other package of the repository and
 //! knows nothing of how the coordinator or a worker is built.
 
+pub mod duration;
+
 /// The services and messages of version 1.
 #[allow(
     clippy::pedantic,

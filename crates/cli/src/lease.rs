@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use leasehold_client::{Client, v1::RevokeLeaseRequest};
+use leasehold_client::{Client, LeaseName};
 
-use crate::{Done, duration::parse_duration, exit::Exit, output::Output, task, words};
+use crate::{Done, duration::parse_duration, exit::Exit, output::Output, task};
 
 /// What to do with leases.
 #[derive(Debug, Subcommand)]
@@ -34,13 +34,11 @@ pub(crate) struct RevokeArgs {
 
 pub(crate) async fn run(command: LeaseCommand, client: &Client, output: Output) -> Done {
     let LeaseCommand::Revoke(RevokeArgs { task, token, grace, reason }) = command;
-    let request = RevokeLeaseRequest {
-        task_id: task.unwrap_or_default(),
-        fencing_token: token.unwrap_or_default(),
-        grace: grace.map(words::wire),
-        reason,
+    let lease = match token {
+        Some(token) => LeaseName::Token(token),
+        None => LeaseName::OfTask(task.unwrap_or_default()),
     };
-    let revoked = client.revoke_lease(request).await?;
+    let revoked = client.revoke_lease(lease, grace, &reason).await?;
     task::show(&revoked, output)?;
     Ok(Exit::Ok)
 }

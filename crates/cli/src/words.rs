@@ -1,10 +1,13 @@
 //! The contract's values in the words of a table: states, reasons, times.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use leasehold_client::v1::{
-    BlockedReason, Exclusivity, FailureReason, Guarantee, LeaseCharge, LeaseEndKind,
-    RevocationReason, StopProof, Task, TaskState, WorkerState,
+use leasehold_client::{
+    duration::from_wire,
+    v1::{
+        BlockedReason, Exclusivity, FailureReason, Guarantee, LeaseCharge, LeaseEndKind,
+        RevocationReason, StopProof, Task, TaskState, WorkerState,
+    },
 };
 use prost_types::Timestamp;
 
@@ -203,16 +206,8 @@ pub(crate) fn time(time: &Timestamp, now: SystemTime) -> String {
 }
 
 /// A duration of the contract for a glance; a dash when there is none.
-pub(crate) fn span(duration: Option<&prost_types::Duration>) -> String {
-    duration
-        .and_then(|duration| Duration::try_from(*duration).ok())
-        .map_or_else(|| "-".to_owned(), brief)
-}
-
-/// A duration as the contract says it; one that is too long for it is the longest there is.
-pub(crate) fn wire(duration: Duration) -> prost_types::Duration {
-    let longest = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
-    prost_types::Duration::try_from(duration).unwrap_or(longest)
+pub(crate) fn span(span: Option<&prost_types::Duration>) -> String {
+    span.and_then(|span| from_wire(span).ok()).map_or_else(|| "-".to_owned(), brief)
 }
 
 #[cfg(test)]

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use leasehold_client::{
-    Client,
-    v1::{EvictWorkerRequest, Worker},
-};
+use leasehold_client::{Client, Eviction, v1::Worker};
 
 use crate::{
     Done,
@@ -57,9 +54,7 @@ pub(crate) async fn run(command: WorkerCommand, client: &Client, output: Output)
         WorkerCommand::List => list(client, output).await,
         WorkerCommand::Drain { workers, grace } => drain(client, output, workers, grace).await,
         WorkerCommand::Evict { worker, ban, grace, reason } => {
-            let (ban, grace) = (ban.map(words::wire), grace.map(words::wire));
-            let request = EvictWorkerRequest { worker_id: worker, ban, grace, reason };
-            evict(client, output, request).await
+            evict(client, output, &worker, Eviction { ban, grace, reason }).await
         }
     }
 }
@@ -91,8 +86,8 @@ async fn drain(
     Ok(if response.unknown_worker_ids.is_empty() { Exit::Ok } else { Exit::NotFound })
 }
 
-async fn evict(client: &Client, output: Output, request: EvictWorkerRequest) -> Done {
-    let workers = client.evict_worker(request).await?;
+async fn evict(client: &Client, output: Output, worker: &str, eviction: Eviction) -> Done {
+    let workers = client.evict_worker(worker, eviction).await?;
     match output.format() {
         Format::Json => output.document(&WorkersJson::from(workers.as_slice()))?,
         Format::Table => output.table(&table(&workers))?,

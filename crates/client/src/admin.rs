@@ -2,13 +2,36 @@
 
 use std::time::Duration;
 
-use leasehold_proto::v1::{
-    DrainWorkersRequest, DrainWorkersResponse, EvictWorkerRequest, GetClusterRequest,
-    GetClusterResponse, ListQueuesRequest, ListWorkersRequest, PauseQueueRequest, Queue,
-    ResumeQueueRequest, RevokeLeaseRequest, Task, Worker,
+use leasehold_proto::{
+    duration::to_wire,
+    v1::{
+        DrainWorkersRequest, DrainWorkersResponse, EvictWorkerRequest, GetClusterRequest,
+        GetClusterResponse, ListQueuesRequest, ListWorkersRequest, PauseQueueRequest, Queue,
+        ResumeQueueRequest, RevokeLeaseRequest, Task, Worker,
+    },
 };
 
-use crate::{Client, Error, outage::Repeat, spec::wire_duration};
+use crate::{Client, Error, outage::Repeat};
+
+/// Which lease is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseName {
+    /// The one that the task with this id has at the moment.
+    OfTask(String),
+    /// The one with this fencing token, and no other.
+    Token(i64),
+}
+
+/// How a worker is given up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Eviction {
+    /// For how long it is not let in again: at most a year. `None`: it may come back at once.
+    pub ban: Option<Duration>,
+    /// How long its handlers may take to stop by themselves: at most a year. `None`: each task's kill grace.
+    pub grace: Option<Duration>,
+    /// Why, for the coordinator's log: at most 200 characters.
+    pub reason: String,
+}
 
 impl Client {
     /// Shows the coordinator itself.
@@ -71,14 +94,24 @@ impl Client {
         Ok(response.workers)
     }
 
-    /// Takes a lease away from its worker: the one that `lease` names, by its task or its token. The task as it then is.
-    pub async fn revoke_lease(&self, lease: RevokeLeaseRequest) -> Result<Task, Error> {
+    /// Takes a lease away from its worker. Its handler is given `grace` to stop by itself; without it, the task's kill
+    /// grace. `reason` is for the coordinator's log. The task as it then is.
+    pub async fn revoke_lease(
+        &self,
+        lease: LeaseName,
+        grace: Option<Duration>,
+        reason: &str,
+    ) -> Result<Task, Error> {
         // Named by its task, a second call could take away the lease that came after.
-        let is_named = lease.fencing_token != 0;
-        let repeat = if is_named { Repeat::Safe } else { Repeat::OnlyIfRefused };
+        let (task_id, fencing_token, repeat) = match lease {
+            LeaseName::OfTask(task_id) => (task_id, 0, Repeat::OnlyIfRefused),
+            LeaseName::Token(token) => (String::new(), token, Repeat::Safe),
+        };
+        let (grace, reason) = (grace.map(to_wire), reason.to_owned());
+        let request = RevokeLeaseRequest { task_id, fencing_token, grace, reason };
         let response = self
             .call("leasehold.v1.AdminService/RevokeLease", repeat)
-            .unary(lease, |request| {
+            .unary(request, |request| {
                 let mut service = self.admin_service();
                 async move { service.revoke_lease(request).await }
             })
@@ -87,7 +120,14 @@ impl Client {
     }
 
     /// Gives a worker up. Its sessions as they then are.
-    pub async fn evict_worker(&self, request: EvictWorkerRequest) -> Result<Vec<Worker>, Error> {
+    pub async fn evict_worker(
+        &self,
+        worker_id: &str,
+        eviction: Eviction,
+    ) -> Result<Vec<Worker>, Error> {
+        let Eviction { ban, grace, reason } = eviction;
+        let (ban, grace) = (ban.map(to_wire), grace.map(to_wire));
+        let request = EvictWorkerRequest { worker_id: worker_id.to_owned(), ban, grace, reason };
         let response = self
             .call("leasehold.v1.AdminService/EvictWorker", Repeat::Safe)
             .unary(request, |request| {
@@ -105,7 +145,7 @@ impl Client {
         worker_ids: Vec<String>,
         grace: Option<Duration>,
     ) -> Result<DrainWorkersResponse, Error> {
-        let request = DrainWorkersRequest { worker_ids, grace: grace.map(wire_duration) };
+        let request = DrainWorkersRequest { worker_ids, grace: grace.map(to_wire) };
         self.call("leasehold.v1.AdminService/DrainWorkers", Repeat::Safe)
             .unary(request, |request| {
                 let mut service = self.admin_service();

@@ -29,10 +29,11 @@ mod submit;
 mod wait;
 mod watch;
 
+pub use admin::{Eviction, LeaseName};
 pub use client::Client;
 pub use error::{Error, Refusal, Violation};
 pub use leasehold_policy::{Backoff, Jitter};
-pub use leasehold_proto::v1;
+pub use leasehold_proto::{duration, v1};
 pub use listing::{Listing, TaskFilter};
 pub use options::{ClientOptions, GeneratedKeys, Retry};
 pub use spec::TaskSpec;

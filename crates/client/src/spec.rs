@@ -4,7 +4,10 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use leasehold_proto::v1::{self, SubmitTaskRequest, Timeouts};
+use leasehold_proto::{
+    duration::to_wire,
+    v1::{self, SubmitTaskRequest, Timeouts},
+};
 
 /// A task to submit. Everything but the task type may be left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,28 +68,28 @@ impl TaskSpec {
     /// How long to wait before the task may first be leased.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
-        self.spec.initial_delay = Some(wire_duration(delay));
+        self.spec.initial_delay = Some(to_wire(delay));
         self
     }
 
     /// From a worker's start of one attempt to its end.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts().attempt = Some(wire_duration(timeout));
+        self.timeouts().attempt = Some(to_wire(timeout));
         self
     }
 
     /// From the submit to the end of the task, all attempts and waits included.
     #[must_use]
     pub fn total_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts().total = Some(wire_duration(timeout));
+        self.timeouts().total = Some(to_wire(timeout));
         self
     }
 
     /// From the grant to the worker's start.
     #[must_use]
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts().start = Some(wire_duration(timeout));
+        self.timeouts().start = Some(to_wire(timeout));
         self
     }
 
@@ -100,7 +103,7 @@ impl TaskSpec {
     /// From a request to stop to the kill of what still runs.
     #[must_use]
     pub fn kill_grace(mut self, grace: Duration) -> Self {
-        self.timeouts().kill_grace = Some(wire_duration(grace));
+        self.timeouts().kill_grace = Some(to_wire(grace));
         self
     }
 
@@ -108,7 +111,7 @@ impl TaskSpec {
     /// attempt may run.
     #[must_use]
     pub fn progress_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts().progress = Some(wire_duration(timeout));
+        self.timeouts().progress = Some(to_wire(timeout));
         self
     }
 
@@ -116,7 +119,7 @@ impl TaskSpec {
     /// it waits as long as it lives.
     #[must_use]
     pub fn queue_timeout(mut self, timeout: Duration) -> Self {
-        self.timeouts().queue = Some(wire_duration(timeout));
+        self.timeouts().queue = Some(to_wire(timeout));
         self
     }
 
@@ -131,8 +134,8 @@ impl TaskSpec {
     #[must_use]
     pub fn retry_backoff(mut self, initial: Duration, cap: Duration) -> Self {
         let retry = self.retry();
-        retry.initial = Some(wire_duration(initial));
-        retry.cap = Some(wire_duration(cap));
+        retry.initial = Some(to_wire(initial));
+        retry.cap = Some(to_wire(cap));
         self
     }
 
@@ -182,12 +185,6 @@ impl TaskSpec {
     fn retry(&mut self) -> &mut v1::RetryPolicy {
         self.spec.retry.get_or_insert_default()
     }
-}
-
-/// A duration as the contract writes it. One too long for it becomes the longest there is, which the
-/// coordinator refuses by name.
-pub(crate) fn wire_duration(duration: Duration) -> prost_types::Duration {
-    duration.try_into().unwrap_or(prost_types::Duration { seconds: i64::MAX, nanos: 0 })
 }
 
 #[cfg(test)]

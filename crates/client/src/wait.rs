@@ -2,16 +2,17 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use leasehold_proto::v1::{AwaitTaskRequest, Task, TaskState};
+use leasehold_proto::{
+    duration::to_wire,
+    v1::{AwaitTaskRequest, Task, TaskState},
+};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
     time::{self, Instant},
 };
 
-use crate::{
-    Client, Error, Watch, WatchFilter, options::TIMEOUT_MAX, outage::Repeat, spec::wire_duration,
-};
+use crate::{Client, Error, Watch, WatchFilter, options::TIMEOUT_MAX, outage::Repeat};
 
 /// The longest the coordinator lets one call wait.
 const CALL_WAIT_MAX: Duration = Duration::from_mins(1);
@@ -94,10 +95,8 @@ impl Client {
     /// a call's usual time.
     async fn await_once(&self, task_id: &str, max_wait: Duration) -> Result<Task, Error> {
         let timeout = max_wait.saturating_add(self.options().call_timeout).min(TIMEOUT_MAX);
-        let request = AwaitTaskRequest {
-            task_id: task_id.to_owned(),
-            max_wait: Some(wire_duration(max_wait)),
-        };
+        let request =
+            AwaitTaskRequest { task_id: task_id.to_owned(), max_wait: Some(to_wire(max_wait)) };
         let send = |request| {
             let mut service = self.task_service();
             async move { service.await_task(request).await }

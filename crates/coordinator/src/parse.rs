@@ -22,12 +22,10 @@ mod page;
 mod states;
 #[cfg(test)]
 mod tests;
-mod time;
 
 pub use field::{is_queue_name, is_task_type};
 pub use page::{next_page_token, page_size, page_token};
 pub use states::States;
-pub use time::duration;
 
 use field::Fields;
 

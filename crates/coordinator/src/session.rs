@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, future::Future, mem, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
-use leasehold_proto::v1;
+use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{Command, StreamId};
 use tokio::{
     sync::mpsc,
@@ -357,7 +357,7 @@ impl Session {
         let spread = self.shared.settings.reconnect_cap();
         let delay = spread.mul_f64(fastrand::f64());
         let go_away = v1::GoAway {
-            reconnect_delay: Some(crate::view::span(delay)),
+            reconnect_delay: Some(to_wire(delay)),
             reason: reason.into(),
             message: message.to_owned(),
         };

@@ -2,11 +2,9 @@
 //!
 //! The other direction of `parse`. It decides nothing and asks nobody.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use leasehold_policy::{Jitter, Time};
-use leasehold_proto::v1;
+use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{
     Blocked, Checkpoint, Ending, Exclusivity, Failure, FailureReason, Guarantee, Lease, Ledger,
     Phase, QueueView, Retry, RevocationReason, SessionState, Task, TaskSpec, Wait, WorkerView,
@@ -151,15 +149,15 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
         },
         content_type: spec.content_type.to_string(),
         priority: Some(i32::from(spec.priority)),
-        initial_delay: (!spec.initial_delay.is_zero()).then(|| span(spec.initial_delay)),
+        initial_delay: (!spec.initial_delay.is_zero()).then(|| to_wire(spec.initial_delay)),
         timeouts: Some(v1::Timeouts {
-            start: Some(span(spec.start_timeout)),
-            attempt: Some(span(spec.attempt_timeout)),
-            total: Some(span(spec.total_timeout)),
+            start: Some(to_wire(spec.start_timeout)),
+            attempt: Some(to_wire(spec.attempt_timeout)),
+            total: Some(to_wire(spec.total_timeout)),
             deadline: None,
-            kill_grace: Some(span(spec.kill_grace)),
-            progress: spec.terms.progress_timeout.map(span),
-            queue: spec.terms.queue_timeout.map(span),
+            kill_grace: Some(to_wire(spec.kill_grace)),
+            progress: spec.terms.progress_timeout.map(to_wire),
+            queue: spec.terms.queue_timeout.map(to_wire),
         }),
         retry: Some(retry(&spec.retry)),
         labels: labels.collect(),
@@ -193,9 +191,9 @@ fn retry(retry: &Retry) -> v1::RetryPolicy {
     };
     v1::RetryPolicy {
         max_attempts: Some(count(retry.max_attempts)),
-        initial: Some(span(retry.backoff.initial)),
+        initial: Some(to_wire(retry.backoff.initial)),
         factor: Some(retry.backoff.factor),
-        cap: Some(span(retry.backoff.cap)),
+        cap: Some(to_wire(retry.backoff.cap)),
         jitter: jitter.into(),
     }
 }
@@ -238,7 +236,7 @@ pub fn queue(view: &QueueView, now: Time) -> v1::Queue {
         scheduled_count: long(view.scheduled),
         queued_count: long(view.queued),
         leased_count: long(view.leased),
-        oldest_queued_age: view.oldest_queued.map(|since| span(now.since(since))),
+        oldest_queued_age: view.oldest_queued.map(|since| to_wire(now.since(since))),
     }
 }
 
@@ -256,7 +254,7 @@ pub fn worker(view: &WorkerView, now: Time) -> v1::Worker {
         labels: labels.collect(),
         software: view.software.to_string(),
         session_start_time: Some(timestamp(view.opened)),
-        last_heard_age: Some(span(now.since(view.last_heard))),
+        last_heard_age: Some(to_wire(now.since(view.last_heard))),
         prefetch: count(view.prefetch),
         lost_slots: count(view.lost),
     }
@@ -320,12 +318,6 @@ pub fn timestamp(time: Time) -> prost_types::Timestamp {
     // A remainder of a thousand fits.
     let nanos = i32::try_from(ms % 1_000 * 1_000_000).unwrap_or(0);
     prost_types::Timestamp { seconds: long(ms / 1_000), nanos }
-}
-
-/// A duration; one too long for the wire becomes the longest.
-pub fn span(duration: Duration) -> prost_types::Duration {
-    let longest = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
-    duration.try_into().unwrap_or(longest)
 }
 
 fn count(value: u32) -> i32 {

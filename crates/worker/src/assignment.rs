@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use bytes::Bytes;
-use leasehold_proto::v1;
+use leasehold_proto::{
+    duration::{from_wire, to_wire},
+    v1,
+};
 use leasehold_telemetry::TraceContext;
 
 /// The right to run one task, as the coordinator named it: larger than every earlier token of the same task.
@@ -93,16 +96,16 @@ impl Assignment {
             content_type: self.content_type.clone(),
             attempt: number(self.attempt),
             generation: number(self.generation),
-            start_timeout: self.start_timeout.map(wire_duration),
-            attempt_timeout: self.attempt_timeout.map(wire_duration),
-            total_remaining: self.total_remaining.map(wire_duration),
-            kill_grace: Some(wire_duration(self.kill_grace)),
+            start_timeout: self.start_timeout.map(to_wire),
+            attempt_timeout: self.attempt_timeout.map(to_wire),
+            total_remaining: self.total_remaining.map(to_wire),
+            kill_grace: Some(to_wire(self.kill_grace)),
             trace_context: Some(v1::TraceContext {
                 traceparent: trace.traceparent(),
                 tracestate: trace.tracestate().to_owned(),
             }),
             labels: self.labels.clone().into_iter().collect(),
-            progress_timeout: self.progress_timeout.map(wire_duration),
+            progress_timeout: self.progress_timeout.map(to_wire),
             checkpoint: self.checkpoint.clone(),
         }
     }
@@ -110,11 +113,5 @@ impl Assignment {
 
 /// A duration from the wire; a negative one is zero.
 pub(crate) fn duration(sent: prost_types::Duration) -> Duration {
-    Duration::try_from(sent).unwrap_or(Duration::ZERO)
-}
-
-/// A duration for the wire; one that is too long for it is the longest there is.
-pub(crate) fn wire_duration(duration: Duration) -> prost_types::Duration {
-    prost_types::Duration::try_from(duration)
-        .unwrap_or(prost_types::Duration { seconds: i64::MAX, nanos: 0 })
+    from_wire(&sent).unwrap_or_default()
 }

@@ -26,7 +26,10 @@ use std::{
 
 use bytes::Bytes;
 use leasehold_policy::Mutant;
-use leasehold_proto::v1::{self, lease_outcome::Outcome};
+use leasehold_proto::{
+    duration::to_wire,
+    v1::{self, lease_outcome::Outcome},
+};
 use tracing::{debug, warn};
 
 pub(crate) use self::{answer::too_large, link::StreamEnd};
@@ -41,7 +44,7 @@ use self::{
 };
 use crate::{
     CancelReason, Error,
-    assignment::{Assignment, Token, wire_duration},
+    assignment::{Assignment, Token},
     clock::Moment,
     identity::Identity,
     limits::Limits,
@@ -395,7 +398,7 @@ fn letter(assignment: &Assignment, outcome: Outcome, run_time: Option<Duration>)
         outcome: v1::LeaseOutcome {
             fencing_token: assignment.token.0,
             outcome: Some(outcome),
-            run_time: run_time.map(wire_duration),
+            run_time: run_time.map(to_wire),
         },
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use leasehold_proto::v1;
+use leasehold_proto::{duration::to_wire, v1};
 
-use crate::{assignment::wire_duration, outcome::Failure};
+use crate::outcome::Failure;
 
 /// Why a handler could not do its work, and whether to try again.
 ///
@@ -52,7 +52,7 @@ impl TaskError {
     pub(crate) fn into_failure(self) -> Failure {
         let Failure(failure) = Failure::new(v1::FailureReason::Error, &self.message, &self.details);
         let retry_delay = match self.retry {
-            Retry::After(delay) => Some(wire_duration(delay)),
+            Retry::After(delay) => Some(to_wire(delay)),
             Retry::Policy | Retry::Never => None,
         };
         Failure(v1::AttemptFailure {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use leasehold_client::{
+    duration::from_wire,
     has_ended,
     v1::{Lease, LeaseEnd, RevocationReason, StopProof, Task},
 };
@@ -329,14 +330,14 @@ fn between(from: Option<&Timestamp>, to: Option<&Timestamp>) -> Option<Duration>
 
 fn after(time: Option<&Timestamp>, span: Option<&prost_types::Duration>) -> Option<Timestamp> {
     let time = SystemTime::try_from(*time?).ok()?;
-    Some(Timestamp::from(time.checked_add(Duration::try_from(*span?).ok()?)?))
+    Some(Timestamp::from(time.checked_add(from_wire(span?).ok()?)?))
 }
 
 /// When the task's generation began: that long before its deadline.
 fn began(task: &Task) -> Option<SystemTime> {
     let deadline = SystemTime::try_from(task.deadline_time?).ok()?;
     let total = task.spec.as_ref()?.timeouts.as_ref()?.total?;
-    deadline.checked_sub(Duration::try_from(total).ok()?)
+    deadline.checked_sub(from_wire(&total).ok()?)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use leasehold_proto::v1::{Exclusivity, Guarantee, RetryPolicy, Timeouts};
 use prost_types::Timestamp;
 
-use super::{TaskSpec, wire_duration};
+use super::TaskSpec;
 
 fn seconds(seconds: i64) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }
@@ -72,13 +72,4 @@ fn what_is_left_out_stays_unset() {
         (None, None, None, None)
     );
     assert_eq!(request.idempotency_key, "");
-}
-
-#[test]
-fn a_duration_beyond_the_contract_is_left_to_the_coordinator() {
-    assert_eq!(wire_duration(Duration::MAX).seconds, i64::MAX);
-    assert_eq!(
-        wire_duration(Duration::from_nanos(1)),
-        prost_types::Duration { seconds: 0, nanos: 1 }
-    );
 }

@@ -6,11 +6,11 @@ use std::{
 };
 
 use leasehold_policy::Jitter;
-use leasehold_proto::v1;
+use leasehold_proto::{duration, v1};
 use leasehold_queue::{Exclusivity, Guarantee, Name};
 use prost_types::Timestamp;
 
-use super::{DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITY_MAX, Reason, Refusal, time};
+use super::{DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITY_MAX, Reason, Refusal};
 use crate::config::{self, ATTEMPTS_MAX, DURATION_MAX, FACTOR_MAX};
 
 /// Names of queues and task types.
@@ -165,7 +165,7 @@ impl Fields {
     }
 
     fn duration(&mut self, field: &str, value: &prost_types::Duration) -> Option<Duration> {
-        match time::duration(value) {
+        match duration::from_wire(value) {
             Ok(value) if value <= DURATION_MAX => Some(value),
             Ok(value) => {
                 self.broken(

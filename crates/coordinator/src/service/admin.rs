@@ -7,7 +7,7 @@ use std::{
 
 use leasehold_policy::Time;
 use leasehold_proto::{
-    FILE_DESCRIPTOR_SET,
+    FILE_DESCRIPTOR_SET, duration,
     v1::{self, admin_service_server::AdminService},
 };
 use leasehold_queue::{Name, QueueView, Token};
@@ -193,7 +193,7 @@ fn check_reason(reason: &str) -> Result<(), Refusal> {
 
 /// A time that an operator gives somebody, if one is named.
 fn time(field: &str, asked: Option<prost_types::Duration>) -> Result<Option<Duration>, Refusal> {
-    let asked = asked.map(|asked| parse::duration(&asked)).transpose();
+    let asked = asked.map(|asked| duration::from_wire(&asked)).transpose();
     let asked = asked.map_err(|problem| Refusal::field(field, problem.to_string()))?;
     if asked.is_none_or(|asked| asked <= DURATION_MAX) {
         Ok(asked)

@@ -4,7 +4,10 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use leasehold_journal::{Class, Filter, Page};
-use leasehold_proto::v1::{self, task_service_server::TaskService};
+use leasehold_proto::{
+    duration,
+    v1::{self, task_service_server::TaskService},
+};
 use leasehold_queue::TaskId;
 use leasehold_telemetry::TraceContext;
 use tokio_util::sync::CancellationToken;
@@ -210,7 +213,7 @@ fn wait(
     asked: Option<prost_types::Duration>,
     deadline: Option<CallDeadline>,
 ) -> Result<Duration, Refusal> {
-    let asked = asked.map(|asked| parse::duration(&asked)).transpose();
+    let asked = asked.map(|asked| duration::from_wire(&asked)).transpose();
     let asked = asked.map_err(|problem| Refusal::field("max_wait", problem.to_string()))?;
     let most = deadline.map_or(WAIT_MAX, |CallDeadline(left)| left / 10 * 9);
     Ok(asked.unwrap_or(WAIT_MAX).min(most).min(WAIT_MAX))

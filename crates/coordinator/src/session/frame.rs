@@ -3,7 +3,9 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use leasehold_proto::{PROTOCOL_VERSION, v1, v1::coordinator_event::Event as Said};
+use leasehold_proto::{
+    PROTOCOL_VERSION, duration::to_wire, v1, v1::coordinator_event::Event as Said,
+};
 use leasehold_queue::{Assignment, Disposition, RevocationReason, Token, Verdict, Welcome};
 
 use crate::{config::Config, egress::Event, status::Status, view};
@@ -110,7 +112,7 @@ fn say(event: Event, settings: &Settings, coordinator: &Status) -> Said {
         Event::Revoke { token, reason, grace } => Said::Revocation(v1::Revocation {
             fencing_token: token.as_i64(),
             reason: view::revocation_reason(reason).into(),
-            grace: Some(view::span(grace)),
+            grace: Some(to_wire(grace)),
             unstarted_only: false,
         }),
         Event::Retract { token } => Said::Revocation(v1::Revocation {
@@ -121,14 +123,14 @@ fn say(event: Event, settings: &Settings, coordinator: &Status) -> Said {
         }),
         Event::Extend { token, remaining } => Said::LeaseExtension(v1::LeaseExtension {
             fencing_token: token.as_i64(),
-            remaining: remaining.map(view::span),
+            remaining: remaining.map(to_wire),
         }),
         Event::ResultAck { token, disposition } => Said::ResultAck(v1::ResultAck {
             fencing_token: token.as_i64(),
             disposition: say_disposition(disposition).into(),
         }),
         Event::Drain { grace } => Said::DrainRequest(v1::DrainRequest {
-            grace: grace.map(view::span),
+            grace: grace.map(to_wire),
             reason: "asked by an operator".to_owned(),
         }),
     }
@@ -150,10 +152,10 @@ fn say_welcome(welcome: &Welcome, settings: &Settings, coordinator: &Status) -> 
         journal_id: coordinator.journal_id().to_owned(),
         epoch: coordinator.epoch().into(),
         settings: Some(v1::SessionSettings {
-            heartbeat_interval: Some(view::span(settings.heartbeat_interval)),
-            session_ttl: Some(view::span(settings.session_ttl)),
-            reconnect_initial: Some(view::span(RECONNECT_INITIAL.min(settings.reconnect_cap()))),
-            reconnect_cap: Some(view::span(settings.reconnect_cap())),
+            heartbeat_interval: Some(to_wire(settings.heartbeat_interval)),
+            session_ttl: Some(to_wire(settings.session_ttl)),
+            reconnect_initial: Some(to_wire(RECONNECT_INITIAL.min(settings.reconnect_cap()))),
+            reconnect_cap: Some(to_wire(settings.reconnect_cap())),
             result_bytes_max: i64::try_from(settings.result_bytes_max).unwrap_or(i64::MAX),
             checkpoint_bytes_max: i64::try_from(settings.checkpoint_bytes_max).unwrap_or(i64::MAX),
         }),
@@ -178,13 +180,13 @@ fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
         content_type: spec.content_type.to_string(),
         attempt: i32::try_from(assignment.attempt).unwrap_or(i32::MAX),
         generation: i32::try_from(assignment.generation).unwrap_or(i32::MAX),
-        start_timeout: Some(view::span(spec.start_timeout)),
-        attempt_timeout: Some(view::span(spec.attempt_timeout)),
-        total_remaining: Some(view::span(left)),
-        kill_grace: Some(view::span(spec.kill_grace)),
+        start_timeout: Some(to_wire(spec.start_timeout)),
+        attempt_timeout: Some(to_wire(spec.attempt_timeout)),
+        total_remaining: Some(to_wire(left)),
+        kill_grace: Some(to_wire(spec.kill_grace)),
         trace_context: trace,
         labels: labels.collect(),
-        progress_timeout: spec.terms.progress_timeout.map(view::span),
+        progress_timeout: spec.terms.progress_timeout.map(to_wire),
         checkpoint: assignment.checkpoint.clone(),
     }
 }

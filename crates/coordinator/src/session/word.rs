@@ -1,10 +1,11 @@
 //! What a worker says after its hello, as the queue understands it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use leasehold_policy::Time;
-use leasehold_proto::v1::{self, lease_outcome::Outcome as Said, worker_event::Event};
+use leasehold_proto::{
+    duration::from_wire,
+    v1::{self, lease_outcome::Outcome as Said, worker_event::Event},
+};
 use leasehold_queue::{
     Command, DeclineReason, Failure, FailureReason, Name, Outcome, Progress, StopProof, StreamId,
     Token,
@@ -51,7 +52,8 @@ pub(super) fn read(
             return Ok(Some(read_progress(stream, token, progress.unwrap_or_default())));
         }
         Event::ExtendLease(v1::ExtendLease { fencing_token, remaining }) => {
-            let in_range = span(remaining).filter(|it| !it.is_zero() && *it <= DURATION_MAX);
+            let wanted = remaining.and_then(|it| from_wire(&it).ok());
+            let in_range = wanted.filter(|it| !it.is_zero() && *it <= DURATION_MAX);
             let remaining = in_range.ok_or_else(|| violation(EXTENSION_RULE))?;
             Command::Extend { stream, token: Token::from_i64(fencing_token), remaining }
         }
@@ -161,18 +163,13 @@ fn failed(said: &v1::AttemptFailure) -> Outcome {
         | v1::FailureReason::Revoked => FailureReason::Error,
     };
     // A negative delay is none.
-    let delay = span(said.retry_delay);
+    let delay = said.retry_delay.and_then(|it| from_wire(&it).ok());
     Outcome::Failed {
         failure: failure(reason, &said.message, &said.details),
         retryable: !said.non_retryable,
         retry_delay: delay.unwrap_or_default().min(DURATION_MAX),
         stop: stop(said.stop_method()).unwrap_or(StopProof::Returned),
     }
-}
-
-/// A time that is not negative. The conversion alone negates what is, which the least of all numbers does not survive.
-fn span(sent: Option<prost_types::Duration>) -> Option<Duration> {
-    Duration::try_from(sent.filter(|it| 0 <= it.seconds)?).ok()
 }
 
 /// The rest of it is known to the queue.

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use leasehold_policy::Mutant;
-use leasehold_proto::v1::{self, worker_event::Event};
+use leasehold_proto::{
+    duration::to_wire,
+    v1::{self, worker_event::Event},
+};
 use prost::Message as _;
 
 use super::{Session, link::Link};
-use crate::{
-    assignment::{Token, wire_duration},
-    clock::Moment,
-};
+use crate::{assignment::Token, clock::Moment};
 
 /// How many events a frame holds at most: a frame is one turn of the coordinator's attention.
 const EVENTS_PER_FRAME_MAX: usize = 256;
@@ -219,12 +219,12 @@ impl Session {
             }
             Notice::Extend(token) => {
                 let remaining = self.leases.extension(token)?.as_mut()?.say(now);
-                let (fencing_token, remaining) = (token.0, Some(wire_duration(remaining)));
+                let (fencing_token, remaining) = (token.0, Some(to_wire(remaining)));
                 Event::ExtendLease(v1::ExtendLease { fencing_token, remaining })
             }
             Notice::Drain => {
                 let drain = self.drain.as_ref()?;
-                let grace = Some(wire_duration(drain.deadline.since(now)));
+                let grace = Some(to_wire(drain.deadline.since(now)));
                 Event::WorkerDrain(v1::WorkerDrain { grace, reason: drain.reason.clone() })
             }
             Notice::SlotsLost => {

@@ -22,7 +22,7 @@ use leasehold_proto::v1::{
 
 use super::{Command, Leaving, Session, StreamEnd};
 use crate::{
-    assignment::{Token, duration, wire_duration},
+    assignment::{Token, duration},
     clock::Moment,
     identity::Identity,
     outcome::{End, Failure},
@@ -321,7 +321,7 @@ fn at(ms: u64) -> Moment {
 }
 
 fn ms(ms: u64) -> prost_types::Duration {
-    wire_duration(Duration::from_millis(ms))
+    leasehold_proto::duration::to_wire(Duration::from_millis(ms))
 }
 
 /// What the coordinator says in a step.

@@ -2,10 +2,13 @@
 
 use std::{fmt, time::Duration};
 
-use leasehold_client::v1::{
-    Capacity, ConnectRequest, ConnectResponse, Heartbeat, Hello, WorkerEvent,
-    coordinator_event::Event as Said, worker_event::Event,
-    worker_service_client::WorkerServiceClient,
+use leasehold_client::{
+    duration::from_wire,
+    v1::{
+        Capacity, ConnectRequest, ConnectResponse, Heartbeat, Hello, WorkerEvent,
+        coordinator_event::Event as Said, worker_event::Event,
+        worker_service_client::WorkerServiceClient,
+    },
 };
 use tokio::{sync::mpsc, task::JoinSet, time};
 use tokio_stream::wrappers::ReceiverStream;
@@ -87,7 +90,7 @@ impl Session {
             let Said::Welcome(welcome) = said.event? else { return None };
             welcome.settings?.heartbeat_interval
         });
-        Duration::try_from(interval?).ok()
+        from_wire(&interval?).ok()
     }
 
     /// Lives until the connection is lost.
