@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use leasehold_proto::v1::{
-    DeclineReason, GoAwayReason, Hello, LeasePhase, ResultDisposition, RevocationReason, TaskSpec,
-    TaskState, Verdict, WorkerDrain, coordinator_event::Event as Told, lease_outcome,
-    worker_event::Event as Say,
+    DeclineReason, GoAwayReason, Hello, LeasePhase, ProcessStart, ResultDisposition,
+    RevocationReason, TaskSpec, TaskState, Verdict, WorkerDrain, coordinator_event::Event as Told,
+    lease_outcome, worker_event::Event as Say,
 };
 use tonic::Code;
 
@@ -45,6 +45,11 @@ async fn a_bad_hello_is_refused_with_everything_that_is_wrong() {
     check(&coordinator, Hello { worker_id: "x".repeat(129), ..good() }, &["worker_id"]).await;
     check(&coordinator, Hello { instance_id: String::new(), ..good() }, &["instance_id"]).await;
     check(&coordinator, Hello { task_types: Vec::new(), ..good() }, &["task_types"]).await;
+    for (boot_id, seconds) in [("", 1), ("a boot", 1), ("boot", -1), ("boot", i64::MIN)] {
+        let after_boot = Some(prost_types::Duration { seconds, nanos: 0 });
+        let process_start = Some(ProcessStart { boot_id: boot_id.to_owned(), after_boot });
+        check(&coordinator, Hello { process_start, ..good() }, &["process_start"]).await;
+    }
     let many = Hello { worker_id: "\u{1b}[31m".to_owned(), task_types: Vec::new(), ..good() };
     check(&coordinator, many, &["task_types", "worker_id"]).await;
     let slots = hello("worker", "echo", -1);

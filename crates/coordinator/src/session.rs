@@ -286,6 +286,7 @@ impl Session {
             let message = format!("frame {frame} is acknowledged, not one of {least} to {most}");
             return Err(End::Refused(violation(message)));
         }
+        let is_answer = self.acknowledged == 0 && 0 < frame;
         self.acknowledged = frame;
         let (mut tokens, mut revocations) = (Vec::new(), Vec::new());
         while let Some((_, leases)) =
@@ -298,7 +299,7 @@ impl Session {
             return Err(End::Refused(violation("the worker acknowledges no frames")));
         }
         let stream = self.stream;
-        if !tokens.is_empty() {
+        if is_answer || !tokens.is_empty() {
             said.push(Liveness::Event(Command::Delivered { stream, tokens }));
         }
         if !revocations.is_empty() {

@@ -95,6 +95,7 @@ fn hello() -> Hello {
         stream: STREAM,
         worker: "worker".into(),
         instance: "instance".into(),
+        start: None,
         task_types: vec!["echo".into()],
         slots: SLOTS,
         prefetch: 0,

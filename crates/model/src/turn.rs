@@ -383,6 +383,7 @@ fn hello(stream: StreamId, worker: &Name, instance: &Name, held: Vec<HeldLease>)
         stream,
         worker: Arc::clone(worker),
         instance: Arc::clone(instance),
+        start: None,
         task_types: vec![crate::config::TASK_TYPE.into()],
         slots: 1,
         prefetch: 0,

@@ -66,6 +66,8 @@ mutants! {
     WaitNeverEnds = "a wait never ends",
     GenerationKept = "a replay keeps the generation",
     OvertakenHelloHeard = "a hello that was overtaken is listened to",
+    StartIgnored = "a hello of an earlier process is listened to if it arrives late enough",
+    SilentOutlives = "a process that never answers keeps the one that lives away",
     NoOutbox = "an outcome is forgotten when it is sent",
     OutboxNotRepeated = "outcomes are not said again on a new stream",
     FencesLate = "a worker believes in its leases too long",

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 
 use crate::{
-    Ending, Failure, Name, Progress, RevocationReason, Saved, SessionId, StopProof, StreamId, Task,
-    TaskId, TaskSpec, Token,
+    Ending, Failure, Name, Progress, RevocationReason, Saved, SessionId, Start, StopProof,
+    StreamId, Task, TaskId, TaskSpec, Token,
 };
 
 /// One thing to do.
@@ -41,11 +41,11 @@ pub enum Command {
         /// Their leases: one for each assignment and each revocation, so twice if both have left.
         tokens: Vec<Token>,
     },
-    /// The worker acted upon the assignments of these leases.
+    /// The worker answered on its stream: it acted upon the assignments of these leases, or only upon its welcome.
     Delivered {
         /// Its stream.
         stream: StreamId,
-        /// The leases.
+        /// The leases; none, if it was another frame.
         tokens: Vec<Token>,
     },
     /// The worker acted upon these revocations: whatever it runs of the leases has been asked to stop.
@@ -308,6 +308,8 @@ pub struct Hello {
     pub worker: Name,
     /// Which start of its process.
     pub instance: Name,
+    /// When that was, if it says so.
+    pub start: Option<Start>,
     /// The task types it serves.
     pub task_types: Vec<Name>,
     /// How many tasks it can run at once.
@@ -356,7 +358,7 @@ pub struct Welcome {
 /// Why a worker's stream is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotWelcome {
-    /// Another process has said hello under its name since it first did, and is connected.
+    /// A later process of the same worker is connected.
     Outlived,
     /// An operator evicted it.
     Banned {

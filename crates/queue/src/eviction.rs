@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use leasehold_policy::Time;
 
 use crate::{
-    Name, NotWelcome, Queue, RevocationReason, SessionId, TaskId, Token,
+    Hello, Name, NotWelcome, Queue, RevocationReason, SessionId, TaskId, Token,
     session::{Session, Work},
 };
 
@@ -68,11 +68,11 @@ impl Queue {
     }
 
     /// Whether a process may not come in: it is banned, or its session has to end first.
-    pub(crate) fn unwelcome(&self, worker: &str, known: Option<SessionId>) -> Option<NotWelcome> {
-        if known.is_some_and(|id| self.roster.is_outlived(id)) {
+    pub(crate) fn unwelcome(&self, hello: &Hello, known: Option<SessionId>) -> Option<NotWelcome> {
+        if self.roster.is_outlived(hello) {
             return Some(NotWelcome::Outlived);
         }
-        let banned = self.bans.until(worker);
+        let banned = self.bans.until(&hello.worker);
         let session = known.and_then(|id| self.roster.get(id));
         let evicted = session.filter(|it| it.is_evicted).map(Session::expires_at);
         let until = banned.max(evicted).filter(|until| self.now < *until)?;

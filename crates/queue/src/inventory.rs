@@ -23,7 +23,7 @@ impl Queue {
     pub(crate) fn hello(&mut self, hello: Hello) -> Result<Welcome, NotWelcome> {
         debug_assert!(self.roster.on_stream(hello.stream).is_none(), "a stream is used once");
         let known = self.roster.of_instance(&hello.worker, &hello.instance);
-        if let Some(why) = self.unwelcome(&hello.worker, known) {
+        if let Some(why) = self.unwelcome(&hello, known) {
             return Err(why);
         }
         let known = known.filter(|id| !self.end_evicted(*id));
@@ -50,6 +50,7 @@ impl Queue {
     /// Says whether the session lives. One that was quarantined too long is not told so: its worker has to fence itself.
     pub(crate) fn heartbeat(&mut self, stream: StreamId, held: Vec<Token>) -> bool {
         let Some(id) = self.roster.on_stream(stream) else { return false };
+        self.update(id, |session| session.answers = true);
         let held: BTreeSet<Token> = held.into_iter().collect();
         for (token, work) in self.holdings(id) {
             if held.contains(&token) && !Mutant::HeartbeatForgetsHeld.is_alive() {
@@ -90,7 +91,7 @@ impl Queue {
         let (now, believed) = (self.now, self.patience(self.config.session_ttl));
         self.update(id, |session| {
             session.touch(now, believed);
-            session.connect(hello.stream);
+            session.connect(hello.stream, hello.start);
             (session.slots, session.prefetch) = (hello.slots, hello.prefetch);
             session.task_types = hello.task_types.into_iter().collect();
             session.unsupported.clear();

@@ -15,6 +15,7 @@ mod id;
 mod ledger;
 mod record;
 mod spec;
+mod start;
 mod task;
 mod tasks;
 mod view;
@@ -64,6 +65,7 @@ pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof
 pub use queue::Queue;
 pub use record::{EndCause, Next, Record};
 pub use spec::{Exclusivity, Guarantee, Key, LeaseTerms, Retry, TaskSpec, Trace};
+pub use start::Start;
 pub use task::{
     Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,
     Task, Wait,

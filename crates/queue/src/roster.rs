@@ -3,10 +3,15 @@
 //! Sessions that serve the same task types form a class; a class keeps its free sessions in the order in which they are
 //! offered tasks. It knows no task.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use leasehold_policy::Mutant;
 
 use crate::{
-    Name, SessionId, StreamId,
+    Hello, Name, SessionId, StreamId,
     fingerprint::Print,
     session::{FULL, Session},
 };
@@ -130,7 +135,7 @@ impl Roster {
         Some(changed)
     }
 
-    /// The process of a session said hello: processes are ordered by when they first did.
+    /// The process of a session said hello: those whose starts cannot be compared are ordered by when they first did.
     pub(crate) fn greet(&mut self, id: SessionId) {
         let Some(member) = self.members.get_mut(&id) else { return };
         if member.session.greeted == 0 {
@@ -139,12 +144,25 @@ impl Roster {
         }
     }
 
-    /// Whether a process of the same worker that said hello later is connected.
-    pub(crate) fn is_outlived(&self, id: SessionId) -> bool {
-        let Some(own) = self.get(id).filter(|session| 0 < session.greeted) else { return false };
-        let others = self.workers.get(&own.worker).into_iter().flat_map(BTreeMap::values);
-        let mut others = others.filter_map(|id| self.get(*id));
-        others.any(|other| own.greeted < other.greeted && other.stream.is_some())
+    /// Whether a later process of the same worker is connected than the one that says hello. Where it was only heard later,
+    /// it must have answered: the hello of a dead process can arrive after all that those after it have said.
+    pub(crate) fn is_outlived(&self, hello: &Hello) -> bool {
+        let Some(processes) = self.workers.get(&hello.worker) else { return false };
+        let own = processes.get(&hello.instance).and_then(|id| self.get(*id));
+        let greeted = own.map_or(0, |own| own.greeted);
+        let others = processes.iter().filter(|(instance, _)| **instance != hello.instance);
+        let others = others.filter_map(|(_, id)| self.get(*id));
+        others.filter(|other| other.stream.is_some()).any(|other| {
+            let started = hello.start.as_ref().zip(other.start.as_ref());
+            match started.and_then(|(own, other)| own.partial_cmp(other)) {
+                Some(Ordering::Less) if !Mutant::StartIgnored.is_alive() => true,
+                Some(Ordering::Greater) if !Mutant::StartIgnored.is_alive() => false,
+                Some(_) | None => {
+                    let answers = other.answers || Mutant::SilentOutlives.is_alive();
+                    answers && 0 < greeted && greeted < other.greeted
+                }
+            }
+        })
     }
 
     /// The session.

@@ -9,7 +9,7 @@ use std::{
 
 use leasehold_policy::{Mutant, Time};
 
-use crate::{Name, SessionState, StreamId, TaskId, Token, fingerprint::Print};
+use crate::{Name, SessionState, Start, StreamId, TaskId, Token, fingerprint::Print};
 
 /// By how much later than it must the coordinator gives a session up: the granularity of its timers.
 const EXPIRY_MARGIN: Duration = Duration::from_millis(10);
@@ -28,10 +28,15 @@ const HUSH_DOUBLINGS_MAX: u32 = 6;
 pub(crate) struct Session {
     pub(crate) worker: Name,
     pub(crate) instance: Name,
+    /// When its process was started, as that said in its last hello.
+    pub(crate) start: Option<Start>,
     /// Grows with each process that says hello for the first time. 0: it has not, to this coordinator process.
     pub(crate) greeted: u64,
     /// None while it is disconnected.
     pub(crate) stream: Option<StreamId>,
+    /// Whether its process lived when its stream was already there: it has answered on it. A hello may come from one that
+    /// has died since.
+    pub(crate) answers: bool,
     pub(crate) slots: u32,
     /// How many leases it takes beyond its slots.
     pub(crate) prefetch: u32,
@@ -125,8 +130,10 @@ impl Session {
         Self {
             worker,
             instance,
+            start: None,
             greeted: 0,
             stream: None,
+            answers: false,
             slots: 0,
             prefetch: 0,
             lost: 0,
@@ -182,9 +189,12 @@ impl Session {
         self.expires_not_before.max(self.last_heard + self.believed + EXPIRY_MARGIN)
     }
 
-    /// A new stream: everything that waited for the worker waits anew.
-    pub(crate) fn connect(&mut self, stream: StreamId) {
+    /// A new stream: everything that waited for the worker waits anew. One that does not say when it was started answers
+    /// with its next heartbeat at the earliest: that is too late to ask for.
+    pub(crate) fn connect(&mut self, stream: StreamId, start: Option<Start>) {
         self.stream = Some(stream);
+        self.answers = start.is_none();
+        self.start = start;
         self.lost = 0;
         self.alarms.clear();
         self.overdue.clear();
@@ -390,6 +400,7 @@ impl Session {
     pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
         print.put((&self.worker, &self.instance, self.greeted, self.stream, self.draining));
         print.put((self.slots, self.prefetch, self.lost, self.is_evicted));
+        print.put((&self.start, self.answers));
         print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));
         print.put(self.drain_request.map(|request| request.grace));
         print.left(self.armed);

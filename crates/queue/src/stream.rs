@@ -27,6 +27,7 @@ impl Queue {
 
     pub(crate) fn delivered(&mut self, stream: StreamId, tokens: &[Token]) {
         let Some(id) = self.roster.on_stream(stream) else { return };
+        self.update(id, |session| session.answers = true);
         for token in tokens {
             self.acknowledge(id, *token);
         }

@@ -20,6 +20,7 @@ const SHAPES: &[Shape] = &[
     shrinking_ttl,
     late_stream,
     overtaken_hello,
+    dead_hello,
     void_promise,
     late_answers,
     swizzle_clog,
@@ -173,6 +174,22 @@ fn overtaken_hello(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> V
         (0, Some(Trouble::StallNext(worker, rng.u64(ttl / 4..=ttl)))),
         (MS, Some(cut)),
         (ttl / 4 + rng.u64(..=ttl / 4), Some(cut)),
+    ]
+}
+
+/// A worker dies while its hello to a new coordinator is held up. The next process is long there when that arrives, and
+/// nothing follows it, so that its connection looks alive.
+fn dead_hello(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    let cut =
+        Trouble::Cut { worker, worker_learns: None, coordinator_learns: None, is_lost: false };
+    let greeted = ttl / 4 + rng.u64(50 * MS..=ttl / 4);
+    vec![
+        (0, Some(Trouble::StallNext(worker, rng.u64(ttl * 3 / 4..=ttl * 2)))),
+        (MS, Some(Trouble::Crash(rng.u64(MS..=20 * MS)))),
+        (greeted, Some(cut)),
+        (greeted + MS, Some(Trouble::WorkerCrash(worker, rng.u64(MS..=20 * MS)))),
+        (greeted + ttl / 8, None),
     ]
 }
 

@@ -21,5 +21,8 @@ where
     F: Future<Output = Result<Channel, TransportError>> + Send + 'static,
 {
     let dial: Dial = Arc::new(move |endpoint| Box::pin(dial(endpoint)));
-    run::here(worker.plan()?, dial, Clock::Runtime(Instant::now()), shutdown).await
+    let mut plan = worker.plan()?;
+    // Simulated time begins anew with each runtime: it orders nothing.
+    plan.identity.process_start = None;
+    run::here(plan, dial, Clock::Runtime(Instant::now()), shutdown).await
 }

@@ -1,6 +1,13 @@
 //! Who a worker is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use leasehold_proto::{duration::to_wire, v1};
+
+use crate::clock::Moment;
 
 /// Who a worker is and what it serves: what it says of itself in each hello.
 #[derive(Clone, Debug)]
@@ -9,6 +16,8 @@ pub(crate) struct Identity {
     pub(crate) worker_id: String,
     /// Made anew at each start of the process.
     pub(crate) instance_id: String,
+    /// When that was, by a clock that nobody sets. `None`: the machine does not say which boot it counts from.
+    pub(crate) process_start: Option<v1::ProcessStart>,
     /// For people.
     pub(crate) labels: BTreeMap<String, String>,
     /// What it serves.
@@ -43,6 +52,18 @@ pub(crate) fn is_worker_id(id: &str) -> bool {
 
 fn is_id_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// This moment, for whoever has to order the starts of processes of one machine.
+pub(crate) fn process_start() -> Option<v1::ProcessStart> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(start(boot.trim(), Moment::now()))
+}
+
+/// A start at that moment after a boot.
+pub(crate) fn start(boot: &str, at: Moment) -> v1::ProcessStart {
+    let after_boot = Some(to_wire(at.since(Moment::default())));
+    v1::ProcessStart { boot_id: boot.to_owned(), after_boot }
 }
 
 /// A name for this start of the process.

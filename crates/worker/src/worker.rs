@@ -309,6 +309,7 @@ impl Worker {
             identity: Identity {
                 worker_id: self.id,
                 instance_id: identity::instance_id(),
+                process_start: identity::process_start(),
                 labels: self.labels,
                 task_types,
                 slots: self.slots,

@@ -1,7 +1,7 @@
 //! The first thing a worker says, checked.
 
-use leasehold_proto::{PROTOCOL_VERSION, v1};
-use leasehold_queue::{HeldLease, Hello, LeasePhase, Name, StreamId, Token};
+use leasehold_proto::{PROTOCOL_VERSION, duration, v1};
+use leasehold_queue::{HeldLease, Hello, LeasePhase, Name, Start, StreamId, Token};
 
 use crate::{
     refusal::{Reason, Refusal},
@@ -12,6 +12,7 @@ const WORKER_ID_CHARS_MAX: usize = 128;
 /// The same for people, as what is said of an id that breaks it.
 pub(crate) const WORKER_ID_RULE: &str = "must be 1 to 128 characters of [A-Za-z0-9._-]";
 const INSTANCE_ID_CHARS_MAX: usize = 64;
+const BOOT_ID_CHARS_MAX: usize = 64;
 const TASK_TYPE_CHARS_MAX: usize = 128;
 const TASK_TYPES_MAX: usize = 1_000;
 const LABELS_MAX: usize = 16;
@@ -57,6 +58,7 @@ pub(super) fn read(
         stream,
         worker: name(hello.worker_id),
         instance: name(hello.instance_id),
+        start: hello.process_start.as_ref().and_then(start),
         task_types: hello.task_types.into_iter().map(name).collect(),
         slots,
         prefetch,
@@ -64,6 +66,13 @@ pub(super) fn read(
         labels: hello.labels.into_iter().map(|(key, value)| (name(key), name(value))).collect(),
         software: name(hello.software),
     })
+}
+
+/// When a process was started, if that can be read.
+fn start(sent: &v1::ProcessStart) -> Option<Start> {
+    let after = duration::from_wire(&sent.after_boot.unwrap_or_default()).ok()?;
+    let is_boot = is_name(&sent.boot_id, BOOT_ID_CHARS_MAX, "-");
+    is_boot.then(|| Start { boot: Name::from(sent.boot_id.as_str()), after })
 }
 
 /// Slots and prefetch, in range.
@@ -101,6 +110,11 @@ fn violations(hello: &v1::Hello) -> Vec<v1::FieldViolation> {
         is_name(&hello.instance_id, INSTANCE_ID_CHARS_MAX, "-"),
         "instance_id",
         "must be 1 to 64 characters of [A-Za-z0-9-]",
+    );
+    check(
+        hello.process_start.as_ref().is_none_or(|it| start(it).is_some()),
+        "process_start",
+        "must name a boot by 1 to 64 characters of [A-Za-z0-9-] and a time since then that is not negative",
     );
     let types = &hello.task_types;
     check(

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
     Command, Config, Dead, Effect, Ending, HeldLease, Hello, LeasePhase, Limits, Minter, Name,
-    Progress, Queue, Record, RevocationReason, StreamId, Submit, Task, TaskId, Token, Unknown,
+    Progress, Queue, Record, RevocationReason, Start, StreamId, Submit, Task, TaskId, Token,
+    Unknown,
 };
 use proptest::test_runner::TestCaseError;
 
@@ -19,7 +20,7 @@ use self::{
 };
 use crate::{
     reference::{Reference, effect_line, queue_lines},
-    script::{Setting, Step},
+    script::{Greeting, Setting, Step},
 };
 
 mod choice;
@@ -168,7 +169,7 @@ impl Cluster {
 
     fn hear(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Hello { .. } => self.hello(step),
+            Step::Hello(greeting) => self.hello(greeting),
             Step::ComeBack { lease, slots, outcome } => {
                 self.come_back(*lease, u32::from(*slots), *outcome)
             }
@@ -295,10 +296,8 @@ impl Cluster {
         self.apply(Command::Submit(Box::new(submit)), &expected)
     }
 
-    fn hello(&mut self, step: &Step) -> Result<(), TestCaseError> {
-        let Step::Hello { worker, instance, slots, prefetch, types, held } = step else {
-            return Ok(());
-        };
+    fn hello(&mut self, greeting: &Greeting) -> Result<(), TestCaseError> {
+        let Greeting { worker, instance, start, slots, prefetch, types, held } = greeting;
         self.streams += 1;
         let (worker, instance) = (worker_name(*worker), Name::from(format!("i{instance}")));
         let same = |s: &&crate::reference::Session| s.worker == *worker && s.instance == *instance;
@@ -307,6 +306,10 @@ impl Cluster {
             stream: StreamId(self.streams),
             worker,
             instance,
+            start: start.map(|(boot, after)| Start {
+                boot: boot.to_string().into(),
+                after: Duration::from_secs(after.into()),
+            }),
             task_types: (0..2).filter(|t| types >> t & 1 == 1).map(type_name).collect(),
             slots: u32::from(*slots),
             prefetch: u32::from(*prefetch),
@@ -331,6 +334,7 @@ impl Cluster {
             stream,
             worker: worker.into(),
             instance: instance.into(),
+            start: None,
             task_types: vec![type_name(0)],
             slots,
             prefetch: 0,

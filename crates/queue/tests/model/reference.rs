@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Config, Ending, FailureReason, RevocationReason, SessionId, StreamId, Submit, Task, TaskId,
-    TaskSpec, Token, Wait,
+    Config, Ending, FailureReason, RevocationReason, SessionId, Start, StreamId, Submit, Task,
+    TaskId, TaskSpec, Token, Wait,
 };
 
 mod ahead;
@@ -133,6 +133,9 @@ pub(crate) struct Session {
     pub(crate) instance: String,
     /// When its process first said hello, among all of them.
     first_hello: Option<u64>,
+    /// What its last hello said of when it was started, and whether it has spoken since.
+    start: Option<Start>,
+    alive: bool,
     pub(crate) stream: Option<StreamId>,
     slots: u32,
     prefetch: u32,

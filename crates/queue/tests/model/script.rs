@@ -30,7 +30,7 @@ pub(crate) enum Step {
     Cancel(u8),
     ReplayDead(u8),
     Pause { queue: u8, paused: bool },
-    Hello { worker: u8, instance: u8, slots: u8, prefetch: u8, types: u8, held: Held },
+    Hello(Greeting),
     ComeBack { lease: u8, slots: u8, outcome: u8 },
     Sent { most: u8 },
     Delivered { session: u8 },
@@ -75,6 +75,19 @@ pub(crate) struct Submission {
     pub(crate) terms: u8,
 }
 
+/// A hello.
+#[derive(Clone, Debug)]
+pub(crate) struct Greeting {
+    pub(crate) worker: u8,
+    pub(crate) instance: u8,
+    /// Of which boot and when.
+    pub(crate) start: Option<(u8, u8)>,
+    pub(crate) slots: u8,
+    pub(crate) prefetch: u8,
+    pub(crate) types: u8,
+    pub(crate) held: Held,
+}
+
 /// What a worker says it holds.
 #[derive(Clone, Debug)]
 pub(crate) enum Held {
@@ -105,13 +118,16 @@ pub(crate) fn scripts() -> impl Strategy<Value = Script> {
 /// than they can start, and another one that is idle.
 fn opening() -> impl Strategy<Value = Vec<Step>> {
     let crowded = (vec(submission(), 5..7), 1u8..3, 1u8..3).prop_map(|(tasks, ahead, slots)| {
-        let hello = |worker, slots, prefetch| Step::Hello {
-            worker,
-            instance: 0,
-            slots,
-            prefetch,
-            types: 3,
-            held: Held::Truth { running: 0 },
+        let hello = |worker, slots, prefetch| {
+            Step::Hello(Greeting {
+                worker,
+                instance: 0,
+                start: None,
+                slots,
+                prefetch,
+                types: 3,
+                held: Held::Truth { running: 0 },
+            })
         };
         let tasks = tasks.into_iter().map(|task| Step::Submit(Submission { queue: 0, ..task }));
         let workers = [hello(0, 1, ahead), hello(1, 1, ahead), Step::Grant { most: 6 }];
@@ -196,14 +212,18 @@ fn submission() -> impl Strategy<Value = Submission> {
 
 fn hello() -> impl Strategy<Value = Step> {
     let prefetch = prop::sample::select(vec![0, 0, 1, 2]);
-    (0u8..3, prop::bool::weighted(0.2), 1u8..4, prefetch, 1u8..4, held()).prop_map(
-        |(worker, second, slots, prefetch, types, held)| Step::Hello {
-            worker,
-            instance: u8::from(second),
-            slots,
-            prefetch,
-            types,
-            held,
+    let start = prop::option::of((0u8..2, 0u8..3));
+    (0u8..3, prop::bool::weighted(0.3), start, 1u8..4, prefetch, 1u8..4, held()).prop_map(
+        |(worker, second, start, slots, prefetch, types, held)| {
+            Step::Hello(Greeting {
+                worker,
+                instance: u8::from(second),
+                start,
+                slots,
+                prefetch,
+                types,
+                held,
+            })
         },
     )
 }

@@ -410,3 +410,50 @@ fn a_process_that_was_followed_by_another_does_not_come_between() {
     ",
     );
 }
+
+#[test]
+fn a_process_that_was_started_earlier_does_not_come_between() {
+    check(
+        "
+        hello w/2 s1 start=boot+20
+            welcome
+        hello w/1 s2 start=boot+10
+            not welcome, Outlived
+        hello w/3 s3 start=boot+30
+            welcome
+            s1: closed, Replaced
+        gone s3
+        hello w/1 s4 start=boot+10
+            welcome
+        hello w/3 s5 start=boot+30
+            welcome back
+            s4: closed, Replaced
+    ",
+    );
+}
+
+#[test]
+fn a_process_of_another_boot_keeps_nobody_away_before_it_answers() {
+    check(
+        "
+        hello w/2 s1 start=new+20
+            welcome
+        delivered s1
+        hello w/1 s2 start=old+90
+            welcome
+            s1: closed, Replaced
+        hello w/2 s3 start=new+20
+            welcome back
+            s2: closed, Replaced
+        hello w/1 s4 start=old+90
+            welcome back
+            s3: closed, Replaced
+        delivered s4
+        hello w/2 s5 start=new+20
+            not welcome, Outlived
+        gone s4
+        hello w/2 s6 start=new+20
+            welcome back
+    ",
+    );
+}

@@ -11,7 +11,7 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Exclusivity, Failure,
     FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms, Limits,
-    Name, Outcome, Phase, Progress, Queue, Record, Reply, Retry, RevocationReason, Saved,
+    Name, Outcome, Phase, Progress, Queue, Record, Reply, Retry, RevocationReason, Saved, Start,
     StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
 };
 
@@ -294,6 +294,11 @@ impl Stage {
             stream: stream(words.at(1)),
             worker: worker.into(),
             instance: instance.into(),
+            start: words.value("start").map(|text| {
+                let (boot, after) = text.split_once('+').expect("a boot and ms");
+                let after = Duration::from_millis(after.parse().expect("a number"));
+                Start { boot: boot.into(), after }
+            }),
             task_types: words.value("types").unwrap_or("t").split(',').map(Name::from).collect(),
             slots: words.number("slots", 1),
             prefetch: words.number("prefetch", 0),

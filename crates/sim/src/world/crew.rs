@@ -8,7 +8,10 @@ use std::{
 use bytes::Bytes;
 use leasehold_proto::v1::{self, coordinator_event::Event as Told};
 use leasehold_queue::Token;
-use leasehold_worker::simulation::{Act, Finish, Hangup, Setup, Worker};
+use leasehold_worker::{
+    Error,
+    simulation::{Act, Finish, Hangup, Setup, Worker},
+};
 
 use super::{
     Event, World,
@@ -42,8 +45,9 @@ pub(super) struct Hand {
     pub(super) is_wild: bool,
     /// Whether it never comes back: nothing is asked of it any more.
     pub(super) is_ruined: bool,
-    /// How often it was started.
+    /// How often it was started, and in which boot of its machine each time.
     pub(super) incarnation: u32,
+    boots: BTreeMap<u32, u32>,
     pub(super) session: Option<Worker>,
     pub(super) is_coming: bool,
     pub(super) paused_until: Option<Micros>,
@@ -58,9 +62,13 @@ pub(super) struct Hand {
     pub(super) pieces: BTreeMap<i64, Piece>,
     /// When it was last heard, and by which start of the coordinator.
     pub(super) heard: BTreeMap<u32, (Micros, u32)>,
-    /// The last connection that each start of it said hello on, and the one that was listened to last.
+    /// The last connection that each start of it said hello on, the one that was listened to last, and the last one that
+    /// its start has answered on.
     pub(super) newest: BTreeMap<u32, WireId>,
     pub(super) current: WireId,
+    pub(super) answered: WireId,
+    /// In which order its starts were listened to, by each coordinator anew.
+    pub(super) greeted: BTreeMap<u32, usize>,
     /// Until when it may be left alone because it said that it has no capacity.
     pub(super) hushed_until: Micros,
     /// Which starts of it have said goodbye.
@@ -92,6 +100,7 @@ impl Hand {
             is_wild: DRIFT_PPM_MAX < crew.drift_ppm.abs(),
             is_ruined: false,
             incarnation: 0,
+            boots: BTreeMap::new(),
             session: None,
             is_coming: false,
             paused_until: None,
@@ -105,6 +114,8 @@ impl Hand {
             heard: BTreeMap::new(),
             newest: BTreeMap::new(),
             current: 0,
+            answered: 0,
+            greeted: BTreeMap::new(),
             hushed_until: 0,
             goodbyes: Vec::new(),
         }
@@ -117,6 +128,18 @@ impl Hand {
 
     pub(super) fn shows(&self, now: Micros) -> Duration {
         self.clock.shows(now)
+    }
+
+    /// Whether it is known which of two of its starts was the earlier one.
+    pub(super) fn is_ordered(&self, one: u32, other: u32) -> bool {
+        self.boots.get(&one) == self.boots.get(&other)
+    }
+
+    /// Notes one more start, after a reboot or not.
+    fn start(&mut self, is_rebooted: bool) {
+        let boot = self.boots.get(&self.incarnation).copied().unwrap_or_default();
+        self.incarnation += 1;
+        self.boots.insert(self.incarnation, boot + u32::from(is_rebooted));
     }
 }
 
@@ -144,12 +167,15 @@ impl World {
             return;
         }
         hand.is_coming = false;
-        hand.incarnation += 1;
+        // Half of the starts: where the order of two is not known there is less to go by.
+        hand.start(seed % 2 == 0);
         hand.paused_until = None;
         hand.tick_at = None;
+        let boot = hand.boots.get(&hand.incarnation).copied().unwrap_or_default();
         hand.session = Some(Worker::new(Setup {
             worker_id: worker_name(worker),
             instance_id: instance_name(worker, hand.incarnation),
+            start: (boot.to_string(), hand.shows(now)),
             task_types: vec![TASK_TYPE.to_owned()],
             slots: hand.slots,
             prefetch: hand.prefetch,
@@ -365,6 +391,11 @@ impl World {
             Act::Exit(result) => {
                 if result.is_ok() {
                     self.sometimes(Probe::GoodbyeSaid);
+                }
+                // There is never a second one alive.
+                if matches!(result, Err(Error::IdInUse(_))) {
+                    let message = format!("w{worker} gave up its name to a process that is dead");
+                    self.fail(Violation::new("displaced", message));
                 }
                 let down = if self.is_healed { MS } else { self.rng.u64(MS..=2 * SECOND) };
                 self.dismiss(worker, down);

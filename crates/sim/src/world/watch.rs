@@ -56,21 +56,36 @@ impl World {
         if says_hello && *newest <= id {
             *newest = id;
             // One of a process that another has followed does not come between that one and the coordinator, as long as
-            // this coordinator knows that it did.
+            // either says so: their starts, or that this coordinator has heard both, and the later one has answered.
             let here = self.site.incarnation;
             let own = Some((worker, incarnation));
             let mut sessions = self.site.sessions.values();
             let is_known = hand.heard.get(&incarnation).is_some_and(|(_, site)| *site == here)
                 && sessions.any(|(_, instance, _)| of_instance(instance) == own);
-            let mut later = hand.newest.range(incarnation + 1..).map(|(_, wire)| wire);
-            if is_known && later.any(|wire| *wire == hand.current && self.wires[wire].is_open) {
+            let has_followed = |later: u32| {
+                let is_heard =
+                    is_known && hand.greeted.get(&incarnation) < hand.greeted.get(&later);
+                hand.is_ordered(incarnation, later) || is_heard && hand.answered == hand.current
+            };
+            let mut later = hand.newest.range(incarnation + 1..);
+            let is_outlived = later.any(|(later, wire)| {
+                *wire == hand.current && self.wires[wire].is_open && has_followed(*later)
+            });
+            if is_outlived {
                 self.suspects.insert((worker, incarnation));
             } else {
                 hand.current = id;
+                if !is_known {
+                    let last = hand.greeted.values().copied().max();
+                    hand.greeted.insert(incarnation, last.unwrap_or_default() + 1);
+                }
             }
         }
         if hand.current != id {
             return;
+        }
+        if 0 < frame.ack_frame_sequence {
+            hand.answered = id;
         }
         for event in &frame.events {
             match &event.event {

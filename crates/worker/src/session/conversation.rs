@@ -51,6 +51,9 @@ pub(super) struct Conversation {
     pub(super) next_heartbeat: Moment,
     /// The number of the last frame heard.
     pub(super) heard: i64,
+    /// Whether the welcome is to be acknowledged, be it by a frame without events: so the coordinator knows that the hello
+    /// came from a process that lives.
+    pub(super) owes_answer: bool,
     /// The number of the last frame said.
     said: i64,
     /// What to say, in order. Bounded by what can happen to the leases while the stream is stuck: five notices each.
@@ -68,6 +71,7 @@ impl Conversation {
             hello_sent: None,
             next_heartbeat: now,
             heard: 0,
+            owes_answer: false,
             said: 0,
             notices: VecDeque::from([Notice::Hello]),
             heartbeats: VecDeque::new(),
@@ -109,16 +113,21 @@ impl Conversation {
 impl Session {
     /// Whether there is something to send.
     pub(crate) fn has_frame(&self) -> bool {
-        self.next_notice().is_some()
+        self.owes_answer() || self.next_notice().is_some()
+    }
+
+    const fn owes_answer(&self) -> bool {
+        matches!(&self.link, Link::Up(conversation) if conversation.owes_answer)
     }
 
     /// The next frame to send; `None` if there is nothing to say. `now` counts as the time of sending.
     pub(crate) fn poll_frame(&mut self, now: Moment) -> Option<v1::ConnectRequest> {
         let events = self.next_events(now);
         let Link::Up(conversation) = &mut self.link else { return None };
-        if events.is_empty() {
+        if events.is_empty() && !conversation.owes_answer {
             return None;
         }
+        conversation.owes_answer = false;
         conversation.said += 1;
         let (frame_sequence, ack_frame_sequence) = (conversation.said, conversation.heard);
         let is_last = events.iter().any(|it| matches!(it.event, Some(Event::Goodbye(_))));
@@ -270,6 +279,7 @@ impl Session {
             held_leases: held.collect(),
             software: identity.software.clone(),
             stream_number: self.streams,
+            process_start: identity.process_start.clone(),
         }
     }
 

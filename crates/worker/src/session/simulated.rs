@@ -12,7 +12,7 @@ use crate::{
     Error,
     assignment::Token,
     clock::Moment,
-    identity::Identity,
+    identity::{self, Identity},
     outcome::{End, Failure},
 };
 
@@ -28,6 +28,8 @@ pub struct Setup {
     pub worker_id: String,
     /// Which start of its process.
     pub instance_id: String,
+    /// Which boot of its machine it was started in, and how long after that.
+    pub start: (String, Duration),
     /// What it serves.
     pub task_types: Vec<String>,
     /// How many tasks it runs at once.
@@ -102,6 +104,7 @@ impl Worker {
         let identity = Identity {
             worker_id: setup.worker_id,
             instance_id: setup.instance_id,
+            process_start: Some(identity::start(&setup.start.0, at(setup.start.1))),
             labels: BTreeMap::new(),
             task_types: setup.task_types.into_iter().collect(),
             slots: setup.slots,

@@ -164,6 +164,7 @@ impl Stage {
         let identity = Identity {
             worker_id: "w".to_owned(),
             instance_id: "i".to_owned(),
+            process_start: None,
             labels: BTreeMap::new(),
             task_types: BTreeSet::from(["work".to_owned()]),
             slots: SLOTS,
@@ -226,6 +227,8 @@ impl Stage {
                 }
                 self.log(&done(&command));
             } else if let Some(frame) = self.frame() {
+                let is_answer = frame.events.is_empty();
+                assert!(!is_answer || frame.ack_frame_sequence == self.heard, "it answers");
                 for event in frame.events {
                     self.hear_said(&event.event.expect("an event"), frame.ack_frame_sequence);
                 }
@@ -261,12 +264,16 @@ impl Stage {
 
     fn hear(&mut self, event: Heard) {
         self.heard += 1;
+        let is_welcome = matches!(event, Heard::Welcome(_));
         let frame = v1::ConnectResponse {
             frame_sequence: self.heard,
             ack_frame_sequence: 0,
             events: vec![v1::CoordinatorEvent { event: Some(event) }],
         };
         self.session.handle_frame(self.now(), frame);
+        if is_welcome && self.session.link.open().is_some() {
+            assert!(self.session.has_frame(), "a welcome is acknowledged at once");
+        }
     }
 
     fn happen(&mut self, step: &Step) {

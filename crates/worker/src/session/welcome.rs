@@ -64,6 +64,7 @@ impl Session {
         (self.retries, self.displaced_since) = (0, None);
         if let Link::Up(conversation) = &mut self.link {
             conversation.is_welcome = true;
+            conversation.owes_answer = true;
             conversation.next_heartbeat = now + self.terms.heartbeat_interval;
         }
     }

@@ -176,6 +176,7 @@ impl Writing {
             stream: self.stream(),
             worker: Name::clone(&name),
             instance: name,
+            start: None,
             task_types: vec![Name::from("t")],
             slots: 4,
             prefetch: 0,

@@ -9,6 +9,7 @@ fn hello(instance: &str) -> Hello {
         stream: StreamId(1),
         worker: Name::from("w"),
         instance: Name::from(instance),
+        start: None,
         task_types: Vec::new(),
         slots: 1,
         prefetch: 0,

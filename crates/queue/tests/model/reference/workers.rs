@@ -37,10 +37,7 @@ impl Reference {
     }
 
     pub(crate) fn hello(&mut self, hello: &Hello) -> String {
-        let mut same = self.sessions.iter().filter(|s| s.worker == *hello.worker);
-        let own = same.clone().find(|s| s.instance == *hello.instance).and_then(|s| s.first_hello);
-        let outlived = |own| same.any(|s| s.stream.is_some() && s.first_hello > Some(own));
-        if own.is_some_and(outlived) {
+        if self.comes_late(hello) {
             return "Outlived".into();
         }
         let bans = self.banned.iter().filter(|(worker, _)| *worker == *hello.worker);
@@ -82,6 +79,8 @@ impl Reference {
         let session = self.session_mut(id);
         session.stream = Some(hello.stream);
         session.first_hello.get_or_insert(hellos);
+        session.start.clone_from(&hello.start);
+        session.alive = session.start.is_none();
         (session.slots, session.prefetch) = (hello.slots, hello.prefetch);
         session.types = hello.task_types.iter().map(ToString::to_string).collect();
         session.unsupported.clear();
@@ -105,6 +104,24 @@ impl Reference {
             self.said.push(format!("{:?}: drain within {grace:?}", hello.stream));
         }
         format!("welcome {id:?} resumed {resumed} {verdicts:?}")
+    }
+
+    /// Whether the worker's connection is that of a process which has followed the one that says hello.
+    fn comes_late(&self, hello: &Hello) -> bool {
+        let mine = |s: &&Session| s.worker == *hello.worker;
+        let other = self.sessions.iter().filter(mine).find(|s| s.stream.is_some());
+        let Some(other) = other.filter(|s| s.instance != *hello.instance) else { return false };
+        match (&hello.start, &other.start) {
+            (Some(one), Some(two)) if one.boot == two.boot && one.after != two.after => {
+                one.after < two.after
+            }
+            _ => {
+                let known = self.sessions.iter().filter(mine);
+                let mut own = known.filter(|s| s.instance == *hello.instance);
+                let first = own.find_map(|s| s.first_hello);
+                other.alive && first.is_some_and(|own| Some(own) < other.first_hello)
+            }
+        }
     }
 
     /// Hands back what the worker has not begun.
@@ -155,6 +172,7 @@ impl Reference {
 
     pub(crate) fn heartbeat(&mut self, stream: StreamId, held: &[Token]) -> String {
         let Some(id) = self.on_stream(stream) else { return "heard false".into() };
+        self.session_mut(id).alive = true;
         for (task, token) in self.leases_of(id) {
             let lease = self.job_mut(task).lease_mut().expect("a lease");
             if held.contains(&token) {
@@ -195,6 +213,7 @@ impl Reference {
 
     pub(crate) fn delivered(&mut self, stream: StreamId, tokens: &[Token]) {
         let Some(id) = self.on_stream(stream) else { return };
+        self.session_mut(id).alive = true;
         for (task, token) in self.leases_of(id) {
             if tokens.contains(&token) {
                 self.job_mut(task).lease_mut().expect("a lease").acknowledged = true;
@@ -465,6 +484,8 @@ impl Session {
             worker: worker.to_owned(),
             instance: instance.to_owned(),
             first_hello: None,
+            start: None,
+            alive: false,
             stream: None,
             slots: 0,
             prefetch: 0,
