@@ -1,4 +1,4 @@
-//! When a turn is late, and what a stuck disk does to workers.
+//! When a turn is late, and what a stuck or full disk does to workers and to what they save.
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter};
@@ -172,4 +172,74 @@ fn a_stuck_disk_is_not_held_against_workers() {
     assert_eq!(stage.lease(first), Some(leased), "it has ten seconds from when it was told");
     stage.pass(2);
     assert!(stage.lease(first).is_none_or(|(_, is_revoking)| is_revoking), "it had them");
+}
+
+/// The work of a lease saved this.
+fn saved(token: Token, data: Vec<u8>) -> Said {
+    let progress = Some(v1::Progress { checkpoint: Some(data.into()), ..Default::default() });
+    Said::LeaseProgress(v1::LeaseProgress { fencing_token: token.as_i64(), progress })
+}
+
+fn failed(token: Token) -> Said {
+    let outcome = Some(v1::lease_outcome::Outcome::Failure(v1::AttemptFailure::default()));
+    let fencing_token = token.as_i64();
+    Said::LeaseOutcome(v1::LeaseOutcome { fencing_token, outcome, run_time: None })
+}
+
+/// A stage with one task, its lease, and a look at the first byte of its checkpoint.
+fn saving() -> (Stage, Token, impl Fn(&Stage) -> Option<u8>) {
+    let mut stage = Stage::new();
+    stage.submit(1);
+    stage.write();
+    let task = stage.accepted()[0];
+    let (token, _) = stage.lease(task).expect("it was leased at once");
+    let kept = move |stage: &Stage| {
+        let task = stage.coordinator.queue().task(task).expect("it is open");
+        Some(*task.checkpoint.as_ref()?.data.first().expect("nobody saves nothing"))
+    };
+    (stage, token, kept)
+}
+
+#[test]
+fn a_slow_disk_gets_a_few_checkpoints_and_the_newest_when_it_has_taken_them() {
+    const SAVES: u8 = 200;
+    let large = Config::default().limits.checkpoint_bytes;
+    for ends in [false, true] {
+        let (mut stage, token, kept) = saving();
+        for n in 1..=SAVES {
+            stage.say(saved(token, vec![n; usize::try_from(large).unwrap()]));
+        }
+        // As many as 4 MiB hold, more or less: one batch is with the disk, and tasks are moved behind them.
+        let about = u8::try_from((4 << 20) / large).unwrap();
+        let last = kept(&stage).expect("the first ones are kept");
+        assert!((about / 2..=about * 2).contains(&last), "{last} were written");
+        if ends {
+            stage.say(failed(token));
+            assert_eq!(kept(&stage), Some(SAVES), "it counts with the outcome, at once");
+        }
+        stage.write();
+        assert_eq!(kept(&stage), Some(SAVES), "ended: {ends}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_gets_no_checkpoints_until_there_is_room() {
+    let (mut stage, token, kept) = saving();
+    stage.say(saved(token, vec![1]));
+    stage.coordinator.report(Word::Tight(true));
+    stage.turn();
+    stage.say(saved(token, vec![2]));
+    stage.say(saved(token, vec![3]));
+    assert_eq!(kept(&stage), Some(1));
+    stage.coordinator.report(Word::Tight(false));
+    stage.turn();
+    assert_eq!(kept(&stage), Some(3), "the newest has waited");
+
+    stage.coordinator.report(Word::Tight(true));
+    stage.turn();
+    stage.say(saved(token, vec![4]));
+    stage.say(failed(token));
+    stage.coordinator.report(Word::Tight(false));
+    stage.turn();
+    assert_eq!(kept(&stage), Some(3), "what waited is lost with its attempt");
 }
