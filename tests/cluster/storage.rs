@@ -117,10 +117,11 @@ async fn drain(coordinator: &Coordinator, client: &mut Client) {
 async fn a_limit_of_file_sizes_is_a_full_disk_that_can_be_lifted() {
     let under = ["sh", "-c", SMALL_FILES].map(str::to_owned).to_vec();
     let coordinator = Coordinator::start_with(Options { under, ..Options::default() }).await;
-    let mut client = coordinator.client();
+    // Those that wait take all streams of their connection: who asks how it is has another one.
+    let (mut client, waiting) = (coordinator.client(), coordinator.client());
     let mut calls = JoinSet::new();
     for _ in 0..BEYOND {
-        let mut client = client.clone();
+        let mut client = waiting.clone();
         calls.spawn(async move { bulk(&mut client).await });
     }
     // What met the limit waits for room, and what comes after it is refused.

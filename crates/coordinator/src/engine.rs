@@ -298,7 +298,9 @@ impl Engine {
 
     /// What the next turn takes in, given what is ahead of the disk.
     fn intake(&self) -> Intake {
-        let is_ahead = AHEAD_BYTES_MAX <= self.drafts.bytes() || HELD_MAX <= self.gate.len();
+        // Where nothing is accepted, nothing is added: those who ask must hear so.
+        let is_full = AHEAD_BYTES_MAX <= self.drafts.bytes() && self.status.admission().is_ok();
+        let is_ahead = is_full || HELD_MAX <= self.gate.len();
         if is_ahead { Intake::Urgent } else { Intake::All }
     }
 

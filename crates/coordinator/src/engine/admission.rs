@@ -26,9 +26,15 @@ impl Engine {
     pub(super) fn admit(&mut self, asked: Admission) -> usize {
         match asked {
             Admission::Submit { tasks, answer } => {
+                // Whoever asked may have done so before admission ended, so it is asked again here, where it counts. Nothing
+                // was decided then, so there is nothing to wait for: on a full disk that would be for ever.
+                if let Err(refused) = self.status.admission() {
+                    drop(answer.send(Err(refused)));
+                    return LOOK_COST;
+                }
                 let cost = tasks.len();
                 let accepted = self.submit(tasks);
-                self.say(Release::Submitted(Told::new(answer, accepted)));
+                self.say(Release::Submitted(Told::new(answer, Ok(accepted))));
                 return cost;
             }
             Admission::Get { task, answer } => {
@@ -65,17 +71,12 @@ impl Engine {
         LOOK_COST
     }
 
-    /// Whoever asked may have done so before admission ended, so it is asked again here, where it counts.
-    fn submit(
-        &mut self,
-        tasks: Vec<Submission>,
-    ) -> Result<Vec<Result<Accepted, Refusal>>, Unavailable> {
-        self.status.admission()?;
+    fn submit(&mut self, tasks: Vec<Submission>) -> Vec<Result<Accepted, Refusal>> {
         let submitted: Vec<_> = tasks.into_iter().map(|task| self.submit_one(task)).collect();
         let accepted = submitted.iter().flatten();
         let deduplicated = accepted.clone().filter(|accepted| accepted.deduplicated).count();
         self.metrics.deduplicated(deduplicated as u64);
-        Ok(submitted)
+        submitted
     }
 
     fn submit_one(&mut self, submission: Submission) -> Result<Accepted, Refusal> {

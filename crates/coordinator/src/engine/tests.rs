@@ -243,3 +243,21 @@ fn a_disk_that_is_nearly_full_gets_no_checkpoints_until_there_is_room() {
     stage.turn();
     assert_eq!(kept(&stage), Some(3), "what waited is lost with its attempt");
 }
+
+#[test]
+fn a_full_disk_refuses_at_once_who_waits_to_be_taken_in() {
+    let mut stage = Stage::new();
+    stage.submit(1);
+    let bulky = TaskSpec { payload: Bytes::from(vec![b'x'; 1 << 20]), ..spec() };
+    stage.coordinator.ask(2, Ask::Submit(vec![bulky; 17]));
+    stage.turn();
+    stage.submit(3);
+    stage.turn();
+    assert!(stage.coordinator.answers().is_empty(), "too much waits for the disk to take in more");
+    stage.coordinator.report(Word::Tight(true));
+    stage.turn();
+    let refused = stage.coordinator.answers();
+    assert!(matches!(refused[..], [(3, Answer::Submitted(None))]), "{refused:?}");
+    stage.write();
+    assert_eq!(stage.accepted().len(), 1 + 17, "what was taken in was not lost");
+}
