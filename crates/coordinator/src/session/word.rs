@@ -91,6 +91,8 @@ fn read_progress(stream: StreamId, token: Token, said: v1::Progress) -> Liveness
         fraction: fraction.filter(|it| it.is_finite()).map(|it| it.clamp(0.0, 1.0)),
         message: cut(&message, PROGRESS_CHARS_MAX),
     });
+    // Of its own, so that it does not keep the frame in memory for as long as its task is open.
+    let checkpoint = checkpoint.map(|data| Bytes::copy_from_slice(&data));
     Liveness::Progress { stream, token, progress, checkpoint }
 }
 
