@@ -46,6 +46,7 @@ mod ownership;
 mod prefetch;
 mod program;
 mod shutdown;
+mod state_dir;
 mod storage;
 mod stream;
 mod submit;

@@ -177,6 +177,7 @@ pub(crate) fn stop_proof(stop: StopProof) -> &'static str {
         StopProof::Killed => "killed",
         StopProof::NotStarted => "not started",
         StopProof::NotHeld => "nothing of it runs",
+        StopProof::ProcessGone => "its process is gone, and nothing of it runs",
     }
 }
 

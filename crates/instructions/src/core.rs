@@ -96,6 +96,7 @@ fn hello() -> Hello {
         worker: "worker".into(),
         instance: "instance".into(),
         start: None,
+        replaces: Vec::new(),
         task_types: vec!["echo".into()],
         slots: SLOTS,
         prefetch: 0,

@@ -384,6 +384,7 @@ fn hello(stream: StreamId, worker: &Name, instance: &Name, held: Vec<HeldLease>)
         worker: Arc::clone(worker),
         instance: Arc::clone(instance),
         start: None,
+        replaces: Vec::new(),
         task_types: vec![crate::config::TASK_TYPE.into()],
         slots: 1,
         prefetch: 0,

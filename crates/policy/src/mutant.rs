@@ -68,6 +68,8 @@ mutants! {
     OvertakenHelloHeard = "a hello that was overtaken is listened to",
     StartIgnored = "a hello of an earlier process is listened to if it arrives late enough",
     SilentOutlives = "a process that never answers keeps the one that lives away",
+    ReplacedKept = "a process that is known to be gone keeps its leases until its time is over",
+    AllReplaced = "a new process of a worker ends the sessions of all before it",
     NoOutbox = "an outcome is forgotten when it is sent",
     OutboxNotRepeated = "outcomes are not said again on a new stream",
     FencesLate = "a worker believes in its leases too long",

@@ -310,6 +310,8 @@ pub struct Hello {
     pub instance: Name,
     /// When that was, if it says so.
     pub start: Option<Start>,
+    /// Earlier starts of the worker that are gone, with everything they had started.
+    pub replaces: Vec<Name>,
     /// The task types it serves.
     pub task_types: Vec<Name>,
     /// How many tasks it can run at once.

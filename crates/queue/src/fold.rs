@@ -341,7 +341,8 @@ fn decided(record: &Record) -> Option<Token> {
     match record {
         Record::TaskEnded { token, .. } => *token,
         Record::LeaseEnded { token, fact: Some(fact), .. } => {
-            let concluded = fact.stop == StopProof::Unproved || fact.kind == EndKind::NotHeld;
+            let concluded = matches!(fact.kind, EndKind::NotHeld | EndKind::WorkerLost)
+                || fact.stop == StopProof::Unproved;
             (!concluded).then_some(*token)
         }
         Record::LeaseEnded { token, failure: Some(failure), fact: None, .. }

@@ -28,6 +28,7 @@ impl Queue {
         }
         let known = known.filter(|id| !self.end_evicted(*id));
         self.replace_streams(&hello.worker);
+        self.end_replaced(&hello);
         let session = known.unwrap_or_else(|| self.open_session(&hello));
         let held = hello.held.clone();
         self.connect(session, hello);
@@ -77,6 +78,21 @@ impl Queue {
             self.parking.clear(id);
             if let Some(stream) = stream {
                 self.emit(Effect::Close { stream, reason: CloseReason::Replaced });
+            }
+        }
+    }
+
+    /// Processes that are gone for sure hold nothing. The others of the worker may live.
+    fn end_replaced(&mut self, hello: &Hello) {
+        let is_gone = |session: &Session| {
+            let is_other = *session.instance != *hello.instance;
+            let is_named = hello.replaces.contains(&session.instance);
+            is_other && (is_named || Mutant::AllReplaced.is_alive())
+        };
+        for id in self.roster.of_worker(&hello.worker) {
+            let is_gone = self.roster.get(id).is_some_and(is_gone);
+            if is_gone && !Mutant::ReplacedKept.is_alive() {
+                self.end_session(id, StopProof::ProcessGone);
             }
         }
     }

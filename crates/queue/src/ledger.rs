@@ -139,6 +139,8 @@ pub enum StopProof {
     NotHeld,
     /// Nothing: the worker had not answered when the lease ended.
     Unproved,
+    /// Its worker's process was gone with all that it had started, as the next start of the worker said.
+    ProcessGone,
 }
 
 /// What the end of a lease was charged to.

@@ -204,7 +204,20 @@ impl Queue {
         self.parking.despair_of(id);
     }
 
+    /// The session's time is over.
     pub(crate) fn expire(&mut self, id: SessionId) {
+        let is_made_up = Mutant::LossCalledStop.is_alive();
+        self.end_session(id, if is_made_up { StopProof::Killed } else { StopProof::Unproved });
+    }
+
+    /// The worker is lost to all that the session held.
+    pub(crate) fn end_session(&mut self, id: SessionId, proof: StopProof) {
+        if proof != StopProof::Unproved {
+            let held = self.roster.get(id).into_iter().flat_map(Session::held);
+            for token in held.map(|(token, _)| token).collect::<Vec<_>>() {
+                self.note_late_stop(id, token, proof);
+            }
+        }
         let Some(session) = self.dismiss(id) else { return };
         if let Some(stream) = session.stream {
             self.emit(Effect::Close { stream, reason: CloseReason::Expired });
@@ -214,8 +227,6 @@ impl Queue {
                 && !Mutant::ExpiryForgetsLeases.is_alive()
             {
                 let end = self.lost(task);
-                let is_made_up = Mutant::LossCalledStop.is_alive();
-                let proof = if is_made_up { StopProof::Killed } else { StopProof::Unproved };
                 let lost = Account::new(Word::Nobody, EndKind::WorkerLost, proof);
                 self.settle(task, end, lost);
             }

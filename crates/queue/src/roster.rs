@@ -150,7 +150,9 @@ impl Roster {
         let Some(processes) = self.workers.get(&hello.worker) else { return false };
         let own = processes.get(&hello.instance).and_then(|id| self.get(*id));
         let greeted = own.map_or(0, |own| own.greeted);
-        let others = processes.iter().filter(|(instance, _)| **instance != hello.instance);
+        let is_out =
+            |instance: &Name| *instance == hello.instance || hello.replaces.contains(instance);
+        let others = processes.iter().filter(|(instance, _)| !is_out(instance));
         let others = others.filter_map(|(_, id)| self.get(*id));
         others.filter(|other| other.stream.is_some()).any(|other| {
             let started = hello.start.as_ref().zip(other.start.as_ref());

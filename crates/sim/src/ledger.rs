@@ -228,7 +228,8 @@ impl Ledger {
                     return Err(Violation::new("fact", message));
                 };
                 // What the coordinator concludes is no word of the worker's.
-                if fact.stop != StopProof::Unproved && fact.kind != EndKind::NotHeld {
+                let is_concluded = matches!(fact.kind, EndKind::NotHeld | EndKind::WorkerLost);
+                if fact.stop != StopProof::Unproved && !is_concluded {
                     self.decided.insert(*token);
                 }
                 return self.lease_ended(*task, *token, (*cause, *next, failure.as_deref()));

@@ -71,6 +71,7 @@ probes! {
     Trimmed = "the journal was trimmed",
     Moved = "a task was written again for a trim",
     Terminated = "a coordinator ended in order",
+    Replaced = "a session ended because its process was known to be gone",
     StuckHandler = "a handler outlived its kill",
     Recovered = "a journal was read back",
     Compared = "a rebuilt queue was compared with the live one",

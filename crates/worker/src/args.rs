@@ -10,7 +10,7 @@ use crate::config::{Command, Config, ConfigError, Drain, LogFormat, Program};
 
 /// Runs programs for Leasehold: the payload of a task is their stdin, their stdout its result.
 ///
-/// Exit codes: 0 drained, 64 wrong flag or configuration, 69 refused by the coordinator or the id is in use,
+/// Exit codes: 0 drained, 64 wrong flag or configuration, 69 refused by the coordinator, or the id or the state directory is in use,
 /// 70 failed, 71 start it again: too many slots are lost to work that cannot be stopped, 75 drained but not everything could be delivered, 130 stopped by a second signal.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "leasehold-worker", version)]
@@ -49,6 +49,11 @@ pub(crate) struct Args {
     /// again [default: less than half]
     #[arg(long, env = "LEASEHOLD_LOST_SLOTS_MAX", value_name = "N")]
     lost_slots_max: Option<u32>,
+
+    /// A directory of the worker's own on a local file system. With it, a worker that is started again after a crash gets what
+    /// the one before held leased again at once, as soon as nothing of that runs any more
+    #[arg(long, env = "LEASEHOLD_STATE_DIR", value_name = "DIR")]
+    state_dir: Option<PathBuf>,
 
     /// Where to send traces (OTLP over gRPC), such as <http://127.0.0.1:4317>
     #[arg(long, env = "LEASEHOLD_OTLP_ENDPOINT", value_name = "URL")]
@@ -94,6 +99,7 @@ impl Args {
         lay(&mut config.prefetch, self.prefetch.as_ref());
         lay(&mut config.drain_grace, self.drain_grace.as_ref());
         lay(&mut config.lost_slots_max, self.lost_slots_max.as_ref());
+        lay(&mut config.state_dir, self.state_dir.as_ref());
         lay(&mut config.telemetry.otlp_endpoint, self.otlp_endpoint.as_ref());
         lay(&mut config.telemetry.log_filter, self.log_filter.as_ref());
         config.telemetry.log_format = self.log_format.unwrap_or(config.telemetry.log_format);

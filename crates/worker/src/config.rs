@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) drain_grace: Option<Drain>,
     /// How many slots may be lost before the worker recycles itself.
     pub(crate) lost_slots_max: Option<u32>,
+    /// Where the worker keeps the lock by which the next one knows that it is gone.
+    pub(crate) state_dir: Option<PathBuf>,
     /// What serves each task type.
     pub(crate) programs: BTreeMap<String, Program>,
     /// Logs and traces.
@@ -180,6 +182,9 @@ impl Config {
         }
         if let Some(lost) = self.lost_slots_max {
             worker = worker.lost_slots_max(lost);
+        }
+        if let Some(state_dir) = &self.state_dir {
+            worker = worker.state_dir(state_dir);
         }
         for (key, value) in &self.labels {
             worker = worker.label(key, value);

@@ -1,6 +1,6 @@
 //! Why a worker cannot start, or stopped without having drained.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 /// Why a worker cannot start, or stopped without having drained.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,23 @@ pub enum Error {
         "this worker starts processes: main must begin with leasehold_worker::guard::run_if_guard()"
     )]
     GuardMissing,
+    /// The state directory cannot be used.
+    #[error("cannot use the state directory {directory:?}")]
+    StateDir {
+        /// Which.
+        directory: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process has the state directory.
+    #[error(
+        "another process uses the state directory {directory:?}: give each worker one of its own"
+    )]
+    StateDirInUse {
+        /// Which.
+        directory: PathBuf,
+    },
     /// The thread of the connection could not be started.
     #[error("cannot start the connection's thread")]
     Start(#[source] io::Error),

@@ -18,6 +18,8 @@ pub(crate) struct Identity {
     pub(crate) instance_id: String,
     /// When that was, by a clock that nobody sets. `None`: the machine does not say which boot it counts from.
     pub(crate) process_start: Option<v1::ProcessStart>,
+    /// Earlier starts that are gone, with all that they had started.
+    pub(crate) replaces: Vec<String>,
     /// For people.
     pub(crate) labels: BTreeMap<String, String>,
     /// What it serves.

@@ -24,6 +24,7 @@ mod progress;
 mod run;
 mod session;
 mod slots;
+mod state_dir;
 mod stream;
 mod task;
 mod task_error;

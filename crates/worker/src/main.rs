@@ -18,7 +18,7 @@ use self::{
 /// A wrong flag or configuration (`EX_USAGE` of sysexits.h).
 const EXIT_USAGE: u8 = 64;
 
-/// The coordinator does not want this worker, or its id is in use (`EX_UNAVAILABLE`).
+/// The coordinator does not want this worker, or its id or its state directory is in use (`EX_UNAVAILABLE`).
 const EXIT_UNAVAILABLE: u8 = 69;
 
 /// Too many slots are lost to work that cannot be stopped: start the worker again (`EX_OSERR`).
@@ -116,7 +116,10 @@ fn exit_code(error: &Error) -> u8 {
     )]
     match error {
         Error::Setting { .. } | Error::NoTaskType | Error::ServedTwice(_) => EXIT_USAGE,
-        Error::IdInUse(_) | Error::Refused { .. } | Error::Protocol(_) => EXIT_UNAVAILABLE,
+        Error::IdInUse(_)
+        | Error::StateDirInUse { .. }
+        | Error::Refused { .. }
+        | Error::Protocol(_) => EXIT_UNAVAILABLE,
         Error::Undelivered { .. } => EXIT_UNDELIVERED,
         Error::SlotsLost { .. } => EXIT_RECYCLED,
         Error::Interrupted { .. } => EXIT_INTERRUPTED,

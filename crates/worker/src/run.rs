@@ -1,6 +1,8 @@
 //! Running a worker: the thread of its connection, and the loop that connects the session with the world.
 
-use std::{collections::BTreeMap, future::Future, io, sync::Arc, thread, time::Duration};
+use std::{
+    collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc, thread, time::Duration,
+};
 
 use signal_hook::consts::SIGTERM;
 use tokio::{
@@ -21,6 +23,7 @@ use crate::{
     progress::{Board, Pace},
     session::{Command, Leaving, Session},
     slots::{Grounds, Slots},
+    state_dir::StateDir,
     stream::{self, Dial, Stream, StreamEvent},
     task::Task,
     term::{self, Ask},
@@ -39,6 +42,7 @@ pub(crate) struct Plan {
     pub(crate) endpoint: Endpoint,
     pub(crate) identity: Identity,
     pub(crate) leaving: Leaving,
+    pub(crate) state_dir: Option<PathBuf>,
     pub(crate) tasks: BTreeMap<String, Task>,
 }
 
@@ -93,7 +97,7 @@ pub(crate) async fn here(
 ) -> Result<(), Error> {
     let (asked, asks) = mpsc::channel(1);
     let requests = Requests::new(Leave::Caller, asks).map_err(Error::Start)?;
-    let mut connection = Connection::new(plan, requests, Handle::current(), dial, clock)?;
+    let mut connection = Connection::new(plan, requests, Handle::current(), dial, clock).await?;
     asking(Box::pin(connection.run()), asked, shutdown).await
 }
 
@@ -170,10 +174,11 @@ async fn connection(
     asks: mpsc::Receiver<()>,
     handlers: Handle,
 ) -> (Result<(), Error>, Option<Slots>) {
-    let made = Requests::new(leave, asks)
-        .map_err(Error::Start)
-        .and_then(|requests| Connection::new(plan, requests, handlers, stream::tcp(), Clock::Boot));
-    match made {
+    let requests = match Requests::new(leave, asks) {
+        Ok(requests) => requests,
+        Err(error) => return (Err(Error::Start(error)), None),
+    };
+    match Connection::new(plan, requests, handlers, stream::tcp(), Clock::Boot).await {
         Ok(mut connection) => (connection.run().await, Some(connection.slots)),
         Err(error) => (Err(error), None),
     }
@@ -191,11 +196,13 @@ struct Connection {
     /// Handlers that want more time.
     asks: mpsc::Receiver<Ask>,
     requests: Requests,
+    /// It is this worker's for as long as it runs.
+    _state_dir: Option<StateDir>,
 }
 
 impl Connection {
-    fn new(
-        plan: Plan,
+    async fn new(
+        mut plan: Plan,
         requests: Requests,
         handlers: Handle,
         dial: Dial,
@@ -203,7 +210,13 @@ impl Connection {
     ) -> Result<Self, Error> {
         let board = Arc::new(Board::default());
         let worker_id = plan.identity.worker_id.clone();
-        let lifeline = Lifeline::new().map_err(Error::Start)?;
+        let state_dir = match &plan.state_dir {
+            Some(directory) => Some(StateDir::claim(directory, &plan.identity).await?),
+            None => None,
+        };
+        let pledge = state_dir.as_ref().map(|it| Arc::clone(&it.pledge));
+        plan.identity.replaces = state_dir.as_ref().map_or_else(Vec::new, |it| it.gone.clone());
+        let lifeline = Lifeline::new(pledge).map_err(Error::Start)?;
         let (asking, asks) = mpsc::channel(term::ASKS_MAX);
         let work = Grounds { handlers, clock, lifeline: Arc::new(lifeline), asks: asking };
         Ok(Self {
@@ -216,6 +229,7 @@ impl Connection {
             pace: Pace::new(),
             asks,
             requests,
+            _state_dir: state_dir,
         })
     }
 

@@ -135,8 +135,13 @@ impl Slots {
     fn launch(&mut self, start: Start, span: Span) -> (AbortHandle, Option<AbortHandle>) {
         match self.tasks.get(&start.assignment.task_type).cloned() {
             Some(Task::Function(function)) => {
+                let strand = Arc::clone(&start.strand);
                 let (payload, context) = self.context(start);
-                let handler = async move { function.call(payload, context).await };
+                let handler = async move {
+                    // Not the handler's to drop: as long as it runs, the worker's pledge is kept.
+                    let _strand = strand;
+                    function.call(payload, context).await
+                };
                 let work = returned(handler).instrument(span);
                 let handle = self.running.spawn_on(work, &self.grounds.handlers);
                 (handle.clone(), Some(handle))

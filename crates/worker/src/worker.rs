@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     future::Future,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -58,6 +59,7 @@ pub struct Worker {
     drain_grace: Duration,
     /// `None`: less than half of the slots.
     lost_slots_max: Option<u32>,
+    state_dir: Option<PathBuf>,
     tasks: BTreeMap<String, Task>,
     /// A task type that was given twice: an error once the worker runs.
     served_twice: Option<String>,
@@ -75,6 +77,7 @@ impl Default for Worker {
             labels: BTreeMap::new(),
             drain_grace: DEFAULT_DRAIN_GRACE,
             lost_slots_max: None,
+            state_dir: None,
             tasks: BTreeMap::new(),
             served_twice: None,
         }
@@ -142,6 +145,15 @@ impl Worker {
     /// Default: less than half of the slots.
     pub fn lost_slots_max(self, lost_slots_max: u32) -> Self {
         Self { lost_slots_max: Some(lost_slots_max), ..self }
+    }
+
+    /// Keeps a lock in this directory, which is made if it is not there: the worker's own, on a local file system. A worker
+    /// that is started there after another one has died can prove that nothing of that runs any more. What the dead one held is
+    /// then leased again at once, and not only when its session ends. While another process has the directory, running fails.
+    ///
+    /// What a handler leaves running in its process when it returns is not looked at.
+    pub fn state_dir(self, state_dir: impl Into<PathBuf>) -> Self {
+        Self { state_dir: Some(state_dir.into()), ..self }
     }
 
     /// Serves a task type with an async function of the payload and a [`Context`].
@@ -310,6 +322,7 @@ impl Worker {
                 worker_id: self.id,
                 instance_id: identity::instance_id(),
                 process_start: identity::process_start(),
+                replaces: Vec::new(),
                 labels: self.labels,
                 task_types,
                 slots: self.slots,
@@ -320,6 +333,7 @@ impl Worker {
                 drain_grace: self.drain_grace,
                 lost_slots_max: usize::try_from(lost_slots_max).unwrap_or(usize::MAX),
             },
+            state_dir: self.state_dir,
             tasks: self.tasks,
         })
     }

@@ -177,6 +177,7 @@ const fn stop_proof(stop: StopProof) -> u8 {
         StopProof::NotStarted => 4,
         StopProof::NotHeld => 5,
         StopProof::Unproved => 6,
+        StopProof::ProcessGone => 7,
     }
 }
 
@@ -188,6 +189,7 @@ const fn read_stop_proof(kind: u8) -> Result<StopProof, Malformed> {
         4 => StopProof::NotStarted,
         5 => StopProof::NotHeld,
         6 => StopProof::Unproved,
+        7 => StopProof::ProcessGone,
         kind => return Err(Malformed::UnknownKind { what: "proof of stop", kind }),
     })
 }

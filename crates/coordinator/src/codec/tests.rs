@@ -157,6 +157,7 @@ fn stop() -> impl Strategy<Value = StopProof> {
         StopProof::NotStarted,
         StopProof::NotHeld,
         StopProof::Unproved,
+        StopProof::ProcessGone,
     ])
 }
 

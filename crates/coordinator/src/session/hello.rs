@@ -13,6 +13,7 @@ const WORKER_ID_CHARS_MAX: usize = 128;
 pub(crate) const WORKER_ID_RULE: &str = "must be 1 to 128 characters of [A-Za-z0-9._-]";
 const INSTANCE_ID_CHARS_MAX: usize = 64;
 const BOOT_ID_CHARS_MAX: usize = 64;
+const REPLACED_MAX: usize = 16;
 const TASK_TYPE_CHARS_MAX: usize = 128;
 const TASK_TYPES_MAX: usize = 1_000;
 const LABELS_MAX: usize = 16;
@@ -59,6 +60,7 @@ pub(super) fn read(
         worker: name(hello.worker_id),
         instance: name(hello.instance_id),
         start: hello.process_start.as_ref().and_then(start),
+        replaces: hello.replaces_instance_ids.into_iter().map(name).collect(),
         task_types: hello.task_types.into_iter().map(name).collect(),
         slots,
         prefetch,
@@ -115,6 +117,13 @@ fn violations(hello: &v1::Hello) -> Vec<v1::FieldViolation> {
         hello.process_start.as_ref().is_none_or(|it| start(it).is_some()),
         "process_start",
         "must name a boot by 1 to 64 characters of [A-Za-z0-9-] and a time since then that is not negative",
+    );
+    let replaced = &hello.replaces_instance_ids;
+    check(
+        replaced.len() <= REPLACED_MAX
+            && replaced.iter().all(|it| is_name(it, INSTANCE_ID_CHARS_MAX, "-")),
+        "replaces_instance_ids",
+        "must be at most 16, each 1 to 64 characters of [A-Za-z0-9-]",
     );
     let types = &hello.task_types;
     check(

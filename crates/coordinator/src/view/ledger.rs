@@ -58,6 +58,7 @@ pub(crate) fn stop_proof(stop: StopProof) -> v1::StopProof {
         StopProof::NotStarted => v1::StopProof::NotStarted,
         StopProof::NotHeld => v1::StopProof::NotHeld,
         StopProof::Unproved => v1::StopProof::Unproved,
+        StopProof::ProcessGone => v1::StopProof::ProcessGone,
     }
 }
 

@@ -15,7 +15,7 @@ use leasehold_queue::{
 use proptest::test_runner::TestCaseError;
 
 use self::{
-    choice::{one_of, outcome_of, queue_name, type_name, worker_name},
+    choice::{instance_name, one_of, outcome_of, queue_name, type_name, worker_name},
     shown::{durable, reply_line, visible},
 };
 use crate::{
@@ -297,9 +297,9 @@ impl Cluster {
     }
 
     fn hello(&mut self, greeting: &Greeting) -> Result<(), TestCaseError> {
-        let Greeting { worker, instance, start, slots, prefetch, types, held } = greeting;
+        let Greeting { worker, instance, start, replaces, slots, prefetch, types, held } = greeting;
         self.streams += 1;
-        let (worker, instance) = (worker_name(*worker), Name::from(format!("i{instance}")));
+        let (worker, instance) = (worker_name(*worker), instance_name(*instance));
         let same = |s: &&crate::reference::Session| s.worker == *worker && s.instance == *instance;
         let own = self.reference.sessions.iter().find(same).map(|session| session.id);
         self.greet(Hello {
@@ -310,6 +310,7 @@ impl Cluster {
                 boot: boot.to_string().into(),
                 after: Duration::from_secs(after.into()),
             }),
+            replaces: (0..2).filter(|i| replaces >> i & 1 == 1).map(instance_name).collect(),
             task_types: (0..2).filter(|t| types >> t & 1 == 1).map(type_name).collect(),
             slots: u32::from(*slots),
             prefetch: u32::from(*prefetch),
@@ -335,6 +336,7 @@ impl Cluster {
             worker: worker.into(),
             instance: instance.into(),
             start: None,
+            replaces: Vec::new(),
             task_types: vec![type_name(0)],
             slots,
             prefetch: 0,

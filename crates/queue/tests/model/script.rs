@@ -82,6 +82,8 @@ pub(crate) struct Greeting {
     pub(crate) instance: u8,
     /// Of which boot and when.
     pub(crate) start: Option<(u8, u8)>,
+    /// Bits: which instances.
+    pub(crate) replaces: u8,
     pub(crate) slots: u8,
     pub(crate) prefetch: u8,
     pub(crate) types: u8,
@@ -123,6 +125,7 @@ fn opening() -> impl Strategy<Value = Vec<Step>> {
                 worker,
                 instance: 0,
                 start: None,
+                replaces: 0,
                 slots,
                 prefetch,
                 types: 3,
@@ -213,12 +216,14 @@ fn submission() -> impl Strategy<Value = Submission> {
 fn hello() -> impl Strategy<Value = Step> {
     let prefetch = prop::sample::select(vec![0, 0, 1, 2]);
     let start = prop::option::of((0u8..2, 0u8..3));
-    (0u8..3, prop::bool::weighted(0.3), start, 1u8..4, prefetch, 1u8..4, held()).prop_map(
-        |(worker, second, start, slots, prefetch, types, held)| {
+    let process = (prop::bool::weighted(0.3), start, prop::sample::select(vec![0, 0, 1, 2, 3]));
+    (0u8..3, process, 1u8..4, prefetch, 1u8..4, held()).prop_map(
+        |(worker, (second, start, replaces), slots, prefetch, types, held)| {
             Step::Hello(Greeting {
                 worker,
                 instance: u8::from(second),
                 start,
+                replaces,
                 slots,
                 prefetch,
                 types,

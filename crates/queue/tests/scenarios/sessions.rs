@@ -457,3 +457,51 @@ fn a_process_of_another_boot_keeps_nobody_away_before_it_answers() {
     ",
     );
 }
+
+#[test]
+fn what_a_process_held_that_is_gone_for_sure_is_leased_again_at_once() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w/1 s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        start s1 t1
+        hello w/2 s2
+            welcome
+            s1: closed, Replaced
+        show a
+            t1 since 0ms; 0 attempts, 0 losses
+        hello w/3 s3 gone=1,never
+            welcome
+            s2: closed, Replaced
+        ends a
+            t1 g1 a1 on w: granted 0ms, started 0ms, ended 0ms WorkerLost ProcessGone, charged WorkerLoss, waits until 100ms: the worker was lost
+        workers
+            w/2 Disconnected  of 1
+            w/3 Active  of 1
+        at 100
+        grant
+            s3: run a as t2, attempt 1
+    ",
+    );
+}
+
+#[test]
+fn a_process_that_is_gone_keeps_nobody_away() {
+    check(
+        "
+        hello w/1 s1 start=boot+20
+            welcome
+        hello w/2 s2 start=boot+10
+            not welcome, Outlived
+        hello w/2 s3 start=boot+10 gone=1
+            welcome
+            s1: closed, Replaced
+        workers
+            w/2 Active  of 1
+    ",
+    );
+}

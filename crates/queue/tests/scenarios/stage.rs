@@ -299,6 +299,12 @@ impl Stage {
                 let after = Duration::from_millis(after.parse().expect("a number"));
                 Start { boot: boot.into(), after }
             }),
+            replaces: words
+                .value("gone")
+                .into_iter()
+                .flat_map(|it| it.split(','))
+                .map(Name::from)
+                .collect(),
             task_types: words.value("types").unwrap_or("t").split(',').map(Name::from).collect(),
             slots: words.number("slots", 1),
             prefetch: words.number("prefetch", 0),

@@ -62,9 +62,11 @@ impl World {
         let lives = hand.incarnation == incarnation && hand.pieces.contains_key(&token.as_i64());
         let is_so = match fact.stop {
             StopProof::NotStarted => !self.started.contains(&token),
-            StopProof::Returned | StopProof::Aborted | StopProof::Killed | StopProof::NotHeld => {
-                !lives
-            }
+            StopProof::Returned
+            | StopProof::Aborted
+            | StopProof::Killed
+            | StopProof::NotHeld
+            | StopProof::ProcessGone => !lives,
             StopProof::Unproved => true,
         };
         let has_result = fact.kind != EndKind::Succeeded || self.finished.contains_key(&token);

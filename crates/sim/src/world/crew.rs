@@ -1,7 +1,7 @@
 //! Workers: the real session of each, and a process around it whose handlers do as they are told by their tasks.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -33,6 +33,9 @@ pub(super) const TASK_TYPE: &str = "work";
 const SAVES_MAX: u32 = 6;
 const SAVE_AFTER: Micros = 30 * MS;
 
+/// How many earlier starts a process may name as gone.
+const REPLACED_MAX: usize = 16;
+
 /// How long a connection may take to come up.
 const DIAL_MAX: Micros = 5 * SECOND;
 
@@ -48,6 +51,9 @@ pub(super) struct Hand {
     /// How often it was started, and in which boot of its machine each time.
     pub(super) incarnation: u32,
     boots: BTreeMap<u32, u32>,
+    /// Which earlier starts each names as gone, and which have been named where it was listened to.
+    pub(super) replaces: BTreeMap<u32, Vec<u32>>,
+    pub(super) replaced: BTreeSet<u32>,
     pub(super) session: Option<Worker>,
     pub(super) is_coming: bool,
     pub(super) paused_until: Option<Micros>,
@@ -101,6 +107,8 @@ impl Hand {
             is_ruined: false,
             incarnation: 0,
             boots: BTreeMap::new(),
+            replaces: BTreeMap::new(),
+            replaced: BTreeSet::new(),
             session: None,
             is_coming: false,
             paused_until: None,
@@ -172,10 +180,15 @@ impl World {
         hand.paused_until = None;
         hand.tick_at = None;
         let boot = hand.boots.get(&hand.incarnation).copied().unwrap_or_default();
+        let knows_gone = seed / 2 % 2 == 0;
+        let gone = (1..hand.incarnation).rev().take(if knows_gone { REPLACED_MAX } else { 0 });
+        let gone: Vec<u32> = gone.collect();
+        hand.replaces.insert(hand.incarnation, gone.clone());
         hand.session = Some(Worker::new(Setup {
             worker_id: worker_name(worker),
             instance_id: instance_name(worker, hand.incarnation),
             start: (boot.to_string(), hand.shows(now)),
+            replaces: gone.into_iter().map(|it| instance_name(worker, it)).collect(),
             task_types: vec![TASK_TYPE.to_owned()],
             slots: hand.slots,
             prefetch: hand.prefetch,

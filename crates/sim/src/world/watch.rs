@@ -21,8 +21,8 @@ use leasehold_proto::v1::{
     self, ResultDisposition, Verdict, coordinator_event::Event as Told, worker_event::Event as Said,
 };
 use leasehold_queue::{
-    Accepted, FailureReason, Name, Record, Refusal, RevocationReason, SessionId, SessionState,
-    StopProof, TaskId, Token,
+    Accepted, EndKind, FailureReason, Name, Record, Refusal, RevocationReason, SessionId,
+    SessionState, StopProof, TaskId, Token,
 };
 
 /// How much later than it must the coordinator may give a session up, in this simulation: its timers and turns.
@@ -62,6 +62,7 @@ impl World {
             let mut sessions = self.site.sessions.values();
             let is_known = hand.heard.get(&incarnation).is_some_and(|(_, site)| *site == here)
                 && sessions.any(|(_, instance, _)| of_instance(instance) == own);
+            let gone = hand.replaces.get(&incarnation).into_iter().flatten();
             let has_followed = |later: u32| {
                 let is_heard =
                     is_known && hand.greeted.get(&incarnation) < hand.greeted.get(&later);
@@ -75,6 +76,7 @@ impl World {
                 self.suspects.insert((worker, incarnation));
             } else {
                 hand.current = id;
+                hand.replaced.extend(gone);
                 if !is_known {
                     let last = hand.greeted.values().copied().max();
                     hand.greeted.insert(incarnation, last.unwrap_or_default() + 1);
@@ -122,7 +124,10 @@ impl World {
                     self.judge_assignment(worker, incarnation, it)
                 }
                 Some(Told::ResultAck(ack)) => self.judge_ack(ack),
-                Some(Told::Welcome(welcome)) => self.judge_welcome(welcome),
+                Some(Told::Welcome(welcome)) => {
+                    let judged = self.judge_replaced((worker, incarnation), id);
+                    judged.and_then(|()| self.judge_welcome(welcome))
+                }
                 Some(Told::Revocation(it)) => {
                     let unknown = it.reason() == v1::RevocationReason::UnknownLease;
                     let token = Token::from_i64(it.fencing_token);
@@ -160,7 +165,8 @@ impl World {
     /// What a handler saved counts with the end that it came to, unless the disk had no room for it.
     pub(super) fn judge_saved(&mut self, record: &Record) {
         let Record::LeaseEnded { task, token, fact: Some(fact), .. } = record else { return };
-        let is_told = !matches!(fact.stop, StopProof::Unproved | StopProof::NotHeld);
+        let is_told = fact.kind != EndKind::WorkerLost
+            && !matches!(fact.stop, StopProof::Unproved | StopProof::NotHeld);
         let Some(step) = self.saved.remove(token).filter(|_| is_told) else { return };
         let generation = self.ledger.granted(*token).map(|lease| lease.generation);
         let goes_on = |it: &&Entry| it.ended.is_none() && Some(it.generation) == generation;
@@ -204,6 +210,23 @@ impl World {
                 })
             }
         }
+    }
+
+    /// Whoever is welcome has taken the place of those that it said are gone.
+    fn judge_replaced(
+        &self,
+        (worker, incarnation): (usize, u32),
+        id: WireId,
+    ) -> Result<(), Violation> {
+        let hand = &self.crew[worker];
+        let named = hand.replaces.get(&incarnation).filter(|_| hand.current == id);
+        let gone: Vec<u32> = named.cloned().unwrap_or_default();
+        let sessions = self.site.machine.iter().flat_map(|machine| machine.queue().workers());
+        let mut instances = sessions.filter_map(|view| of_instance(&view.instance));
+        let left = instances.find(|(of, start)| *of == worker && gone.contains(start));
+        holds(left.is_none(), "replaced", || {
+            format!("w{worker}-{incarnation} is welcome and {left:?} has a session")
+        })
     }
 
     fn judge_welcome(&mut self, welcome: &v1::Welcome) -> Result<(), Violation> {
@@ -373,6 +396,9 @@ impl World {
         let Some((worker, incarnation)) = of_instance(instance) else { return };
         if self.crew[worker].goodbyes.contains(&incarnation) {
             return;
+        }
+        if self.crew[worker].replaced.contains(&incarnation) {
+            return self.sometimes(Probe::Replaced);
         }
         self.sometimes(Probe::SessionExpired);
         self.expired.insert((worker, incarnation));

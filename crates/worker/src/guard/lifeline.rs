@@ -10,7 +10,7 @@ use std::{
     io::{self, ErrorKind, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::{fs::FileExt as _, net::UnixStream},
     },
     sync::{Arc, Mutex, PoisonError},
@@ -20,6 +20,7 @@ use std::{
 use rustix::{
     cmsg_space,
     fs::{MemfdFlags, memfd_create},
+    io::{FdFlags, fcntl_setfd},
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
         SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -52,6 +53,8 @@ struct Bound {
 /// The worker's side.
 pub(crate) struct Lifeline {
     memory: Arc<File>,
+    /// A descriptor that is to be open for as long as anything of the worker's work runs, if there is one.
+    pledge: Option<Arc<File>>,
     /// The records that are free again, and the first that was never used. As many as programs have run at once.
     free: Mutex<(Vec<u32>, u32)>,
     /// What the session's record says.
@@ -67,6 +70,8 @@ pub(crate) struct Strand {
 /// The lifeline of one lease, to be looked at.
 pub(crate) struct Lookout {
     memory: Arc<File>,
+    /// Whoever has the lifeline keeps the worker's pledge open with it.
+    pledge: Option<Arc<File>>,
     index: u32,
     /// In the worker itself it keeps the record from being used again.
     _strand: Option<Arc<Strand>>,
@@ -100,13 +105,14 @@ pub(crate) enum Renewal {
 }
 
 impl Lifeline {
-    /// A lifeline under which nothing may run yet.
-    pub(crate) fn new() -> io::Result<Self> {
+    /// A lifeline under which nothing may run yet. What runs under it keeps the pledge open.
+    pub(crate) fn new(pledge: Option<Arc<File>>) -> io::Result<Self> {
         let memory = File::from(memfd_create("leasehold-lifeline", MemfdFlags::CLOEXEC)?);
         let over = Bound { at: Moment::default(), span: Duration::ZERO, asked: 0 };
         over.write(&memory, SESSION)?;
         let memory = Arc::new(memory);
-        Ok(Self { memory, free: Mutex::new((Vec::new(), SESSION + 1)), session: Mutex::new(None) })
+        let (free, session) = (Mutex::new((Vec::new(), SESSION + 1)), Mutex::new(None));
+        Ok(Self { memory, pledge, free, session })
     }
 
     /// The leases hold until `valid_until`; work is asked to stop ahead of that by its grace, or by `stop_margin` if
@@ -164,8 +170,8 @@ impl Strand {
 
     /// A look at it, for somebody in this process.
     pub(crate) fn lookout(self: &Arc<Self>) -> Lookout {
-        let memory = Arc::clone(&self.lifeline.memory);
-        Lookout { memory, index: self.index, _strand: Some(Arc::clone(self)) }
+        let (memory, pledge) = (Arc::clone(&self.lifeline.memory), self.lifeline.pledge.clone());
+        Lookout { memory, pledge, index: self.index, _strand: Some(Arc::clone(self)) }
     }
 }
 
@@ -180,26 +186,39 @@ impl Drop for Strand {
 impl Lookout {
     /// Hands it to the process that holds the other end of a socket pair, with one byte of no meaning.
     pub(crate) fn send(&self, link: &UnixStream) -> io::Result<()> {
-        let memory = [self.memory.as_fd()];
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let pledge = self.pledge.as_ref().map(|pledge| pledge.as_fd());
+        let files: Vec<BorrowedFd<'_>> =
+            std::iter::once(self.memory.as_fd()).chain(pledge).collect();
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2))];
         let mut rights = SendAncillaryBuffer::new(&mut space);
-        rights.push(SendAncillaryMessage::ScmRights(&memory));
+        rights.push(SendAncillaryMessage::ScmRights(&files));
         sendmsg(link, &[IoSlice::new(&[0])], &mut rights, SendFlags::empty())?;
         Ok(())
     }
 
     /// Takes what [`send`](Self::send) has sent. Whoever is started is told the index by other means.
     pub(crate) fn receive(link: &UnixStream, index: u32) -> io::Result<Self> {
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(2))];
         let mut rights = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0];
         recvmsg(link, &mut [IoSliceMut::new(&mut byte)], &mut rights, RecvFlags::CMSG_CLOEXEC)?;
-        let mut sent = rights.drain().filter_map(|message| {
-            let RecvAncillaryMessage::ScmRights(mut descriptors) = message else { return None };
-            descriptors.next()
+        let mut files = rights.drain().flat_map(|message| {
+            let files = match message {
+                RecvAncillaryMessage::ScmRights(files) => Some(files),
+                RecvAncillaryMessage::ScmCredentials(_) | _ => None,
+            };
+            files.into_iter().flatten()
         });
-        let memory: OwnedFd = sent.next().ok_or(ErrorKind::InvalidData)?;
-        Ok(Self { memory: Arc::new(File::from(memory)), index, _strand: None })
+        let memory: OwnedFd = files.next().ok_or(ErrorKind::InvalidData)?;
+        let pledge = files.next().map(|pledge| Arc::new(File::from(pledge)));
+        Ok(Self { memory: Arc::new(File::from(memory)), pledge, index, _strand: None })
+    }
+
+    /// Lets what this process starts from here on inherit the pledge: it is kept until all of that is gone, and not only
+    /// this process.
+    pub(super) fn bequeath(&self) -> io::Result<()> {
+        let Some(pledge) = &self.pledge else { return Ok(()) };
+        Ok(fcntl_setfd(pledge, FdFlags::empty())?)
     }
 
     /// The bound at which work is asked to stop that is reached at `now`, if one is. If it cannot be read, the session's

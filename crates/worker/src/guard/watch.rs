@@ -84,6 +84,7 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let is_isolated = arguments.next().as_deref() == Some(OsStr::new(Ward::Isolated.as_str()));
     let worker = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let lookout = Lookout::receive(&worker, strand)?;
+    lookout.bequeath()?;
     worker.set_nonblocking(true)?;
     let clockwork = Clockwork::new(lookout)?;
     for signal in SIGNALS {

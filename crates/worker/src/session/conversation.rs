@@ -280,6 +280,7 @@ impl Session {
             software: identity.software.clone(),
             stream_number: self.streams,
             process_start: identity.process_start.clone(),
+            replaces_instance_ids: identity.replaces.clone(),
         }
     }
 

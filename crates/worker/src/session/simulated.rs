@@ -30,6 +30,8 @@ pub struct Setup {
     pub instance_id: String,
     /// Which boot of its machine it was started in, and how long after that.
     pub start: (String, Duration),
+    /// Earlier starts of which it knows that they are gone.
+    pub replaces: Vec<String>,
     /// What it serves.
     pub task_types: Vec<String>,
     /// How many tasks it runs at once.
@@ -104,6 +106,7 @@ impl Worker {
         let identity = Identity {
             worker_id: setup.worker_id,
             instance_id: setup.instance_id,
+            replaces: setup.replaces,
             process_start: Some(identity::start(&setup.start.0, at(setup.start.1))),
             labels: BTreeMap::new(),
             task_types: setup.task_types.into_iter().collect(),

@@ -165,6 +165,7 @@ impl Stage {
             worker_id: "w".to_owned(),
             instance_id: "i".to_owned(),
             process_start: None,
+            replaces: Vec::new(),
             labels: BTreeMap::new(),
             task_types: BTreeSet::from(["work".to_owned()]),
             slots: SLOTS,

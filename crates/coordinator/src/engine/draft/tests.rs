@@ -177,6 +177,7 @@ impl Writing {
             worker: Name::clone(&name),
             instance: name,
             start: None,
+            replaces: Vec::new(),
             task_types: vec![Name::from("t")],
             slots: 4,
             prefetch: 0,

@@ -10,6 +10,7 @@ fn hello(instance: &str) -> Hello {
         worker: Name::from("w"),
         instance: Name::from(instance),
         start: None,
+        replaces: Vec::new(),
         task_types: Vec::new(),
         slots: 1,
         prefetch: 0,

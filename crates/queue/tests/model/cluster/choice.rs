@@ -151,6 +151,10 @@ pub(super) fn type_name(n: u8) -> Name {
     ["resize", "hash"][usize::from(n)].into()
 }
 
+pub(super) fn instance_name(n: u8) -> Name {
+    format!("i{n}").into()
+}
+
 pub(super) fn worker_name(n: u8) -> Name {
     format!("w{n}").into()
 }

@@ -67,6 +67,7 @@ impl Reference {
                 self.forget_ahead(id);
             }
         }
+        self.bury(hello);
         let patience = self.patience(self.config.session_ttl);
         let resumed = self
             .sessions
@@ -106,11 +107,33 @@ impl Reference {
         format!("welcome {id:?} resumed {resumed} {verdicts:?}")
     }
 
+    /// What processes held of which the next one says that they are gone is free.
+    fn bury(&mut self, hello: &Hello) {
+        let dead = |s: &&Session| {
+            let named = hello.replaces.iter().any(|name| s.instance == **name);
+            s.worker == *hello.worker && s.instance != *hello.instance && named
+        };
+        let mut dead: Vec<_> =
+            self.sessions.iter().filter(dead).map(|s| (s.instance.clone(), s.id)).collect();
+        dead.sort();
+        for (_, id) in dead {
+            for ghost in self.session_mut(id).ghosts.clone() {
+                self.drop_ghost(id, ghost.token, StopProof::ProcessGone);
+            }
+            self.sessions.retain(|session| session.id != id);
+            for (task, _) in self.leases_of(id) {
+                self.end_lost(task, EndKind::WorkerLost, StopProof::ProcessGone);
+            }
+        }
+    }
+
     /// Whether the worker's connection is that of a process which has followed the one that says hello.
     fn comes_late(&self, hello: &Hello) -> bool {
         let mine = |s: &&Session| s.worker == *hello.worker;
         let other = self.sessions.iter().filter(mine).find(|s| s.stream.is_some());
-        let Some(other) = other.filter(|s| s.instance != *hello.instance) else { return false };
+        let gone = |s: &&Session| hello.replaces.iter().any(|name| s.instance == **name);
+        let other = other.filter(|s| s.instance != *hello.instance).filter(|s| !gone(s));
+        let Some(other) = other else { return false };
         match (&hello.start, &other.start) {
             (Some(one), Some(two)) if one.boot == two.boot && one.after != two.after => {
                 one.after < two.after

@@ -43,7 +43,7 @@ fn a_lease_without_a_limit_is_bound_by_the_session_alone() {
 
 #[test]
 fn one_write_renews_all_and_a_nearer_bound_is_told() {
-    let lifeline = Arc::new(Lifeline::new().expect("memory"));
+    let lifeline = Arc::new(Lifeline::new(None).expect("memory"));
     let strands = [ms(100), ms(200)].map(|grace| lifeline.strand(None, grace).expect("a record"));
     let renew = |end, margin| lifeline.renew(at(end), ms(margin)).expect("it is written");
     assert_eq!(renew(10_000, 1_000), Renewal::Longer);
@@ -62,14 +62,14 @@ fn one_write_renews_all_and_a_nearer_bound_is_told() {
 
 #[test]
 fn nothing_runs_before_the_first_renewal() {
-    let lifeline = Arc::new(Lifeline::new().expect("memory"));
+    let lifeline = Arc::new(Lifeline::new(None).expect("memory"));
     let strand = lifeline.strand(Some(at(5_000)), ms(100)).expect("a record");
     assert_eq!(limits(&strand.lookout()).1, Moment::default());
 }
 
 #[test]
 fn a_record_is_used_again_only_when_its_lease_is_over() {
-    let lifeline = Arc::new(Lifeline::new().expect("memory"));
+    let lifeline = Arc::new(Lifeline::new(None).expect("memory"));
     let strand = || lifeline.strand(None, ms(0)).expect("a record");
     let (first, second) = (strand(), strand());
     assert_ne!(first.index(), second.index());
@@ -87,7 +87,7 @@ fn what_was_never_written_is_no_bound() {
 
 #[test]
 fn an_effect_is_refused_from_when_its_work_is_asked_to_stop() {
-    let lifeline = Arc::new(Lifeline::new().expect("memory"));
+    let lifeline = Arc::new(Lifeline::new(None).expect("memory"));
     lifeline.renew(at(10_000), ms(2_500)).expect("it is written");
     for (due, grace, now, reached) in [
         (None, 1_000, 8_999, None),
@@ -129,7 +129,7 @@ fn more_time_moves_the_own_bound_of_a_lease_and_nothing_else() {
 }
 
 fn watched(due: Option<Moment>, grace: Duration) -> (Arc<Lifeline>, Lookout) {
-    let lifeline = Arc::new(Lifeline::new().expect("memory"));
+    let lifeline = Arc::new(Lifeline::new(None).expect("memory"));
     let strand = lifeline.strand(due, grace).expect("a record");
     lifeline.renew(at(10_000), ms(2_500)).expect("it is written");
     let lookout = strand.lookout();
