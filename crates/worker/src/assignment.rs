@@ -9,6 +9,8 @@ use leasehold_proto::{
 };
 use leasehold_telemetry::TraceContext;
 
+use crate::CancelReason;
+
 /// The right to run one task, as the coordinator named it: larger than every earlier token of the same task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Token(pub(crate) i64);
@@ -81,6 +83,16 @@ impl Assignment {
     /// How long it may run from its start, unless it asks for more.
     pub(crate) fn time_limit(&self) -> Option<Duration> {
         [self.attempt_timeout, self.total_remaining].into_iter().flatten().min()
+    }
+
+    /// Which of its limits that is.
+    pub(crate) fn limit(&self) -> CancelReason {
+        let is_total = |total| self.attempt_timeout.is_none_or(|attempt| total <= attempt);
+        if self.total_remaining.is_some_and(is_total) {
+            CancelReason::TotalTimeout
+        } else {
+            CancelReason::AttemptTimeout
+        }
     }
 
     /// The same for a process of this executable, with the attempt's own trace.

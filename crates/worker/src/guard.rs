@@ -7,8 +7,8 @@
 //! nothing is left, and reports how the program ended.
 //!
 //! A worker may also be stopped, or starved, and not notice that a lease is over. The guard has a clock of its own and
-//! reads from memory it shares with the worker until when the lease holds: what the worker has not renewed in time, it
-//! ends by itself.
+//! reads from memory it shares with the worker until when the lease holds: then it asks the program to stop, and kills it
+//! after its grace.
 //!
 //! A process that leaves the group (`setsid`, `setpgid`) leaves the guard's reach. The guard knows nothing of tasks,
 //! and it has no runtime: one thread, one `poll`.
@@ -31,7 +31,7 @@ use std::{
 use signal_hook::consts::SIGCHLD;
 
 pub(crate) use self::{
-    lifeline::{Lifeline, Lookout, Reached, Renewal, Strand},
+    lifeline::{Asker, Lifeline, Lookout, Reached, Renewal, Strand},
     link::{Report, header},
 };
 use crate::isolated;

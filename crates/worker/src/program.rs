@@ -4,6 +4,7 @@ mod capture;
 mod checkpoint;
 mod environment;
 mod group;
+mod leash;
 mod process;
 mod scratch;
 
@@ -20,17 +21,17 @@ use leasehold_telemetry::TraceContext;
 use prost::Message as _;
 use rustix::io::Errno;
 use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
-use tokio::sync::watch;
 
 use self::{
     capture::Keep,
     checkpoint::Saves,
     process::{Exit, Process},
 };
-pub(crate) use self::{environment::CHECKPOINT_BYTES_MAX, process::EXECUTABLE, scratch::Scratch};
+pub(crate) use self::{
+    environment::CHECKPOINT_BYTES_MAX, leash::Leash, process::EXECUTABLE, scratch::Scratch,
+};
 use crate::{
     assignment::Assignment,
-    context::Signal,
     guard::{Report, Strand, Ward},
     isolated::{FAILURE_BYTES_MAX, Frame, HEADER_BYTES, PROGRESS_BYTES_MAX, Reports},
     limits::Limits,
@@ -128,7 +129,8 @@ pub(crate) struct Attempt {
     pub(crate) limits: Limits,
     /// Where checkpoints are kept for it while it runs.
     pub(crate) scratch: Arc<Scratch>,
-    pub(crate) signal: watch::Receiver<Signal>,
+    /// What stops it.
+    pub(crate) leash: Arc<Leash>,
     /// Where its guard reads how long the lease holds.
     pub(crate) strand: Arc<Strand>,
 }
@@ -152,8 +154,7 @@ impl Attempt {
                 return End::Returned(Err(Failure::error(&message)));
             }
         };
-        let exit = process.watch(self.input(), self.signal.clone());
-        let exit = checkpoint::followed(exit, saves).await;
+        let exit = checkpoint::followed(process.watch(self.input()), saves).await;
         if exit.is_overflowed {
             return End::Returned(Err(too_large(self.limits.result_bytes)));
         }
@@ -203,7 +204,7 @@ impl Attempt {
                     .to_owned()
             }
             Some(Report::Signaled(_)) | None if exit.was_signaled => return End::Killed,
-            Some(Report::Overdue) => return overdue(),
+            Some(Report::Overdue) => return End::Killed,
             Some(Report::Exited(EXIT_RETRY)) => {
                 format!("the program asks to be tried again later (exit code {EXIT_RETRY})")
             }
@@ -239,7 +240,7 @@ impl Attempt {
         let mut reason = v1::FailureReason::Error;
         let message = match exit.report {
             Some(Report::Signaled(_)) | None if exit.was_signaled => return End::Killed,
-            Some(Report::Overdue) => return overdue(),
+            Some(Report::Overdue) => return End::Killed,
             Some(Report::Exited(code)) => {
                 format!("the handler's process exited with code {code} and left no result")
             }
@@ -263,11 +264,6 @@ impl Attempt {
         let details = tail(&String::from_utf8_lossy(&exit.stderr));
         End::Returned(Err(Failure::new(reason, &message, &details)))
     }
-}
-
-fn overdue() -> End {
-    tracing::warn!("the guard ended a program whose lease was over before its worker did");
-    End::Killed
 }
 
 /// Whether an error number says that the machine, or what it allows the worker, is used up for the moment.

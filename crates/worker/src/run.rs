@@ -260,7 +260,9 @@ impl Connection {
                     }
                 }
                 Command::Answer { token, answer } => self.slots.answer(token, answer),
-                Command::Start { assignment, limits } => self.slots.start(assignment, limits),
+                Command::Start { assignment, due, limits } => {
+                    self.slots.start(assignment, due, limits);
+                }
                 Command::Cancel { token, reason } => {
                     self.slots.signal(token, Signal::Cancel(reason));
                 }

@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Start {
         /// The task.
         assignment: Arc<Assignment>,
+        /// When it runs out of time. `None`: it may run as long as it likes.
+        due: Option<Moment>,
         /// How much of it is taken.
         limits: Limits,
     },
@@ -269,10 +271,10 @@ impl Session {
             if !self.may_start(now, token) {
                 break;
             }
-            let Some(assignment) = self.leases.start(now, token) else { return };
+            let Some((assignment, due)) = self.leases.start(now, token) else { return };
             let limits = self.terms.limits;
             self.notify(Notice::Started(token));
-            self.commands.push_back(Command::Start { assignment, limits });
+            self.commands.push_back(Command::Start { assignment, due, limits });
         }
         self.hurry_waiting(now);
     }

@@ -23,11 +23,11 @@ use crate::{
     assignment::{Assignment, Token},
     clock::{Clock, Moment},
     context::{Hold, Signal},
-    guard::{Lifeline, Renewal, Strand},
+    guard::{Asker, Lifeline, Renewal, Strand},
     limits::Limits,
     outcome::{End, Failure},
     panic_note,
-    program::{Attempt, Kind, Scratch},
+    program::{Attempt, Kind, Leash, Scratch},
     progress::Board,
     task::Task,
     term::{Answer, Ask, Term},
@@ -65,20 +65,25 @@ struct Start {
     trace: TraceContext,
     strand: Arc<Strand>,
     term: Term,
-    signal: watch::Receiver<Signal>,
     limits: Limits,
 }
 
-/// What stops a piece of work.
+/// What a piece of work is reached by.
 struct Control {
-    signal: watch::Sender<Signal>,
+    rein: Rein,
     strand: Arc<Strand>,
     /// The deadline as its handler knows it.
     deadline: watch::Sender<Instant>,
     /// Whoever waits for more time.
     asking: Option<oneshot::Sender<Answer>>,
-    /// What is aborted when a signal is not enough. `None`: a program, whose supervisor must live to see it die.
-    abort: Option<AbortHandle>,
+}
+
+/// What stops a piece of work.
+enum Rein {
+    /// A handler in this process hears what is wanted of it, and is aborted when that is not enough.
+    Handler { signal: watch::Sender<Signal>, abort: AbortHandle },
+    /// A process gets signals. Who looks after it must live to see it die.
+    Process(Arc<Leash>),
 }
 
 impl Slots {
@@ -101,11 +106,13 @@ impl Slots {
     }
 
     /// Begins the work of a lease.
-    pub(crate) fn start(&mut self, assignment: Arc<Assignment>, limits: Limits) {
+    pub(crate) fn start(
+        &mut self,
+        assignment: Arc<Assignment>,
+        due: Option<Moment>,
+        limits: Limits,
+    ) {
         let token = assignment.token;
-        let (signal, listener) = watch::channel(Signal::Run);
-        let limit = assignment.time_limit();
-        let due = limit.map(|limit| self.grounds.clock.now() + limit);
         let strand = match self.grounds.lifeline.strand(due, assignment.kill_grace) {
             Ok(strand) => strand,
             Err(error) => {
@@ -117,77 +124,86 @@ impl Slots {
             }
         };
         let span = self.span(&assignment);
+        let limit = assignment.time_limit();
         let (deadline, term) = Term::new(limit, Some(self.grounds.asks.clone()));
         let start = Start {
             trace: TraceContext::of_span(&span).unwrap_or_else(|| assignment.trace.child()),
             assignment,
             strand: Arc::clone(&strand),
             term,
-            signal: listener,
             limits,
         };
-        let (handle, abort) = self.launch(start, span);
-        self.tokens.insert(handle.id(), token);
-        self.controls.insert(token, Control { signal, strand, deadline, asking: None, abort });
+        let (id, rein) = self.launch(start, span);
+        self.tokens.insert(id, token);
+        self.controls.insert(token, Control { rein, strand, deadline, asking: None });
     }
 
-    /// Runs work where its kind runs. What is returned with its handle is what can be aborted.
-    fn launch(&mut self, start: Start, span: Span) -> (AbortHandle, Option<AbortHandle>) {
+    /// Runs work where its kind runs.
+    fn launch(&mut self, start: Start, span: Span) -> (Id, Rein) {
         match self.tasks.get(&start.assignment.task_type).cloned() {
             Some(Task::Function(function)) => {
                 let strand = Arc::clone(&start.strand);
-                let (payload, context) = self.context(start);
+                let (payload, context, signal) = self.context(start);
                 let handler = async move {
                     // Not the handler's to drop: as long as it runs, the worker's pledge is kept.
                     let _strand = strand;
                     function.call(payload, context).await
                 };
                 let work = returned(handler).instrument(span);
-                let handle = self.running.spawn_on(work, &self.grounds.handlers);
-                (handle.clone(), Some(handle))
+                let abort = self.running.spawn_on(work, &self.grounds.handlers);
+                (abort.id(), Rein::Handler { signal, abort })
             }
             Some(Task::Blocking(function)) => {
-                let (payload, context) = self.context(start);
+                let (payload, context, signal) = self.context(start);
                 let work = move || {
                     let _entered = span.enter();
                     end(panic_note::caught_blocking(|| function(&payload, &context)))
                 };
-                let handle = self.running.spawn_blocking_on(work, &self.grounds.handlers);
-                (handle.clone(), Some(handle))
+                let abort = self.running.spawn_blocking_on(work, &self.grounds.handlers);
+                (abort.id(), Rein::Handler { signal, abort })
             }
             Some(Task::Isolated(program, _)) => {
-                let attempt = self.attempt(start, program, Kind::Isolated(Arc::clone(&self.board)));
-                (self.running.spawn(attempt.run().instrument(span)), None)
+                self.attempt(start, span, program, Kind::Isolated(Arc::clone(&self.board)))
             }
             Some(Task::Program(program)) => {
-                let attempt = self.attempt(start, program, Kind::Program(Arc::clone(&self.board)));
-                (self.running.spawn(attempt.run().instrument(span)), None)
+                self.attempt(start, span, program, Kind::Program(Arc::clone(&self.board)))
             }
             // The session declines what is not served; should it ever err, the task says so.
             None => {
                 let failure = Failure::error("the worker does not serve this task type");
-                (self.running.spawn(async { End::Returned(Err(failure)) }), None)
+                let abort = self.running.spawn(async { End::Returned(Err(failure)) });
+                let (signal, _nobody) = watch::channel(Signal::Run);
+                (abort.id(), Rein::Handler { signal, abort })
             }
         }
     }
 
-    /// What a handler in this process is called with.
-    fn context(&self, start: Start) -> (Bytes, Context) {
+    /// What a handler in this process is called with, and what it is told by.
+    fn context(&self, start: Start) -> (Bytes, Context, watch::Sender<Signal>) {
+        let (signal, listener) = watch::channel(Signal::Run);
         let payload = start.assignment.payload.clone();
         let lookout = Arc::new(start.strand.lookout());
         let context = Context::new(
             start.assignment,
             Arc::clone(&self.worker_id),
             start.trace,
-            start.signal,
+            listener,
             (Arc::clone(&self.board), start.limits),
             Hold { clock: self.grounds.clock, lookout, term: start.term },
         );
-        (payload, context)
+        (payload, context, signal)
     }
 
-    fn attempt(&self, start: Start, program: Arc<Program>, kind: Kind) -> Attempt {
-        Attempt {
+    /// Runs a program, on the runtime of the connection.
+    fn attempt(
+        &mut self,
+        start: Start,
+        span: Span,
+        program: Arc<Program>,
+        kind: Kind,
+    ) -> (Id, Rein) {
+        let leash = Arc::<Leash>::default();
+        let attempt = Attempt {
             program,
             kind,
             assignment: start.assignment,
@@ -195,17 +211,20 @@ impl Slots {
             trace: start.trace,
             limits: start.limits,
             scratch: Arc::clone(&self.scratch),
-            signal: start.signal,
+            leash: Arc::clone(&leash),
             strand: start.strand,
-        }
+        };
+        let handle = self.running.spawn(attempt.run().instrument(span));
+        (handle.id(), Rein::Process(leash))
     }
 
     /// The leases hold until then; see [`Lifeline::renew`].
     pub(crate) fn renew(&self, valid_until: Moment, stop_margin: Duration) -> io::Result<()> {
         if self.grounds.lifeline.renew(valid_until, stop_margin)? == Renewal::Shorter {
             for control in self.controls.values() {
-                // Said again, it makes a guard look.
-                control.signal.send_modify(|_unchanged| ());
+                if let Rein::Process(leash) = &control.rein {
+                    leash.nudge();
+                }
             }
         }
         Ok(())
@@ -235,16 +254,30 @@ impl Slots {
         }
     }
 
-    /// Tells work what is wanted of it. A handler that must die is aborted.
+    /// Tells work what is wanted of it. A handler that must die is aborted; a process whose own time is over is asked to
+    /// stop by its guard, which has a timer for that.
     pub(crate) fn signal(&self, token: Token, signal: Signal) {
-        let Some(control) = self.controls.get(&token) else { return };
+        let Some(Control { rein, strand, .. }) = self.controls.get(&token) else { return };
+        let asker = match rein {
+            Rein::Process(_) if strand.is_due(self.grounds.clock.now()) => Asker::Guard,
+            Rein::Process(_) | Rein::Handler { .. } => Asker::Worker,
+        };
         if let Signal::Cancel(reason) = signal {
             // Unwritten it is guessed: whoever is asked to stop hears that in any case.
-            let _unwritten = control.strand.ask(reason.code());
+            let _unwritten = strand.ask(asker, reason.code());
         }
-        control.signal.send_replace(signal);
-        if let (Signal::Kill(_), Some(abort)) = (signal, &control.abort) {
-            abort.abort();
+        match rein {
+            Rein::Handler { signal: told, abort } => {
+                told.send_replace(signal);
+                if matches!(signal, Signal::Kill(_)) {
+                    abort.abort();
+                }
+            }
+            Rein::Process(leash) => match signal {
+                Signal::Run => {}
+                Signal::Cancel(_) => leash.terminate(asker),
+                Signal::Kill(_) => leash.kill(),
+            },
         }
     }
 

@@ -1,9 +1,9 @@
 //! Until when work may go on, in memory that a worker shares with the guards of its programs.
 //!
-//! A worker that is stopped can tell its guards nothing. So what they go by is written down beforehand, where each
-//! looks when its own timer rings: one write renews the leases of all programs, however many there are. Moments are
-//! those of the boot clock, which all processes of a machine share. Handlers look there as well, before they do what
-//! cannot be taken back. It knows no sessions and no programs.
+//! A guard stops its program when its time is over, also if the worker is stopped and can tell it nothing. So what guards
+//! go by is written down beforehand, where each looks when its own timer rings: one write renews the leases of all
+//! programs, however many there are. Moments are those of the boot clock, which all processes of a machine share.
+//! Handlers look there as well, before they do what cannot be taken back. It knows no sessions and no programs.
 
 use std::{
     fs::File,
@@ -29,7 +29,7 @@ use rustix::{
 
 use crate::clock::{Moment, nanos};
 
-/// How long a guard leaves it to its worker to do what is due, so that a program is not asked to stop twice.
+/// How long a guard leaves it to its worker to stop what the session no longer covers: it may be renewed just in time.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// What is written for one bound: a moment, a duration, a word, and a number that tells whether they belong together.
@@ -46,8 +46,20 @@ const SESSION: u32 = 0;
 struct Bound {
     at: Moment,
     span: Duration,
-    /// Why the worker has asked the work to stop; 0 if it has not.
+    /// Why the work is to stop, and [`BY_WORKER`] if its worker has asked it to; 0 if it is not to.
     asked: u64,
+}
+
+/// What is added to the reason for which the worker itself has asked the work to stop.
+const BY_WORKER: u64 = 1 << 8;
+
+/// Who asks work to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// The worker.
+    Worker,
+    /// The work's guard, because the time of its lease is over.
+    Guard,
 }
 
 /// The worker's side.
@@ -65,6 +77,8 @@ pub(crate) struct Lifeline {
 pub(crate) struct Strand {
     lifeline: Arc<Lifeline>,
     index: u32,
+    /// What the record says.
+    bound: Mutex<Bound>,
 }
 
 /// The lifeline of one lease, to be looked at.
@@ -77,13 +91,15 @@ pub(crate) struct Lookout {
     _strand: Option<Arc<Strand>>,
 }
 
-/// When a guard does what its worker has not done.
+/// When a guard does what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
     /// It asks the program to stop.
     pub(super) ask_at: Moment,
     /// It kills it.
     pub(super) kill_at: Moment,
+    /// Whether the worker has asked it.
+    pub(super) is_asked: bool,
 }
 
 /// Which of its bounds a lease has reached.
@@ -132,9 +148,11 @@ impl Lifeline {
         due: Option<Moment>,
         grace: Duration,
     ) -> io::Result<Arc<Strand>> {
-        let strand = Strand { lifeline: Arc::clone(self), index: self.take_index() };
         let at = due.unwrap_or(Moment::of_nanos(u64::MAX));
-        Bound { at, span: grace, asked: 0 }.write(&self.memory, strand.index)?;
+        let bound = Bound { at, span: grace, asked: 0 };
+        let (lifeline, index) = (Arc::clone(self), self.take_index());
+        let strand = Strand { lifeline, index, bound: Mutex::new(bound) };
+        bound.write(&self.memory, index)?;
         Ok(Arc::new(strand))
     }
 
@@ -156,16 +174,27 @@ impl Strand {
 
     /// The work may go on until `due`. That is later than before: a guard that looks at its old time finds the new one.
     pub(crate) fn postpone(&self, due: Moment) -> io::Result<()> {
-        let memory = &self.lifeline.memory;
-        let bound = Bound::read(memory, self.index)?;
-        Bound { at: due, ..bound }.write(memory, self.index)
+        self.change(|bound| bound.at = due)
     }
 
-    /// Notes why the work is being asked to stop, for work that only hears that it is.
-    pub(crate) fn ask(&self, why: u8) -> io::Result<()> {
-        let memory = &self.lifeline.memory;
-        let bound = Bound::read(memory, self.index)?;
-        Bound { asked: why.into(), ..bound }.write(memory, self.index)
+    /// Notes who asks the work to stop, and why, for work that only hears that it is.
+    pub(crate) fn ask(&self, asker: Asker, why: u8) -> io::Result<()> {
+        let by = match asker {
+            Asker::Worker => BY_WORKER,
+            Asker::Guard => 0,
+        };
+        self.change(|bound| bound.asked = by | u64::from(why))
+    }
+
+    /// Whether the lease's own time is over.
+    pub(crate) fn is_due(&self, now: Moment) -> bool {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner).at <= now
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Bound)) -> io::Result<()> {
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut bound);
+        bound.write(&self.lifeline.memory, self.index)
     }
 
     /// A look at it, for somebody in this process.
@@ -231,10 +260,10 @@ impl Lookout {
         (lease.at <= now).then_some(Reached::Own)
     }
 
-    /// Why the worker has asked the work to stop. `None`: it has not said so.
+    /// Why the work is to stop, as its worker has it. `None`: it has not said so.
     pub(crate) fn asked(&self) -> Option<u8> {
         let (_, lease) = self.bounds().ok()?;
-        u8::try_from(lease.asked).ok().filter(|why| *why > 0)
+        u8::try_from(lease.asked & !BY_WORKER).ok().filter(|why| *why > 0)
     }
 
     /// What holds at this moment.
@@ -253,8 +282,11 @@ impl Limits {
         let margin = session.span.min(lease.span);
         // The end of the session is not the guard's to put off: behind it somebody else may have the task.
         let session_ask = session.at - margin + PATIENCE.min(margin / 4);
-        let lease_ask = lease.at + PATIENCE;
-        Self { ask_at: session_ask.min(lease_ask), kill_at: session.at.min(lease_ask + lease.span) }
+        Self {
+            ask_at: session_ask.min(lease.at),
+            kill_at: session.at.min(lease.at + lease.span),
+            is_asked: BY_WORKER <= lease.asked,
+        }
     }
 }
 

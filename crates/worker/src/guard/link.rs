@@ -18,7 +18,7 @@ pub(crate) enum Report {
     NotStarted(i32),
     /// Its directory could not be entered: the system's error number.
     NotEntered(i32),
-    /// Its lease was over and the worker did not stop it, so the guard did.
+    /// Its lease was over, and the guard ended it.
     Overdue,
 }
 

@@ -16,6 +16,7 @@ use std::{
     },
 };
 
+use nix::sys::signal::{self, SigSet};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::{Errno, ioctl_fionbio},
@@ -23,7 +24,7 @@ use rustix::{
         Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_current_process_group, kill_process,
         kill_process_group, pidfd_open, set_child_subreaper, setpgid, waitpgid,
     },
-    thread::set_name,
+    thread::{sched_yield, set_name},
 };
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGURG, SIGUSR1, SIGUSR2};
 
@@ -38,7 +39,7 @@ use crate::{
     isolated::MARKER,
 };
 
-/// The signals that are meant for the program when they reach the group.
+/// The signals that are meant for the program when they reach the group before there is one.
 const SIGNALS: [i32; 7] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM, SIGUSR1, SIGUSR2];
 
 /// The guard's exit code when it could not do its work. The worker sees that there is no report, and kills the group.
@@ -50,7 +51,7 @@ enum Watched {
     Exited(Report),
     /// The worker wants it gone, or is gone itself.
     Unwanted,
-    /// Its lease is over, and the worker has not said so.
+    /// Its lease is over.
     Overdue,
 }
 
@@ -58,10 +59,8 @@ enum Watched {
 struct Clockwork {
     lookout: Lookout,
     timer: Timer,
-    /// Whether the group has been asked to stop, by whomever.
-    asked: Arc<AtomicBool>,
-    /// Whether it was the guard that asked.
-    asked_late: bool,
+    /// Whether the guard has asked the group to stop.
+    has_asked: bool,
     /// Readable when a bound has come nearer.
     nudges: UnixStream,
 }
@@ -88,9 +87,11 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     worker.set_nonblocking(true)?;
     let clockwork = Clockwork::new(lookout)?;
     for signal in SIGNALS {
-        // Caught, not ignored: an ignored signal would stay ignored in the program.
+        // Caught, not ignored or blocked: either would stay so in the program.
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }
+    let asked_early = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGTERM, Arc::clone(&asked_early))?;
     super::expect_children();
     // What the program leaves behind becomes the guard's child, so that it can wait until all of it is gone.
     set_child_subreaper(Some(getpid()))?;
@@ -104,7 +105,8 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
         Ok(started) => started,
         Err(error) => return tell(&worker, Report::not_started(&error)),
     };
-    if clockwork.asked.load(Ordering::Relaxed) {
+    hear_nudges_only()?;
+    if asked_early.load(Ordering::Relaxed) {
         // It may have been sent when there was no program yet to hear it.
         kill_process(pid_of(&child)?, Signal::TERM)?;
     }
@@ -138,6 +140,14 @@ fn start(
     Ok((program.spawn()?, Feed::new(worker, File::from(feed))))
 }
 
+/// From here on what is sent to the group does not even wake the guard: of many that are stopped at once, each program
+/// would share the processor with its guard before it ends.
+fn hear_nudges_only() -> io::Result<()> {
+    let mut deaf = SigSet::all();
+    deaf.remove(signal::Signal::SIGURG);
+    Ok(deaf.thread_block()?)
+}
+
 /// Watches until the program has ended, by itself or by force, and nothing of its group is left.
 fn watch(
     mut child: Child,
@@ -148,6 +158,9 @@ fn watch(
     let watched = watch_all(&mut child, &mut feed, &mut clockwork)?;
     kill_rest(refuge)?;
     if let Watched::Exited(report) = watched {
+        if clockwork.is_asked()? {
+            give_way();
+        }
         reap_rest()?;
         return Ok(report);
     }
@@ -155,6 +168,7 @@ fn watch(
     // cannot be killed, and is waited for.
     let _unkillable = child.kill();
     let status = child.wait()?;
+    give_way();
     reap_rest()?;
     Ok(if matches!(watched, Watched::Overdue) { Report::Overdue } else { Report::of(status) })
 }
@@ -193,12 +207,10 @@ fn watch_all(child: &mut Child, feed: &mut Feed, clockwork: &mut Clockwork) -> i
 
 impl Clockwork {
     fn new(lookout: Lookout) -> io::Result<Self> {
-        let asked = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(SIGTERM, Arc::clone(&asked))?;
         let (nudges, bell) = UnixStream::pair()?;
         nudges.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(SIGURG, bell)?;
-        Ok(Self { lookout, timer: Timer::new()?, asked, asked_late: false, nudges })
+        Ok(Self { lookout, timer: Timer::new()?, has_asked: false, nudges })
     }
 
     /// Asks the group to stop if it is time, and says whether it is time to kill it. If not, the timer is set for what
@@ -210,18 +222,23 @@ impl Clockwork {
         if limits.kill_at <= now {
             return Ok(true);
         }
-        if limits.ask_at <= now && !self.asked.swap(true, Ordering::Relaxed) {
-            self.asked_late = true;
+        let mut is_asked = self.has_asked || limits.is_asked;
+        if limits.ask_at <= now && !is_asked {
+            (self.has_asked, is_asked) = (true, true);
             kill_current_process_group(Signal::TERM)?;
         }
-        let is_asked = self.asked.load(Ordering::Relaxed);
         self.timer.set(if is_asked { limits.kill_at } else { limits.ask_at })?;
         Ok(false)
     }
 
+    /// Whether the program has been asked to stop, by whomever.
+    fn is_asked(&self) -> io::Result<bool> {
+        Ok(self.has_asked || self.lookout.limits()?.is_asked)
+    }
+
     /// How the program ended by itself, or by what the guard asked.
     fn report(&self, status: ExitStatus) -> Report {
-        if self.asked_late && status.signal().is_some() {
+        if self.has_asked && status.signal().is_some() {
             Report::Overdue
         } else {
             Report::of(status)
@@ -232,6 +249,12 @@ impl Clockwork {
 fn pid_of(child: &Child) -> io::Result<Pid> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     Ok(pid.ok_or(Errno::SRCH)?)
+}
+
+/// Lets go first whoever waits for the processor. Where many programs are stopped at once, that the last one ends is worth
+/// more than the account of the first.
+fn give_way() {
+    sched_yield();
 }
 
 /// Kills everything in the group but the guard.

@@ -123,10 +123,12 @@ fn talk(
     let payload = assignment.payload.clone();
     let (_deadline, term) = Term::new(assignment.time_limit(), None);
     let hold = Hold { clock: Clock::Boot, lookout: Arc::clone(&lookout), term };
+    let limit = assignment.limit();
     let assignment = Arc::new(assignment);
     let reports = (Arc::clone(&board), limits());
     let context = Context::new(assignment, worker_id.into(), trace, listener, reports, hold);
-    let reporter = Reporter { board: Arc::clone(&board), frames: Arc::clone(&frames), lookout };
+    let reporter =
+        Reporter { board: Arc::clone(&board), frames: Arc::clone(&frames), lookout, limit };
     stops.set_nonblocking(true)?;
     thread::Builder::new().name("reports".to_owned()).spawn(move || {
         let _silent = reporter.run(stops, &signal);
@@ -156,6 +158,8 @@ struct Reporter {
     board: Arc<Board>,
     frames: Arc<Mutex<File>>,
     lookout: Arc<Lookout>,
+    /// Why it is to stop when its own time is over.
+    limit: CancelReason,
 }
 
 impl Reporter {
@@ -175,12 +179,13 @@ impl Reporter {
         })
     }
 
-    /// Why the process is asked to stop: what the worker has written, or what its guard has read off the clock.
+    /// Why the process is asked to stop: what the worker has written, or what its guard has read off the clock, which may
+    /// be first.
     fn reason(&self) -> CancelReason {
         let written = self.lookout.asked().and_then(CancelReason::of_code);
         written.unwrap_or_else(|| match self.lookout.reached(Moment::now()) {
             Some(Reached::Session) => CancelReason::LeaseLost,
-            Some(Reached::Own) => CancelReason::AttemptTimeout,
+            Some(Reached::Own) => self.limit,
             None => CancelReason::Cancelled,
         })
     }

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     io,
-    net::Shutdown,
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::Stdio,
     sync::Arc,
@@ -15,7 +14,6 @@ use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     process::{Child, Command},
-    sync::watch,
     time::{Instant, sleep_until},
 };
 
@@ -23,16 +21,17 @@ use super::{
     Attempt, Kind,
     capture::{Capture, Heard, Keep, Rest},
     group::Group,
+    leash::Knot,
 };
 use crate::{
     assignment::Token,
-    context::Signal,
     guard::{self, Report},
     progress::Board,
 };
 
-/// How long a guard may take to kill its group before the worker does it.
-const GUARD_WAIT_MAX: Duration = Duration::from_millis(500);
+/// How long a guard may take to kill its group before the worker does it: twice as long as two busy cores take to kill a
+/// thousand.
+const GUARD_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How many bytes of stderr are kept: enough for 2,000 characters of any language.
 const STDERR_BYTES_MAX: usize = 8_000;
@@ -42,11 +41,10 @@ pub(crate) const EXECUTABLE: &str = "/proc/self/exe";
 
 /// A program that runs, under its guard.
 pub(super) struct Process {
+    /// Before the guard: it must be gone before somebody waits for that.
+    knot: Knot,
     guard: Child,
-    group: Group,
-    /// The worker's end of the socket pair. The guard kills the group when it closes.
-    link: UnixStream,
-    /// The same end, to read and write. `None`: whoever follows the program has it.
+    /// The worker's end of the socket pair, to read and write. `None`: whoever follows the program has it.
     talk: Option<tokio::net::UnixStream>,
     stdout: Capture,
     stderr: Capture,
@@ -60,11 +58,20 @@ struct Pulse {
     board: Arc<Board>,
 }
 
+/// What has come of a program's stdout so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    /// All of it is kept.
+    Kept,
+    /// It was more than a result may be, and the program has been killed for it.
+    Overflowed,
+}
+
 /// How a program ended.
 pub(super) struct Exit {
     /// The guard's report. `None`: the guard was killed.
     pub(super) report: Option<Report>,
-    /// Whether the worker sent the group a signal.
+    /// Whether the worker asked the program to stop, or killed it.
     pub(super) was_signaled: bool,
     /// Whether the program wrote more than a result may be.
     pub(super) is_overflowed: bool,
@@ -113,30 +120,32 @@ impl Process {
             }
             (Kind::Program(_) | Kind::Isolated(_), _) => None,
         };
-        Ok(Self { guard, group, link, talk: Some(talk), stdout, stderr, pulse })
+        let knot = Arc::clone(&attempt.leash).tie(group, link);
+        Ok(Self { knot, guard, talk: Some(talk), stdout, stderr, pulse })
     }
 
-    /// Feeds the program and follows what the worker wants of it, until nothing of its group is left.
-    pub(super) async fn watch(mut self, payload: Bytes, signal: watch::Receiver<Signal>) -> Exit {
-        let (report, state) = match self.talk.take() {
-            Some(talk) => self.follow(talk, &payload, signal).await,
-            None => (None, State::default()),
+    /// Feeds the program and follows it, until nothing of its group is left.
+    pub(super) async fn watch(mut self, payload: Bytes) -> Exit {
+        let (report, output) = match self.talk.take() {
+            Some(talk) => self.follow(talk, &payload).await,
+            None => (None, Output::Kept),
         };
+        let (group, was_signaled) = (self.knot.group(), self.knot.was_pulled());
         if report.is_none() {
-            self.group.kill();
+            group.kill();
         }
         // The worker's end is closed with this: a guard that has not ended yet does so.
-        drop(self.link);
+        drop(self.knot);
         let _status = self.guard.wait().await;
         if report.is_none() {
-            self.group.gone().await;
+            group.gone().await;
         }
         let (stdout, rest) = self.stdout.finish();
         let (stderr, _of_no_matter) = self.stderr.finish();
         Exit {
             report,
-            was_signaled: state.was_signaled,
-            is_overflowed: state.is_overflowed || rest == Rest::Overflow,
+            was_signaled,
+            is_overflowed: output == Output::Overflowed || rest == Rest::Overflow,
             is_whole: rest == Rest::Whole,
             stdout,
             stderr,
@@ -147,29 +156,28 @@ impl Process {
         &mut self,
         mut talk: tokio::net::UnixStream,
         payload: &[u8],
-        mut signal: watch::Receiver<Signal>,
-    ) -> (Option<Report>, State) {
+    ) -> (Option<Report>, Output) {
         let (from_guard, to_guard) = talk.split();
         let mut report = std::pin::pin!(report(from_guard));
         let mut feed = std::pin::pin!(feed(to_guard, payload));
-        let mut state = State::default();
+        let mut output = Output::Kept;
+        // When the worker kills the group itself. `None`: the guard has not been told to.
+        let mut kill_by = None;
         loop {
             tokio::select! {
                 biased;
-                report = &mut report => return (report, state),
-                wanted = wanted(&mut signal), if !state.is_killed() => match wanted {
-                    Signal::Run => self.group.nudge(),
-                    Signal::Cancel(_) => self.terminate(&mut state),
-                    Signal::Kill(_) => self.kill(&mut state),
-                },
-                () = sleep_until(state.kill_by.unwrap_or_else(Instant::now)), if state.is_killed() => {
-                    return (None, state);
+                report = &mut report => return (report, output),
+                () = self.knot.killed(), if kill_by.is_none() => {
+                    kill_by = Some(Instant::now() + GUARD_WAIT_MAX);
                 }
-                heard = self.stdout.fill(), if !state.is_overflowed => match heard {
+                () = sleep_until(kill_by.unwrap_or_else(Instant::now)), if kill_by.is_some() => {
+                    return (None, output);
+                }
+                heard = self.stdout.fill(), if output == Output::Kept => match heard {
                     Heard::Some => self.report_life(),
                     Heard::Overflow => {
-                        state.is_overflowed = true;
-                        self.kill(&mut state);
+                        output = Output::Overflowed;
+                        self.knot.kill();
                     }
                 },
                 Heard::Some | Heard::Overflow = self.stderr.fill() => self.report_life(),
@@ -184,43 +192,6 @@ impl Process {
         if let Some(pulse) = &self.pulse {
             pulse.board.post(pulse.token, None, self.stderr.last_line());
         }
-    }
-
-    fn terminate(&self, state: &mut State) {
-        state.was_signaled = true;
-        self.group.terminate();
-    }
-
-    /// Has the guard kill the group; it can say when nothing is left of it.
-    fn kill(&self, state: &mut State) {
-        state.was_signaled = true;
-        state.kill_by = Some(Instant::now() + GUARD_WAIT_MAX);
-        self.group.wake();
-        // A guard that has closed its end is on its way out.
-        let _closed = self.link.shutdown(Shutdown::Write);
-    }
-}
-
-/// What has been done to a program.
-#[derive(Default)]
-struct State {
-    was_signaled: bool,
-    is_overflowed: bool,
-    /// When the worker kills the group itself. `None`: the guard has not been told to.
-    kill_by: Option<Instant>,
-}
-
-impl State {
-    fn is_killed(&self) -> bool {
-        self.kill_by.is_some()
-    }
-}
-
-/// What is wanted of the program next. A session that is gone wants nothing to go on.
-async fn wanted(signal: &mut watch::Receiver<Signal>) -> Signal {
-    match signal.changed().await {
-        Ok(()) => *signal.borrow_and_update(),
-        Err(_gone) => Signal::Kill(crate::CancelReason::LeaseLost),
     }
 }
 

@@ -191,8 +191,12 @@ impl Leases {
         debug_assert!(!stage.is_pending(), "work that began cannot wait again");
     }
 
-    /// Turns a waiting lease into a running one.
-    pub(super) fn start(&mut self, now: Moment, token: Token) -> Option<Arc<Assignment>> {
+    /// Turns a waiting lease into a running one, and says when its work runs out of time.
+    pub(super) fn start(
+        &mut self,
+        now: Moment,
+        token: Token,
+    ) -> Option<(Arc<Assignment>, Option<Moment>)> {
         let lease = self.held.get_mut(&token)?;
         // The work counts from here, and may have waited for long.
         let total_remaining = lease.total_due.map(|due| due.since(now));
@@ -201,7 +205,7 @@ impl Leases {
         let attempt_due = assignment.attempt_timeout.map(|limit| now + limit);
         let due = [attempt_due, lease.total_due].into_iter().flatten().min();
         self.set_stage(token, Stage::Running { since: now, due });
-        Some(assignment)
+        Some((assignment, due))
     }
 
     /// What is asked for work that runs, if anything is. `None`: it does not run.

@@ -147,13 +147,21 @@ async fn it_hears_why_it_is_asked_to_stop() {
         worker.stream.say(revocation_for(token, reason, SOON)).await;
         assert_eq!(worker.stream.outcome(token).await, result(said));
     }
-    let limited = v1::Assignment {
-        attempt_timeout: Some(wire(Duration::from_millis(300))),
+    let limited = |token, attempt_ms, total_ms| v1::Assignment {
+        attempt_timeout: Some(wire(Duration::from_millis(attempt_ms))),
+        total_remaining: Some(wire(Duration::from_millis(total_ms))),
         kill_grace: Some(wire(SOON)),
-        ..assignment(2, "act", b"wait")
+        ..assignment(token, "act", b"wait")
     };
-    worker.stream.assign(limited).await;
-    assert_eq!(worker.stream.outcome(2).await, result("attempt timeout true"));
+    for (limited, said) in [
+        (limited(2, 300, 60_000), "attempt timeout true"),
+        (limited(6, 60_000, 300), "total timeout true"),
+    ] {
+        let token = limited.fencing_token;
+        worker.stream.assign(limited).await;
+        assert_eq!(worker.progress().await, "waiting");
+        assert_eq!(worker.stream.outcome(token).await, result(said));
+    }
 }
 
 #[tokio::test]

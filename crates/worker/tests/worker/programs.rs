@@ -330,6 +330,40 @@ async fn a_timeout_ends_the_whole_group_even_if_it_ignores_sigterm() {
     }
 }
 
+/// Its time is over, it is revoked, and both: whoever comes first asks, its guard or its worker.
+#[tokio::test]
+async fn a_program_is_asked_to_stop_once() {
+    let script = "trap 'echo asked >> $PIDS.asked' TERM; echo $$ > $PIDS.new; mv $PIDS.new $PIDS; \
+                  while :; do sleep 0.01; done";
+    let soon = Duration::from_millis(500);
+    for (timeout, is_revoked) in [(Some(soon), false), (None, true), (Some(soon), true)] {
+        let mut worker = Worker::start().await;
+        let limited = v1::Assignment {
+            attempt_timeout: timeout.map(wire),
+            kill_grace: Some(wire(2 * soon)),
+            ..assignment(1, "sh", script.as_bytes())
+        };
+        worker.stream.assign(limited).await;
+        let pids = worker.pids().await;
+        let group = group_of(pids[0]).expect("it runs");
+        if is_revoked {
+            worker.stream.say(revocation(1, 2 * soon)).await;
+        }
+        worker.stream.outcome(1).await;
+        assert_gone(&pids, group);
+        let asked = fs::read_to_string(worker.dir.path().join("pids.asked"));
+        assert_eq!(asked.as_deref().ok(), Some("asked\n"), "{timeout:?} {is_revoked}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_hears_every_signal_though_its_guard_does_not() {
+    let mut worker = Worker::start().await;
+    // The shell itself reads: while it starts another program it blocks all signals.
+    let script = b"while read -r name value; do case $name in SigBlk:) echo $value; esac; done < /proc/$$/status";
+    assert_eq!(worker.run(assignment(1, "sh", script)).await, success(b"0000000000000000\n"));
+}
+
 #[tokio::test]
 async fn a_revocation_is_carried_out_before_it_is_answered() {
     let killed = v1::StopMethod::Killed;

@@ -2,7 +2,7 @@
 
 use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
 
-use super::{Bound, Lifeline, Limits, Lookout, Reached, Renewal};
+use super::{Asker, Bound, Lifeline, Limits, Lookout, Reached, Renewal};
 use crate::clock::Moment;
 
 fn ms(ms: u64) -> Duration {
@@ -21,16 +21,16 @@ fn whichever_bound_is_nearer_counts_and_only_the_session_is_not_put_off() {
         ((10_000, 2_500), (60_000, 1_000), 9_250, 10_000),
         ((10_000, 2_500), (60_000, 5_000), 7_750, 10_000),
         // The lease is nearer.
-        ((10_000, 2_500), (3_000, 1_000), 3_250, 4_250),
-        ((10_000, 2_500), (3_000, 0), 3_250, 3_250),
+        ((10_000, 2_500), (3_000, 1_000), 3_000, 4_000),
+        ((10_000, 2_500), (3_000, 0), 3_000, 3_000),
         // The lease asks, and the session kills.
-        ((10_000, 2_500), (6_000, 5_000), 6_250, 10_000),
+        ((10_000, 2_500), (6_000, 5_000), 6_000, 10_000),
         // No margin, no time to wait for the worker.
         ((10_000, 2_500), (60_000, 0), 10_000, 10_000),
         ((10_000, 400), (60_000, 1_000), 9_700, 10_000),
     ] {
         let bound = |(end, span)| Bound { at: at(end), span: ms(span), asked: 0 };
-        let expected = Limits { ask_at: at(ask), kill_at: at(kill) };
+        let expected = Limits { ask_at: at(ask), kill_at: at(kill), is_asked: false };
         assert_eq!(Limits::of(bound(session), bound(lease)), expected, "{session:?} {lease:?}");
     }
 }
@@ -111,9 +111,13 @@ fn why_work_is_asked_to_stop_is_told_and_changes_no_bound() {
     let (lifeline, lookout) = watched(Some(at(5_000)), ms(100));
     let strand = lifeline.strand(Some(at(5_000)), ms(100)).expect("a record");
     let before = limits(&strand.lookout());
-    assert_eq!(strand.lookout().asked(), None);
-    strand.ask(3).expect("it is written");
-    assert_eq!((strand.lookout().asked(), limits(&strand.lookout())), (Some(3), before));
+    let is_asked = || strand.lookout().limits().expect("whole records").is_asked;
+    assert_eq!((strand.lookout().asked(), is_asked()), (None, false));
+    for (asker, by_worker) in [(Asker::Guard, false), (Asker::Worker, true)] {
+        strand.ask(asker, 3).expect("it is written");
+        assert_eq!((strand.lookout().asked(), limits(&strand.lookout())), (Some(3), before));
+        assert_eq!(is_asked(), by_worker, "{asker:?}");
+    }
     assert_eq!(lookout.asked(), None, "the other lease is not asked");
 }
 
@@ -121,11 +125,11 @@ fn why_work_is_asked_to_stop_is_told_and_changes_no_bound() {
 fn more_time_moves_the_own_bound_of_a_lease_and_nothing_else() {
     let (lifeline, lookout) = watched(Some(at(2_000)), ms(100));
     let strand = lifeline.strand(Some(at(2_000)), ms(100)).expect("a record");
-    strand.ask(3).expect("it is written");
+    strand.ask(Asker::Worker, 3).expect("it is written");
     strand.postpone(at(4_000)).expect("it is written");
-    assert_eq!(limits(&strand.lookout()), (at(4_250), at(4_350)));
+    assert_eq!(limits(&strand.lookout()), (at(4_000), at(4_100)));
     assert_eq!((strand.lookout().asked(), strand.lookout().reached(at(3_999))), (Some(3), None));
-    assert_eq!(limits(&lookout), (at(2_250), at(2_350)), "the other lease has no more");
+    assert_eq!(limits(&lookout), (at(2_000), at(2_100)), "the other lease has no more");
 }
 
 fn watched(due: Option<Moment>, grace: Duration) -> (Arc<Lifeline>, Lookout) {
@@ -137,6 +141,6 @@ fn watched(due: Option<Moment>, grace: Duration) -> (Arc<Lifeline>, Lookout) {
 }
 
 fn limits(lookout: &Lookout) -> (Moment, Moment) {
-    let Limits { ask_at, kill_at } = lookout.limits().expect("whole records");
+    let Limits { ask_at, kill_at, .. } = lookout.limits().expect("whole records");
     (ask_at, kill_at)
 }
