@@ -3,18 +3,19 @@
 use std::{fs, time::Duration};
 
 use leasehold_proto::v1::{
-    EvictWorkerRequest, FailureReason, LeaseOutcome, ResultDisposition, RevocationReason,
-    RevokeLeaseRequest, TaskSpec, TaskState, WorkerState,
+    EvictWorkerRequest, FailureReason, LeaseOutcome, LeasePhase, ResultDisposition,
+    RevocationReason, RevokeLeaseRequest, TaskSpec, TaskState, Timeouts, WorkerState,
 };
 use tonic::Code;
 
 use crate::{
-    client::{duration, spec},
+    cancel::cancel,
+    client::{Client, duration, spec},
     condition::{SOON, until},
     coordinator::{Coordinator, Options},
     prefetch::PROGRAM,
     refusal,
-    script::{Script, hello, stopped},
+    script::{Script, hello, holding, stopped},
     worker,
 };
 
@@ -121,4 +122,36 @@ async fn a_worker_that_never_answers_a_revocation_gets_nothing_new_and_then_is_n
     let again = other.assignment_in_time(BEAT).await;
     assert_eq!(again.task_id, id);
     assert_eq!(other.succeed(again.fencing_token, b"").await, ResultDisposition::Accepted);
+}
+
+/// Its task is cancelled and over; its work is not, as it says itself.
+#[tokio::test]
+async fn a_worker_that_does_not_stop_its_work_gets_nothing_new_on_another_stream_either() {
+    let coordinator = Coordinator::start().await;
+    let mut client = coordinator.client();
+    let mut stuck = Script::join(coordinator.address, hello("stuck", "echo", 2)).await;
+    let timeouts = Timeouts { kill_grace: Some(duration(BEAT)), ..Timeouts::default() };
+    let id = client.submit(TaskSpec { timeouts: Some(timeouts), ..spec("echo") }).await;
+    let token = stuck.assignment().await.fencing_token;
+    stuck.started(token).await;
+    cancel(&mut client, &id).await;
+    until("it is over and quarantined", SOON, async || {
+        client.task(&id).await.state() == TaskState::Cancelled
+            && state_of(&mut client, "stuck").await == Some(WorkerState::Quarantined)
+    })
+    .await;
+    drop(stuck);
+    let held = holding(hello("stuck", "echo", 2), &[(token, LeasePhase::Running)]);
+    let (mut stuck, welcome) = Script::greet(coordinator.address, held).await.expect("welcome");
+    assert!(welcome.resumed, "it is the same process");
+    assert_eq!(state_of(&mut client, "stuck").await, Some(WorkerState::Quarantined));
+    let next = client.submit(spec("echo")).await;
+    let mut other = Script::join(coordinator.address, hello("other", "echo", 1)).await;
+    assert_eq!(other.assignment().await.task_id, next, "it waited for somebody else");
+    assert_eq!(stuck.finish(stopped(token)).await, ResultDisposition::Stale);
+    assert_eq!(state_of(&mut client, "stuck").await, Some(WorkerState::Active));
+}
+
+async fn state_of(client: &mut Client, worker: &str) -> Option<WorkerState> {
+    client.worker(worker).await.map(|it| it.state())
 }

@@ -35,6 +35,9 @@ impl Queue {
         self.compare(session, &held);
         let verdicts = held.iter().map(|held| self.verdict(session, *held)).collect();
         self.park_pending(session, &self.pending(session, &held));
+        if self.roster.get(session).is_some_and(Session::is_quarantined) {
+            self.retract_all(session);
+        }
         self.request_drain(session);
         Ok(Welcome { session, resumed: known.is_some(), verdicts })
     }
@@ -127,8 +130,9 @@ impl Queue {
                     self.miss(id, token, work);
                 }
                 (Work::Lease(task), Some(phase)) => self.retain(id, task, token, *phase),
-                (Work::Zombie { .. }, Some(LeasePhase::Pending | LeasePhase::Running)) => {
+                (Work::Zombie { task, .. }, Some(LeasePhase::Pending | LeasePhase::Running)) => {
                     self.acknowledge(id, token);
+                    self.await_end(id, token, task);
                 }
                 (Work::Zombie { .. }, Some(LeasePhase::Finished)) | (_, None) => {
                     self.miss(id, token, work);
@@ -153,6 +157,15 @@ impl Queue {
             let over = self.now.since(revoking.since);
             let grace = revoking.grace.saturating_sub(over);
             self.demand(id, token, revoking.reason, grace);
+        }
+    }
+
+    /// A lease that ended without its worker's word has had its grace: the welcome says that it is lost, and its work has to
+    /// end. Of what the worker alone knows nobody knows how long that may take.
+    fn await_end(&mut self, id: SessionId, token: Token, task: Option<TaskId>) {
+        if task.is_some() {
+            let by = self.now + self.config.revoke_ack_margin;
+            self.update(id, |session| session.expect_by(token, by));
         }
     }
 

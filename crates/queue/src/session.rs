@@ -189,16 +189,15 @@ impl Session {
         self.expires_not_before.max(self.last_heard + self.believed + EXPIRY_MARGIN)
     }
 
-    /// A new stream: everything that waited for the worker waits anew. One that does not say when it was started answers
-    /// with its next heartbeat at the earliest: that is too late to ask for.
+    /// A new stream: everything that waited for the worker waits anew, and what it has not answered for in time it still has
+    /// to answer for. One that does not say when it was started answers with its next heartbeat at the earliest: that is too
+    /// late to ask for.
     pub(crate) fn connect(&mut self, stream: StreamId, start: Option<Start>) {
         self.stream = Some(stream);
         self.answers = start.is_none();
         self.start = start;
         self.lost = 0;
         self.alarms.clear();
-        self.overdue.clear();
-        self.quarantined_since = None;
         for held in self.held.values_mut() {
             (held.alarm, held.unsent) = (Time::NEVER, Unsent::default());
         }
@@ -210,13 +209,18 @@ impl Session {
             SessionState::Disconnected
         } else if self.is_evicted {
             SessionState::Evicted
-        } else if self.quarantined_since.is_some() {
+        } else if self.is_quarantined() {
             SessionState::Quarantined
         } else if self.draining {
             SessionState::Draining
         } else {
             SessionState::Active
         }
+    }
+
+    /// Whether it has not answered for something in time.
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.quarantined_since.is_some()
     }
 
     /// Whether it is offered tasks of its types, as soon as a slot is free.

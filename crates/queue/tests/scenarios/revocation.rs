@@ -120,6 +120,83 @@ fn a_cancel_does_not_wait_for_ever_but_its_slot_does() {
     );
 }
 
+/// On a new stream the worker says that it still runs what it has not answered for: the end of the lease changes nothing.
+#[test]
+fn a_worker_that_did_not_answer_does_not_answer_by_coming_back() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        delivered s1 t1
+        cancel a
+            cancelling
+            s1: stop t1, Cancelled, within 300ms
+        at 800
+        hello w s2 t1:running
+            welcome back, t1 Retained
+            s1: closed, Replaced
+            s2: stop t1, Cancelled, within 0ns
+        workers
+            w/i1 Quarantined t1 of 1
+        at 1300
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+        hello w s3 t1:running
+            welcome back, t1 Lost
+            s2: closed, Replaced
+        workers
+            w/i1 Quarantined t1 of 1
+        stopped s3 t1
+            t1 of a stopped 0ns late, Aborted
+            s3: t1 is Stale
+        workers
+            w/i1 Active  of 1
+    ",
+    );
+}
+
+/// Nothing is expected of a worker that has no stream.
+#[test]
+fn work_that_outlives_its_lease_unheard_has_to_end_soon_after_its_worker_is_back() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1 prefetch=1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        delivered s1 t1
+        cancel a
+            cancelling
+            s1: stop t1, Cancelled, within 300ms
+        at 500
+        gone s1
+        at 1300
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+        hello w s2 prefetch=1 t1:running
+            welcome back, t1 Lost
+        workers
+            w/i1 Active t1 of 1
+        at 1799
+        workers
+            w/i1 Active t1 of 1
+        at 1800
+        workers
+            w/i1 Quarantined t1 of 1
+        hello w s3 prefetch=1
+            welcome back
+            s2: closed, Replaced
+            t1 of a stopped 500ms late, NotHeld
+        workers
+            w/i1 Active  of 1
+    ",
+    );
+}
+
 #[test]
 fn an_inventory_frees_the_slot_of_a_cancelled_lease() {
     check(

@@ -85,9 +85,7 @@ impl Reference {
         (session.slots, session.prefetch) = (hello.slots, hello.prefetch);
         session.types = hello.task_types.iter().map(ToString::to_string).collect();
         session.unsupported.clear();
-        session.late_since = None;
         session.hear(now, patience);
-        session.ghosts.iter_mut().for_each(|ghost| ghost.alarm = Alarm::default());
         let pending = self.compare(id, hello);
         let verdicts: Vec<String> = hello
             .held
@@ -101,6 +99,10 @@ impl Reference {
             })
             .collect();
         self.line_up(id, pending);
+        self.relieve(id);
+        if self.session_mut(id).late_since.is_some() {
+            self.take_all_back(id);
+        }
         for grace in self.session_mut(id).drain_request.clone() {
             self.said.push(format!("{:?}: drain within {grace:?}", hello.stream));
         }
@@ -156,7 +158,13 @@ impl Reference {
                 self.drop_ghost(id, ghost.token, StopProof::NotHeld);
             }
         }
-        self.session_mut(id).ghosts.iter_mut().for_each(|ghost| ghost.acknowledged = true);
+        let by = self.now + self.config.revoke_ack_margin;
+        for ghost in &mut self.session_mut(id).ghosts {
+            let at = ghost.about.map(|_| by);
+            let overdue = ghost.alarm.overdue;
+            ghost.acknowledged = true;
+            ghost.alarm = Alarm { at, overdue, ..Alarm::default() };
+        }
         for (task, token) in self.leases_of(id) {
             let Some(phase) = phase(token) else {
                 self.end_missing(task);
@@ -167,7 +175,7 @@ impl Reference {
             let lease = job.lease_mut().expect("a lease");
             lease.acknowledged = true;
             lease.silent_since = Some(now);
-            lease.alarm = Alarm::default();
+            lease.alarm = Alarm { overdue: lease.alarm.overdue, ..Alarm::default() };
             let revoking = lease.revoking;
             if phase == LeasePhase::Running {
                 job.begin(now);
