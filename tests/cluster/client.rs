@@ -147,7 +147,7 @@ impl Client {
 
     /// One worker's session, if there is one.
     pub(crate) async fn worker(&mut self, id: &str) -> Option<Worker> {
-        let answer = self.admin.list_workers(ListWorkersRequest {}).await.ok()?;
+        let answer = self.admin.list_workers(ListWorkersRequest::default()).await.ok()?;
         answer.into_inner().workers.into_iter().find(|it| it.worker_id == id)
     }
 }

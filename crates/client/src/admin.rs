@@ -13,6 +13,9 @@ use leasehold_proto::{
 
 use crate::{Client, Error, outage::Repeat};
 
+/// How many workers are asked for at once: the most there may be on a page.
+const WORKERS_PER_PAGE: i32 = 1_000;
+
 /// Which lease is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseName {
@@ -82,16 +85,26 @@ impl Client {
         response.queue.ok_or_else(|| self.malformed("a queue"))
     }
 
-    /// Every worker the coordinator knows, by id.
+    /// Every worker the coordinator knows, by id. It takes as many calls as there are pages: a worker that comes or goes
+    /// meanwhile is among them or not.
     pub async fn workers(&self) -> Result<Vec<Worker>, Error> {
-        let response = self
-            .call("leasehold.v1.AdminService/ListWorkers", Repeat::Safe)
-            .unary(ListWorkersRequest {}, |request| {
-                let mut service = self.admin_service();
-                async move { service.list_workers(request).await }
-            })
-            .await?;
-        Ok(response.workers)
+        let mut workers = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = ListWorkersRequest { page_size: WORKERS_PER_PAGE, page_token };
+            let response = self
+                .call("leasehold.v1.AdminService/ListWorkers", Repeat::Safe)
+                .unary(request, |request| {
+                    let mut service = self.admin_service();
+                    async move { service.list_workers(request).await }
+                })
+                .await?;
+            workers.extend(response.workers);
+            page_token = response.next_page_token;
+            if page_token.is_empty() {
+                return Ok(workers);
+            }
+        }
     }
 
     /// Takes a lease away from its worker. Its handler is given `grace` to stop by itself; without it, the task's kill

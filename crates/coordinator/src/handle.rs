@@ -261,7 +261,16 @@ impl Handle {
 
     /// Every worker session, by worker name.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, Unavailable> {
-        self.admit(|answer| Admission::Workers { answer }).await
+        self.workers_after(Default::default(), usize::MAX).await
+    }
+
+    /// Worker sessions behind that of a worker and process, at most so many.
+    pub async fn workers_after(
+        &self,
+        after: (Name, Name),
+        most: usize,
+    ) -> Result<Vec<WorkerView>, Unavailable> {
+        self.admit(|answer| Admission::Workers { after, most, answer }).await
     }
 
     /// The coordinator itself. Asks nobody: it answers whatever the engine does.

@@ -24,7 +24,10 @@ mod states;
 mod tests;
 
 pub use field::{is_queue_name, is_task_type};
-pub use page::{next_page_token, page_size, page_token};
+pub use page::{
+    next_page_token, next_worker_page_token, page_size, page_token, wished_page_size,
+    worker_page_token,
+};
 pub use states::States;
 
 use field::Fields;

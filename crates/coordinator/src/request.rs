@@ -180,9 +180,13 @@ pub(crate) enum Admission {
         /// All of them.
         answer: Answer<Vec<QueueView>>,
     },
-    /// Show the workers.
+    /// Show the sessions of workers.
     Workers {
-        /// All of them.
+        /// Behind that of this worker and process.
+        after: (Name, Name),
+        /// No more than so many.
+        most: usize,
+        /// They.
         answer: Answer<Vec<WorkerView>>,
     },
 }

@@ -6,6 +6,7 @@
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
+    ops::Bound::{Excluded, Unbounded},
 };
 
 use leasehold_policy::Mutant;
@@ -201,6 +202,20 @@ impl Roster {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
         let ids = self.workers.values().flat_map(BTreeMap::values);
         ids.filter_map(|id| Some((*id, self.get(*id)?)))
+    }
+
+    /// Every session behind that of a process, by worker name; there may be no such process.
+    pub(crate) fn iter_after(
+        &self,
+        worker: &Name,
+        instance: &Name,
+    ) -> impl Iterator<Item = (SessionId, &Session)> {
+        let own = self.workers.get(worker);
+        let own = own.map(|it| it.range::<Name, _>((Excluded(instance), Unbounded)));
+        let own = own.into_iter().flatten();
+        let later = self.workers.range::<Name, _>((Excluded(worker), Unbounded));
+        let ids = own.chain(later.flat_map(|(_, processes)| processes));
+        ids.filter_map(|(_, id)| Some((*id, self.get(*id)?)))
     }
 
     /// Every session's id.

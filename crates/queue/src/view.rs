@@ -4,7 +4,7 @@
 
 use leasehold_policy::Time;
 
-use crate::{Blocked, Name, Phase, Queue, SessionId, Task, TaskId, Token, Wait};
+use crate::{Blocked, Name, Phase, Queue, SessionId, Task, TaskId, Token, Wait, session::Session};
 
 /// One queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,26 @@ pub struct KeptKey {
     pub until: Time,
 }
 
+impl WorkerView {
+    fn of((id, session): (SessionId, &Session)) -> Self {
+        Self {
+            worker: Name::clone(&session.worker),
+            instance: Name::clone(&session.instance),
+            session: id,
+            state: session.state(),
+            slots: session.slots,
+            prefetch: session.prefetch,
+            lost: session.lost,
+            tokens: session.held().map(|(token, _)| token).collect(),
+            task_types: session.task_types.iter().cloned().collect(),
+            labels: session.labels.clone(),
+            software: Name::clone(&session.software),
+            opened: session.opened,
+            last_heard: session.last_heard,
+        }
+    }
+}
+
 impl Queue {
     /// The task, if it has not ended.
     pub fn task(&self, id: TaskId) -> Option<&Task> {
@@ -140,21 +160,16 @@ impl Queue {
 
     /// Every worker session, by worker name.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
-        self.roster.iter().map(|(id, session)| WorkerView {
-            worker: Name::clone(&session.worker),
-            instance: Name::clone(&session.instance),
-            session: id,
-            state: session.state(),
-            slots: session.slots,
-            prefetch: session.prefetch,
-            lost: session.lost,
-            tokens: session.held().map(|(token, _)| token).collect(),
-            task_types: session.task_types.iter().cloned().collect(),
-            labels: session.labels.clone(),
-            software: Name::clone(&session.software),
-            opened: session.opened,
-            last_heard: session.last_heard,
-        })
+        self.roster.iter().map(WorkerView::of)
+    }
+
+    /// Every worker session behind that of a process, in the same order; there may be no such process.
+    pub fn workers_after(
+        &self,
+        worker: &Name,
+        instance: &Name,
+    ) -> impl Iterator<Item = WorkerView> {
+        self.roster.iter_after(worker, instance).map(WorkerView::of)
     }
 
     /// Idempotency keys that outlive their tasks, by (queue, key).

@@ -61,8 +61,9 @@ impl Engine {
                 self.say(Release::Queues(Told::new(answer, queues)));
                 return cost;
             }
-            Admission::Workers { answer } => {
-                let workers: Vec<_> = self.queue.workers().collect();
+            Admission::Workers { after: (worker, instance), most, answer } => {
+                let behind = self.queue.workers_after(&worker, &instance);
+                let workers: Vec<_> = behind.take(most).collect();
                 let cost = workers.len().max(LOOK_COST);
                 self.say(Release::Workers(Told::new(answer, workers)));
                 return cost;

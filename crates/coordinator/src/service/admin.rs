@@ -10,10 +10,12 @@ use leasehold_proto::{
     FILE_DESCRIPTOR_SET, duration,
     v1::{self, admin_service_server::AdminService},
 };
-use leasehold_queue::{Name, QueueView, Token};
+use leasehold_queue::{Name, QueueView, Token, WorkerView};
+use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 
+use super::page::ANSWER_BYTES_MAX;
 use crate::{
     config::DURATION_MAX,
     handle::{Handle, LeaseName},
@@ -98,11 +100,14 @@ impl AdminService for AdminApi {
 
     async fn list_workers(
         &self,
-        _: Request<v1::ListWorkersRequest>,
+        request: Request<v1::ListWorkersRequest>,
     ) -> Answer<v1::ListWorkersResponse> {
-        let (workers, now) = (self.handle.workers().await?, now());
-        let workers = workers.iter().map(|worker| view::worker(worker, now)).collect();
-        Ok(Response::new(v1::ListWorkersResponse { workers }))
+        let request = request.into_inner();
+        let most = parse::wished_page_size(request.page_size)?.unwrap_or(usize::MAX);
+        let after = parse::worker_page_token(&request.page_token)?;
+        // One more says that there is another page.
+        let views = self.handle.workers_after(after, most.saturating_add(1)).await?;
+        Ok(Response::new(worker_page(&views, most)))
     }
 
     async fn revoke_lease(
@@ -161,6 +166,25 @@ impl AdminService for AdminApi {
             unknown_worker_ids: unknown.into_iter().map(|(id, _)| id).collect(),
         }))
     }
+}
+
+/// The first `most` workers, or as many as an answer holds.
+fn worker_page(views: &[WorkerView], most: usize) -> v1::ListWorkersResponse {
+    let (now, mut workers, mut bytes) = (now(), Vec::new(), 0);
+    for view in views.iter().take(most) {
+        let worker = view::worker(view, now);
+        bytes += worker.encoded_len();
+        if ANSWER_BYTES_MAX < bytes && !workers.is_empty() {
+            break;
+        }
+        workers.push(worker);
+    }
+    let is_last = workers.len() == views.len();
+    let next_page_token = match workers.last() {
+        Some(last) if !is_last => parse::next_worker_page_token(&last.worker_id, &last.instance_id),
+        Some(_) | None => String::new(),
+    };
+    v1::ListWorkersResponse { workers, next_page_token }
 }
 
 /// The queue as it is, if it exists.

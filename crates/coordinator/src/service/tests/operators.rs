@@ -92,7 +92,7 @@ async fn operators_see_the_cluster_and_drain_workers() {
     served.work("w1", &["echo"]).await;
     served.end(&served.submit(submit("echo", "")).await).await;
     let workers =
-        served.admin().list_workers(v1::ListWorkersRequest {}).await.unwrap().into_inner();
+        served.admin().list_workers(v1::ListWorkersRequest::default()).await.unwrap().into_inner();
     let [worker] = workers.workers.as_slice() else { panic!("{workers:?}") };
     assert_eq!((worker.worker_id.as_str(), worker.slots), ("w1", 8));
     assert_eq!(worker.state(), v1::WorkerState::Active);
@@ -112,6 +112,45 @@ async fn operators_see_the_cluster_and_drain_workers() {
 }
 
 #[tokio::test]
+async fn workers_are_listed_page_by_page() {
+    let mut served = Served::start(|_| ()).await;
+    for worker in ["w3", "w1", "w10", "w2", "w4"] {
+        served.work(worker, &["echo"]).await;
+    }
+    page_says(&served, "leasehold_workers{state=\"active\"} 5").await;
+    let cases: [(i32, &[&[&str]]); 5] = [
+        (0, &[&["w1", "w10", "w2", "w3", "w4"]]),
+        (1, &[&["w1"], &["w10"], &["w2"], &["w3"], &["w4"]]),
+        (2, &[&["w1", "w10"], &["w2", "w3"], &["w4"]]),
+        (5, &[&["w1", "w10", "w2", "w3", "w4"]]),
+        (1_000, &[&["w1", "w10", "w2", "w3", "w4"]]),
+    ];
+    for (page_size, pages) in cases {
+        let mut page_token = String::new();
+        for (at, page) in pages.iter().enumerate() {
+            let request = v1::ListWorkersRequest { page_size, page_token };
+            let listed = served.admin().list_workers(request).await.unwrap().into_inner();
+            let ids: Vec<_> = listed.workers.iter().map(|it| it.worker_id.as_str()).collect();
+            assert_eq!(ids, *page, "page {at} of {page_size}");
+            page_token = listed.next_page_token;
+            assert_eq!(page_token.is_empty(), at + 1 == pages.len(), "page {at} of {page_size}");
+        }
+    }
+    // Whoever was last may be gone by now.
+    let behind = v1::ListWorkersRequest { page_size: 2, page_token: "w19/gone".to_owned() };
+    let listed = served.admin().list_workers(behind).await.unwrap().into_inner();
+    let ids: Vec<_> = listed.workers.iter().map(|it| it.worker_id.as_str()).collect();
+    assert_eq!(ids, ["w2", "w3"]);
+    let wrong =
+        [(-1, ""), (1_001, ""), (0, "w1"), (0, "/1"), (0, "w1/"), (0, "w1/a b"), (0, "w1/1/2")];
+    for (page_size, page_token) in wrong {
+        let request = v1::ListWorkersRequest { page_size, page_token: page_token.to_owned() };
+        refused(served.admin().list_workers(request).await, Code::InvalidArgument, "INVALID_FIELD");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn workers_that_come_and_go_are_counted_though_nothing_else_happens() {
     let mut served = Served::start(|_| ()).await;
     page_says(&served, "leasehold_workers{state=\"active\"} 0").await;
@@ -127,7 +166,7 @@ async fn workers_that_come_and_go_are_counted_though_nothing_else_happens() {
 async fn page_says(served: &Served, line: &str) {
     let says = async {
         while !served.metrics.render().unwrap().contains(line) {
-            served.admin().list_workers(v1::ListWorkersRequest {}).await.unwrap();
+            served.admin().list_workers(v1::ListWorkersRequest::default()).await.unwrap();
         }
     };
     timeout(SOON, says).await.expect(line);
