@@ -213,6 +213,7 @@ fn lease_view(task: &Task, lease: &Lease) -> v1::Lease {
             .and_then(|revoking| revoking.delivered)
             .map(timestamp),
         instance_id: lease.instance.to_string(),
+        extended_time: lease.extended.map(timestamp),
     }
 }
 

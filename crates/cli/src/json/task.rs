@@ -165,6 +165,8 @@ struct LeaseJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     revoke_delivered_time: Option<Time>,
     instance_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extended_time: Option<Time>,
 }
 
 #[derive(Debug, Serialize)]
@@ -343,6 +345,7 @@ impl<'a> From<&'a Lease> for LeaseJson<'a> {
             revoke_time: lease.revoke_time.map(Text),
             revoke_delivered_time: lease.revoke_delivered_time.map(Text),
             instance_id: &lease.instance_id,
+            extended_time: lease.extended_time.map(Text),
         }
     }
 }

@@ -86,6 +86,7 @@ fn full_task() -> Task {
             revoke_time: Some(at(2, 0)),
             revoke_delivered_time: Some(at(2, 1_000_000)),
             instance_id: "i1".into(),
+            extended_time: Some(at(3, 0)),
         }),
         result: bytes::Bytes::new(),
         last_failure: Some(Failure {

@@ -94,6 +94,8 @@ fn add_lease(details: &mut Details, lease: &Lease, now: SystemTime) {
     let started = lease.start_time.as_ref();
     let started = started.map_or_else(|| "not yet".to_owned(), |time| words::time(time, now));
     details.line("lease started", started);
+    let extended = lease.extended_time.as_ref();
+    details.maybe("lease extended to", extended.map(ToString::to_string));
     if let Some(reason) = words::revocation(lease.revocation()) {
         let when = lease.revoke_time.as_ref().map(|time| words::time(time, now));
         let line = format!("{reason}, {}", when.unwrap_or_default());

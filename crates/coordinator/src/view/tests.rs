@@ -53,7 +53,7 @@ fn lease() -> Lease {
         heard: None,
         silence_since: None,
         started: Some(Time::from_unix_ms(2_500)),
-        extended: None,
+        extended: Some(Time::from_unix_ms(9_000)),
         revoking: None,
         progress: Some(Arc::new(Progress { fraction: Some(0.5), message: "half".into() })),
     }
@@ -246,6 +246,7 @@ fn why_it_waits_and_why_it_must_stop() {
     assert_eq!(lease.revocation(), v1::RevocationReason::TotalTimeout);
     assert_eq!(lease.revoke_time.unwrap().nanos, 1_000_000);
     assert_eq!(lease.revoke_delivered_time.unwrap().seconds, 2);
+    assert_eq!(lease.extended_time.unwrap().seconds, 9);
 }
 
 #[test]
