@@ -166,7 +166,7 @@ impl Book {
 
 /// What an open task takes.
 pub(crate) fn size(task: &Task) -> u64 {
-    cost(&task.spec) + task.checkpoint_bytes()
+    cost(&task.spec) + task.left_bytes()
 }
 
 /// What an open task takes, as far as its submitter decides it.

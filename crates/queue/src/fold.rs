@@ -108,9 +108,9 @@ impl Book {
     /// Changes an open task, and what it takes.
     fn change(&mut self, id: TaskId, record: &Record, unknown: Unknown) -> Result<(), Corrupt> {
         let Some(task) = self.known(id, record, unknown)? else { return Ok(()) };
-        let before = task.checkpoint_bytes();
+        let before = task.left_bytes();
         task.change(record)?;
-        let after = task.checkpoint_bytes();
+        let after = task.left_bytes();
         self.open_bytes = self.open_bytes - before + after;
         Ok(())
     }

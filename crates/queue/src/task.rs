@@ -9,6 +9,12 @@ use crate::{
     TaskSpec, Token,
 };
 
+/// What a failure takes beside its words.
+const FAILURE_OVERHEAD_BYTES: u64 = 128;
+
+/// What the end of a lease takes beside its words.
+const END_OVERHEAD_BYTES: u64 = 256;
+
 /// A task that has not ended. Every field is durable (`TaskMoved` holds them all), except what is said otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
@@ -84,6 +90,15 @@ impl Task {
     /// How many bytes its checkpoint takes.
     pub(crate) fn checkpoint_bytes(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.data.len() as u64)
+    }
+
+    /// How many bytes its attempts left behind: its checkpoint, its last failure and the ends of its leases.
+    pub(crate) fn left_bytes(&self) -> u64 {
+        let failure = self.last_failure.as_ref().map_or(0, |last| {
+            FAILURE_OVERHEAD_BYTES + (last.message.len() + last.details.len()) as u64
+        });
+        let ends = self.ends().iter().map(|end| END_OVERHEAD_BYTES + end.message.len() as u64);
+        self.checkpoint_bytes() + failure + ends.sum::<u64>()
     }
 
     /// How its leases ended, oldest first, as far as that is kept.

@@ -145,7 +145,7 @@ pub struct Limits {
     pub checkpoint_bytes: u64,
     /// Tasks that have not ended.
     pub open_tasks: u64,
-    /// Bytes of the tasks that have not ended, payloads and checkpoints included.
+    /// Bytes of the tasks that have not ended: payloads, checkpoints, and what is kept of their attempts.
     #[serde(with = "size")]
     pub open_bytes: u64,
     /// Queues.

@@ -7,8 +7,8 @@ use leasehold_policy::{Backoff, Jitter, Time};
 
 use super::{Corrupt, Unknown};
 use crate::{
-    EndCause, EndFact, EndKind, Ending, LeaseTerms, Next, Phase, Record, Retry, RevocationReason,
-    StopProof, Task, TaskId, TaskSpec, Token, book::Book,
+    EndCause, EndFact, EndKind, Ending, Failure, FailureReason, LeaseTerms, Next, Phase, Record,
+    Retry, RevocationReason, StopProof, Task, TaskId, TaskSpec, Token, book::Book,
 };
 
 const ONE: TaskId = TaskId::from_u128(1);
@@ -203,4 +203,43 @@ fn each_record_about_a_task_is_a_revision() {
         book.fold(&record, Unknown::Refuse).unwrap();
     }
     assert_eq!(book.task(ONE).unwrap().revision, 5);
+}
+
+#[test]
+fn what_attempts_leave_behind_is_counted_until_the_task_ends() {
+    let failure = |words: usize| Failure {
+        reason: FailureReason::Error,
+        message: "m".repeat(words).into(),
+        details: "d".repeat(words).into(),
+        counted: true,
+        token: None,
+        worker: None,
+        time: NOW,
+    };
+    let failed = |counter, words| {
+        let Record::LeaseEnded { task, token, cause, next, fact, time, .. } = ended(counter) else {
+            unreachable!("it is one")
+        };
+        let failure = Some(Arc::new(failure(words)));
+        Record::LeaseEnded { task, token, cause, next, failure, fact, time }
+    };
+    let mut book = Book::default();
+    let mut fold = |record: Record| {
+        book.fold(&record, Unknown::Refuse).unwrap();
+        book.open_bytes
+    };
+    let accepted = fold(Record::TaskAccepted(task()));
+    assert_eq!(fold(granted(1)), accepted, "a lease is part of the task");
+    let one = fold(failed(1, 100));
+    assert!(accepted + 300 < one, "a failure of 200 bytes, and 100 of them in the ledger: {one}");
+    fold(granted(2));
+    let two = fold(failed(2, 10));
+    assert!(one - 180 < two && two < one + 300, "only the last failure is kept: {two}");
+    for counter in 3..100 {
+        fold(granted(counter));
+        fold(failed(counter, 2_000));
+    }
+    let full = fold(granted(100));
+    assert!(full < accepted + 4_000 + 20 * 512, "the ledger has a bound: {full}");
+    assert_eq!(fold(over(Some(100))), 0);
 }
