@@ -81,9 +81,14 @@ impl Session {
         if begin > self.ticked_at {
             return Some(begin);
         }
-        // Within the margin each lease has its own time, given by its grace. Those asked to stop have timers.
-        let open = self.leases.iter().filter(|(_, it)| it.stage.stop_reason().is_none());
-        open.filter_map(|(_, lease)| self.cancel_at(lease)).min()
+        // Within the margin each lease has its own time, given by its grace. Those asked to stop have timers, which ring too
+        // late if the validity ends before: because the grace is long, or because the terms are shorter by now.
+        let times = self.leases.iter().filter_map(|(_, lease)| match lease.stage {
+            Stage::Pending { .. } | Stage::Running { .. } => self.cancel_at(lease),
+            Stage::Stopping { kill_at, .. } => (kill_at > valid_until).then_some(begin),
+            Stage::Killed { .. } => None,
+        });
+        times.min()
     }
 
     fn cut(&self, now: Moment, valid_until: Moment, lease: &Lease) -> Option<Cut> {

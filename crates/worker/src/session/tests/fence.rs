@@ -4,6 +4,7 @@
 
 use leasehold_proto::v1::{
     ResultDisposition::Stale,
+    RevocationReason as Reason,
     Verdict::{Lost, Retained},
 };
 
@@ -103,6 +104,32 @@ fn a_result_that_comes_after_the_end_is_kept_for_the_coordinator_to_judge() {
             "19800 kill 1: lease lost",
             "90001 say hello journal=j epoch=7 held=[1 finished]",
             "90001 say outcome 1 success of 3 bytes",
+        ],
+    );
+}
+
+#[test]
+fn a_long_grace_ends_with_the_validity_also_if_nothing_else_is_due_then() {
+    check(
+        &[
+            (0, Up),
+            (0, Welcome("j", 7, &[])),
+            (1, AssignWithin(1, [1_000, 600_000, 600_000, 2_000])),
+            // Heard, but no acknowledgement: the leases hold until 19.8 s.
+            (9_000, Beat(9)),
+            (17_000, Revoke(1, Reason::Cancelled, 60_000)),
+            (19_900, Wait),
+        ],
+        &[
+            "0 connect",
+            "0 say hello journal= epoch=0 held=[]",
+            "1 start 1",
+            "1 say started 1",
+            "5000 say heartbeat 1 [1]",
+            "10000 say heartbeat 2 [1]",
+            "15000 say heartbeat 3 [1]",
+            "17000 cancel 1: cancelled",
+            "19800 kill 1: cancelled",
         ],
     );
 }
