@@ -16,13 +16,16 @@ impl Queue {
     }
 
     /// Lets an attempt run for that long from now, as far as the configuration allows, and says how long it has then. What
-    /// it has already is not taken away: an answer may have been lost that gave it more. None: its lease has to end, or its
-    /// work has not begun.
+    /// it has already is not taken away: an answer may have been lost that gave it more. None: its lease has to end, be it
+    /// that all the time it may have is over and no timer has rung yet; or its work has not begun.
     fn postpone(&mut self, id: TaskId, token: Token, remaining: Duration) -> Option<Duration> {
         let (now, task) = (self.now, self.book.task(id)?);
         let lease = task.lease().filter(|lease| lease.revoking.is_none())?;
         let (started, had) = (lease.started?, mark::attempt_end(task)?);
         let until = (now + remaining).min(started + self.config.attempt_max);
+        if had.max(until) <= now {
+            return None;
+        }
         if had < until {
             self.write(Record::LeaseExtended { task: id, token, until, time: now });
             self.show(id);

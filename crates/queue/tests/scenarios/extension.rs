@@ -141,6 +141,27 @@ fn only_work_that_runs_and_may_go_on_gets_more() {
 }
 
 #[test]
+fn what_has_had_all_the_time_there_is_gets_no_more() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        start s1 t1
+        later 9999
+        extend s1 t1 for=3000
+            s1: t1 has 1ms
+        later 10000
+        extend s1 t1 for=3000
+            s1: t1 has no more time
+    ",
+    );
+}
+
+#[test]
 fn the_next_attempt_begins_with_the_time_of_its_task() {
     check(
         "

@@ -317,10 +317,13 @@ impl Reference {
             let lease = job.lease_mut().expect("a lease");
             if let (Some(started), None) = (lease.started, lease.revoking) {
                 let whole = bound.min(now.since(started) + wanted);
-                if whole > own {
-                    lease.longer = lease.longer.max(whole);
+                let longest = whole.max(own).max(lease.longer);
+                if now < started + longest {
+                    if whole > own {
+                        lease.longer = lease.longer.max(whole);
+                    }
+                    left = Some((started + longest).since(now));
                 }
-                left = Some((started + own.max(lease.longer)).since(now));
             }
         }
         self.said.push(format!("{stream:?}: {token} has {left:?}"));
