@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_journal::{AppendError, Batch, Epoch, FailedRow, Fault, Position, RowId};
-use leasehold_policy::Time;
+use leasehold_policy::{Bucket, Rate, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
     Accepted, Name, Queue, Record, Refusal, StreamId, TaskId, TaskSpec, Unknown, WorkerView,
@@ -85,6 +85,8 @@ pub struct Coordinator {
     asked: BTreeMap<u64, Asked>,
     /// What was refused before it came to the engine, as the handle does.
     refused: Vec<(u64, Answer)>,
+    /// The streams that have begun, as the service counts them.
+    beginnings: Bucket,
 }
 
 /// What a client or an operator asks.
@@ -200,7 +202,19 @@ impl Coordinator {
             ferry: Ferry::Still,
         });
         let (streams, asked, refused) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Ok(Self { engine, due: None, now, jobs, senders, shared, status, streams, asked, refused })
+        Ok(Self {
+            engine,
+            due: None,
+            now,
+            jobs,
+            senders,
+            shared,
+            status,
+            streams,
+            asked,
+            refused,
+            beginnings: Bucket::default(),
+        })
     }
 
     /// Lets the engine do a turn; how long it would then wait.
@@ -282,6 +296,11 @@ impl Coordinator {
         if let Some(turned) = self.streams.remove(&stream) {
             turned.disconnected();
         }
+    }
+
+    /// Whether a stream may begin, at so much time since the start of the caller's choice; always the same rate.
+    pub fn begin(&mut self, now: Duration, rate: Rate) -> bool {
+        self.beginnings.take(rate, now).is_ok()
     }
 
     /// Every open stream.

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::Mutant;
+
 /// How fast a bucket fills and how much it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -27,6 +29,9 @@ impl Bucket {
         let holds = rate.interval.saturating_mul(rate.burst.max(1));
         let short = full_at.saturating_sub(now.saturating_add(holds));
         if !short.is_zero() {
+            if Mutant::TurnedAwayPays.is_alive() {
+                self.full_at = full_at;
+            }
             return Err(short);
         }
         self.full_at = full_at;

@@ -107,6 +107,18 @@ mutants! {
     CheckpointUnfenced = "a checkpoint of a lease that is over is kept",
     MoveForgetsCheckpoint = "a moved task forgets its checkpoint",
     CheckpointLeftBehind = "an outcome overtakes what its handler had saved",
+    LateAnyway = "a late result counts in a queue that does not want it",
+    LateRefused = "a late result of the newest lease is stale in a queue that wants it",
+    ExtensionUnwritten = "more time is granted and not written down",
+    ExtensionForgottenAtBoot = "what an attempt was given is forgotten over a restart",
+    ExtensionShortens = "who asks for less time than he has loses the rest",
+    ExtensionUnbounded = "an attempt is given more time than one may have",
+    ExtensionAtOnce = "a worker gives work the time that it asks for",
+    ExtensionFromReceipt = "a worker counts more time from when the answer arrived",
+    ExtensionUnheard = "a worker does not hear that work was given more time",
+    GuardedLonger = "guards may believe in leases for longer than their worker",
+    GuardNotTold = "guards are not told that the session goes on",
+    TurnedAwayPays = "who is turned away at the door takes a place all the same",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

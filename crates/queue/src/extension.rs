@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use leasehold_policy::{Mutant, Time};
+
 use crate::{Effect, Queue, Record, StreamId, TaskId, Token, mark};
 
 impl Queue {
@@ -22,14 +24,17 @@ impl Queue {
         let (now, task) = (self.now, self.book.task(id)?);
         let lease = task.lease().filter(|lease| lease.revoking.is_none())?;
         let (started, had) = (lease.started?, mark::attempt_end(task)?);
-        let until = (now + remaining).min(started + self.config.attempt_max);
+        let most = started + self.config.attempt_max;
+        let most = if Mutant::ExtensionUnbounded.is_alive() { Time::NEVER } else { most };
+        let until = (now + remaining).min(most);
         if had.max(until) <= now {
             return None;
         }
-        if had < until {
+        let shortens = Mutant::ExtensionShortens.is_alive();
+        if (had < until || shortens) && !Mutant::ExtensionUnwritten.is_alive() {
             self.write(Record::LeaseExtended { task: id, token, until, time: now });
             self.show(id);
         }
-        Some(had.max(until).since(now))
+        Some(if shortens { until } else { had.max(until) }.since(now))
     }
 }

@@ -42,7 +42,7 @@ impl Queue {
         if self.book.decided.contains(token) && !Mutant::DuplicateCalledStale.is_alive() {
             return Disposition::Duplicate;
         }
-        match (outcome, self.late(id, token)) {
+        match (outcome, self.late(id, token).filter(|_| !Mutant::LateRefused.is_alive())) {
             (Outcome::Succeeded { result }, Some(task)) => {
                 self.succeed_late(task, token, result);
                 Disposition::Accepted
@@ -63,7 +63,8 @@ impl Queue {
 
     /// The lease whose result would still count although the session of its worker is over.
     pub(crate) fn may_be_late<'a>(&self, task: &'a Task) -> Option<&'a LeaseEnd> {
-        task.unheard_end().filter(|_| self.config.late_results.contains(&task.spec.queue))
+        let is_wanted = self.config.late_results.contains(&task.spec.queue);
+        task.unheard_end().filter(|_| is_wanted || Mutant::LateAnyway.is_alive())
     }
 
     /// The work of a lease that had ended without its worker's word is over, too: its task does not change, but people may

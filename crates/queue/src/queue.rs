@@ -100,6 +100,13 @@ impl Queue {
         if Mutant::PauseForgottenAtBoot.is_alive() {
             self.book.pauses.clear();
         }
+        if Mutant::ExtensionForgottenAtBoot.is_alive() {
+            for id in self.book.tasks.iter().map(|task| task.id).collect::<Vec<_>>() {
+                if let Some(lease) = self.book.lease_mut(id) {
+                    lease.extended = None;
+                }
+            }
+        }
         for task in self.book.tasks.iter() {
             self.index.insert(&Mark::of(task), waiting_since(task, self.now));
         }

@@ -4,17 +4,24 @@
 //! promises is a violation: a token granted twice, an end by a lease that is not the current one, an end after the
 //! end, a cost that was not charged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use leasehold_journal::Batch;
 use leasehold_policy::Time;
 use leasehold_queue::{
     EndCause, EndKind, Ending, Failure, FailureReason, Guarantee, LeaseTerms, Name, Next, Record,
-    StopProof, Task, TaskId, Token,
+    RevocationReason, StopProof, Task, TaskId, Token,
 };
 
-use crate::{judge::Violation, line::Line};
+use crate::{
+    judge::Violation,
+    line::Line,
+    plan::{Setting, queue_name},
+};
 
 /// What a task is, says the ledger.
 #[derive(Clone, Debug)]
@@ -23,6 +30,8 @@ pub struct Entry {
     pub max_attempts: u32,
     /// What it asks of its leases.
     pub terms: LeaseTerms,
+    /// How long an attempt may take that asks for no more.
+    pub attempt_timeout: Duration,
     /// Its queue.
     pub queue: Name,
     /// Its idempotency key.
@@ -41,6 +50,8 @@ pub struct Entry {
     pub last: Option<Token>,
     /// What was saved last.
     pub checkpoint: Option<Bytes>,
+    /// The last lease of this generation, if all that is known of it is that its worker's session was over.
+    pub unheard: Option<Token>,
     /// How this generation ended.
     pub ended: Option<(Ending, Time)>,
 }
@@ -76,8 +87,10 @@ pub struct Held {
     pub worker: Name,
     /// Which start of it.
     pub instance: Name,
-    /// Whether its start was written.
-    pub started: bool,
+    /// When it started, if that was written.
+    pub started: Option<Time>,
+    /// Until when it may run, if it was given more time.
+    pub extended: Option<Time>,
 }
 
 /// What a record did that others must look at.
@@ -110,13 +123,21 @@ pub struct Ledger {
     /// The facts that a queue is paused.
     paused: BTreeSet<String>,
     worker_losses_max: u32,
+    attempt_max: Duration,
+    /// The queues that want late results.
+    late_results: BTreeSet<String>,
     line: Line,
 }
 
 impl Ledger {
-    /// Empty books of a cluster in which a task may have so many losses.
-    pub fn new(worker_losses_max: u32) -> Self {
-        Self { worker_losses_max, ..Self::default() }
+    /// Empty books of a cluster.
+    pub fn new(setting: &Setting) -> Self {
+        Self {
+            worker_losses_max: setting.worker_losses,
+            attempt_max: setting.attempt_max,
+            late_results: setting.late_results.iter().map(|it| queue_name(*it)).collect(),
+            ..Self::default()
+        }
     }
 
     /// What it knows of a task.
@@ -138,6 +159,20 @@ impl Ledger {
     pub fn is_current(&self, token: Token) -> bool {
         let task = self.granted.get(&token).and_then(|lease| self.tasks.get(&lease.task));
         task.and_then(|task| task.lease.as_ref()).is_some_and(|lease| lease.token == token)
+    }
+
+    /// When the attempt of a current lease has had its time, if it has begun.
+    pub fn attempt_end(&self, token: Token) -> Option<Time> {
+        let task = self.tasks.get(&self.granted.get(&token)?.task)?;
+        attempt_end(task, token)
+    }
+
+    /// Whether a result that comes late under this token counts: its task waits, it is the newest lease, nothing is known of
+    /// its work, and the task's queue wants to know.
+    pub fn is_awaited(&self, token: Token) -> bool {
+        let task = self.granted.get(&token).and_then(|lease| self.tasks.get(&lease.task));
+        let task = task.filter(|it| it.ended.is_none() && it.lease.is_none());
+        task.is_some_and(|it| it.unheard == Some(token) && self.late_results.contains(&*it.queue))
     }
 
     /// Whether the token's lease was ended by its worker's word.
@@ -214,13 +249,26 @@ impl Ledger {
                     token: *token,
                     worker: Name::clone(worker),
                     instance: Name::clone(instance),
-                    started: false,
+                    started: None,
+                    extended: None,
                 };
                 self.grant(*task, held)?;
             }
-            Record::LeaseStarted { task, token, .. } => self.under(*task, *token)?.started = true,
-            Record::LeaseRevoking { task, token, .. }
-            | Record::LeaseExtended { task, token, .. } => drop(self.under(*task, *token)?),
+            Record::LeaseStarted { task, token, time } => {
+                self.under(*task, *token)?.started = Some(*time);
+            }
+            Record::LeaseRevoking { task, token, reason, time, .. } => {
+                self.under(*task, *token)?;
+                let end = self.attempt_end(*token);
+                let is_timeout = *reason == RevocationReason::AttemptTimeout;
+                let is_over = end.is_some_and(|end| end <= *time);
+                ensure(!is_timeout || is_over, "cut short", || {
+                    format!("{token} ran out of time at {time:?} and had until {end:?}")
+                })?;
+            }
+            Record::LeaseExtended { task, token, until, time } => {
+                self.extended(*task, *token, (*until, *time))?;
+            }
             Record::CheckpointSaved { task, token, data, .. } => self.saved(*task, *token, data)?,
             Record::LeaseEnded { task, token, cause, next, failure, fact, .. } => {
                 let Some(fact) = fact else {
@@ -232,7 +280,10 @@ impl Ledger {
                 if fact.stop != StopProof::Unproved && !is_concluded {
                     self.decided.insert(*token);
                 }
-                return self.lease_ended(*task, *token, (*cause, *next, failure.as_deref()));
+                let ended = self.lease_ended(*task, *token, (*cause, *next, failure.as_deref()))?;
+                let is_unheard = fact.kind == EndKind::WorkerLost;
+                self.open(*task)?.unheard = is_unheard.then_some(*token);
+                return Ok(ended);
             }
             Record::CancelRequested { task, .. } => {
                 let entry = self.open(*task)?;
@@ -280,7 +331,7 @@ impl Ledger {
         let entry = self.open(id)?;
         let is_newest = entry.last.is_none_or(|last| last < token);
         let is_free = entry.lease.is_none();
-        (entry.last, entry.lease) = (Some(token), Some(held));
+        (entry.last, entry.lease, entry.unheard) = (Some(token), Some(held), None);
         ensure(is_newest, "token", || format!("{token} of {id} is not the newest"))?;
         ensure(is_free, "lease", || format!("{id} was leased while it was leased"))
     }
@@ -294,6 +345,24 @@ impl Ledger {
         ensure(last < step, "checkpoint", || {
             format!("{id} under {token} keeps {data:?} after {last:?}")
         })
+    }
+
+    /// Time is only given, to work that has begun, and no more than an attempt may have.
+    fn extended(
+        &mut self,
+        id: TaskId,
+        token: Token,
+        (until, time): (Time, Time),
+    ) -> Result<(), Violation> {
+        let attempt_max = self.attempt_max;
+        let started = self.under(id, token)?.started;
+        let (had, most) = (self.attempt_end(token), started.map(|it| it + attempt_max));
+        let is_more = had.is_some_and(|had| had < until) && time <= until;
+        ensure(is_more && most.is_some_and(|most| until <= most), "extended", || {
+            format!("{token} had until {had:?}, at most {most:?}, and got {until:?} at {time:?}")
+        })?;
+        self.under(id, token)?.extended = Some(until);
+        Ok(())
     }
 
     fn lease_ended(
@@ -310,7 +379,7 @@ impl Ledger {
         let Some(held) = entry.lease.take() else { return Ok(None) };
         ensure(!cancelled, "cancel", || format!("{id} goes on though it was cancelled"))?;
         if let Some(expected) = expected_cause(reason, &held) {
-            let is_retraction = cause == EndCause::Retracted && !held.started;
+            let is_retraction = cause == EndCause::Retracted && held.started.is_none();
             ensure(cause == expected || is_retraction, "cost", || {
                 format!("{id}: {reason:?} cost {cause:?}, not {expected:?} ({next:?})")
             })?;
@@ -336,7 +405,10 @@ impl Ledger {
         failure: Option<&Failure>,
     ) -> Result<Option<Fact>, Violation> {
         if let Some(token) = token {
-            self.under(id, token)?;
+            // A result may come late, where that is wanted.
+            if end.0 != Ending::Succeeded || !self.is_awaited(token) {
+                self.under(id, token)?;
+            }
             self.decided.insert(token);
         }
         let entry = self.open(id)?;
@@ -383,7 +455,7 @@ fn expected_cause(reason: FailureReason, held: &Held) -> Option<EndCause> {
             Some(EndCause::NotRun)
         }
         // A lost worker whose attempt had run out of time costs the attempt.
-        FailureReason::WorkerLost if held.started => None,
+        FailureReason::WorkerLost if held.started.is_some() => None,
         FailureReason::WorkerLost
         | FailureReason::TotalTimeout
         | FailureReason::WorkerLossLimit
@@ -425,10 +497,16 @@ pub fn compare(entry: &Entry, task: &Task) -> Result<(), String> {
     same("lease", entry.lease.as_ref().map(|lease| lease.token) == lease)
 }
 
+fn attempt_end(entry: &Entry, token: Token) -> Option<Time> {
+    let held = entry.lease.as_ref().filter(|held| held.token == token)?;
+    Some(held.extended.unwrap_or(held.started? + entry.attempt_timeout))
+}
+
 fn entry(task: &Task) -> Entry {
     Entry {
         max_attempts: task.spec.retry.max_attempts,
         terms: task.spec.terms,
+        attempt_timeout: task.spec.attempt_timeout,
         queue: Name::clone(&task.spec.queue),
         key: task.spec.key.as_ref().map(|key| Name::clone(&key.name)),
         generation: task.generation,
@@ -438,6 +516,7 @@ fn entry(task: &Task) -> Entry {
         lease: None,
         last: None,
         checkpoint: None,
+        unheard: None,
         ended: None,
     }
 }

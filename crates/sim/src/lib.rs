@@ -19,6 +19,7 @@ pub mod fault;
 pub mod judge;
 pub mod ledger;
 pub mod line;
+pub mod make;
 pub mod moment;
 #[cfg(feature = "mutants")]
 pub mod mutation;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     fault::{self, Fault},
+    make::Kind,
     moment::{MS, Micros, SECOND},
     shape, stored,
 };
@@ -53,6 +54,15 @@ pub struct Setting {
     pub tidy_bytes: u64,
     /// How many losses of a worker a task may have.
     pub worker_losses: u32,
+    /// The queues that want late results.
+    #[serde(default)]
+    pub late_results: Vec<usize>,
+    /// How long an attempt may become that asks for more time.
+    #[serde(default = "day")]
+    pub attempt_max: Duration,
+    /// How many streams of workers may begin: one in so much time, and so many at once. None: as many as want to.
+    #[serde(default)]
+    pub beginnings: Option<(Micros, u32)>,
 }
 
 /// One worker.
@@ -134,6 +144,12 @@ pub struct Order {
     /// Whether its handler saves where the next attempt can go on from.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub saves: bool,
+    /// How long its handler asks to run, if it asks for more time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Micros>,
+    /// Whether a guard ends it in time, also if its worker stands still.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_guarded: bool,
 }
 
 /// What the tasks of a run are like.
@@ -145,54 +161,10 @@ struct Taste {
     attempt_max: Micros,
     /// How many of a hundred ask anything of their leases.
     terms_percent: u64,
-}
-
-/// What a handler does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[repr(u8)]
-pub enum Kind {
-    /// Returns a result.
-    Succeeds,
-    /// Fails with its first attempts, then returns a result.
-    FailsAtFirst,
-    /// Fails with every attempt.
-    Fails,
-    /// Fails for good.
-    FailsForGood,
-    /// Panics with its first attempt.
-    Panics,
-    /// Runs until it is asked to stop.
-    Hangs,
-    /// Returns a result after it was asked to stop.
-    StopsLate,
-    /// Does not even notice that it was killed.
-    Sticks,
-    /// Takes its worker down.
-    Poisons,
-}
-
-impl Kind {
-    const ALL: [Self; 9] = [
-        Self::Succeeds,
-        Self::FailsAtFirst,
-        Self::Fails,
-        Self::FailsForGood,
-        Self::Panics,
-        Self::Hangs,
-        Self::StopsLate,
-        Self::Sticks,
-        Self::Poisons,
-    ];
-
-    /// As a payload says it.
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-
-    /// As it was said.
-    pub fn of(code: u8) -> Self {
-        Self::ALL.get(usize::from(code)).copied().unwrap_or(Self::Succeeds)
-    }
+    /// How many of a hundred ask for more time.
+    asks_percent: u64,
+    /// How many of a hundred are processes under a guard.
+    guarded_percent: u64,
 }
 
 /// How many queues there are.
@@ -254,6 +226,9 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
         finished_retention: Duration::from_secs(*pick(rng, &[0, 5, 86_400])),
         tidy_bytes: *pick(rng, &[512, 2_048, 8_192, 1 << 20]),
         worker_losses: *pick(rng, &[2, 5]),
+        late_results: (0..QUEUES).filter(|_| rng.bool()).collect(),
+        attempt_max: *pick(rng, &[day(), day(), Duration::from_secs(5)]),
+        beginnings: *pick(rng, &[None, None, Some((100 * MS, 2)), Some((SECOND, 1))]),
     }
 }
 
@@ -271,6 +246,8 @@ fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
         odd_percent: *pick(rng, &[0, 20, 60]),
         attempt_max: *pick(rng, &[2, 15, 15]) * SECOND,
         terms_percent: *pick(rng, &[0, 0, 30, 100]),
+        asks_percent: *pick(rng, &[0, 0, 50]),
+        guarded_percent: *pick(rng, &[0, 50, 100]),
     };
     let count = *pick(rng, &[5, 15, 30, 50]);
     let calls = rng.u32(2..=count);
@@ -304,6 +281,7 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
     let is_odd = rng.u64(..100) < taste.odd_percent;
     let kind = if is_odd { *pick(rng, &Kind::ALL) } else { Kind::Succeeds };
     let has_terms = rng.u64(..100) < taste.terms_percent;
+    let asks = rng.u64(..100) < taste.asks_percent;
     Order {
         ordinal,
         kind,
@@ -319,6 +297,8 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
         backoff: rng.u64(10 * MS..=2 * SECOND),
         terms: if has_terms { terms(rng) } else { LeaseTerms::default() },
         saves: ordinal.is_multiple_of(3),
+        asks: asks.then(|| rng.u64(SECOND..=10 * SECOND)),
+        is_guarded: rng.u64(..100) < taste.guarded_percent,
     }
 }
 
@@ -337,7 +317,13 @@ fn terms(rng: &mut fastrand::Rng) -> LeaseTerms {
 /// Work that keeps every slot busy beyond whatever goes wrong.
 fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
     let slots = setting.workers.iter().map(|crew| crew.slots).sum();
-    let taste = Taste { odd_percent: 0, attempt_max: LONG, terms_percent: 0 };
+    let nothing = Taste {
+        odd_percent: 0,
+        attempt_max: LONG,
+        terms_percent: 0,
+        asks_percent: 0,
+        guarded_percent: 50,
+    };
     let orders = (0..slots).map(|n| Order {
         kind: Kind::Hangs,
         key: None,
@@ -346,7 +332,7 @@ fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
         delay: 0,
         attempt_timeout: LONG,
         total_timeout: FOR_EVER,
-        ..order(rng, LONG_ORDINAL + n, taste)
+        ..order(rng, LONG_ORDINAL + n, nothing)
     });
     Wish::Submit(orders.collect())
 }
@@ -354,6 +340,16 @@ fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
 /// One of a few.
 pub(crate) fn pick<'a, T>(rng: &mut fastrand::Rng, choices: &'a [T]) -> &'a T {
     &choices[rng.usize(..choices.len())]
+}
+
+/// What a queue is called.
+pub(crate) fn queue_name(queue: usize) -> String {
+    format!("q{queue}")
+}
+
+/// As long as no run lasts.
+const fn day() -> Duration {
+    Duration::from_hours(24)
 }
 
 /// A duration in the simulation's unit.

@@ -74,6 +74,10 @@ probes! {
     Replaced = "a session ended because its process was known to be gone",
     StuckHandler = "a handler outlived its kill",
     Recovered = "a journal was read back",
+    Extended = "work was given more time",
+    GuardKilled = "a guard ended the work of a worker that stood still",
+    LateAccepted = "a late result counted",
+    TurnedAway = "a worker was turned away because too many came",
     Compared = "a rebuilt queue was compared with the live one",
 }
 

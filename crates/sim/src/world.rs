@@ -25,6 +25,7 @@ mod belief;
 mod caller;
 mod crew;
 mod drive;
+mod piece;
 mod rebuild;
 mod site;
 mod trouble;
@@ -115,6 +116,10 @@ enum Event {
     Report(usize, u32, i64),
     /// A handler saves where the next attempt can go on from: how often it has before.
     Save(usize, u32, i64, u32),
+    /// A handler asks for more time.
+    Ask(usize, u32, i64),
+    /// A worker's guards look whether the time of what they guard is over.
+    Guard(usize, u32),
     /// A client acts upon a wish.
     Wish(usize),
     /// A call arrives.
@@ -159,6 +164,10 @@ pub struct World {
     reported: BTreeMap<Token, Vec<Micros>>,
     /// How far the handler of each lease was when it saved last.
     saved: BTreeMap<Token, u32>,
+    /// When the coordinator last could know that a lease's work asks for more time.
+    asked: BTreeMap<Token, Micros>,
+    /// Leases whose worker was heard to say that they succeeded.
+    succeeded: BTreeSet<Token>,
     /// Leases whose work ended with a result, and in which start of which worker.
     finished: BTreeMap<Token, (usize, u32)>,
     /// Starts of workers whose session the coordinator gave up.
@@ -193,7 +202,7 @@ impl World {
             crew,
             wires: BTreeMap::new(),
             callers: Callers::new(plan.wishes.len()),
-            ledger: Ledger::new(setting.worker_losses),
+            ledger: Ledger::new(setting),
             probes: Probes::default(),
             stats: Stats::default(),
             trace,
@@ -201,6 +210,8 @@ impl World {
             once: BTreeSet::new(),
             reported: BTreeMap::new(),
             saved: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            succeeded: BTreeSet::new(),
             finished: BTreeMap::new(),
             expired: BTreeSet::new(),
             suspects: BTreeSet::new(),
@@ -278,6 +289,8 @@ impl World {
             Event::Save(worker, incarnation, token, step) => {
                 self.save_due(worker, incarnation, token, step);
             }
+            Event::Ask(worker, incarnation, token) => self.ask_due(worker, incarnation, token),
+            Event::Guard(worker, incarnation) => self.guard_due(worker, incarnation),
             Event::Wish(index) => self.wish(index),
             Event::Asked(ticket) => self.asked(ticket),
             Event::Answered(ticket) => self.answered(ticket),

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use leasehold_queue::{EndKind, FailureReason, Record, StopProof, Token};
 use leasehold_worker::simulation::Finish;
 
-use super::{
-    World,
-    crew::{Piece, of_instance},
-};
+use super::{World, crew::of_instance, piece::Piece};
 use crate::{
     judge::Violation,
     ledger::{Entry, Fact},
@@ -16,16 +13,14 @@ use crate::{
 };
 
 impl World {
-    /// No two handlers that anybody believes in run the same task, unless it does not insist on that. One that was killed and does not die, one in a
-    /// process that stands still, and one under a clock that is off by more than was promised are not believed in.
+    /// No two handlers that anybody believes in run the same task, unless it does not insist on that. One that was killed
+    /// and does not die, one in a process that stands still and has no guard to end it, and one under a clock that is off by
+    /// more than was promised are not believed in.
     pub(super) fn check_exclusive(&mut self, worker: usize) {
         let mut holders: BTreeMap<&str, Vec<(usize, i64)>> = BTreeMap::new();
         for (index, hand) in self.crew.iter().enumerate() {
-            if hand.is_wild || hand.is_paused() {
-                continue;
-            }
-            let believed = |piece: &Piece| !piece.is_killed && !piece.is_shared;
-            for (token, piece) in hand.pieces.iter().filter(|(_, piece)| believed(piece)) {
+            let insists = |piece: &Piece| hand.believes(piece) && !piece.make.is_shared;
+            for (token, piece) in hand.pieces.iter().filter(|(_, piece)| insists(piece)) {
                 holders.entry(&piece.task_id).or_default().push((index, *token));
             }
         }
@@ -90,10 +85,10 @@ impl World {
     /// believes in them. The same are not believed in as above.
     pub(super) fn check_believed(&mut self, worker: usize, incarnation: u32) {
         let hand = &self.crew[worker];
-        if hand.incarnation != incarnation || hand.is_wild || hand.is_paused() {
+        if hand.incarnation != incarnation {
             return;
         }
-        let believed = hand.pieces.iter().find(|(_, piece)| !piece.is_killed);
+        let believed = hand.pieces.iter().find(|(_, piece)| hand.believes(piece));
         let seen = believed.map(|(token, piece)| {
             format!("w{worker}-{incarnation} was given up and runs {} under {token}", piece.task_id)
         });

@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     judge::Violation,
+    make::{Make, whole_ms},
     moment::{MS, Micros, SECOND},
-    plan::{Order, QUEUES, Wish},
+    plan::{self, Order, QUEUES, Wish},
     probe::Probe,
 };
 
@@ -310,17 +311,18 @@ fn accepted_ms(id: TaskId) -> u64 {
 }
 
 fn queue_name(queue: usize) -> Name {
-    Name::from(format!("q{queue}"))
+    Name::from(plan::queue_name(queue))
 }
 
 fn spec(order: &Order) -> TaskSpec {
-    let mut payload = vec![order.kind.code()];
-    let is_shared = order.terms.exclusivity == Exclusivity::BestEffort;
-    payload.push(u8::from(is_shared));
-    let progress_ms = order.terms.progress_timeout.map_or(0, |it| it.as_millis());
-    payload.extend(u32::try_from(progress_ms).unwrap_or(u32::MAX).to_be_bytes());
-    payload.extend(order.ordinal.to_be_bytes());
-    payload.push(u8::from(order.saves));
+    let make = Make {
+        kind: order.kind,
+        is_shared: order.terms.exclusivity == Exclusivity::BestEffort,
+        is_guarded: order.is_guarded,
+        progress: order.terms.progress_timeout.map(whole_ms),
+        asks: order.asks,
+        saves: order.saves,
+    };
     let key = order.key.map(|key| Key {
         name: Name::from(format!("k{key}")),
         digest: u128::from(key).to_be_bytes(),
@@ -328,7 +330,7 @@ fn spec(order: &Order) -> TaskSpec {
     TaskSpec {
         queue: queue_name(order.queue),
         task_type: Name::from(TASK_TYPE),
-        payload: Bytes::from(payload),
+        payload: Bytes::from(make.payload(order.ordinal)),
         content_type: Name::from(""),
         priority: order.priority,
         initial_delay: Duration::from_micros(order.delay),

@@ -1,37 +1,32 @@
-//! Workers: the real session of each, and a process around it whose handlers do as they are told by their tasks.
+//! Workers: the real session of each, and a process around it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
-use bytes::Bytes;
 use leasehold_proto::v1::{self, coordinator_event::Event as Told};
-use leasehold_queue::Token;
 use leasehold_worker::{
     Error,
-    simulation::{Act, Finish, Hangup, Setup, Worker},
+    simulation::{Act, Hangup, Setup, Worker},
 };
 
 use super::{
     Event, World,
+    piece::{Job, Limit, Piece},
     wire::{Parcel, Wire, WireId, next_id},
 };
 use crate::{
     fault::Way,
     judge::Violation,
-    ledger::{checkpoint_of, result_of},
+    make::Kind,
     moment::{HostClock, MS, Micros, SECOND},
-    plan::{Crew, DRIFT_PPM_MAX, Kind},
+    plan::{Crew, DRIFT_PPM_MAX},
     probe::Probe,
 };
 
 /// What every task is.
 pub(super) const TASK_TYPE: &str = "work";
-
-/// How often a handler saves at most, and how long after its start the first time.
-const SAVES_MAX: u32 = 6;
-const SAVE_AFTER: Micros = 30 * MS;
 
 /// How many earlier starts a process may name as gone.
 const REPLACED_MAX: usize = 16;
@@ -66,6 +61,10 @@ pub(super) struct Hand {
     /// What arrived while it stood still.
     pub(super) backlog: VecDeque<(WireId, Parcel)>,
     pub(super) pieces: BTreeMap<i64, Piece>,
+    /// Until when each handler of this start may run, those that have ended included.
+    pub(super) limits: BTreeMap<i64, Limit>,
+    /// Until when the session lets guards believe in leases, by the host's clock, and when it said so.
+    pub(super) valid_until: Option<(Duration, Duration)>,
     /// When it was last heard, and by which start of the coordinator.
     pub(super) heard: BTreeMap<u32, (Micros, u32)>,
     /// The last connection that each start of it said hello on, the one that was listened to last, and the last one that
@@ -79,22 +78,6 @@ pub(super) struct Hand {
     pub(super) hushed_until: Micros,
     /// Which starts of it have said goodbye.
     pub(super) goodbyes: Vec<u32>,
-}
-
-/// A handler that runs.
-#[derive(Clone, Debug)]
-pub(super) struct Piece {
-    pub(super) task_id: String,
-    kind: Kind,
-    /// Whether somebody else may run the task while this one does not stop.
-    pub(super) is_shared: bool,
-    /// How often it says that it goes on, if it has to.
-    reports_every: Option<Micros>,
-    attempt: u32,
-    is_asked: bool,
-    pub(super) is_killed: bool,
-    /// Grows when its end is planned anew.
-    version: u32,
 }
 
 impl Hand {
@@ -119,6 +102,8 @@ impl Hand {
             wire: None,
             backlog: VecDeque::new(),
             pieces: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            valid_until: None,
             heard: BTreeMap::new(),
             newest: BTreeMap::new(),
             current: 0,
@@ -136,6 +121,11 @@ impl Hand {
 
     pub(super) fn shows(&self, now: Micros) -> Duration {
         self.clock.shows(now)
+    }
+
+    /// How many handlers it may run.
+    pub(super) fn slots(&self) -> usize {
+        to_usize(self.slots)
     }
 
     /// Whether it is known which of two of its starts was the earlier one.
@@ -209,6 +199,8 @@ impl World {
             return;
         }
         hand.pieces.clear();
+        hand.limits.clear();
+        hand.valid_until = None;
         hand.backlog.clear();
         hand.paused_until = None;
         if let Some(id) = hand.wire.take() {
@@ -276,7 +268,7 @@ impl World {
         let stuck: Vec<i64> = self.crew[worker].pieces.keys().copied().collect();
         for token in stuck {
             let Some(piece) = self.crew[worker].pieces.get(&token) else { continue };
-            if matches!(piece.kind, Kind::Sticks | Kind::Hangs) {
+            if matches!(piece.make.kind, Kind::Sticks | Kind::Hangs) {
                 self.plan_finish(worker, token, MS);
             }
         }
@@ -308,7 +300,8 @@ impl World {
         match parcel {
             Parcel::Told(frame) => {
                 checked = check_room(hand.slots + hand.prefetch, session.load().0, &frame);
-                session.hear(shown, frame);
+                session.hear(shown, frame.clone());
+                self.note_told(worker, &frame);
             }
             Parcel::Fin(hangup) if hand.wire == Some(id) => {
                 hand.wire = None;
@@ -323,17 +316,19 @@ impl World {
     pub(super) fn dialed(&mut self, worker: usize, incarnation: u32, dial: u32) {
         let now = self.now;
         let is_reachable = self.site.machine.is_some() && self.crew[worker].partition_until <= now;
-        let hand = &mut self.crew[worker];
+        let hand = &self.crew[worker];
         if hand.incarnation != incarnation || hand.dials != dial || hand.session.is_none() {
             return;
         }
         if let Some(until) = hand.paused_until.filter(|until| now < *until) {
             return self.schedule(until, Event::Dialed(worker, incarnation, dial));
         }
+        let is_let_in = is_reachable && self.is_let_in();
+        let hand = &mut self.crew[worker];
         let shown = hand.shows(now);
         let Some(session) = &mut hand.session else { return };
         session.tick(shown);
-        if is_reachable {
+        if is_let_in {
             let id = next_id(&self.wires);
             hand.wire = Some(id);
             session.stream_up(shown);
@@ -360,6 +355,7 @@ impl World {
                 break;
             }
         }
+        self.check_overrun(worker);
         let hand = &mut self.crew[worker];
         let Some(session) = &hand.session else { return };
         let Some(deadline) = session.deadline() else { return };
@@ -382,6 +378,7 @@ impl World {
         let frame = self.crew[worker].session.as_mut().and_then(|session| session.frame(shown));
         let Some(frame) = frame else { return false };
         self.trace.note(self.now, || format!("  w{worker} says {:?}", frame.events));
+        self.note_said(worker, &frame);
         self.send(id, Way::In, Parcel::Said(frame));
         true
     }
@@ -396,8 +393,14 @@ impl World {
                     self.send(id, Way::In, Parcel::Fin(Hangup::Closed));
                 }
             }
-            Act::Start { token, task_id, payload, attempt, checkpoint: _ } => {
-                self.start_piece(worker, token, (task_id, payload, attempt));
+            Act::Renew(valid_until) => {
+                let hand = &mut self.crew[worker];
+                hand.valid_until = Some((valid_until, hand.clock.shows(self.now)));
+                let (at, incarnation) = (hand.clock.when(valid_until), hand.incarnation);
+                self.schedule(at, Event::Guard(worker, incarnation));
+            }
+            Act::Start { token, task_id, payload, attempt, limits, .. } => {
+                self.start_piece(worker, Job { token, task_id, payload, attempt, limits });
             }
             Act::Cancel(token) => self.ask_to_stop(worker, token),
             Act::Kill(token) => self.kill(worker, token),
@@ -434,186 +437,6 @@ impl World {
             }
             self.send(id, Way::In, Parcel::Fin(Hangup::Broken));
         }
-    }
-}
-
-/// Handlers.
-impl World {
-    fn start_piece(
-        &mut self,
-        worker: usize,
-        token: i64,
-        (task_id, payload, attempt): (String, Bytes, u32),
-    ) {
-        let piece = Piece::new(task_id, &payload, attempt);
-        let (kind, reports_every) = (piece.kind, piece.reports_every);
-        self.crew[worker].pieces.insert(token, piece);
-        self.started.insert(Token::from_i64(token));
-        self.check_once(token);
-        if let Some(every) = reports_every {
-            self.after(every, Event::Report(worker, self.crew[worker].incarnation, token));
-        }
-        if saves(&payload) {
-            self.after(SAVE_AFTER, Event::Save(worker, self.crew[worker].incarnation, token, 1));
-        }
-        let (running, slots) = (self.crew[worker].pieces.len(), self.crew[worker].slots);
-        if to_usize(slots) < running {
-            let message = format!("w{worker} runs {running} tasks in {slots} slots");
-            self.fail(Violation::new("slots", message));
-        }
-        self.check_exclusive(worker);
-        let most = *crate::plan::pick(&mut self.rng, &[50 * MS, SECOND, 8 * SECOND]);
-        let runs = if self.is_healed { 10 * MS } else { self.rng.u64(MS..=most) };
-        let is_endless = matches!(kind, Kind::Hangs | Kind::StopsLate | Kind::Sticks);
-        if self.is_healed || !is_endless {
-            self.plan_finish(worker, token, runs);
-        }
-    }
-
-    /// A handler says that it goes on.
-    pub(super) fn report_due(&mut self, worker: usize, incarnation: u32, token: i64) {
-        let now = self.now;
-        let hand = &mut self.crew[worker];
-        let piece = hand.pieces.get(&token).filter(|piece| !piece.is_killed);
-        let every = piece.and_then(|piece| piece.reports_every);
-        let Some(every) = every.filter(|_| hand.incarnation == incarnation) else { return };
-        if let Some(until) = hand.paused_until.filter(|until| now < *until) {
-            return self.schedule(until, Event::Report(worker, incarnation, token));
-        }
-        let shown = hand.shows(now);
-        if let Some(session) = &mut hand.session {
-            session.tick(shown);
-            session.progress(token);
-        }
-        self.settle(worker);
-        self.after(every, Event::Report(worker, incarnation, token));
-    }
-
-    /// A handler saves, more and more seldom.
-    pub(super) fn save_due(&mut self, worker: usize, incarnation: u32, token: i64, step: u32) {
-        let now = self.now;
-        let hand = &mut self.crew[worker];
-        let piece = hand.pieces.get(&token).filter(|piece| !piece.is_killed);
-        let Some(piece) = piece.filter(|_| hand.incarnation == incarnation) else { return };
-        if let Some(until) = hand.paused_until.filter(|until| now < *until) {
-            return self.schedule(until, Event::Save(worker, incarnation, token, step));
-        }
-        let data = checkpoint_of(&piece.task_id, token, step);
-        let shown = hand.shows(now);
-        if let Some(session) = &mut hand.session {
-            session.tick(shown);
-            if session.save(token, data) {
-                self.saved.insert(Token::from_i64(token), step);
-            }
-        }
-        self.settle(worker);
-        if step < SAVES_MAX {
-            let next = Event::Save(worker, incarnation, token, step + 1);
-            self.after(SAVE_AFTER * Micros::from(step + 1), next);
-        }
-    }
-
-    fn plan_finish(&mut self, worker: usize, token: i64, wait: Micros) {
-        let hand = &mut self.crew[worker];
-        let Some(piece) = hand.pieces.get_mut(&token) else { return };
-        piece.version += 1;
-        let (incarnation, version) = (hand.incarnation, piece.version);
-        self.after(wait, Event::Finish(worker, incarnation, token, version));
-    }
-
-    fn ask_to_stop(&mut self, worker: usize, token: i64) {
-        let Some(piece) = self.crew[worker].pieces.get_mut(&token) else { return };
-        piece.is_asked = true;
-        let kind = piece.kind;
-        let is_deaf = self.rng.u8(..4) == 0;
-        let wait = self.rng.u64(..=SECOND);
-        match kind {
-            Kind::Sticks => {}
-            Kind::Succeeds | Kind::FailsAtFirst | Kind::Fails if is_deaf => {}
-            _ => self.plan_finish(worker, token, wait),
-        }
-    }
-
-    fn kill(&mut self, worker: usize, token: i64) {
-        let Some(piece) = self.crew[worker].pieces.get_mut(&token) else { return };
-        let was_asked = piece.is_asked;
-        piece.is_killed = true;
-        let wait = if piece.kind == Kind::Sticks {
-            self.sometimes(Probe::StuckHandler);
-            if self.is_healed { MS } else { self.rng.u64(..=40 * SECOND) }
-        } else {
-            0
-        };
-        if !was_asked || wait == 0 {
-            self.sometimes(Probe::WorkerFenced);
-        }
-        self.plan_finish(worker, token, wait);
-    }
-
-    pub(super) fn finish_due(&mut self, worker: usize, incarnation: u32, token: i64, version: u32) {
-        let now = self.now;
-        let hand = &self.crew[worker];
-        let piece = hand.pieces.get(&token).filter(|piece| piece.version == version).cloned();
-        let Some(piece) = piece.filter(|_| hand.incarnation == incarnation) else { return };
-        if let Some(until) = hand.paused_until.filter(|until| now < *until) {
-            return self.schedule(until, Event::Finish(worker, incarnation, token, version));
-        }
-        if piece.kind == Kind::Poisons && !self.is_healed && !piece.is_killed {
-            let down = self.rng.u64(MS..=2 * SECOND);
-            return self.dismiss(worker, down);
-        }
-        let finish = finish_of(&piece, token);
-        self.note_finish(worker, token, &finish);
-        let hand = &mut self.crew[worker];
-        hand.pieces.remove(&token);
-        let shown = hand.clock.shows(now);
-        if let Some(session) = &mut hand.session {
-            session.tick(shown);
-            session.finish(shown, token, finish);
-        }
-        self.settle(worker);
-    }
-}
-
-impl Piece {
-    /// A handler that has just been given its task.
-    fn new(task_id: String, payload: &[u8], attempt: u32) -> Self {
-        let (code, is_shared) = match payload {
-            [code, is_shared, ..] => (*code, *is_shared == 1),
-            _ => (0, false),
-        };
-        let progress = payload.get(2..6).and_then(|ms| <[u8; 4]>::try_from(ms).ok());
-        let progress = Micros::from(progress.map_or(0, u32::from_be_bytes)) * MS;
-        let kind = Kind::of(code);
-        let is_silent = matches!(kind, Kind::Hangs | Kind::StopsLate | Kind::Sticks);
-        let reports_every = (0 < progress && !is_silent).then_some(progress / 3);
-        let (is_asked, is_killed, version) = (false, false, 0);
-        Self { task_id, kind, is_shared, reports_every, attempt, is_asked, is_killed, version }
-    }
-}
-
-/// Whether a handler saves where the next attempt can go on from.
-fn saves(payload: &[u8]) -> bool {
-    payload.get(10) == Some(&1)
-}
-
-/// How a handler ends.
-fn finish_of(piece: &Piece, token: i64) -> Finish {
-    let result = Finish::Result(result_of(&piece.task_id, token));
-    match piece.kind {
-        _ if piece.is_killed => Finish::Aborted,
-        Kind::StopsLate => result,
-        _ if piece.is_asked => Finish::Error,
-        Kind::FailsAtFirst if piece.attempt <= 2 => Finish::Error,
-        Kind::Panics if piece.attempt <= 1 => Finish::Panic,
-        Kind::Fails => Finish::Error,
-        Kind::FailsForGood => Finish::Fatal,
-        Kind::Succeeds
-        | Kind::FailsAtFirst
-        | Kind::Panics
-        | Kind::Hangs
-        | Kind::Sticks
-        | Kind::Poisons => result,
     }
 }
 

@@ -7,22 +7,23 @@ use std::{
 };
 
 use leasehold_coordinator::{
-    config::Config,
+    config::{Config, LateResults, QueueSettings},
     simulation::{Coordinator, Dial, Exit, Start},
 };
-use leasehold_policy::Time;
+use leasehold_policy::{Rate, Time};
 use leasehold_queue::{Name, SessionId, SessionState, StreamId};
 use leasehold_worker::simulation::Hangup;
 
 use super::{
     Event, World, micros_up,
+    watch::holds,
     wire::{Parcel, WireId},
 };
 use crate::{
     fault::Way,
     judge::Violation,
     moment::{MS, Micros, SECOND},
-    plan::Setting,
+    plan::{Setting, queue_name},
     probe::Probe,
 };
 
@@ -50,6 +51,8 @@ pub(super) struct Site {
     pub(super) woke_at: Micros,
     pub(super) overslept: Micros,
     turn_at: Option<Micros>,
+    /// How much time was left for streams to begin in, and when.
+    bucket: Option<(Micros, Micros)>,
     /// Since when its machine sleeps, and how long it has slept in all.
     pub(super) asleep_since: Option<Micros>,
     asleep: Micros,
@@ -88,6 +91,7 @@ impl Site {
             woke_at: 0,
             overslept: 0,
             turn_at: None,
+            bucket: None,
             asleep_since: None,
             asleep: 0,
             turned_at: 0,
@@ -111,6 +115,12 @@ impl Site {
     pub(super) fn decided(&self, time: Time) -> Option<(Micros, Micros)> {
         let at = self.turns.binary_search_by_key(&time, |(shown, ..)| *shown).ok()?;
         self.turns.get(at).map(|(_, first, last)| (*first, *last))
+    }
+
+    /// What its clock showed in the last turn that began by then.
+    pub(super) fn shown_at(&self, at: Micros) -> Option<Time> {
+        let turns = self.turns.partition_point(|(_, first, _)| *first <= at);
+        self.turns.get(turns.checked_sub(1)?).map(|(shown, ..)| *shown)
     }
 
     fn note_turn(&mut self, now: Micros) {
@@ -149,6 +159,7 @@ impl World {
         self.site.sessions.clear();
         self.site.evicted.clear();
         self.site.turns.clear();
+        self.site.bucket = None;
         if 1 < self.site.incarnation {
             self.stats.recoveries += 1;
             self.sometimes(Probe::Recovered);
@@ -185,6 +196,12 @@ impl World {
         config.retention.keys = setting.key_retention;
         config.retention.finished = setting.finished_retention;
         config.limits.worker_losses = setting.worker_losses;
+        config.limits.attempt_timeout = setting.attempt_max;
+        let late = setting.late_results.iter().map(|queue| {
+            let late_results = LateResults::AcceptIfNewest;
+            (queue_name(*queue), QueueSettings { late_results, ..QueueSettings::default() })
+        });
+        config.queues.settings = late.collect();
         config
     }
 
@@ -264,6 +281,31 @@ impl World {
         }
         self.calls_wake();
         self.turn();
+    }
+}
+
+/// The door.
+impl World {
+    /// Whether a stream may begin, and so whether too many have begun of late.
+    pub(super) fn is_let_in(&mut self) -> bool {
+        let Some((interval, burst)) = self.plan.setting.beginnings else { return true };
+        let Some(machine) = &mut self.site.machine else { return false };
+        let rate = Rate { interval: Duration::from_micros(interval), burst };
+        let is_let_in = machine.begin(Duration::from_micros(self.now), rate);
+        // The judge fills a bucket by hand: so much time for each stream, and no more than it holds.
+        let full = interval * u64::from(burst);
+        let (level, since) = self.site.bucket.unwrap_or((full, self.now));
+        let level = full.min(level + self.now - since);
+        let should_be = interval <= level;
+        let level = if should_be { level - interval } else { level };
+        self.site.bucket = Some((level, self.now));
+        if !is_let_in {
+            self.sometimes(Probe::TurnedAway);
+        }
+        self.check(holds(is_let_in == should_be, "door", || {
+            format!("let in: {is_let_in}, {level} us of {full} us left")
+        }));
+        is_let_in
     }
 }
 

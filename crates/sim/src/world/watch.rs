@@ -1,6 +1,6 @@
 //! The judges that know more than the ledger: what left, what is believed, what is too early or too late.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     World,
@@ -18,10 +18,11 @@ use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_journal::Position;
 use leasehold_policy::Time;
 use leasehold_proto::v1::{
-    self, ResultDisposition, Verdict, coordinator_event::Event as Told, worker_event::Event as Said,
+    self, ResultDisposition, Verdict, coordinator_event::Event as Told, lease_outcome::Outcome,
+    worker_event::Event as Said,
 };
 use leasehold_queue::{
-    Accepted, EndKind, FailureReason, Name, Record, Refusal, RevocationReason, SessionId,
+    Accepted, EndKind, Ending, FailureReason, Name, Record, Refusal, RevocationReason, SessionId,
     SessionState, StopProof, TaskId, Token,
 };
 
@@ -104,7 +105,15 @@ impl World {
                     let token = Token::from_i64(progress.fencing_token);
                     self.reported.entry(token).or_default().push(self.now);
                 }
-                Some(Said::LeaseOutcome(outcome)) => self.note_declined(worker, outcome),
+                Some(Said::ExtendLease(ask)) if !self.site.is_paused() => {
+                    self.asked.insert(Token::from_i64(ask.fencing_token), self.now);
+                }
+                Some(Said::LeaseOutcome(outcome)) => {
+                    if matches!(outcome.outcome, Some(Outcome::Success(_))) {
+                        self.succeeded.insert(Token::from_i64(outcome.fencing_token));
+                    }
+                    self.note_declined(worker, outcome);
+                }
                 _ => {}
             }
         }
@@ -123,7 +132,8 @@ impl World {
                     }
                     self.judge_assignment(worker, incarnation, it)
                 }
-                Some(Told::ResultAck(ack)) => self.judge_ack(ack),
+                Some(Told::ResultAck(ack)) => self.judge_ack((worker, incarnation), ack),
+                Some(Told::LeaseExtension(answer)) => self.judge_extension(answer),
                 Some(Told::Welcome(welcome)) => {
                     let judged = self.judge_replaced((worker, incarnation), id);
                     judged.and_then(|()| self.judge_welcome(welcome))
@@ -178,7 +188,24 @@ impl World {
         }));
     }
 
-    fn judge_ack(&mut self, ack: &v1::ResultAck) -> Result<(), Violation> {
+    /// More time is granted once that is durable: the end of the attempt that the answer implies, or a later one.
+    fn judge_extension(&self, answer: &v1::LeaseExtension) -> Result<(), Violation> {
+        let token = Token::from_i64(answer.fencing_token);
+        let remaining = answer.remaining.and_then(|it| Duration::try_from(it).ok());
+        // It was decided when it had been asked for, or later.
+        let decided = self.asked.get(&token).and_then(|asked| self.site.shown_at(*asked));
+        let ends = decided.zip(remaining).zip(self.ledger.attempt_end(token));
+        let Some(((decided, remaining), end)) = ends else { return Ok(()) };
+        holds(decided + remaining <= end, "undurable", || {
+            format!("{token} was granted {remaining:?} after {decided:?} and ends at {end:?}")
+        })
+    }
+
+    fn judge_ack(
+        &mut self,
+        (worker, incarnation): (usize, u32),
+        ack: &v1::ResultAck,
+    ) -> Result<(), Violation> {
         let token = Token::from_i64(ack.fencing_token);
         match ack.disposition() {
             ResultDisposition::Accepted | ResultDisposition::Invalid => {
@@ -202,6 +229,13 @@ impl World {
                 let forgotten = !self.ledger.is_current(token);
                 holds(forgotten, "undurable", || {
                     format!("{token} is called stale and is the current lease on disk")
+                })?;
+                // Nobody but the process that held it can know.
+                let held = self.ledger.granted(token).and_then(|it| of_instance(&it.instance));
+                let is_wanted =
+                    self.ledger.is_awaited(token) && held == Some((worker, incarnation));
+                holds(!is_wanted || !self.succeeded.contains(&token), "late result", || {
+                    format!("{token} succeeded, is the newest lease and is called stale")
                 })?;
                 // Which leases were decided is forgotten when a trim takes the records that say so.
                 let is_forgotten = self.drive.disk.settled() != Position(0);
@@ -329,6 +363,9 @@ impl World {
                 FailureReason::HandedBack => self.sometimes(Probe::HandedBack),
                 _ => {}
             },
+            Record::TaskEnded { ending: Ending::Succeeded, fact: None, .. } => {
+                self.sometimes(Probe::LateAccepted);
+            }
             Record::TaskEnded { failure: Some(failure), .. } => match failure.reason {
                 FailureReason::WorkerLossLimit => self.sometimes(Probe::LossLimit),
                 FailureReason::OutcomeUnknown => self.sometimes(Probe::OutcomeUnknown),

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use leasehold_policy::Mutant;
 use leasehold_proto::v1;
 use tracing::debug;
 
@@ -59,6 +60,9 @@ impl Session {
             Some(none) => {
                 *none = Some(Extension::new(until));
                 self.notify(Notice::Extend(token));
+                if Mutant::ExtensionAtOnce.is_alive() {
+                    self.leases.postpone(token, until);
+                }
             }
             None => debug!(fencing_token = token.0, "more time is asked for what does not run"),
         }
@@ -71,7 +75,11 @@ impl Session {
             return debug!(fencing_token = token.0, "an answer to no request was skipped");
         };
         *asked = is_outdated.then(|| Extension::new(until));
+        let sent = if Mutant::ExtensionFromReceipt.is_alive() { self.ticked_at } else { sent };
         let granted = answer.remaining.map(|remaining| sent + duration(remaining));
+        if Mutant::ExtensionUnheard.is_alive() {
+            return;
+        }
         if let Some(due) = granted.and_then(|until| self.leases.postpone(token, until)) {
             self.commands.push_back(Command::Postpone { token, due });
         }

@@ -4,6 +4,8 @@
 //! the last one that was acknowledged, which is earlier, and gives away what the rates of two clocks may differ by.
 //! So whatever the delay of the network or the offset of the clocks, the worker stops first.
 
+use std::time::Duration;
+
 use leasehold_policy::Mutant;
 use leasehold_proto::v1;
 use tracing::warn;
@@ -36,6 +38,11 @@ impl Session {
         self.valid_until = until;
         if let Some(valid_until) = until {
             let stop_margin = self.terms.stop_margin();
+            if Mutant::GuardNotTold.is_alive() && !self.leases.is_empty() {
+                return;
+            }
+            let more = if Mutant::GuardedLonger.is_alive() { stop_margin } else { Duration::ZERO };
+            let valid_until = valid_until + more;
             self.commands.push_back(Command::Renew { valid_until, stop_margin });
         }
     }

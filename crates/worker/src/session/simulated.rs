@@ -65,7 +65,11 @@ pub enum Act {
         attempt: u32,
         /// From here.
         checkpoint: Option<Bytes>,
+        /// How long it may take, and how long until the whole task's time is over.
+        limits: (Option<Duration>, Option<Duration>),
     },
+    /// Let work that looks by itself, or is guarded, know until when the leases may be believed in.
+    Renew(Duration),
     /// Ask work to stop.
     Cancel(i64),
     /// Stop work.
@@ -132,10 +136,9 @@ impl Worker {
     /// What to do next.
     pub fn act(&mut self) -> Option<Act> {
         Some(match self.session.poll_command()? {
-            // Only work that looks by itself needs it, or that asks, and there is none here.
-            Command::Renew { .. } | Command::Postpone { .. } | Command::Answer { .. } => {
-                return self.act();
-            }
+            // Simulated handlers look at what is said on the stream instead.
+            Command::Postpone { .. } | Command::Answer { .. } => return self.act(),
+            Command::Renew { valid_until, .. } => Act::Renew(since_boot(valid_until)),
             Command::Connect => Act::Connect,
             Command::Disconnect => Act::Disconnect,
             Command::CloseSend => Act::CloseSend,
@@ -145,6 +148,7 @@ impl Worker {
                 payload: assignment.payload.clone(),
                 attempt: assignment.attempt,
                 checkpoint: assignment.checkpoint.clone(),
+                limits: (assignment.attempt_timeout, assignment.total_remaining),
             },
             Command::Cancel { token, .. } => Act::Cancel(token.0),
             Command::Kill { token, .. } => Act::Kill(token.0),
@@ -193,6 +197,11 @@ impl Worker {
         let report = v1::Progress { checkpoint: Some(data), ..v1::Progress::default() };
         self.session.handle_progress(BTreeMap::from([(Token(token), report)]));
         self.session.leases.get(Token(token)).is_some()
+    }
+
+    /// Work wants to run until then, by the worker's clock.
+    pub fn extend(&mut self, token: i64, until: Duration) {
+        self.session.handle_ask(Token(token), at(until));
     }
 
     /// Work ended.
