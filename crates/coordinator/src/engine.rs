@@ -237,6 +237,7 @@ impl Engine {
         self.save_checkpoints();
         // Behind what was said on them: a worker that was heard before its stream was lost lives.
         for stream in std::mem::take(&mut self.lost) {
+            self.save_before_leaving(stream);
             self.apply(Command::Disconnect { stream });
         }
         for control in self.inbox.control() {

@@ -239,6 +239,11 @@ impl Coordinator {
         self.engine.queue()
     }
 
+    /// How many checkpoints wait for the disk to be ready for them.
+    pub fn unwritten_checkpoints(&self) -> usize {
+        self.engine.unwritten_checkpoints()
+    }
+
     /// Whether everything that was decided is durable and has left.
     pub fn is_quiet(&self) -> bool {
         self.engine.is_quiet()

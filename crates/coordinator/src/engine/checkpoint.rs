@@ -15,11 +15,11 @@ use crate::metrics::CheckpointFate;
 /// much handlers save, tasks are still let in.
 const AHEAD_BYTES_MAX: usize = super::AHEAD_BYTES_MAX / 4;
 
-/// The newest checkpoint of each lease that has not been written. Only of leases that are held when they say so, and none
-/// larger than `limits.checkpoint_bytes`; what is left of one that ended since goes with the next that are written.
+/// The newest checkpoint of each lease that has not been written, none larger than `limits.checkpoint_bytes`. Only of leases
+/// that are held on the stream that says so: with each heartbeat the others go, and with the stream all.
 #[derive(Debug, Default)]
 pub(super) struct Checkpoints {
-    unwritten: BTreeMap<Token, (StreamId, Bytes)>,
+    unwritten: BTreeMap<(StreamId, Token), Bytes>,
     /// Whether the disk has little room.
     pub(super) is_tight: bool,
 }
@@ -30,7 +30,7 @@ impl Engine {
         if self.config.limits.checkpoint_bytes < data.len() as u64 {
             self.metrics.checkpoint(CheckpointFate::TooLarge);
         } else if self.queue.is_held(stream, token) {
-            self.checkpoints.unwritten.insert(token, (stream, data));
+            self.checkpoints.unwritten.insert((stream, token), data);
         } else {
             self.metrics.checkpoint(CheckpointFate::Stale);
         }
@@ -41,7 +41,7 @@ impl Engine {
         let mut room = AHEAD_BYTES_MAX.saturating_sub(self.drafts.bytes());
         while 0 < room
             && !self.checkpoints.is_tight
-            && let Some((token, (stream, data))) = self.checkpoints.unwritten.pop_first()
+            && let Some(((stream, token), data)) = self.checkpoints.unwritten.pop_first()
         {
             room = room.saturating_sub(data.len());
             self.save(stream, token, data);
@@ -50,12 +50,29 @@ impl Engine {
 
     /// What the work of a lease saved counts with its outcome, however much waits for the disk: a lease ends once. On a disk
     /// with little room, that is for the ends of tasks.
-    pub(super) fn save_before_outcome(&mut self, token: Token) {
-        let Some((stream, data)) = self.checkpoints.unwritten.remove(&token) else { return };
+    pub(super) fn save_before_outcome(&mut self, stream: StreamId, token: Token) {
+        let Some(data) = self.checkpoints.unwritten.remove(&(stream, token)) else { return };
         if self.checkpoints.is_tight {
             self.metrics.checkpoint(CheckpointFate::StorageFull);
         } else {
             self.save(stream, token, data);
+        }
+    }
+
+    /// The same for all that was saved on a stream that is over: if its worker is dead, nobody says it again.
+    pub(super) fn save_before_leaving(&mut self, stream: StreamId) {
+        for token in self.checkpoints.of(stream) {
+            self.save_before_outcome(stream, token);
+        }
+    }
+
+    /// The worker has said what it holds: what it saved under other leases is of no use any more.
+    pub(super) fn forget_checkpoints_not_held(&mut self, stream: StreamId) {
+        for token in self.checkpoints.of(stream) {
+            if !self.queue.is_held(stream, token) {
+                self.checkpoints.unwritten.remove(&(stream, token));
+                self.metrics.checkpoint(CheckpointFate::Stale);
+            }
         }
     }
 
@@ -66,5 +83,17 @@ impl Engine {
             Saved::Stale => CheckpointFate::Stale,
             Saved::NoRoom => CheckpointFate::NoRoom,
         });
+    }
+}
+
+impl Checkpoints {
+    pub(super) fn len(&self) -> usize {
+        self.unwritten.len()
+    }
+
+    /// The leases that have one on a stream.
+    fn of(&self, stream: StreamId) -> Vec<Token> {
+        let leases = (stream, Token::from_i64(i64::MIN))..=(stream, Token::from_i64(i64::MAX));
+        self.unwritten.range(leases).map(|((_, token), _)| *token).collect()
     }
 }

@@ -39,9 +39,10 @@ impl Engine {
             Liveness::Event(command) => {
                 if let Command::Disconnect { stream } | Command::Goodbye { stream } = &command {
                     self.streams.remove(stream);
+                    self.save_before_leaving(*stream);
                 }
-                if let Command::Outcome { token, .. } = &command {
-                    self.save_before_outcome(*token);
+                if let Command::Outcome { stream, token, .. } = &command {
+                    self.save_before_outcome(*stream, *token);
                 }
                 self.apply(command);
             }
@@ -76,7 +77,9 @@ impl Engine {
 
     /// A heartbeat changes nothing durable, so its answer does not wait; but a worker hears nothing before its welcome.
     fn heartbeat(&mut self, stream: StreamId, sequence: i64, held: Vec<Token>) {
-        let Reply::Heard(true) = self.apply(Command::Heartbeat { stream, held }) else { return };
+        let heard = self.apply(Command::Heartbeat { stream, held });
+        self.forget_checkpoints_not_held(stream);
+        let Reply::Heard(true) = heard else { return };
         if self.streams.get(&stream).is_some_and(|session| session.is_welcome) {
             self.send(stream, Event::HeartbeatAck { sequence });
         }

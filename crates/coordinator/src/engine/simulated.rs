@@ -20,6 +20,11 @@ impl Engine {
         &self.queue
     }
 
+    /// How many checkpoints wait for the disk to be ready for them.
+    pub(crate) fn unwritten_checkpoints(&self) -> usize {
+        self.checkpoints.len()
+    }
+
     /// Whether everything it decided is durable and has left.
     pub(crate) fn is_quiet(&self) -> bool {
         let is_written = self.drafts.is_empty() && self.writing_since.is_none();

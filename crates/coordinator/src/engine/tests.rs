@@ -70,6 +70,12 @@ impl Stage {
     }
 
     fn say(&mut self, event: Said) {
+        self.hear(event);
+        self.turn();
+    }
+
+    /// What the next turn hears.
+    fn hear(&mut self, event: Said) {
         self.sent += 1;
         let frame = v1::ConnectRequest {
             frame_sequence: self.sent,
@@ -77,7 +83,6 @@ impl Stage {
             ..v1::ConnectRequest::default()
         };
         self.coordinator.hear(STREAM, frame).unwrap();
-        self.turn();
     }
 
     /// Time passes, a second at a time, with a heartbeat each; the disk does nothing.
@@ -242,6 +247,50 @@ fn a_disk_that_is_nearly_full_gets_no_checkpoints_until_there_is_room() {
     stage.coordinator.report(Word::Tight(false));
     stage.turn();
     assert_eq!(kept(&stage), Some(3), "what waited is lost with its attempt");
+}
+
+#[test]
+fn what_was_saved_on_a_stream_that_is_over_is_kept_however_it_ended() {
+    let leave = |stage: &mut Stage, is_goodbye| {
+        if is_goodbye {
+            stage.hear(Said::Goodbye(v1::Goodbye::default()));
+        } else {
+            stage.coordinator.disconnect(STREAM);
+        }
+        stage.turn();
+    };
+    for is_goodbye in [false, true] {
+        let (mut stage, token, kept) = saving();
+        stage.hear(saved(token, vec![1]));
+        leave(&mut stage, is_goodbye);
+        assert_eq!(kept(&stage), Some(1), "in one turn; goodbye: {is_goodbye}");
+
+        let (mut stage, token, kept) = saving();
+        let large = usize::try_from(Config::default().limits.checkpoint_bytes).unwrap();
+        for n in 1..=200 {
+            stage.say(saved(token, vec![n; large]));
+        }
+        assert_ne!(kept(&stage), Some(200), "it waits for the disk");
+        leave(&mut stage, is_goodbye);
+        assert_eq!(kept(&stage), Some(200), "goodbye: {is_goodbye}");
+    }
+}
+
+#[test]
+fn what_waits_for_room_goes_with_its_lease_or_stream() {
+    for is_held in [false, true] {
+        let (mut stage, token, _kept) = saving();
+        stage.coordinator.report(Word::Tight(true));
+        stage.turn();
+        stage.say(Said::LeaseStarted(v1::LeaseStarted { fencing_token: token.as_i64() }));
+        stage.say(saved(token, vec![1]));
+        let held_tokens = if is_held { vec![token.as_i64()] } else { Vec::new() };
+        stage.say(Said::Heartbeat(v1::Heartbeat { sequence: 1, held_tokens }));
+        assert_eq!(stage.coordinator.unwritten_checkpoints(), usize::from(is_held));
+        stage.coordinator.disconnect(STREAM);
+        stage.turn();
+        assert_eq!(stage.coordinator.unwritten_checkpoints(), 0);
+    }
 }
 
 #[test]
