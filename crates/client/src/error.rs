@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, error::Error as StdError, fmt, time::Duration};
 
 use leasehold_proto::{
     ERROR_DOMAIN,
+    duration::from_wire,
     v1::{self, Reason, Task},
 };
 use tonic::{Code, Status};
@@ -265,7 +266,7 @@ impl Refusal {
                 .iter()
                 .map(|v| Violation::new(&v.field, &v.description))
                 .collect(),
-            retry_after: refusal.retry_delay.and_then(|delay| delay.try_into().ok()),
+            retry_after: refusal.retry_delay.and_then(|delay| from_wire(&delay).ok()),
             metadata: refusal.metadata.into_iter().collect(),
         }
     }

@@ -53,6 +53,15 @@ fn a_refusal_of_one_task_reads_like_one_of_a_call() {
 }
 
 #[test]
+fn a_time_to_try_again_that_makes_no_sense_is_none() {
+    for (seconds, nanos) in [(-1, 0), (i64::MIN, 0), (i64::MIN, i32::MIN), (1, -1)] {
+        let retry_delay = Some(prost_types::Duration { seconds, nanos });
+        let refusal = v1::Refusal { retry_delay, ..v1::Refusal::default() };
+        assert_eq!(super::Refusal::from_wire(refusal).retry_after, None, "{seconds} s {nanos} ns");
+    }
+}
+
+#[test]
 fn what_the_transport_answers_is_put_in_our_words() {
     let large = "Error, decoded message length too large: found 5000000 bytes, the limit is: \
                  4259840 bytes";
