@@ -154,10 +154,14 @@ fn settle(tasks: &mut [Submission], outcomes: Vec<Result<Receipt, Error>>) {
     }
 }
 
-/// Nobody says what became of the open ones: that they had been refused before says nothing of the last try.
+/// Nobody says what became of the open ones: that they had been refused before says nothing of the last try. Only where that
+/// ran out of the call's time, and may be repeated, the refusal says more, as it does of a single call.
 fn fail(tasks: &mut [Submission], error: &Error) {
+    let is_late = matches!(error, Error::NoAnswer { .. });
     for task in tasks.iter_mut().filter(|task| task.is_open()) {
-        task.outcome = Some(Err(error.clone()));
+        if !is_late || task.outcome.is_none() || repeat_of(&task.request) != Repeat::Safe {
+            task.outcome = Some(Err(error.clone()));
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Which submits are safe to repeat, and how a batch's answers are read.
 
+use std::time::Duration;
+
 use leasehold_proto::v1::{
     Refusal, SubmitOutcome, SubmitTaskRequest, SubmitTaskResponse, submit_outcome::Outcome,
 };
-use tonic::Code;
+use tonic::{Code, Status};
 
-use super::{keyed, read_outcome, repeat_of};
+use super::{Submission, fail, keyed, read_outcome, repeat_of};
 use crate::{ClientOptions, Error, GeneratedKeys, Retry, outage::Repeat};
 
 #[test]
@@ -49,4 +51,31 @@ fn outcomes_are_accepted_refused_or_missing() {
 
     let nothing = SubmitOutcome { outcome: None };
     assert_eq!(read_outcome(nothing, missing).expect_err("malformed").code(), Code::Internal);
+}
+
+#[test]
+fn a_last_try_that_ran_out_of_time_says_less_than_a_refusal_unless_it_may_have_counted() {
+    let refused = |retry_delay| {
+        let refusal =
+            Refusal { code: Code::ResourceExhausted.into(), retry_delay, ..Default::default() };
+        crate::Refusal::from_wire(refusal)
+    };
+    let for_now = || Some(refused(Some(prost_types::Duration::default())));
+    let late = Status::deadline_exceeded("");
+    let lost = Status::unavailable("");
+    for (key, before, last, code) in [
+        ("k", for_now(), &late, Code::ResourceExhausted),
+        ("k", for_now(), &lost, Code::Unavailable),
+        ("k", None, &late, Code::DeadlineExceeded),
+        ("", for_now(), &late, Code::DeadlineExceeded),
+        ("", Some(refused(None)), &late, Code::ResourceExhausted),
+    ] {
+        let request = SubmitTaskRequest { idempotency_key: key.into(), ..Default::default() };
+        let outcome = before.map(|refusal| Err(Error::Refused(Box::new(refusal))));
+        let mut tasks = [Submission { request, outcome }];
+        fail(&mut tasks, &Error::from_status(last.clone(), "here", Duration::ZERO));
+        let [Submission { outcome, .. }] = tasks;
+        let told = outcome.and_then(Result::err).map(|error| error.code());
+        assert_eq!(told, Some(code), "{key:?}, then {last:?}");
+    }
 }

@@ -282,6 +282,9 @@ async fn a_listing_goes_on_page_by_page_and_no_further_than_asked() {
     assert!(listing.next().await.expect("the end").is_none());
 }
 
+/// So long a call is tried that is refused each time: long enough for some tries on a busy machine.
+const BRIEF: Duration = Duration::from_millis(300);
+
 /// Submits tasks with these keys in one batch; what became of each, or of all.
 async fn batch(client: &Client, keys: &[&str]) -> Result<Vec<String>, Code> {
     let spec = |key: &&str| TaskSpec::new("a").idempotency_key(*key);
@@ -319,7 +322,7 @@ async fn what_is_refused_of_a_batch_is_tried_again_when_the_coordinator_says() {
 async fn a_batch_that_is_refused_for_too_long_says_so_and_keeps_what_was_accepted() {
     let script = [Answer].into_iter().chain(std::iter::repeat_n(Pushback, 10_000));
     let peer = Peer::start(script).await;
-    let patient = options(&peer).call_timeout(Duration::from_millis(50));
+    let patient = options(&peer).call_timeout(BRIEF);
     let patient = Client::connect(patient).expect("the address is good");
     let answers = batch(&patient, &["a", "b"]).await.expect("each has its answer");
     assert_eq!(answers, ["a", "ResourceExhausted"]);
@@ -333,11 +336,11 @@ async fn a_batch_that_is_refused_for_too_long_says_so_and_keeps_what_was_accepte
 
     let peer =
         Peer::start([Answer, Pushback].into_iter().chain(std::iter::repeat_n(Lose, 9_999))).await;
-    let patient = options(&peer).call_timeout(Duration::from_millis(50));
+    let patient = options(&peer).call_timeout(BRIEF);
     let patient = Client::connect(patient).expect("the address is good");
     assert_eq!(batch(&patient, &["a", "b"]).await, Ok(vec!["a".into(), "Unavailable".into()]));
     let peer = Peer::start(std::iter::repeat_n(Lose, 10_000)).await;
-    let options = options(&peer).call_timeout(Duration::from_millis(50));
+    let options = options(&peer).call_timeout(BRIEF);
     let patient = Client::connect(options).expect("the address is good");
     assert_eq!(batch(&patient, &["a", "b"]).await, Err(Code::Unavailable));
 }
