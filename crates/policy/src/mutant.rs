@@ -90,7 +90,6 @@ mutants! {
     CancelDenied = "a cancel of a leased task is answered as if it had ended",
     DeadLetterForgotten = "a failed task leaves no dead letter",
     NeverRetracted = "what was leased ahead is never asked back",
-    RevokedExpected = "an idle worker waits for what was asked back and then revoked",
     RetractedCosts = "a lease that is asked back costs an attempt",
     RunningGivenBack = "a worker gives back a lease whose work it has begun",
     PrefetchUnbounded = "a worker is leased more ahead than it said it takes",

@@ -96,9 +96,7 @@ impl Queue {
     ) {
         let patience = grace.saturating_add(self.config.revoke_ack_margin);
         self.parking.withhold(session, token);
-        if !Mutant::RevokedExpected.is_alive() {
-            self.parking.despair(session, token);
-        }
+        self.parking.despair(session, token);
         self.update(session, |session| session.expect_answer(token, patience));
         if let Some(stream) = self.roster.get(session).and_then(|session| session.stream) {
             self.emit(Effect::Revoke { stream, token, reason, grace });

@@ -11,7 +11,8 @@ use crate::{
     fault::{self, Fault},
     make::Kind,
     moment::{MS, Micros, SECOND},
-    shape, stored,
+    shape::{self, Drawn},
+    stored,
 };
 
 /// Everything that is decided before a run.
@@ -184,11 +185,12 @@ impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let setting = setting(&mut rng);
-        let (faults, work) = match shape::draw(&mut rng, &setting) {
+        let Drawn { faults, work, wishes: more } = match shape::draw(&mut rng, &setting) {
             Some(drawn) => drawn,
-            None => (fault::draw(&mut rng, &setting), Vec::new()),
+            None => Drawn { faults: fault::draw(&mut rng, &setting), ..Drawn::default() },
         };
         let mut wishes = wishes(&mut rng, &setting);
+        wishes.extend(more);
         wishes.extend(work.into_iter().map(|at| (at, long_work(&mut rng, &setting))));
         wishes.sort_by_key(|(at, _)| *at);
         Self { seed, setting, faults, wishes }
@@ -324,7 +326,9 @@ fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
         asks_percent: 0,
         guarded_percent: 50,
     };
+    let guarantee = *pick(rng, &[Guarantee::AtLeastOnce, Guarantee::AtMostOnce]);
     let orders = (0..slots).map(|n| Order {
+        terms: LeaseTerms { guarantee, ..LeaseTerms::default() },
         kind: Kind::Hangs,
         key: None,
         priority: 0,

@@ -3,7 +3,7 @@
 use crate::{
     fault::{Fault, Trouble, Way},
     moment::{MS, Micros, SECOND},
-    plan::{Setting, micros},
+    plan::{Setting, Wish, micros},
 };
 
 /// Every shape.
@@ -25,44 +25,70 @@ const SHAPES: &[Shape] = &[
     late_answers,
     swizzle_clog,
     clock_step_in_drain,
+    unheard_start,
+    deaf_while_revoked,
 ];
 
 /// What a shape does to a setting with such a TTL.
 type Shape = fn(&mut fastrand::Rng, &Setting, Micros) -> Vec<Timed>;
 
-/// A trouble, or long work for everybody, and how long after the beginning of the shape it happens.
-type Timed = (Micros, Option<Trouble>);
+/// Something, and how long after the beginning of the shape it happens.
+type Timed = (Micros, Step);
+
+/// Something that happens in a shape.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Something goes wrong.
+    Trouble(Trouble),
+    /// Long work for everybody is submitted.
+    Work,
+    /// The lease of the n-th of the accepted tasks is taken away.
+    Revoke(usize),
+}
+
+/// What a shape makes of a plan.
+#[derive(Debug, Default)]
+pub struct Drawn {
+    /// What goes wrong, in the order of time.
+    pub faults: Vec<Fault>,
+    /// When long work is submitted.
+    pub work: Vec<Micros>,
+    /// What else clients and operators want.
+    pub wishes: Vec<(Micros, Wish)>,
+}
 
 /// How long before a shape the work begins that it meets: it has reached everybody by then.
 const EARLY: Micros = 500 * MS;
 
-/// The faults of a shape and when long work is submitted, or nothing: most seeds draw at random.
-pub fn draw(rng: &mut fastrand::Rng, setting: &Setting) -> Option<(Vec<Fault>, Vec<Micros>)> {
+/// The faults of a shape, when long work is submitted for it, and what else is wished; or nothing: most seeds draw at
+/// random.
+pub fn draw(rng: &mut fastrand::Rng, setting: &Setting) -> Option<Drawn> {
     if rng.u8(..4) != 0 {
         return None;
     }
     let shape = SHAPES[rng.usize(..SHAPES.len())];
-    let (mut faults, mut work) = (Vec::new(), Vec::new());
+    let mut drawn = Drawn::default();
     for _ in 0..rng.u32(1..=3) {
         let begin = rng.u64(EARLY..setting.safety);
         if rng.bool() {
-            work.push(begin - EARLY);
+            drawn.work.push(begin - EARLY);
         }
-        for (after, trouble) in shape(rng, setting, micros(setting.session_ttl)) {
+        for (after, step) in shape(rng, setting, micros(setting.session_ttl)) {
             let at = (begin + after).min(setting.safety);
-            match trouble {
-                Some(trouble) => faults.push(Fault { at, trouble }),
-                None => work.push(at),
+            match step {
+                Step::Trouble(trouble) => drawn.faults.push(Fault { at, trouble }),
+                Step::Work => drawn.work.push(at),
+                Step::Revoke(n) => drawn.wishes.push((at, Wish::Revoke(n))),
             }
         }
     }
-    faults.sort_by_key(|fault| fault.at);
-    Some((faults, work))
+    drawn.faults.sort_by_key(|fault| fault.at);
+    Some(drawn)
 }
 
 /// The coordinator dies while all workers are busy; all of them are back in the same moment.
 fn thundering_return(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
-    vec![(0, Some(Trouble::Crash(rng.u64(MS..=ttl * 9 / 10))))]
+    vec![(0, Step::Trouble(Trouble::Crash(rng.u64(MS..=ttl * 9 / 10))))]
 }
 
 /// It dies again as soon as it is back, three times.
@@ -71,7 +97,7 @@ fn crash_in_recovery(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<T
     (0..4)
         .map(|_| {
             at += rng.u64(MS..=ttl / 4);
-            (at, Some(Trouble::Crash(rng.u64(MS..=20 * MS))))
+            (at, Step::Trouble(Trouble::Crash(rng.u64(MS..=20 * MS))))
         })
         .collect()
 }
@@ -92,7 +118,7 @@ fn flapping_worker(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> V
                     is_lost: rng.bool(),
                 }
             };
-            (n * ttl / 3, Some(trouble))
+            (n * ttl / 3, Step::Trouble(trouble))
         })
         .collect()
 }
@@ -101,15 +127,18 @@ fn flapping_worker(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> V
 fn half_open(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
     let worker = rng.usize(..setting.workers.len());
     let cut = Trouble::Cut { worker, worker_learns: None, coordinator_learns: None, is_lost: true };
-    vec![(0, Some(cut)), (MS, Some(Trouble::Partition(worker, ttl + rng.u64(..=ttl))))]
+    vec![
+        (0, Step::Trouble(cut)),
+        (MS, Step::Trouble(Trouble::Partition(worker, ttl + rng.u64(..=ttl)))),
+    ]
 }
 
 /// The disk takes seconds for each sync while everybody has something to say.
 fn slow_disk_storm(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
     let crash = Trouble::Crash(rng.u64(MS..=SECOND));
     vec![
-        (0, Some(Trouble::SlowDisk(rng.u64(200 * MS..=5 * SECOND), 2 * ttl))),
-        (rng.u64(..=2 * ttl), Some(crash)),
+        (0, Step::Trouble(Trouble::SlowDisk(rng.u64(200 * MS..=5 * SECOND), 2 * ttl))),
+        (rng.u64(..=2 * ttl), Step::Trouble(crash)),
     ]
 }
 
@@ -117,21 +146,21 @@ fn slow_disk_storm(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Tim
 fn crash_between_append_and_sync(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
     let slow = rng.u64(100 * MS..=SECOND);
     vec![
-        (0, Some(Trouble::SlowDisk(slow, ttl))),
-        (rng.u64(..=ttl), Some(Trouble::Crash(rng.u64(MS..=ttl / 2)))),
-        (ttl * 2, Some(Trouble::FailedAppend)),
+        (0, Step::Trouble(Trouble::SlowDisk(slow, ttl))),
+        (rng.u64(..=ttl), Step::Trouble(Trouble::Crash(rng.u64(MS..=ttl / 2)))),
+        (ttl * 2, Step::Trouble(Trouble::FailedAppend)),
     ]
 }
 
 /// A worker stands still beyond its leases and goes on.
 fn frozen_worker(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
     let worker = rng.usize(..setting.workers.len());
-    vec![(0, Some(Trouble::WorkerPause(worker, ttl + rng.u64(..=2 * ttl))))]
+    vec![(0, Step::Trouble(Trouble::WorkerPause(worker, ttl + rng.u64(..=2 * ttl))))]
 }
 
 /// The coordinator stands still beyond everybody's leases and goes on.
 fn frozen_coordinator(rng: &mut fastrand::Rng, _: &Setting, ttl: Micros) -> Vec<Timed> {
-    vec![(0, Some(Trouble::Pause(ttl / 2 + rng.u64(..=2 * ttl))))]
+    vec![(0, Step::Trouble(Trouble::Pause(ttl / 2 + rng.u64(..=2 * ttl))))]
 }
 
 /// A deploy: every worker is asked to leave, one after the other.
@@ -139,7 +168,7 @@ fn rolling_leave(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec
     let gap = rng.u64(MS..=ttl / 2);
     (0..setting.workers.len())
         .zip(0..)
-        .map(|(w, n)| (n * gap, Some(Trouble::WorkerLeaves(w))))
+        .map(|(w, n)| (n * gap, Step::Trouble(Trouble::WorkerLeaves(w))))
         .collect()
 }
 
@@ -148,8 +177,8 @@ fn shrinking_ttl(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec
     let worker = rng.usize(..setting.workers.len());
     let shorter = setting.session_ttl / 4;
     vec![
-        (0, Some(Trouble::Partition(worker, ttl * 3))),
-        (rng.u64(..=ttl / 8), Some(Trouble::Retune(rng.u64(MS..=50 * MS), shorter))),
+        (0, Step::Trouble(Trouble::Partition(worker, ttl * 3))),
+        (rng.u64(..=ttl / 8), Step::Trouble(Trouble::Retune(rng.u64(MS..=50 * MS), shorter))),
     ]
 }
 
@@ -159,9 +188,9 @@ fn late_stream(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<T
     let cut =
         Trouble::Cut { worker, worker_learns: Some(0), coordinator_learns: None, is_lost: false };
     vec![
-        (0, Some(Trouble::Stall(worker, Way::In, rng.u64(ttl / 4..=ttl)))),
-        (0, Some(Trouble::Stall(worker, Way::Out, rng.u64(ttl / 4..=ttl)))),
-        (rng.u64(..=ttl / 4), Some(cut)),
+        (0, Step::Trouble(Trouble::Stall(worker, Way::In, rng.u64(ttl / 4..=ttl)))),
+        (0, Step::Trouble(Trouble::Stall(worker, Way::Out, rng.u64(ttl / 4..=ttl)))),
+        (rng.u64(..=ttl / 4), Step::Trouble(cut)),
     ]
 }
 
@@ -171,9 +200,9 @@ fn overtaken_hello(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> V
     let cut =
         Trouble::Cut { worker, worker_learns: Some(0), coordinator_learns: None, is_lost: false };
     vec![
-        (0, Some(Trouble::StallNext(worker, rng.u64(ttl / 4..=ttl)))),
-        (MS, Some(cut)),
-        (ttl / 4 + rng.u64(..=ttl / 4), Some(cut)),
+        (0, Step::Trouble(Trouble::StallNext(worker, rng.u64(ttl / 4..=ttl)))),
+        (MS, Step::Trouble(cut)),
+        (ttl / 4 + rng.u64(..=ttl / 4), Step::Trouble(cut)),
     ]
 }
 
@@ -185,11 +214,11 @@ fn dead_hello(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Ti
         Trouble::Cut { worker, worker_learns: None, coordinator_learns: None, is_lost: false };
     let greeted = ttl / 4 + rng.u64(50 * MS..=ttl / 4);
     vec![
-        (0, Some(Trouble::StallNext(worker, rng.u64(ttl * 3 / 4..=ttl * 2)))),
-        (MS, Some(Trouble::Crash(rng.u64(MS..=20 * MS)))),
-        (greeted, Some(cut)),
-        (greeted + MS, Some(Trouble::WorkerCrash(worker, rng.u64(MS..=20 * MS)))),
-        (greeted + ttl / 8, None),
+        (0, Step::Trouble(Trouble::StallNext(worker, rng.u64(ttl * 3 / 4..=ttl * 2)))),
+        (MS, Step::Trouble(Trouble::Crash(rng.u64(MS..=20 * MS)))),
+        (greeted, Step::Trouble(cut)),
+        (greeted + MS, Step::Trouble(Trouble::WorkerCrash(worker, rng.u64(MS..=20 * MS)))),
+        (greeted + ttl / 8, Step::Work),
     ]
 }
 
@@ -200,9 +229,12 @@ fn void_promise(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<
     let down = rng.u64(MS..=50 * MS);
     let back = down + SECOND / 2;
     vec![
-        (0, Some(Trouble::Retune(down, setting.session_ttl / 8))),
-        (back, None),
-        (back + rng.u64(100 * MS..=ttl / 4 + 100 * MS), Some(Trouble::Partition(worker, ttl))),
+        (0, Step::Trouble(Trouble::Retune(down, setting.session_ttl / 8))),
+        (back, Step::Work),
+        (
+            back + rng.u64(100 * MS..=ttl / 4 + 100 * MS),
+            Step::Trouble(Trouble::Partition(worker, ttl)),
+        ),
     ]
 }
 
@@ -214,9 +246,9 @@ fn late_answers(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<
         let begin = round * 5 * ttl;
         let late = rng.u64(ttl / 5..=ttl * 2 / 5);
         troubles.extend([
-            (begin, Some(Trouble::Stall(worker, Way::Out, late))),
-            (begin + late + MS, Some(Trouble::Partition(worker, 2 * ttl))),
-            (begin + 4 * ttl, None),
+            (begin, Step::Trouble(Trouble::Stall(worker, Way::Out, late))),
+            (begin + late + MS, Step::Trouble(Trouble::Partition(worker, 2 * ttl))),
+            (begin + 4 * ttl, Step::Work),
         ]);
     }
     troubles
@@ -232,7 +264,7 @@ fn swizzle_clog(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<
         let begin = rng.u64(..=ttl / 2);
         for way in [Way::In, Way::Out] {
             let clog = Trouble::Stall(worker, way, ttl / 2 + rng.u64(..=ttl));
-            troubles.push((begin, Some(clog)));
+            troubles.push((begin, Step::Trouble(clog)));
         }
     }
     troubles
@@ -242,6 +274,28 @@ fn swizzle_clog(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<
 fn clock_step_in_drain(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
     let step = Trouble::WallStep(rng.i64(-3_600_000..=3_600_000));
     let mut troubles = rolling_leave(rng, setting, ttl);
-    troubles.push((rng.u64(..=ttl), Some(step)));
+    troubles.push((rng.u64(..=ttl), Step::Trouble(step)));
     troubles
+}
+
+/// Nothing that a worker says arrives from the moment it is given work, until long after its session is over.
+fn unheard_start(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    vec![
+        (0, Step::Trouble(Trouble::Stall(worker, Way::In, ttl * 2))),
+        (MS, Step::Work),
+        (ttl * 2, Step::Trouble(Trouble::Stall(worker, Way::In, rng.u64(..=ttl)))),
+    ]
+}
+
+/// An operator takes leases away while a worker hears nothing, and stops believing in its own only later.
+fn deaf_while_revoked(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    let mut steps =
+        vec![(0, Step::Work), (EARLY, Step::Trouble(Trouble::Stall(worker, Way::Out, ttl)))];
+    for _ in 0..30 {
+        let after = EARLY + rng.u64(MS..=ttl / 8);
+        steps.push((after, Step::Revoke(rng.usize(..1_000))));
+    }
+    steps
 }
