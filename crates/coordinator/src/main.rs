@@ -8,6 +8,12 @@ use leasehold_coordinator::{
     coordinator::{self, RunError},
 };
 use leasehold_telemetry as telemetry;
+use tikv_jemallocator::Jemalloc;
+
+/// What one thread allocates, another frees: streams hand everything to the engine and back. It costs a quarter less of the
+/// processor than with the system's allocator: see decision 19.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let args = match Args::from_command_line() {
