@@ -193,6 +193,7 @@ impl Engine {
             stopping: None,
         };
         engine.queue.recovered(now);
+        engine.status.set_counts(engine.queue.open_tasks(), 0);
         engine.promise_session_ttl();
         engine.record();
         engine
