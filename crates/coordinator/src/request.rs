@@ -68,7 +68,13 @@ pub(crate) enum Liveness {
 impl Liveness {
     /// How many things are said.
     pub(crate) fn weight(&self) -> usize {
-        if let Self::Several(said) = self { said.len() } else { 1 }
+        match self {
+            Self::Several(said) | Self::Hello { said, .. } => said.len().max(1),
+            Self::Heartbeat { .. }
+            | Self::Progress { .. }
+            | Self::HeardUntil(_)
+            | Self::Event(_) => 1,
+        }
     }
 }
 

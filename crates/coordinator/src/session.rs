@@ -45,8 +45,9 @@ const PENDING_MAX: usize = 4_096;
 /// has at most half this many slots, each of which is taken by a lease and revoked for two reasons or so.
 const UNACKNOWLEDGED_MAX: usize = 40_000;
 
-/// How many things the engine is told at once: less than it takes in a turn, as a frame may hold a hundred thousand.
-const TOLD_MAX: usize = 1_024;
+/// How many things the engine is told at once: a frame may hold a hundred thousand, and what waits for the engine is bounded
+/// by how often it is told.
+const TOLD_MAX: usize = 32;
 
 /// How long a last word may take to be sent.
 const LAST_WORD_WITHIN: Duration = Duration::from_secs(1);

@@ -144,3 +144,6 @@ impl fmt::Display for Counts {
         self.0.iter().try_for_each(|(name, count)| writeln!(f, "{name} {count}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

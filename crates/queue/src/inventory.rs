@@ -54,7 +54,7 @@ impl Queue {
     /// Says whether the session lives. One that was quarantined too long is not told so: its worker has to fence itself.
     pub(crate) fn heartbeat(&mut self, stream: StreamId, held: Vec<Token>) -> bool {
         let Some(id) = self.roster.on_stream(stream) else { return false };
-        self.update(id, |session| session.answers = true);
+        self.note_answer(id);
         let held: BTreeSet<Token> = held.into_iter().collect();
         for (token, work) in self.holdings(id) {
             if held.contains(&token) && !Mutant::HeartbeatForgetsHeld.is_alive() {

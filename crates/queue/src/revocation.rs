@@ -26,7 +26,9 @@ impl Queue {
         let task = self.book.task(id)?;
         if task.lease().is_none() {
             self.end(id, Ending::Cancelled, None, None);
-            let Some(Effect::Ended(ended)) = self.emitted() else { return None };
+            let emitted = self.emitted();
+            debug_assert!(matches!(emitted, Some(Effect::Ended(_))), "an end is emitted last");
+            let Some(Effect::Ended(ended)) = emitted else { return None };
             return Some((ended.task.clone(), Some(ended.ending)));
         }
         if !task.cancel_requested {

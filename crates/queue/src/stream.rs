@@ -27,9 +27,16 @@ impl Queue {
 
     pub(crate) fn delivered(&mut self, stream: StreamId, tokens: &[Token]) {
         let Some(id) = self.roster.on_stream(stream) else { return };
-        self.update(id, |session| session.answers = true);
+        self.note_answer(id);
         for token in tokens {
             self.acknowledge(id, *token);
+        }
+    }
+
+    /// Its process reads what it is told: known once for each stream, and said with every word.
+    pub(crate) fn note_answer(&mut self, id: SessionId) {
+        if self.roster.get(id).is_some_and(|session| !session.answers) {
+            self.update(id, |session| session.answers = true);
         }
     }
 

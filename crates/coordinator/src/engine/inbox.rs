@@ -9,8 +9,8 @@ use crate::{
     writer::{Failure, JOBS_MAX, Report},
 };
 
-/// How much sessions may have to say before they wait: one event of each of the tens of thousands of workers there
-/// can be.
+/// How often sessions may have told something before they wait: once each of the tens of thousands of workers there can be,
+/// and a few dozen events at a time.
 const LIVENESS_MAX: usize = 32_768;
 
 /// How many cancels, replays and orders may be on their way.
