@@ -288,7 +288,8 @@ fn unheard_start(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec
     ]
 }
 
-/// An operator takes leases away while a worker hears nothing, and stops believing in its own only later.
+/// An operator takes leases away while a worker hears nothing, and stops believing in its own only later. The others are
+/// started anew, and have room for whatever is taken away.
 fn deaf_while_revoked(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
     let worker = rng.usize(..setting.workers.len());
     let mut steps =
@@ -296,6 +297,10 @@ fn deaf_while_revoked(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -
     for _ in 0..30 {
         let after = EARLY + rng.u64(MS..=ttl / 8);
         steps.push((after, Step::Revoke(rng.usize(..1_000))));
+    }
+    for other in (0..setting.workers.len()).filter(|other| *other != worker) {
+        let crash = Trouble::WorkerCrash(other, rng.u64(MS..=50 * MS));
+        steps.push((EARLY + rng.u64(ttl / 8..=ttl / 2), Step::Trouble(crash)));
     }
     steps
 }
