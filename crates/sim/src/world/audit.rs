@@ -3,7 +3,7 @@
 //! It looks by true time, not by the coordinator's turns: one that sleeps through what is due is seen as well. What is due
 //! follows from what a task was promised, by arithmetic of its own.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_policy::Time;
 use leasehold_proto::v1::{self, DeclineReason, lease_outcome::Outcome};
@@ -97,13 +97,19 @@ impl World {
         let queue = self.site.machine.as_ref()?.queue();
         let tasks = queue.tasks_after(TaskId::from_u128(0));
         let unstarted = tasks.filter_map(|task| {
+            let lease = task.lease()?;
             let is_paused = queue.queue(&task.spec.queue).is_some_and(|view| view.paused);
-            let lease = task.lease().filter(|_| !is_paused)?;
-            (lease.started.is_none() && lease.revoking.is_none()).then_some(lease.token)
+            let may_start = lease.started.is_none() && lease.revoking.is_none();
+            may_start.then_some((lease.token, is_paused))
         });
-        let unstarted: BTreeSet<Token> = unstarted.collect();
-        let has_unstarted = |view: &WorkerView| view.tokens.iter().any(|it| unstarted.contains(it));
-        let holders: Vec<WorkerView> = queue.workers().filter(has_unstarted).collect();
+        let unstarted: BTreeMap<Token, bool> = unstarted.collect();
+        // What was asked back is waited for also if its queue has been paused since.
+        let has = |view: &WorkerView, wanted: fn(bool) -> bool| {
+            let mut held = view.tokens.iter().filter_map(|token| unstarted.get(token));
+            held.any(|is_paused| wanted(*is_paused))
+        };
+        let holders = queue.workers().filter(|view| has(view, |_| true));
+        let holders: Vec<WorkerView> = holders.collect();
         // What one that is not well was asked for is waited for, and nobody else is asked meanwhile; until it is known that
         // it does not answer, or that its lease has to end anyway.
         let is_answering = |view: &WorkerView| {
@@ -115,7 +121,8 @@ impl World {
         };
         let hoarder = holders.iter().find(|view| {
             let slots = usize::try_from(view.slots).unwrap_or(usize::MAX);
-            view.state == SessionState::Active && slots < view.tokens.len()
+            let is_full = view.state == SessionState::Active && slots < view.tokens.len();
+            is_full && has(view, |is_paused| !is_paused)
         });
         let hoarder = hoarder.filter(|_| holders.iter().all(is_answering));
         hoarder.map(|view| view.instance.to_string())
