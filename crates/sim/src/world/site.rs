@@ -99,7 +99,7 @@ impl Site {
             unread: Vec::new(),
             backlog: VecDeque::new(),
             session_ttl: setting.session_ttl,
-            session_ttl_max: setting.session_ttl,
+            session_ttl_max: Duration::ZERO,
             booted_at: 0,
             has_appended: false,
             is_booting: true,
