@@ -330,9 +330,9 @@ impl World {
             let message = format!("{task} is hung at {time:?}, when nothing was decided");
             return self.fail(Violation::new("hung", message));
         };
-        // What was said later is not what the decision was made upon.
+        // What was said later is not what the decision was made upon; what came in the same instant may have come later.
         let reports = self.reported.get(&token).into_iter().flatten();
-        let reported = reports.copied().take_while(|at| *at <= earliest).last();
+        let reported = reports.copied().take_while(|at| *at < earliest).last();
         let (Some(timeout), Some(reported)) = (timeout, reported) else { return };
         // The coordinator's clock may run half a percent fast.
         let least = (micros(timeout) * 199 / 200).saturating_sub(SLEWED);
