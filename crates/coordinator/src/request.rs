@@ -34,8 +34,6 @@ pub(crate) enum Liveness {
         number: i64,
         /// The way back to it.
         egress: Egress,
-        /// What it said in the same frame: the outcomes that were not answered before, above all.
-        said: Vec<Self>,
     },
     /// The worker lives.
     Heartbeat {
@@ -61,20 +59,14 @@ pub(crate) enum Liveness {
     HeardUntil(Time),
     /// Anything else a worker says, as the queue understands it.
     Event(Command),
-    /// Several of these, in order.
+    /// Several of these, in order and in the same turn.
     Several(Vec<Self>),
 }
 
 impl Liveness {
     /// How many things are said.
     pub(crate) fn weight(&self) -> usize {
-        match self {
-            Self::Several(said) | Self::Hello { said, .. } => said.len().max(1),
-            Self::Heartbeat { .. }
-            | Self::Progress { .. }
-            | Self::HeardUntil(_)
-            | Self::Event(_) => 1,
-        }
+        if let Self::Several(said) = self { said.len() } else { 1 }
     }
 }
 

@@ -143,16 +143,18 @@ impl Shared {
         };
         let number = hello.stream_number;
         let hello = Box::new(hello::read(stream, hello, &self.status)?);
-        let mut said = Vec::new();
+        let (egress, ingress) = Egress::new();
+        // Together with what is said in the same frame, outcomes above all: what has ended is not leased again before that is
+        // heard.
+        let mut said = vec![Liveness::Hello { hello, number, egress }];
         for event in events {
             match word::read(stream, event, self.settings.result_bytes_max)? {
                 Some(word) => said.push(word),
                 None => self.metrics.skipped_event(),
             }
         }
-        let (egress, ingress) = Egress::new();
         // An engine that is gone ends the session through its egress.
-        drop(self.liveness.send(Liveness::Hello { hello, number, egress, said }).await);
+        drop(self.liveness.send(Liveness::Several(said)).await);
         let session = Session {
             shared: self.clone(),
             stream,
@@ -272,10 +274,8 @@ impl Session {
             }
         }
         // What was said before a rule was broken counts.
-        match said.len() {
-            0 => {}
-            1 => self.tell(said.remove(0)).await?,
-            _ => self.tell(Liveness::Several(said)).await?,
+        if !said.is_empty() {
+            self.tell(Liveness::Several(said)).await?;
         }
         refused.map_or(Ok(()), |refusal| Err(End::Refused(refusal)))
     }

@@ -11,13 +11,7 @@ use crate::{
 impl Engine {
     pub(super) fn hear(&mut self, said: Liveness) {
         match said {
-            Liveness::Hello { hello, number, egress, said } => {
-                self.hello(hello, number, egress);
-                // In the same turn: what has ended is not leased again before that is heard.
-                for said in said {
-                    self.hear(said);
-                }
-            }
+            Liveness::Hello { hello, number, egress } => self.hello(hello, number, egress),
             Liveness::Several(said) => {
                 for said in said {
                     self.hear(said);
