@@ -278,7 +278,7 @@ impl Task {
             eligible,
             message: ledger::shortened(said.unwrap_or(&message)),
         };
-        Arc::make_mut(self.ledger.get_or_insert_with(Arc::<Ledger>::default)).push(end);
+        self.keep_end(end);
     }
 
     /// Enters beside the end of its last lease, which stays what it was, that its worker had a result all the same.
@@ -287,7 +287,11 @@ impl Task {
         let EndFact { kind, stop, message, .. } = EndFact::concluded(None);
         let (ended, charge, eligible) = (time, Charge::Attempt, None);
         let late = LeaseEnd { ended, kind, stop, charge, eligible, message, ..end };
-        Arc::make_mut(self.ledger.get_or_insert_with(Arc::<Ledger>::default)).push(late);
+        self.keep_end(late);
+    }
+
+    fn keep_end(&mut self, end: LeaseEnd) {
+        Arc::make_mut(self.ledger.get_or_insert_with(Arc::<Ledger>::default)).push(end);
     }
 
     /// Why something was not run does not displace why it failed when it ran.
