@@ -5,7 +5,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
     time::Duration,
 };
 
@@ -164,8 +164,8 @@ pub struct World {
     reported: BTreeMap<Token, Vec<Micros>>,
     /// How far the handler of each lease was when it saved last.
     saved: BTreeMap<Token, u32>,
-    /// When the coordinator last could know that a lease's work asks for more time.
-    asked: BTreeMap<Token, Micros>,
+    /// When a lease's work asked for more time, as it came on each wire: what has not been answered there.
+    asked: BTreeMap<(WireId, Token), VecDeque<Micros>>,
     /// Leases whose worker was heard to say that they succeeded.
     succeeded: BTreeSet<Token>,
     /// Leases whose work ended with a result, and in which start of which worker.

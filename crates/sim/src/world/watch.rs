@@ -1,6 +1,9 @@
 //! The judges that know more than the ledger: what left, what is believed, what is too early or too late.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use super::{
     World,
@@ -105,8 +108,9 @@ impl World {
                     let token = Token::from_i64(progress.fencing_token);
                     self.reported.entry(token).or_default().push(self.now);
                 }
-                Some(Said::ExtendLease(ask)) if !self.site.is_paused() => {
-                    self.asked.insert(Token::from_i64(ask.fencing_token), self.now);
+                Some(Said::ExtendLease(ask)) => {
+                    let token = Token::from_i64(ask.fencing_token);
+                    self.asked.entry((id, token)).or_default().push_back(self.now);
                 }
                 Some(Said::LeaseOutcome(outcome)) => {
                     if matches!(outcome.outcome, Some(Outcome::Success(_))) {
@@ -133,7 +137,7 @@ impl World {
                     self.judge_assignment(worker, incarnation, it)
                 }
                 Some(Told::ResultAck(ack)) => self.judge_ack((worker, incarnation), ack),
-                Some(Told::LeaseExtension(answer)) => self.judge_extension(answer),
+                Some(Told::LeaseExtension(answer)) => self.judge_extension(id, answer),
                 Some(Told::Welcome(welcome)) => {
                     let judged = self.judge_replaced((worker, incarnation), id);
                     judged.and_then(|()| self.judge_welcome(welcome))
@@ -189,11 +193,16 @@ impl World {
     }
 
     /// More time is granted once that is durable: the end of the attempt that the answer implies, or a later one.
-    fn judge_extension(&self, answer: &v1::LeaseExtension) -> Result<(), Violation> {
+    fn judge_extension(
+        &mut self,
+        id: WireId,
+        answer: &v1::LeaseExtension,
+    ) -> Result<(), Violation> {
         let token = Token::from_i64(answer.fencing_token);
         let remaining = answer.remaining.and_then(|it| Duration::try_from(it).ok());
-        // It was decided when it had been asked for, or later.
-        let decided = self.asked.get(&token).and_then(|asked| self.site.shown_at(*asked));
+        // It was decided when it had been asked for, or later; the answers on a wire come in the order of what was asked there.
+        let asked = self.asked.get_mut(&(id, token)).and_then(VecDeque::pop_front);
+        let decided = asked.and_then(|asked| self.site.shown_at(asked));
         let ends = decided.zip(remaining).zip(self.ledger.attempt_end(token));
         let Some(((decided, remaining), end)) = ends else { return Ok(()) };
         holds(decided + remaining <= end, "undurable", || {
