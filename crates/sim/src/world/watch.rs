@@ -464,7 +464,8 @@ impl World {
     }
 
     fn check_lateness(&mut self) {
-        if self.now < self.site.lenient_until {
+        // One that ends turns hellos away: its workers are heard on the streams before, and are soon another's.
+        if self.now < self.site.lenient_until || self.site.is_stopping {
             return;
         }
         let limit = self.session_ttl_max() * 1_016 / 1_000 + LATENESS;
