@@ -58,6 +58,16 @@ impl Outage {
         self.failures = 0;
     }
 
+    /// Whether the last thing that was tried failed.
+    pub(crate) fn is_under_way(&self) -> bool {
+        0 < self.failures
+    }
+
+    /// How long it may last.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// How long to wait after `error` before trying again; `None`: give up. `random` is 64 uniform bits.
     pub(crate) fn wait(
         &mut self,

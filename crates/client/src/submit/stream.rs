@@ -230,9 +230,20 @@ where
         if self.resume_at.is_some() && error.is_pushback() {
             return true;
         }
-        let wait = self.outage.wait(error, Repeat::OnlyIfRefused, now, fastrand::u64(..));
+        let wait = self.sit_out(error, Repeat::OnlyIfRefused, now);
         self.resume_at = wait.map(|wait| now + wait).or(self.resume_at);
         wait.is_some()
+    }
+
+    /// How long to wait before the next try. Whoever waits for answers that do not come is told why, once.
+    fn sit_out(&mut self, error: &Error, repeat: Repeat, now: Instant) -> Option<Duration> {
+        let is_first = !self.outage.is_under_way();
+        let wait = self.outage.wait(error, repeat, now, fastrand::u64(..))?;
+        if is_first {
+            let most_s = self.outage.limit().as_secs();
+            tracing::warn!(error = %error, most_s, "submits wait, and are tried again");
+        }
+        Some(wait)
     }
 
     /// After a break: pauses and goes on with a new call, or gives up.
@@ -242,14 +253,13 @@ where
         let wait = if self.window.has_sent_without_key() {
             None
         } else {
-            self.outage.wait(&error, Repeat::Safe, Instant::now(), fastrand::u64(..))
+            self.sit_out(&error, Repeat::Safe, Instant::now())
         };
         let Some(wait) = wait else {
             self.input = None;
             self.window.fail(&error);
             return;
         };
-        tracing::debug!(error = %error, wait_ms = wait.as_millis(), "submits are taken up again");
         self.window.rewind();
         time::sleep(wait).await;
     }

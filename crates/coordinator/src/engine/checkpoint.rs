@@ -3,7 +3,10 @@
 //! They come as often as handlers like, and each one that the queue is told of is written. So while much waits for the disk,
 //! or it has little room, the newest of each lease waits here. It knows nothing of what is in a checkpoint.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+};
 
 use bytes::Bytes;
 use leasehold_queue::{Command, Reply, Saved, StreamId, Token};
@@ -20,6 +23,8 @@ const AHEAD_BYTES_MAX: usize = super::AHEAD_BYTES_MAX / 4;
 #[derive(Debug, Default)]
 pub(super) struct Checkpoints {
     unwritten: BTreeMap<(StreamId, Token), Bytes>,
+    /// Whose was written last: the next one's turn comes then, so that none waits for ever behind others.
+    served: Option<(StreamId, Token)>,
     /// Whether the disk has little room.
     pub(super) is_tight: bool,
 }
@@ -41,7 +46,7 @@ impl Engine {
         let mut room = AHEAD_BYTES_MAX.saturating_sub(self.drafts.bytes());
         while 0 < room
             && !self.checkpoints.is_tight
-            && let Some(((stream, token), data)) = self.checkpoints.unwritten.pop_first()
+            && let Some(((stream, token), data)) = self.checkpoints.take_next()
         {
             room = room.saturating_sub(data.len());
             self.save(stream, token, data);
@@ -78,6 +83,9 @@ impl Engine {
 
     fn save(&mut self, stream: StreamId, token: Token, data: Bytes) {
         let Reply::Saved(saved) = self.apply(Command::Save { stream, token, data }) else { return };
+        if saved == Saved::NoRoom {
+            tracing::debug!(%token, "no room for a checkpoint: limits.open_bytes is reached");
+        }
         self.metrics.checkpoint(match saved {
             Saved::Kept => CheckpointFate::Kept,
             Saved::Stale => CheckpointFate::Stale,
@@ -87,6 +95,15 @@ impl Engine {
 }
 
 impl Checkpoints {
+    /// Takes out the one whose turn it is.
+    fn take_next(&mut self) -> Option<((StreamId, Token), Bytes)> {
+        let later =
+            self.served.and_then(|it| self.unwritten.range((Excluded(it), Unbounded)).next());
+        let key = *later.or_else(|| self.unwritten.first_key_value())?.0;
+        self.served = Some(key);
+        self.unwritten.remove_entry(&key)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.unwritten.len()
     }
@@ -97,3 +114,6 @@ impl Checkpoints {
         self.unwritten.range(leases).map(|((_, token), _)| *token).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

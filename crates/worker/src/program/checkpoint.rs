@@ -51,8 +51,8 @@ impl Saves {
         let file = match spawn_blocking(open).await.unwrap_or_else(|error| Err(error.into())) {
             Ok(file) => file,
             Err(error) => {
-                let error = error.to_string();
-                tracing::warn!(error, "no place for a checkpoint: the program runs without");
+                let (error, token) = (error.to_string(), token.to_string());
+                tracing::warn!(error, token, "no place for a checkpoint: the program runs without");
                 return None;
             }
         };
@@ -82,8 +82,8 @@ impl Saves {
                 Ok(Some(data)) => board.post_checkpoint(token, data),
                 Ok(None) => {}
                 Err(error) => {
-                    let error = error.to_string();
-                    tracing::warn!(error, "what the program saved is not kept");
+                    let (error, token) = (error.to_string(), token.to_string());
+                    tracing::warn!(error, token, "what the program saved is not kept");
                 }
             }
         };
