@@ -64,6 +64,11 @@ pub(crate) struct Global {
     )]
     pub(crate) call_timeout: Duration,
 
+    /// What the coordinator is to call this client: clients of one name share one `limits.submit_rate` [default: the address
+    /// they call from]
+    #[arg(long, global = true, env = "LEASEHOLD_CLIENT_NAME", value_name = "NAME")]
+    pub(crate) client_name: Option<String>,
+
     /// Which log lines to write to stderr: a level, or target=level,...
     #[arg(
         long = "log",

@@ -97,6 +97,7 @@ fn page(reason: Reason) -> &'static str {
         Reason::LowerEpoch => include_str!("../../../docs/errors/LOWER_EPOCH.md"),
         Reason::LeaseNotFound => include_str!("../../../docs/errors/LEASE_NOT_FOUND.md"),
         Reason::WorkerNotFound => include_str!("../../../docs/errors/WORKER_NOT_FOUND.md"),
+        Reason::RateLimited => include_str!("../../../docs/errors/RATE_LIMITED.md"),
         Reason::WorkerBanned => include_str!("../../../docs/errors/WORKER_BANNED.md"),
     }
 }

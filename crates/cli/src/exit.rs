@@ -35,7 +35,9 @@ impl Exit {
     /// How a command ends whose call ended so.
     pub(crate) fn of(error: &Error) -> Self {
         match error {
-            Error::InvalidAddress { .. } | Error::MessageTooLarge { .. } => Self::Usage,
+            Error::InvalidAddress { .. }
+            | Error::InvalidName { .. }
+            | Error::MessageTooLarge { .. } => Self::Usage,
             Error::Unreachable { .. } | Error::NoAnswer { .. } => Self::Unreachable,
             Error::NotEnded { .. } => Self::WaitTimedOut,
             Error::Malformed { .. } => Self::Internal,

@@ -140,5 +140,6 @@ async fn dispatch(global: Global, command: Command) -> Done {
 /// The client of the coordinator that the command line names.
 fn connect(global: &Global) -> Result<Client, Failure> {
     let options = ClientOptions::new(global.address.as_str()).call_timeout(global.call_timeout);
+    let options = options.client_name(global.client_name.clone().unwrap_or_default());
     Ok(Client::connect(options)?)
 }

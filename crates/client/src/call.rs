@@ -103,7 +103,7 @@ impl<'a> Call<'a> {
     where
         Sent: Future<Output = Result<Response<Res>, Status>>,
     {
-        let mut request = traced(message);
+        let mut request = signed(message, self.options);
         request.set_timeout(left);
         match time::timeout(left, send(request)).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
@@ -125,9 +125,15 @@ fn more_telling(error: Error, previous: Option<Error>) -> Error {
     }
 }
 
-/// A request that carries the trace of the current span, or a new one.
-pub(crate) fn traced<T>(message: T) -> Request<T> {
+/// A request that carries the trace of the current span, or a new one, and the client's name if it has one.
+pub(crate) fn signed<T>(message: T, options: &ClientOptions) -> Request<T> {
     let mut request = Request::new(message);
+    if let Some(name) = Some(&options.client_name).filter(|name| !name.is_empty())
+        // It was checked when the client was made.
+        && let Ok(name) = name.parse()
+    {
+        request.metadata_mut().insert("leasehold-client", name);
+    }
     let trace = TraceContext::current().unwrap_or_else(TraceContext::generate);
     trace.inject(request.metadata_mut());
     request

@@ -52,6 +52,7 @@ impl Client {
         if !options.address.contains("://") {
             options.address = format!("http://{}", options.address);
         }
+        options.check_name()?;
         let endpoint = endpoint(&options.address)?
             .connect_timeout(options.connect_timeout)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)

@@ -41,6 +41,12 @@ pub enum Error {
         /// How long the call was given.
         timeout: Duration,
     },
+    /// What a client is to be called cannot be its name.
+    #[error("{name:?} is no name of a client: 1 to 128 visible ASCII characters are")]
+    InvalidName {
+        /// What was given.
+        name: String,
+    },
     /// The coordinator said no.
     #[error("{0}")]
     Refused(Box<Refusal>),
@@ -139,7 +145,7 @@ impl Error {
     /// The gRPC code that says it best.
     pub fn code(&self) -> Code {
         match self {
-            Self::InvalidAddress { .. } => Code::InvalidArgument,
+            Self::InvalidAddress { .. } | Self::InvalidName { .. } => Code::InvalidArgument,
             Self::Unreachable { .. } => Code::Unavailable,
             Self::NoAnswer { .. } | Self::NotEnded { .. } => Code::DeadlineExceeded,
             Self::Refused(refusal) => refusal.code,
@@ -183,6 +189,7 @@ impl Error {
                 refusal.code == Code::Unavailable && refusal.retry_after.is_none()
             }
             Self::InvalidAddress { .. }
+            | Self::InvalidName { .. }
             | Self::MessageTooLarge { .. }
             | Self::NotEnded { .. }
             | Self::Malformed { .. } => false,
@@ -201,7 +208,7 @@ impl Error {
                 Some("keep large data in a store of its own and submit its name")
             }
             Self::NotEnded { .. } => Some("the task goes on; wait again with the same id"),
-            Self::Malformed { .. } => None,
+            Self::InvalidName { .. } | Self::Malformed { .. } => None,
             Self::Refused(refusal) => refusal.advice(),
         }
     }
@@ -289,6 +296,9 @@ impl Refusal {
                 Some("try again when the coordinator is up")
             }
             Reason::Overloaded => Some("try again later, or with fewer calls at once"),
+            Reason::RateLimited => {
+                Some("submit more slowly, or ask for a higher limits.submit_rate")
+            }
             // Their messages name the way out.
             Reason::Unspecified
             | Reason::InvalidField

@@ -24,6 +24,9 @@ pub(crate) const TIMEOUT_MAX: Duration = Duration::from_hours(365 * 24);
 /// What the coordinator accepts as one message, with the room it leaves for framing.
 const MESSAGE_BYTES_MAX_DEFAULT: usize = 4 * 1024 * 1024 + 64 * 1024;
 
+/// The longest name of a client that the coordinator listens to.
+const CLIENT_NAME_BYTES_MAX: usize = 128;
+
 /// The pace of repeated calls: 100 ms doubled up to 5 s, drawn with full jitter.
 const BACKOFF_DEFAULT: Backoff = Backoff {
     initial: Duration::from_millis(100),
@@ -63,6 +66,7 @@ pub struct ClientOptions {
     pub(crate) message_bytes_max: usize,
     pub(crate) retry: Retry,
     pub(crate) generated_keys: GeneratedKeys,
+    pub(crate) client_name: String,
 }
 
 impl ClientOptions {
@@ -117,6 +121,14 @@ impl ClientOptions {
         self
     }
 
+    /// What the coordinator is to call this client, 1 to 128 visible ASCII characters: clients of one name share one
+    /// `limits.submit_rate`. Default: none, and the coordinator goes by the address it is called from.
+    #[must_use]
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.client_name = name.into();
+        self
+    }
+
     /// Refuses a message that the coordinator would not take. Only a stream asks: there the
     /// coordinator's own refusal would end the call, and the other tasks on it.
     pub(crate) fn check_size(&self, bytes: usize) -> Result<(), Error> {
@@ -125,6 +137,15 @@ impl ClientOptions {
             return Ok(());
         }
         Err(Error::MessageTooLarge { found: bytes.to_string(), limit: limit.to_string() })
+    }
+
+    /// Refuses a name that cannot be told.
+    pub(crate) fn check_name(&self) -> Result<(), Error> {
+        let name = &self.client_name;
+        if name.len() <= CLIENT_NAME_BYTES_MAX && name.bytes().all(|c| c.is_ascii_graphic()) {
+            return Ok(());
+        }
+        Err(Error::InvalidName { name: name.clone() })
     }
 
     /// Whether a submit without a key gets one: only worth its cost if calls are repeated at all.
@@ -143,6 +164,7 @@ impl Default for ClientOptions {
             message_bytes_max: MESSAGE_BYTES_MAX_DEFAULT,
             retry: Retry::WithBackoff(BACKOFF_DEFAULT),
             generated_keys: GeneratedKeys::Random,
+            client_name: String::new(),
         }
     }
 }

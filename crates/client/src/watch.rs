@@ -8,7 +8,7 @@ use tonic::Streaming;
 
 use crate::{
     Client, Error, Refusal,
-    call::traced,
+    call::signed,
     outage::{Outage, Repeat},
 };
 
@@ -101,7 +101,11 @@ async fn open(
     request: WatchTasksRequest,
 ) -> Result<Streaming<WatchTasksResponse>, Error> {
     let timeout = client.options().call_timeout;
-    let opened = time::timeout(timeout, client.task_service().watch_tasks(traced(request))).await;
+    let opened = time::timeout(
+        timeout,
+        client.task_service().watch_tasks(signed(request, client.options())),
+    )
+    .await;
     match opened {
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) => Err(failure(client, status)),

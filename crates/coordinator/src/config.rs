@@ -11,6 +11,7 @@ mod address;
 mod check;
 mod duration;
 mod error;
+mod rate;
 mod settings;
 mod size;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 pub(crate) use check::{ATTEMPTS_MAX, FACTOR_MAX};
 pub use duration::{ParseDurationError, parse as parse_duration};
 pub use error::{ConfigError, Violation};
+pub use rate::{ParseRateError, Per, RateLimit};
 pub use settings::{
     Defaults, Exclusivity, Jitter, LateResults, Limits, LogFormat, QueueSettings, Queues,
     Retention, RetentionOverride, Retry, Session, Shutdown, Telemetry,

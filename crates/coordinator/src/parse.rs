@@ -13,7 +13,7 @@ use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    config::{Config, Defaults, QueueSettings},
+    config::{Config, Defaults, QueueSettings, RateLimit},
     refusal::{Reason, Refusal},
 };
 
@@ -47,6 +47,7 @@ pub struct Rules {
     defaults: Defaults,
     queues: BTreeMap<String, QueueSettings>,
     payload_bytes: u64,
+    submit_rate: Option<RateLimit>,
 }
 
 impl Rules {
@@ -56,7 +57,13 @@ impl Rules {
             defaults: config.defaults.clone(),
             queues: config.queues.settings.clone(),
             payload_bytes: config.limits.payload_bytes,
+            submit_rate: config.limits.submit_rate,
         }
+    }
+
+    /// How fast each client may submit, if that is bounded.
+    pub fn submit_rate(&self) -> Option<RateLimit> {
+        self.submit_rate
     }
 
     /// The task a request asks for, if it keeps every rule. `trace` is the call's: it becomes the task's, unless the

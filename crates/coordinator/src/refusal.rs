@@ -64,6 +64,8 @@ pub enum Scope {
     Coordinator,
     /// Those that belong to one task.
     Task,
+    /// Those of one client.
+    Client,
 }
 
 impl Scope {
@@ -72,6 +74,7 @@ impl Scope {
         match self {
             Self::Coordinator => "coordinator",
             Self::Task => "task",
+            Self::Client => "client",
         }
     }
 }
@@ -205,7 +208,9 @@ fn code(reason: Reason) -> Code {
         | Reason::WorkerNotFound => Code::NotFound,
         Reason::WorkerBanned => Code::PermissionDenied,
         Reason::IdempotencyKeyConflict => Code::AlreadyExists,
-        Reason::QueueFull | Reason::StorageFull | Reason::Overloaded => Code::ResourceExhausted,
+        Reason::QueueFull | Reason::StorageFull | Reason::Overloaded | Reason::RateLimited => {
+            Code::ResourceExhausted
+        }
         Reason::ShuttingDown | Reason::Recovering => Code::Unavailable,
         Reason::NotFailed
         | Reason::ProtocolUnsupported

@@ -11,6 +11,7 @@ mod stream;
 mod task;
 #[cfg(test)]
 mod tests;
+mod turnstile;
 mod watch;
 mod worker;
 

@@ -305,7 +305,7 @@ impl Coordinator {
 
     /// Whether a stream may begin, at so much time since the start of the caller's choice; always the same rate.
     pub fn begin(&mut self, now: Duration, rate: Rate) -> bool {
-        self.beginnings.take(rate, now).is_ok()
+        self.beginnings.take(rate, 1, now).is_ok()
     }
 
     /// Every open stream.

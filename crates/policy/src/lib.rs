@@ -10,7 +10,7 @@ mod mutant;
 mod time;
 
 pub use backoff::{Backoff, Jitter};
-pub use bucket::{Bucket, Rate};
+pub use bucket::{Bucket, Rate, Receipt};
 pub use duration::{ParseDurationError, parse_duration};
 #[doc(hidden)]
 pub use mutant::Mutant;

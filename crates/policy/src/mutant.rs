@@ -118,6 +118,7 @@ mutants! {
     GuardedLonger = "guards may believe in leases for longer than their worker",
     GuardNotTold = "guards are not told that the session goes on",
     TurnedAwayPays = "who is turned away at the door takes a place all the same",
+    RefundUnbounded = "a charge that comes back late comes back whole",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

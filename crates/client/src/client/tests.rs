@@ -1,6 +1,7 @@
 //! Which addresses are taken, and what is said of the others.
 
 use super::Client;
+use crate::{ClientOptions, Error};
 
 #[tokio::test]
 async fn what_is_no_address_is_refused_by_name() {
@@ -23,5 +24,23 @@ async fn what_is_no_address_is_refused_by_name() {
         if let Some(problem) = problem {
             assert!(refused.is_some_and(|line| line.ends_with(problem)), "{address}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_one_that_can_be_told() {
+    let (longest, longer) = ("x".repeat(128), "x".repeat(129));
+    let cases = [
+        ("", true),
+        ("ci-7", true),
+        (longest.as_str(), true),
+        (longer.as_str(), false),
+        ("a b", false),
+        ("ä", false),
+    ];
+    for (name, is_one) in cases {
+        let made = Client::connect(ClientOptions::new("[::1]:7171").client_name(name));
+        let refused = made.err().is_some_and(|error| matches!(error, Error::InvalidName { .. }));
+        assert_eq!(refused, !is_one, "{name}");
     }
 }

@@ -112,7 +112,7 @@ fn details_of_another_domain_are_not_taken_for_ours() {
 
 #[test]
 fn a_reason_of_a_later_version_is_kept_as_its_code() {
-    let details = ErrorDetails::with_error_info("RATE_LIMITED", ERROR_DOMAIN, HashMap::new());
+    let details = ErrorDetails::with_error_info("OF_A_LATER_VERSION", ERROR_DOMAIN, HashMap::new());
     let error = read(Status::with_error_details(Code::ResourceExhausted, "slow down", details));
     assert_eq!((error.reason(), error.code()), (None, Code::ResourceExhausted));
     assert_eq!(error.to_string(), "slow down");

@@ -16,7 +16,7 @@ use tonic::{Status, Streaming};
 use super::{Receipt, keyed, read_outcome, window::Window};
 use crate::{
     Client, Error, TaskSpec,
-    call::traced,
+    call::signed,
     outage::{Outage, Repeat},
 };
 
@@ -28,6 +28,9 @@ const BATCH_TASKS_MAX: usize = 1_000;
 
 /// What a message adds to the only task in it: a tag, and a length of up to five bytes.
 const ENVELOPE_BYTES: usize = 6;
+
+/// How much longer than for its first task a stream pauses for those that are refused behind it.
+const GATHERED_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How long the end of a call is waited for.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -227,7 +230,9 @@ where
             return false;
         };
         let now = Instant::now();
-        if self.resume_at.is_some() && error.is_pushback() {
+        if let (Some(at), Some(asked)) = (self.resume_at, error.retry_after()) {
+            // What is refused behind it may have to wait for longer: all of it comes back once, not one task at a time.
+            self.resume_at = Some(at.max(now + asked.min(GATHERED_WAIT_MAX)));
             return true;
         }
         let wait = self.sit_out(error, Repeat::OnlyIfRefused, now);
@@ -270,7 +275,8 @@ async fn open(client: &Client) -> Result<OpenCall, Error> {
     let (requests, outbound) = mpsc::channel(OUTBOUND_BOUND);
     let timeout = client.options().call_timeout;
     let mut service = client.task_service();
-    let opening = service.stream_submit_tasks(traced(ReceiverStream::new(outbound)));
+    let opening =
+        service.stream_submit_tasks(signed(ReceiverStream::new(outbound), client.options()));
     match time::timeout(timeout, opening).await {
         Ok(Ok(response)) => Ok(OpenCall { requests, responses: response.into_inner() }),
         Ok(Err(status)) => Err(failure(client, status)),

@@ -60,6 +60,17 @@ async fn a_call_carries_its_deadline_and_a_trace() {
 }
 
 #[tokio::test]
+async fn a_call_carries_the_name_that_its_client_has() {
+    let peer = Peer::start([]).await;
+    for name in ["", "nightly-import"] {
+        let client = Client::connect(options(&peer).client_name(name)).expect("the name is good");
+        client.get("id").await.expect("it is answered");
+        let told = peer.seen().pop().map(|call| call.client);
+        assert_eq!(told.as_deref(), Some(name));
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_is_never_answered_well_ends_with_what_was_wrong() {
     let peer = Peer::start(std::iter::repeat_n(Lose, 10_000)).await;
     let options = options(&peer).call_timeout(Duration::from_millis(50));

@@ -59,6 +59,8 @@ pub(crate) struct Seen {
     pub(crate) name: String,
     pub(crate) traceparent: String,
     pub(crate) grpc_timeout: String,
+    /// What the client calls itself.
+    pub(crate) client: String,
 }
 
 /// The peer. Its server ends with it.
@@ -115,6 +117,7 @@ impl Script {
             name: name.to_owned(),
             traceparent: header("traceparent"),
             grpc_timeout: header("grpc-timeout"),
+            client: header("leasehold-client"),
         };
         self.seen.lock().expect("no test panicked").push(seen);
         self.steps.lock().expect("no test panicked").pop_front().unwrap_or(Step::Answer)

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{duration, size};
+use super::{RateLimit, duration, rate, size};
 
 /// Sessions of workers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,6 +160,9 @@ pub struct Limits {
     /// How long one attempt may become by asking for more time, counted from its start.
     #[serde(with = "duration")]
     pub attempt_timeout: Duration,
+    /// How fast each client may submit tasks. None: as fast as it can.
+    #[serde(with = "rate::optional")]
+    pub submit_rate: Option<RateLimit>,
     /// Open `WatchTasks` calls.
     pub watchers: u32,
     /// Open `AwaitTask` calls.
@@ -181,6 +184,7 @@ impl Default for Limits {
             worker_losses: 5,
             leases_per_generation: 1_000,
             attempt_timeout: Duration::from_hours(24),
+            submit_rate: None,
             watchers: 1_000,
             waiters: 100_000,
             connections: 10_000,

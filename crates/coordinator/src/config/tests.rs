@@ -7,6 +7,7 @@ use leasehold_policy::ParseDurationError as Malformed;
 use super::{
     Config, ConfigError, ParseDurationError, Session,
     duration::{self, parse as parse_duration},
+    rate::{Per, RateLimit},
     size,
 };
 
@@ -101,6 +102,7 @@ fn malformed_files_are_refused_with_their_place() {
         ("defaults:\n  retry:\n    factor: x\n", "c.yaml:3:13: a number is expected here"),
         ("defaults:\n  retry:\n    jitter: some\n", "c.yaml:3:13: unknown variant `some`"),
         ("data: a\ndata: b\n", "c.yaml:2:1: duplicate mapping key `data`"),
+        ("limits:\n  submit_rate: 10\n", "c.yaml:2:16: \"10\" is no rate"),
         ("data: [a\n", "c.yaml:"),
         ("data:\n\t- a\n", "c.yaml:"),
     ];
@@ -203,6 +205,41 @@ fn sizes() {
     for (text, expected) in cases {
         assert_eq!(size::parse(text), expected, "{text:?}");
     }
+}
+
+#[test]
+fn rates() {
+    let rate = |tokens, per, burst| Some(RateLimit { tokens, per, burst });
+    let cases = [
+        ("10/s", rate(10, Per::Second, 10)),
+        (" 500/m ", rate(500, Per::Minute, 500)),
+        ("1000/h burst 50", rate(1_000, Per::Hour, 50)),
+        ("1/d  burst  1000000", rate(1, Per::Day, 1_000_000)),
+        ("10", None),
+        ("10/", None),
+        ("/s", None),
+        ("0/s", None),
+        ("+1/s", None),
+        ("-1/s", None),
+        ("1.5/s", None),
+        ("1000001/s", None),
+        ("10/ms", None),
+        ("10/S", None),
+        ("10/s burst", None),
+        ("10/s burst 0", None),
+        ("10/s, burst 5", None),
+        ("10/sburst 5", None),
+        ("unlimited", None),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(text.parse().ok(), expected, "{text:?}");
+        if let Some(rate) = expected {
+            assert_eq!(rate.to_string().parse(), Ok(rate), "{text:?}");
+        }
+    }
+    let third = leasehold_policy::Rate::from("3/s".parse::<RateLimit>().unwrap());
+    assert_eq!((third.interval, third.burst), (Duration::from_nanos(333_333_334), 3));
+    assert_eq!(read("limits: {submit_rate: unlimited}\n").unwrap().limits.submit_rate, None);
 }
 
 proptest::proptest! {

@@ -1,13 +1,13 @@
 //! The refusals that come out of the queue, and those that every service makes.
 
-use std::{error::Error as _, time::Duration};
+use std::{error::Error as _, fmt::Display, time::Duration};
 
 use leasehold_proto::v1;
 use leasehold_queue::{self as queue, TaskId};
 use tonic::Status;
 
 use super::{Quota, Reason, Refusal, Scope, internal};
-use crate::{archive::ArchiveError, handle::Unavailable};
+use crate::{archive::ArchiveError, config::RateLimit, handle::Unavailable};
 
 /// A full queue drains at the pace of its workers: a second is long against a lease and short against a shift.
 const FULL_RETRY: Duration = Duration::from_secs(1);
@@ -61,6 +61,20 @@ impl Refusal {
         )
         .with("taskId", task)
         .with("state", state)
+    }
+
+    /// A client has submitted as fast as it may.
+    pub fn rate_limited(client: impl Display, rate: RateLimit, wait: Duration) -> Self {
+        let max = u64::from(rate.burst);
+        let message = format!(
+            "client {client} has submitted as fast as it may: limits.submit_rate is {rate}, at most {max} at once"
+        );
+        let (limit, scope) = ("limits.submit_rate", Scope::Client);
+        let quota = Some(Box::new(Quota { limit, scope, used: max, max }));
+        Self { quota, ..Self::new(Reason::RateLimited, message) }
+            .with("client", client)
+            .with("rate", rate)
+            .retry_after(wait)
     }
 
     /// There are as many of something as there may be.

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::{Reason, Refusal, Scope, VIOLATIONS_MAX, code, internal};
-use crate::handle::Unavailable;
+use crate::{config::RateLimit, handle::Unavailable};
 
 const PROTO: &str = include_str!("../../../../proto/leasehold/v1/reason.proto");
 
@@ -90,6 +90,7 @@ fn causes() -> Vec<Case> {
     let full = queue::Refusal::Full { what: "limits.open_tasks", used: 4, max: 5 };
     let storage = Unavailable::StorageFull { free_bytes: 1, reserve_bytes: 2 };
     let waiters = Unavailable::full("limits.waiters", 9);
+    let rate: RateLimit = "10/s burst 20".parse().unwrap();
     let field = || Refusal::field("spec.priority", "is 10");
     let (exhausted, unavailable) = (Code::ResourceExhausted, Code::Unavailable);
     vec![
@@ -126,6 +127,20 @@ fn causes() -> Vec<Case> {
             "OVERLOADED",
             Some(1_000),
             &[("limit", "calls that replay it"), ("scope", "task"), ("used", "3"), ("max", "3")],
+        ),
+        (
+            Refusal::rate_limited("ci", rate, Duration::from_micros(700)),
+            exhausted,
+            "RATE_LIMITED",
+            Some(1),
+            &[
+                ("limit", "limits.submit_rate"),
+                ("scope", "client"),
+                ("used", "20"),
+                ("max", "20"),
+                ("client", "ci"),
+                ("rate", "10/s burst 20"),
+            ],
         ),
         (
             storage.into(),

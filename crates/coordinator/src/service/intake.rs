@@ -13,6 +13,8 @@ use crate::{
     refusal::Refusal,
 };
 
+use super::turnstile::{Client, Turnstile};
+
 /// What became of one task.
 pub(super) type Outcome = Result<v1::SubmitTaskResponse, Refusal>;
 
@@ -22,6 +24,7 @@ pub(super) struct Intake {
     pub(super) handle: Handle,
     pub(super) rules: Arc<Rules>,
     pub(super) metrics: Metrics,
+    pub(super) turnstile: Turnstile,
 }
 
 impl Intake {
@@ -30,13 +33,23 @@ impl Intake {
         &self,
         requests: Vec<v1::SubmitTaskRequest>,
         trace: &TraceContext,
+        client: &Client,
     ) -> Result<Vec<Outcome>, Unavailable> {
         let now = SystemTime::now();
+        let mut turned_away = 0;
         let mut checked = Vec::with_capacity(requests.len());
         let mut tasks = Vec::with_capacity(requests.len());
         for request in requests {
             let validate_only = request.validate_only;
             let spec = self.rules.task(request, now, trace);
+            let spec = spec.and_then(|spec| {
+                // Who only asks adds no work.
+                if !validate_only && let Some(limit) = self.rules.submit_rate() {
+                    let passed = self.turnstile.pass(limit, client, turned_away);
+                    passed.inspect_err(|_| turned_away += 1)?;
+                }
+                Ok(spec)
+            });
             checked.push(spec.map(|spec| {
                 tasks.push(Submission { spec, validate_only });
                 validate_only

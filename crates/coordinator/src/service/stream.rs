@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use tracing::{Instrument as _, Span};
 
-use super::{intake::Intake, task::check_batch};
+use super::{intake::Intake, task::check_batch, turnstile::Client};
 use crate::{handle::Unavailable, refusal::Refusal};
 
 /// What is submitted together at most, unless a single message holds more: the journal writes about as much at once.
@@ -23,6 +23,8 @@ pub(super) struct SubmitStream {
     pub(super) requests: Streaming<v1::StreamSubmitTasksRequest>,
     /// The caller's trace, if it named one.
     pub(super) caller: Option<TraceContext>,
+    /// Who submits.
+    pub(super) client: Client,
     pub(super) stopping: CancellationToken,
 }
 
@@ -80,7 +82,7 @@ impl SubmitStream {
         let trace = TraceContext::of_span(span).or_else(|| self.caller.clone());
         let trace = trace.unwrap_or_else(TraceContext::generate);
         let count = requests.len();
-        let outcomes = match self.intake.submit(requests, &trace).await {
+        let outcomes = match self.intake.submit(requests, &trace, &self.client).await {
             Ok(outcomes) => outcomes,
             // Nobody knows what was accepted before the engine went away.
             Err(Unavailable::Stopped) => return Err(Unavailable::Stopped.into()),

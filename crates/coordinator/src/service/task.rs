@@ -19,6 +19,7 @@ use super::{
     page::{Part, merge},
     stream::SubmitStream,
     trace_of,
+    turnstile::{Client, Turnstile},
     watch::{self, WatchStream},
 };
 use crate::{
@@ -57,7 +58,8 @@ impl TaskApi {
         stopping: CancellationToken,
     ) -> Self {
         let rules = Arc::new(parse::Rules::new(config));
-        Self { intake: Intake { handle, rules, metrics }, stopping }
+        let turnstile = Turnstile::new();
+        Self { intake: Intake { handle, rules, metrics, turnstile }, stopping }
     }
 
     fn handle(&self) -> &Handle {
@@ -107,8 +109,8 @@ impl TaskService for TaskApi {
         &self,
         request: Request<v1::SubmitTaskRequest>,
     ) -> Answer<v1::SubmitTaskResponse> {
-        let trace = trace_of(request.metadata());
-        let outcomes = self.intake.submit(vec![request.into_inner()], &trace).await?;
+        let (trace, client) = (trace_of(request.metadata()), Client::of(&request));
+        let outcomes = self.intake.submit(vec![request.into_inner()], &trace, &client).await?;
         let outcome = outcomes.into_iter().next().ok_or(Unavailable::Stopped)?;
         Ok(Response::new(outcome?))
     }
@@ -117,10 +119,10 @@ impl TaskService for TaskApi {
         &self,
         request: Request<v1::BatchSubmitTasksRequest>,
     ) -> Answer<v1::BatchSubmitTasksResponse> {
-        let trace = trace_of(request.metadata());
+        let (trace, client) = (trace_of(request.metadata()), Client::of(&request));
         let requests = request.into_inner().requests;
         check_batch(requests.len())?;
-        let outcomes = self.intake.submit(requests, &trace).await?;
+        let outcomes = self.intake.submit(requests, &trace, &client).await?;
         let outcomes = self.intake.answer(outcomes);
         Ok(Response::new(v1::BatchSubmitTasksResponse { outcomes }))
     }
@@ -132,10 +134,12 @@ impl TaskService for TaskApi {
         request: Request<Streaming<v1::StreamSubmitTasksRequest>>,
     ) -> Answer<Self::StreamSubmitTasksStream> {
         let caller = TraceContext::from_metadata(request.metadata());
+        let client = Client::of(&request);
         let stream = SubmitStream {
             intake: self.intake.clone(),
             requests: request.into_inner(),
             caller,
+            client,
             stopping: self.stopping.clone(),
         };
         Ok(Response::new(Box::pin(stream.answers())))

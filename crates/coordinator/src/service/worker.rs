@@ -80,7 +80,7 @@ impl WorkerService for WorkerApi {
 
 /// Lets a stream begin, or says when to come back; `random` is uniform below 1.
 fn begin(beginnings: &mut Bucket, now: Duration, random: f64) -> Result<(), Refusal> {
-    beginnings.take(STREAMS_RATE, now).map_err(|wait| {
+    beginnings.take(STREAMS_RATE, 1, now).map(drop).map_err(|wait| {
         let max = u64::from(STREAMS_RATE.burst);
         Refusal::overloaded("beginnings of worker streams in a second", Scope::Coordinator, max)
             .retry_after(wait + RETURN_WITHIN.mul_f64(random))

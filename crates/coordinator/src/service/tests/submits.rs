@@ -9,7 +9,7 @@ use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
 use super::served::{SOON, Served, refused, submit};
-use crate::config::QueueSettings;
+use crate::config::{Config, QueueSettings};
 
 #[tokio::test]
 async fn a_task_is_submitted_worked_on_and_awaited() {
@@ -170,5 +170,45 @@ async fn the_trace_of_the_call_is_the_tasks() {
     let id = served.tasks().submit_task(malformed).await.unwrap().into_inner().task_id;
     let trace = served.get(&id).await.spec.unwrap().trace_context.unwrap();
     assert_eq!(trace.traceparent.len(), 55, "a new one: {trace:?}");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_submits_no_faster_than_it_may_and_slows_down_nobody_else() {
+    let limit = |config: &mut Config| config.limits.submit_rate = "1/h burst 2".parse().ok();
+    let served = Served::start(limit).await;
+    let by = |client: Option<&str>, requests: Vec<v1::SubmitTaskRequest>| {
+        let mut request = Request::new(v1::BatchSubmitTasksRequest { requests });
+        if let Some(client) = client {
+            request.metadata_mut().insert("leasehold-client", client.parse().unwrap());
+        }
+        request
+    };
+    let only_asks = v1::SubmitTaskRequest { validate_only: true, ..submit("echo", "") };
+    let wrong = v1::SubmitTaskRequest::default();
+    // Who calls, and which of its tasks are refused for being too fast. What is not accepted for another reason costs nothing.
+    let calls = [
+        (Some("ci"), vec![only_asks, wrong, submit("echo", ""), submit("echo", "")], vec![]),
+        (Some("ci"), vec![submit("echo", ""), submit("echo", "")], vec!["ci", "ci"]),
+        (None, vec![submit("echo", ""); 3], vec!["127.0.0.1"]),
+        (Some("people"), vec![submit("echo", "")], vec![]),
+    ];
+    for (client, requests, expected) in calls {
+        let answer = served.tasks().batch_submit_tasks(by(client, requests)).await.unwrap();
+        let outcomes = answer.into_inner().outcomes;
+        let refusals = outcomes.into_iter().filter_map(|outcome| match outcome.outcome.unwrap() {
+            Outcome::Refused(refusal) if refusal.reason == "RATE_LIMITED" => Some(refusal),
+            Outcome::Refused(_) | Outcome::Accepted(_) => None,
+        });
+        let refusals: Vec<_> = refusals.collect();
+        let whose: Vec<_> = refusals.iter().map(|refusal| &refusal.metadata["client"]).collect();
+        assert_eq!(whose, expected, "{client:?}");
+        // A batch that is refused is told when all of it can come back, as far as that can be at once.
+        for (place, refusal) in (1..).zip(&refusals) {
+            let wait = refusal.retry_delay.unwrap().seconds;
+            let hours = f64::from(u32::try_from(wait).unwrap()) / 3_600.0;
+            assert!((f64::from(place) - 0.5..=f64::from(place)).contains(&hours), "{refusal:?}");
+        }
+    }
     served.stop().await;
 }
