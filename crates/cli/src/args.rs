@@ -7,7 +7,8 @@ use clap_complete::Shell;
 
 use crate::{
     bench::BenchCommand, dead::DeadCommand, duration::parse_duration, errors::ErrorsArgs,
-    lease::LeaseCommand, queue::QueueCommand, task::TaskCommand, worker::WorkerCommand,
+    lease::LeaseCommand, queue::QueueCommand, schema::SchemaCommand, task::TaskCommand,
+    worker::WorkerCommand,
 };
 
 /// How long a person looks at a command that does nothing. Waits have limits of their own.
@@ -107,6 +108,9 @@ pub(crate) enum Command {
     /// Look at workers, drain and evict them
     #[command(subcommand)]
     Worker(WorkerCommand),
+    /// Compute fingerprints of payload schemas, and compare schemas
+    #[command(subcommand)]
+    Schema(SchemaCommand),
     /// Look at the coordinator itself
     Cluster,
     /// Measure a coordinator
@@ -130,6 +134,7 @@ impl Command {
             Self::Queue(_) => "queue",
             Self::Lease(_) => "lease",
             Self::Worker(_) => "worker",
+            Self::Schema(_) => "schema",
             Self::Cluster => "cluster",
             Self::Bench(_) => "bench",
             Self::Errors(_) => "errors",

@@ -19,6 +19,7 @@ mod output;
 mod payload;
 mod progress;
 mod queue;
+mod schema;
 mod table;
 mod task;
 mod words;
@@ -78,6 +79,9 @@ fn execute(args: Args) -> Done {
         Output::new(global.output).bytes(&script)?;
         return Ok(Exit::Ok);
     }
+    if let Command::Schema(command) = &command {
+        return schema::run(command, Output::new(global.output));
+    }
     if let Command::Errors(args) = command {
         return errors::run(&args, Output::new(global.output));
     }
@@ -133,7 +137,7 @@ async fn dispatch(global: Global, command: Command) -> Done {
         Command::Cluster => cluster::run(&client()?, output).await,
         Command::Bench(command) => bench::run(command, &global, output).await,
         // Handled before anything is started.
-        Command::Errors(_) | Command::Completion { .. } => Ok(Exit::Ok),
+        Command::Schema(_) | Command::Errors(_) | Command::Completion { .. } => Ok(Exit::Ok),
     }
 }
 

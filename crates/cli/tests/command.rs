@@ -33,7 +33,8 @@ fn dead_address() -> String {
 
 #[test]
 fn help_and_version_are_data() {
-    let nouns = ["", "task", "task submit", "dead", "queue", "worker", "bench flow"];
+    let nouns =
+        ["", "task", "task submit", "dead", "queue", "schema check", "worker", "bench flow"];
     for noun in nouns {
         let output = run(&format!("{noun} --help"));
         assert_eq!(output.status.code(), Some(0), "{noun}");
@@ -212,4 +213,116 @@ fn interrupt(child: &Child) {
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     rustix::process::kill_process(pid.expect("a process id"), rustix::process::Signal::INT)
         .expect("it can be signalled");
+}
+
+/// Files of schemas in a directory of their own, and a command line about them.
+fn about_schemas(files: &[(&str, &[u8])], line: &str) -> Output {
+    let dir = tempfile::tempdir().expect("a directory");
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("it is created");
+        std::fs::write(path, text).expect("it is written");
+    }
+    leasehold(line).current_dir(dir.path()).output().expect("the binary runs")
+}
+
+const ORDER: &[u8] = b"syntax = \"proto3\";\nimport \"parts/line.proto\";\nmessage Order { int32 id = 1; Line line = 2; }\n";
+const LINE: &[u8] = b"syntax = \"proto3\";\nmessage Line { string sku = 1; }\n";
+
+#[test]
+fn a_fingerprint_is_that_of_the_canonical_form() {
+    let files: [(&str, &[u8]); 3] = [
+        ("order.proto", ORDER),
+        ("parts/line.proto", LINE),
+        ("any.json", b"{\"title\": \"anything\"}"),
+    ];
+    let run = |line: &str| {
+        let output = about_schemas(&files, line);
+        assert_eq!(output.status.code(), Some(0), "{line}: {output:?}");
+        text(&output.stdout)
+    };
+    // SHA-256 of the three lines, as sha256sum has it.
+    let any = "3bd220f609fa884e15edc685bef4e835b22d7b99ac1deb858d32b84559591cbf";
+    assert_eq!(run("schema fingerprint any.json"), format!("{any}\n"));
+    let form =
+        "leasehold-payload-schema 1\nlanguage json-schema\ndialect 2020-12\nschema \"#\" {}\n";
+    assert_eq!(run("schema fingerprint any.json --canonical"), form);
+    let golden = format!(
+        "{{\n  \"fingerprint\": \"{any}\",\n  \"language\": \"json-schema\",\n  \"canonicalBytes\": 78\n}}\n"
+    );
+    assert_eq!(run("schema fingerprint any.json -o json"), golden);
+    let order = run("schema fingerprint order.proto");
+    assert_eq!(run("schema fingerprint order.proto --message Order"), order);
+    assert_eq!(run("schema fingerprint ./order.proto -I . -I parts"), order);
+    assert_ne!(run("schema fingerprint order.proto --message Line"), order);
+    assert_ne!(run("schema fingerprint order.proto --version 2"), order);
+}
+
+#[test]
+fn schemas_that_break_exit_6_with_a_line_each() {
+    let files: [(&str, &[u8]); 4] = [
+        ("old.json", b"{\"properties\": {\"n\": {\"type\": \"integer\"}, \"m\": {\"pattern\": \"a\"}}}"),
+        ("new.json", b"{\"properties\": {\"n\": {\"type\": \"number\"}, \"m\": {\"pattern\": \"b\"}, \"k\": {}}}"),
+        ("more.json", b"{\"properties\": {\"n\": {\"type\": \"integer\"}, \"m\": {\"pattern\": \"a\"}, \"k\": {}}}"),
+        ("line.proto", LINE),
+    ];
+    let same = about_schemas(&files, "schema check old.json old.json");
+    assert_eq!((same.status.code(), text(&same.stdout)), (Some(0), "the same schema\n".to_owned()));
+    let more = about_schemas(&files, "schema check old.json more.json");
+    assert_eq!(more.status.code(), Some(0), "{more:?}");
+    assert!(more.stderr.is_empty(), "{more:?}");
+    let table = "PLACE  NEW READS OLD  OLD READS NEW  CHANGE\n\
+                 $.k    yes            yes            is new: readers of OLD ignore it\n";
+    assert_eq!(text(&more.stdout), table);
+    let broken = about_schemas(&files, "schema check old.json new.json -o json");
+    assert_eq!(broken.status.code(), Some(6), "{broken:?}");
+    let lines = "breaking: $.m: pattern changed (NEW may not read OLD, OLD may not read NEW)\n\
+                 breaking: $.n: type \"integer\" became \"number\" (OLD does not read NEW)\n";
+    assert_eq!(text(&broken.stderr), lines);
+    let report: serde_json::Value = serde_json::from_slice(&broken.stdout).expect("it is JSON");
+    assert_eq!(report["newReadsOld"], "UNDECIDED");
+    assert_eq!(report["oldReadsNew"], "BREAKS");
+    assert_eq!(report["changes"][2]["place"], "$.n");
+    let languages = about_schemas(&files, "schema check old.json line.proto");
+    assert_eq!(languages.status.code(), Some(6), "{languages:?}");
+}
+
+#[test]
+fn what_is_no_schema_is_one_line_with_its_file_and_line() {
+    let deep = format!("syntax = \"proto3\";\n{}", "message A {".repeat(200));
+    let deep_option =
+        format!("syntax = \"proto3\";\noption (x) = {}1{};", "{a:".repeat(99), "}".repeat(99));
+    let files: [(&str, &[u8]); 8] = [
+        ("two.proto", b"syntax = \"proto3\"; message A {} message B {}"),
+        ("bad.proto", b"syntax = \"proto3\";\nmessage A {\n  int32 a = ;\n}"),
+        ("type.proto", b"syntax = \"proto3\";\nmessage A {\n  Gone a = 1;\n}"),
+        ("import.proto", b"syntax = \"proto3\";\nimport \"gone.proto\";"),
+        ("deep.proto", deep.as_bytes()),
+        ("option.proto", deep_option.as_bytes()),
+        ("bad.json", b"{\n  \"type\": \"int\"\n}"),
+        ("bytes.json", b"{\n\"a\": \"\xff\"}"),
+    ];
+    let cases = [
+        ("two.proto", "error: two.proto: say which message is meant; it has A, B\n"),
+        ("bad.proto", "error: bad.proto:3:13: "),
+        ("type.proto", "error: type.proto:3:3: "),
+        ("import.proto", "error: import.proto:2:1: "),
+        ("deep.proto", "error: deep.proto: line 2: is nested deeper than 100 levels\n"),
+        ("option.proto", "error: option.proto:"),
+        ("bad.json", "error: bad.json, line 2: \"int\" is no type; there are array,"),
+        ("bytes.json", "error: bytes.json, line 2: is no UTF-8\n"),
+        ("gone.proto", "error: cannot read gone.proto: "),
+        ("gone.json", "error: cannot read gone.json: "),
+        ("bad.binpb", "error: cannot read bad.binpb: "),
+        ("two.proto --message C", "error: two.proto: has no message C; it has A, B\n"),
+        ("two.proto -I elsewhere", "error: two.proto: is in none of the --include directories\n"),
+    ];
+    for (line, expected) in cases {
+        let output = about_schemas(&files, &format!("schema fingerprint {line}"));
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{line}: {output:?}");
+        assert!(stderr.starts_with(expected), "{line}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{line}: {stderr}");
+        assert!(output.stdout.is_empty(), "{line}: {output:?}");
+    }
 }
