@@ -1,4 +1,4 @@
-//! Compiles `proto/leasehold/v1` with protox, a protobuf compiler in Rust: no `protoc` is needed.
+//! Compiles `proto/` with protox, a protobuf compiler in Rust: no `protoc` is needed.
 //! Writes the generated code and the file descriptor set (for reflection and the schema lock) to
 //! `OUT_DIR`.
 
@@ -6,17 +6,19 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
     "leasehold/v1/task.proto",
     "leasehold/v1/task_service.proto",
     "leasehold/v1/worker_service.proto",
     "leasehold/v1/dead_letter_service.proto",
     "leasehold/v1/admin_service.proto",
     "leasehold/v1/reason.proto",
+    "externalscaler/externalscaler.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto/leasehold");
+    println!("cargo:rerun-if-changed=proto/externalscaler");
     let descriptors = protox::compile(PROTOS, ["proto"])?;
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("leasehold.v1.bin"), descriptors.encode_to_vec())?;

@@ -1,6 +1,6 @@
-//! The wire contract of Leasehold: the services and messages of `leasehold.v1`.
+//! The wire contract of Leasehold: the services and messages of `leasehold.v1`, and what KEDA asks of it.
 //!
-//! Generated from `proto/leasehold/v1/*.proto`. It depends on no other package of the repository and
+//! Generated from `proto/leasehold/v1/*.proto` and `proto/externalscaler/*.proto`. It depends on no other package of the repository and
 //! knows nothing of how the coordinator or a worker is built.
 
 pub mod duration;
@@ -20,6 +20,22 @@ pub mod duration;
 )]
 pub mod v1 {
     tonic::include_proto!("leasehold.v1");
+}
+
+/// The service by which KEDA asks how many workers there should be. Its names are KEDA's.
+#[allow(
+    clippy::pedantic,
+    clippy::use_self,
+    clippy::allow_attributes_without_reason,
+    clippy::wildcard_enum_match_arm,
+    clippy::clone_on_ref_ptr,
+    clippy::unused_trait_names,
+    unused_qualifications,
+    unreachable_pub,
+    reason = "generated code"
+)]
+pub mod externalscaler {
+    tonic::include_proto!("externalscaler");
 }
 
 impl v1::Reason {

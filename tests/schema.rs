@@ -1,4 +1,5 @@
-//! Holds the contract to its word: what `leasehold.v1` once said it says forever, and every name in it is explained.
+//! Holds the contract to its word: what `leasehold.v1` once said it says forever, what KEDA calls `externalscaler` stays as
+//! KEDA has it, and every name in both is explained.
 //!
 //! `proto/schema.lock` lists every field, enum value and call. A change that only adds is accepted by running
 //! this test with `LEASEHOLD_BLESS=1`; a change that breaks a peer is refused, blessed or not. It knows the
@@ -15,8 +16,8 @@ use prost_types::{
     field_descriptor_proto::{Label, Type},
 };
 
-/// The package this lock is about; what it imports from Google is not ours to freeze.
-const PACKAGE: &str = "leasehold.v1";
+/// The packages this lock is about; what they import from Google is not ours to freeze.
+const PACKAGES: [&str; 2] = ["externalscaler", "leasehold.v1"];
 
 /// The environment variable that accepts additions.
 const BLESS: &str = "LEASEHOLD_BLESS";
@@ -115,8 +116,10 @@ fn retired(line: &str, schema: &BTreeSet<&str>) -> bool {
 
 fn descriptors() -> FileDescriptorSet {
     let mut set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("the descriptors decode");
-    set.file.retain(|file| file.package() == PACKAGE);
-    assert!(!set.file.is_empty(), "no file of package {PACKAGE}");
+    set.file.retain(|file| PACKAGES.contains(&file.package()));
+    for package in PACKAGES {
+        assert!(set.file.iter().any(|it| it.package() == package), "no file of package {package}");
+    }
     set
 }
 
@@ -125,13 +128,14 @@ fn schema(set: &FileDescriptorSet) -> String {
     let mut lines = BTreeSet::new();
     for file in &set.file {
         for message in &file.message_type {
-            message_lines(PACKAGE, message, &mut lines);
+            message_lines(file.package(), message, &mut lines);
         }
         for it in &file.enum_type {
-            enum_lines(PACKAGE, it, &mut lines);
+            enum_lines(file.package(), it, &mut lines);
         }
         for service in &file.service {
-            lines.extend(service.method.iter().map(|method| rpc_line(service, method)));
+            let package = file.package();
+            lines.extend(service.method.iter().map(|method| rpc_line(package, service, method)));
         }
     }
     lines.into_iter().map(|line| line + "\n").collect()
@@ -206,14 +210,18 @@ fn is_map_entry(message: &DescriptorProto) -> bool {
     message.options.as_ref().is_some_and(prost_types::MessageOptions::map_entry)
 }
 
-fn rpc_line(service: &ServiceDescriptorProto, method: &MethodDescriptorProto) -> String {
+fn rpc_line(
+    package: &str,
+    service: &ServiceDescriptorProto,
+    method: &MethodDescriptorProto,
+) -> String {
     let side = |streaming: bool, name: &str| {
         let stream = if streaming { "stream " } else { "" };
         format!("({stream}{})", name.trim_start_matches('.'))
     };
     let input = side(method.client_streaming(), method.input_type());
     let output = side(method.server_streaming(), method.output_type());
-    format!("rpc {PACKAGE}.{}.{} {input} returns {output}", service.name(), method.name())
+    format!("rpc {package}.{}.{} {input} returns {output}", service.name(), method.name())
 }
 
 /// The names of one file that nothing explains.

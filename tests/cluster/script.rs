@@ -84,7 +84,7 @@ impl Script {
     /// Says that the session lives, with everything it holds.
     pub(crate) async fn beat(&mut self, held: &[i64]) {
         self.beats += 1;
-        let beat = Heartbeat { sequence: self.beats, held_tokens: held.to_vec() };
+        let beat = Heartbeat { sequence: self.beats, held_tokens: held.to_vec(), load: None };
         self.say([Say::Heartbeat(beat)]).await;
     }
 

@@ -7,8 +7,8 @@ use clap_complete::Shell;
 
 use crate::{
     bench::BenchCommand, dead::DeadCommand, duration::parse_duration, errors::ErrorsArgs,
-    lease::LeaseCommand, queue::QueueCommand, schema::SchemaCommand, task::TaskCommand,
-    worker::WorkerCommand,
+    lease::LeaseCommand, queue::QueueCommand, scaling::ScalingCommand, schema::SchemaCommand,
+    task::TaskCommand, worker::WorkerCommand,
 };
 
 /// How long a person looks at a command that does nothing. Waits have limits of their own.
@@ -111,6 +111,9 @@ pub(crate) enum Command {
     /// Compute fingerprints of payload schemas, and compare schemas
     #[command(subcommand)]
     Schema(SchemaCommand),
+    /// Look at how many workers there should be, and why
+    #[command(subcommand)]
+    Scaling(ScalingCommand),
     /// Look at the coordinator itself
     Cluster,
     /// Measure a coordinator
@@ -135,6 +138,7 @@ impl Command {
             Self::Lease(_) => "lease",
             Self::Worker(_) => "worker",
             Self::Schema(_) => "schema",
+            Self::Scaling(_) => "scaling",
             Self::Cluster => "cluster",
             Self::Bench(_) => "bench",
             Self::Errors(_) => "errors",

@@ -15,6 +15,7 @@ mod open_files;
 mod prefill;
 mod recovery;
 mod report;
+mod scaling;
 mod spawned;
 mod usage;
 
@@ -54,6 +55,8 @@ pub(crate) enum BenchCommand {
     Expiry(Bench<expiry::Setup>),
     /// From the start of a coordinator that was killed with open tasks to its first answer and first lease
     Recovery(Bench<Submits>),
+    /// A load that idles, grows, bursts, meets a limit and fades, against a pool of workers
+    Scaling(scaling::Setup),
     /// The process that `expiry` sees die
     #[command(hide = true)]
     Handler {
@@ -140,6 +143,14 @@ impl Target {
 }
 
 impl Retention {
+    /// The configuration of a coordinator that does so.
+    fn config(self) -> &'static str {
+        match self {
+            Self::Default | Self::Unknown => "",
+            Self::Zero => "retention:\n  finished: 0s\n",
+        }
+    }
+
     /// For people and scripts.
     fn text(self) -> &'static str {
         match self {
@@ -167,6 +178,7 @@ pub(crate) async fn run(command: BenchCommand, global: &Global, output: Output) 
         BenchCommand::Connections(bench) => bench.run(global, output, connections::measure).await,
         BenchCommand::Expiry(bench) => bench.run(global, output, expiry::measure).await,
         BenchCommand::Recovery(bench) => bench.run(global, output, recovery::measure).await,
+        BenchCommand::Scaling(setup) => scaling::run(&setup, output).await,
         BenchCommand::Functions { socket, task_type } => {
             holder::work(socket, task_type).await.map(|()| Exit::Ok)
         }
@@ -203,7 +215,7 @@ impl Subject {
     async fn new(target: Target, global: &Global) -> Result<Self, Failure> {
         let spawned = if target.spawn {
             let data_in = target.data_in.as_deref();
-            Some(spawned::Coordinator::start(data_in, target.retention()).await?)
+            Some(spawned::Coordinator::start(data_in, target.retention().config()).await?)
         } else {
             None
         };

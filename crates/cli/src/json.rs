@@ -3,6 +3,7 @@
 //! always written, so that a script can rely on them.
 
 mod operator;
+mod scaling;
 mod task;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 pub(crate) use operator::{ClusterJson, DrainJson, QueueJson, QueuesJson, WorkersJson};
+pub(crate) use scaling::ScalingJson;
 pub(crate) use task::{LineReceiptJson, ReceiptJson, ReplayJson, TaskJson, TasksJson};
 
 /// Labels, by name.

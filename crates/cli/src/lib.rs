@@ -19,6 +19,7 @@ mod output;
 mod payload;
 mod progress;
 mod queue;
+mod scaling;
 mod schema;
 mod table;
 mod task;
@@ -134,6 +135,7 @@ async fn dispatch(global: Global, command: Command) -> Done {
         Command::Queue(command) => queue::run(command, &client()?, output).await,
         Command::Lease(command) => lease::run(command, &client()?, output).await,
         Command::Worker(command) => worker::run(command, &client()?, output).await,
+        Command::Scaling(command) => scaling::run(command, &client()?, output).await,
         Command::Cluster => cluster::run(&client()?, output).await,
         Command::Bench(command) => bench::run(command, &global, output).await,
         // Handled before anything is started.

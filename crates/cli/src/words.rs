@@ -6,7 +6,7 @@ use leasehold_client::{
     duration::from_wire,
     v1::{
         BlockedReason, Exclusivity, FailureReason, Guarantee, LeaseCharge, LeaseEndKind,
-        RevocationReason, StopProof, Task, TaskState, WorkerState,
+        RevocationReason, ScalingBound, StopProof, Task, TaskState, WorkerState,
     },
 };
 use prost_types::Timestamp;
@@ -178,6 +178,20 @@ pub(crate) fn stop_proof(stop: StopProof) -> &'static str {
         StopProof::NotStarted => "not started",
         StopProof::NotHeld => "nothing of it runs",
         StopProof::ProcessGone => "its process is gone, and nothing of it runs",
+    }
+}
+
+/// What keeps a pool's tasks from ending sooner; `None` where nothing does.
+pub(crate) fn scaling_bound(bound: ScalingBound) -> Option<&'static str> {
+    match bound {
+        ScalingBound::Unspecified => None,
+        ScalingBound::Capacity => Some("capacity"),
+        ScalingBound::MaxWorkers => Some("max workers"),
+        ScalingBound::Paused => Some("paused queues"),
+        ScalingBound::RateLimit => Some("rate limits"),
+        ScalingBound::Concurrency => Some("concurrency limits"),
+        ScalingBound::Breaker => Some("open circuits"),
+        ScalingBound::Quota => Some("quotas"),
     }
 }
 

@@ -6,8 +6,9 @@ use leasehold_proto::{
     duration::to_wire,
     v1::{
         DrainWorkersRequest, DrainWorkersResponse, EvictWorkerRequest, GetClusterRequest,
-        GetClusterResponse, ListQueuesRequest, ListWorkersRequest, PauseQueueRequest, Queue,
-        ResumeQueueRequest, RevokeLeaseRequest, Task, Worker,
+        GetClusterResponse, GetScalingRequest, ListQueuesRequest, ListWorkersRequest,
+        PauseQueueRequest, PoolScaling, Queue, ResumeQueueRequest, RevokeLeaseRequest, Task,
+        Worker,
     },
 };
 
@@ -105,6 +106,19 @@ impl Client {
                 return Ok(workers);
             }
         }
+    }
+
+    /// How many workers pools should have, and why, by name: one pool, or all of them.
+    pub async fn scaling(&self, pool: Option<&str>) -> Result<Vec<PoolScaling>, Error> {
+        let request = GetScalingRequest { pool: pool.unwrap_or_default().to_owned() };
+        let response = self
+            .call("leasehold.v1.AdminService/GetScaling", Repeat::Safe)
+            .unary(request, |request| {
+                let mut service = self.admin_service();
+                async move { service.get_scaling(request).await }
+            })
+            .await?;
+        Ok(response.pools)
     }
 
     /// Takes a lease away from its worker. Its handler is given `grace` to stop by itself; without it, the task's kill

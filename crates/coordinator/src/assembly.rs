@@ -21,6 +21,7 @@ use crate::{
     handle::Handle,
     metrics::Metrics,
     recovery,
+    scaling::Scaling,
     session::Shared,
     status::{Budgets, Status},
     writer::{self, JOBS_MAX, Job, Report, Writer},
@@ -98,6 +99,7 @@ pub(crate) fn assemble(
     let shared = Shared::new(senders.liveness, Arc::clone(&status), metrics.clone(), config);
     let handle =
         Handle::new(senders.admission, senders.control.clone(), Arc::clone(&status), archive);
+    let scaling = Scaling::new(Arc::clone(&status), config, metrics.clone());
     let engine = Engine::new(Parts {
         queue,
         keeper: recovered.keeper,
@@ -113,6 +115,7 @@ pub(crate) fn assemble(
     let ((end, ended), (wrote, written)) = (oneshot::channel(), oneshot::channel());
     let running = Running {
         handle,
+        scaling,
         control: senders.control,
         shared,
         sessions,

@@ -12,15 +12,17 @@ mod check;
 mod duration;
 mod error;
 mod rate;
+mod scaling;
 mod settings;
 mod size;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use check::{ATTEMPTS_MAX, FACTOR_MAX};
+pub(crate) use check::{ATTEMPTS_MAX, FACTOR_MAX, WORKERS_MAX};
 pub use duration::{ParseDurationError, parse as parse_duration};
 pub use error::{ConfigError, Violation};
 pub use rate::{ParseRateError, Per, RateLimit};
+pub use scaling::{PoolSettings, Scaling};
 pub use settings::{
     Defaults, Exclusivity, Jitter, LateResults, Limits, LogFormat, QueueSettings, Queues,
     Retention, RetentionOverride, Retry, Session, Shutdown, Telemetry,
@@ -56,6 +58,8 @@ pub struct Config {
     pub retention: Retention,
     /// Queues.
     pub queues: Queues,
+    /// Pools of workers.
+    pub scaling: Scaling,
     /// The end of the process.
     pub shutdown: Shutdown,
     /// Logs and traces.
@@ -74,6 +78,7 @@ impl Default for Config {
             limits: Limits::default(),
             retention: Retention::default(),
             queues: Queues::default(),
+            scaling: Scaling::default(),
             shutdown: Shutdown::default(),
             telemetry: Telemetry::default(),
         }

@@ -23,6 +23,7 @@ use crate::{
     ops::{self, Ops},
     recovery::RecoveryError,
     request::Control,
+    scaling::Scaling,
     service::WorkerApi,
     session::Shared,
     signals::{Signal, Signals},
@@ -136,6 +137,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let health = Health::starting().await;
     let stopping = CancellationToken::new();
     let services = running.services(health.clone(), metrics, stopping.clone());
+    servers.spawn(running.scaling.clone().keep(stopping.clone()));
     servers.spawn(grpc_server(services, Arc::clone(&config), grpc));
     progress.send_replace(Some(running.handle.clone()));
     health.serving().await;
@@ -170,6 +172,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
 /// A coordinator that serves.
 pub(crate) struct Running {
     pub(crate) handle: Handle,
+    pub(crate) scaling: Scaling,
     pub(crate) control: mpsc::Sender<Control>,
     pub(crate) shared: Shared,
     pub(crate) sessions: TaskTracker,
@@ -188,7 +191,8 @@ impl Running {
         stopping: CancellationToken,
     ) -> Services<WorkerApi> {
         let worker = WorkerApi::new(self.shared.clone(), self.sessions.clone());
-        Services { handle: self.handle.clone(), worker, health, metrics, stopping }
+        let (handle, scaling) = (self.handle.clone(), self.scaling.clone());
+        Services { handle, scaling, worker, health, metrics, stopping }
     }
 
     /// Waits until it cannot go on.

@@ -19,6 +19,7 @@ use crate::{
     gate::Gate,
     handle::Unavailable,
     keeper::Keeper,
+    load::Flows,
     metrics::Metrics,
     status::Status,
     watch::Watchers,
@@ -112,6 +113,7 @@ pub(crate) struct Engine {
     /// Whether there is more to do at once.
     is_eager: bool,
     gauges: gauges::Gauges,
+    flows: Flows,
     stopping: Option<Stopping>,
 }
 
@@ -120,6 +122,8 @@ pub(crate) struct Engine {
 struct Stream {
     egress: Egress,
     is_welcome: bool,
+    /// How busy its worker's processor is, in thousandths, if it says so.
+    cpu: Option<u16>,
 }
 
 /// How far the end of the process is.
@@ -161,6 +165,7 @@ impl Engine {
         let Parts { queue, keeper, mut clock, head, config, metrics, status, inbox, jobs, ferry } =
             parts;
         let now = clock.now();
+        let flows = Flows::new(config.scaling.window, now);
         let mut engine = Self {
             queue,
             clock,
@@ -190,6 +195,7 @@ impl Engine {
             replays: BTreeMap::new(),
             is_eager: false,
             gauges: gauges::Gauges::default(),
+            flows,
             stopping: None,
         };
         engine.queue.recovered(now);
@@ -316,7 +322,7 @@ impl Engine {
         if self.is_eager || !self.lost.is_empty() {
             return Some(self.now);
         }
-        let observe = self.gauges.due();
+        let observe = self.gauges.due(&self.flows);
         let deadline = self.queue.next_deadline().filter(|_| !self.is_listening);
         [deadline, observe].into_iter().flatten().min()
     }

@@ -20,7 +20,7 @@ mod series;
 mod tests;
 
 use label::Label as _;
-pub use label::{CheckpointFate, RevocationStage, SlotState, TaskState, WorkerState};
+pub use label::{CheckpointFate, RevocationStage, Scaled, SlotState, TaskState, WorkerState};
 use series::{Call, Series};
 
 /// Everything the coordinator counts.
@@ -154,6 +154,28 @@ impl Metrics {
     /// The epoch under which this process writes.
     pub fn set_epoch(&self, epoch: u32) {
         self.series.epoch.set(i64::from(epoch));
+    }
+}
+
+/// Facts of pools of workers. There are only so many.
+impl Metrics {
+    /// How many workers a pool has, and how many it should have.
+    pub fn set_pool(&self, pool: &str, workers: u64, desired: u64) {
+        let label = [("pool", pool.to_owned())];
+        self.series.pool_workers.get_or_create_owned(&label).set(signed(workers));
+        self.series.desired_workers.get_or_create_owned(&label).set(signed(desired));
+    }
+
+    /// A pool is not scaled any more.
+    pub fn forget_pool(&self, pool: &str) {
+        let label = [("pool", pool.to_owned())];
+        self.series.pool_workers.remove(&label);
+        self.series.desired_workers.remove(&label);
+    }
+
+    /// A pool is to have another number of workers.
+    pub fn scaled(&self, direction: Scaled) {
+        self.series.scaling_decisions.of(direction).inc();
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
 
 mod field;
 mod page;
+mod pool;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use page::{
     next_page_token, next_worker_page_token, page_size, page_token, wished_page_size,
     worker_page_token,
 };
+pub use pool::{follower, pool_name};
 pub use states::States;
 
 use field::Fields;

@@ -43,6 +43,8 @@ pub(crate) enum Liveness {
         sequence: i64,
         /// Every lease it holds.
         held: Vec<Token>,
+        /// How busy its processor is, in thousandths, if it says so.
+        cpu: Option<u16>,
     },
     /// The work of a lease goes on.
     Progress {

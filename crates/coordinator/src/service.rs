@@ -7,6 +7,7 @@ mod dead_letter;
 mod intake;
 mod lookup;
 mod page;
+mod scaler;
 mod stream;
 mod task;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod worker;
 
 pub use admin::AdminApi;
 pub use dead_letter::DeadLetterApi;
+pub use scaler::ScalerApi;
 pub use task::TaskApi;
 pub use worker::WorkerApi;
 

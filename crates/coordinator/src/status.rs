@@ -1,15 +1,15 @@
 //! What everybody may know of the coordinator without asking the engine.
 //!
-//! Written by the engine, read by anybody: plain atomics, each true by itself.
+//! Written by the engine, read by anybody: plain atomics, each true by itself, and the last picture of the load.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use leasehold_policy::Time;
 
-use crate::{config::Config, handle::Unavailable};
+use crate::{config::Config, handle::Unavailable, load::Load};
 
 /// The coordinator itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,7 @@ pub struct Status {
     connected_workers: AtomicU64,
     journal_bytes: AtomicU64,
     refusal: Mutex<Option<Unavailable>>,
+    load: Mutex<Option<Arc<Load>>>,
 }
 
 impl Status {
@@ -70,6 +71,7 @@ impl Status {
             connected_workers: AtomicU64::new(0),
             journal_bytes: AtomicU64::new(0),
             refusal: Mutex::new(None),
+            load: Mutex::new(None),
         }
     }
 
@@ -104,6 +106,19 @@ impl Status {
             journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
             refusal: self.refusal(),
         }
+    }
+
+    /// The newest picture of the load. None: the engine has not taken any yet.
+    pub fn load(&self) -> Option<Arc<Load>> {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_load(&self, load: Load) {
+        let load = Some(Arc::new(load));
+        let before =
+            std::mem::replace(&mut *self.load.lock().unwrap_or_else(PoisonError::into_inner), load);
+        // Outside of the lock: it may be large.
+        drop(before);
     }
 
     fn refusal(&self) -> Option<Unavailable> {

@@ -6,6 +6,7 @@
 use std::{io, time::Duration};
 
 use futures_util::Stream;
+use leasehold_proto::externalscaler::external_scaler_server::ExternalScalerServer;
 use leasehold_proto::v1::{
     admin_service_server::AdminServiceServer,
     dead_letter_service_server::DeadLetterServiceServer,
@@ -28,7 +29,8 @@ use crate::{
     config::Config,
     handle::Handle,
     metrics::Metrics,
-    service::{AdminApi, DeadLetterApi, TaskApi},
+    scaling::Scaling,
+    service::{AdminApi, DeadLetterApi, ScalerApi, TaskApi},
 };
 
 mod acceptor;
@@ -108,6 +110,8 @@ impl Health {
 pub struct Services<W> {
     /// The way to the engine.
     pub handle: Handle,
+    /// How many workers there should be.
+    pub scaling: Scaling,
     /// The worker stream.
     pub worker: W,
     /// Whether it serves.
@@ -137,10 +141,11 @@ impl<W: WorkerService> Services<W> {
     }
 
     fn routes(self, config: &Config) -> Routes {
-        let Self { handle, worker, health, metrics, stopping } = self;
+        let Self { handle, scaling, worker, health, metrics, stopping } = self;
+        let scaler = ScalerApi::new(scaling.clone(), stopping.clone());
         let tasks = TaskApi::new(handle.clone(), metrics, config, stopping);
         let dead = DeadLetterApi::new(handle.clone());
-        let admin = AdminApi::new(handle);
+        let admin = AdminApi::new(handle, scaling);
         let health = HealthService::from_health_reporter(health.0);
         let mut routes = Routes::builder();
         routes
@@ -150,6 +155,7 @@ impl<W: WorkerService> Services<W> {
             )
             .add_service(DeadLetterServiceServer::new(dead))
             .add_service(AdminServiceServer::new(admin))
+            .add_service(ExternalScalerServer::new(scaler))
             .add_service(HealthServer::new(health));
         reflection(&mut routes);
         routes.routes()

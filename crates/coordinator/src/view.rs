@@ -13,8 +13,10 @@ use leasehold_queue::{
 use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
 
 mod ledger;
+mod scaling;
 
 pub(crate) use ledger::{charge, end_kind, stop_proof};
+pub use scaling::pool;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Pure decisions: time arithmetic, durations as people write them, backoff and rates.
+//! Pure decisions: time arithmetic, durations as people write them, backoff, rates and how many workers there should be.
 //!
 //! Everything here is a function of its arguments: no clock, disk, network, runtime or randomness. The one exception is
 //! the deliberate bugs of the feature `mutants`, which no shipped build has.
@@ -7,6 +7,7 @@ mod backoff;
 mod bucket;
 mod duration;
 mod mutant;
+pub mod scale;
 mod time;
 
 pub use backoff::{Backoff, Jitter};

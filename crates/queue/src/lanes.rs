@@ -105,6 +105,16 @@ impl Lanes {
         firsts.map(|(place, _)| *place).min()
     }
 
+    /// Every lane: its queue and task type, how many tasks wait in it, the one that goes first, and since when that waits.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &Name, u64, Place, Time)> {
+        self.queues.iter().flat_map(|(queue, waiting)| {
+            waiting.lanes.iter().filter_map(move |(task_type, lane)| {
+                let (place, since) = lane.first_key_value()?;
+                Some((queue, task_type, lane.len() as u64, *place, *since))
+            })
+        })
+    }
+
     /// Since when the longest waiting task of a queue waits.
     pub(crate) fn oldest(&self, queue: &str) -> Option<Time> {
         self.queues.get(queue)?.ages.first().map(|(since, _)| *since)

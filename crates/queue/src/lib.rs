@@ -70,4 +70,4 @@ pub use task::{
     Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,
     Task, Wait,
 };
-pub use view::{KeptKey, QueueView, SessionState, WorkerView};
+pub use view::{KeptKey, LoadView, QueueView, SessionState, WorkerView};

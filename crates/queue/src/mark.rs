@@ -141,6 +141,8 @@ pub(crate) struct Index {
     /// Of each open task at most the newest lease, if its worker was lost.
     pub(crate) unheard: BTreeMap<Token, TaskId>,
     pub(crate) counts: BTreeMap<Name, Counts>,
+    /// How many tasks are leased, by queue and task type. None is zero.
+    pub(crate) leased: BTreeMap<(Name, Name), u64>,
 }
 
 impl Index {
@@ -179,6 +181,7 @@ impl Index {
             State::Queued => self.lanes.insert(&spec.queue, &spec.task_type, mark.place, since),
             State::Leased(token) => {
                 self.leases.insert(token, id);
+                *self.leased.entry(kind(spec)).or_default() += 1;
             }
         }
         self.unheard.extend(mark.unheard.map(|token| (token, id)));
@@ -192,6 +195,13 @@ impl Index {
             State::Queued => self.lanes.remove(&spec.queue, &spec.task_type, mark.place),
             State::Leased(token) => {
                 self.leases.remove(&token);
+                let kind = kind(spec);
+                if let Some(count) = self.leased.get_mut(&kind) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.leased.remove(&kind);
+                    }
+                }
             }
         }
         if let Some(token) = mark.unheard {
@@ -204,4 +214,9 @@ impl Index {
             }
         }
     }
+}
+
+/// What kind of work a task is, and where it was submitted to.
+fn kind(spec: &TaskSpec) -> (Name, Name) {
+    (Name::clone(&spec.queue), Name::clone(&spec.task_type))
 }

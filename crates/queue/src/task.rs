@@ -295,3 +295,13 @@ pub enum Blocked {
     /// Every eligible worker's slots are taken.
     NoCapacity,
 }
+
+impl Blocked {
+    /// Whether another worker could take the task now.
+    pub const fn is_for_a_worker(self) -> bool {
+        match self {
+            Self::NoEligibleWorker | Self::NoCapacity => true,
+            Self::Delayed | Self::Backoff | Self::QueuePaused => false,
+        }
+    }
+}

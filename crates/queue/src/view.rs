@@ -2,9 +2,13 @@
 //!
 //! A view is computed when it is asked for; nothing in it is kept.
 
+use std::collections::BTreeMap;
+
 use leasehold_policy::Time;
 
-use crate::{Blocked, Name, Phase, Queue, SessionId, Task, TaskId, Token, Wait, session::Session};
+use crate::{
+    Blocked, Name, Phase, Queue, SessionId, StreamId, Task, TaskId, Token, Wait, session::Session,
+};
 
 /// One queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,21 @@ pub struct QueueView {
     pub oldest_queued: Option<Time>,
 }
 
+/// What waits and what is leased of one task type in one queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadView {
+    /// The queue.
+    pub queue: Name,
+    /// The task type.
+    pub task_type: Name,
+    /// Tasks that could be leased, by what the next of them waits for. No count is zero.
+    pub waiting: Vec<(Blocked, u64)>,
+    /// Since when the one waits that goes first of those that a worker could take. None: there are none.
+    pub since: Option<Time>,
+    /// Tasks under a lease.
+    pub leased: u64,
+}
+
 /// One worker session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerView {
@@ -32,6 +51,8 @@ pub struct WorkerView {
     pub instance: Name,
     /// Its session.
     pub session: SessionId,
+    /// Its stream, while it has one.
+    pub stream: Option<StreamId>,
     /// How its session is.
     pub state: SessionState,
     /// How many tasks it can run at once.
@@ -88,6 +109,7 @@ impl WorkerView {
             worker: Name::clone(&session.worker),
             instance: Name::clone(&session.instance),
             session: id,
+            stream: session.stream,
             state: session.state(),
             slots: session.slots,
             prefetch: session.prefetch,
@@ -100,6 +122,12 @@ impl WorkerView {
             last_heard: session.last_heard,
         }
     }
+}
+
+/// Nothing waits and nothing is leased.
+fn empty(queue: &Name, task_type: &Name) -> LoadView {
+    let (queue, task_type) = (Name::clone(queue), Name::clone(task_type));
+    LoadView { queue, task_type, waiting: Vec::new(), since: None, leased: 0 }
 }
 
 impl Queue {
@@ -146,6 +174,30 @@ impl Queue {
             leased: counts.leased,
             oldest_queued: self.index.lanes.oldest(name),
         }
+    }
+
+    /// What waits and what is leased, by queue and task type. It costs as much as there are lanes, however many tasks wait.
+    pub fn loads(&self) -> impl Iterator<Item = LoadView> {
+        let mut loads: BTreeMap<(&Name, &Name), LoadView> = BTreeMap::new();
+        for (queue, task_type, count, place, since) in self.index.lanes.iter() {
+            let Some(blocked) = self.book.task(place.task).and_then(|task| self.blocked(task))
+            else {
+                continue;
+            };
+            let load = loads.entry((queue, task_type)).or_insert_with(|| empty(queue, task_type));
+            if blocked.is_for_a_worker() {
+                load.since = Some(load.since.map_or(since, |earlier| earlier.min(since)));
+            }
+            match load.waiting.iter_mut().find(|(known, _)| *known == blocked) {
+                Some((_, known)) => *known += count,
+                None => load.waiting.push((blocked, count)),
+            }
+        }
+        for ((queue, task_type), leased) in &self.index.leased {
+            let load = loads.entry((queue, task_type)).or_insert_with(|| empty(queue, task_type));
+            load.leased = *leased;
+        }
+        loads.into_values()
     }
 
     /// How many worker sessions there are.

@@ -9,6 +9,7 @@
 mod assignment;
 mod clock;
 mod context;
+mod cpu;
 mod error;
 pub mod guard;
 #[doc(hidden)]

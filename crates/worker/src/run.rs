@@ -17,6 +17,7 @@ use crate::{
     assignment::Token,
     clock::{Bell, Clock, Moment},
     context::Signal,
+    cpu::Meter,
     guard::Lifeline,
     identity::Identity,
     outcome::End,
@@ -191,6 +192,8 @@ struct Connection {
     slots: Slots,
     clock: Clock,
     alarm: Bell,
+    /// None where time is not the machine's, and so its processor is not that of this worker either.
+    meter: Option<Meter>,
     board: Arc<Board>,
     pace: Pace,
     /// Handlers that want more time.
@@ -225,6 +228,7 @@ impl Connection {
             slots: Slots::new(plan.tasks, &worker_id, Arc::clone(&board), work),
             clock,
             alarm: clock.bell().map_err(Error::Timer)?,
+            meter: matches!(clock, Clock::Boot).then(Meter::new),
             board,
             pace: Pace::new(),
             asks,
@@ -278,6 +282,9 @@ impl Connection {
         self.alarm.set(self.session.deadline()).map_err(Error::Timer)?;
         let happened = self.happened().await.map_err(Error::Timer)?;
         let now = self.clock.now();
+        if let Some(meter) = &mut self.meter {
+            self.session.handle_load(meter.read(now));
+        }
         self.session.handle_tick(now);
         match happened {
             Happened::Alarm => {}

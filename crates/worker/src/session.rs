@@ -152,6 +152,8 @@ pub(crate) struct Session {
     checkpoints: BTreeMap<Token, Bytes>,
     drain: Option<Drain>,
     leaving: Leaving,
+    /// How busy the processor is, in thousandths. `None`: nobody has said.
+    cpu: Option<i32>,
     /// The last time the clock was looked at.
     ticked_at: Moment,
     has_exited: bool,
@@ -177,6 +179,7 @@ impl Session {
             checkpoints: BTreeMap::new(),
             drain: None,
             leaving,
+            cpu: None,
             ticked_at: Moment::default(),
             has_exited: false,
             commands: VecDeque::new(),
@@ -201,6 +204,11 @@ impl Session {
         }
         self.start_waiting(now);
         self.conclude();
+    }
+
+    /// The processor is so busy, in thousandths: to be told with the next heartbeat.
+    pub(crate) const fn handle_load(&mut self, cpu: Option<i32>) {
+        self.cpu = cpu;
     }
 
     /// Handlers reported progress.

@@ -19,7 +19,6 @@ use tokio::{
     time,
 };
 
-use super::Retention;
 use crate::failure::{Failure, say};
 
 /// How long a coordinator takes at most to serve, with millions of open tasks to read.
@@ -34,9 +33,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// What `statfs` calls a file system that lives in memory.
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
-/// The configuration of a coordinator that keeps nothing of a task that succeeded.
-const RETENTION_ZERO: &str = "retention:\n  finished: 0s\n";
-
 /// A running process of ours. It is killed when this is dropped.
 #[derive(Debug)]
 struct Process {
@@ -50,7 +46,7 @@ pub(super) struct Coordinator {
     process: Process,
     port: u16,
     address: String,
-    retention: Retention,
+    config: &'static str,
     data: TempDir,
 }
 
@@ -59,16 +55,16 @@ pub(super) struct Coordinator {
 pub(super) struct Worker(Process);
 
 impl Coordinator {
-    /// Starts one and waits until it serves.
+    /// Starts one with this configuration, which may be empty, and waits until it serves.
     pub(super) async fn start(
         data_in: Option<&Path>,
-        retention: Retention,
+        config: &'static str,
     ) -> Result<Self, Failure> {
         let data = make_data(data_in.unwrap_or(Path::new(".")))?;
         let port = free_port().map_err(|error| failed("find a free port", &error))?;
-        let process = serve(data.path(), port, retention)?;
+        let process = serve(data.path(), port, config)?;
         let address = format!("http://127.0.0.1:{port}");
-        let mut coordinator = Self { process, port, address, retention, data };
+        let mut coordinator = Self { process, port, address, config, data };
         coordinator.serves().await?;
         Ok(coordinator)
     }
@@ -78,7 +74,7 @@ impl Coordinator {
         let killed = self.process.child.kill().await;
         killed.map_err(|error| failed("kill the coordinator", &error))?;
         let start = Instant::now();
-        self.process = serve(self.data.path(), self.port, self.retention)?;
+        self.process = serve(self.data.path(), self.port, self.config)?;
         self.serves().await?;
         Ok(start)
     }
@@ -137,6 +133,20 @@ impl Worker {
             .arg("--")
             .args(program);
         Process::start("worker", command).map(Self)
+    }
+
+    /// Starts a pool of them, whose log goes to this file.
+    pub(super) fn pool(
+        address: &str,
+        flags: &[String],
+        program: &str,
+        log: &Path,
+    ) -> Result<Self, Failure> {
+        let mut command = command("leasehold-worker")?;
+        command.args(["pool", "--address", address]).args(flags).args(["--program", program]);
+        let log = fs::File::create(log).map_err(|error| failed("keep the pool's log", &error))?;
+        command.stderr(log);
+        Process::start("pool", command).map(Self)
     }
 
     /// Starts one that does it with async functions, which come in by a socket.
@@ -199,13 +209,13 @@ impl Process {
 }
 
 /// Starts a coordinator in a directory.
-fn serve(directory: &Path, port: u16, retention: Retention) -> Result<Process, Failure> {
+fn serve(directory: &Path, port: u16, config: &str) -> Result<Process, Failure> {
     let mut command = command("leasehold-coordinator")?;
-    if retention == Retention::Zero {
-        let config = directory.join("config.yaml");
-        fs::write(&config, RETENTION_ZERO)
+    if !config.is_empty() {
+        let file = directory.join("config.yaml");
+        fs::write(&file, config)
             .map_err(|error| failed("write the coordinator's configuration", &error))?;
-        command.arg("--config").arg(config);
+        command.arg("--config").arg(file);
     }
     command
         .arg("--data")

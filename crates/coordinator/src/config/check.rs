@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::{Config, Violation, duration};
-use crate::parse::is_queue_name;
+use crate::{
+    parse::{is_queue_name, is_task_type},
+    scaling::POOLS_MAX,
+    session::is_worker_id,
+};
 
 /// Below it heartbeats cost more than they tell.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
@@ -16,6 +20,12 @@ const MESSAGE_BYTES: u64 = 4 << 20;
 
 /// The largest checkpoint that may be allowed: it is written each time, and waits in memory with its task.
 const CHECKPOINT_BYTES: u64 = 1 << 20;
+
+/// No picture of the load is newer than this, so that nothing can be decided more often.
+const PACE_MIN: Duration = Duration::from_millis(100);
+
+/// The most workers of a pool.
+pub(crate) const WORKERS_MAX: u32 = 10_000;
 
 /// As many attempts as a task may ask for.
 pub(crate) const ATTEMPTS_MAX: u32 = 1_000;
@@ -30,6 +40,7 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
     defaults(config, &mut broken);
     limits(config, &mut broken);
     retention(config, &mut broken);
+    scaling(config, &mut broken);
     broken.0
 }
 
@@ -161,4 +172,62 @@ fn retention(config: &Config, broken: &mut Broken) {
             broken.add("queues.settings", problem);
         }
     }
+}
+
+fn scaling(config: &Config, broken: &mut Broken) {
+    let scaling = &config.scaling;
+    for (key, value, least) in [
+        ("scaling.window", scaling.window, PACE_MIN),
+        ("scaling.interval", scaling.interval, PACE_MIN),
+        ("scaling.cooldown", scaling.cooldown, PACE_MIN),
+    ] {
+        if value < least {
+            let (value, least) = (duration::print(value), duration::print(least));
+            broken.add(key, format!("{value} is less than {least}"));
+        }
+    }
+    for (key, percent) in
+        [("scaling.cpu_high", scaling.cpu_high), ("scaling.cpu_low", scaling.cpu_low)]
+    {
+        if 100 < percent {
+            broken.add(key, format!("{percent} is not 0 to 100 percent"));
+        }
+    }
+    if scaling.cpu_high < scaling.cpu_low {
+        let problem = "is more than scaling.cpu_high: workers would come and go at the same load";
+        broken.add("scaling.cpu_low", problem);
+    }
+    let range = (scaling.min_workers, scaling.max_workers);
+    if let Some(problem) = range_problem(range) {
+        broken.add("scaling.max_workers", problem);
+    }
+    pools(config, broken);
+}
+
+fn pools(config: &Config, broken: &mut Broken) {
+    let pools = &config.scaling.pools;
+    let mut add = |problem| broken.add("scaling.pools", problem);
+    if POOLS_MAX < pools.len() {
+        add(format!("{} pools are more than {POOLS_MAX}", pools.len()));
+    }
+    for (name, pool) in pools {
+        if !is_worker_id(name) {
+            add(format!("{name:?} is no pool: 1 to 128 characters of A-Z a-z 0-9 . _ -"));
+        }
+        if let Some(wrong) = pool.task_types.iter().find(|it| !is_task_type(it)) {
+            add(format!("{wrong:?} of pool {name:?} is no task type"));
+        }
+        let range = config.scaling.range(name);
+        if let Some(problem) = range_problem(range) {
+            add(format!("pool {name:?}: max_workers {problem}"));
+        }
+    }
+}
+
+/// What is wrong with how few and how many workers there may be.
+fn range_problem((min, max): (u32, u32)) -> Option<String> {
+    if !(1..=WORKERS_MAX).contains(&max) {
+        return Some(format!("{max} is not 1 to {WORKERS_MAX}"));
+    }
+    (max < min).then(|| format!("{max} is less than min_workers, {min}"))
 }

@@ -116,7 +116,7 @@ fn malformed_files_are_refused_with_their_place() {
 /// Values that do not fit together, and the keys that are named.
 #[test]
 fn rules_between_values_are_all_reported() {
-    let cases: [(&str, &[&str]); 19] = [
+    let cases: [(&str, &[&str]); 26] = [
         ("listen: 0.0.0.0:7171\n", &["listen"]),
         ("ops_listen: 192.0.2.1:1\n", &["ops_listen"]),
         ("listen: '[::1]:7172'\nops_listen: '[::1]:7172'\n", &["ops_listen"]),
@@ -141,6 +141,16 @@ fn rules_between_values_are_all_reported() {
         (
             "queues: {settings: {'a b': {retention: {failed: 0s}}}}\n",
             &["queues.settings", "queues.settings"],
+        ),
+        ("scaling: {interval: 99ms, cooldown: 0s}\n", &["scaling.interval", "scaling.cooldown"]),
+        ("scaling: {cpu_low: 76}\n", &["scaling.cpu_low"]),
+        ("scaling: {cpu_high: 101}\n", &["scaling.cpu_high"]),
+        ("scaling: {min_workers: 17}\n", &["scaling.max_workers"]),
+        ("scaling: {min_workers: 0, max_workers: 10000}\n", &[]),
+        ("scaling: {pools: {p: {max_workers: 0}}}\n", &["scaling.pools"]),
+        (
+            "scaling: {pools: {'a b': {task_types: ['t t'], min_workers: 20}}}\n",
+            &["scaling.pools", "scaling.pools", "scaling.pools"],
         ),
     ];
     for (text, expected) in cases {

@@ -404,7 +404,7 @@ async fn a_worker_hears_nothing_before_its_welcome() {
     let dir = TempDir::new().unwrap();
     let mut node = Node::start(dir.path()).await;
     let mut wire = node.dial();
-    let beat = |sequence| Said::Heartbeat(v1::Heartbeat { sequence, held_tokens: Vec::new() });
+    let beat = |sequence| Said::Heartbeat(v1::Heartbeat { sequence, ..Default::default() });
     let events = [Said::Hello(hello("w", &[])), beat(1)];
     let events = events.map(|event| v1::WorkerEvent { event: Some(event) }).into();
     wire.frame(v1::ConnectRequest { frame_sequence: 1, ack_frame_sequence: 0, events }).await;
@@ -442,7 +442,7 @@ async fn a_worker_that_breaks_a_rule_is_sent_away() {
     // A kind of event nobody knows yet is passed over.
     worker.frame(frame(2, 1, None)).await;
     worker.sent += 1;
-    worker.say(Said::Heartbeat(v1::Heartbeat { sequence: 9, held_tokens: Vec::new() })).await;
+    worker.say(Said::Heartbeat(v1::Heartbeat { sequence: 9, ..Default::default() })).await;
     assert_eq!(worker.told().await, Told::HeartbeatAck(v1::HeartbeatAck { sequence: 9 }));
     node.stop().await;
 }
@@ -458,7 +458,7 @@ async fn a_lease_is_missed_only_once_its_assignment_was_acknowledged() {
 
     // A heartbeat that was on its way when the assignment came says nothing about it.
     worker.heard = assigned - 1;
-    let nothing = |sequence| Said::Heartbeat(v1::Heartbeat { sequence, held_tokens: Vec::new() });
+    let nothing = |sequence| Said::Heartbeat(v1::Heartbeat { sequence, ..Default::default() });
     worker.say(nothing(1)).await;
     worker.heard = assigned;
     assert_eq!(worker.told().await, Told::HeartbeatAck(v1::HeartbeatAck { sequence: 1 }));
@@ -501,7 +501,7 @@ async fn what_had_arrived_before_a_session_was_over_is_heard() {
     let session = node.handle().workers().await.unwrap()[0].session;
     let over = Instant::now() + Duration::from_millis(600);
     let held_tokens = Vec::new();
-    worker.say(Said::Heartbeat(v1::Heartbeat { sequence: 1, held_tokens })).await;
+    worker.say(Said::Heartbeat(v1::Heartbeat { sequence: 1, held_tokens, load: None })).await;
     while Instant::now() < over {
         std::hint::spin_loop();
     }
@@ -694,7 +694,8 @@ async fn a_worker_that_does_not_read_is_sent_away_and_keeps_its_leases() {
     let token = worker.assignment().await.fencing_token;
     // More answers than its transport takes, until one has waited for half a session.
     for sequence in 1.. {
-        let beat = Said::Heartbeat(v1::Heartbeat { sequence, held_tokens: vec![token] });
+        let beat =
+            Said::Heartbeat(v1::Heartbeat { sequence, held_tokens: vec![token], load: None });
         let frame = v1::ConnectRequest {
             frame_sequence: worker.sent + sequence,
             ack_frame_sequence: worker.heard,

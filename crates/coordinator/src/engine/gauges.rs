@@ -1,17 +1,24 @@
 //! What the engine counts and measures of itself.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Ended, LeaseEnd, Phase, Record, SessionState, StopProof, Task, TaskId, WorkerView,
+    Ended, LeaseEnd, LoadView, Name, Phase, Record, SessionState, StopProof, StreamId, Task,
+    TaskId, Token, WorkerView,
 };
 
 use super::Engine;
-use crate::metrics::{RevocationStage, SlotState, TaskState, WorkerState};
+use crate::{
+    load::{Flows, Load, Row, WorkerLoad},
+    metrics::{Metrics, RevocationStage, SlotState, TaskState, WorkerState},
+};
 
 /// How often gauges are read from the state, while it changes.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// By how much a processor must be busier or less busy than it last was, in thousandths, for that to be news.
+const CPU_STEP: u16 = 50;
 
 /// When the gauges were last read, and whether that may not be true any more.
 #[derive(Debug, Default)]
@@ -26,21 +33,65 @@ impl Gauges {
         self.is_outdated = true;
     }
 
-    /// When to read them next. None while nothing changes.
-    pub(super) fn due(&self) -> Option<Time> {
-        self.is_outdated.then(|| self.read + INTERVAL)
+    /// When to read them next. None while nothing changes, not even by the passing of time.
+    pub(super) fn due(&self, flows: &Flows) -> Option<Time> {
+        if self.is_outdated { Some(self.read + INTERVAL) } else { flows.due() }
     }
 }
 
 impl Engine {
     /// Reads the gauges, if it is time to.
     pub(super) fn observe(&mut self) {
-        if self.gauges.due().is_none_or(|due| self.now < due) {
+        if self.gauges.due(&self.flows).is_none_or(|due| self.now < due) {
             return;
         }
         self.gauges = Gauges { read: self.now, is_outdated: false };
+        self.flows.turn(self.now);
         self.observe_queues();
-        self.observe_workers();
+        let workers: Vec<WorkerView> = self.queue.workers().collect();
+        self.observe_workers(&workers);
+        let workers = workers.iter().map(|view| WorkerLoad::new(view, self.cpu(view.stream)));
+        let load = Load { time: self.now, rows: self.rows(), workers: workers.collect() };
+        self.status.set_load(load);
+    }
+
+    /// What waits and what is leased, and what of it happened lately.
+    fn rows(&self) -> Vec<Row> {
+        let mut seen = BTreeSet::new();
+        let mut rows: Vec<Row> = self
+            .queue
+            .loads()
+            .map(|view| {
+                seen.insert((Name::clone(&view.queue), Name::clone(&view.task_type)));
+                let flow = self.flows.sum(&view.queue, &view.task_type);
+                Row { view, flow }
+            })
+            .collect();
+        let others =
+            self.flows.kinds().map(|(queue, kind)| (Name::clone(queue), Name::clone(kind)));
+        for (queue, task_type) in others.filter(|kind| !seen.contains(kind)) {
+            let flow = self.flows.sum(&queue, &task_type);
+            let view = LoadView { queue, task_type, waiting: Vec::new(), since: None, leased: 0 };
+            rows.push(Row { view, flow });
+        }
+        rows
+    }
+
+    fn cpu(&self, stream: Option<StreamId>) -> Option<u16> {
+        self.streams.get(&stream?)?.cpu
+    }
+
+    /// A worker said how busy its processor is.
+    pub(super) fn hear_cpu(&mut self, stream: StreamId, cpu: Option<u16>) {
+        let Some(stream) = self.streams.get_mut(&stream) else { return };
+        let is_news = match (stream.cpu, cpu) {
+            (Some(before), Some(cpu)) => CPU_STEP <= before.abs_diff(cpu),
+            (before, cpu) => before != cpu,
+        };
+        if is_news {
+            stream.cpu = cpu;
+            self.gauges.outdate();
+        }
     }
 
     fn observe_queues(&self) {
@@ -59,7 +110,7 @@ impl Engine {
         self.metrics.set_oldest_queued(oldest);
     }
 
-    fn observe_workers(&self) {
+    fn observe_workers(&self, views: &[WorkerView]) {
         let mut workers = [
             (SessionState::Active, WorkerState::Active, 0),
             (SessionState::Draining, WorkerState::Draining, 0),
@@ -68,15 +119,15 @@ impl Engine {
             (SessionState::Evicted, WorkerState::Evicted, 0),
         ];
         let (mut used, mut free, mut draining, mut lost) = (0, 0, 0, 0);
-        for view in self.queue.workers() {
+        for view in views {
             for (state, _, count) in &mut workers {
                 *count += u64::from(*state == view.state);
             }
             used += view.tokens.len() as u64;
             lost += u64::from(view.lost);
             match view.state {
-                SessionState::Active => free += idle(&view),
-                SessionState::Draining => draining += idle(&view),
+                SessionState::Active => free += idle(view),
+                SessionState::Draining => draining += idle(view),
                 SessionState::Quarantined | SessionState::Disconnected | SessionState::Evicted => {}
             }
         }
@@ -90,19 +141,23 @@ impl Engine {
     }
 
     /// Counts a fact that is about to be written.
-    pub(super) fn count(&self, record: &Record) {
+    pub(super) fn count(&mut self, record: &Record) {
         match record {
             Record::TaskAccepted(_) => self.metrics.submitted(1),
             Record::TaskReplayed(_) => self.metrics.replayed(),
             Record::LeaseGranted { task, time, .. } => self.count_grant(*task, *time),
-            Record::LeaseStarted { .. } => self.metrics.attempt_started(),
+            Record::LeaseStarted { task, token, time } => {
+                self.metrics.attempt_started();
+                self.count_start(*task, *token, *time);
+            }
             Record::LeaseRevoking { reason, .. } => self.metrics.revoked(*reason),
             Record::LeaseEnded { task, token, fact: Some(fact), .. } => {
                 self.metrics.attempt_ended(fact.kind);
-                let ends = self.queue.task(*task).map(Task::ends).unwrap_or_default();
                 // A task that was leased too often is gone already; that is rare enough not to be timed.
-                if let Some(end) = ends.iter().rfind(|end| end.token == *token) {
-                    self.time(end);
+                if let Some(task) = self.queue.task(*task)
+                    && let Some(end) = task.ends().iter().rfind(|end| end.token == *token)
+                {
+                    time(&self.metrics, &mut self.flows, task, end);
                 }
             }
             Record::TaskEnded { fact: Some(fact), .. } => self.metrics.attempt_ended(fact.kind),
@@ -119,39 +174,60 @@ impl Engine {
     }
 
     /// How long a task waited for its first lease. How long it waited for a later one is not known here.
-    fn count_grant(&self, task: TaskId, granted: Time) {
+    fn count_grant(&mut self, task: TaskId, granted: Time) {
         let Some(task) = self.queue.task(task) else { return };
         if task.leases == 1 && task.generation == 1 {
-            let runnable = task.submitted + task.spec.initial_delay;
-            self.metrics.waited(granted.since(runnable));
+            let wait = granted.since(task.submitted + task.spec.initial_delay);
+            self.metrics.waited(wait);
+            if let Some(flow) = self.flows.of(&task.spec.queue, &task.spec.task_type) {
+                flow.waits.add(wait);
+            }
+        }
+    }
+
+    /// How long a lease took to start. One that is over by now is counted by its end.
+    fn count_start(&mut self, task: TaskId, token: Token, started: Time) {
+        let Some(task) = self.queue.task(task) else { return };
+        if let Some(lease) = task.lease().filter(|lease| lease.token == token)
+            && let Some(flow) = self.flows.of(&task.spec.queue, &task.spec.task_type)
+        {
+            flow.starts.add(started.since(lease.granted));
         }
     }
 
     /// Counts the end of a task.
-    pub(super) fn count_end(&self, ended: &Ended) {
+    pub(super) fn count_end(&mut self, ended: &Ended) {
         if let (Phase::Leased(_), Some(end)) = (&ended.task.phase, ended.task.ends().last()) {
-            self.time(end);
+            time(&self.metrics, &mut self.flows, &ended.task, end);
         }
         self.metrics.task_ended(ended.ending, ended.time.since(ended.task.submitted));
     }
+}
 
-    /// Measures what a lease took that ended.
-    fn time(&self, end: &LeaseEnd) {
-        if let Some(started) = end.started {
-            self.metrics.ran(end.ended.since(started));
+/// Measures what a lease took that ended.
+fn time(metrics: &Metrics, flows: &mut Flows, task: &Task, end: &LeaseEnd) {
+    if let Some(started) = end.started {
+        let run = end.ended.since(started);
+        metrics.ran(run);
+        if let Some(flow) = flows.of(&task.spec.queue, &task.spec.task_type) {
+            flow.runs.add(run);
+            // What started and ended in one turn was no lease any more when its start was counted.
+            if run.is_zero() {
+                flow.starts.add(started.since(end.granted));
+            }
         }
-        let Some(revoking) = end.revoking else { return };
-        if let Some(delivered) = revoking.delivered {
-            let took = delivered.since(revoking.since);
-            self.metrics.revocation_came_to(RevocationStage::Delivered, took);
-        }
-        let stage = if end.stop == StopProof::Unproved {
-            RevocationStage::Unproved
-        } else {
-            RevocationStage::Stopped
-        };
-        self.metrics.revocation_came_to(stage, end.ended.since(revoking.since));
     }
+    let Some(revoking) = end.revoking else { return };
+    if let Some(delivered) = revoking.delivered {
+        let took = delivered.since(revoking.since);
+        metrics.revocation_came_to(RevocationStage::Delivered, took);
+    }
+    let stage = if end.stop == StopProof::Unproved {
+        RevocationStage::Unproved
+    } else {
+        RevocationStage::Stopped
+    };
+    metrics.revocation_came_to(stage, end.ended.since(revoking.since));
 }
 
 fn idle(worker: &WorkerView) -> u64 {

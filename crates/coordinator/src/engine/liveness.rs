@@ -17,7 +17,8 @@ impl Engine {
                     self.hear(said);
                 }
             }
-            Liveness::Heartbeat { stream, sequence, held } => {
+            Liveness::Heartbeat { stream, sequence, held, cpu } => {
+                self.hear_cpu(stream, cpu);
                 self.heartbeat(stream, sequence, held);
             }
             Liveness::Progress { stream, token, progress, checkpoint } => {
@@ -58,7 +59,7 @@ impl Engine {
             Ok(welcome) => {
                 let (session, resumed) = (welcome.session.0, welcome.resumed);
                 tracing::info!(worker, session, resumed, slots, "worker connected");
-                self.streams.insert(stream, Stream { egress, is_welcome: false });
+                self.streams.insert(stream, Stream { egress, is_welcome: false, cpu: None });
                 self.say(Release::Welcome(stream, Box::new(welcome)));
             }
             Err(NotWelcome::Banned { left }) => egress.close(Closing::Banned { left }),

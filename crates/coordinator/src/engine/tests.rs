@@ -285,7 +285,7 @@ fn what_waits_for_room_goes_with_its_lease_or_stream() {
         stage.say(Said::LeaseStarted(v1::LeaseStarted { fencing_token: token.as_i64() }));
         stage.say(saved(token, vec![1]));
         let held_tokens = if is_held { vec![token.as_i64()] } else { Vec::new() };
-        stage.say(Said::Heartbeat(v1::Heartbeat { sequence: 1, held_tokens }));
+        stage.say(Said::Heartbeat(v1::Heartbeat { sequence: 1, held_tokens, load: None }));
         assert_eq!(stage.coordinator.unwritten_checkpoints(), usize::from(is_held));
         stage.coordinator.disconnect(STREAM);
         stage.turn();

@@ -162,6 +162,20 @@ label!(SlotState, "state", {
     Lost => "lost",
 });
 
+/// Which way a pool is scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scaled {
+    /// More workers.
+    Up,
+    /// Fewer.
+    Down,
+}
+
+label!(Scaled, "direction", {
+    Up => "up",
+    Down => "down",
+});
+
 label!(Ending, "outcome", {
     Succeeded => "succeeded",
     Failed => "failed",

@@ -13,7 +13,9 @@ use prometheus_client::{
 
 use leasehold_queue::{EndKind, Ending, RevocationReason};
 
-use super::label::{CheckpointFate, Label, RevocationStage, SlotState, TaskState, WorkerState};
+use super::label::{
+    CheckpointFate, Label, RevocationStage, Scaled, SlotState, TaskState, WorkerState,
+};
 
 /// Bounds in seconds for what a worker does: from a millisecond to two hours.
 const TASK_SECONDS: [f64; 15] =
@@ -30,6 +32,9 @@ const BATCH_RECORDS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 
 
 /// One label with a free but bounded set of values.
 type Pair = [(&'static str, &'static str); 1];
+
+/// A pool of workers; there are at most as many as are scaled.
+type Pool = [(&'static str, String); 1];
 
 /// A float that only grows.
 type Seconds = Counter<f64, AtomicU64>;
@@ -93,6 +98,9 @@ pub(super) struct Series {
     pub(super) tasks: Split<TaskState, Gauge>,
     pub(super) workers: Split<WorkerState, Gauge>,
     pub(super) slots: Split<SlotState, Gauge>,
+    pub(super) pool_workers: Family<Pool, Gauge>,
+    pub(super) desired_workers: Family<Pool, Gauge>,
+    pub(super) scaling_decisions: Split<Scaled, Counter>,
     pub(super) oldest_queued: Gauge<f64, AtomicU64>,
     pub(super) store_bytes: Gauge,
     pub(super) store_free_bytes: Gauge,
@@ -182,6 +190,17 @@ impl Series {
             tasks: Split::register(registry, "tasks", "Tasks that have not ended, by state"),
             workers: Split::register(registry, "workers", "Sessions of workers, by state"),
             slots: Split::register(registry, "worker_slots", "Slots of workers, by state"),
+            pool_workers: plain(
+                registry,
+                "pool_workers",
+                "Workers of a pool that take tasks or are being started",
+            ),
+            desired_workers: plain(registry, "desired_workers", "Workers that a pool should have"),
+            scaling_decisions: Split::register(
+                registry,
+                "scaling_decisions",
+                "Changes of how many workers a pool should have, by direction",
+            ),
             oldest_queued: in_unit(
                 registry,
                 "oldest_runnable_age",

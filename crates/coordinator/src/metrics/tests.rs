@@ -5,7 +5,8 @@ use std::time::Duration;
 use leasehold_queue::{EndKind, Ending, RevocationReason};
 
 use super::{
-    CheckpointFate, Metrics, RevocationStage, SlotState, TaskState, WorkerState, label::Label,
+    CheckpointFate, Metrics, RevocationStage, Scaled, SlotState, TaskState, WorkerState,
+    label::Label,
 };
 
 /// Every fact once.
@@ -32,6 +33,10 @@ fn counted() -> Metrics {
     metrics.set_oldest_queued(Duration::from_millis(1_500));
     metrics.set_store(7, u64::MAX);
     metrics.set_epoch(8);
+    metrics.set_pool("gone", 1, 1);
+    metrics.forget_pool("gone");
+    metrics.set_pool("thumbs", 3, 5);
+    metrics.scaled(Scaled::Up);
     metrics.answered("leasehold.v1.TaskService/GetTask", "OK", Duration::from_millis(1));
     metrics.refused("QUEUE_FULL");
     metrics.panicked();
@@ -75,6 +80,10 @@ fn every_fact_is_on_the_page() {
         "leasehold_store_bytes 7",
         "leasehold_store_free_bytes 9223372036854775807",
         "leasehold_epoch 8",
+        "leasehold_pool_workers{pool=\"thumbs\"} 3",
+        "leasehold_desired_workers{pool=\"thumbs\"} 5",
+        "leasehold_scaling_decisions_total{direction=\"up\"} 1",
+        "leasehold_scaling_decisions_total{direction=\"down\"} 0",
         "leasehold_refusals_total{reason=\"QUEUE_FULL\"} 1",
         "leasehold_panics_total 1",
         "leasehold_worker_events_skipped_total 1",
@@ -117,6 +126,7 @@ fn every_value_of_a_label_has_its_own_member() {
         assert_eq!(names.len(), L::ALL.len());
     }
     check::<EndKind>();
+    check::<Scaled>();
     check::<RevocationStage>();
     check::<TaskState>();
     check::<WorkerState>();

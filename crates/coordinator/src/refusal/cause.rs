@@ -7,7 +7,7 @@ use leasehold_queue::{self as queue, TaskId};
 use tonic::Status;
 
 use super::{Quota, Reason, Refusal, Scope, internal};
-use crate::{archive::ArchiveError, config::RateLimit, handle::Unavailable};
+use crate::{archive::ArchiveError, config::RateLimit, handle::Unavailable, scaling::Unknown};
 
 /// A full queue drains at the pace of its workers: a second is long against a lease and short against a shift.
 const FULL_RETRY: Duration = Duration::from_secs(1);
@@ -128,6 +128,30 @@ impl From<Unavailable> for Refusal {
             Unavailable::Unreadable => Self::new(Reason::Unspecified, message),
             Unavailable::Overloaded { limit, scope, max } => Self::overloaded(limit, scope, max),
         }
+    }
+}
+
+impl From<Unknown> for Refusal {
+    fn from(why: Unknown) -> Self {
+        match why {
+            Unknown::Pool(pool) => {
+                let problem = format!(
+                    "no worker belongs to pool {pool:?}, nobody keeps it, and scaling.pools does not name it"
+                );
+                Self::field("pool", problem)
+            }
+            Unknown::Unavailable(why) => why.into(),
+            Unknown::WarmingUp(left) => {
+                let message = "the coordinator has just started: workers may be on their way back";
+                Self::new(Reason::Recovering, message).retry_after(left)
+            }
+        }
+    }
+}
+
+impl From<Unknown> for Status {
+    fn from(why: Unknown) -> Self {
+        Refusal::from(why).into()
     }
 }
 

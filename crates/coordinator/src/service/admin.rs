@@ -21,6 +21,7 @@ use crate::{
     handle::{Handle, LeaseName},
     parse,
     refusal::{self, Reason, Refusal},
+    scaling::Scaling,
     session::{WORKER_ID_RULE, is_worker_id},
     view,
 };
@@ -31,6 +32,9 @@ const REASON_CHARS_MAX: usize = 200;
 /// The most workers one call may name.
 const DRAINED_MAX: usize = 1_000;
 
+/// How many of the workers that may go are named: one goes at a time.
+const LEAST_LOADED_MAX: usize = 16;
+
 /// What tells two builds of the contract apart.
 static DESCRIPTOR_FINGERPRINT: LazyLock<String> =
     LazyLock::new(|| refusal::hex(&Sha256::digest(FILE_DESCRIPTOR_SET)));
@@ -39,14 +43,15 @@ static DESCRIPTOR_FINGERPRINT: LazyLock<String> =
 #[derive(Clone, Debug)]
 pub struct AdminApi {
     handle: Handle,
+    scaling: Scaling,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 impl AdminApi {
-    /// A service over this engine.
-    pub fn new(handle: Handle) -> Self {
-        Self { handle }
+    /// A service over this engine and the scaling of its workers.
+    pub fn new(handle: Handle, scaling: Scaling) -> Self {
+        Self { handle, scaling }
     }
 }
 
@@ -108,6 +113,30 @@ impl AdminService for AdminApi {
         // One more says that there is another page.
         let views = self.handle.workers_after(after, most.saturating_add(1)).await?;
         Ok(Response::new(worker_page(&views, most)))
+    }
+
+    async fn get_scaling(
+        &self,
+        request: Request<v1::GetScalingRequest>,
+    ) -> Answer<v1::GetScalingResponse> {
+        let pool = Some(request.into_inner().pool).filter(|pool| !pool.is_empty());
+        let pool = pool.map(|pool| parse::pool_name("pool", &pool)).transpose()?;
+        let views = self.scaling.pools_as_they_are(pool.as_ref())?;
+        let pools = views.iter().map(view::pool).collect();
+        Ok(Response::new(v1::GetScalingResponse { pools }))
+    }
+
+    async fn follow_pool(
+        &self,
+        request: Request<v1::FollowPoolRequest>,
+    ) -> Answer<v1::FollowPoolResponse> {
+        let (pool, follower) = parse::follower(request.get_ref())?;
+        let view = self.scaling.follow(&pool, follower)?;
+        let by_load = view.measured.by_load.iter().take(LEAST_LOADED_MAX);
+        Ok(Response::new(v1::FollowPoolResponse {
+            scaling: Some(view::pool(&view)),
+            least_loaded_worker_ids: by_load.map(|(_, worker)| worker.to_string()).collect(),
+        }))
     }
 
     async fn revoke_lease(

@@ -22,6 +22,9 @@ use crate::{
 const FAILURE_CHARS_MAX: usize = 2_000;
 const PROGRESS_CHARS_MAX: usize = 500;
 
+/// As busy as a processor can be, in thousandths.
+const CPU_PERMILLE_MAX: i32 = 1_000;
+
 /// What a request for more time has to keep to.
 const EXTENSION_RULE: &str = "ExtendLease.remaining is more than nothing and at most a year: leave out what asks for neither";
 
@@ -75,12 +78,15 @@ pub(super) fn violation(message: impl Into<String>) -> Refusal {
 }
 
 fn heartbeat(stream: StreamId, heartbeat: &v1::Heartbeat) -> Result<Liveness, Refusal> {
-    let v1::Heartbeat { sequence, held_tokens } = heartbeat;
+    let v1::Heartbeat { sequence, held_tokens, load } = heartbeat;
     if HELD_MAX < held_tokens.len() {
         return Err(violation(format!("a worker holds at most {HELD_MAX} leases")));
     }
     let held = held_tokens.iter().copied().map(Token::from_i64).collect();
-    Ok(Liveness::Heartbeat { stream, sequence: *sequence, held })
+    // A worker that measures strangely is not worth a stream: it is as busy as can be, or not at all.
+    let cpu = load.and_then(|load| load.cpu_permille).map(|cpu| cpu.clamp(0, CPU_PERMILLE_MAX));
+    let cpu = cpu.and_then(|cpu| u16::try_from(cpu).ok());
+    Ok(Liveness::Heartbeat { stream, sequence: *sequence, held, cpu })
 }
 
 /// A checkpoint alone says nothing else.

@@ -22,14 +22,21 @@ pub(super) enum Kind {
 const OTHER: Method = Method { name: "_OTHER", kind: Kind::Unary };
 
 /// Every method, by name.
-pub(super) const METHODS: [(&str, Kind); 24] = [
+pub(super) const METHODS: [(&str, Kind); 31] = [
+    ("externalscaler.ExternalScaler/GetMetricSpec", Kind::Unary),
+    ("externalscaler.ExternalScaler/GetMetrics", Kind::Unary),
+    ("externalscaler.ExternalScaler/IsActive", Kind::Unary),
+    ("externalscaler.ExternalScaler/StreamIsActive", Kind::Stream),
+    ("externalscaler.ExternalScaler/StreamMetricSpec", Kind::Stream),
     ("grpc.health.v1.Health/Check", Kind::Unary),
     ("grpc.health.v1.Health/Watch", Kind::Stream),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Kind::Stream),
     ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Kind::Stream),
     ("leasehold.v1.AdminService/DrainWorkers", Kind::Unary),
     ("leasehold.v1.AdminService/EvictWorker", Kind::Unary),
+    ("leasehold.v1.AdminService/FollowPool", Kind::Unary),
     ("leasehold.v1.AdminService/GetCluster", Kind::Unary),
+    ("leasehold.v1.AdminService/GetScaling", Kind::Unary),
     ("leasehold.v1.AdminService/ListQueues", Kind::Unary),
     ("leasehold.v1.AdminService/ListWorkers", Kind::Unary),
     ("leasehold.v1.AdminService/PauseQueue", Kind::Unary),

@@ -204,7 +204,8 @@ impl Session {
             }
             Notice::Heartbeat => {
                 let sequence = conversation.next_heartbeat_sequence(now);
-                Event::Heartbeat(v1::Heartbeat { sequence, held_tokens: self.held_tokens() })
+                let load = self.cpu.map(|cpu| v1::WorkerLoad { cpu_permille: Some(cpu) });
+                Event::Heartbeat(v1::Heartbeat { sequence, held_tokens: self.held_tokens(), load })
             }
             Notice::Started(Token(fencing_token)) => {
                 Event::LeaseStarted(v1::LeaseStarted { fencing_token })

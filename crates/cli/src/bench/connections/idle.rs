@@ -106,7 +106,7 @@ impl Session {
                 _ = beats.tick() => {
                     sequence += 1;
                     self.sent += 1;
-                    let beat = Event::Heartbeat(Heartbeat { sequence, held_tokens: Vec::new() });
+                    let beat = Event::Heartbeat(Heartbeat { sequence, ..Heartbeat::default() });
                     if self.frames.send(frame(self.sent, self.heard, beat)).await.is_err() {
                         return;
                     }

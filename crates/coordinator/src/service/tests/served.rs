@@ -59,6 +59,7 @@ impl Served {
         health.serving().await;
         let services = Services {
             handle: running.handle.clone(),
+            scaling: running.scaling.clone(),
             worker: WorkerApi::new(running.shared.clone(), running.sessions.clone()),
             health,
             metrics: metrics.clone(),

@@ -1,5 +1,7 @@
 //! What is seen of the state, line by line; and the same of the real queue.
 
+use std::collections::BTreeMap;
+
 use leasehold_queue::{
     Effect, LeaseEnd, Phase, Queue, RevocationReason, SessionState, Task, TaskId, Token, Wait,
 };
@@ -39,22 +41,45 @@ impl Reference {
             let paused = self.is_paused(&queue);
             lines.push(format!("queue {queue} {paused} {waiting} {ready} {leased}"));
         }
+        lines.extend(self.load_lines());
         lines.sort();
         lines
     }
 
+    /// What waits for what, and how much is leased, by queue and task type.
+    fn load_lines(&self) -> Vec<String> {
+        let mut loads: BTreeMap<String, usize> = BTreeMap::new();
+        for job in &self.jobs {
+            let what = match &job.state {
+                State::Waits(..) => continue,
+                State::Leased(_) => "leased",
+                State::Ready => self.blocked(job),
+            };
+            let kind = format!("load {} {} {what}", job.spec.queue, job.spec.task_type);
+            *loads.entry(kind).or_default() += 1;
+        }
+        loads.into_iter().map(|(kind, count)| format!("{kind} {count}")).collect()
+    }
+
     fn job_line(&self, job: &Job) -> String {
-        let served =
-            || self.sessions.iter().any(|s| s.is_active() && s.serves(&job.spec.task_type));
         let blocked = match &job.state {
-            State::Leased(_) => "None",
-            State::Waits(_, Wait::Delay) => "Some(Delayed)",
-            State::Waits(_, Wait::Backoff) => "Some(Backoff)",
-            State::Ready if self.is_paused(&job.spec.queue) => "Some(QueuePaused)",
-            State::Ready if served() => "Some(NoCapacity)",
-            State::Ready => "Some(NoEligibleWorker)",
+            State::Leased(_) => "None".to_owned(),
+            State::Waits(..) | State::Ready => format!("Some({})", self.blocked(job)),
         };
         format!("{} {blocked}", job.line())
+    }
+
+    /// Why a job that is not leased is not.
+    fn blocked(&self, job: &Job) -> &'static str {
+        let served =
+            || self.sessions.iter().any(|s| s.is_active() && s.serves(&job.spec.task_type));
+        match &job.state {
+            State::Waits(_, Wait::Delay) => "Delayed",
+            State::Waits(_, Wait::Backoff) => "Backoff",
+            State::Ready if self.is_paused(&job.spec.queue) => "QueuePaused",
+            State::Ready if served() => "NoCapacity",
+            State::Ready | State::Leased(_) => "NoEligibleWorker",
+        }
     }
 }
 
@@ -140,6 +165,11 @@ pub(crate) fn queue_lines(queue: &Queue) -> Vec<String> {
     lines.extend(queue.queues().map(|q| {
         format!("queue {} {} {} {} {}", q.name, q.paused, q.scheduled, q.queued, q.leased)
     }));
+    for load in queue.loads() {
+        let kind = format!("load {} {}", load.queue, load.task_type);
+        lines.extend(load.waiting.iter().map(|(why, count)| format!("{kind} {why:?} {count}")));
+        lines.extend((0 < load.leased).then(|| format!("{kind} leased {}", load.leased)));
+    }
     lines.sort();
     lines
 }

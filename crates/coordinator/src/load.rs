@@ -1,0 +1,77 @@
+//! What the engine shows of its load, once a second while something changes: what waits for what, what is leased, how
+//! long that took lately, and who does it.
+//!
+//! It is a picture: whoever looks at it asks neither the engine nor the disk. It knows no pool and no decision.
+
+use leasehold_policy::Time;
+use leasehold_queue::{Blocked, LoadView, Name, SessionState, WorkerView};
+
+mod flow;
+
+pub(crate) use flow::Flows;
+pub use flow::{Flow, Histogram};
+
+/// One look at everything.
+#[derive(Clone, Debug, Default)]
+pub struct Load {
+    /// When it was taken, by the engine's clock.
+    pub time: Time,
+    /// What waits and what is leased, by queue and task type.
+    pub rows: Vec<Row>,
+    /// Every worker session.
+    pub workers: Vec<WorkerLoad>,
+}
+
+/// One task type in one queue.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What waits and what is leased.
+    pub view: LoadView,
+    /// How long it took lately. None: nothing of it was leased, started or ended, or too many kinds are known.
+    pub flow: Option<Box<Flow>>,
+}
+
+/// One worker session.
+#[derive(Clone, Debug)]
+pub struct WorkerLoad {
+    /// The worker's own name.
+    pub worker: Name,
+    /// The pool it says that it belongs to. None: it does not say.
+    pub pool: Option<Name>,
+    /// The task types it serves.
+    pub task_types: Vec<Name>,
+    /// How its session is.
+    pub state: SessionState,
+    /// How many tasks it can run at once.
+    pub slots: u32,
+    /// How many leases it holds.
+    pub leased: u32,
+    /// How busy the processor is that it may use, in thousandths. None: it has not said.
+    pub cpu: Option<u16>,
+}
+
+/// The label by which a worker says to which pool it belongs.
+pub const POOL_LABEL: &str = "pool";
+
+impl Row {
+    /// How many of its tasks wait for something of which `counts` says yes.
+    pub fn waiting(&self, counts: impl Fn(Blocked) -> bool) -> u64 {
+        let waiting = self.view.waiting.iter().filter(|(blocked, _)| counts(*blocked));
+        waiting.map(|(_, count)| *count).sum()
+    }
+}
+
+impl WorkerLoad {
+    pub(crate) fn new(view: &WorkerView, cpu: Option<u16>) -> Self {
+        let pool = view.labels.iter().find(|(name, _)| &**name == POOL_LABEL);
+        Self {
+            worker: Name::clone(&view.worker),
+            pool: pool.map(|(_, pool)| Name::clone(pool)).filter(|pool| !pool.is_empty()),
+            task_types: view.task_types.clone(),
+            state: view.state,
+            slots: view.slots,
+            leased: u32::try_from(view.tokens.len()).unwrap_or(u32::MAX),
+            cpu,
+        }
+    }
+}
