@@ -26,6 +26,8 @@ const TRACE_ID: &str = "trace_id";
 pub(crate) struct LineFormat<T> {
     pub(crate) format: LogFormat,
     pub(crate) timer: T,
+    /// What every line says beside its own.
+    pub(crate) field: Option<(&'static str, String)>,
 }
 
 /// What a line says, in either format.
@@ -56,6 +58,9 @@ where
         event.record(&mut fields);
         add_span_fields(&mut fields, context, event);
         add_trace_id(&mut fields);
+        if let Some((name, value)) = &self.field {
+            fields.add(name, Value::from(value.as_str()));
+        }
         let (message, fields) = fields.into_parts();
         let (level, target) = (*event.metadata().level(), event.metadata().target());
         let line = Line { time, level, target, message, fields };

@@ -26,12 +26,15 @@ pub struct Settings {
     /// Which log lines are written, in the syntax of `RUST_LOG`. `None`: what `RUST_LOG` says, or
     /// `info`.
     pub log_filter: Option<String>,
+    /// A field that every log line has, where several processes write to the same place: its name and its value.
+    pub log_field: Option<(&'static str, String)>,
 }
 
 impl Settings {
     /// Text logs at `info`, spans to wherever the environment says.
     pub fn new(service_name: &'static str) -> Self {
-        Self { service_name, otlp_endpoint: None, log_format: LogFormat::Text, log_filter: None }
+        let log_format = LogFormat::Text;
+        Self { service_name, otlp_endpoint: None, log_format, log_filter: None, log_field: None }
     }
 
     /// Where spans go; `None` if they are not to be exported.

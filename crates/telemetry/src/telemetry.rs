@@ -80,6 +80,7 @@ pub fn init(settings: &Settings) -> Result<Telemetry, InitError> {
         timer: SystemTime,
         writer: sink,
         is_coloured: io::stderr().is_terminal() && variable("NO_COLOR").is_none(),
+        field: settings.log_field.clone(),
     };
     let subscriber = subscriber(&telemetry.export.provider, filter, output);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::AlreadyOn)?;
@@ -124,6 +125,8 @@ pub(crate) struct Output<T, W> {
     pub(crate) timer: T,
     pub(crate) writer: W,
     pub(crate) is_coloured: bool,
+    /// What every line says beside its own.
+    pub(crate) field: Option<(&'static str, String)>,
 }
 
 /// Everything between a span or event and its destinations.
@@ -151,7 +154,11 @@ where
         .with_ansi(output.is_coloured)
         .with_writer(output.writer)
         .fmt_fields(JsonFields::new())
-        .event_format(LineFormat { format: output.format, timer: output.timer })
+        .event_format(LineFormat {
+            format: output.format,
+            timer: output.timer,
+            field: output.field,
+        })
         // A filter that hides events must not hide the spans that name their task.
         .with_filter(filter.or(traced_spans()));
     Registry::default().with(traces).with(lines)

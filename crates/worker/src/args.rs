@@ -4,7 +4,7 @@
 
 use std::{ffi::OsStr, path::PathBuf};
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, builder::Resettable};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, builder::Resettable};
 
 use crate::config::{Command, Config, ConfigError, Drain, LogFormat, Program};
 
@@ -12,8 +12,51 @@ use crate::config::{Command, Config, ConfigError, Drain, LogFormat, Program};
 ///
 /// Exit codes: 0 drained, 64 wrong flag or configuration, 69 refused by the coordinator, or the id or the state directory is in use,
 /// 70 failed, 71 start it again: too many slots are lost to work that cannot be stopped, 75 drained but not everything could be delivered, 130 stopped by a second signal.
-#[derive(Clone, Debug, Default, Parser)]
-#[command(name = "leasehold-worker", version)]
+#[derive(Clone, Debug, Parser)]
+#[command(name = "leasehold-worker", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    pub(crate) worker: Args,
+
+    #[command(subcommand)]
+    pub(crate) role: Option<Role>,
+}
+
+/// What else the program can be than one worker.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Role {
+    /// Keep as many workers on this machine as the coordinator says that there should be
+    ///
+    /// Takes the flags of a worker; each of its workers is called after the id, with a number. It ends when they have ended:
+    /// with 0 if all of them drained, else with the code of the first that did not.
+    Pool(PoolArgs),
+}
+
+/// How many workers, and what each of them is.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct PoolArgs {
+    #[command(flatten)]
+    pub(crate) worker: Args,
+
+    /// The fewest workers to keep [default: 1]
+    #[arg(long, env = "LEASEHOLD_POOL_MIN", value_name = "N")]
+    min: Option<u32>,
+
+    /// The most workers to keep [default: 16]
+    #[arg(long, env = "LEASEHOLD_POOL_MAX", value_name = "N")]
+    max: Option<u32>,
+
+    /// How often to ask the coordinator how many there should be [default: 2s]
+    #[arg(long, env = "LEASEHOLD_POOL_POLL", value_name = "DURATION")]
+    poll: Option<Drain>,
+
+    /// Be the worker of this number, of the pool with this process id
+    #[arg(long, hide = true, num_args = 2, value_names = ["NUMBER", "PID"])]
+    pub(crate) member: Vec<u32>,
+}
+
+/// What one worker is.
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Args {
     /// Configuration file (YAML). Every key: config/worker.yaml
     #[arg(long, env = "LEASEHOLD_WORKER_CONFIG", value_name = "FILE")]
@@ -76,17 +119,34 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
-impl Args {
+impl CommandLine {
     /// Reads the command line, and the environment behind it. A variable that is empty is one that is not set.
     pub(crate) fn read() -> Result<Self, clap::Error> {
-        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|it| it.is_empty());
-        let command = Self::command().mut_args(|arg| match arg.get_env() {
-            Some(name) if is_empty(name) => arg.env(Resettable::Reset),
-            Some(_) | None => arg,
-        });
+        let command = Self::command().mut_args(unset).mut_subcommands(|it| it.mut_args(unset));
         Self::from_arg_matches(&command.try_get_matches()?)
     }
+}
 
+fn unset(arg: clap::Arg) -> clap::Arg {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|it| it.is_empty());
+    match arg.get_env() {
+        Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+        Some(_) | None => arg,
+    }
+}
+
+impl PoolArgs {
+    /// The configuration of one of its workers, and of all of them.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let mut config = self.worker.config()?;
+        lay(&mut config.pool.min, self.min.as_ref());
+        lay(&mut config.pool.max, self.max.as_ref());
+        lay(&mut config.pool.poll, self.poll.as_ref());
+        Ok(config)
+    }
+}
+
+impl Args {
     /// The configuration: the file if one is named, with the flags laid over it.
     pub(crate) fn config(&self) -> Result<Config, ConfigError> {
         let mut config = match &self.config {

@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) state_dir: Option<PathBuf>,
     /// What serves each task type.
     pub(crate) programs: BTreeMap<String, Program>,
+    /// How many workers `leasehold-worker pool` keeps.
+    pub(crate) pool: Pool,
     /// Logs and traces.
     pub(crate) telemetry: Telemetry,
 }
@@ -55,6 +57,18 @@ pub(crate) struct Program {
     /// Where it runs.
     #[serde(default)]
     pub(crate) directory: Option<PathBuf>,
+}
+
+/// How many workers a pool keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Pool {
+    /// The fewest.
+    pub(crate) min: Option<u32>,
+    /// The most.
+    pub(crate) max: Option<u32>,
+    /// How often it asks how many there should be.
+    pub(crate) poll: Option<Drain>,
 }
 
 /// Logs and traces.
@@ -127,6 +141,9 @@ pub(crate) enum ConfigError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// The numbers of a pool do not fit together.
+    #[error("pool: {0}")]
+    Pool(String),
     /// The library does not take it.
     #[error(transparent)]
     Worker(#[from] leasehold_worker::Error),

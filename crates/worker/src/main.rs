@@ -1,18 +1,21 @@
-//! The worker that runs programs: `leasehold-worker`.
+//! The worker that runs programs, `leasehold-worker`, and the pool that keeps some of them.
 //!
-//! It reads flags and a configuration file, and leaves everything else to the library.
+//! It reads flags and a configuration file, and leaves everything else to the library or the pool.
 
 mod args;
 mod config;
+mod pool;
 
 use std::process::ExitCode;
 
 use leasehold_telemetry::Settings;
 use leasehold_worker::{Error, guard};
+use tokio::runtime::Runtime;
 
 use self::{
-    args::Args,
+    args::{Args, CommandLine, PoolArgs, Role},
     config::{Config, ConfigError},
+    pool::{Ended, Member, Plan},
 };
 
 /// A wrong flag or configuration (`EX_USAGE` of sysexits.h).
@@ -35,8 +38,8 @@ const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     guard::run_if_guard();
-    let args = match Args::read() {
-        Ok(args) => args,
+    let line = match CommandLine::read() {
+        Ok(line) => line,
         Err(asked) => {
             let code = if asked.use_stderr() { EXIT_USAGE } else { 0 };
             // Nobody reads what cannot be printed.
@@ -44,24 +47,45 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    match prepared(&args) {
-        Err(error) => {
-            complain(&error);
-            ExitCode::from(EXIT_USAGE)
-        }
-        Ok(config) if args.check => {
-            warn_of_directories(&config);
-            ExitCode::SUCCESS
-        }
-        Ok(config) => run(&config),
-    }
+    let ran = match &line.role {
+        None => be_worker(&line.worker),
+        Some(Role::Pool(args)) => be_pool(args),
+    };
+    ran.unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::from(EXIT_USAGE)
+    })
 }
 
-/// The configuration, with everything checked that can be checked without a coordinator.
-fn prepared(args: &Args) -> Result<Config, ConfigError> {
+/// One worker, once everything is checked that can be checked without a coordinator.
+fn be_worker(args: &Args) -> Result<ExitCode, ConfigError> {
     let config = args.config()?;
     config.worker().check()?;
-    Ok(config)
+    if args.check {
+        warn_of_directories(&config);
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(run(&config, None))
+}
+
+/// A pool, or the worker of one that this process was started to be.
+fn be_pool(args: &PoolArgs) -> Result<ExitCode, ConfigError> {
+    let config = args.config()?;
+    if let Some(member) = Member::of(args) {
+        if let Err(error) = member.bind() {
+            complain(&error);
+            return Ok(ExitCode::from(EXIT_BROKEN));
+        }
+        let config = member.config(config);
+        config.worker().check()?;
+        return Ok(run(&config, config.id.clone()));
+    }
+    let plan = Plan::of(&config)?;
+    if args.worker.check {
+        warn_of_directories(&config);
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(keep(&config, plan))
 }
 
 /// Says which directories are missing. They may be there when a task comes, so a worker starts all the same.
@@ -75,12 +99,41 @@ fn warn_of_directories(config: &Config) {
     }
 }
 
-fn run(config: &Config) -> ExitCode {
+/// Runs one worker. `member`: what every line of its log calls it, if it shares the log with others.
+fn run(config: &Config, member: Option<String>) -> ExitCode {
+    let field = member.map(|member| ("worker", member));
+    with_telemetry(config, field, |runtime| match runtime.block_on(config.worker().run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(exit_code(&error))
+        }
+    })
+}
+
+/// Keeps a pool of workers.
+fn keep(config: &Config, plan: Plan) -> ExitCode {
+    with_telemetry(config, None, |runtime| match runtime.block_on(pool::run(plan)) {
+        Ok(Ended::Drained(code)) => ExitCode::from(code),
+        Ok(Ended::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(EXIT_BROKEN)
+        }
+    })
+}
+
+fn with_telemetry(
+    config: &Config,
+    log_field: Option<(&'static str, String)>,
+    work: impl FnOnce(&Runtime) -> ExitCode,
+) -> ExitCode {
     let settings = Settings {
-        service_name: "leasehold-worker",
         otlp_endpoint: config.telemetry.otlp_endpoint.clone(),
         log_format: config.telemetry.log_format.into(),
         log_filter: config.telemetry.log_filter.clone(),
+        log_field,
+        ..Settings::new("leasehold-worker")
     };
     let telemetry = match leasehold_telemetry::init(&settings) {
         Ok(telemetry) => telemetry,
@@ -90,19 +143,11 @@ fn run(config: &Config) -> ExitCode {
         }
     };
     // Programs are watched from the connection's own thread: there is nothing to share a second one for.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(config.worker().run()),
+    let code = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => work(&runtime),
         Err(error) => {
             complain(&error);
-            return ExitCode::from(EXIT_BROKEN);
-        }
-    };
-    let code = match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&error);
-            ExitCode::from(exit_code(&error))
+            ExitCode::from(EXIT_BROKEN)
         }
     };
     telemetry.shutdown();

@@ -201,6 +201,21 @@ impl Worker {
         self.serve(task_type.into(), Task::Program(Arc::new(program)))
     }
 
+    /// What the worker is called, whoever said so.
+    pub fn worker_id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where its coordinator listens, whoever said so.
+    pub fn coordinator(&self) -> &str {
+        &self.address
+    }
+
+    /// The task types it serves, ascending.
+    pub fn task_types(&self) -> impl Iterator<Item = &str> {
+        self.tasks.keys().map(String::as_str)
+    }
+
     /// Whether everything said so far can be used. [`run`](Self::run) asks first.
     pub fn check(&self) -> Result<(), Error> {
         run::endpoint(&self.address)?;

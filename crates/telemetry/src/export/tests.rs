@@ -60,8 +60,13 @@ async fn collector(
 
 fn process(endpoint: &str) -> (Telemetry, impl Subscriber + Send + Sync + use<>) {
     let export = Export::to(endpoint, "leasehold-test", |_| None).expect("the endpoint is valid");
-    let output =
-        Output { format: LogFormat::Text, timer: (), writer: io::sink, is_coloured: false };
+    let output = Output {
+        format: LogFormat::Text,
+        timer: (),
+        writer: io::sink,
+        is_coloured: false,
+        field: None,
+    };
     let filter = "off".parse().expect("a filter");
     let subscriber = subscriber(&export.provider, filter, output);
     let (_, lines) = Sink::start(1, io::sink(), |_| {});

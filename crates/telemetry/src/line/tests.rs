@@ -49,7 +49,8 @@ impl FormatTime for Noon {
 /// What `scene` writes, with every line's constant start cut to `*`.
 fn written(format: LogFormat, filter: &str, scene: impl Fn()) -> String {
     let paper = Paper::default();
-    let output = Output { format, timer: Noon, writer: paper.clone(), is_coloured: false };
+    let output =
+        Output { format, timer: Noon, writer: paper.clone(), is_coloured: false, field: None };
     drawn(&paper, output, filter, scene)
 }
 
@@ -169,7 +170,23 @@ fn a_filter_hides_events_but_never_the_span_that_names_the_task() {
 fn only_the_level_is_coloured() {
     let paper = Paper::default();
     let writer = paper.clone();
-    let output = Output { format: LogFormat::Text, timer: Noon, writer, is_coloured: true };
+    let output =
+        Output { format: LogFormat::Text, timer: Noon, writer, is_coloured: true, field: None };
     let shown = drawn(&paper, output, "info", || info!(target: "t", "\u{1b}[31mred"));
     assert_eq!(shown, "*\u{1b}[32m INFO\u{1b}[0m t: \\u{1b}[31mred\n");
+}
+
+#[test]
+fn a_field_of_the_process_is_on_every_line() {
+    for (format, expected) in [
+        (LogFormat::Text, " INFO leasehold_telemetry::line::tests: up tasks=1 worker=p-1\n"),
+        (LogFormat::Json, "\"tasks\":1,\"worker\":\"p-1\"}\n"),
+    ] {
+        let paper = Paper::default();
+        let field = Some(("worker", "p-1".to_owned()));
+        let output =
+            Output { format, timer: Noon, writer: paper.clone(), is_coloured: false, field };
+        let text = drawn(&paper, output, "info", || info!(tasks = 1, "up"));
+        assert!(text.ends_with(expected), "{text}");
+    }
 }

@@ -13,8 +13,13 @@ use crate::telemetry::{Output, subscriber};
 
 /// Runs `test` in a process that traces, logs nothing and exports nothing.
 fn traced(test: impl FnOnce()) {
-    let output =
-        Output { format: LogFormat::Text, timer: (), writer: io::sink, is_coloured: false };
+    let output = Output {
+        format: LogFormat::Text,
+        timer: (),
+        writer: io::sink,
+        is_coloured: false,
+        field: None,
+    };
     let filter = "off".parse().expect("a filter");
     with_default(subscriber(&Export::nowhere("test").provider, filter, output), test);
 }

@@ -2,13 +2,17 @@
 
 use clap::Parser as _;
 
-use super::Args;
+use super::{CommandLine, Role};
 use crate::config::{Command, Config};
 
 fn config(flags: &[&str]) -> Result<Config, String> {
     let flags = std::iter::once(&"leasehold-worker").chain(flags);
-    let args = Args::try_parse_from(flags).map_err(|error| error.to_string())?;
-    args.config().map_err(|error| error.to_string())
+    let line = CommandLine::try_parse_from(flags).map_err(|error| error.to_string())?;
+    let config = match line.role {
+        None => line.worker.config(),
+        Some(Role::Pool(pool)) => pool.config(),
+    };
+    config.map_err(|error| error.to_string())
 }
 
 fn command(flags: &[&str], task_type: &str) -> Vec<String> {
@@ -61,4 +65,19 @@ fn flags_win_over_the_file() {
     assert_eq!((config.slots, config.id.as_deref()), (Some(3), Some("flag")));
     let commands: Vec<&Command> = config.programs.values().map(|it| &it.command).collect();
     assert_eq!(commands, [&Command(vec!["c".to_owned()]), &Command(vec!["b".to_owned()])]);
+}
+
+#[test]
+fn a_pool_takes_the_flags_of_a_worker_and_its_own() {
+    let flags =
+        ["pool", "--min", "2", "--max", "8", "--id", "p", "--program", "t", "--", "cat", "-"];
+    let config = config(&flags).expect("it is taken");
+    assert_eq!((config.pool.min, config.pool.max), (Some(2), Some(8)));
+    assert_eq!(
+        (config.id.as_deref(), command(&flags, "t")),
+        (Some("p"), vec!["cat".to_owned(), "-".to_owned()])
+    );
+    // What is meant for one worker and stands before `pool` would be lost.
+    let refused = ["--id", "p", "pool", "--program", "t=cat"];
+    assert!(self::config(&refused).is_err());
 }
