@@ -4,7 +4,7 @@
 //! It is a picture: whoever looks at it asks neither the engine nor the disk. It knows no pool and no decision.
 
 use leasehold_policy::Time;
-use leasehold_queue::{Blocked, LoadView, Name, SessionState, WorkerView};
+use leasehold_queue::{LoadView, Name, SessionState, WorkerView};
 
 mod flow;
 
@@ -52,14 +52,6 @@ pub struct WorkerLoad {
 
 /// The label by which a worker says to which pool it belongs.
 pub const POOL_LABEL: &str = "pool";
-
-impl Row {
-    /// How many of its tasks wait for something of which `counts` says yes.
-    pub fn waiting(&self, counts: impl Fn(Blocked) -> bool) -> u64 {
-        let waiting = self.view.waiting.iter().filter(|(blocked, _)| counts(*blocked));
-        waiting.map(|(_, count)| *count).sum()
-    }
-}
 
 impl WorkerLoad {
     pub(crate) fn new(view: &WorkerView, cpu: Option<u16>) -> Self {

@@ -90,8 +90,14 @@ impl Measured {
     }
 
     fn add_row(&mut self, row: &Row, now: Time) {
-        self.backlog += row.waiting(Blocked::is_for_a_worker);
-        self.held.paused += row.waiting(|blocked| blocked == Blocked::QueuePaused);
+        for (blocked, count) in &row.view.waiting {
+            match blocked {
+                Blocked::NoEligibleWorker | Blocked::NoCapacity => self.backlog += count,
+                Blocked::QueuePaused => self.held.paused += count,
+                // Their time has not come.
+                Blocked::Delayed | Blocked::Backoff => {}
+            }
+        }
         self.leased += row.view.leased;
         let age = row.view.since.map(|since| now.since(since));
         self.oldest = self.oldest.max(age);
