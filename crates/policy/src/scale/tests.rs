@@ -146,8 +146,9 @@ fn a_change_is_given_time_to_show_what_it_does() {
         state = next;
         seen.push(verdict.desired);
     }
-    seen.dedup();
-    assert_eq!(seen, [8, 16]);
+    // It is followed after four seconds, and six later it has had its time.
+    let (before, after) = seen.split_at(10);
+    assert!(before.iter().all(|it| *it == 8) && after.iter().all(|it| *it == 16), "{seen:?}");
 }
 
 #[test]
