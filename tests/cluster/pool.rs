@@ -1,10 +1,10 @@
 //! A pool of workers follows what the coordinator says, and nothing it does costs a task its lease.
 
-use std::{collections::BTreeSet, fs, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, fs, net::SocketAddr};
 
 use leasehold_proto::v1::{
-    GetScalingRequest, ListWorkersRequest, PauseQueueRequest, PoolScaling, ScalingBound, TaskSpec,
-    TaskState, Worker, WorkerState,
+    DrainWorkersRequest, FollowPoolRequest, GetScalingRequest, ListWorkersRequest,
+    PauseQueueRequest, PoolScaling, ScalingBound, TaskSpec, TaskState, Worker, WorkerState,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -137,28 +137,47 @@ async fn a_pool_grows_with_what_waits_and_shrinks_without_ending_anything() {
 async fn a_worker_that_is_too_many_works_on_for_as_long_as_its_task_does() {
     let coordinator = coordinator().await;
     let mut client = coordinator.client();
-    // Nothing may run for longer than this, but what is drained for the pool.
+    // By itself no worker waits for what it runs.
     let flags = ["--min", "1", "--max", "2", "--drain-grace", "0s"];
     let mut pool = start(coordinator.address, &coordinator, &flags);
     has(&mut client, 1).await;
     let tasks = submit(&mut client, &coordinator, 2).await;
     until("both run", SOON, async || started(&coordinator).len() == 2).await;
-    // What waits and may not be taken is no reason to keep the second one.
-    let drain = leasehold_proto::v1::DrainWorkersRequest {
-        worker_ids: vec!["pool-2".to_owned()],
-        grace: Some(crate::client::duration(Duration::from_hours(1))),
+    // Somebody else says that there may be one only; from there on one is wanted.
+    let request = FollowPoolRequest {
+        pool: "pool".to_owned(),
+        task_types: vec!["patient".to_owned()],
+        min_workers: 1,
+        max_workers: 1,
+        worker_count: 2,
+        shares_processor: true,
     };
-    client.admin.drain_workers(drain).await.expect("the worker is told");
+    client.admin.follow_pool(request).await.expect("it is heard");
+    has(&mut client, 1).await;
+    until("a busy one drains", SOON, async || pool.log().contains("one worker fewer")).await;
+    for id in &tasks {
+        assert_eq!(client.task(id).await.state(), TaskState::Running);
+    }
     let_go(&coordinator);
     for id in &tasks {
-        assert_eq!(client.ended(id).await.lease_count, 1);
+        assert_eq!(ends(&client.ended(id).await), ["SUCCEEDED RETURNED ATTEMPT"]);
     }
-    // It was not the pool that drained it: it comes back, and then it is one too many.
-    until("it is started again", SOON, async || members(&pool).len() >= 3).await;
-    has(&mut client, 1).await;
+    until("it is gone", SOON, async || pool.log().contains("worker drained and gone")).await;
+    assert!(!coordinator.dir().join("told").exists(), "a program was told to stop");
     pool.signal(Signal::TERM);
     pool.exits_with(0, SOON).await;
-    assert!(!coordinator.dir().join("told").exists(), "a program was told to stop");
+}
+
+#[tokio::test]
+async fn a_worker_that_somebody_else_drained_is_started_again() {
+    let coordinator = coordinator().await;
+    let mut client = coordinator.client();
+    let pool = start(coordinator.address, &coordinator, &["--min", "1", "--max", "1"]);
+    has(&mut client, 1).await;
+    let drain = DrainWorkersRequest { worker_ids: vec!["pool-1".to_owned()], grace: None };
+    client.admin.drain_workers(drain).await.expect("the worker is told");
+    until("it is started again", SOON, async || members(&pool).len() == 2).await;
+    has(&mut client, 1).await;
 }
 
 #[tokio::test]
@@ -172,11 +191,10 @@ async fn a_backlog_that_no_worker_may_take_starts_none() {
     submit(&mut client, &coordinator, 50).await;
     let scaling = eventually("it says what bounds it", SOON, async || {
         let scaling = scaling(&mut client, "pool").await?;
-        (scaling.bound_by() == ScalingBound::Paused).then_some(scaling)
+        let held = scaling.signals.is_some_and(|it| (it.backlog, it.paused_backlog) == (0, 50));
+        (held && scaling.bound_by() == ScalingBound::Paused).then_some(scaling)
     })
     .await;
-    let signals = scaling.signals.expect("signals are shown");
-    assert_eq!((signals.backlog, signals.paused_backlog), (0, 50));
     assert_eq!((scaling.desired_workers, scaling.decisions.len()), (1, 0), "{scaling:?}");
     assert!(scaling.reason.contains("paused queues"), "{}", scaling.reason);
 }

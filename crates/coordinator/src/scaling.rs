@@ -202,8 +202,8 @@ impl Scaling {
         if pools.known.get(pool).is_some_and(|it| it.verdict.is_none()) {
             pools.decide(&self.shared, pool, &load, now);
         }
-        let known = pools.known.get(pool).ok_or_else(|| Unknown::Pool(Name::clone(pool)))?;
-        known.verdict.map(|it| it.desired).ok_or_else(|| Unknown::Pool(Name::clone(pool)))
+        let verdict = pools.known.get(pool).and_then(|known| known.verdict);
+        verdict.map(|it| it.desired).ok_or_else(|| pools.unknown(&self.shared, pool, now))
     }
 
     /// How long workers may still be on their way back. None: those that are not back are gone.
@@ -237,7 +237,8 @@ impl Scaling {
         load: &Load,
         now: Instant,
     ) -> Result<PoolView, Unknown> {
-        let pool = pools.known.get(name).ok_or_else(|| Unknown::Pool(Name::clone(name)))?;
+        let unknown = || pools.unknown(&self.shared, name, now);
+        let pool = pools.known.get(name).ok_or_else(unknown)?;
         let measured = pool.measure(name, load, pools.now(now), now);
         let settings = pool.settings(name, &self.shared.settings, now);
         let warm_up_left = pools.warm_up_left(&self.shared, now);
@@ -255,6 +256,12 @@ impl Pools {
     fn warm_up_left(&self, shared: &Shared, now: Instant) -> Option<Duration> {
         let left = shared.warm_up.checked_sub(now.saturating_duration_since(self.started));
         left.filter(|left| !left.is_zero())
+    }
+
+    /// Why nothing is known of a pool: its workers may be on their way back.
+    fn unknown(&self, shared: &Shared, pool: &Name, now: Instant) -> Unknown {
+        let left = self.warm_up_left(shared, now);
+        left.map_or_else(|| Unknown::Pool(Name::clone(pool)), Unknown::WarmingUp)
     }
 
     /// Sees which pools the workers name, and what the engine's clock shows.

@@ -163,21 +163,23 @@ impl Pool {
                 }
                 self.obey(&order);
             }
-            Asked::Order(Err(error)) | Asked::Drain(_, Err(error)) => {
-                if self.is_heard.replace(false) != Some(false) {
-                    let (pool, kept) = (&self.plan.name, self.roster.kept());
-                    warn!(
-                        pool,
-                        kept, error, "the coordinator does not say how many: kept as it is"
-                    );
-                }
+            Asked::Order(Err(error)) => self.unheard(&error),
+            Asked::Drain(number, Err(error)) => {
+                self.roster.not_draining(number, Instant::now());
+                self.unheard(&error);
             }
             Asked::Drain(number, Ok(true)) => {
                 info!(worker = self.plan.member(number), "one worker fewer: it drains");
-                self.roster.draining(number);
             }
             // It has not come to the coordinator yet; it is asked again when it has.
-            Asked::Drain(_, Ok(false)) => {}
+            Asked::Drain(number, Ok(false)) => self.roster.not_draining(number, Instant::now()),
+        }
+    }
+
+    fn unheard(&mut self, error: &str) {
+        if self.is_heard.replace(false) != Some(false) {
+            let (pool, kept) = (&self.plan.name, self.roster.kept());
+            warn!(pool, kept, error, "the coordinator does not say how many: kept as it is");
         }
     }
 
@@ -189,6 +191,7 @@ impl Pool {
         }
         let by_load = order.least_loaded.iter().filter_map(|worker| self.plan.number(worker));
         if let Some(number) = self.roster.victim(by_load) {
+            self.roster.draining(number);
             self.coordinator.drain(number, self.plan.member(number));
         }
     }

@@ -1,5 +1,7 @@
 //! What a decision rests upon, in the words of an operator.
 
+use std::time::Duration;
+
 use leasehold_policy::scale::{Bound, Settings, Signals, Verdict, Why};
 
 /// As long as nothing is decided.
@@ -13,12 +15,13 @@ pub(super) fn of(verdict: &Verdict, signals: &Signals, settings: &Settings) -> S
         Why::Calm => "no threshold is crossed".to_owned(),
         Why::Nobody => format!("{backlog} tasks wait and there is no worker"),
         Why::QueueWait => {
-            let (wait, most) = (signals.queue_wait.unwrap_or_default(), settings.queue_wait);
+            let wait = rounded(signals.queue_wait.unwrap_or_default());
+            let most = settings.queue_wait;
             format!("tasks wait {wait:?} on average, more than {most:?}, and {backlog} do now")
         }
         Why::StartLatency => {
-            let (latency, most) =
-                (signals.start_latency.unwrap_or_default(), settings.start_latency);
+            let latency = rounded(signals.start_latency.unwrap_or_default());
+            let most = settings.start_latency;
             let patience = settings.start_patience;
             format!(
                 "for {patience:?} not even 95 % of tasks started within {most:?} ({latency:?} now), and {backlog} wait"
@@ -36,7 +39,7 @@ pub(super) fn of(verdict: &Verdict, signals: &Signals, settings: &Settings) -> S
             )
         }
         Why::Cooling => {
-            let left = verdict.cooldown_left;
+            let left = rounded(verdict.cooldown_left);
             format!("{idle} workers have nothing to do; one goes in {left:?} if that lasts")
         }
         Why::Limited => {
@@ -60,6 +63,16 @@ const fn holder(bound: Bound) -> &'static str {
     }
 }
 
+/// As exact as a person reads it: to a millisecond, and to a tenth of a second from one second on.
+fn rounded(duration: Duration) -> Duration {
+    let step = if duration < Duration::from_secs(1) { 1 } else { 100 };
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(ms / step * step)
+}
+
 fn percent(permille: u16) -> String {
     format!("{} %", permille / 10)
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,9 @@ fn nothing_is_decided_while_workers_may_be_on_their_way_back() {
     stage.look(1, rows(), vec![worker("a", Some("p"), 0)]);
     let left = |it| matches!(it, Err(Unknown::WarmingUp(left)) if !left.is_zero());
     assert!(left(stage.scaling.desired(&name("p"))));
+    // One that is not known may be on its way back as a whole.
+    let unseen = Question { pool: Some(name("unseen")), ..Question::default() };
+    assert!(matches!(stage.scaling.measure(&unseen), Err(Unknown::WarmingUp(_))));
     assert!(stage.pool("p").warm_up_left.is_some() && stage.pool("p").changes.is_empty());
     stage.look(21, rows(), vec![worker("a", Some("p"), 0)]);
     let shared = &stage.scaling.shared;

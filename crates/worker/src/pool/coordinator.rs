@@ -72,9 +72,13 @@ impl Coordinator {
             let answer = within(service.follow_pool(request)).await;
             Asked::Order(answer.map(|answer| {
                 let scaling = answer.scaling.unwrap_or_default();
+                let wanted = scaling.desired_workers;
+                // Why it was decided, which may be some looks ago; else what is so now.
+                let decided = scaling.decisions.into_iter().next_back();
+                let decided = decided.filter(|it| it.to_workers == wanted).map(|it| it.reason);
                 Order {
-                    desired: u32::try_from(scaling.desired_workers).unwrap_or(0),
-                    reason: scaling.reason,
+                    desired: u32::try_from(wanted).unwrap_or(0),
+                    reason: decided.unwrap_or(scaling.reason),
                     least_loaded: answer.least_loaded_worker_ids,
                 }
             }))

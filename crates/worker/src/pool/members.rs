@@ -1,4 +1,4 @@
-//! The processes of a pool's workers. They are told apart by number, and knows nothing of why they are started.
+//! The processes of a pool's workers, told apart by number. It knows nothing of why one is started.
 
 use std::{
     collections::BTreeMap,

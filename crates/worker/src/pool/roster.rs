@@ -159,10 +159,19 @@ impl Roster {
         self.seats.insert(number, Seat::Running { since: now, failures });
     }
 
-    /// The worker was told to drain.
+    /// The worker is being told to drain. It counts from here on: it may be gone before anybody answers that it was told.
     pub(crate) fn draining(&mut self, number: u32) {
         if let Some(seat) = self.seats.get_mut(&number) {
             *seat = Seat::Draining;
+        }
+    }
+
+    /// It could not be told: it runs on, if it has not gone.
+    pub(crate) fn not_draining(&mut self, number: u32, now: Instant) {
+        if let Some(seat) = self.seats.get_mut(&number)
+            && *seat == Seat::Draining
+        {
+            *seat = Seat::Running { since: now, failures: 0 };
         }
     }
 

@@ -73,6 +73,25 @@ fn one_goes_at_a_time_the_least_loaded_first() {
 }
 
 #[test]
+fn what_is_being_told_to_drain_may_be_gone_before_the_answer() {
+    let mut stage = Stage::new((1, 2));
+    stage.roster.want(2);
+    stage.start();
+    stage.roster.want(1);
+    stage.roster.draining(2);
+    assert_eq!(stage.end(2, Left::Drained), None, "it was for the pool");
+    stage.roster.want(2);
+    assert_eq!(stage.start(), [2]);
+    // That the one before could not be told is no news of this one.
+    stage.roster.not_draining(2, stage.now);
+    assert_eq!(stage.roster.kept(), 2);
+    stage.roster.want(1);
+    stage.roster.draining(1);
+    stage.roster.not_draining(1, stage.now);
+    assert_eq!((stage.roster.kept(), stage.roster.victim([1].into_iter())), (2, Some(1)));
+}
+
+#[test]
 fn those_that_drain_do_not_pile_up() {
     let mut stage = Stage::new((1, 2));
     for _ in 0..10 {
