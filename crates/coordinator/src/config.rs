@@ -138,6 +138,13 @@ impl Config {
                 .map(|(name, _)| name.as_str().into())
                 .collect(),
             create_queues: self.queues.create,
+            weights: self
+                .queues
+                .settings
+                .iter()
+                .map(|(name, settings)| (name.as_str().into(), settings.weights()))
+                .collect(),
+            valve: self.queues.aging_every,
             limits: leasehold_queue::Limits {
                 open_tasks: self.limits.open_tasks,
                 open_bytes: self.limits.open_bytes,

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use leasehold_policy::Backoff;
 use leasehold_proto::v1;
-use leasehold_queue::{Key, LeaseTerms, Name, Retry, TaskId, TaskSpec, Trace};
+use leasehold_queue::{Key, LeaseTerms, Name, Retry, Shape, TaskId, TaskSpec, Trace};
 use leasehold_telemetry::TraceContext;
 use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -119,6 +119,8 @@ impl Rules {
                 name: name.into(),
                 digest: digest(&spec.task_type, &spec.payload),
             }),
+            fairness_key: Name::default(),
+            shape: Shape::default(),
             payload: spec.payload,
         };
         fields.finish(task)

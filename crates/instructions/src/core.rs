@@ -7,7 +7,7 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Audience, Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome, Queue, Retry,
-    StreamId, Submit, TaskSpec, Token,
+    Shape, StreamId, Submit, TaskSpec, Token,
 };
 
 const STREAM: StreamId = StreamId(1);
@@ -125,5 +125,7 @@ pub(crate) fn spec(task_type: &str, priority: u8) -> TaskSpec {
         labels: Vec::new(),
         trace: None,
         key: None,
+        fairness_key: "".into(),
+        shape: Shape::default(),
     }
 }

@@ -119,6 +119,9 @@ mutants! {
     GuardNotTold = "guards are not told that the session goes on",
     TurnedAwayPays = "who is turned away at the door takes a place all the same",
     RefundUnbounded = "a charge that comes back late comes back whole",
+    WeightIgnored = "queues and fairness keys get the same, whatever their weights",
+    EstimateStands = "what a lease was reckoned to cost is never put right",
+    ValveShut = "nothing less urgent goes before what is more urgent, however long it waits",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

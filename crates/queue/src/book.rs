@@ -32,7 +32,7 @@ pub(crate) struct Book {
     /// Queues that the configuration names. Not durable.
     pub(crate) declared: BTreeSet<Name>,
     /// Queues that have no task, are not paused and not declared, but were in use. Not durable.
-    pub(crate) idle: Idle,
+    pub(crate) idle: Idle<Name>,
 }
 
 impl Book {

@@ -1,6 +1,11 @@
 //! What the queue is told once, at its start.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use leasehold_policy::Mutant;
 
 use crate::Name;
 
@@ -29,8 +34,38 @@ pub struct Config {
     pub late_results: BTreeSet<Name>,
     /// Whether a submit or a pause may create a queue.
     pub create_queues: bool,
+    /// What queues get beside each other, and keys beside each other within a queue, where that is not the same for all.
+    pub weights: BTreeMap<Name, Weights>,
+    /// Every how many grants of a class of sessions one goes by age, below the most urgent priority; at least 1.
+    pub valve: u64,
     /// Bounds.
     pub limits: Limits,
+}
+
+/// How much a queue gets, and its keys within it. Nothing is zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weights {
+    /// Of the queue, beside other queues.
+    pub queue: u32,
+    /// Of its fairness keys beside each other; 1 for those that are not named.
+    pub keys: BTreeMap<Name, u32>,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { queue: 1, keys: BTreeMap::new() }
+    }
+}
+
+impl Config {
+    /// The weight of a queue, and of a fairness key within it.
+    pub(crate) fn weights(&self, queue: &str, key: &str) -> (u32, u32) {
+        let Some(weights) = self.weights.get(queue) else { return (1, 1) };
+        if Mutant::WeightIgnored.is_alive() {
+            return (1, 1);
+        }
+        (weights.queue, weights.keys.get(key).copied().unwrap_or(1))
+    }
 }
 
 /// Bounds of the queue. Reaching one refuses a submit; nothing else.
@@ -59,6 +94,8 @@ impl Default for Config {
             declared_queues: BTreeSet::new(),
             late_results: BTreeSet::new(),
             create_queues: true,
+            weights: BTreeMap::new(),
+            valve: 64,
             limits: Limits {
                 open_tasks: 10_000_000,
                 open_bytes: 4 << 30,

@@ -3,7 +3,7 @@
 //! The same function runs when a record is made and when it is read back, so that the state is the fold of the
 //! records by construction. It decides nothing and knows no time but that of the records.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Mutant, Time};
 
@@ -227,6 +227,7 @@ impl Task {
             progress: None,
             heard: None,
             silence_since: None,
+            reckoned: Duration::ZERO,
         });
         Ok(())
     }

@@ -1,16 +1,23 @@
 //! Leases: which waiting task goes to which free session.
 //!
-//! The best task over everything that somebody free serves goes first; of those who serve it the emptiest session gets
-//! it, and one whose slots are taken only if it takes leases ahead and nobody has a slot. One grant costs as much as there are classes of sessions and types in them, whatever waits or is busy.
+//! Of what the classes of sessions would take next, whatever goes first is leased; of those who serve it the emptiest
+//! session gets it, and one whose slots are taken only if it takes leases ahead and nobody has a slot. One grant costs as
+//! much as there are classes of sessions and needs that they serve, whatever waits or is busy.
 
 use std::sync::Arc;
 
+use leasehold_policy::Mutant;
+
 use crate::{
-    Assignment, Effect, Name, Queue, Record, SessionId, Task, Token, lanes::Place, session::Work,
+    Assignment, Effect, Name, Queue, Record, SessionId, Task, Token,
+    lanes::{Next, Pick},
+    roster::Seating,
+    session::Work,
 };
 
 impl Queue {
     pub(crate) fn grant(&mut self, most: usize) -> usize {
+        self.introduce();
         let mut granted = 0;
         while granted < most && self.grant_next() {
             granted += 1;
@@ -19,35 +26,60 @@ impl Queue {
         granted
     }
 
+    /// Tells the classes of sessions of the needs they have not been told of.
+    fn introduce(&mut self) {
+        let needs = &mut self.index.lanes.needs;
+        if needs.is_settled() && self.roster.is_settled() {
+            return;
+        }
+        while let Some(need) = needs.forget_one() {
+            self.roster.part(need);
+        }
+        let newcomers = needs.newcomers();
+        for id in self.roster.meet(&newcomers, needs) {
+            if let Some(kind) = self.roster.class(id) {
+                self.parking.reclass(id, kind);
+            }
+        }
+    }
+
     fn grant_next(&mut self) -> bool {
-        let Some((place, session)) = self.next_for() else { return false };
+        let Some((next, seating)) = self.next_for() else { return false };
         let Some(token) = self.mint() else { return false };
-        self.lease(place, session, token);
+        self.lease(next, seating.session, token);
         true
     }
 
     /// A task whose time is over is not leased: those behind it wait until its alarm has ended it.
-    fn next_for(&self) -> Option<(Place, SessionId)> {
-        let offers = self.roster.free().filter_map(|class| {
-            let place = self.index.lanes.first(class.types)?;
-            let avoided = self.avoided.get(&place.task).copied();
-            Some((place, class.best(avoided)?))
+    fn next_for(&mut self) -> Option<(Next, Seating)> {
+        let Self { roster, index, paces, avoided, config, .. } = self;
+        let lanes = &mut index.lanes;
+        let offers = roster.free().filter_map(|class| {
+            let is_aged =
+                class.turn().is_multiple_of(config.valve) && !Mutant::ValveShut.is_alive();
+            let pick = if is_aged { Pick::Aged } else { Pick::First };
+            let next = lanes.next(class.needs(), pick, paces)?;
+            let avoided = avoided.get(&next.place.task).copied();
+            Some((next, class.best(avoided, lanes.served_last(&next))?))
         });
-        let (place, (.., session)) = offers.min()?;
-        (!place.is_over(self.now)).then_some((place, session))
+        let (next, seating) = offers.min()?;
+        (!next.place.is_over(self.now)).then_some((next, seating))
     }
 
-    fn lease(&mut self, place: Place, id: SessionId, token: Token) {
-        let task = place.task;
+    fn lease(&mut self, next: Next, id: SessionId, token: Token) {
+        let task = next.place.task;
         let Some(session) = self.roster.get(id) else { return };
         assert!(session.load().is_some(), "a lease needs room in session {id:?}");
         let is_ahead = session.slots <= session.used();
         let (worker, instance, stream) =
             (Name::clone(&session.worker), Name::clone(&session.instance), session.stream);
+        let reckoned = self.charge(&next);
+        self.index.lanes.serve(&next, id);
+        self.roster.count_grant(id);
         self.write(Record::LeaseGranted { task, token, worker, instance, time: self.now });
         self.avoided.remove(&task);
         if let Some(lease) = self.book.lease_mut(task) {
-            lease.session = Some(id);
+            (lease.session, lease.reckoned) = (Some(id), reckoned);
         }
         let Some(granted) = self.book.task(task) else { return };
         let (patience, assignment) =

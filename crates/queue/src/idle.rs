@@ -1,49 +1,59 @@
-//! Queues that were in use and are not: known until their place is needed, the one that has been idle longest first.
+//! What was in use and is not: known until its place is needed, what has been idle longest first.
 //!
-//! It knows no task and is not durable: a queue without tasks is forgotten by a restart.
+//! It knows nothing of what it keeps, and is not durable.
 
-use std::collections::BTreeMap;
+use std::{borrow::Borrow, collections::BTreeMap};
 
-use crate::Name;
-
-/// Queues without tasks.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Idle {
-    turns: BTreeMap<Name, u64>,
-    order: BTreeMap<u64, Name>,
+/// Idle things, by their names or numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Idle<K> {
+    turns: BTreeMap<K, u64>,
+    order: BTreeMap<u64, K>,
     last: u64,
 }
 
-impl Idle {
-    /// The queue is idle from here on.
-    pub(crate) fn insert(&mut self, queue: &Name) {
-        self.remove(queue);
+impl<K> Default for Idle<K> {
+    fn default() -> Self {
+        Self { turns: BTreeMap::new(), order: BTreeMap::new(), last: 0 }
+    }
+}
+
+impl<K: Clone + Ord> Idle<K> {
+    /// It is idle from here on.
+    pub(crate) fn insert(&mut self, key: &K) {
+        self.remove(key);
         self.last += 1;
-        self.turns.insert(Name::clone(queue), self.last);
-        self.order.insert(self.last, Name::clone(queue));
+        self.turns.insert(key.clone(), self.last);
+        self.order.insert(self.last, key.clone());
     }
 
-    /// The queue is in use again.
-    pub(crate) fn remove(&mut self, queue: &str) {
-        if let Some(turn) = self.turns.remove(queue) {
+    /// It is in use again.
+    pub(crate) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        if let Some(turn) = self.turns.remove(key) {
             self.order.remove(&turn);
         }
     }
 
-    /// Forgets the queue that has been idle longest, if there is one.
-    pub(crate) fn forget_one(&mut self) -> Option<Name> {
-        let (_, queue) = self.order.pop_first()?;
-        self.turns.remove(&queue);
-        Some(queue)
+    /// Forgets what has been idle longest, if there is anything.
+    pub(crate) fn forget_one(&mut self) -> Option<K> {
+        let (_, key) = self.order.pop_first()?;
+        self.turns.remove(&key);
+        Some(key)
     }
 
-    /// Whether the queue is one of them.
-    pub(crate) fn contains(&self, queue: &str) -> bool {
-        self.turns.contains_key(queue)
+    /// Whether it is idle.
+    pub(crate) fn contains<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.turns.contains_key(key)
     }
 
-    /// All of them, by name.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
+    /// All of them, in their own order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &K> {
         self.turns.keys()
     }
 

@@ -1,20 +1,30 @@
-//! Who goes next: the tasks that could be leased, in order.
+//! The tasks that could be leased: in lanes, of which some stand in line and the others wait at a gate that is shut.
 //!
-//! A lane holds the waiting tasks of one queue and one task type, ordered by priority, then deadline, then age; so a
-//! task that comes back takes its old place. For each task type the first tasks of its lanes are ordered too, paused
-//! queues left out. It knows no worker: [`first`](Lanes::first) is the seam behind which the order is decided.
+//! The tasks of a lane have need, priority, queue, fairness key and gates in common, so that whoever is first in it is all
+//! that has to be looked at, whatever waits behind him: they are ordered by deadline, then age, and one that comes back
+//! takes its old place. It knows no worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_policy::{Mutant, Time};
 
-use crate::{Name, Task, TaskId};
+use crate::{
+    Name, SessionId, Task, TaskId, TaskSpec,
+    accounts::{Accounts, FlowNo},
+    fairness::Virtual,
+    gate::{Gate, Gates, Gateway, Opening},
+    group::{Head, Standing},
+    line::Line,
+    need::{NeedNo, Needs},
+    pace::Paces,
+    slab::Slab,
+};
 
-/// A task's place in the order.
+/// A task's place in the order of its lane, and its urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    priority: u8,
-    deadline: Time,
+    pub(crate) priority: u8,
+    pub(crate) deadline: Time,
     pub(crate) task: TaskId,
 }
 
@@ -29,139 +39,370 @@ impl Place {
     pub(crate) fn is_over(self, now: Time) -> bool {
         self.deadline <= now
     }
+
+    /// Whether it goes before the other whoever they belong to. Within a priority that is for fairness to say.
+    pub(crate) const fn outranks(self, other: Self) -> bool {
+        self.priority < other.priority
+    }
+}
+
+/// The number of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LaneNo(u32);
+
+/// Which of the lanes of a flow it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LaneKey {
+    need: NeedNo,
+    priority: u8,
+    gateway: Gateway,
 }
 
 /// Every task that could be leased.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lanes {
-    queues: BTreeMap<Name, Waiting>,
-    heads: BTreeMap<Name, BTreeSet<(Place, Name)>>,
+    pub(crate) needs: Needs,
+    pub(crate) accounts: Accounts,
+    pub(crate) gates: Gates,
+    all: Slab<Lane>,
+    /// The lanes that could go on.
+    line: Line,
+    /// Those that could not, by the gate that was found shut.
+    held: BTreeMap<Gate, Line>,
+    /// Since when tasks wait in each queue.
+    ages: BTreeMap<Name, BTreeSet<(Time, TaskId)>>,
 }
 
-/// What waits in one queue.
-#[derive(Clone, Debug, Default)]
-struct Waiting {
-    paused: bool,
-    /// Lanes by task type, each with the time since when a task waits. None is empty.
-    lanes: BTreeMap<Name, BTreeMap<Place, Time>>,
-    ages: BTreeSet<(Time, TaskId)>,
+/// Tasks that are alike to everything but time.
+#[derive(Clone, Debug)]
+struct Lane {
+    flow: FlowNo,
+    key: LaneKey,
+    /// With the time since when each waits. Never empty.
+    tasks: BTreeMap<Place, Time>,
+    /// The gate that it waits at. None: it stands in line.
+    gate: Option<Gate>,
+}
+
+/// A task that could be leased: the first of a lane. The least is the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Next {
+    priority: u8,
+    standing: Standing,
+    /// Until when it has to start, as far as it is known how long such tasks run. Within a lane that is the order of
+    /// deadlines.
+    start_by: Time,
+    pub(crate) place: Place,
+    need: NeedNo,
+    lane: LaneNo,
+    /// Whether it goes for whose turn it is, or for its age.
+    pick: Pick,
+}
+
+/// What a lease is reckoned to cost, for its queue and for its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) queue: Virtual,
+    pub(crate) flow: Virtual,
+}
+
+/// What of what stands in line is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pick {
+    /// Whose turn it is.
+    First,
+    /// Who has waited longest below the most urgent priority; if there is nobody, whose turn it is.
+    Aged,
 }
 
 impl Lanes {
     /// Lets a task wait, since then.
-    pub(crate) fn insert(&mut self, queue: &Name, task_type: &Name, place: Place, since: Time) {
-        let first = self.head(queue, task_type).is_none_or(|head| place < head);
-        if first {
-            self.retract(queue, task_type);
-        }
-        let waiting = self.queues.entry(Name::clone(queue)).or_default();
-        waiting.lanes.entry(Name::clone(task_type)).or_default().insert(place, since);
-        waiting.ages.insert((since, place.task));
-        if first {
-            self.offer(queue, task_type);
+    pub(crate) fn insert(&mut self, spec: &TaskSpec, place: Place, since: Time) {
+        self.ages.entry(Name::clone(&spec.queue)).or_default().insert((since, place.task));
+        let flow = self.accounts.open(&spec.queue, &spec.fairness_key);
+        let need = self.needs.number(&spec.task_type, &spec.shape);
+        let key = LaneKey { need, priority: place.priority, gateway: Gates::of(spec) };
+        let Some(no) = self.accounts.lane(flow, &key) else {
+            return self.open_lane(flow, key, (place, since));
+        };
+        let Some(lane) = self.all.get_mut(no.0) else { return };
+        let before = lane.first();
+        lane.tasks.insert(place, since);
+        if before.is_none_or(|before| place < before) {
+            self.rehead(no, before);
         }
     }
 
     /// Takes a task out.
-    pub(crate) fn remove(&mut self, queue: &Name, task_type: &Name, place: Place) {
-        let first = self.head(queue, task_type) == Some(place);
-        if first {
-            self.retract(queue, task_type);
-        }
-        if let Some(waiting) = self.queues.get_mut(queue) {
-            waiting.remove(task_type, place);
-            if waiting.is_idle() {
-                self.queues.remove(queue);
+    pub(crate) fn remove(&mut self, spec: &TaskSpec, place: Place) {
+        let Some(no) = self.find(spec, place.priority) else { return };
+        let Some(lane) = self.all.get_mut(no.0) else { return };
+        let before = lane.first();
+        let Some(since) = lane.tasks.remove(&place) else { return };
+        if let Some(ages) = self.ages.get_mut(&spec.queue) {
+            ages.remove(&(since, place.task));
+            if ages.is_empty() {
+                self.ages.remove(&spec.queue);
             }
         }
-        if first {
-            self.offer(queue, task_type);
+        if before == Some(place) {
+            self.rehead(no, before);
         }
     }
 
-    /// Leaves a queue out of the order.
+    /// Keeps the tasks of a queue back.
     pub(crate) fn pause(&mut self, queue: &Name) {
-        for task_type in self.task_types(queue) {
-            self.retract(queue, &task_type);
+        self.gates.pause(queue);
+        for no in self.accounts.lanes_of(queue) {
+            self.may_go_on(no);
         }
-        self.queues.entry(Name::clone(queue)).or_default().paused = true;
     }
 
-    /// Takes a queue into the order again.
+    /// Lets the tasks of a queue go on.
     pub(crate) fn resume(&mut self, queue: &Name) {
-        let Some(waiting) = self.queues.get_mut(queue) else { return };
-        waiting.paused = false;
-        if waiting.is_idle() {
-            self.queues.remove(queue);
-        }
-        for task_type in self.task_types(queue) {
-            self.offer(queue, &task_type);
-        }
+        self.gates.resume(queue);
+        self.open(&Gate::Queue(Name::clone(queue)), Opening::Wide);
     }
 
-    /// The task that goes first of those with one of these types.
-    pub(crate) fn first(&self, task_types: &[Name]) -> Option<Place> {
-        let firsts = task_types.iter().filter_map(|task_type| self.heads.get(task_type)?.first());
-        firsts.map(|(place, _)| *place).min()
+    /// A gate has opened: lanes that wait there go on, unless another of their gates is shut.
+    pub(crate) fn open(&mut self, gate: &Gate, opening: Opening) {
+        let needs = self.held.get(gate).map(Line::needs).unwrap_or_default();
+        for need in needs {
+            while let Some(no) = self.first_held(gate, need) {
+                let goes_on = self.ask(no);
+                if self.first_held(gate, need) == Some(no)
+                    || (goes_on && opening == Opening::Narrow)
+                {
+                    break;
+                }
+            }
+        }
     }
 
     /// Every lane: its queue and task type, how many tasks wait in it, the one that goes first, and since when that waits.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &Name, u64, Place, Time)> {
-        self.queues.iter().flat_map(|(queue, waiting)| {
-            waiting.lanes.iter().filter_map(move |(task_type, lane)| {
-                let (place, since) = lane.first_key_value()?;
-                Some((queue, task_type, lane.len() as u64, *place, *since))
-            })
+        self.all.iter().filter_map(|(_, lane)| {
+            let queue = self.accounts.queue(self.accounts.flow(lane.flow)?.queue)?;
+            let need = self.needs.get(lane.key.need)?;
+            let (place, since) = lane.tasks.first_key_value()?;
+            Some((&queue.name, &need.task_type, lane.tasks.len() as u64, *place, *since))
         })
     }
 
     /// Since when the longest waiting task of a queue waits.
     pub(crate) fn oldest(&self, queue: &str) -> Option<Time> {
-        self.queues.get(queue)?.ages.first().map(|(since, _)| *since)
+        self.ages.get(queue)?.first().map(|(since, _)| *since)
     }
 
-    fn task_types(&self, queue: &Name) -> Vec<Name> {
-        let lanes = self.queues.get(queue).map(|waiting| waiting.lanes.keys().cloned().collect());
-        lanes.unwrap_or_default()
-    }
-
-    fn retract(&mut self, queue: &Name, task_type: &Name) {
-        let Some(place) = self.head(queue, task_type) else { return };
-        let Some(heads) = self.heads.get_mut(task_type) else { return };
-        heads.remove(&(place, Name::clone(queue)));
-        if heads.is_empty() {
-            self.heads.remove(task_type);
+    /// The task of these needs that goes next.
+    pub(crate) fn next(&mut self, needs: &[NeedNo], pick: Pick, paces: &Paces) -> Option<Next> {
+        let first = needs.iter().filter_map(|need| self.first(*need, paces)).min()?;
+        match pick {
+            Pick::First => Some(first),
+            Pick::Aged => Some(self.aged(needs, first.priority, paces).unwrap_or(first)),
         }
     }
 
-    fn offer(&mut self, queue: &Name, task_type: &Name) {
-        let Some(place) = self.head(queue, task_type) else { return };
-        let heads = self.heads.entry(Name::clone(task_type)).or_default();
-        heads.insert((place, Name::clone(queue)));
+    /// A task is leased: its queue and its flow are charged with what it is reckoned to cost, and it passes its gates.
+    pub(crate) fn charge(&mut self, next: &Next, cost: Cost) {
+        let Next { priority, standing, place, need, lane, pick, .. } = next;
+        let Some(head) = self.head(*lane, *place) else { return };
+        let Some(group) = self.line.group(*need, *priority) else { return };
+        let bases = group.bases(&head, &self.accounts);
+        if let Some((queue, flow)) = self.accounts.both_mut(head.flow) {
+            queue.account.charge(bases.0, cost.queue);
+            flow.account.charge(bases.1, cost.flow);
+        }
+        if *pick == Pick::First {
+            self.line.pass(*need, *priority, standing);
+            self.accounts.pass(head.flow, standing.clocks());
+        }
+        if let Some(gateway) = self.all.get(lane.0).map(|it| Gateway::clone(&it.key.gateway)) {
+            self.gates.pass(&gateway);
+            self.hand_on(*need, &gateway);
+        }
     }
 
-    fn head(&self, queue: &Name, task_type: &Name) -> Option<Place> {
-        let waiting = self
-            .queues
-            .get(queue)
-            .filter(|waiting| !waiting.paused || Mutant::PausedGranted.is_alive())?;
-        waiting.lanes.get(task_type)?.first_key_value().map(|(place, _)| *place)
+    /// The session that served the flow of a task last, if it has a key.
+    pub(crate) fn served_last(&self, next: &Next) -> Option<SessionId> {
+        self.accounts.flow(self.all.get(next.lane.0)?.flow)?.session
+    }
+
+    /// A session serves the flow of a task.
+    pub(crate) fn serve(&mut self, next: &Next, session: SessionId) {
+        let Some(flow) = self.all.get(next.lane.0).map(|lane| lane.flow) else { return };
+        if let Some((_, flow)) = self.accounts.both_mut(flow)
+            && !flow.key.is_empty()
+        {
+            flow.session = Some(session);
+        }
+    }
+
+    /// The first task of a need, of a lane that may go on.
+    fn first(&mut self, need: NeedNo, paces: &Paces) -> Option<Next> {
+        loop {
+            let (standing, head) = self.line.first(need, &self.accounts)?;
+            if self.may_go_on(head.lane) {
+                let next = self.look(need, standing, head, paces)?;
+                return Some(Next { pick: Pick::First, ..next });
+            }
+        }
+    }
+
+    fn aged(&mut self, needs: &[NeedNo], above: u8, paces: &Paces) -> Option<Next> {
+        loop {
+            let oldest = needs.iter().filter_map(|need| {
+                let (task, lane) = self.line.oldest_below(*need, above)?;
+                Some((task, lane, *need))
+            });
+            let (_, lane, need) = oldest.min()?;
+            if self.may_go_on(lane) {
+                let place = self.all.get(lane.0).and_then(Lane::first)?;
+                let head = self.head(lane, place)?;
+                let group = self.line.group(need, place.priority)?;
+                let standing = group.standing(&head, &self.accounts);
+                return self.look(need, standing, head, paces);
+            }
+        }
+    }
+
+    fn look(&self, need: NeedNo, standing: Standing, head: Head, paces: &Paces) -> Option<Next> {
+        let Head { place, lane, .. } = head;
+        let usual = paces.p95(&self.needs.get(need)?.task_type);
+        let start_by = place.deadline - usual;
+        let pick = Pick::Aged;
+        Some(Next { priority: place.priority, standing, start_by, place, need, lane, pick })
+    }
+
+    /// Whether a lane may go on. One that may not waits at the gate that is shut from here on.
+    fn may_go_on(&mut self, no: LaneNo) -> bool {
+        let goes_on = self.ask(no);
+        if !goes_on && let Some(lane) = self.all.get(no.0) {
+            let (need, gateway) = (lane.key.need, Gateway::clone(&lane.key.gateway));
+            self.hand_on(need, &gateway);
+        }
+        goes_on
+    }
+
+    /// Somebody has passed these gates, or might have and does not: where one is open, the next of his need goes on.
+    fn hand_on(&mut self, need: NeedNo, gateway: &[Gate]) {
+        for gate in gateway {
+            if self.gates.is_shut(gate) {
+                continue;
+            }
+            while let Some(no) = self.first_held(gate, need) {
+                if self.ask(no) || self.first_held(gate, need) == Some(no) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn first_held(&mut self, gate: &Gate, need: NeedNo) -> Option<LaneNo> {
+        let (_, head) = self.held.get_mut(gate)?.first(need, &self.accounts)?;
+        Some(head.lane)
+    }
+
+    fn open_lane(&mut self, flow: FlowNo, key: LaneKey, (place, since): (Place, Time)) {
+        let tasks = BTreeMap::from([(place, since)]);
+        self.needs.enter(key.need);
+        let gate = self.answer(flow, &key);
+        let no = LaneNo(self.all.insert(Lane { flow, key: key.clone(), tasks, gate }));
+        self.accounts.enter(flow, key, no);
+        self.take_stand(no, place);
+    }
+
+    fn close_lane(&mut self, no: LaneNo) {
+        let Some(Lane { flow, key, gate, .. }) = self.all.remove(no.0) else { return };
+        self.needs.leave(key.need);
+        self.accounts.leave(flow, &key);
+        if gate.is_none() {
+            self.hand_on(key.need, &key.gateway);
+        }
+    }
+
+    /// Asks the gates of a lane and lets it stand accordingly. Says whether it stands in line.
+    fn ask(&mut self, no: LaneNo) -> bool {
+        let Some(lane) = self.all.get(no.0) else { return false };
+        let gate = self.answer(lane.flow, &lane.key);
+        let goes_on = gate.is_none();
+        if gate != lane.gate
+            && let Some(place) = lane.first()
+        {
+            self.give_up_stand(no, place);
+            if let Some(lane) = self.all.get_mut(no.0) {
+                lane.gate = gate;
+            }
+            self.take_stand(no, place);
+        }
+        goes_on
+    }
+
+    /// The gate that holds a lane of this kind back.
+    fn answer(&self, flow: FlowNo, key: &LaneKey) -> Option<Gate> {
+        let queue = self.accounts.queue(self.accounts.flow(flow)?.queue)?;
+        self.gates.shut(&queue.name, &key.gateway)
+    }
+
+    fn take_stand(&mut self, no: LaneNo, place: Place) {
+        let Some(head) = self.head(no, place) else { return };
+        let Some(Lane { key, gate, .. }) = self.all.get(no.0) else { return };
+        let line = match gate {
+            None => &mut self.line,
+            Some(gate) => self.held.entry(gate.clone()).or_default(),
+        };
+        line.enter(key.need, head, &self.accounts);
+    }
+
+    fn give_up_stand(&mut self, no: LaneNo, place: Place) {
+        let Some(head) = self.head(no, place) else { return };
+        let Some(Lane { key, gate, .. }) = self.all.get(no.0) else { return };
+        let Some(gate) = gate else { return self.line.leave(key.need, head) };
+        let Some(line) = self.held.get_mut(gate) else { return };
+        line.leave(key.need, head);
+        if line.is_empty() {
+            self.held.remove(gate);
+        }
+    }
+
+    /// A lane has another first task than before, or none.
+    fn rehead(&mut self, no: LaneNo, before: Option<Place>) {
+        let Some((before, head)) = before.and_then(|it| Some((it, self.head(no, it)?))) else {
+            return;
+        };
+        let Some(lane) = self.all.get(no.0) else { return };
+        let (need, after) = (lane.key.need, lane.first());
+        match (after, &lane.gate) {
+            (Some(after), None) => self.line.replace(need, head, after),
+            (Some(after), Some(gate)) => {
+                if let Some(line) = self.held.get_mut(gate) {
+                    line.replace(need, head, after);
+                }
+            }
+            (None, _) => {
+                self.give_up_stand(no, before);
+                self.close_lane(no);
+            }
+        }
+    }
+
+    fn head(&self, lane: LaneNo, place: Place) -> Option<Head> {
+        let flow = self.all.get(lane.0)?.flow;
+        let queue = self.accounts.flow(flow)?.queue;
+        Some(Head { queue, flow, place, lane })
+    }
+
+    fn find(&self, spec: &TaskSpec, priority: u8) -> Option<LaneNo> {
+        let flow = self.accounts.find(&spec.queue, &spec.fairness_key)?;
+        let need = self.needs.find(&spec.task_type, &spec.shape)?;
+        let key = LaneKey { need, priority, gateway: Gates::of(spec) };
+        self.accounts.lane(flow, &key)
     }
 }
 
-impl Waiting {
-    fn remove(&mut self, task_type: &Name, place: Place) {
-        let Some(lane) = self.lanes.get_mut(task_type) else { return };
-        if let Some(since) = lane.remove(&place) {
-            self.ages.remove(&(since, place.task));
-        }
-        if lane.is_empty() {
-            self.lanes.remove(task_type);
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.lanes.is_empty() && !self.paused
+impl Lane {
+    fn first(&self) -> Option<Place> {
+        self.tasks.first_key_value().map(|(place, _)| *place)
     }
 }
 
@@ -169,32 +410,35 @@ impl Waiting {
 impl Lanes {
     /// How many tasks wait.
     pub(crate) fn len(&self) -> usize {
-        self.queues.values().map(|waiting| waiting.ages.len()).sum()
+        self.ages.values().map(BTreeSet::len).sum()
     }
 
     /// Whether the task waits in its lane.
     pub(crate) fn contains(&self, task: &Task) -> bool {
-        let lanes = self.queues.get(&task.spec.queue).map(|waiting| &waiting.lanes);
-        let lane = lanes.and_then(|lanes| lanes.get(&task.spec.task_type));
-        lane.is_some_and(|lane| lane.contains_key(&Place::of(task)))
+        let place = Place::of(task);
+        let lane = self.find(&task.spec, place.priority).and_then(|no| self.all.get(no.0));
+        lane.is_some_and(|lane| lane.tasks.contains_key(&place))
     }
 
-    /// Whether the heads are those of the lanes, no more and no fewer, and the ages those of the tasks.
+    /// Whether each lane stands where it says, no other does, and none stands in line in a queue that is paused.
     pub(crate) fn agree(&self) -> bool {
-        let mut heads: BTreeMap<Name, BTreeSet<(Place, Name)>> = BTreeMap::new();
-        for (queue, waiting) in &self.queues {
-            if waiting.lanes.values().map(BTreeMap::len).sum::<usize>() != waiting.ages.len() {
+        let (mut lanes, mut tasks) = (0, 0);
+        for (no, lane) in self.all.iter() {
+            (lanes, tasks) = (lanes + 1, tasks + lane.tasks.len());
+            let head = lane.first().and_then(|place| self.head(LaneNo(no), place));
+            let line = match &lane.gate {
+                None => Some(&self.line),
+                Some(gate) => self.held.get(gate),
+            };
+            let group = line.and_then(|it| it.group(lane.key.need, lane.key.priority));
+            let stands = group.zip(head).is_some_and(|(group, head)| group.contains(&head));
+            let queue = head.and_then(|head| self.accounts.queue(head.queue));
+            let paused = queue.is_some_and(|queue| self.gates.shut(&queue.name, &[]).is_some());
+            if !stands || (paused && lane.gate.is_none()) {
                 return false;
             }
-            for task_type in waiting.lanes.keys() {
-                if let Some(place) = self.head(queue, task_type) {
-                    heads
-                        .entry(Name::clone(task_type))
-                        .or_default()
-                        .insert((place, Name::clone(queue)));
-                }
-            }
         }
-        heads == self.heads
+        let standing = self.line.len() + self.held.values().map(Line::len).sum::<usize>();
+        tasks == self.len() && lanes == standing
     }
 }

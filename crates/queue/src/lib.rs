@@ -21,18 +21,27 @@ mod tasks;
 mod view;
 
 // The durable state, and what is derived from it.
+mod accounts;
 mod book;
 mod checkpoint;
 mod decided;
 mod eviction;
+mod fairness;
 mod fold;
+mod gate;
+mod group;
 mod idle;
 mod keys;
+mod kind;
 mod lanes;
+mod line;
 mod mark;
+mod need;
+mod pace;
 mod parking;
 mod roster;
 mod session;
+mod slab;
 mod timers;
 
 // The machine: one match, and a file for each noun of its arms.
@@ -42,6 +51,7 @@ mod grant;
 mod inventory;
 mod outcome;
 mod prefetch;
+mod price;
 mod queue;
 mod revocation;
 mod settle;
@@ -57,14 +67,14 @@ pub use command::{
     Accepted, Command, Dead, DeclineReason, HeldLease, Hello, LeasePhase, NotWelcome, Outcome,
     Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
 };
-pub use config::{Config, Limits};
+pub use config::{Config, Limits, Weights};
 pub use effect::{Assignment, Audience, CloseReason, Disposition, Effect, Ended, Output};
 pub use fold::{Corrupt, Unknown};
 pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
 pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof};
 pub use queue::Queue;
 pub use record::{EndCause, Next, Record};
-pub use spec::{Exclusivity, Guarantee, Key, LeaseTerms, Retry, TaskSpec, Trace};
+pub use spec::{Exclusivity, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Trace};
 pub use start::Start;
 pub use task::{
     Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,

@@ -178,7 +178,7 @@ impl Index {
         let (spec, id) = (&mark.spec, mark.place.task);
         match mark.state {
             State::Scheduled => {}
-            State::Queued => self.lanes.insert(&spec.queue, &spec.task_type, mark.place, since),
+            State::Queued => self.lanes.insert(spec, mark.place, since),
             State::Leased(token) => {
                 self.leases.insert(token, id);
                 *self.leased.entry(kind(spec)).or_default() += 1;
@@ -192,7 +192,7 @@ impl Index {
         let spec = &mark.spec;
         match mark.state {
             State::Scheduled => {}
-            State::Queued => self.lanes.remove(&spec.queue, &spec.task_type, mark.place),
+            State::Queued => self.lanes.remove(spec, mark.place),
             State::Leased(token) => {
                 self.leases.remove(&token);
                 let kind = kind(spec);

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Name, SessionId, TaskId, Token, fingerprint::Print, lanes::Place, roster::Types};
+use crate::{Name, SessionId, Shape, TaskId, Token, fingerprint::Print, kind::Kind, lanes::Place};
 
 /// A lease without a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub(crate) struct Parked {
     pub(crate) place: Place,
     pub(crate) task_type: Name,
     pub(crate) queue: Name,
+    pub(crate) shape: Shape,
     /// How soon the work has to start once there is a slot.
     pub(crate) start_timeout: Duration,
 }
@@ -38,9 +39,10 @@ pub(crate) type Candidate = (Place, Token, SessionId);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parking {
     rows: BTreeMap<SessionId, Row>,
-    /// Those that have not been asked back, by task type and queue, and by the class of their sessions.
-    by_type: BTreeMap<Name, BTreeMap<Name, BTreeSet<Candidate>>>,
-    by_class: BTreeMap<Types, BTreeSet<Candidate>>,
+    /// Those that have not been asked back, by task type and what decides who may have them, and by the class of their
+    /// sessions.
+    by_type: BTreeMap<Name, BTreeMap<(Name, Shape), BTreeSet<Candidate>>>,
+    by_class: BTreeMap<Kind, BTreeSet<Candidate>>,
     /// Those that have, by session, until they start or end. Some may have a slot by now.
     asked: BTreeMap<(SessionId, Token), Sake>,
     /// How many of these are on their way to each session.
@@ -52,17 +54,17 @@ pub(crate) struct Parking {
 /// Those of one session, in the order of their grants.
 #[derive(Clone, Debug)]
 struct Row {
-    class: Types,
+    class: Kind,
     leases: BTreeMap<Token, Parked>,
 }
 
 impl Parking {
     /// A lease waits at a session of this class.
-    pub(crate) fn park(&mut self, id: SessionId, class: &Types, token: Token, parked: Parked) {
+    pub(crate) fn park(&mut self, id: SessionId, class: &Kind, token: Token, parked: Parked) {
         let row = self
             .rows
             .entry(id)
-            .or_insert_with(|| Row { class: Types::clone(class), leases: BTreeMap::new() });
+            .or_insert_with(|| Row { class: Kind::clone(class), leases: BTreeMap::new() });
         row.leases.insert(token, parked);
         self.offer(id, token);
     }
@@ -81,11 +83,12 @@ impl Parking {
     /// A lease is not to be asked back (again).
     pub(crate) fn withhold(&mut self, id: SessionId, token: Token) {
         let Some(row) = self.rows.get(&id) else { return };
-        let Some(Parked { place, task_type, queue, .. }) = row.leases.get(&token) else { return };
+        let Some(parked) = row.leases.get(&token) else { return };
+        let Parked { place, task_type, queue, shape, .. } = parked;
         let candidate = (*place, token, id);
-        if let Some(queues) = self.by_type.get_mut(task_type) {
-            remove(queues, queue, candidate);
-            if queues.is_empty() {
+        if let Some(alike) = self.by_type.get_mut(task_type) {
+            remove(alike, &(Name::clone(queue), shape.clone()), candidate);
+            if alike.is_empty() {
                 self.by_type.remove(task_type);
             }
         }
@@ -156,13 +159,13 @@ impl Parking {
         }
     }
 
-    /// A session serves other task types than before.
-    pub(crate) fn reclass(&mut self, id: SessionId, class: &Types) {
+    /// A session is of another class than before.
+    pub(crate) fn reclass(&mut self, id: SessionId, class: &Kind) {
         let Some(row) = self.rows.get_mut(&id) else { return };
-        let before = std::mem::replace(&mut row.class, Types::clone(class));
+        let before = std::mem::replace(&mut row.class, Kind::clone(class));
         for candidate in row.leases.iter().map(|(token, it)| (it.place, *token, id)) {
             if remove(&mut self.by_class, &before, candidate) {
-                self.by_class.entry(Types::clone(class)).or_default().insert(candidate);
+                self.by_class.entry(Kind::clone(class)).or_default().insert(candidate);
             }
         }
     }
@@ -191,16 +194,19 @@ impl Parking {
         self.asked.contains_key(&(id, token))
     }
 
-    /// Of those that can be taken back and have a task type: the most urgent one of each queue.
-    pub(crate) fn firsts(&self, task_type: &Name) -> impl Iterator<Item = (&Name, Candidate)> {
-        let queues = self.by_type.get(task_type).into_iter().flatten();
-        queues.filter_map(|(queue, candidates)| Some((queue, *candidates.first()?)))
+    /// Of those that can be taken back and have a task type: the most urgent one of each queue and shape.
+    pub(crate) fn firsts(
+        &self,
+        task_type: &Name,
+    ) -> impl Iterator<Item = (&Name, &Shape, Candidate)> {
+        let alike = self.by_type.get(task_type).into_iter().flatten();
+        alike.filter_map(|((queue, shape), candidates)| Some((queue, shape, *candidates.first()?)))
     }
 
     /// Those that can be taken back in each class of sessions, the least urgent first.
     pub(crate) fn of_classes(
         &self,
-    ) -> impl Iterator<Item = (&Types, impl Iterator<Item = Candidate>)> {
+    ) -> impl Iterator<Item = (&Kind, impl Iterator<Item = Candidate>)> {
         self.by_class.iter().map(|(class, candidates)| (class, candidates.iter().rev().copied()))
     }
 
@@ -223,9 +229,10 @@ impl Parking {
         let Some(row) = self.rows.get(&id) else { return };
         let Some(parked) = row.leases.get(&token) else { return };
         let candidate = (parked.place, token, id);
-        let queues = self.by_type.entry(Name::clone(&parked.task_type)).or_default();
-        queues.entry(Name::clone(&parked.queue)).or_default().insert(candidate);
-        self.by_class.entry(Types::clone(&row.class)).or_default().insert(candidate);
+        let alike = self.by_type.entry(Name::clone(&parked.task_type)).or_default();
+        let key = (Name::clone(&parked.queue), parked.shape.clone());
+        alike.entry(key).or_default().insert(candidate);
+        self.by_class.entry(Kind::clone(&row.class)).or_default().insert(candidate);
     }
 
     /// Everything that is not derived from something else in it.

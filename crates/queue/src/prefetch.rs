@@ -7,20 +7,21 @@ use leasehold_policy::Mutant;
 
 use crate::{
     Effect, Name, Queue, SessionId, Task, TaskId, Token,
-    lanes::Place,
+    kind::Kind,
+    lanes::{Pick, Place},
     parking::{Parked, Sake},
-    roster::Types,
     session::Session,
 };
 
 impl Queue {
-    /// A lease was granted to a session whose slots are taken. What waits there and is less urgent goes behind it.
+    /// A lease was granted to a session whose slots are taken. What waits there and is less urgent goes behind it. Within a
+    /// priority nothing does: who is before whom changes with each grant.
     pub(crate) fn park(&mut self, id: SessionId, task: TaskId, token: Token) {
         let Some(class) = self.roster.class(id).cloned() else { return };
         let Some(parked) = self.book.task(task).map(parked) else { return };
         let (place, waiting) = (parked.place, self.parking.of_session(id));
         self.parking.park(id, &class, token, parked);
-        for (_, token) in waiting.into_iter().filter(|(other, _)| place < *other) {
+        for (_, token) in waiting.into_iter().filter(|(other, _)| place.outranks(*other)) {
             self.ask_back(id, token, Sake::Order);
         }
     }
@@ -91,11 +92,10 @@ impl Queue {
             return;
         }
         let mut left = most;
-        let classes: Vec<Types> =
-            self.roster.free().map(|class| Types::clone(class.types)).collect();
-        for types in classes {
+        let kinds: Vec<Kind> = self.roster.free().map(|class| Kind::clone(class.kind)).collect();
+        for kind in kinds {
             // Most often nothing waits that they could have, however many of them are idle.
-            if self.most_urgent_of(&types).is_some() && !self.retract_for(&types, &mut left) {
+            if self.most_urgent_of(&kind).is_some() && !self.retract_for(&kind, &mut left) {
                 return;
             }
         }
@@ -108,10 +108,10 @@ impl Queue {
     }
 
     /// Asks leases back for the idle sessions of a class. Says whether more may be asked back.
-    fn retract_for(&mut self, types: &Types, left: &mut usize) -> bool {
-        for (idle, wanted) in self.idle_sessions(types) {
+    fn retract_for(&mut self, kind: &Kind, left: &mut usize) -> bool {
+        for (idle, wanted) in self.idle_sessions(kind) {
             for _ in 0..wanted {
-                let Some((token, id)) = self.most_urgent_of(types) else { return true };
+                let Some((token, id)) = self.most_urgent_of(kind) else { return true };
                 if *left == 0 {
                     return false;
                 }
@@ -123,8 +123,8 @@ impl Queue {
     }
 
     /// Sessions of a class with free slots that nothing is on its way to, and for how many leases.
-    fn idle_sessions(&self, types: &Types) -> Vec<(SessionId, u32)> {
-        let Some(class) = self.roster.free_of(types) else { return Vec::new() };
+    fn idle_sessions(&self, kind: &Kind) -> Vec<(SessionId, u32)> {
+        let Some(class) = self.roster.free_of(kind) else { return Vec::new() };
         let idle = class.idle().filter_map(|id| {
             let session = self.roster.get(id)?;
             let free = session.slots - session.used();
@@ -134,22 +134,25 @@ impl Queue {
     }
 
     /// What a paused queue would hold back stays where it is.
-    fn most_urgent_of(&self, types: &Types) -> Option<(Token, SessionId)> {
-        let firsts = types.iter().flat_map(|task_type| self.parking.firsts(task_type));
-        let free = firsts.filter(|(queue, _)| !self.book.is_paused(queue));
-        free.map(|(_, candidate)| candidate).min().map(|(_, token, id)| (token, id))
+    fn most_urgent_of(&self, kind: &Kind) -> Option<(Token, SessionId)> {
+        let firsts = kind.types.iter().flat_map(|task_type| self.parking.firsts(task_type));
+        let free =
+            firsts.filter(|(queue, shape, _)| !self.book.is_paused(queue) && kind.fits(shape));
+        free.map(|(.., candidate)| candidate).min().map(|(_, token, id)| (token, id))
     }
 
-    /// In each class of sessions: the first task that waits for them, and the lease that it would take the place of.
-    fn displaced(&self) -> Vec<(TaskId, Token, SessionId)> {
-        let displaced = self.parking.of_classes().filter_map(|(class, mut candidates)| {
-            let first = self.index.lanes.first(class)?;
-            let takes = |id| self.roster.get(id).is_some_and(Session::takes_tasks);
+    /// In each class of sessions: the task that goes next to them, and the lease that it would take the place of. That is of
+    /// a less urgent priority: within one it could be that what is given back goes next again.
+    fn displaced(&mut self) -> Vec<(TaskId, Token, SessionId)> {
+        let Self { roster, index, parking, paces, now, .. } = self;
+        let displaced = parking.of_classes().filter_map(|(kind, mut candidates)| {
+            let next = index.lanes.next(roster.needs_of(kind), Pick::First, paces)?.place;
+            let takes = |id| roster.get(id).is_some_and(Session::takes_tasks);
             let (_, token, id) = candidates
                 .by_ref()
-                .take_while(|(place, ..)| first < *place)
+                .take_while(|(place, ..)| next.outranks(*place))
                 .find(|(_, _, id)| takes(*id))?;
-            (!first.is_over(self.now)).then_some((first.task, token, id))
+            (!next.is_over(*now)).then_some((next.task, token, id))
         });
         displaced.collect()
     }
@@ -167,6 +170,7 @@ fn parked(task: &Task) -> Parked {
         place: Place::of(task),
         task_type: Name::clone(&task.spec.task_type),
         queue: Name::clone(&task.spec.queue),
+        shape: task.spec.shape.clone(),
         start_timeout: task.spec.start_timeout,
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     fingerprint::Print,
     idle::Idle,
     mark::{self, Index, Mark},
+    pace::Paces,
     parking::Parking,
     roster::Roster,
     session::{Session, Work},
@@ -36,6 +37,8 @@ pub struct Queue {
     /// Sessions that did not start a task in time: others are preferred for it the next time. Cleared by its next grant
     /// or its end, so never more than there are open tasks.
     pub(crate) avoided: BTreeMap<TaskId, SessionId>,
+    /// How long tasks run.
+    pub(crate) paces: Paces,
     epoch: u32,
     /// How many tokens of the epoch are used up.
     minted: u32,
@@ -59,6 +62,7 @@ impl Queue {
             parking: Parking::default(),
             bans: Bans::default(),
             avoided: BTreeMap::new(),
+            paces: Paces::default(),
             epoch,
             minted: 0,
             output: Output::default(),
@@ -107,11 +111,11 @@ impl Queue {
                 }
             }
         }
-        for task in self.book.tasks.iter() {
-            self.index.insert(&Mark::of(task), waiting_since(task, self.now));
-        }
         for queue in &self.book.pauses {
             self.index.lanes.pause(queue);
+        }
+        for task in self.book.tasks.iter() {
+            self.index.insert(&Mark::of(task), waiting_since(task, self.now));
         }
         self.book.idle = Idle::default();
         self.start_epoch();
@@ -159,7 +163,8 @@ impl Queue {
     /// For checkers that explore states: feeds `hasher` with everything that can make a difference to what the queue does
     /// from `now` on. Times count by how far ahead they are, all of those beyond `horizon` alike, so that a state and the same
     /// one later have the same fingerprint. What a task asked for is told by its id alone, and
-    /// which queues without tasks are remembered is left out. No output may be pending.
+    /// which queues without tasks are remembered is left out; so is what queues and keys have had, and how long tasks ran,
+    /// which matter only where there are several. No output may be pending.
     #[doc(hidden)]
     pub fn fingerprint(&self, now: Time, horizon: Duration, hasher: &mut dyn Hasher) {
         debug_assert!(self.output.records.is_empty() && self.output.effects.is_empty());

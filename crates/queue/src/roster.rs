@@ -1,7 +1,7 @@
 //! Who could work: sessions by worker, by stream, and by what they can be offered.
 //!
-//! Sessions that serve the same task types form a class; a class keeps its free sessions in the order in which they are
-//! offered tasks. It knows no task.
+//! Sessions of one kind form a class; a class knows the needs that it serves, and keeps its free sessions in the order in
+//! which they are offered tasks. It knows no task.
 
 use std::{
     cmp::Ordering,
@@ -12,13 +12,16 @@ use std::{
 use leasehold_policy::Mutant;
 
 use crate::{
-    Hello, Name, SessionId, StreamId,
+    Hello, Name, SessionId, Shape, StreamId, TaskSpec,
     fingerprint::Print,
+    kind::{Kind, Traits},
+    need::{NeedNo, Needs},
     session::{FULL, Session},
 };
 
-/// The task types of a class, ascending.
-pub(crate) type Types = std::sync::Arc<[Name]>;
+/// Up to so many label names of selectors tell sessions apart before those that no task asks for any more are left out. Each
+/// splits classes, and a grant looks at each class.
+const LABEL_NAMES_MAX: usize = 64;
 
 /// Every session.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +29,11 @@ pub(crate) struct Roster {
     members: BTreeMap<SessionId, Member>,
     workers: BTreeMap<Name, BTreeMap<Name, SessionId>>,
     streams: BTreeMap<StreamId, SessionId>,
-    classes: BTreeMap<Types, Class>,
+    classes: BTreeMap<Kind, Class>,
+    /// Whether a class has not been told of the needs that there are.
+    has_strangers: bool,
+    /// The labels that selectors ask for.
+    label_names: BTreeSet<Name>,
     opened: u64,
     greeted: u64,
 }
@@ -35,7 +42,7 @@ pub(crate) struct Roster {
 #[derive(Clone, Debug)]
 struct Member {
     session: Session,
-    class: Option<Types>,
+    class: Option<Kind>,
     seat: Seat,
 }
 
@@ -46,33 +53,69 @@ struct Seat {
     load: Option<u64>,
 }
 
-/// Sessions that serve the same task types.
+/// Sessions of one kind.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Class {
     members: usize,
     eligible: usize,
     free: BTreeSet<(u64, SessionId)>,
+    /// The needs that it serves. None: it has not been told of any.
+    needs: Option<Vec<NeedNo>>,
+    /// How many leases its sessions were granted.
+    granted: u64,
 }
 
 /// A class that has somebody to offer a task to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Free<'a> {
-    pub(crate) types: &'a Types,
-    sessions: &'a BTreeSet<(u64, SessionId)>,
+    pub(crate) kind: &'a Kind,
+    class: &'a Class,
+}
+
+/// How well a session suits a task: one with a free slot, then another one than is avoided, then the emptiest, then the one
+/// that served the like of it last. What is least is best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Seating {
+    is_full: bool,
+    is_avoided: bool,
+    load: u64,
+    is_strange: bool,
+    pub(crate) session: SessionId,
 }
 
 impl Free<'_> {
-    /// The emptiest session: one with a free slot, and another one than `avoided`, if there is one; what is least is best.
-    pub(crate) fn best(&self, avoided: Option<SessionId>) -> Option<(bool, bool, u64, SessionId)> {
-        let rank =
-            |(load, id): &(u64, SessionId)| (FULL <= *load, avoided == Some(*id), *load, *id);
+    /// The needs that its sessions serve.
+    pub(crate) fn needs(&self) -> &[NeedNo] {
+        self.class.needs.as_deref().unwrap_or_default()
+    }
+
+    /// Which grant to its sessions the next one is, counting from 1.
+    pub(crate) const fn turn(&self) -> u64 {
+        self.class.granted + 1
+    }
+
+    /// The session that suits best.
+    pub(crate) fn best(
+        &self,
+        avoided: Option<SessionId>,
+        last: Option<SessionId>,
+    ) -> Option<Seating> {
+        let rank = |(load, id): &(u64, SessionId)| Seating {
+            is_full: FULL <= *load,
+            is_avoided: avoided == Some(*id),
+            load: *load,
+            is_strange: last != Some(*id),
+            session: *id,
+        };
         // Only one session is avoided, so that the second one is as far as there is to look.
-        self.sessions.iter().take(2).map(rank).min()
+        let best = self.class.free.iter().take(2).map(rank).min()?;
+        let last = last.map(|id| (best.load, id)).filter(|last| self.class.free.contains(last));
+        Some(last.map_or(best, |last| rank(&last).min(best)))
     }
 
     /// The sessions with a free slot, the emptiest first.
     pub(crate) fn idle(&self) -> impl Iterator<Item = SessionId> {
-        self.sessions.iter().take_while(|(load, _)| *load < FULL).map(|(_, id)| *id)
+        self.class.free.iter().take_while(|(load, _)| *load < FULL).map(|(_, id)| *id)
     }
 }
 
@@ -88,15 +131,85 @@ impl Roster {
         id
     }
 
-    /// Puts a session into the class of the task types it can be offered.
+    /// Puts a session into the class of its kind. One that stays in its class leaves no trace there.
     pub(crate) fn classify(&mut self, id: SessionId) {
-        self.leave_class(id);
-        let Some(member) = self.members.get_mut(&id) else { return };
-        let session = &member.session;
-        let types: Types = session.task_types.difference(&session.unsupported).cloned().collect();
-        self.classes.entry(Types::clone(&types)).or_default().members += 1;
-        member.class = Some(types);
+        let Some(member) = self.members.get(&id) else { return };
+        let kind = self.kind_of(&member.session);
+        if member.class.as_deref() != Some(&kind) {
+            self.leave_class(id);
+            let kind = Kind::new(kind);
+            let class = self.classes.entry(Kind::clone(&kind)).or_default();
+            class.members += 1;
+            self.has_strangers |= class.needs.is_none();
+            if let Some(member) = self.members.get_mut(&id) {
+                member.class = Some(kind);
+            }
+        }
         self.seat(id);
+    }
+
+    fn kind_of(&self, session: &Session) -> Traits {
+        let types = session.task_types.difference(&session.unsupported).cloned();
+        Traits::new(types, &session.labels, &self.label_names)
+    }
+
+    /// Tells each class of the needs that are new, or that it is new to, and says which sessions changed their class for that.
+    pub(crate) fn meet(&mut self, newcomers: &[NeedNo], needs: &Needs) -> Vec<SessionId> {
+        let known = newcomers.iter().filter_map(|no| Some((*no, needs.get(*no)?)));
+        let asked = known.clone().flat_map(|(_, need)| &need.shape.selector);
+        let reclassed = self.tell_apart(asked.map(|(name, _)| name).cloned().collect(), needs);
+        for (kind, class) in &mut self.classes {
+            if let Some(served) = &mut class.needs {
+                let more = known.clone().filter(|(_, need)| kind.serves(need));
+                served.extend(more.map(|(no, _)| no));
+            } else {
+                let all = needs.iter().filter(|(_, need)| kind.serves(need));
+                class.needs = Some(all.map(|(no, _)| no).collect());
+            }
+        }
+        self.has_strangers = false;
+        reclassed
+    }
+
+    /// Sessions are told apart by these labels, too.
+    fn tell_apart(&mut self, names: BTreeSet<Name>, needs: &Needs) -> Vec<SessionId> {
+        if names.is_subset(&self.label_names) {
+            return Vec::new();
+        }
+        self.label_names.extend(names);
+        if LABEL_NAMES_MAX < self.label_names.len() {
+            let asked = needs.iter().flat_map(|(_, need)| &need.shape.selector);
+            self.label_names = asked.map(|(name, _)| name).cloned().collect();
+        }
+        let before: BTreeMap<SessionId, Option<Kind>> =
+            self.members.iter().map(|(id, member)| (*id, member.class.clone())).collect();
+        for id in before.keys() {
+            self.classify(*id);
+        }
+        let moved = before.into_iter().filter(|(id, class)| self.class(*id) != class.as_ref());
+        moved.map(|(id, _)| id).collect()
+    }
+
+    /// A need is forgotten.
+    pub(crate) fn part(&mut self, need: NeedNo) {
+        for class in self.classes.values_mut() {
+            if let Some(needs) = &mut class.needs {
+                needs.retain(|other| *other != need);
+            }
+        }
+    }
+
+    /// Whether each class has been told of the needs there were when it was last asked.
+    pub(crate) const fn is_settled(&self) -> bool {
+        !self.has_strangers
+    }
+
+    /// A lease was granted to a session.
+    pub(crate) fn count_grant(&mut self, id: SessionId) {
+        let kind = self.members.get(&id).and_then(|member| member.class.as_ref());
+        if let Some(class) = kind.and_then(|kind| self.classes.get_mut(kind)) {
+            class.granted += 1;
+        }
     }
 
     /// Takes a session out.
@@ -183,8 +296,8 @@ impl Roster {
         self.workers.get(worker)?.get(instance).copied()
     }
 
-    /// The task types that a session can be offered.
-    pub(crate) fn class(&self, id: SessionId) -> Option<&Types> {
+    /// What a session can be offered.
+    pub(crate) fn class(&self, id: SessionId) -> Option<&Kind> {
         self.members.get(&id)?.class.as_ref()
     }
 
@@ -226,20 +339,30 @@ impl Roster {
     /// The classes that have somebody free.
     pub(crate) fn free(&self) -> impl Iterator<Item = Free<'_>> {
         let free = self.classes.iter().filter(|(_, class)| !class.free.is_empty());
-        free.map(|(types, class)| Free { types, sessions: &class.free })
+        free.map(|(kind, class)| Free { kind, class })
     }
 
-    /// The class of these types, if it has somebody free.
-    pub(crate) fn free_of(&self, types: &Types) -> Option<Free<'_>> {
-        let (types, class) = self.classes.get_key_value(types)?;
-        (!class.free.is_empty()).then_some(Free { types, sessions: &class.free })
+    /// The class of this kind, if it has somebody free.
+    pub(crate) fn free_of(&self, kind: &Kind) -> Option<Free<'_>> {
+        let (kind, class) = self.classes.get_key_value(kind)?;
+        (!class.free.is_empty()).then_some(Free { kind, class })
     }
 
-    /// Whether somebody connected takes tasks of a type, free or not.
-    pub(crate) fn serves(&self, task_type: &Name) -> bool {
-        self.classes
-            .iter()
-            .any(|(types, class)| 0 < class.eligible && types.binary_search(task_type).is_ok())
+    /// The needs that sessions of a kind serve.
+    pub(crate) fn needs_of(&self, kind: &Kind) -> &[NeedNo] {
+        self.classes.get(kind).and_then(|class| class.needs.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether somebody connected takes tasks of this type and shape, free or not.
+    pub(crate) fn serves(&self, spec: &TaskSpec) -> bool {
+        let of_type = |(kind, class): &(&Kind, &Class)| {
+            0 < class.eligible && kind.types.binary_search(&spec.task_type).is_ok()
+        };
+        let is_plain = spec.shape == Shape::default();
+        // A class knows only the labels that some need has asked for.
+        let connected = || self.members.values().filter(|member| member.seat.eligible);
+        self.classes.iter().any(|class| of_type(&class))
+            && (is_plain || connected().any(|member| member.session.serves(spec)))
     }
 
     fn seat(&mut self, id: SessionId) {
@@ -255,12 +378,12 @@ impl Roster {
     fn leave_class(&mut self, id: SessionId) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let before = std::mem::take(&mut member.seat);
-        let Some(types) = member.class.take() else { return };
-        let Some(class) = self.classes.get_mut(&types) else { return };
+        let Some(kind) = member.class.take() else { return };
+        let Some(class) = self.classes.get_mut(&kind) else { return };
         class.reseat(id, before, Seat::default());
         class.members -= 1;
         if class.members == 0 {
-            self.classes.remove(&types);
+            self.classes.remove(&kind);
         }
     }
 
@@ -276,17 +399,19 @@ impl Roster {
     /// Whether classes, streams and workers are those of the sessions, no more and no fewer.
     #[cfg(debug_assertions)]
     pub(crate) fn agrees(&self) -> bool {
-        let mut classes: BTreeMap<Types, Class> = BTreeMap::new();
+        let mut classes: BTreeMap<Kind, Class> = BTreeMap::new();
         for (id, Member { session, class, seat }) in &self.members {
             let fresh = Seat { eligible: session.is_eligible(), load: session.load() };
-            let Some(types) = class else { return false };
-            let class = classes.entry(Types::clone(types)).or_default();
+            let Some(kind) = class else { return false };
+            let Some(Class { needs, granted, .. }) = self.classes.get(kind) else { return false };
+            let class = classes.entry(Kind::clone(kind)).or_default();
             class.members += 1;
+            (class.needs, class.granted) = (needs.clone(), *granted);
             class.reseat(*id, Seat::default(), fresh);
             let found = self.of_instance(&session.worker, &session.instance) == Some(*id)
                 && session.stream.is_none_or(|stream| self.on_stream(stream) == Some(*id));
-            let served = session.task_types.difference(&session.unsupported);
-            if *seat != fresh || !found || !types.iter().eq(served) || !session.agrees() {
+            let is_kind = **kind == self.kind_of(session);
+            if *seat != fresh || !found || !is_kind || !session.agrees() {
                 return false;
             }
         }

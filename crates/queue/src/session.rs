@@ -9,7 +9,7 @@ use std::{
 
 use leasehold_policy::{Mutant, Time};
 
-use crate::{Name, SessionState, Start, StreamId, TaskId, Token, fingerprint::Print};
+use crate::{Name, SessionState, Start, StreamId, TaskId, TaskSpec, Token, fingerprint::Print};
 
 /// By how much later than it must the coordinator gives a session up: the granularity of its timers.
 const EXPIRY_MARGIN: Duration = Duration::from_millis(10);
@@ -231,6 +231,15 @@ impl Session {
     /// Whether it is offered tasks now, as far as it has room.
     pub(crate) fn takes_tasks(&self) -> bool {
         self.is_eligible() && self.hushed_until.is_none()
+    }
+
+    /// Whether it takes tasks of this type and shape, with whatever room.
+    pub(crate) fn serves(&self, spec: &TaskSpec) -> bool {
+        let is_type = self.task_types.contains(&spec.task_type);
+        let has = |label: &(Name, Name)| self.labels.contains(label);
+        is_type
+            && !self.unsupported.contains(&spec.task_type)
+            && spec.shape.selector.iter().all(has)
     }
 
     /// How full it is, if it is offered tasks: the emptier the sooner. Less than [`FULL`] exactly while a slot is free.

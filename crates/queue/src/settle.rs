@@ -58,6 +58,9 @@ impl Queue {
         let Some(task) = self.book.task(id) else { return };
         let Some(lease) = task.lease() else { return };
         assert!(task.last_token == Some(lease.token), "only the newest lease decides");
+        self.put_right(id, &end);
+        let Some(task) = self.book.task(id) else { return };
+        let Some(lease) = task.lease() else { return };
         let revoked = lease.revoking.map(|revoking| revoking.reason);
         let cancelled = task.cancel_requested;
         let (once, started) = (task.runs_once(), lease.started.is_some());

@@ -40,6 +40,27 @@ pub struct TaskSpec {
     pub trace: Option<Trace>,
     /// The idempotency key it was submitted under.
     pub key: Option<Key>,
+    /// With which tasks of its queue it shares what the queue gets; empty: with those that name nothing either.
+    pub fairness_key: Name,
+    /// What it asks of its worker.
+    pub shape: Shape,
+}
+
+/// What a task asks of the worker that runs it, beside its type.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shape {
+    /// Labels that the worker must have, ascending by name.
+    pub selector: Vec<(Name, Name)>,
+    /// How many of its slots the task takes; at least 1.
+    pub slots: u32,
+    /// How much it takes of what the worker has beside slots, ascending by name; never zero of anything.
+    pub resources: Vec<(Name, u64)>,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { selector: Vec::new(), slots: 1, resources: Vec::new() }
+    }
 }
 
 /// What a task asks of its leases beyond their times.

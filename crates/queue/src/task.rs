@@ -175,6 +175,9 @@ pub struct Lease {
     pub heard: Option<Time>,
     /// From when the alarm of its silence is counted; no later than `heard`, which can so be a mere store. Not durable.
     pub silence_since: Option<Time>,
+    /// What its run was reckoned to take when it was granted, and its queue and key were charged for. Not durable: after a
+    /// restart nobody has been charged for anything.
+    pub reckoned: Duration,
 }
 
 /// A revocation under way.

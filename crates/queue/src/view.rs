@@ -2,7 +2,7 @@
 //!
 //! A view is computed when it is asked for; nothing in it is kept.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_policy::Time;
 
@@ -148,7 +148,7 @@ impl Queue {
             Phase::Scheduled { wait: Wait::Delay, .. } => Some(Blocked::Delayed),
             Phase::Scheduled { wait: Wait::Backoff, .. } => Some(Blocked::Backoff),
             Phase::Queued if self.book.is_paused(&task.spec.queue) => Some(Blocked::QueuePaused),
-            Phase::Queued if self.roster.serves(&task.spec.task_type) => Some(Blocked::NoCapacity),
+            Phase::Queued if self.roster.serves(&task.spec) => Some(Blocked::NoCapacity),
             Phase::Queued => Some(Blocked::NoEligibleWorker),
         }
     }
@@ -198,6 +198,12 @@ impl Queue {
             load.leased = *leased;
         }
         loads.into_values()
+    }
+
+    /// How long tasks of a type run that succeed: what half of them, and what 19 of 20 do not exceed. Rounded up by at most a
+    /// half; zero if nothing is known. Not durable.
+    pub fn run_times(&self, task_type: &str) -> (Duration, Duration) {
+        (self.paces.p50(task_type), self.paces.p95(task_type))
     }
 
     /// How many worker sessions there are.

@@ -136,6 +136,7 @@ impl Ledger {
             worker_losses_max: setting.worker_losses,
             attempt_max: setting.attempt_max,
             late_results: setting.late_results.iter().map(|it| queue_name(*it)).collect(),
+            line: Line::new(setting.aging_every),
             ..Self::default()
         }
     }

@@ -64,6 +64,12 @@ pub struct Setting {
     /// How many streams of workers may begin: one in so much time, and so many at once. None: as many as want to.
     #[serde(default)]
     pub beginnings: Option<(Micros, u32)>,
+    /// Every how many leases one goes by age.
+    #[serde(default = "seldom")]
+    pub aging_every: u64,
+    /// What each queue gets beside the other.
+    #[serde(default = "alike")]
+    pub weights: [u32; QUEUES],
 }
 
 /// One worker.
@@ -123,6 +129,9 @@ pub struct Order {
     pub key: Option<u32>,
     /// Which queue.
     pub queue: usize,
+    /// Whose it is within its queue; 0: it does not say.
+    #[serde(default, skip_serializing_if = "nobodys")]
+    pub fairness_key: u8,
     /// 0 to 9.
     pub priority: u8,
     /// How often it may be tried.
@@ -231,6 +240,8 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
         late_results: (0..QUEUES).filter(|_| rng.bool()).collect(),
         attempt_max: *pick(rng, &[day(), day(), Duration::from_secs(5)]),
         beginnings: *pick(rng, &[None, None, Some((100 * MS, 2)), Some((SECOND, 1))]),
+        aging_every: *pick(rng, &[2, 5, 64]),
+        weights: *pick(rng, &[[1, 1], [1, 3]]),
     }
 }
 
@@ -289,6 +300,7 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
         kind,
         key: rng.bool().then(|| if rng.u8(..4) == 0 { rng.u32(1..=4) } else { 100 + ordinal }),
         queue: rng.usize(..QUEUES),
+        fairness_key: rng.u8(..3),
         priority: rng.u8(..10),
         max_attempts: rng.u32(1..=4),
         delay: if rng.u8(..5) == 0 { rng.u64(..5 * SECOND) } else { 0 },
@@ -349,6 +361,21 @@ pub(crate) fn pick<'a, T>(rng: &mut fastrand::Rng, choices: &'a [T]) -> &'a T {
 /// What a queue is called.
 pub(crate) fn queue_name(queue: usize) -> String {
     format!("q{queue}")
+}
+
+/// As it is where nobody says otherwise.
+const fn seldom() -> u64 {
+    64
+}
+
+/// As it is where nobody says otherwise.
+const fn alike() -> [u32; QUEUES] {
+    [1; QUEUES]
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like that")]
+const fn nobodys(key: &u8) -> bool {
+    *key == 0
 }
 
 /// As long as no run lasts.

@@ -2,12 +2,12 @@
 //!
 //! Writers take their structs apart field by field, so that a new field cannot be forgotten.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Phase, Retry,
-    RevocationReason, Revoking, Task, TaskSpec, Trace, Wait,
+    Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Phase, Retry,
+    RevocationReason, Revoking, Shape, Task, TaskSpec, Trace, Wait,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
@@ -72,10 +72,12 @@ impl Pen {
             total_timeout,
             kill_grace,
             retry,
-            terms,
             labels,
             trace,
             key,
+            terms: _,
+            fairness_key: _,
+            shape: _,
         } = spec;
         self.name(queue);
         self.name(task_type);
@@ -98,7 +100,7 @@ impl Pen {
             pen.text(state);
         });
         self.option(key.as_ref(), Self::key);
-        self.terms(terms);
+        self.spec_extras(spec);
     }
 
     fn retry(&mut self, retry: Retry) {
@@ -171,6 +173,7 @@ impl Pen {
             progress: _,
             heard: _,
             silence_since: _,
+            reckoned: _,
         } = lease;
         self.token(*token);
         self.name(worker);
@@ -219,7 +222,7 @@ impl Cursor<'_> {
     }
 
     fn spec(&mut self) -> Result<TaskSpec, Malformed> {
-        let spec = TaskSpec {
+        let mut spec = TaskSpec {
             queue: self.name("queue")?,
             task_type: self.name("task type")?,
             payload: self.blob("payload")?,
@@ -239,8 +242,11 @@ impl Cursor<'_> {
             })?,
             key: self.option("key", Self::key)?,
             terms: LeaseTerms::default(),
+            fairness_key: Name::default(),
+            shape: Shape::default(),
         };
-        Ok(TaskSpec { terms: self.terms()?, ..spec })
+        self.spec_extras(&mut spec)?;
+        Ok(spec)
     }
 
     fn retry(&mut self) -> Result<Retry, Malformed> {
@@ -318,6 +324,7 @@ impl Cursor<'_> {
             progress: None,
             heard: None,
             silence_since: None,
+            reckoned: Duration::ZERO,
         };
         while let Some(kind) = self.extra()? {
             match kind {

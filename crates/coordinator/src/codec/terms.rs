@@ -1,7 +1,7 @@
-//! What a task asks of its leases, as bytes: the extras of its specification, so that only what differs from the default is
-//! written.
+//! What a task asks of its leases and its workers, as bytes: the extras of its specification, so that only what differs from
+//! the default is written.
 
-use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms};
+use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, Shape, TaskSpec};
 
 use super::wire::{Cursor, Malformed, Pen};
 
@@ -11,10 +11,23 @@ mod tag {
     pub(super) const BEST_EFFORT: u8 = 2;
     pub(super) const QUEUE_TIMEOUT: u8 = 3;
     pub(super) const PROGRESS_TIMEOUT: u8 = 4;
+    pub(super) const FAIRNESS_KEY: u8 = 5;
+    pub(super) const SELECTOR: u8 = 6;
+    pub(super) const SLOTS: u8 = 7;
+    pub(super) const RESOURCES: u8 = 8;
 }
 
 impl Pen {
-    pub(super) fn terms(&mut self, terms: &LeaseTerms) {
+    /// All of them, and the end of the specification.
+    pub(super) fn spec_extras(&mut self, spec: &TaskSpec) {
+        self.terms(&spec.terms);
+        let key = Some(&spec.fairness_key).filter(|key| !key.is_empty());
+        self.extra(tag::FAIRNESS_KEY, key, Self::name);
+        self.shape(&spec.shape);
+        self.end_extras();
+    }
+
+    fn terms(&mut self, terms: &LeaseTerms) {
         let LeaseTerms { guarantee, exclusivity, queue_timeout, progress_timeout } = terms;
         match guarantee {
             Guarantee::AtLeastOnce => {}
@@ -30,22 +43,57 @@ impl Pen {
         self.extra(tag::PROGRESS_TIMEOUT, progress_timeout.as_ref(), |pen, timeout| {
             pen.duration(*timeout);
         });
-        self.end_extras();
+    }
+
+    fn shape(&mut self, shape: &Shape) {
+        let Shape { selector, slots, resources } = shape;
+        let some = Some(selector).filter(|it| !it.is_empty());
+        self.extra(tag::SELECTOR, some, |pen, selector| {
+            pen.integer(selector.len() as u64);
+            for (name, value) in selector {
+                pen.name(name);
+                pen.name(value);
+            }
+        });
+        self.extra(tag::SLOTS, Some(slots).filter(|slots| **slots != 1), |pen, slots| {
+            pen.integer(*slots);
+        });
+        let some = Some(resources).filter(|it| !it.is_empty());
+        self.extra(tag::RESOURCES, some, |pen, resources| {
+            pen.integer(resources.len() as u64);
+            for (name, amount) in resources {
+                pen.name(name);
+                pen.integer(*amount);
+            }
+        });
     }
 }
 
 impl Cursor<'_> {
-    pub(super) fn terms(&mut self) -> Result<LeaseTerms, Malformed> {
-        let mut terms = LeaseTerms::default();
+    /// Reads them into a specification that has none.
+    pub(super) fn spec_extras(&mut self, spec: &mut TaskSpec) -> Result<(), Malformed> {
+        let TaskSpec { terms, fairness_key, shape, .. } = spec;
         while let Some(kind) = self.extra()? {
             match kind {
                 tag::AT_MOST_ONCE => terms.guarantee = Guarantee::AtMostOnce,
                 tag::BEST_EFFORT => terms.exclusivity = Exclusivity::BestEffort,
                 tag::QUEUE_TIMEOUT => terms.queue_timeout = Some(self.duration()?),
                 tag::PROGRESS_TIMEOUT => terms.progress_timeout = Some(self.duration()?),
+                tag::FAIRNESS_KEY => *fairness_key = self.name("fairness key")?,
+                tag::SELECTOR => {
+                    let count = self.count("selector")?;
+                    let label = |_| Ok((self.name("label")?, self.name("label")?));
+                    shape.selector = (0..count).map(label).collect::<Result<_, Malformed>>()?;
+                }
+                tag::SLOTS => shape.slots = self.small("slots")?,
+                tag::RESOURCES => {
+                    let count = self.count("resources")?;
+                    let amount = |_| Ok((self.name("resource")?, self.integer("amount")?));
+                    shape.resources = (0..count).map(amount).collect::<Result<_, Malformed>>()?;
+                }
                 kind => return Err(Malformed::UnknownKind { what: "term", kind }),
             }
         }
-        Ok(terms)
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Charge, Checkpoint, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity, Failure, FailureReason,
     Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase, Retry,
-    RevocationReason, Revoking, StopProof, TaskId, TaskSpec, Token, Trace, Wait,
+    RevocationReason, Revoking, Shape, StopProof, TaskId, TaskSpec, Token, Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -65,7 +65,11 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
         },
     );
     let rest = (retry, vec((name(), name()), 0..4), option::of(trace), option::of(key()), terms);
-    (texts, times, rest).prop_map(|(texts, times, rest)| TaskSpec {
+    let labels = vec((name(), name()), 0..3);
+    let shape = (labels, any::<u32>(), vec((name(), any::<u64>()), 0..3))
+        .prop_map(|(selector, slots, resources)| Shape { selector, slots, resources });
+    let shape = prop_oneof![Just(Shape::default()), shape];
+    (texts, times, rest, name(), shape).prop_map(|(texts, times, rest, flow, shape)| TaskSpec {
         queue: texts.0,
         task_type: texts.1,
         payload: texts.2.into(),
@@ -81,6 +85,8 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
         labels: rest.1,
         trace: rest.2,
         key: rest.3,
+        fairness_key: flow,
+        shape,
     })
 }
 
@@ -228,6 +234,7 @@ fn phase() -> impl Strategy<Value = Phase> {
                 progress: None,
                 heard: None,
                 silence_since: None,
+                reckoned: Duration::ZERO,
             })
         }),
     ]
@@ -457,6 +464,8 @@ fn of_format_1() -> (Vec<Record>, Task) {
         labels: vec![("a".into(), "1".into())],
         trace: None,
         key: Some(Key { name: "k".into(), digest: [9; 16] }),
+        fairness_key: "".into(),
+        shape: Shape::default(),
     };
     let revoking = Revoking {
         reason: RevocationReason::Cancelled,
@@ -477,6 +486,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
         progress: None,
         heard: None,
         silence_since: None,
+        reckoned: Duration::ZERO,
     };
     let task = Task {
         id,

@@ -30,6 +30,9 @@ pub(crate) const WORKERS_MAX: u32 = 10_000;
 /// As many attempts as a task may ask for.
 pub(crate) const ATTEMPTS_MAX: u32 = 1_000;
 
+/// The largest weight of a queue or a fairness key.
+const WEIGHT_MAX: u32 = 1_000;
+
 /// The largest growth of a backoff.
 pub(crate) const FACTOR_MAX: f64 = 100.0;
 
@@ -41,6 +44,7 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
     limits(config, &mut broken);
     retention(config, &mut broken);
     scaling(config, &mut broken);
+    order(config, &mut broken);
     broken.0
 }
 
@@ -230,4 +234,21 @@ fn range_problem((min, max): (u32, u32)) -> Option<String> {
         return Some(format!("{max} is not 1 to {WORKERS_MAX}"));
     }
     (max < min).then(|| format!("{max} is less than min_workers, {min}"))
+}
+
+fn order(config: &Config, broken: &mut Broken) {
+    if config.queues.aging_every == 0 {
+        broken.add("queues.aging_every", "must be at least 1");
+    }
+    for (name, settings) in &config.queues.settings {
+        let own = ("weight".to_owned(), settings.weight);
+        let keys = settings.weights.iter().map(|(key, weight)| (format!("weights.{key}"), *weight));
+        for (what, weight) in [own].into_iter().chain(keys) {
+            if !(1..=WEIGHT_MAX).contains(&weight) {
+                let problem =
+                    format!("{what} of queue {name:?}: {weight} is not 1 to {WEIGHT_MAX}");
+                broken.add("queues.settings", problem);
+            }
+        }
+    }
 }

@@ -223,18 +223,21 @@ impl Default for Retention {
 pub struct Queues {
     /// Whether a submit to an unknown queue, or a pause of it, creates it.
     pub create: bool,
+    /// Every how many grants to workers that are alike one goes to the task that has waited longest below the most urgent
+    /// priority: so many tasks wait at most so many times as many grants.
+    pub aging_every: u64,
     /// Settings of single queues, by name. A queue that is named here always exists.
     pub settings: BTreeMap<String, QueueSettings>,
 }
 
 impl Default for Queues {
     fn default() -> Self {
-        Self { create: true, settings: BTreeMap::new() }
+        Self { create: true, aging_every: 64, settings: BTreeMap::new() }
     }
 }
 
 /// Settings of one queue.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueSettings {
     /// How long what has ended is kept.
@@ -243,6 +246,30 @@ pub struct QueueSettings {
     pub exclusivity: Exclusivity,
     /// Whether a result counts that comes after the session of its worker ended.
     pub late_results: LateResults,
+    /// How much of the slots' time the queue gets beside other queues that wait as well, at the same priority.
+    pub weight: u32,
+    /// How much its fairness keys get of that beside each other: 1 if they are not named.
+    pub weights: BTreeMap<String, u32>,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            retention: RetentionOverride::default(),
+            exclusivity: Exclusivity::default(),
+            late_results: LateResults::default(),
+            weight: 1,
+            weights: BTreeMap::new(),
+        }
+    }
+}
+
+impl QueueSettings {
+    /// The weights, as the queue is told.
+    pub(super) fn weights(&self) -> leasehold_queue::Weights {
+        let keys = self.weights.iter().map(|(key, weight)| (key.as_str().into(), *weight));
+        leasehold_queue::Weights { queue: self.weight, keys: keys.collect() }
+    }
 }
 
 /// What becomes of a result that comes after the session of its worker ended.

@@ -77,6 +77,23 @@ fn a_queue_may_want_late_results() {
 }
 
 #[test]
+fn queues_and_their_keys_have_weights() {
+    let config =
+        read("queues: {aging_every: 9, settings: {a: {weight: 3, weights: {red: 2}}}}\n").unwrap();
+    let queue = config.queue();
+    assert_eq!((queue.valve, queue.weights["a"].queue, queue.weights["a"].keys["red"]), (9, 3, 2));
+    let cases = [
+        ("aging_every: 0", "must be at least 1"),
+        ("settings: {b: {weight: 0}}", "weight of queue \"b\": 0 is not 1 to 1000"),
+        ("settings: {c: {weights: {x: 1001}}}", "weights.x of queue \"c\": 1001 is not 1 to 1000"),
+    ];
+    for (text, expected) in cases {
+        let said = format!("{:?}", read(&format!("queues: {{{text}}}\n")).unwrap_err());
+        assert!(said.replace('\\', "").contains(expected), "{said}");
+    }
+}
+
+#[test]
 fn a_queue_may_keep_its_tasks_longer() {
     let config = read("queues: {settings: {a: {retention: {finished: 0s}}}}\n").unwrap();
     assert_eq!(config.finished_retention("a"), Duration::ZERO);

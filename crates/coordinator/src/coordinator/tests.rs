@@ -11,8 +11,8 @@ use leasehold_proto::v1::{
     self, coordinator_event::Event as Told, lease_outcome::Outcome, worker_event::Event as Said,
 };
 use leasehold_queue::{
-    Accepted, Ending, FailureReason, Key, LeaseTerms, Name, Refusal, Retry, StreamId, TaskId,
-    TaskSpec, Token,
+    Accepted, Ending, FailureReason, Key, LeaseTerms, Name, Refusal, Retry, Shape, StreamId,
+    TaskId, TaskSpec, Token,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -236,6 +236,8 @@ fn spec(payload: &str) -> TaskSpec {
         labels: Vec::new(),
         trace: None,
         key: None,
+        fairness_key: "".into(),
+        shape: Shape::default(),
     }
 }
 

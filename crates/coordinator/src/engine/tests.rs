@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_proto::v1::{self, worker_event::Event as Said};
-use leasehold_queue::{LeaseTerms, Name, Phase, Retry, TaskId, TaskSpec};
+use leasehold_queue::{LeaseTerms, Name, Phase, Retry, Shape, TaskId, TaskSpec};
 
 use super::*;
 use crate::{
@@ -152,6 +152,8 @@ fn spec() -> TaskSpec {
         labels: Vec::new(),
         trace: None,
         key: None,
+        fairness_key: "".into(),
+        shape: Shape::default(),
     }
 }
 

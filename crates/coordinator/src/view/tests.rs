@@ -6,7 +6,7 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
     Blocked, Charge, Checkpoint, EndKind, Ending, Failure, FailureReason, Key, Lease, LeaseEnd,
-    LeaseTerms, Ledger, Phase, Progress, Retry, RevocationReason, Revoking, StopProof, Task,
+    LeaseTerms, Ledger, Phase, Progress, Retry, RevocationReason, Revoking, Shape, StopProof, Task,
     TaskId, TaskSpec, Token, Trace, Wait,
 };
 
@@ -52,6 +52,7 @@ fn lease() -> Lease {
         acknowledged: true,
         heard: None,
         silence_since: None,
+        reckoned: Duration::ZERO,
         started: Some(Time::from_unix_ms(2_500)),
         extended: Some(Time::from_unix_ms(9_000)),
         revoking: None,
@@ -89,6 +90,8 @@ fn snapshot(phase: Phase) -> Snapshot {
         labels: vec![("team".into(), "blue".into())],
         trace: Some(Trace { parent: "00-p".into(), state: "s".into() }),
         key: Some(Key { name: "k".into(), digest: [0; 16] }),
+        fairness_key: "".into(),
+        shape: Shape::default(),
     };
     let failure = Failure {
         reason: FailureReason::AttemptTimeout,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Charge, ENDS_MAX, EndKind, Ended, Ending, FailureReason, LeaseTerms, Ledger, Phase, Retry,
-    StopProof, TaskSpec, Token,
+    Shape, StopProof, TaskSpec, Token,
 };
 use prost::Message as _;
 use tokio_util::task::TaskTracker;
@@ -37,6 +37,8 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
         labels: Vec::new(),
         trace: None,
         key: None,
+        fairness_key: "".into(),
+        shape: Shape::default(),
     };
     let task = Task {
         id: id(number),

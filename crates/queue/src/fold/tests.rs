@@ -8,7 +8,7 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use super::{Corrupt, Unknown};
 use crate::{
     EndCause, EndFact, EndKind, Ending, Failure, FailureReason, LeaseTerms, Next, Phase, Record,
-    Retry, RevocationReason, StopProof, Task, TaskId, TaskSpec, Token, book::Book,
+    Retry, RevocationReason, Shape, StopProof, Task, TaskId, TaskSpec, Token, book::Book,
 };
 
 const ONE: TaskId = TaskId::from_u128(1);
@@ -39,6 +39,8 @@ pub(crate) fn task() -> Box<Task> {
         labels: Vec::new(),
         trace: None,
         key: None,
+        fairness_key: "".into(),
+        shape: Shape::default(),
     };
     Box::new(Task {
         id: ONE,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 
 use super::FIRED_MAX;
-use crate::{Command, Config, Effect, LeaseTerms, Queue, Retry, Submit, TaskId, TaskSpec};
+use crate::{Command, Config, Effect, LeaseTerms, Queue, Retry, Shape, Submit, TaskId, TaskSpec};
 
 fn hurried(id: u128) -> Command {
     let second = Duration::from_secs(1);
@@ -27,6 +27,8 @@ fn hurried(id: u128) -> Command {
         labels: Vec::new(),
         trace: None,
         key: None,
+        fairness_key: "".into(),
+        shape: Shape::default(),
     };
     let id = TaskId::from_u128(id);
     Command::Submit(Box::new(Submit { id, spec, validate_only: false }))

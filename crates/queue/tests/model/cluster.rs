@@ -10,7 +10,7 @@ use leasehold_policy::Time;
 use leasehold_queue::{
     Command, Config, Dead, Effect, Ending, HeldLease, Hello, LeasePhase, Limits, Minter, Name,
     Progress, Queue, Record, RevocationReason, Start, StreamId, Submit, Task, TaskId, Token,
-    Unknown,
+    Unknown, Weights,
 };
 use proptest::test_runner::TestCaseError;
 
@@ -70,6 +70,8 @@ impl Cluster {
             declared_queues: [Name::from("declared")].into(),
             late_results: [Name::from("left"), Name::from("declared")].into(),
             create_queues: setting.create_queues,
+            weights: weights(),
+            valve: setting.valve,
             limits: Limits { open_tasks: 9, queues: 2, ..Config::default().limits },
             ..Config::default()
         };
@@ -430,7 +432,8 @@ impl Cluster {
             }
             _ => None,
         });
-        let (tasks, keys) = (tasks.into_iter().collect(), keys.collect());
+        let (tasks, keys): (Vec<TaskId>, _) = (tasks.into_iter().collect(), keys.collect());
+        self.reference.write_again(&tasks);
         self.apply(Command::Move { tasks, keys }, "done")?;
         let mut records: Vec<Record> =
             self.journal.records.drain(..cut).filter(is_beside_the_journal).collect();
@@ -451,6 +454,13 @@ impl Journal {
         });
         ends.collect()
     }
+}
+
+/// One queue gets three times as much as the others, and one key twice as much as the other in its queue.
+fn weights() -> BTreeMap<Name, Weights> {
+    let keys = |weight| [(Name::from("red"), weight)].into();
+    let left = Weights { queue: 3, keys: keys(2) };
+    [("left".into(), left), ("middle".into(), Weights { queue: 1, keys: keys(5) })].into()
 }
 
 /// Facts that the shell keeps in a table of their own.

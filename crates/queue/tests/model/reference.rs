@@ -13,10 +13,12 @@ use leasehold_queue::{
 
 mod ahead;
 mod ends;
+mod fair;
 mod shown;
 mod time;
 mod workers;
 
+use fair::{Fair, Why};
 pub(crate) use shown::{effect_line, queue_lines};
 
 /// Everything, in vectors.
@@ -38,6 +40,7 @@ pub(crate) struct Reference {
     /// Who is not let in, and until when.
     banned: Vec<(String, Time)>,
     ttl_max: Duration,
+    fair: Fair,
     said: Vec<String>,
 }
 
@@ -64,6 +67,8 @@ pub(crate) struct Job {
     saved: Option<(Token, u8)>,
     /// Its last lease, if that was lost with its worker.
     lost: Option<Lost>,
+    /// Until when it waited before it was ready, if that was not written down.
+    woken: Option<(Time, Wait)>,
     state: State,
 }
 
@@ -102,7 +107,12 @@ struct Lease {
     told: Option<Time>,
     alarm: Alarm,
     ahead: Option<Ahead>,
+    /// How long it was thought to run when it was granted.
+    thought: Duration,
 }
+
+/// How well a session suits: whether it is full, avoided, its load, whether it served something else, which it is.
+type Seat = (bool, bool, u64, bool, SessionId);
 
 /// What a lease is that its worker got before it had a slot for it, until it starts or ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -196,6 +206,7 @@ impl Reference {
             hellos: 0,
             banned: Vec::new(),
             ttl_max,
+            fair: Fair::default(),
             said: Vec::new(),
         }
     }
@@ -207,7 +218,15 @@ impl Reference {
 
     /// Everything it would have sent since the last call.
     pub(crate) fn take_said(&mut self) -> Vec<String> {
+        self.look_around();
         std::mem::take(&mut self.said)
+    }
+
+    /// These tasks are written down as they are.
+    pub(crate) fn write_again(&mut self, tasks: &[TaskId]) {
+        for job in self.jobs.iter_mut().filter(|job| tasks.contains(&job.id)) {
+            job.woken = None;
+        }
     }
 
     pub(crate) fn claimed(&mut self, epoch: u32) {
@@ -285,6 +304,7 @@ impl Reference {
         }
         self.take_into_use(&job.spec.queue);
         self.jobs.push(job);
+        self.look_around();
     }
 
     fn full(&self, queue: &str) -> Option<String> {
@@ -365,6 +385,7 @@ impl Reference {
             }
             _ => {}
         }
+        self.look_around();
         format!("paused {exists}")
     }
 
@@ -383,62 +404,80 @@ impl Reference {
         format!("cancelling {id}")
     }
 
-    /// The most urgent task that somebody free serves, to the emptiest of those.
+    /// For each kind of session the task that goes next to it; of these the one that goes before the others, to the emptiest.
     pub(crate) fn grant(&mut self, most: usize) -> String {
         let mut granted = 0;
         while granted < most {
-            let mut best = None;
-            for (at, job) in self.jobs.iter().enumerate() {
-                if !matches!(job.state, State::Ready) || self.is_paused(&job.spec.queue) {
-                    continue;
-                }
-                let rank = (job.spec.priority, job.deadline, job.id);
-                let better = best.as_ref().is_none_or(|(known, _, _)| rank < *known);
-                if let (true, Some(session)) = (better, self.emptiest(job)) {
-                    best = Some((rank, at, session));
-                }
-            }
-            let Some(((_, deadline, _), at, session)) = best else { break };
-            if deadline <= self.now {
+            let mut kinds: Vec<Vec<String>> = self.sessions.iter().map(Session::offered).collect();
+            kinds.sort();
+            kinds.dedup();
+            let offers = kinds.iter().filter_map(|kind| {
+                let (at, why) = self.next_for(kind)?;
+                let (seat, session) = self.emptiest(&self.jobs[at], kind)?;
+                Some(((self.turn(&self.jobs[at]), why, seat), at, session, kind))
+            });
+            let Some(((turn, why, _), at, session, kind)) = offers.min() else { break };
+            if self.jobs[at].deadline <= self.now {
                 break;
             }
-            self.lease(at, session);
+            let kind = kind.clone();
+            let thought = self.charge(at, turn, &kind, why);
+            self.lease(at, session, thought);
             granted += 1;
         }
         self.ask_back(most - granted);
         format!("granted {granted}")
     }
 
-    fn emptiest(&self, job: &Job) -> Option<usize> {
-        let free = |session: &&Session| {
-            session.is_active()
-                && session.hushed.is_none()
-                && session.serves(&job.spec.task_type)
-                && 0 < session.slots
-                && self.used(session.id) < session.slots + session.prefetch
+    /// The task that goes next to sessions of a kind, and whether it does for its age.
+    fn next_for(&self, kind: &[String]) -> Option<(usize, Why)> {
+        let takes = |job: &Job| {
+            let is_own = kind.iter().any(|own| **own == *job.spec.task_type);
+            matches!(job.state, State::Ready) && !self.is_paused(&job.spec.queue) && is_own
         };
-        let first = self.sessions.iter().filter(free).min_by(|a, b| {
-            let full = |session: &Session| session.slots <= self.used(session.id);
-            if full(a) != full(b) {
-                return full(a).cmp(&full(b));
-            }
-            let avoided = (job.avoid == Some(a.id)).cmp(&(job.avoid == Some(b.id)));
-            let (left, right) = (self.used(a.id) * b.slots, self.used(b.id) * a.slots);
-            avoided.then(left.cmp(&right)).then(a.id.cmp(&b.id))
-        })?;
-        self.sessions.iter().position(|session| session.id == first.id)
+        let ready: Vec<usize> = (0..self.jobs.len()).filter(|at| takes(&self.jobs[*at])).collect();
+        let first = *ready.iter().min_by_key(|at| self.turn(&self.jobs[**at]))?;
+        let top = self.jobs[first].spec.priority;
+        // Those who are alike line up, and only the first of each line is old enough to be looked at.
+        let is_first = |at: &&usize| {
+            let job = &self.jobs[**at];
+            let alike = ready.iter().map(|other| &self.jobs[*other]).filter(|it| it.is_like(job));
+            alike.min_by_key(|it| (it.deadline, it.id)).is_some_and(|it| it.id == job.id)
+        };
+        let old = ready.iter().filter(|at| top < self.jobs[**at].spec.priority).filter(is_first);
+        let old = old.min_by_key(|at| self.jobs[**at].id).filter(|_| self.is_for_the_old(kind));
+        Some(old.map_or((first, Why::Turn), |old| (*old, Why::Age)))
     }
 
-    fn lease(&mut self, at: usize, session: usize) {
+    /// The session of a kind that suits best, and how well.
+    fn emptiest(&self, job: &Job, kind: &[String]) -> Option<(Seat, usize)> {
+        let served = self.served_by(&job.spec);
+        let seats = self.sessions.iter().enumerate().filter_map(|(at, session)| {
+            let used = self.used(session.id);
+            let free = session.is_active()
+                && session.hushed.is_none()
+                && session.offered() == kind
+                && 0 < session.slots
+                && used < session.slots + session.prefetch;
+            let load = u64::from(used) * (1 << 32) / u64::from(session.slots.max(1));
+            let (full, avoided) = (session.slots <= used, job.avoid == Some(session.id));
+            free.then_some(((full, avoided, load, served != Some(session.id), session.id), at))
+        });
+        seats.min()
+    }
+
+    fn lease(&mut self, at: usize, session: usize, thought: Duration) {
         let token = Token::new(self.epoch, self.minted);
         self.minted += 1;
         let is_ahead = self.sessions[session].slots <= self.used(self.sessions[session].id);
         let (job, session) = (&mut self.jobs[at], &self.sessions[session]);
         let patience = (!is_ahead).then_some(job.spec.start_timeout);
         let holder = session.id;
+        let spec = job.spec.clone();
         job.leases += 1;
         job.avoid = None;
         job.lost = None;
+        job.woken = None;
         job.last_token = Some(token);
         job.state = State::Leased(Box::new(Lease {
             token,
@@ -454,12 +493,15 @@ impl Reference {
             told: None,
             alarm: Alarm { unsent: 1, patience, ..Alarm::default() },
             ahead: is_ahead.then(Ahead::default),
+            thought,
         }));
         if let Some(stream) = session.stream {
             let (id, attempt, from) = (job.id, job.attempts + 1, job.saved.map(|(_, data)| data));
             self.said
                 .push(format!("{stream:?}: run {id} as {token}, attempt {attempt}, from {from:?}"));
         }
+        self.note_server(&spec, holder);
+        self.look_around();
         if is_ahead {
             self.put_in_order(holder, at);
         }
@@ -503,8 +545,18 @@ impl Job {
             ends: Vec::new(),
             saved: None,
             lost: None,
+            woken: None,
             state,
         }
+    }
+
+    /// Whether two tasks differ in nothing but their times.
+    fn is_like(&self, other: &Self) -> bool {
+        let kind = |job: &Self| {
+            let TaskSpec { queue, task_type, priority, fairness_key, .. } = job.spec.clone();
+            (queue, task_type, priority, fairness_key)
+        };
+        kind(self) == kind(other)
     }
 
     fn has_key(&self, queue: &str, key: &str) -> bool {

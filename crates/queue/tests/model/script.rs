@@ -20,6 +20,8 @@ pub(crate) struct Setting {
     pub(crate) worker_losses_max: u32,
     /// Whether what is said leaves at once, as with a disk that is quick.
     pub(crate) prompt: bool,
+    /// Every how many grants one goes by age.
+    pub(crate) valve: u64,
 }
 
 /// One thing that happens.
@@ -65,6 +67,7 @@ pub(crate) struct Submission {
     pub(crate) queue: u8,
     pub(crate) task_type: u8,
     pub(crate) priority: u8,
+    pub(crate) fairness: u8,
     pub(crate) key: Option<u8>,
     pub(crate) digest: u8,
     pub(crate) hurried: bool,
@@ -101,13 +104,15 @@ pub(crate) enum Held {
 
 pub(crate) fn scripts() -> impl Strategy<Value = Script> {
     let flags = (prop::bool::weighted(0.9), any::<bool>(), any::<bool>());
-    let setting = (flags, 2u32..8, 1u32..4).prop_map(
-        |((create_queues, keep_keys, prompt), leases_max, worker_losses_max)| Setting {
+    let valve = prop::sample::select(vec![1, 2, 3, 64]);
+    let setting = (flags, 2u32..8, 1u32..4, valve).prop_map(
+        |((create_queues, keep_keys, prompt), leases_max, worker_losses_max, valve)| Setting {
             create_queues,
             keep_keys,
             leases_max,
             worker_losses_max,
             prompt,
+            valve,
         },
     );
     (setting, opening(), vec(step(), 20..70)).prop_map(|(setting, opening, steps)| {
@@ -185,13 +190,13 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn submission() -> impl Strategy<Value = Submission> {
-    let place = (0u8..4, 0u8..2, prop::sample::select(vec![0, 5, 5, 9]));
+    let place = (0u8..4, 0u8..2, prop::sample::select(vec![0, 5, 5, 9]), 0u8..3);
     let key = (prop::option::of(0u8..3), 0u8..2);
     let rest = (any::<bool>(), prop::bool::weighted(0.3), 1u8..4, prop::bool::weighted(0.1));
     let terms = (0u8..16, 0u8..16).prop_map(|(some, others)| some & others);
     (place, key, rest, terms).prop_map(
         |(
-            (queue, task_type, priority),
+            (queue, task_type, priority, fairness),
             (key, digest),
             (hurried, delayed, max_attempts, only),
             terms,
@@ -201,6 +206,7 @@ fn submission() -> impl Strategy<Value = Submission> {
                 queue,
                 task_type,
                 priority,
+                fairness,
                 key,
                 digest,
                 hurried,

@@ -3,7 +3,7 @@
 use super::check;
 
 #[test]
-fn priority_then_deadline_then_age() {
+fn priority_then_the_queues_turn_then_deadline_then_age() {
     check(
         "
         submit a priority=5
@@ -20,9 +20,9 @@ fn priority_then_deadline_then_age() {
             welcome
         grant
             s1: run c as t1, attempt 1
-            s1: run b as t2, attempt 1
-            s1: run a as t3, attempt 1
-            s1: run d as t4, attempt 1
+            s1: run d as t2, attempt 1
+            s1: run b as t3, attempt 1
+            s1: run a as t4, attempt 1
             s1: run e as t5, attempt 1
     ",
     );

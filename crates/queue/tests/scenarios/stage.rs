@@ -11,8 +11,8 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Exclusivity, Failure,
     FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms, Limits,
-    Name, Outcome, Phase, Progress, Queue, Record, Reply, Retry, RevocationReason, Saved, Start,
-    StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
+    Name, Outcome, Phase, Progress, Queue, Record, Reply, Retry, RevocationReason, Saved, Shape,
+    Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
 };
 
 pub(crate) struct Stage {
@@ -73,6 +73,7 @@ impl Stage {
             late_results: BTreeSet::new(),
             create_queues: true,
             limits: Limits { open_tasks: 5, open_bytes: 100_000, queues: 3, key_bytes: 1_000 },
+            ..Config::default()
         };
         let mut queue = Queue::new(config.clone(), 1);
         queue.recovered(Time::default());
@@ -275,6 +276,8 @@ impl Stage {
             labels: Vec::new(),
             trace: None,
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
+            fairness_key: "".into(),
+            shape: Shape::default(),
         };
         Submit { id, spec, validate_only: words.has("check") }
     }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_policy::{Backoff, Jitter};
-use leasehold_queue::{Exclusivity, Key, Name, Retry, TaskId, TaskSpec};
+use leasehold_queue::{Exclusivity, Key, Name, Retry, Shape, TaskId, TaskSpec};
 
 use super::{
     Event, World,
@@ -351,5 +351,7 @@ fn spec(order: &Order) -> TaskSpec {
         labels: Vec::new(),
         trace: None,
         key,
+        fairness_key: ["", "red", "blue"][usize::from(order.fairness_key % 3)].into(),
+        shape: Shape::default(),
     }
 }

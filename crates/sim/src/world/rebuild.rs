@@ -134,6 +134,7 @@ fn durable(task: &Task, now: Time) -> Task {
         Phase::Leased(lease) => {
             (lease.session, lease.acknowledged, lease.progress) = (None, false, None);
             (lease.heard, lease.silence_since) = (None, None);
+            lease.reckoned = Duration::ZERO;
             if let Some(revoking) = &mut lease.revoking {
                 revoking.delivered = None;
             }

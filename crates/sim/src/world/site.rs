@@ -197,11 +197,18 @@ impl World {
         config.retention.finished = setting.finished_retention;
         config.limits.worker_losses = setting.worker_losses;
         config.limits.attempt_timeout = setting.attempt_max;
-        let late = setting.late_results.iter().map(|queue| {
-            let late_results = LateResults::AcceptIfNewest;
-            (queue_name(*queue), QueueSettings { late_results, ..QueueSettings::default() })
+        config.queues.aging_every = setting.aging_every;
+        let settings = (0..).zip(setting.weights).map(|(queue, weight)| {
+            let is_late = setting.late_results.contains(&queue);
+            let late_results =
+                if is_late { LateResults::AcceptIfNewest } else { LateResults::Reject };
+            let weights = [("red".to_owned(), 2)].into();
+            let own = QueueSettings { late_results, weight, weights, ..QueueSettings::default() };
+            (queue_name(queue), own)
         });
-        config.queues.settings = late.collect();
+        let is_plain =
+            |it: &QueueSettings| it.weight == 1 && it.late_results == LateResults::Reject;
+        config.queues.settings = settings.filter(|(_, own)| !is_plain(own)).collect();
         config
     }
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Command, Config, Effect, Failure, FailureReason, Hello, KeptKey, Key, LeaseTerms, Name,
-    Outcome, Phase, Queue, Reply, Retry, SessionId, StreamId, Submit, Task, TaskId, TaskSpec,
-    Token, Unknown,
+    Outcome, Phase, Queue, Reply, Retry, SessionId, Shape, StreamId, Submit, Task, TaskId,
+    TaskSpec, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -94,6 +94,8 @@ fn spec(key: Option<u8>, bytes: u16) -> TaskSpec {
         labels: Vec::new(),
         trace: None,
         key: key.map(|key| Key { name: key.to_string().into(), digest: [0; 16] }),
+        fairness_key: "".into(),
+        shape: Shape::default(),
     }
 }
 
@@ -245,6 +247,7 @@ fn durable(queue: &Queue) -> (Vec<Task>, Vec<KeptKey>) {
         if let Phase::Leased(lease) = &mut task.phase {
             (lease.session, lease.acknowledged, lease.progress) = (None::<SessionId>, true, None);
             (lease.heard, lease.silence_since) = (None, None);
+            lease.reckoned = Duration::ZERO;
         }
         task
     };

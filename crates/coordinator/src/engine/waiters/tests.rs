@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter, Time};
-use leasehold_queue::{Ended, Ending, LeaseTerms, Name, Phase, Retry, Task, TaskSpec};
+use leasehold_queue::{Ended, Ending, LeaseTerms, Name, Phase, Retry, Shape, Task, TaskSpec};
 
 use super::*;
 
@@ -31,6 +31,8 @@ fn ended(task: TaskId) -> Snapshot {
         labels: Vec::new(),
         trace: None,
         key: None,
+        fairness_key: "".into(),
+        shape: Shape::default(),
     };
     let task = Task {
         id: task,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Ending, Failure, FailureReason, LeaseTerms, Phase, Retry, Task, TaskId, TaskSpec,
+    Ending, Failure, FailureReason, LeaseTerms, Phase, Retry, Shape, Task, TaskId, TaskSpec,
 };
 use proptest::prelude::*;
 
@@ -31,6 +31,8 @@ fn open(id: u128) -> Snapshot {
         labels: Vec::new(),
         trace: None,
         key: None,
+        fairness_key: "".into(),
+        shape: Shape::default(),
     };
     let task = Task {
         id: TaskId::from_u128(id),

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     DeclineReason, Exclusivity, Failure, FailureReason, Guarantee, HeldLease, Key, LeasePhase,
-    LeaseTerms, Name, Outcome, Retry, SessionId, StopProof, StreamId, Submit, TaskId, TaskSpec,
-    Token,
+    LeaseTerms, Name, Outcome, Retry, SessionId, Shape, StopProof, StreamId, Submit, TaskId,
+    TaskSpec, Token,
 };
 
 use super::{Cluster, SECOND};
@@ -48,6 +48,8 @@ impl Cluster {
             labels: Vec::new(),
             trace: None,
             key: submission.key.map(|key| Key { name: format!("k{key}").into(), digest }),
+            fairness_key: ["", "red", "blue"][usize::from(submission.fairness)].into(),
+            shape: Shape::default(),
         };
         let id = self.minter.mint(self.now, 0);
         Submit { id, spec, validate_only: submission.validate_only }

@@ -1,5 +1,7 @@
 //! What the real queue answers and holds, as lines that can be compared.
 
+use std::time::Duration;
+
 use leasehold_policy::Time;
 use leasehold_queue::{
     Lease, NotWelcome, Phase, Queue, Refusal, ReplayRefusal, Reply, Task, TaskId,
@@ -28,6 +30,7 @@ pub(super) fn durable(queue: &Queue, now: Time) -> Vec<String> {
                     revoking.delivered = None;
                 }
                 (lease.heard, lease.silence_since) = (None, None);
+                lease.reckoned = Duration::ZERO;
             }
             // A wait that is over is a matter of the time, not of the journal.
             Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,

@@ -13,10 +13,10 @@ type Rank = (u8, Time, TaskId);
 impl Reference {
     /// What the session got ahead before, and is less urgent than this, has to come back and go behind it.
     pub(super) fn put_in_order(&mut self, session: SessionId, at: usize) {
-        let rank = self.jobs[at].rank();
+        let priority = self.jobs[at].spec.priority;
         let behind = self.waiting(|_| true);
-        for (other, id, holder) in behind {
-            if holder == session && rank < other {
+        for ((other, ..), id, holder) in behind {
+            if holder == session && priority < other {
                 self.take_back(id, None, None);
             }
         }
@@ -95,12 +95,12 @@ impl Reference {
                     && !self.is_paused(&job.spec.queue)
                     && kind.iter().any(|own| **own == *job.spec.task_type)
             });
-            let Some(first) = ready.min_by_key(|job| job.rank()) else { continue };
+            let Some(first) = ready.min_by_key(|job| self.turn(job)) else { continue };
             let mut behind = self.waiting(|_| true);
             behind.sort_by_key(|(rank, ..)| Reverse(*rank));
             let back = behind.iter().find(|(rank, _, holder)| {
                 let holder = self.sessions.iter().find(|it| it.id == *holder).expect("a session");
-                first.rank() < *rank
+                first.spec.priority < rank.0
                     && holder.offered() == kind
                     && holder.is_active()
                     && holder.hushed.is_none()
@@ -219,7 +219,7 @@ impl Reference {
 
 impl Session {
     /// The types it can be given.
-    fn offered(&self) -> Vec<String> {
+    pub(super) fn offered(&self) -> Vec<String> {
         let mut types = self.types.clone();
         types.retain(|own| !self.unsupported.contains(own));
         types.sort();

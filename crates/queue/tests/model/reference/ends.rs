@@ -242,6 +242,13 @@ impl Reference {
         let (losses_max, now) = (self.config.worker_losses_max, self.now);
         let job = self.job_mut(id);
         let Lease { token, session, revoking, started, .. } = job.lease().expect("a lease").clone();
+        let ran = started.map_or(Duration::ZERO, |started| now.since(started));
+        let task_type = job.spec.task_type.to_string();
+        if matches!(end, End::Success) {
+            self.fair.learn(&task_type, ran);
+        }
+        self.put_right(id, ran);
+        let job = self.job_mut(id);
         let said = match *end {
             End::Success | End::TakenBack => true,
             End::Failure { said, .. } | End::Loss { said } | End::Nothing { said, .. } => said,
@@ -325,6 +332,8 @@ impl Reference {
             job.failure = Some(why);
         }
         job.state = if now < until { State::Waits(until, Wait::Backoff) } else { State::Ready };
+        self.look_around();
+        let job = self.job_mut(id);
         job.ran |= paid;
         let tired = !job.ran && job.first_start_by.is_some_and(|by| by <= now);
         if said {
@@ -371,6 +380,7 @@ impl Reference {
     ) {
         let at = self.jobs.iter().position(|job| job.id == id).expect("an open task");
         let mut job = self.jobs.remove(at);
+        self.look_around();
         self.rest(&job.spec.queue);
         job.failure = why.or(job.failure);
         job.saved = None;

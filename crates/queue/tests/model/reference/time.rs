@@ -79,8 +79,11 @@ impl Reference {
             if !job.ran && job.first_start_by.is_some_and(|by| by <= at) {
                 return self.finish(id, Ending::Failed, None, Some(FailureReason::QueueTimeout));
             }
+            if let State::Waits(until, wait) = job.state {
+                job.woken = Some((until, wait));
+            }
             job.state = State::Ready;
-            return;
+            return self.look_around();
         };
         let impatient = job.is_loose() || job.cancelled;
         let unanswered =
@@ -141,6 +144,7 @@ impl Reference {
             self.said.push(format!("{stream:?}: close, Expired"));
         }
         self.sessions.retain(|session| session.id != id);
+        self.look_around();
         for (task, _) in self.leases_of(id) {
             self.end_lost(task, EndKind::WorkerLost, StopProof::Unproved);
         }

@@ -8,7 +8,7 @@ use leasehold_queue::{
     TaskId, Token,
 };
 
-use super::{Alarm, Ghost, Job, Reference, Session, ends::End, time::EXPIRY_MARGIN};
+use super::{Alarm, Fair, Ghost, Job, Reference, Session, State, ends::End, time::EXPIRY_MARGIN};
 
 impl Reference {
     /// Everything that is not written down is gone; of the ends of leases only those are remembered whose records are.
@@ -25,6 +25,9 @@ impl Reference {
         jobs.sort_by_key(|job| job.id);
         for job in &mut jobs {
             job.avoid = None;
+            if let Some((until, wait)) = job.woken.take() {
+                job.state = State::Waits(until, wait);
+            }
             let Some(lease) = job.lease_mut() else { continue };
             lease.session = self.instance(&lease.worker, &lease.instance, patience);
             lease.acknowledged = true;
@@ -32,8 +35,11 @@ impl Reference {
             lease.alarm = Alarm::default();
             lease.ahead = None;
             lease.silent_since = Some(self.now);
+            lease.thought = Duration::ZERO;
         }
+        self.fair = Fair::default();
         self.jobs = jobs;
+        self.look_around();
     }
 
     pub(crate) fn hello(&mut self, hello: &Hello) -> String {
@@ -123,6 +129,7 @@ impl Reference {
                 self.drop_ghost(id, ghost.token, StopProof::ProcessGone);
             }
             self.sessions.retain(|session| session.id != id);
+            self.look_around();
             for (task, _) in self.leases_of(id) {
                 self.end_lost(task, EndKind::WorkerLost, StopProof::ProcessGone);
             }
@@ -421,6 +428,7 @@ impl Reference {
     pub(crate) fn goodbye(&mut self, stream: StreamId) {
         let Some(id) = self.on_stream(stream) else { return };
         self.sessions.retain(|session| session.id != id);
+        self.look_around();
         for (task, _) in self.leases_of(id) {
             let reason = FailureReason::HandedBack;
             let how = (EndKind::Drained, StopProof::NotHeld);

@@ -1,0 +1,44 @@
+//! What a session can be offered, as far as needs ask: sessions of one kind are alike to every need.
+//!
+//! It knows no session and no slot: whether there is room is another question.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{Name, Shape, need::Need};
+
+/// What sessions can have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Traits {
+    /// The task types that they take, ascending.
+    pub(crate) types: Vec<Name>,
+    /// Of their labels those that any selector asks for.
+    labels: BTreeMap<Name, Name>,
+}
+
+/// The traits of a class of sessions.
+pub(crate) type Kind = Arc<Traits>;
+
+impl Traits {
+    /// Those of a session that takes these types, where selectors ask for these labels.
+    pub(crate) fn new(
+        types: impl IntoIterator<Item = Name>,
+        labels: &[(Name, Name)],
+        asked: &BTreeSet<Name>,
+    ) -> Self {
+        let labels = labels.iter().filter(|(name, _)| asked.contains(name)).cloned();
+        Self { types: types.into_iter().collect(), labels: labels.collect() }
+    }
+
+    /// Whether tasks of this need can be offered to them.
+    pub(crate) fn serves(&self, need: &Need) -> bool {
+        self.types.binary_search(&need.task_type).is_ok() && self.fits(&need.shape)
+    }
+
+    /// Whether they are what a task asks for, if they take its type.
+    pub(crate) fn fits(&self, shape: &Shape) -> bool {
+        shape.selector.iter().all(|(name, value)| self.labels.get(name) == Some(value))
+    }
+}

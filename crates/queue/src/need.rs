@@ -1,0 +1,113 @@
+//! What tasks ask of workers, each called by a number: task type, selector, slots and resources.
+//!
+//! Which session can serve which need is worked out once for each pair of a need and a class of sessions, so that a grant
+//! compares no text. It knows no queue, no task and no session.
+
+use std::collections::BTreeMap;
+
+use crate::{Name, Shape, idle::Idle, slab::Slab};
+
+/// How many needs without a waiting task are remembered, so that work that comes and goes is not introduced to every class
+/// of sessions each time.
+const IDLE_MAX: u64 = 1_024;
+
+/// The number of a need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NeedNo(u32);
+
+/// What a task asks of a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Need {
+    pub(crate) task_type: Name,
+    pub(crate) shape: Shape,
+}
+
+/// Every need that a waiting task has, and some that one had. As many at most as there are waiting tasks and idle ones.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Needs {
+    all: Slab<Entry>,
+    numbers: BTreeMap<Name, BTreeMap<Shape, NeedNo>>,
+    idle: Idle<NeedNo>,
+    /// Those that no class of sessions has been told of.
+    newcomers: Vec<NeedNo>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    need: Need,
+    lanes: usize,
+}
+
+impl Needs {
+    /// The number of a need, new or not.
+    pub(crate) fn number(&mut self, task_type: &Name, shape: &Shape) -> NeedNo {
+        if let Some(no) = self.find(task_type, shape) {
+            return no;
+        }
+        let need = Need { task_type: Name::clone(task_type), shape: shape.clone() };
+        let no = NeedNo(self.all.insert(Entry { need, lanes: 0 }));
+        let shapes = self.numbers.entry(Name::clone(task_type)).or_default();
+        shapes.insert(shape.clone(), no);
+        self.newcomers.push(no);
+        no
+    }
+
+    /// The number of a need that there is.
+    pub(crate) fn find(&self, task_type: &Name, shape: &Shape) -> Option<NeedNo> {
+        self.numbers.get(task_type)?.get(shape).copied()
+    }
+
+    /// A lane of it is there.
+    pub(crate) fn enter(&mut self, no: NeedNo) {
+        let Some(entry) = self.all.get_mut(no.0) else { return };
+        if entry.lanes == 0 {
+            self.idle.remove(&no);
+        }
+        entry.lanes += 1;
+    }
+
+    /// A lane of it is gone.
+    pub(crate) fn leave(&mut self, no: NeedNo) {
+        let Some(entry) = self.all.get_mut(no.0) else { return };
+        entry.lanes -= 1;
+        if entry.lanes == 0 {
+            self.idle.insert(&no);
+        }
+    }
+
+    /// The need of this number.
+    pub(crate) fn get(&self, no: NeedNo) -> Option<&Need> {
+        self.all.get(no.0).map(|entry| &entry.need)
+    }
+
+    /// Every need.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NeedNo, &Need)> {
+        self.all.iter().map(|(no, entry)| (NeedNo(no), &entry.need))
+    }
+
+    /// Those that are new since the last call.
+    pub(crate) fn newcomers(&mut self) -> Vec<NeedNo> {
+        std::mem::take(&mut self.newcomers)
+    }
+
+    /// Whether any is new or has to be forgotten.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.newcomers.is_empty() && self.idle.len() <= IDLE_MAX
+    }
+
+    /// Forgets one that has been idle longest, if there are too many.
+    pub(crate) fn forget_one(&mut self) -> Option<NeedNo> {
+        if self.idle.len() <= IDLE_MAX {
+            return None;
+        }
+        let no = self.idle.forget_one()?;
+        let Need { task_type, shape } = self.all.remove(no.0)?.need;
+        if let Some(shapes) = self.numbers.get_mut(&task_type) {
+            shapes.remove(&shape);
+            if shapes.is_empty() {
+                self.numbers.remove(&task_type);
+            }
+        }
+        Some(no)
+    }
+}

@@ -1,0 +1,125 @@
+//! How long tasks run, learned from those that succeeded: what a lease is reckoned to cost, and how late a task may start.
+//!
+//! It is not durable and costs 300 bytes for each task type. It knows no task and no lease.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::Name;
+
+/// How many task types are remembered. One more takes the place of the one that sorts first, which costs it no more than
+/// what it had learned.
+const TYPES_MAX: usize = 4_096;
+
+/// Two buckets for each doubling, from one millisecond to seven weeks.
+const BUCKETS: usize = 64;
+
+/// From so many runs on the oldest count for less: all counts are halved.
+const RUNS_MAX: u32 = 1_024;
+
+/// How much a run moves the average: one part in so many.
+const INERTIA: u64 = 8;
+
+/// What a run is reckoned to take before anything is known.
+const UNKNOWN: Duration = Duration::from_secs(1);
+
+/// What has been learned of every task type.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Paces(BTreeMap<Name, Pace>);
+
+/// What has been learned of one.
+#[derive(Clone, Debug)]
+struct Pace {
+    /// The moving average, in microseconds.
+    mean_us: u64,
+    runs: [u16; BUCKETS],
+    total: u32,
+    p50: Duration,
+    p95: Duration,
+}
+
+impl Paces {
+    /// A task of this type ran for so long and succeeded.
+    pub(crate) fn learn(&mut self, task_type: &Name, ran: Duration) {
+        if let Some(pace) = self.0.get_mut(task_type) {
+            return pace.learn(ran);
+        }
+        if TYPES_MAX <= self.0.len() {
+            self.0.pop_first();
+        }
+        let mut pace = Pace {
+            mean_us: micros(ran),
+            runs: [0; BUCKETS],
+            total: 0,
+            p50: Duration::ZERO,
+            p95: Duration::ZERO,
+        };
+        pace.learn(ran);
+        self.0.insert(Name::clone(task_type), pace);
+    }
+
+    /// What a run of this type is reckoned to take: the moving average, one second if nothing is known.
+    pub(crate) fn mean(&self, task_type: &str) -> Duration {
+        self.0.get(task_type).map_or(UNKNOWN, |pace| Duration::from_micros(pace.mean_us))
+    }
+
+    /// What half of the runs do not exceed, rounded up by at most a half; zero if nothing is known.
+    pub(crate) fn p50(&self, task_type: &str) -> Duration {
+        self.0.get(task_type).map_or(Duration::ZERO, |pace| pace.p50)
+    }
+
+    /// What 19 of 20 runs do not exceed, rounded up by at most a half; zero if nothing is known.
+    pub(crate) fn p95(&self, task_type: &str) -> Duration {
+        self.0.get(task_type).map_or(Duration::ZERO, |pace| pace.p95)
+    }
+}
+
+impl Pace {
+    fn learn(&mut self, ran: Duration) {
+        let run_us = micros(ran);
+        self.mean_us = self.mean_us - self.mean_us / INERTIA + run_us / INERTIA;
+        if let Some(count) = self.runs.get_mut(bucket(ran)) {
+            *count += 1;
+            self.total += 1;
+        }
+        if self.total == RUNS_MAX {
+            self.runs.iter_mut().for_each(|count| *count /= 2);
+            self.total = self.runs.iter().map(|count| u32::from(*count)).sum();
+        }
+        (self.p50, self.p95) = (self.quantile(50), self.quantile(95));
+    }
+
+    /// The end of the bucket up to which there are so many of a hundred runs.
+    fn quantile(&self, percent: u32) -> Duration {
+        let wanted = (self.total * percent).div_ceil(100);
+        let mut seen = 0;
+        let found = self.runs.iter().position(|count| {
+            seen += u32::from(*count);
+            wanted <= seen
+        });
+        found.map_or(Duration::ZERO, end)
+    }
+}
+
+fn micros(ran: Duration) -> u64 {
+    u64::try_from(ran.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Bucket 2n begins at 2^n milliseconds, the one after it half way to the next doubling; the first takes what is shorter.
+fn bucket(ran: Duration) -> usize {
+    let ms = u64::try_from(ran.as_millis()).unwrap_or(u64::MAX);
+    let Some(doublings) = ms.checked_ilog2() else { return 0 };
+    let upper = doublings.checked_sub(1).map_or(0, |bit| ms >> bit & 1);
+    let at = 2 * u64::from(doublings) + upper;
+    usize::try_from(at).unwrap_or(BUCKETS).min(BUCKETS - 1)
+}
+
+/// Where a bucket ends.
+fn end(bucket: usize) -> Duration {
+    let begin =
+        1_u64.checked_shl(u32::try_from(bucket / 2).unwrap_or(u32::MAX)).unwrap_or(u64::MAX);
+    let ms = if bucket.is_multiple_of(2) { begin + begin.div_ceil(2) } else { 2 * begin };
+    Duration::from_millis(ms)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! What a lease costs its queue and its flow: slot-time as it is reckoned at the grant, put right when the lease has ended.
+//!
+//! It decides nothing: who has had how much is kept by [`fairness`](crate::fairness).
+
+use std::time::Duration;
+
+use leasehold_policy::Mutant;
+
+use crate::{
+    Queue, TaskId, TaskSpec,
+    fairness::Virtual,
+    lanes::{Cost, Next},
+    settle::End,
+};
+
+/// A lease costs at least a slot for so long, whatever became of it: else work that takes no time would always be next.
+const LEAST: Duration = Duration::from_millis(1);
+
+impl Queue {
+    /// A task is going to be leased. Says what its run is reckoned to take, which is kept with the lease.
+    pub(crate) fn charge(&mut self, next: &Next) -> Duration {
+        let Some(task) = self.book.task(next.place.task) else { return Duration::ZERO };
+        let reckoned = self.paces.mean(&task.spec.task_type).max(LEAST);
+        let cost = self.cost(&task.spec, reckoned);
+        self.index.lanes.charge(next, cost);
+        reckoned
+    }
+
+    /// Its lease ends: what it was charged and did not use is credited, what it used beyond that is charged. How long such
+    /// tasks run is learned from those that succeed.
+    pub(crate) fn put_right(&mut self, id: TaskId, end: &End) {
+        let Some(task) = self.book.task(id) else { return };
+        let Some(lease) = task.lease() else { return };
+        let ran = lease.started.map_or(Duration::ZERO, |started| self.now.since(started));
+        if matches!(end, End::Succeeded(_)) {
+            self.paces.learn(&task.spec.task_type, ran);
+        }
+        if Mutant::EstimateStands.is_alive() {
+            return;
+        }
+        let (reckoned, actual) =
+            (self.cost(&task.spec, lease.reckoned), self.cost(&task.spec, ran.max(LEAST)));
+        let whose = (&*task.spec.queue, &*task.spec.fairness_key);
+        self.index.lanes.accounts.correct(whose, reckoned, actual);
+    }
+
+    fn cost(&self, spec: &TaskSpec, run: Duration) -> Cost {
+        let run_ms = u64::try_from(run.as_millis()).unwrap_or(u64::MAX);
+        let slot_ms = run_ms.saturating_mul(spec.shape.slots.into());
+        let (queue, flow) = self.config.weights(&spec.queue, &spec.fairness_key);
+        Cost { queue: Virtual::of(slot_ms, queue), flow: Virtual::of(slot_ms, flow) }
+    }
+}
