@@ -44,6 +44,9 @@ struct Line {
     best_effort: Option<bool>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    fairness_key: Option<String>,
+    #[serde(default)]
+    selector: BTreeMap<String, String>,
 }
 
 /// What holds for every line that does not say otherwise.
@@ -141,6 +144,12 @@ fn add_texts(mut spec: TaskSpec, line: &Line) -> Result<TaskSpec, String> {
     }
     for (key, value) in &line.labels {
         spec = spec.label(key, value);
+    }
+    if let Some(key) = &line.fairness_key {
+        spec = spec.fairness_key(key);
+    }
+    for (key, value) in &line.selector {
+        spec = spec.worker_label(key, value);
     }
     Ok(spec)
 }

@@ -169,6 +169,21 @@ impl TaskSpec {
         self
     }
 
+    /// With which tasks of its queue it shares what the queue gets, such as a customer's id. Default: with those that name
+    /// nothing either.
+    #[must_use]
+    pub fn fairness_key(mut self, key: impl Into<String>) -> Self {
+        self.spec.fairness_key = key.into();
+        self
+    }
+
+    /// A label that its worker must have, with this value.
+    #[must_use]
+    pub fn worker_label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.spec.worker_selector.insert(key.into(), value.into());
+        self
+    }
+
     /// The message of the contract.
     pub(crate) fn into_request(self) -> SubmitTaskRequest {
         SubmitTaskRequest {

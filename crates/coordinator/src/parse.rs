@@ -32,7 +32,7 @@ pub use page::{
 pub use pool::{follower, pool_name};
 pub use states::States;
 
-use field::Fields;
+use field::{FAIRNESS_KEY_BYTES_MAX, Fields};
 
 /// A task without a queue waits here.
 const DEFAULT_QUEUE: &str = "default";
@@ -119,8 +119,10 @@ impl Rules {
                 name: name.into(),
                 digest: digest(&spec.task_type, &spec.payload),
             }),
-            fairness_key: Name::default(),
-            shape: Shape::default(),
+            fairness_key: fields
+                .text("spec.fairness_key", &spec.fairness_key, FAIRNESS_KEY_BYTES_MAX)
+                .into(),
+            shape: Shape { selector: fields.selector(spec.worker_selector), ..Shape::default() },
             payload: spec.payload,
         };
         fields.finish(task)

@@ -2,12 +2,15 @@
 //!
 //! The other direction of `parse`. It decides nothing and asks nobody.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use leasehold_policy::{Jitter, Time};
 use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{
     Blocked, Checkpoint, Ending, Exclusivity, Failure, FailureReason, Guarantee, Lease, Ledger,
-    Phase, QueueView, Retry, RevocationReason, SessionState, Task, TaskSpec, Wait, WorkerView,
+    Name, Phase, QueueView, Retry, RevocationReason, SessionState, Task, TaskSpec, Wait,
+    WorkerView,
 };
 
 use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
@@ -141,7 +144,6 @@ fn eligible(phase: &Phase) -> Option<Time> {
 
 fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
     let spec: &TaskSpec = &task.spec;
-    let labels = spec.labels.iter().map(|(key, value)| (key.to_string(), value.to_string()));
     v1::TaskSpec {
         queue: spec.queue.to_string(),
         task_type: spec.task_type.to_string(),
@@ -162,14 +164,20 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
             queue: spec.terms.queue_timeout.map(to_wire),
         }),
         retry: Some(retry(&spec.retry)),
-        labels: labels.collect(),
+        labels: pairs(&spec.labels),
         trace_context: spec.trace.as_ref().map(|trace| v1::TraceContext {
             traceparent: trace.parent.to_string(),
             tracestate: trace.state.to_string(),
         }),
         guarantee: guarantee(spec.terms.guarantee).into(),
         exclusivity: exclusivity(spec.terms.exclusivity).into(),
+        fairness_key: spec.fairness_key.to_string(),
+        worker_selector: pairs(&spec.shape.selector),
     }
+}
+
+fn pairs(labels: &[(Name, Name)]) -> HashMap<String, String> {
+    labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
 const fn exclusivity(exclusivity: Exclusivity) -> v1::Exclusivity {
@@ -245,7 +253,6 @@ pub fn queue(view: &QueueView, now: Time) -> v1::Queue {
 
 /// A worker session as it is at `now`.
 pub fn worker(view: &WorkerView, now: Time) -> v1::Worker {
-    let labels = view.labels.iter().map(|(key, value)| (key.to_string(), value.to_string()));
     v1::Worker {
         worker_id: view.worker.to_string(),
         instance_id: view.instance.to_string(),
@@ -254,7 +261,7 @@ pub fn worker(view: &WorkerView, now: Time) -> v1::Worker {
         slots: count(view.slots),
         fencing_tokens: view.tokens.iter().map(|token| token.as_i64()).collect(),
         task_types: view.task_types.iter().map(ToString::to_string).collect(),
-        labels: labels.collect(),
+        labels: pairs(&view.labels),
         software: view.software.to_string(),
         session_start_time: Some(timestamp(view.opened)),
         last_heard_age: Some(to_wire(now.since(view.last_heard))),

@@ -173,5 +173,7 @@ pub(crate) fn size(task: &Task) -> u64 {
 pub(crate) fn cost(spec: &TaskSpec) -> u64 {
     let labels: usize = spec.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
     let trace = spec.trace.as_ref().map_or(0, |trace| trace.parent.len() + trace.state.len());
-    TASK_OVERHEAD_BYTES + (spec.payload.len() + spec.content_type.len() + labels + trace) as u64
+    let selector: usize = spec.shape.selector.iter().map(|(name, it)| name.len() + it.len()).sum();
+    let texts = spec.content_type.len() + spec.fairness_key.len() + labels + selector + trace;
+    TASK_OVERHEAD_BYTES + (spec.payload.len() + texts) as u64
 }

@@ -13,6 +13,10 @@ const STRIDE: u128 = 1 << 40;
 /// weight 1. Without it a queue that has had a pool of its own for a week would get nothing of a shared one for as long.
 const LEAD_MAX: Virtual = Virtual(3_600_000 * STRIDE);
 
+/// Of each charge one part in so many is paid though there is credit: whoever has been charged too much goes on faster than
+/// others for it, and never before all of them until it is used up.
+const CREDIT_SHARE: u128 = 16;
+
 /// An amount of virtual time. It never overflows: a million slots for a thousand years are less than 2^106.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Virtual(u128);
@@ -47,7 +51,7 @@ impl Account {
 
     /// He has a turn at `base` and what it is reckoned to cost.
     pub(crate) fn charge(&mut self, base: Virtual, cost: Virtual) {
-        let paid = self.credit.min(cost);
+        let paid = self.credit.min(cost.minus(Virtual(cost.0 / CREDIT_SHARE)));
         self.credit = self.credit.minus(paid);
         self.had = self.had.max(base).plus(cost.minus(paid));
     }

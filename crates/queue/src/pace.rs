@@ -19,8 +19,9 @@ const RUNS_MAX: u32 = 1_024;
 /// How much a run moves the average: one part in so many.
 const INERTIA: u64 = 8;
 
-/// What a run is reckoned to take before anything is known.
-const UNKNOWN: Duration = Duration::from_secs(1);
+/// What a run is reckoned to take before anything is known. Less than most, as what is charged too little is put right at
+/// once, and what is charged too much only with the charges that follow.
+const UNKNOWN: Duration = Duration::from_millis(100);
 
 /// What has been learned of every task type.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +58,7 @@ impl Paces {
         self.0.insert(Name::clone(task_type), pace);
     }
 
-    /// What a run of this type is reckoned to take: the moving average, one second if nothing is known.
+    /// What a run of this type is reckoned to take: the moving average, a tenth of a second if nothing is known.
     pub(crate) fn mean(&self, task_type: &str) -> Duration {
         self.0.get(task_type).map_or(UNKNOWN, |pace| Duration::from_micros(pace.mean_us))
     }

@@ -108,6 +108,8 @@ struct SpecJson<'a> {
     trace_context: Option<TraceJson<'a>>,
     guarantee: &'static str,
     exclusivity: &'static str,
+    fairness_key: &'a str,
+    worker_selector: Labels<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -297,6 +299,8 @@ impl<'a> From<&'a TaskSpec> for SpecJson<'a> {
             trace_context: spec.trace_context.as_ref().map(TraceJson::from),
             guarantee: spec.guarantee().as_str_name(),
             exclusivity: spec.exclusivity().as_str_name(),
+            fairness_key: &spec.fairness_key,
+            worker_selector: labels(&spec.worker_selector),
         }
     }
 }

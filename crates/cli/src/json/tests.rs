@@ -61,6 +61,8 @@ fn full_spec() -> TaskSpec {
         }),
         guarantee: Guarantee::AtMostOnce.into(),
         exclusivity: Exclusivity::BestEffort.into(),
+        fairness_key: "customer 7".into(),
+        worker_selector: HashMap::from([("zone".into(), "a".into())]),
     }
 }
 

@@ -63,14 +63,21 @@ fn add_spec(details: &mut Details, spec: &TaskSpec, task: &Task) {
     details.maybe("priority", spec.priority.map(|priority| priority.to_string()));
     let key = Some(task.idempotency_key.as_str()).filter(|key| !key.is_empty());
     details.maybe("key", key);
-    let labels = crate::json::labels(&spec.labels);
-    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    details.maybe("labels", (!labels.is_empty()).then(|| labels.join(" ")));
+    let fairness_key = Some(spec.fairness_key.as_str()).filter(|key| !key.is_empty());
+    details.maybe("fairness key", fairness_key);
+    details.maybe("labels", pairs(&crate::json::labels(&spec.labels)));
+    details.maybe("runs on", pairs(&crate::json::labels(&spec.worker_selector)));
     details.maybe("timeouts", spec.timeouts.as_ref().and_then(timeouts));
     details.maybe("guarantee", words::guarantee(spec.guarantee()));
     details.maybe("exclusivity", words::exclusivity(spec.exclusivity()));
     let trace = spec.trace_context.as_ref().map(|trace| trace.traceparent.as_str());
     details.maybe("trace", trace.filter(|trace| !trace.is_empty()));
+}
+
+/// Names with values, on one line.
+fn pairs(labels: &crate::json::Labels<'_>) -> Option<String> {
+    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    (!labels.is_empty()).then(|| labels.join(" "))
 }
 
 fn add_times(details: &mut Details, task: &Task, now: SystemTime) {

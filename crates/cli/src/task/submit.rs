@@ -54,7 +54,8 @@ pub(crate) struct SubmitArgs {
 
     /// Submit many tasks: one JSON object a line, `-` for stdin. Fields: type, queue, payload or
     /// `payload_base64`, `content_type`, priority, key, delay, deadline, timeout, `total_timeout`,
-    /// `queue_timeout`, `progress_timeout`, `max_attempts`, `at_most_once`, `best_effort`, labels. Flags fill in what a line leaves out
+    /// `queue_timeout`, `progress_timeout`, `max_attempts`, `at_most_once`, `best_effort`, labels,
+    /// `fairness_key`, selector. Flags fill in what a line leaves out
     #[arg(long, value_name = "FILE", conflicts_with_all = ["payload", "file", "key", "check"])]
     jsonl: Option<PathBuf>,
 
@@ -118,6 +119,14 @@ pub(crate) struct SubmitArgs {
     /// A label for people and filters; give it several times for several
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
     labels: Vec<(String, String)>,
+
+    /// With which tasks of its queue it shares what the queue gets, such as a customer's id
+    #[arg(long, value_name = "KEY")]
+    fairness_key: Option<String>,
+
+    /// A label that its worker must have; give it several times for several
+    #[arg(long = "selector", value_name = "KEY=VALUE", value_parser = parse_label)]
+    selector: Vec<(String, String)>,
 
     /// Wait until the task has ended, at most this long if a duration is given; exit code 1 if it did
     /// not succeed
@@ -190,6 +199,12 @@ impl SubmitArgs {
         }
         for (key, value) in &self.labels {
             spec = spec.label(key, value);
+        }
+        if let Some(key) = &self.fairness_key {
+            spec = spec.fairness_key(key);
+        }
+        for (key, value) in &self.selector {
+            spec = spec.worker_label(key, value);
         }
         self.add_times(spec)
     }

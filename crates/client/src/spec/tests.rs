@@ -32,6 +32,8 @@ fn everything_said_is_in_the_request() {
         .guarantee(Guarantee::AtMostOnce)
         .exclusivity(Exclusivity::BestEffort)
         .label("owner", "ann")
+        .fairness_key("customer 7")
+        .worker_label("zone", "a")
         .into_request();
     assert_eq!(request.idempotency_key, "cat");
     assert!(!request.validate_only);
@@ -44,6 +46,7 @@ fn everything_said_is_in_the_request() {
     assert_eq!((spec.priority, spec.initial_delay), (Some(0), Some(seconds(1))));
     assert_eq!((&*spec.labels["owner"], spec.guarantee()), ("ann", Guarantee::AtMostOnce));
     assert_eq!(spec.exclusivity(), Exclusivity::BestEffort);
+    assert_eq!((&*spec.fairness_key, &*spec.worker_selector["zone"]), ("customer 7", "a"));
     let timeouts = Timeouts {
         start: Some(seconds(2)),
         attempt: Some(seconds(3)),

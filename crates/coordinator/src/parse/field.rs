@@ -17,6 +17,10 @@ use crate::config::{self, ATTEMPTS_MAX, DURATION_MAX, FACTOR_MAX};
 const NAME_BYTES_MAX: usize = 128;
 const KEY_BYTES_MAX: usize = 256;
 const LABELS_MAX: usize = 16;
+pub(super) const FAIRNESS_KEY_BYTES_MAX: usize = 128;
+
+/// Labels that a task may ask for. Each is compared once for each kind of worker, not for each task.
+const SELECTOR_LABELS_MAX: usize = 8;
 const LABEL_KEY_BYTES_MAX: usize = 63;
 const LABEL_VALUE_BYTES_MAX: usize = 255;
 
@@ -293,16 +297,28 @@ impl Fields {
 
     /// The labels, in the order of their keys.
     pub(super) fn labels(&mut self, labels: HashMap<String, String>) -> Vec<(Name, Name)> {
-        if labels.len() > LABELS_MAX {
-            self.broken(
-                "spec.labels",
-                format!("has {} labels: at most {LABELS_MAX} are allowed", labels.len()),
-            );
+        self.pairs("spec.labels", labels, LABELS_MAX)
+    }
+
+    /// The labels that a worker must have, in the order of their keys.
+    pub(super) fn selector(&mut self, labels: HashMap<String, String>) -> Vec<(Name, Name)> {
+        self.pairs("spec.worker_selector", labels, SELECTOR_LABELS_MAX)
+    }
+
+    fn pairs(
+        &mut self,
+        field: &str,
+        labels: HashMap<String, String>,
+        max: usize,
+    ) -> Vec<(Name, Name)> {
+        if labels.len() > max {
+            let count = labels.len();
+            self.broken(field, format!("has {count} labels: at most {max} are allowed"));
             return Vec::new();
         }
         let sorted: BTreeMap<_, _> = labels.into_iter().collect();
         for (key, value) in &sorted {
-            let field = format!("spec.labels[{}]", shown(key));
+            let field = format!("{field}[{}]", shown(key));
             if key.is_empty() {
                 self.broken(&field, "has an empty key: name it".to_owned());
             }

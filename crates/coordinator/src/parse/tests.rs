@@ -104,6 +104,9 @@ fn what_is_said_is_taken() {
             spec.exclusivity = v1::Exclusivity::BestEffort.into();
             spec.initial_delay = Some(Span { seconds: 1, nanos: 500_000_000 });
             spec.labels = [("b", "2"), ("a", "1")].map(|(k, v)| (k.into(), v.into())).into();
+            spec.fairness_key = "customer 7".to_owned();
+            spec.worker_selector =
+                [("z", ""), ("y", "1")].map(|(k, v)| (k.into(), v.into())).into();
             spec.retry = Some(v1::RetryPolicy {
                 max_attempts: Some(1),
                 initial: seconds(2),
@@ -124,6 +127,8 @@ fn what_is_said_is_taken() {
     assert_eq!(spec.terms, terms);
     let labels: Vec<_> = spec.labels.iter().map(|(k, v)| (&**k, &**v)).collect();
     assert_eq!(labels, [("a", "1"), ("b", "2")], "in the order of their keys");
+    let selector = vec![("y".into(), "1".into()), ("z".into(), "".into())];
+    assert_eq!((&*spec.fairness_key, spec.shape.selector), ("customer 7", selector));
     let backoff = spec.retry.backoff;
     assert_eq!((spec.retry.max_attempts, backoff.jitter), (1, Jitter::None));
     assert_eq!((backoff.initial.as_secs(), backoff.cap.as_secs()), (2, 3));
@@ -231,6 +236,20 @@ fn broken_rules_are_named() {
         ),
         (label("k", &"v".repeat(256)), "spec.labels[\"k\"]", "at most 255"),
         (label("k", "\u{7f}"), "spec.labels[\"k\"]", "control characters"),
+        (request(|s| s.fairness_key = "f".repeat(129)), "spec.fairness_key", "at most 128"),
+        (request(|s| s.fairness_key = "\n".into()), "spec.fairness_key", "control characters"),
+        (
+            request(|s| s.worker_selector = [(String::new(), "v".to_owned())].into()),
+            "spec.worker_selector[\"\"]",
+            "empty key",
+        ),
+        (
+            request(|s| {
+                s.worker_selector = (0..9).map(|n| (n.to_string(), String::new())).collect();
+            }),
+            "spec.worker_selector",
+            "9 labels: at most 8",
+        ),
         (
             request(|s| s.labels = (0..17).map(|n| (n.to_string(), String::new())).collect()),
             "spec.labels",

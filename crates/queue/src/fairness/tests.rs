@@ -1,3 +1,5 @@
+//! Turns by weight and cost, and what coming and going does to them.
+
 use super::*;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -83,7 +85,8 @@ fn a_charge_is_put_right_both_ways() {
     account.charge(at(0), at(100));
     account.correct(at(100), at(20));
     assert_eq!(account.had(), at(230), "what somebody has had never falls");
-    account.charge(at(0), at(50));
-    account.charge(at(0), at(50));
-    assert_eq!(account.had(), at(250), "the next hundred are charged twenty");
+    account.charge(at(0), at(64));
+    assert_eq!(account.had(), at(234), "a sixteenth is charged all the same");
+    account.charge(at(0), at(64));
+    assert_eq!(account.had(), at(234 + 44), "and no more is given than was too much");
 }

@@ -1,3 +1,5 @@
+//! What is learned of run times, against the truth.
+
 use super::*;
 
 fn ms(ms: u64) -> Duration {

@@ -15,7 +15,7 @@ use leasehold_queue::{
 use proptest::test_runner::TestCaseError;
 
 use self::{
-    choice::{instance_name, one_of, outcome_of, queue_name, type_name, worker_name},
+    choice::{instance_name, one_of, outcome_of, queue_name, type_name, worker_name, zone_labels},
     shown::{durable, reply_line, visible},
 };
 use crate::{
@@ -299,7 +299,8 @@ impl Cluster {
     }
 
     fn hello(&mut self, greeting: &Greeting) -> Result<(), TestCaseError> {
-        let Greeting { worker, instance, start, replaces, slots, prefetch, types, held } = greeting;
+        let Greeting { worker, instance, start, replaces, slots, prefetch, types, zone, held } =
+            greeting;
         self.streams += 1;
         let (worker, instance) = (worker_name(*worker), instance_name(*instance));
         let same = |s: &&crate::reference::Session| s.worker == *worker && s.instance == *instance;
@@ -317,7 +318,7 @@ impl Cluster {
             slots: u32::from(*slots),
             prefetch: u32::from(*prefetch),
             held: self.held(own, held),
-            labels: Vec::new(),
+            labels: zone_labels(*zone),
             software: "model".into(),
         })
     }

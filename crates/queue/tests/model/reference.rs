@@ -41,6 +41,8 @@ pub(crate) struct Reference {
     banned: Vec<(String, Time)>,
     ttl_max: Duration,
     fair: Fair,
+    /// Labels that tasks asked for when leases were last granted, or before.
+    asked: Vec<String>,
     said: Vec<String>,
 }
 
@@ -111,6 +113,9 @@ struct Lease {
     thought: Duration,
 }
 
+/// Types and labels of a session, as far as they matter.
+type Kind = (Vec<String>, Vec<(String, String)>);
+
 /// How well a session suits: whether it is full, avoided, its load, whether it served something else, which it is.
 type Seat = (bool, bool, u64, bool, SessionId);
 
@@ -150,6 +155,7 @@ pub(crate) struct Session {
     slots: u32,
     prefetch: u32,
     types: Vec<String>,
+    labels: Vec<(String, String)>,
     unsupported: Vec<String>,
     draining: bool,
     evicted: bool,
@@ -207,6 +213,7 @@ impl Reference {
             banned: Vec::new(),
             ttl_max,
             fair: Fair::default(),
+            asked: Vec::new(),
             said: Vec::new(),
         }
     }
@@ -408,7 +415,8 @@ impl Reference {
     pub(crate) fn grant(&mut self, most: usize) -> String {
         let mut granted = 0;
         while granted < most {
-            let mut kinds: Vec<Vec<String>> = self.sessions.iter().map(Session::offered).collect();
+            self.listen();
+            let mut kinds: Vec<Kind> = self.sessions.iter().map(|it| self.kind(it)).collect();
             kinds.sort();
             kinds.dedup();
             let offers = kinds.iter().filter_map(|kind| {
@@ -430,10 +438,10 @@ impl Reference {
     }
 
     /// The task that goes next to sessions of a kind, and whether it does for its age.
-    fn next_for(&self, kind: &[String]) -> Option<(usize, Why)> {
+    fn next_for(&self, kind: &Kind) -> Option<(usize, Why)> {
         let takes = |job: &Job| {
-            let is_own = kind.iter().any(|own| **own == *job.spec.task_type);
-            matches!(job.state, State::Ready) && !self.is_paused(&job.spec.queue) && is_own
+            let is_fit = self.is_for(kind, &job.spec);
+            matches!(job.state, State::Ready) && !self.is_paused(&job.spec.queue) && is_fit
         };
         let ready: Vec<usize> = (0..self.jobs.len()).filter(|at| takes(&self.jobs[*at])).collect();
         let first = *ready.iter().min_by_key(|at| self.turn(&self.jobs[**at]))?;
@@ -449,14 +457,27 @@ impl Reference {
         Some(old.map_or((first, Why::Turn), |old| (*old, Why::Age)))
     }
 
+    /// What sets a session apart from others: its types, and of its labels those that a task has asked for by now.
+    fn kind(&self, session: &Session) -> Kind {
+        let mut labels = session.labels.clone();
+        labels.retain(|(name, _)| self.asked.contains(name));
+        (session.offered(), labels)
+    }
+
+    fn is_for(&self, (types, labels): &Kind, spec: &TaskSpec) -> bool {
+        let has = |name: &str, value: &str| labels.iter().any(|it| it.0 == name && it.1 == value);
+        types.iter().any(|own| **own == *spec.task_type)
+            && spec.shape.selector.iter().all(|(name, value)| has(name, value))
+    }
+
     /// The session of a kind that suits best, and how well.
-    fn emptiest(&self, job: &Job, kind: &[String]) -> Option<(Seat, usize)> {
+    fn emptiest(&self, job: &Job, kind: &Kind) -> Option<(Seat, usize)> {
         let served = self.served_by(&job.spec);
         let seats = self.sessions.iter().enumerate().filter_map(|(at, session)| {
             let used = self.used(session.id);
             let free = session.is_active()
                 && session.hushed.is_none()
-                && session.offered() == kind
+                && self.kind(session) == *kind
                 && 0 < session.slots
                 && used < session.slots + session.prefetch;
             let load = u64::from(used) * (1 << 32) / u64::from(session.slots.max(1));

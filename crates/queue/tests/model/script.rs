@@ -68,6 +68,8 @@ pub(crate) struct Submission {
     pub(crate) task_type: u8,
     pub(crate) priority: u8,
     pub(crate) fairness: u8,
+    /// Which zone its worker must be in; 0: any.
+    pub(crate) zone: u8,
     pub(crate) key: Option<u8>,
     pub(crate) digest: u8,
     pub(crate) hurried: bool,
@@ -90,6 +92,8 @@ pub(crate) struct Greeting {
     pub(crate) slots: u8,
     pub(crate) prefetch: u8,
     pub(crate) types: u8,
+    /// In which zone it says it is; 0: it does not.
+    pub(crate) zone: u8,
     pub(crate) held: Held,
 }
 
@@ -134,6 +138,7 @@ fn opening() -> impl Strategy<Value = Vec<Step>> {
                 slots,
                 prefetch,
                 types: 3,
+                zone: 0,
                 held: Held::Truth { running: 0 },
             })
         };
@@ -190,13 +195,14 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn submission() -> impl Strategy<Value = Submission> {
-    let place = (0u8..4, 0u8..2, prop::sample::select(vec![0, 5, 5, 9]), 0u8..3);
+    let owner = (0u8..3, prop::sample::select(vec![0, 0, 0, 1, 2]));
+    let place = (0u8..4, 0u8..2, prop::sample::select(vec![0, 5, 5, 9]), owner);
     let key = (prop::option::of(0u8..3), 0u8..2);
     let rest = (any::<bool>(), prop::bool::weighted(0.3), 1u8..4, prop::bool::weighted(0.1));
     let terms = (0u8..16, 0u8..16).prop_map(|(some, others)| some & others);
     (place, key, rest, terms).prop_map(
         |(
-            (queue, task_type, priority, fairness),
+            (queue, task_type, priority, (fairness, zone)),
             (key, digest),
             (hurried, delayed, max_attempts, only),
             terms,
@@ -207,6 +213,7 @@ fn submission() -> impl Strategy<Value = Submission> {
                 task_type,
                 priority,
                 fairness,
+                zone,
                 key,
                 digest,
                 hurried,
@@ -223,8 +230,9 @@ fn hello() -> impl Strategy<Value = Step> {
     let prefetch = prop::sample::select(vec![0, 0, 1, 2]);
     let start = prop::option::of((0u8..2, 0u8..3));
     let process = (prop::bool::weighted(0.3), start, prop::sample::select(vec![0, 0, 1, 2, 3]));
-    (0u8..3, process, 1u8..4, prefetch, 1u8..4, held()).prop_map(
-        |(worker, (second, start, replaces), slots, prefetch, types, held)| {
+    let place = (1u8..4, 0u8..3);
+    (0u8..3, process, 1u8..4, prefetch, place, held()).prop_map(
+        |(worker, (second, start, replaces), slots, prefetch, (types, zone), held)| {
             Step::Hello(Greeting {
                 worker,
                 instance: u8::from(second),
@@ -233,6 +241,7 @@ fn hello() -> impl Strategy<Value = Step> {
                 slots,
                 prefetch,
                 types,
+                zone,
                 held,
             })
         },

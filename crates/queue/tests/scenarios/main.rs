@@ -27,6 +27,7 @@ mod progress;
 mod recovery;
 mod revocation;
 mod sessions;
+mod turns;
 
 /// Plays the commands of a script and compares all that happens with what the script says.
 fn check(script: &str) {

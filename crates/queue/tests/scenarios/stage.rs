@@ -12,7 +12,7 @@ use leasehold_queue::{
     Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Exclusivity, Failure,
     FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms, Limits,
     Name, Outcome, Phase, Progress, Queue, Record, Reply, Retry, RevocationReason, Saved, Shape,
-    Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown,
+    Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown, Weights,
 };
 
 pub(crate) struct Stage {
@@ -276,8 +276,8 @@ impl Stage {
             labels: Vec::new(),
             trace: None,
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
-            fairness_key: "".into(),
-            shape: Shape::default(),
+            fairness_key: words.value("by").unwrap_or_default().into(),
+            shape: Shape { selector: zone(words), ..Shape::default() },
         };
         Submit { id, spec, validate_only: words.has("check") }
     }
@@ -312,7 +312,7 @@ impl Stage {
             slots: words.number("slots", 1),
             prefetch: words.number("prefetch", 0),
             held: held.collect(),
-            labels: Vec::new(),
+            labels: zone(words),
             software: "stage".into(),
         }
     }
@@ -352,6 +352,13 @@ impl Stage {
         self.config.declared_queues = words.value("declared").into_iter().map(Name::from).collect();
         self.config.late_results = words.value("late").into_iter().map(Name::from).collect();
         self.config.key_retention = words.ms("keys", 5_000);
+        self.config.valve = words.number("aging", 64).into();
+        let weight = words.value("weight").and_then(|it| it.split_once(':'));
+        let weights = weight.map(|(queue, weight)| {
+            let queue_weight = weight.parse().expect("a weight");
+            (queue.into(), Weights { queue: queue_weight, ..Weights::default() })
+        });
+        self.config.weights = weights.into_iter().collect();
         self.restart(&Words(Vec::new()))
     }
 
@@ -568,4 +575,8 @@ fn stream(name: &str) -> StreamId {
 
 fn at(stream: StreamId) -> String {
     format!("s{}", stream.0)
+}
+
+fn zone(words: &Words<'_>) -> Vec<(Name, Name)> {
+    words.value("zone").map(|zone| ("zone".into(), zone.into())).into_iter().collect()
 }

@@ -49,7 +49,7 @@ impl Cluster {
             trace: None,
             key: submission.key.map(|key| Key { name: format!("k{key}").into(), digest }),
             fairness_key: ["", "red", "blue"][usize::from(submission.fairness)].into(),
-            shape: Shape::default(),
+            shape: Shape { selector: zone_labels(submission.zone), ..Shape::default() },
         };
         let id = self.minter.mint(self.now, 0);
         Submit { id, spec, validate_only: submission.validate_only }
@@ -151,6 +151,11 @@ pub(super) fn queue_name(n: u8) -> Name {
 
 pub(super) fn type_name(n: u8) -> Name {
     ["resize", "hash"][usize::from(n)].into()
+}
+
+/// Nothing, or one zone.
+pub(super) fn zone_labels(zone: u8) -> Vec<(Name, Name)> {
+    (0 < zone).then(|| ("zone".into(), format!("z{zone}").into())).into_iter().collect()
 }
 
 pub(super) fn instance_name(n: u8) -> Name {

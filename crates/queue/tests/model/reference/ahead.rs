@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use leasehold_policy::Time;
 use leasehold_queue::{SessionId, TaskId, Token};
 
-use super::{Ahead, Job, Reference, Session};
+use super::{Ahead, Job, Kind, Reference, Session};
 
 /// What orders tasks.
 type Rank = (u8, Time, TaskId);
@@ -60,12 +60,10 @@ impl Reference {
     /// urgent than it.
     pub(super) fn ask_back(&mut self, most: usize) {
         let mut left = most;
-        for (session, types, wanted) in self.with_slots() {
+        for (session, kind, wanted) in self.with_slots() {
             for _ in 0..wanted {
-                let fits = |job: &Job| {
-                    types.iter().any(|own| **own == *job.spec.task_type)
-                        && !self.is_paused(&job.spec.queue)
-                };
+                let fits =
+                    |job: &Job| self.is_for(&kind, &job.spec) && !self.is_paused(&job.spec.queue);
                 let Some((_, task, _)) = self.waiting(fits).first().copied() else { break };
                 if left == 0 {
                     return;
@@ -74,7 +72,7 @@ impl Reference {
                 self.take_back(task, Some(session), None);
             }
         }
-        let mut kinds: Vec<Vec<String>> = self.sessions.iter().map(Session::offered).collect();
+        let mut kinds: Vec<Kind> = self.sessions.iter().map(|it| self.kind(it)).collect();
         kinds.sort();
         kinds.dedup();
         for (task, back) in self.misplaced(kinds) {
@@ -87,13 +85,13 @@ impl Reference {
     }
 
     /// For each kind of session: the first task for it, and the last of what such sessions got ahead, if that is behind.
-    fn misplaced(&self, kinds: Vec<Vec<String>>) -> Vec<(TaskId, TaskId)> {
+    fn misplaced(&self, kinds: Vec<Kind>) -> Vec<(TaskId, TaskId)> {
         let mut pairs = Vec::new();
         for kind in kinds {
             let ready = self.jobs.iter().filter(|job| {
                 matches!(job.state, super::State::Ready)
                     && !self.is_paused(&job.spec.queue)
-                    && kind.iter().any(|own| **own == *job.spec.task_type)
+                    && self.is_for(&kind, &job.spec)
             });
             let Some(first) = ready.min_by_key(|job| self.turn(job)) else { continue };
             let mut behind = self.waiting(|_| true);
@@ -101,7 +99,7 @@ impl Reference {
             let back = behind.iter().find(|(rank, _, holder)| {
                 let holder = self.sessions.iter().find(|it| it.id == *holder).expect("a session");
                 first.spec.priority < rank.0
-                    && holder.offered() == kind
+                    && self.kind(holder) == kind
                     && holder.is_active()
                     && holder.hushed.is_none()
             });
@@ -128,7 +126,7 @@ impl Reference {
     }
 
     /// Who has free slots, and for how many more than are on their way.
-    fn with_slots(&self) -> Vec<(SessionId, Vec<String>, usize)> {
+    fn with_slots(&self) -> Vec<(SessionId, Kind, usize)> {
         let mut idle = Vec::new();
         for session in &self.sessions {
             let used = self.used(session.id);
@@ -138,10 +136,10 @@ impl Reference {
             let coming = self.ahead().filter(|ahead| ahead.for_session == Some(session.id));
             let wanted = ((session.slots - used) as usize).saturating_sub(coming.count());
             let load = u64::from(used) * 1_000_000 / u64::from(session.slots);
-            idle.push((session.offered(), load, session.id, wanted));
+            idle.push((self.kind(session), load, session.id, wanted));
         }
         idle.sort();
-        idle.into_iter().map(|(types, _, id, wanted)| (id, types, wanted)).collect()
+        idle.into_iter().map(|(kind, _, id, wanted)| (id, kind, wanted)).collect()
     }
 
     /// Free slots go to what was got ahead, the oldest grant first; only then is its start waited for.

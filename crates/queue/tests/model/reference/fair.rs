@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use leasehold_policy::Time;
-use leasehold_queue::{SessionId, TaskId, TaskSpec};
+use leasehold_queue::{SessionId, Shape, TaskId, TaskSpec};
 
-use super::{Job, Reference, State};
+use super::{Job, Kind, Reference, State};
 
 const MS: u128 = 1 << 40;
 const HOUR: u128 = 3_600_000 * MS;
@@ -24,8 +24,10 @@ pub(super) struct Fair {
     /// How long tasks of each type took that succeeded, and their average in microseconds.
     runs: Vec<(String, Vec<Duration>, u64)>,
     /// How many leases sessions of each kind were given.
-    given: Vec<(Vec<String>, u64)>,
+    given: Vec<(Kind, u64)>,
     furthest: u128,
+    /// Labels that tasks asked for since leases were granted.
+    wished: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,6 +45,7 @@ struct Had {
 #[derive(Clone, Debug)]
 struct Crowd {
     task_type: String,
+    shape: Shape,
     priority: u8,
     /// None: of queues.
     queue: Option<String>,
@@ -73,6 +76,8 @@ impl Reference {
         for spec in &ready {
             self.fair.meet(&queue_of(spec));
             self.fair.meet(&key_of(spec));
+            let names = spec.shape.selector.iter().map(|(name, _)| name.to_string());
+            self.fair.wished.extend(names);
         }
         let wanting: Vec<TaskSpec> =
             ready.into_iter().filter(|spec| !self.is_paused(&spec.queue)).collect();
@@ -89,8 +94,14 @@ impl Reference {
                 fair.join(spec, queue);
             }
         }
-        let kinds: Vec<_> = self.sessions.iter().map(super::Session::offered).collect();
-        fair.given.retain(|(kind, _)| kinds.contains(kind));
+        let kinds: Vec<_> = self.sessions.iter().map(|session| self.kind(session)).collect();
+        self.fair.given.retain(|(kind, _)| kinds.contains(kind));
+    }
+
+    /// Which labels do tasks ask for that could be leased, or could have been since this was asked last?
+    pub(super) fn listen(&mut self) {
+        self.asked.append(&mut self.fair.wished);
+        self.look_around();
     }
 
     pub(super) fn turn(&self, job: &Job) -> Turn {
@@ -108,16 +119,17 @@ impl Reference {
     }
 
     /// Whether the next lease of such a session goes by age.
-    pub(super) fn is_for_the_old(&self, kind: &[String]) -> bool {
+    pub(super) fn is_for_the_old(&self, kind: &Kind) -> bool {
         let given = self.fair.given.iter().find(|(own, _)| own == kind).map_or(0, |(_, n)| *n);
         (given + 1).is_multiple_of(self.config.valve)
     }
 
     /// What a task costs that is going to be leased. Says what it is thought to take.
-    pub(super) fn charge(&mut self, at: usize, turn: Turn, kind: &[String], why: Why) -> Duration {
+    pub(super) fn charge(&mut self, at: usize, turn: Turn, kind: &Kind, why: Why) -> Duration {
         let spec = self.jobs[at].spec.clone();
         let average = self.fair.runs.iter().find(|(own, ..)| **own == *spec.task_type);
-        let takes = average.map_or(Duration::from_secs(1), |(.., us)| Duration::from_micros(*us));
+        let takes =
+            average.map_or(Duration::from_millis(100), |(.., us)| Duration::from_micros(*us));
         let takes = takes.max(Duration::from_millis(1));
         let (_, (queue_stands, _), (key_stands, _), ..) = turn;
         let levels = [
@@ -139,13 +151,13 @@ impl Reference {
                 }
             }
             let had = self.fair.had_mut(&who);
-            let free = had.credit.min(cost);
+            let free = had.credit.min(cost - cost / 16);
             had.credit -= free;
             had.total = stands + forgiven + cost - free;
         }
         match self.fair.given.iter_mut().find(|(own, _)| own == kind) {
             Some((_, given)) => *given += 1,
-            None => self.fair.given.push((kind.to_vec(), 1)),
+            None => self.fair.given.push((kind.clone(), 1)),
         }
         takes
     }
@@ -204,8 +216,9 @@ impl Fair {
         };
         let total = self.had_mut(&who).total;
         if !self.crowds.iter().any(|crowd| crowd.is(spec, queue.as_deref())) {
-            let (task_type, priority) = (spec.task_type.to_string(), spec.priority);
-            self.crowds.push(Crowd { task_type, priority, queue, reached, members: Vec::new() });
+            let (task_type, shape) = (spec.task_type.to_string(), spec.shape.clone());
+            let (priority, members) = (spec.priority, Vec::new());
+            self.crowds.push(Crowd { task_type, shape, priority, queue, reached, members });
             return self.join(spec, self.crowds.last().expect("a crowd").queue.clone());
         }
         let crowd = self.crowds.iter_mut().find(|crowd| crowd.is(spec, queue.as_deref()));
@@ -249,6 +262,7 @@ impl Crowd {
 
     fn is(&self, spec: &TaskSpec, queue: Option<&str>) -> bool {
         self.task_type == *spec.task_type
+            && self.shape == spec.shape
             && self.priority == spec.priority
             && self.queue.as_deref() == queue
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use leasehold_policy::Time;
 use leasehold_queue::{
     EndKind, FailureReason, Hello, LeasePhase, RevocationReason, SessionId, StopProof, StreamId,
-    TaskId, Token,
+    TaskId, TaskSpec, Token,
 };
 
 use super::{Alarm, Fair, Ghost, Job, Reference, Session, State, ends::End, time::EXPIRY_MARGIN};
@@ -37,7 +37,7 @@ impl Reference {
             lease.silent_since = Some(self.now);
             lease.thought = Duration::ZERO;
         }
-        self.fair = Fair::default();
+        (self.fair, self.asked) = (Fair::default(), Vec::new());
         self.jobs = jobs;
         self.look_around();
     }
@@ -90,6 +90,10 @@ impl Reference {
         session.alive = session.start.is_none();
         (session.slots, session.prefetch) = (hello.slots, hello.prefetch);
         session.types = hello.task_types.iter().map(ToString::to_string).collect();
+        let text = |(name, value): &(leasehold_queue::Name, leasehold_queue::Name)| {
+            (name.to_string(), value.to_string())
+        };
+        session.labels = hello.labels.iter().map(text).collect();
         session.unsupported.clear();
         session.hear(now, patience);
         let pending = self.compare(id, hello);
@@ -532,6 +536,7 @@ impl Session {
             slots: 0,
             prefetch: 0,
             types: Vec::new(),
+            labels: Vec::new(),
             unsupported: Vec::new(),
             draining: false,
             evicted: false,
@@ -557,8 +562,13 @@ impl Session {
         self.stream.is_some() && !self.draining && !self.evicted && self.late_since.is_none()
     }
 
-    pub(super) fn serves(&self, task_type: &str) -> bool {
-        let named = |types: &[String]| types.iter().any(|own| own == task_type);
-        named(&self.types) && !named(&self.unsupported)
+    pub(super) fn serves(&self, spec: &TaskSpec) -> bool {
+        let named = |types: &[String]| types.iter().any(|own| **own == *spec.task_type);
+        let has = |name: &str, value: &str| {
+            self.labels.iter().any(|(own, is)| own == name && is == value)
+        };
+        named(&self.types)
+            && !named(&self.unsupported)
+            && spec.shape.selector.iter().all(|(name, value)| has(name, value))
     }
 }
