@@ -122,7 +122,7 @@ impl Rules {
             fairness_key: fields
                 .text("spec.fairness_key", &spec.fairness_key, FAIRNESS_KEY_BYTES_MAX)
                 .into(),
-            shape: Shape { selector: fields.selector(spec.worker_selector), ..Shape::default() },
+            shape: Shape { selector: fields.selector(spec.worker_selector) },
             payload: spec.payload,
         };
         fields.finish(task)

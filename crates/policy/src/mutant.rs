@@ -119,9 +119,9 @@ mutants! {
     GuardNotTold = "guards are not told that the session goes on",
     TurnedAwayPays = "who is turned away at the door takes a place all the same",
     RefundUnbounded = "a charge that comes back late comes back whole",
-    WeightIgnored = "queues and fairness keys get the same, whatever their weights",
-    EstimateStands = "what a lease was reckoned to cost is never put right",
     ValveShut = "nothing less urgent goes before what is more urgent, however long it waits",
+    ValveOpen = "the oldest goes before what is more urgent at every grant",
+    SelectorIgnored = "a task goes to any worker that serves its type, whatever labels it asks for",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

@@ -5,8 +5,6 @@ use std::{
     time::Duration,
 };
 
-use leasehold_policy::Mutant;
-
 use crate::Name;
 
 /// Times and limits of the queue.
@@ -61,9 +59,6 @@ impl Config {
     /// The weight of a queue, and of a fairness key within it.
     pub(crate) fn weights(&self, queue: &str, key: &str) -> (u32, u32) {
         let Some(weights) = self.weights.get(queue) else { return (1, 1) };
-        if Mutant::WeightIgnored.is_alive() {
-            return (1, 1);
-        }
         (weights.queue, weights.keys.get(key).copied().unwrap_or(1))
     }
 }

@@ -55,8 +55,8 @@ impl Queue {
         let Self { roster, index, paces, avoided, config, .. } = self;
         let lanes = &mut index.lanes;
         let offers = roster.free().filter_map(|class| {
-            let is_aged =
-                class.turn().is_multiple_of(config.valve) && !Mutant::ValveShut.is_alive();
+            let is_aged = class.turn().is_multiple_of(config.valve) || Mutant::ValveOpen.is_alive();
+            let is_aged = is_aged && !Mutant::ValveShut.is_alive();
             let pick = if is_aged { Pick::Aged } else { Pick::First };
             let next = lanes.next(class.needs(), pick, paces)?;
             let avoided = avoided.get(&next.place.task).copied();

@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use leasehold_policy::Mutant;
-
 use crate::{
     Queue, TaskId, TaskSpec,
     fairness::Virtual,
@@ -35,9 +33,6 @@ impl Queue {
         if matches!(end, End::Succeeded(_)) {
             self.paces.learn(&task.spec.task_type, ran);
         }
-        if Mutant::EstimateStands.is_alive() {
-            return;
-        }
         let (reckoned, actual) =
             (self.cost(&task.spec, lease.reckoned), self.cost(&task.spec, ran.max(LEAST)));
         let whose = (&*task.spec.queue, &*task.spec.fairness_key);
@@ -45,8 +40,7 @@ impl Queue {
     }
 
     fn cost(&self, spec: &TaskSpec, run: Duration) -> Cost {
-        let run_ms = u64::try_from(run.as_millis()).unwrap_or(u64::MAX);
-        let slot_ms = run_ms.saturating_mul(spec.shape.slots.into());
+        let slot_ms = u64::try_from(run.as_millis()).unwrap_or(u64::MAX);
         let (queue, flow) = self.config.weights(&spec.queue, &spec.fairness_key);
         Cost { queue: Virtual::of(slot_ms, queue), flow: Virtual::of(slot_ms, flow) }
     }

@@ -47,20 +47,10 @@ pub struct TaskSpec {
 }
 
 /// What a task asks of the worker that runs it, beside its type.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shape {
     /// Labels that the worker must have, ascending by name.
     pub selector: Vec<(Name, Name)>,
-    /// How many of its slots the task takes; at least 1.
-    pub slots: u32,
-    /// How much it takes of what the worker has beside slots, ascending by name; never zero of anything.
-    pub resources: Vec<(Name, u64)>,
-}
-
-impl Default for Shape {
-    fn default() -> Self {
-        Self { selector: Vec::new(), slots: 1, resources: Vec::new() }
-    }
 }
 
 /// What a task asks of its leases beyond their times.

@@ -20,7 +20,7 @@ use leasehold_queue::{
 use crate::{
     judge::Violation,
     line::Line,
-    plan::{Setting, queue_name},
+    plan::{Setting, queue_name, zone_label},
 };
 
 /// What a task is, says the ledger.
@@ -129,6 +129,12 @@ pub struct Ledger {
     line: Line,
 }
 
+/// The label of each worker that has one.
+fn zones(setting: &Setting) -> BTreeMap<String, (String, String)> {
+    let zones = setting.workers.iter().enumerate();
+    zones.filter_map(|(n, crew)| Some((format!("w{n}"), zone_label(crew.zone)?))).collect()
+}
+
 impl Ledger {
     /// Empty books of a cluster.
     pub fn new(setting: &Setting) -> Self {
@@ -136,7 +142,7 @@ impl Ledger {
             worker_losses_max: setting.worker_losses,
             attempt_max: setting.attempt_max,
             late_results: setting.late_results.iter().map(|it| queue_name(*it)).collect(),
-            line: Line::new(setting.aging_every),
+            line: Line::new(setting.aging_every, zones(setting)),
             ..Self::default()
         }
     }

@@ -81,6 +81,9 @@ pub struct Crew {
     pub prefetch: u32,
     /// By how much its clock runs faster than the coordinator's, in millionths.
     pub drift_ppm: i64,
+    /// In which zone it says it is; 0: in none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub zone: u8,
 }
 
 /// What becomes of a worker for good.
@@ -130,8 +133,11 @@ pub struct Order {
     /// Which queue.
     pub queue: usize,
     /// Whose it is within its queue; 0: it does not say.
-    #[serde(default, skip_serializing_if = "nobodys")]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub fairness_key: u8,
+    /// In which zone its worker must be; 0: in any.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub zone: u8,
     /// 0 to 9.
     pub priority: u8,
     /// How often it may be tried.
@@ -175,7 +181,12 @@ struct Taste {
     asks_percent: u64,
     /// How many of a hundred are processes under a guard.
     guarded_percent: u64,
+    /// How many of a hundred ask for a zone.
+    zoned_percent: u64,
 }
+
+/// The zone of the first worker, and of some others.
+pub const FIRST_ZONE: u8 = 1;
 
 /// How many queues there are.
 pub const QUEUES: usize = 2;
@@ -220,13 +231,17 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
             (true, false) => rng.i64(-DRIFT_PPM_MAX..=DRIFT_PPM_MAX),
             (true, true) => rng.i64(-80_000..=80_000),
         },
+        zone: rng.u8(..=2),
     };
     let count = *pick(rng, &[1, 2, 2, 3, 3, 4, 6]);
+    let mut workers: Vec<Crew> = (0..count).map(|_| crew(rng)).collect();
+    // The first worker always comes back, so that a task which asks for its zone can end.
+    workers.iter_mut().take(1).for_each(|crew| crew.zone = FIRST_ZONE);
     let slow_net = *pick(rng, &[1, 1, 5, 50, 200]);
     let slow_disk = *pick(rng, &[1, 1, 3, 20]);
     Setting {
         session_ttl,
-        workers: (0..count).map(|_| crew(rng)).collect(),
+        workers,
         ruins: ruins(rng, count),
         safety: rng.u64(5 * SECOND..=20 * SECOND) + ttl * rng.u64(2..=6),
         delay: (50, slow_net * MS),
@@ -261,6 +276,7 @@ fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
         terms_percent: *pick(rng, &[0, 0, 30, 100]),
         asks_percent: *pick(rng, &[0, 0, 50]),
         guarded_percent: *pick(rng, &[0, 50, 100]),
+        zoned_percent: *pick(rng, &[0, 0, 30]),
     };
     let count = *pick(rng, &[5, 15, 30, 50]);
     let calls = rng.u32(2..=count);
@@ -301,6 +317,7 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
         key: rng.bool().then(|| if rng.u8(..4) == 0 { rng.u32(1..=4) } else { 100 + ordinal }),
         queue: rng.usize(..QUEUES),
         fairness_key: rng.u8(..3),
+        zone: if rng.u64(..100) < taste.zoned_percent { FIRST_ZONE } else { 0 },
         priority: rng.u8(..10),
         max_attempts: rng.u32(1..=4),
         delay: if rng.u8(..5) == 0 { rng.u64(..5 * SECOND) } else { 0 },
@@ -337,6 +354,7 @@ fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
         terms_percent: 0,
         asks_percent: 0,
         guarded_percent: 50,
+        zoned_percent: 0,
     };
     let guarantee = *pick(rng, &[Guarantee::AtLeastOnce, Guarantee::AtMostOnce]);
     let orders = (0..slots).map(|n| Order {
@@ -358,6 +376,11 @@ pub(crate) fn pick<'a, T>(rng: &mut fastrand::Rng, choices: &'a [T]) -> &'a T {
     &choices[rng.usize(..choices.len())]
 }
 
+/// What a worker says of its zone, and a task asks for.
+pub(crate) fn zone_label(zone: u8) -> Option<(String, String)> {
+    (zone != 0).then(|| ("zone".to_owned(), format!("z{zone}")))
+}
+
 /// What a queue is called.
 pub(crate) fn queue_name(queue: usize) -> String {
     format!("q{queue}")
@@ -374,8 +397,8 @@ const fn alike() -> [u32; QUEUES] {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like that")]
-const fn nobodys(key: &u8) -> bool {
-    *key == 0
+const fn is_none(number: &u8) -> bool {
+    *number == 0
 }
 
 /// As long as no run lasts.

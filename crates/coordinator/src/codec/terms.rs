@@ -13,8 +13,6 @@ mod tag {
     pub(super) const PROGRESS_TIMEOUT: u8 = 4;
     pub(super) const FAIRNESS_KEY: u8 = 5;
     pub(super) const SELECTOR: u8 = 6;
-    pub(super) const SLOTS: u8 = 7;
-    pub(super) const RESOURCES: u8 = 8;
 }
 
 impl Pen {
@@ -46,24 +44,13 @@ impl Pen {
     }
 
     fn shape(&mut self, shape: &Shape) {
-        let Shape { selector, slots, resources } = shape;
+        let Shape { selector } = shape;
         let some = Some(selector).filter(|it| !it.is_empty());
         self.extra(tag::SELECTOR, some, |pen, selector| {
             pen.integer(selector.len() as u64);
             for (name, value) in selector {
                 pen.name(name);
                 pen.name(value);
-            }
-        });
-        self.extra(tag::SLOTS, Some(slots).filter(|slots| **slots != 1), |pen, slots| {
-            pen.integer(*slots);
-        });
-        let some = Some(resources).filter(|it| !it.is_empty());
-        self.extra(tag::RESOURCES, some, |pen, resources| {
-            pen.integer(resources.len() as u64);
-            for (name, amount) in resources {
-                pen.name(name);
-                pen.integer(*amount);
             }
         });
     }
@@ -84,12 +71,6 @@ impl Cursor<'_> {
                     let count = self.count("selector")?;
                     let label = |_| Ok((self.name("label")?, self.name("label")?));
                     shape.selector = (0..count).map(label).collect::<Result<_, Malformed>>()?;
-                }
-                tag::SLOTS => shape.slots = self.small("slots")?,
-                tag::RESOURCES => {
-                    let count = self.count("resources")?;
-                    let amount = |_| Ok((self.name("resource")?, self.integer("amount")?));
-                    shape.resources = (0..count).map(amount).collect::<Result<_, Malformed>>()?;
                 }
                 kind => return Err(Malformed::UnknownKind { what: "term", kind }),
             }

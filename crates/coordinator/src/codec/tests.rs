@@ -66,8 +66,7 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
     );
     let rest = (retry, vec((name(), name()), 0..4), option::of(trace), option::of(key()), terms);
     let labels = vec((name(), name()), 0..3);
-    let shape = (labels, any::<u32>(), vec((name(), any::<u64>()), 0..3))
-        .prop_map(|(selector, slots, resources)| Shape { selector, slots, resources });
+    let shape = labels.prop_map(|selector| Shape { selector });
     let shape = prop_oneof![Just(Shape::default()), shape];
     (texts, times, rest, name(), shape).prop_map(|(texts, times, rest, flow, shape)| TaskSpec {
         queue: texts.0,

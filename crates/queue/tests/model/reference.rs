@@ -440,7 +440,7 @@ impl Reference {
     /// The task that goes next to sessions of a kind, and whether it does for its age.
     fn next_for(&self, kind: &Kind) -> Option<(usize, Why)> {
         let takes = |job: &Job| {
-            let is_fit = self.is_for(kind, &job.spec);
+            let is_fit = Self::is_for(kind, &job.spec);
             matches!(job.state, State::Ready) && !self.is_paused(&job.spec.queue) && is_fit
         };
         let ready: Vec<usize> = (0..self.jobs.len()).filter(|at| takes(&self.jobs[*at])).collect();
@@ -464,7 +464,7 @@ impl Reference {
         (session.offered(), labels)
     }
 
-    fn is_for(&self, (types, labels): &Kind, spec: &TaskSpec) -> bool {
+    fn is_for((types, labels): &Kind, spec: &TaskSpec) -> bool {
         let has = |name: &str, value: &str| labels.iter().any(|it| it.0 == name && it.1 == value);
         types.iter().any(|own| **own == *spec.task_type)
             && spec.shape.selector.iter().all(|(name, value)| has(name, value))
@@ -574,8 +574,8 @@ impl Job {
     /// Whether two tasks differ in nothing but their times.
     fn is_like(&self, other: &Self) -> bool {
         let kind = |job: &Self| {
-            let TaskSpec { queue, task_type, priority, fairness_key, .. } = job.spec.clone();
-            (queue, task_type, priority, fairness_key)
+            let TaskSpec { queue, task_type, priority, fairness_key, shape, .. } = job.spec.clone();
+            (queue, task_type, priority, fairness_key, shape)
         };
         kind(self) == kind(other)
     }

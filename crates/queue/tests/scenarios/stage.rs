@@ -277,7 +277,7 @@ impl Stage {
             trace: None,
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
             fairness_key: words.value("by").unwrap_or_default().into(),
-            shape: Shape { selector: zone(words), ..Shape::default() },
+            shape: Shape { selector: zone(words) },
         };
         Submit { id, spec, validate_only: words.has("check") }
     }

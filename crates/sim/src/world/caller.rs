@@ -314,6 +314,10 @@ fn queue_name(queue: usize) -> Name {
     Name::from(plan::queue_name(queue))
 }
 
+fn names((name, value): (String, String)) -> (Name, Name) {
+    (name.into(), value.into())
+}
+
 fn spec(order: &Order) -> TaskSpec {
     let make = Make {
         kind: order.kind,
@@ -352,6 +356,6 @@ fn spec(order: &Order) -> TaskSpec {
         trace: None,
         key,
         fairness_key: ["", "red", "blue"][usize::from(order.fairness_key % 3)].into(),
-        shape: Shape::default(),
+        shape: Shape { selector: plan::zone_label(order.zone).map(names).into_iter().collect() },
     }
 }

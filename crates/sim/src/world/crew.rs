@@ -21,7 +21,7 @@ use crate::{
     judge::Violation,
     make::Kind,
     moment::{HostClock, MS, Micros, SECOND},
-    plan::{Crew, DRIFT_PPM_MAX},
+    plan::{Crew, DRIFT_PPM_MAX, zone_label},
     probe::Probe,
 };
 
@@ -180,6 +180,7 @@ impl World {
             start: (boot.to_string(), hand.shows(now)),
             replaces: gone.into_iter().map(|it| instance_name(worker, it)).collect(),
             task_types: vec![TASK_TYPE.to_owned()],
+            labels: zone_label(self.plan.setting.workers[worker].zone).into_iter().collect(),
             slots: hand.slots,
             prefetch: hand.prefetch,
             drain_grace: Duration::from_secs(3),

@@ -34,6 +34,8 @@ pub struct Setup {
     pub replaces: Vec<String>,
     /// What it serves.
     pub task_types: Vec<String>,
+    /// What it says it is.
+    pub labels: BTreeMap<String, String>,
     /// How many tasks it runs at once.
     pub slots: u32,
     /// How many leases it takes beyond that.
@@ -112,7 +114,7 @@ impl Worker {
             instance_id: setup.instance_id,
             replaces: setup.replaces,
             process_start: Some(identity::start(&setup.start.0, at(setup.start.1))),
-            labels: BTreeMap::new(),
+            labels: setup.labels,
             task_types: setup.task_types.into_iter().collect(),
             slots: setup.slots,
             prefetch: setup.prefetch,

@@ -49,7 +49,7 @@ impl Cluster {
             trace: None,
             key: submission.key.map(|key| Key { name: format!("k{key}").into(), digest }),
             fairness_key: ["", "red", "blue"][usize::from(submission.fairness)].into(),
-            shape: Shape { selector: zone_labels(submission.zone), ..Shape::default() },
+            shape: Shape { selector: zone_labels(submission.zone) },
         };
         let id = self.minter.mint(self.now, 0);
         Submit { id, spec, validate_only: submission.validate_only }

@@ -63,7 +63,7 @@ impl Reference {
         for (session, kind, wanted) in self.with_slots() {
             for _ in 0..wanted {
                 let fits =
-                    |job: &Job| self.is_for(&kind, &job.spec) && !self.is_paused(&job.spec.queue);
+                    |job: &Job| Self::is_for(&kind, &job.spec) && !self.is_paused(&job.spec.queue);
                 let Some((_, task, _)) = self.waiting(fits).first().copied() else { break };
                 if left == 0 {
                     return;
@@ -91,7 +91,7 @@ impl Reference {
             let ready = self.jobs.iter().filter(|job| {
                 matches!(job.state, super::State::Ready)
                     && !self.is_paused(&job.spec.queue)
-                    && self.is_for(&kind, &job.spec)
+                    && Self::is_for(&kind, &job.spec)
             });
             let Some(first) = ready.min_by_key(|job| self.turn(job)) else { continue };
             let mut behind = self.waiting(|_| true);

@@ -71,8 +71,7 @@ impl Reference {
 
     /// Why a job that is not leased is not.
     fn blocked(&self, job: &Job) -> &'static str {
-        let served =
-            || self.sessions.iter().any(|s| s.is_active() && s.serves(&job.spec));
+        let served = || self.sessions.iter().any(|s| s.is_active() && s.serves(&job.spec));
         match &job.state {
             State::Waits(_, Wait::Delay) => "Delayed",
             State::Waits(_, Wait::Backoff) => "Backoff",
