@@ -3,7 +3,10 @@
 //! The while is cut into slices; the oldest is thrown away when a new one begins, so that nothing has to be remembered of
 //! a single task. It knows no clock: it is told when things happened.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
 
 use leasehold_policy::Time;
 use leasehold_queue::Name;
@@ -127,16 +130,16 @@ impl Flows {
 
     /// What happens now to tasks of this kind. None: too many kinds are known.
     pub(crate) fn of(&mut self, queue: &Name, task_type: &Name) -> Option<&mut Flow> {
-        let is_known = self.kinds.get(&**queue).is_some_and(|it| it.contains_key(&**task_type));
-        if !is_known {
-            if FLOWS_MAX <= self.count {
-                return None;
+        // Looked up once: it happens several times for each task.
+        let kinds = self.kinds.entry(Name::clone(queue)).or_default();
+        match kinds.entry(Name::clone(task_type)) {
+            Entry::Occupied(known) => known.into_mut().first_mut(),
+            Entry::Vacant(_) if FLOWS_MAX <= self.count => None,
+            Entry::Vacant(place) => {
+                self.count += 1;
+                place.insert(Box::default()).first_mut()
             }
-            self.count += 1;
-            let kinds = self.kinds.entry(Name::clone(queue)).or_default();
-            drop(kinds.insert(Name::clone(task_type), Box::default()));
         }
-        self.kinds.get_mut(&**queue)?.get_mut(&**task_type)?.first_mut()
     }
 
     /// What happened to tasks of this kind in the window, if anything did.
