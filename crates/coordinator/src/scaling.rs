@@ -177,8 +177,8 @@ impl Scaling {
             if !task_types.is_empty() {
                 pools.entry(pool, now)?.name_types(&task_types);
             }
-            let known =
-                pools.known.get_mut(pool).ok_or_else(|| Unknown::Pool(Name::clone(pool)))?;
+            let unknown = pools.unknown(&self.shared, pool, now);
+            let known = pools.known.get_mut(pool).ok_or(unknown)?;
             known.seen = now;
             task_types = known.task_types(now);
         }
