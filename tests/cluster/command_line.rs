@@ -145,7 +145,7 @@ fn check(address: SocketAddr, args: &[&str], stdin: &[u8], code: i32) {
     assert!(output.stdout.is_empty(), "{args:?}: {output:?}");
 }
 
-fn run(address: SocketAddr, args: &[&str], stdin: &[u8]) -> Output {
+pub(crate) fn run(address: SocketAddr, args: &[&str], stdin: &[u8]) -> Output {
     let mut command = binary::cli();
     command.args(["--address", &format!("http://{address}")]).args(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use leasehold_proto::v1::{
-    DeclineReason, GoAwayReason, Hello, LeasePhase, ProcessStart, ResultDisposition,
-    RevocationReason, TaskSpec, TaskState, Verdict, WorkerDrain, coordinator_event::Event as Told,
-    lease_outcome, worker_event::Event as Say,
+    DeclineReason, GoAwayReason, Hello, LeasePhase, PayloadSchemas, ProcessStart,
+    ResultDisposition, RevocationReason, TaskSpec, TaskState, Verdict, WorkerDrain,
+    coordinator_event::Event as Told, lease_outcome, worker_event::Event as Say,
 };
 use tonic::Code;
 
@@ -49,6 +49,23 @@ async fn a_bad_hello_is_refused_with_everything_that_is_wrong() {
         let after_boot = Some(prost_types::Duration { seconds, nanos: 0 });
         let process_start = Some(ProcessStart { boot_id: boot_id.to_owned(), after_boot });
         check(&coordinator, Hello { process_start, ..good() }, &["process_start"]).await;
+    }
+    let print = |n: u32| format!("{n:064x}");
+    let read = |task_type: &str, fingerprints: Vec<String>| PayloadSchemas {
+        task_type: task_type.to_owned(),
+        fingerprints,
+    };
+    let wrong = [
+        vec![read("echo", Vec::new())],
+        vec![read("echo", vec!["abc".to_owned()])],
+        vec![read("echo", vec!["A".repeat(64)])],
+        vec![read("echo", (0..101).map(print).collect())],
+        vec![read("", vec![print(1)])],
+        vec![read("echo", vec![print(1)]), read("echo", vec![print(2)])],
+        (0..11).map(|n| read(&format!("t{n}"), (0..100).map(print).collect())).collect(),
+    ];
+    for payload_schemas in wrong {
+        check(&coordinator, Hello { payload_schemas, ..good() }, &["payload_schemas"]).await;
     }
     let many = Hello { worker_id: "\u{1b}[31m".to_owned(), task_types: Vec::new(), ..good() };
     check(&coordinator, many, &["task_types", "worker_id"]).await;

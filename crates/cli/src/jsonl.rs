@@ -42,6 +42,7 @@ struct Line {
     max_attempts: Option<i32>,
     at_most_once: Option<bool>,
     best_effort: Option<bool>,
+    payload_schema: Option<String>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     fairness_key: Option<String>,
@@ -141,6 +142,9 @@ fn add_texts(mut spec: TaskSpec, line: &Line) -> Result<TaskSpec, String> {
     }
     if let Some(loose) = line.best_effort {
         spec = spec.exclusivity(exclusivity(loose));
+    }
+    if let Some(schema) = &line.payload_schema {
+        spec = spec.payload_schema(schema);
     }
     for (key, value) in &line.labels {
         spec = spec.label(key, value);

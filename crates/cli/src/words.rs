@@ -60,6 +60,9 @@ pub(crate) fn worker_state(state: WorkerState) -> Cell {
 pub(crate) fn blocked(task: &Task) -> Option<String> {
     let task_type = task.spec.as_ref().map_or("", |spec| spec.task_type.as_str());
     let queue = task.spec.as_ref().map_or("", |spec| spec.queue.as_str());
+    if !task.blocked_detail.is_empty() {
+        return Some(task.blocked_detail.clone());
+    }
     match task.blocked_reason() {
         BlockedReason::Unspecified => None,
         BlockedReason::Delayed => Some("its delay is not over".to_owned()),

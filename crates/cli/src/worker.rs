@@ -18,6 +18,9 @@ use crate::{
     words,
 };
 
+/// How much of a fingerprint is shown, as in the reason why a task waits.
+const SHORT_DIGITS: usize = 12;
+
 /// What to do with workers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkerCommand {
@@ -113,10 +116,21 @@ fn table(workers: &[Worker]) -> Table {
             worker.fencing_tokens.len().to_string().into(),
             words::span(worker.last_heard_age.as_ref()).into(),
             worker.software.as_str().into(),
-            worker.task_types.join(",").into(),
+            task_types(worker).into(),
         ]);
     }
     table
+}
+
+/// The task types, each with the payload schemas that it is read in if not in all.
+fn task_types(worker: &Worker) -> String {
+    let with_schemas = |name: &String| {
+        let read = worker.payload_schemas.iter().find(|it| it.task_type == *name);
+        let short = |it: &String| it.chars().take(SHORT_DIGITS).collect::<String>();
+        let short = read.map(|it| it.fingerprints.iter().map(short).collect::<Vec<_>>());
+        short.map_or_else(|| name.clone(), |it| format!("{name}[{}]", it.join(" ")))
+    };
+    worker.task_types.iter().map(with_schemas).collect::<Vec<_>>().join(",")
 }
 
 /// The slots, what is taken beyond them, and which of them are lost.

@@ -184,6 +184,14 @@ impl TaskSpec {
         self
     }
 
+    /// What the payload looks like: the fingerprint of its schema, as `leasehold schema fingerprint` prints it. Only a worker that
+    /// reads this schema is given the task. Default: whoever takes its type reads it.
+    #[must_use]
+    pub fn payload_schema(mut self, fingerprint: impl Into<String>) -> Self {
+        self.spec.payload_schema = fingerprint.into();
+        self
+    }
+
     /// The message of the contract.
     pub(crate) fn into_request(self) -> SubmitTaskRequest {
         SubmitTaskRequest {

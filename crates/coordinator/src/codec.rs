@@ -12,6 +12,8 @@ mod terms;
 mod tests;
 mod wire;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{Ended, Ending, Phase, Record, Task};
@@ -149,6 +151,7 @@ pub(crate) fn decode_state(state: &[u8]) -> Result<Snapshot, Malformed> {
     Ok(Snapshot {
         task,
         blocked: None,
+        read_instead: BTreeSet::new(),
         ended: Some(EndedView { ending, result: Bytes::new(), time }),
     })
 }

@@ -122,7 +122,10 @@ impl Rules {
             fairness_key: fields
                 .text("spec.fairness_key", &spec.fairness_key, FAIRNESS_KEY_BYTES_MAX)
                 .into(),
-            shape: Shape { selector: fields.selector(spec.worker_selector) },
+            shape: Shape {
+                selector: fields.selector(spec.worker_selector),
+                schema: fields.schema("spec.payload_schema", &spec.payload_schema),
+            },
             payload: spec.payload,
         };
         fields.finish(task)

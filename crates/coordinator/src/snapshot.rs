@@ -2,9 +2,11 @@
 //!
 //! Nothing here knows the wire contract or the journal.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use leasehold_policy::Time;
-use leasehold_queue::{Blocked, Ended, Ending, Task};
+use leasehold_queue::{Blocked, Ended, Ending, SchemaPrint, Task};
 
 /// A task at one moment. Cheap to clone: the payload and all long texts are shared.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +15,8 @@ pub struct Snapshot {
     pub task: Task,
     /// Why it is not being run. None while it is leased and once it has ended.
     pub blocked: Option<Blocked>,
+    /// The payload schemas that are read where it waits because its own is not. Empty: it does not wait for that.
+    pub read_instead: BTreeSet<SchemaPrint>,
     /// How it ended, if it has.
     pub ended: Option<EndedView>,
 }
@@ -31,6 +35,7 @@ pub struct EndedView {
 impl From<Ended> for Snapshot {
     fn from(ended: Ended) -> Self {
         let Ended { task, ending, result, time } = ended;
-        Self { task, blocked: None, ended: Some(EndedView { ending, result, time }) }
+        let ended = Some(EndedView { ending, result, time });
+        Self { task, blocked: None, read_instead: BTreeSet::new(), ended }
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! The other direction of `parse`. It decides nothing and asks nobody.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use leasehold_policy::{Jitter, Time};
 use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{
     Blocked, Checkpoint, Ending, Exclusivity, Failure, FailureReason, Guarantee, Lease, Ledger,
-    Name, Phase, QueueView, Retry, RevocationReason, SessionState, Task, TaskSpec, Wait,
-    WorkerView,
+    Name, Phase, QueueView, Retry, RevocationReason, SchemaPrint, SessionState, Task, TaskSpec,
+    Wait, WorkerView,
 };
 
 use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
@@ -23,6 +23,12 @@ pub use scaling::pool;
 
 #[cfg(test)]
 mod tests;
+
+/// How many schemas a line names.
+const SCHEMAS_SHOWN: usize = 4;
+
+/// How many digits of each. Whoever needs all of them finds them in the task and its workers.
+const SHORT_DIGITS: usize = 12;
 
 /// The one namespace there is.
 const NAMESPACE: &str = "default";
@@ -40,7 +46,7 @@ pub enum Detail {
 
 /// A task.
 pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
-    let Snapshot { task, blocked, ended } = snapshot;
+    let Snapshot { task, blocked, read_instead, ended } = snapshot;
     let lease = lease_of(&task.phase).filter(|_| ended.is_none());
     let result = ended.as_ref().filter(|_| detail != Detail::Row);
     let ledger = task.ledger.as_deref().filter(|_| detail != Detail::Row);
@@ -79,7 +85,24 @@ pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
         worker_loss_max: count(budgets.worker_losses),
         lease_max: count(budgets.leases),
         checkpoint: task.checkpoint.as_deref().map(checkpoint),
+        blocked_detail: unread(task, read_instead).unwrap_or_default(),
     }
+}
+
+/// Which schema is wanted and which ones are read, if that is what a task waits for.
+fn unread(task: &Task, read: &BTreeSet<SchemaPrint>) -> Option<String> {
+    let wanted = task.spec.shape.schema.filter(|_| !read.is_empty())?;
+    let mut shown: Vec<String> = read.iter().take(SCHEMAS_SHOWN).map(short).collect();
+    if SCHEMAS_SHOWN < read.len() {
+        shown.push(format!("{} more", read.len() - SCHEMAS_SHOWN));
+    }
+    let (wanted, read) = (short(&wanted), shown.join(", "));
+    Some(format!("payload schema {wanted} is read by no connected worker; they read {read}"))
+}
+
+/// Enough of a fingerprint to tell it from the others that people deal with.
+fn short(print: &SchemaPrint) -> String {
+    print.to_string().chars().take(SHORT_DIGITS).collect()
 }
 
 fn checkpoint(checkpoint: &Checkpoint) -> v1::Checkpoint {
@@ -173,6 +196,7 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
         exclusivity: exclusivity(spec.terms.exclusivity).into(),
         fairness_key: spec.fairness_key.to_string(),
         worker_selector: pairs(&spec.shape.selector),
+        payload_schema: spec.shape.schema.map(|it| it.to_string()).unwrap_or_default(),
     }
 }
 
@@ -267,7 +291,13 @@ pub fn worker(view: &WorkerView, now: Time) -> v1::Worker {
         last_heard_age: Some(to_wire(now.since(view.last_heard))),
         prefetch: count(view.prefetch),
         lost_slots: count(view.lost),
+        payload_schemas: view.reads.iter().map(payload_schemas).collect(),
     }
+}
+
+fn payload_schemas((name, read): (&Name, &BTreeSet<SchemaPrint>)) -> v1::PayloadSchemas {
+    let fingerprints = read.iter().map(ToString::to_string).collect();
+    v1::PayloadSchemas { task_type: name.to_string(), fingerprints }
 }
 
 fn worker_state(state: SessionState) -> v1::WorkerState {

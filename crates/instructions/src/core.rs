@@ -7,7 +7,7 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Audience, Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome, Queue, Retry,
-    Shape, StreamId, Submit, TaskSpec, Token,
+    SchemasRead, Shape, StreamId, Submit, TaskSpec, Token,
 };
 
 const STREAM: StreamId = StreamId(1);
@@ -98,6 +98,7 @@ fn hello() -> Hello {
         start: None,
         replaces: Vec::new(),
         task_types: vec!["echo".into()],
+        reads: SchemasRead::default(),
         slots: SLOTS,
         prefetch: 0,
         held: Vec::new(),

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
     Command, Disposition, Effect, Ending, Failure, FailureReason, HeldLease, Hello, LeasePhase,
-    Name, Output, Queue, Record, Reply, StopProof, StreamId, Task, Token, Unknown, Verdict,
+    Name, Output, Queue, Record, Reply, SchemasRead, StopProof, StreamId, Task, Token, Unknown,
+    Verdict,
 };
 
 use crate::{
@@ -386,6 +387,7 @@ fn hello(stream: StreamId, worker: &Name, instance: &Name, held: Vec<HeldLease>)
         start: None,
         replaces: Vec::new(),
         task_types: vec![crate::config::TASK_TYPE.into()],
+        reads: SchemasRead::default(),
         slots: 1,
         prefetch: 0,
         held,

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 
 use crate::{
-    Ending, Failure, Name, Progress, RevocationReason, Saved, SessionId, Start, StopProof,
-    StreamId, Task, TaskId, TaskSpec, Token,
+    Ending, Failure, Name, Progress, RevocationReason, Saved, SchemasRead, SessionId, Start,
+    StopProof, StreamId, Task, TaskId, TaskSpec, Token,
 };
 
 /// One thing to do.
@@ -314,6 +314,8 @@ pub struct Hello {
     pub replaces: Vec<Name>,
     /// The task types it serves.
     pub task_types: Vec<Name>,
+    /// Which payload schemas it reads.
+    pub reads: SchemasRead,
     /// How many tasks it can run at once.
     pub slots: u32,
     /// How many leases it takes beyond them, for when a slot is free.

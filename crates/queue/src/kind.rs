@@ -9,7 +9,7 @@ use std::{
 
 use leasehold_policy::Mutant;
 
-use crate::{Name, Shape, need::Need};
+use crate::{Name, SchemasRead, Shape, need::Need};
 
 /// What sessions can have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,8 @@ pub(crate) struct Traits {
     pub(crate) types: Vec<Name>,
     /// Of their labels those that any selector asks for.
     labels: BTreeMap<Name, Name>,
+    /// Which payload schemas they read of these types.
+    reads: SchemasRead,
 }
 
 /// The traits of a class of sessions.
@@ -29,19 +31,23 @@ impl Traits {
         types: impl IntoIterator<Item = Name>,
         labels: &[(Name, Name)],
         asked: &BTreeSet<Name>,
+        reads: &SchemasRead,
     ) -> Self {
+        let types: Vec<Name> = types.into_iter().collect();
         let labels = labels.iter().filter(|(name, _)| asked.contains(name)).cloned();
-        Self { types: types.into_iter().collect(), labels: labels.collect() }
+        let reads = reads.of_types(&types);
+        Self { types, labels: labels.collect(), reads }
     }
 
     /// Whether tasks of this need can be offered to them.
     pub(crate) fn serves(&self, need: &Need) -> bool {
-        self.types.binary_search(&need.task_type).is_ok() && self.fits(&need.shape)
+        self.types.binary_search(&need.task_type).is_ok() && self.fits(&need.task_type, &need.shape)
     }
 
     /// Whether they are what a task asks for, if they take its type.
-    pub(crate) fn fits(&self, shape: &Shape) -> bool {
+    pub(crate) fn fits(&self, task_type: &Name, shape: &Shape) -> bool {
         let has = |(name, value): &(Name, Name)| self.labels.get(name) == Some(value);
-        shape.selector.iter().all(has) || Mutant::SelectorIgnored.is_alive()
+        let is_there = shape.selector.iter().all(has) || Mutant::SelectorIgnored.is_alive();
+        is_there && self.reads.reads(task_type, shape.schema)
     }
 }

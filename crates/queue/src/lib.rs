@@ -40,6 +40,7 @@ mod need;
 mod pace;
 mod parking;
 mod roster;
+mod schema;
 mod session;
 mod slab;
 mod timers;
@@ -74,6 +75,7 @@ pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
 pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof};
 pub use queue::Queue;
 pub use record::{EndCause, Next, Record};
+pub use schema::{SchemaPrint, SchemasRead};
 pub use spec::{Exclusivity, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Trace};
 pub use start::Start;
 pub use task::{

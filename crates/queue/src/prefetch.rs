@@ -135,9 +135,11 @@ impl Queue {
 
     /// What a paused queue would hold back stays where it is.
     fn most_urgent_of(&self, kind: &Kind) -> Option<(Token, SessionId)> {
-        let firsts = kind.types.iter().flat_map(|task_type| self.parking.firsts(task_type));
-        let free =
-            firsts.filter(|(queue, shape, _)| !self.book.is_paused(queue) && kind.fits(shape));
+        let firsts = kind.types.iter().flat_map(|task_type| {
+            let firsts = self.parking.firsts(task_type);
+            firsts.filter(move |(_, shape, _)| kind.fits(task_type, shape))
+        });
+        let free = firsts.filter(|(queue, ..)| !self.book.is_paused(queue));
         free.map(|(.., candidate)| candidate).min().map(|(_, token, id)| (token, id))
     }
 

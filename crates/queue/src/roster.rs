@@ -12,7 +12,7 @@ use std::{
 use leasehold_policy::Mutant;
 
 use crate::{
-    Hello, Name, SessionId, Shape, StreamId, TaskSpec,
+    Hello, Name, SchemaPrint, SessionId, Shape, StreamId, TaskSpec,
     fingerprint::Print,
     kind::{Kind, Traits},
     need::{NeedNo, Needs},
@@ -150,7 +150,7 @@ impl Roster {
 
     fn kind_of(&self, session: &Session) -> Traits {
         let types = session.task_types.difference(&session.unsupported).cloned();
-        Traits::new(types, &session.labels, &self.label_names)
+        Traits::new(types, &session.labels, &self.label_names, &session.reads)
     }
 
     /// Tells each class of the needs that are new, or that it is new to, and says which sessions changed their class for that.
@@ -363,6 +363,15 @@ impl Roster {
         let connected = || self.members.values().filter(|member| member.seat.eligible);
         self.classes.iter().any(|class| of_type(&class))
             && (is_plain || connected().any(|member| member.session.serves(spec)))
+    }
+
+    /// The schemas that are read where the task would go if its own were: of those who are connected and take its type and
+    /// all else it asks for. Empty: there is nobody like that.
+    pub(crate) fn read_instead(&self, spec: &TaskSpec) -> BTreeSet<SchemaPrint> {
+        let connected = self.members.values().filter(|member| member.seat.eligible);
+        let sessions = connected.map(|member| &member.session);
+        let others = sessions.filter(|it| it.serves_but_for_schema(spec));
+        others.flat_map(|it| it.reads.of(&spec.task_type)).collect()
     }
 
     fn seat(&mut self, id: SessionId) {

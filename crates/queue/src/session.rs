@@ -9,7 +9,9 @@ use std::{
 
 use leasehold_policy::{Mutant, Time};
 
-use crate::{Name, SessionState, Start, StreamId, TaskId, TaskSpec, Token, fingerprint::Print};
+use crate::{
+    Name, SchemasRead, SessionState, Start, StreamId, TaskId, TaskSpec, Token, fingerprint::Print,
+};
 
 /// By how much later than it must the coordinator gives a session up: the granularity of its timers.
 const EXPIRY_MARGIN: Duration = Duration::from_millis(10);
@@ -45,6 +47,8 @@ pub(crate) struct Session {
     pub(crate) task_types: BTreeSet<Name>,
     /// Task types the worker said it serves and then declined, on this stream. At most as many as it said.
     pub(crate) unsupported: BTreeSet<Name>,
+    /// Which payload schemas it reads, as it said in its last hello.
+    pub(crate) reads: SchemasRead,
     pub(crate) labels: Vec<(Name, Name)>,
     pub(crate) software: Name,
     pub(crate) opened: Time,
@@ -139,6 +143,7 @@ impl Session {
             lost: 0,
             task_types: BTreeSet::new(),
             unsupported: BTreeSet::new(),
+            reads: SchemasRead::default(),
             labels: Vec::new(),
             software: "".into(),
             opened: now,
@@ -235,6 +240,11 @@ impl Session {
 
     /// Whether it takes tasks of this type and shape, with whatever room.
     pub(crate) fn serves(&self, spec: &TaskSpec) -> bool {
+        self.reads.reads(&spec.task_type, spec.shape.schema) && self.serves_but_for_schema(spec)
+    }
+
+    /// The same, if it read their payloads.
+    pub(crate) fn serves_but_for_schema(&self, spec: &TaskSpec) -> bool {
         let is_type = self.task_types.contains(&spec.task_type);
         let has = |label: &(Name, Name)| self.labels.contains(label);
         is_type
@@ -414,6 +424,7 @@ impl Session {
         print.put((&self.worker, &self.instance, self.greeted, self.stream, self.draining));
         print.put((self.slots, self.prefetch, self.lost, self.is_evicted));
         print.put((&self.start, self.answers));
+        print.put(&self.reads);
         print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));
         print.put(self.drain_request.map(|request| request.grace));
         print.left(self.armed);

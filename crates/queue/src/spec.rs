@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use leasehold_policy::Backoff;
 
-use crate::Name;
+use crate::{Name, SchemaPrint};
 
 /// A task as it was asked for. It never changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +51,8 @@ pub struct TaskSpec {
 pub struct Shape {
     /// Labels that the worker must have, ascending by name.
     pub selector: Vec<(Name, Name)>,
+    /// What its payload looks like. The worker has to read it. None: whoever takes its type reads it.
+    pub schema: Option<SchemaPrint>,
 }
 
 /// What a task asks of its leases beyond their times.

@@ -2,12 +2,16 @@
 //!
 //! A view is computed when it is asked for; nothing in it is kept.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use leasehold_policy::Time;
 
 use crate::{
-    Blocked, Name, Phase, Queue, SessionId, StreamId, Task, TaskId, Token, Wait, session::Session,
+    Blocked, Name, Phase, Queue, SchemaPrint, SchemasRead, SessionId, StreamId, Task, TaskId,
+    Token, Wait, session::Session,
 };
 
 /// One queue.
@@ -65,6 +69,8 @@ pub struct WorkerView {
     pub tokens: Vec<Token>,
     /// The task types it serves.
     pub task_types: Vec<Name>,
+    /// Which payload schemas it reads.
+    pub reads: SchemasRead,
     /// For people.
     pub labels: Vec<(Name, Name)>,
     /// For people.
@@ -116,6 +122,7 @@ impl WorkerView {
             lost: session.lost,
             tokens: session.held().map(|(token, _)| token).collect(),
             task_types: session.task_types.iter().cloned().collect(),
+            reads: session.reads.clone(),
             labels: session.labels.clone(),
             software: Name::clone(&session.software),
             opened: session.opened,
@@ -151,6 +158,13 @@ impl Queue {
             Phase::Queued if self.roster.serves(&task.spec) => Some(Blocked::NoCapacity),
             Phase::Queued => Some(Blocked::NoEligibleWorker),
         }
+    }
+
+    /// The schemas that are read where the task waits because its own is not. Empty: it does not wait, or not for that.
+    pub fn read_instead(&self, task: &Task) -> BTreeSet<SchemaPrint> {
+        let waits = task.spec.shape.schema.is_some()
+            && self.blocked(task) == Some(Blocked::NoEligibleWorker);
+        if waits { self.roster.read_instead(&task.spec) } else { BTreeSet::new() }
     }
 
     /// Every queue that is declared, has open tasks or is paused, by name; and those that were in use lately, as far as

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Audience, Blocked, Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome, Queue,
-    Retry, Shape, StreamId, Submit, TaskId, TaskSpec, Token, Weights,
+    Retry, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec, Token, Weights,
 };
 
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
@@ -56,6 +56,7 @@ impl World {
             start: None,
             replaces: Vec::new(),
             task_types: types.iter().map(|name| Name::from(*name)).collect(),
+            reads: SchemasRead::default(),
             slots,
             prefetch: 0,
             held: Vec::new(),

@@ -57,6 +57,9 @@ pub(crate) struct Program {
     /// Where it runs.
     #[serde(default)]
     pub(crate) directory: Option<PathBuf>,
+    /// Fingerprints of the payload schemas that it reads. None: every schema.
+    #[serde(default)]
+    pub(crate) schemas: Vec<String>,
 }
 
 /// How many workers a pool keeps.
@@ -208,6 +211,9 @@ impl Config {
         }
         for (task_type, program) in &self.programs {
             worker = worker.program(task_type, program.parse());
+            for fingerprint in &program.schemas {
+                worker = worker.reads_schema(task_type, fingerprint);
+            }
         }
         worker
     }
@@ -223,7 +229,7 @@ fn message(error: &str) -> &str {
 impl Program {
     /// A program that needs nothing but its command.
     pub(crate) fn of(command: Command) -> Self {
-        Self { command, env: BTreeMap::new(), directory: None }
+        Self { command, env: BTreeMap::new(), directory: None, schemas: Vec::new() }
     }
 
     fn parse(&self) -> leasehold_worker::Program {

@@ -32,6 +32,9 @@ const SLOTS_MAX: u32 = 10_000;
 /// The most task types a worker may serve; the coordinator's limit.
 const TASK_TYPES_MAX: usize = 1_000;
 
+/// The most payload schemas it may read of one task type; the coordinator's limit.
+const SCHEMAS_MAX: usize = 100;
+
 /// The most labels a worker may have; the coordinator's limit.
 const LABELS_MAX: usize = 16;
 
@@ -61,6 +64,7 @@ pub struct Worker {
     lost_slots_max: Option<u32>,
     state_dir: Option<PathBuf>,
     tasks: BTreeMap<String, Task>,
+    schemas: BTreeMap<String, BTreeSet<String>>,
     /// A task type that was given twice: an error once the worker runs.
     served_twice: Option<String>,
 }
@@ -79,6 +83,7 @@ impl Default for Worker {
             lost_slots_max: None,
             state_dir: None,
             tasks: BTreeMap::new(),
+            schemas: BTreeMap::new(),
             served_twice: None,
         }
     }
@@ -132,6 +137,18 @@ impl Worker {
     /// Adds a label, for people. At most 16.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// Reads payloads of this schema for a task type: its fingerprint, as `leasehold schema fingerprint` prints it. Give it
+    /// once for each schema that the handler understands, the one before a deploy included; at most 100 for a type. A task that names another
+    /// schema waits for another worker. A type for which nothing is said reads every schema, and a task that names none goes to everybody.
+    pub fn reads_schema(
+        mut self,
+        task_type: impl Into<String>,
+        fingerprint: impl Into<String>,
+    ) -> Self {
+        self.schemas.entry(task_type.into()).or_default().insert(fingerprint.into());
         self
     }
 
@@ -233,7 +250,8 @@ impl Worker {
             return Err(Error::Setting { name: "prefetch", value, problem });
         }
         self.check_labels()?;
-        self.check_tasks()
+        self.check_tasks()?;
+        self.check_schemas()
     }
 
     /// Works until SIGTERM or SIGINT, then drains: takes nothing new, finishes what runs within the drain's grace,
@@ -302,6 +320,34 @@ impl Worker {
         self.check_programs()
     }
 
+    fn check_schemas(&self) -> Result<(), Error> {
+        let wrong = |name, value: &str, problem| {
+            Err(Error::Setting { name, value: value.to_owned(), problem })
+        };
+        if let Some(stranger) = self.schemas.keys().find(|it| !self.tasks.contains_key(*it)) {
+            return wrong(
+                "task type of a payload schema",
+                stranger,
+                "the worker does not serve it",
+            );
+        }
+        if let Some((task_type, _)) = self.schemas.iter().find(|(_, it)| SCHEMAS_MAX < it.len()) {
+            return wrong(
+                "task type",
+                task_type,
+                "at most 100 payload schemas are allowed for one",
+            );
+        }
+        match self.schemas.values().flatten().find(|it| !is_fingerprint(it)) {
+            Some(text) => wrong(
+                "payload schema",
+                text,
+                "must be 64 lower-case hexadecimal digits, as leasehold schema fingerprint prints them",
+            ),
+            None => Ok(()),
+        }
+    }
+
     fn check_programs(&self) -> Result<(), Error> {
         let programs = self.tasks.values().filter_map(|task| match task {
             Task::Program(program) => Some(program),
@@ -340,6 +386,7 @@ impl Worker {
                 replaces: Vec::new(),
                 labels: self.labels,
                 task_types,
+                schemas: self.schemas,
                 slots: self.slots,
                 prefetch: self.prefetch,
                 software: concat!("leasehold-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -358,6 +405,10 @@ impl Worker {
 fn is_variable(name: &OsStr) -> bool {
     let bytes = name.as_encoded_bytes();
     !bytes.is_empty() && !bytes.contains(&b'=') && !bytes.contains(&0)
+}
+
+fn is_fingerprint(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_task_type(name: &str) -> bool {

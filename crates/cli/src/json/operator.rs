@@ -1,6 +1,8 @@
 //! The cluster, its queues and its workers as JSON. The field names and their order are the contract's.
 
-use leasehold_client::v1::{DrainWorkersResponse, GetClusterResponse, Queue, Worker};
+use leasehold_client::v1::{
+    DrainWorkersResponse, GetClusterResponse, PayloadSchemas, Queue, Worker,
+};
 use serde::Serialize;
 
 use super::{Int64, Labels, Span, Text, Time, labels};
@@ -73,6 +75,15 @@ pub(crate) struct WorkerJson<'a> {
     session_start_time: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_heard_age: Option<Span>,
+    payload_schemas: Vec<PayloadSchemasJson<'a>>,
+}
+
+/// A `PayloadSchemas`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PayloadSchemasJson<'a> {
+    task_type: &'a str,
+    fingerprints: &'a [String],
 }
 
 impl<'a> From<&'a GetClusterResponse> for ClusterJson<'a> {
@@ -141,6 +152,13 @@ impl<'a> From<&'a Worker> for WorkerJson<'a> {
             software: &worker.software,
             session_start_time: worker.session_start_time.map(Text),
             last_heard_age: worker.last_heard_age.map(Text),
+            payload_schemas: worker.payload_schemas.iter().map(PayloadSchemasJson::from).collect(),
         }
+    }
+}
+
+impl<'a> From<&'a PayloadSchemas> for PayloadSchemasJson<'a> {
+    fn from(schemas: &'a PayloadSchemas) -> Self {
+        Self { task_type: &schemas.task_type, fingerprints: &schemas.fingerprints }
     }
 }

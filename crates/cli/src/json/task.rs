@@ -77,6 +77,7 @@ pub(crate) struct TaskJson<'a> {
     lease_max: i32,
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<CheckpointJson>,
+    blocked_detail: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -110,6 +111,7 @@ struct SpecJson<'a> {
     exclusivity: &'static str,
     fairness_key: &'a str,
     worker_selector: Labels<'a>,
+    payload_schema: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -270,6 +272,7 @@ impl<'a> From<&'a Task> for TaskJson<'a> {
             worker_loss_max: task.worker_loss_max,
             lease_max: task.lease_max,
             checkpoint: task.checkpoint.as_ref().map(CheckpointJson::from),
+            blocked_detail: &task.blocked_detail,
         }
     }
 }
@@ -301,6 +304,7 @@ impl<'a> From<&'a TaskSpec> for SpecJson<'a> {
             exclusivity: spec.exclusivity().as_str_name(),
             fairness_key: &spec.fairness_key,
             worker_selector: labels(&spec.worker_selector),
+            payload_schema: &spec.payload_schema,
         }
     }
 }

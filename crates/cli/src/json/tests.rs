@@ -6,8 +6,8 @@ use leasehold_client::{
     Receipt,
     v1::{
         BlockedReason, Checkpoint, Exclusivity, Failure, FailureReason, GetClusterResponse,
-        Guarantee, Jitter, Lease, LeaseCharge, LeaseEnd, LeaseEndKind, Progress, Queue,
-        RetryPolicy, RevocationReason, StopProof, Task, TaskSpec, TaskState, Timeouts,
+        Guarantee, Jitter, Lease, LeaseCharge, LeaseEnd, LeaseEndKind, PayloadSchemas, Progress,
+        Queue, RetryPolicy, RevocationReason, StopProof, Task, TaskSpec, TaskState, Timeouts,
         TraceContext, Worker, WorkerState,
     },
 };
@@ -63,6 +63,7 @@ fn full_spec() -> TaskSpec {
         exclusivity: Exclusivity::BestEffort.into(),
         fairness_key: "customer 7".into(),
         worker_selector: HashMap::from([("zone".into(), "a".into())]),
+        payload_schema: "0a".into(),
     }
 }
 
@@ -133,6 +134,7 @@ fn full_task() -> Task {
             size_bytes: 70_000,
             save_time: Some(at(0, 0)),
         }),
+        blocked_detail: "payload schema 0a is read by no connected worker".into(),
     }
 }
 
@@ -193,6 +195,10 @@ fn what_operators_see() {
         software: "leasehold-worker/0.1.0".into(),
         session_start_time: Some(at(0, 0)),
         last_heard_age: Some(span(0, 250_000_000)),
+        payload_schemas: vec![PayloadSchemas {
+            task_type: "send".into(),
+            fingerprints: vec!["0a".into()],
+        }],
     };
     check(WorkersJson::from(&[worker][..]), include_str!("tests/workers.json"));
 }

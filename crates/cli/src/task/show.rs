@@ -68,6 +68,8 @@ fn add_spec(details: &mut Details, spec: &TaskSpec, task: &Task) {
     details.maybe("labels", pairs(&crate::json::labels(&spec.labels)));
     details.maybe("runs on", pairs(&crate::json::labels(&spec.worker_selector)));
     details.maybe("timeouts", spec.timeouts.as_ref().and_then(timeouts));
+    let schema = Some(spec.payload_schema.as_str()).filter(|schema| !schema.is_empty());
+    details.maybe("payload schema", schema);
     details.maybe("guarantee", words::guarantee(spec.guarantee()));
     details.maybe("exclusivity", words::exclusivity(spec.exclusivity()));
     let trace = spec.trace_context.as_ref().map(|trace| trace.traceparent.as_str());

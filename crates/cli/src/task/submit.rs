@@ -55,7 +55,7 @@ pub(crate) struct SubmitArgs {
     /// Submit many tasks: one JSON object a line, `-` for stdin. Fields: type, queue, payload or
     /// `payload_base64`, `content_type`, priority, key, delay, deadline, timeout, `total_timeout`,
     /// `queue_timeout`, `progress_timeout`, `max_attempts`, `at_most_once`, `best_effort`, labels,
-    /// `fairness_key`, selector. Flags fill in what a line leaves out
+    /// `fairness_key`, selector, `payload_schema`. Flags fill in what a line leaves out
     #[arg(long, value_name = "FILE", conflicts_with_all = ["payload", "file", "key", "check"])]
     jsonl: Option<PathBuf>,
 
@@ -115,6 +115,10 @@ pub(crate) struct SubmitArgs {
     /// Do not wait for a worker that does not stop: once its kill grace is over another one may run the task beside it
     #[arg(long)]
     best_effort: bool,
+
+    /// What the payload looks like: the fingerprint of its schema. Only a worker that reads it is given the task
+    #[arg(long, value_name = "FINGERPRINT")]
+    payload_schema: Option<String>,
 
     /// A label for people and filters; give it several times for several
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
@@ -196,6 +200,9 @@ impl SubmitArgs {
         }
         if self.best_effort {
             spec = spec.exclusivity(Exclusivity::BestEffort);
+        }
+        if let Some(schema) = &self.payload_schema {
+            spec = spec.payload_schema(schema);
         }
         for (key, value) in &self.labels {
             spec = spec.label(key, value);

@@ -23,6 +23,13 @@ fn why_a_task_waits_is_a_sentence_with_its_names() {
             Task { spec: Some(spec.clone()), blocked_reason: reason.into(), ..Task::default() };
         assert_eq!(blocked(&task).as_deref(), sentence);
     }
+    let detail = "payload schema 3f2a is read by no connected worker";
+    let task = Task {
+        blocked_reason: BlockedReason::NoEligibleWorker.into(),
+        blocked_detail: detail.into(),
+        ..Task::default()
+    };
+    assert_eq!(blocked(&task).as_deref(), Some(detail));
 }
 
 #[test]

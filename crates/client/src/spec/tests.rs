@@ -34,6 +34,7 @@ fn everything_said_is_in_the_request() {
         .label("owner", "ann")
         .fairness_key("customer 7")
         .worker_label("zone", "a")
+        .payload_schema("0a")
         .into_request();
     assert_eq!(request.idempotency_key, "cat");
     assert!(!request.validate_only);
@@ -47,6 +48,7 @@ fn everything_said_is_in_the_request() {
     assert_eq!((&*spec.labels["owner"], spec.guarantee()), ("ann", Guarantee::AtMostOnce));
     assert_eq!(spec.exclusivity(), Exclusivity::BestEffort);
     assert_eq!((&*spec.fairness_key, &*spec.worker_selector["zone"]), ("customer 7", "a"));
+    assert_eq!(spec.payload_schema, "0a");
     let timeouts = Timeouts {
         start: Some(seconds(2)),
         attempt: Some(seconds(3)),

@@ -1,7 +1,7 @@
 //! What a task asks of its leases and its workers, as bytes: the extras of its specification, so that only what differs from
 //! the default is written.
 
-use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, Shape, TaskSpec};
+use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, SchemaPrint, Shape, TaskSpec};
 
 use super::wire::{Cursor, Malformed, Pen};
 
@@ -13,6 +13,7 @@ mod tag {
     pub(super) const PROGRESS_TIMEOUT: u8 = 4;
     pub(super) const FAIRNESS_KEY: u8 = 5;
     pub(super) const SELECTOR: u8 = 6;
+    pub(super) const SCHEMA: u8 = 10;
 }
 
 impl Pen {
@@ -44,7 +45,7 @@ impl Pen {
     }
 
     fn shape(&mut self, shape: &Shape) {
-        let Shape { selector } = shape;
+        let Shape { selector, schema } = shape;
         let some = Some(selector).filter(|it| !it.is_empty());
         self.extra(tag::SELECTOR, some, |pen, selector| {
             pen.integer(selector.len() as u64);
@@ -53,6 +54,7 @@ impl Pen {
                 pen.name(value);
             }
         });
+        self.extra(tag::SCHEMA, schema.as_ref(), |pen, SchemaPrint(bytes)| pen.raw(bytes));
     }
 }
 
@@ -72,6 +74,7 @@ impl Cursor<'_> {
                     let label = |_| Ok((self.name("label")?, self.name("label")?));
                     shape.selector = (0..count).map(label).collect::<Result<_, Malformed>>()?;
                 }
+                tag::SCHEMA => shape.schema = Some(SchemaPrint(self.array("schema")?)),
                 kind => return Err(Malformed::UnknownKind { what: "term", kind }),
             }
         }

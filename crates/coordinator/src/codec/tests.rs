@@ -6,7 +6,8 @@ use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Charge, Checkpoint, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity, Failure, FailureReason,
     Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase, Retry,
-    RevocationReason, Revoking, Shape, StopProof, TaskId, TaskSpec, Token, Trace, Wait,
+    RevocationReason, Revoking, SchemaPrint, Shape, StopProof, TaskId, TaskSpec, Token, Trace,
+    Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -66,7 +67,8 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
     );
     let rest = (retry, vec((name(), name()), 0..4), option::of(trace), option::of(key()), terms);
     let labels = vec((name(), name()), 0..3);
-    let shape = labels.prop_map(|selector| Shape { selector });
+    let schema = option::of(any::<[u8; 32]>().prop_map(SchemaPrint));
+    let shape = (labels, schema).prop_map(|(selector, schema)| Shape { selector, schema });
     let shape = prop_oneof![Just(Shape::default()), shape];
     (texts, times, rest, name(), shape).prop_map(|(texts, times, rest, flow, shape)| TaskSpec {
         queue: texts.0,

@@ -211,7 +211,10 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Malformed> {
+    pub(super) fn array<const N: usize>(
+        &mut self,
+        what: &'static str,
+    ) -> Result<[u8; N], Malformed> {
         let (taken, rest) =
             self.rest.split_first_chunk::<N>().ok_or(Malformed::Truncated { what })?;
         self.rest = rest;

@@ -127,7 +127,12 @@ impl Engine {
     }
 
     pub(super) fn snapshot(&self, task: &Task) -> Snapshot {
-        Snapshot { task: task.clone(), blocked: self.queue.blocked(task), ended: None }
+        Snapshot {
+            task: task.clone(),
+            blocked: self.queue.blocked(task),
+            read_instead: self.queue.read_instead(task),
+            ended: None,
+        }
     }
 }
 

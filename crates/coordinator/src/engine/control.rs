@@ -1,6 +1,9 @@
 //! What frees resources or steers: cancels, replays, pauses, drains, the end.
 
-use std::{collections::btree_map::Entry, time::Duration};
+use std::{
+    collections::{BTreeSet, btree_map::Entry},
+    time::Duration,
+};
 
 use leasehold_journal::{FailedRow, QueryError, RowId};
 use leasehold_queue::{Command, Dead, Ending, Name, ReplayRefusal, Reply, Task, TaskId};
@@ -98,7 +101,7 @@ impl Engine {
 
     fn just_ended(&self, task: Task, ending: Ending) -> Snapshot {
         let ended = EndedView { ending, result: bytes::Bytes::new(), time: self.now };
-        Snapshot { task, blocked: None, ended: Some(ended) }
+        Snapshot { task, blocked: None, read_instead: BTreeSet::new(), ended: Some(ended) }
     }
 
     fn drain(&mut self, workers: Vec<Name>, grace: Option<Duration>) -> Vec<bool> {

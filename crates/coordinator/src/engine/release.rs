@@ -136,6 +136,7 @@ impl Engine {
         self.watchers.changed(task, || Snapshot {
             task: task.clone(),
             blocked: queue.blocked(task),
+            read_instead: queue.read_instead(task),
             ended: None,
         });
     }

@@ -7,7 +7,7 @@ use std::{
 
 use leasehold_policy::Jitter;
 use leasehold_proto::{duration, v1};
-use leasehold_queue::{Exclusivity, Guarantee, Name};
+use leasehold_queue::{Exclusivity, Guarantee, Name, SchemaPrint};
 use prost_types::Timestamp;
 
 use super::{DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITY_MAX, Reason, Refusal};
@@ -89,6 +89,22 @@ impl Fields {
             self.broken(field, format!("{} has control characters: remove them", shown(text)));
         }
         text
+    }
+
+    /// The fingerprint of a payload schema, if one is named.
+    pub(super) fn schema(&mut self, field: &str, text: &str) -> Option<SchemaPrint> {
+        let print = SchemaPrint::read(text);
+        if print.is_none() && !text.is_empty() {
+            self.broken(
+                field,
+                format!(
+                    "{} is no fingerprint: 64 lower-case hexadecimal digits, as leasehold schema fingerprint prints \
+                     them",
+                    shown(text)
+                ),
+            );
+        }
+        print
     }
 
     pub(super) fn key<'a>(&mut self, text: &'a str) -> Option<&'a str> {

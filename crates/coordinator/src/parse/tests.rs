@@ -7,7 +7,7 @@ use std::{
 
 use leasehold_policy::Jitter;
 use leasehold_proto::v1;
-use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, TaskId, TaskSpec};
+use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, SchemaPrint, TaskId, TaskSpec};
 use leasehold_telemetry::TraceContext;
 use prost_types::{Duration as Span, Timestamp};
 
@@ -102,6 +102,7 @@ fn what_is_said_is_taken() {
                 ..v1::Timeouts::default()
             });
             spec.exclusivity = v1::Exclusivity::BestEffort.into();
+            spec.payload_schema = "0a".repeat(32);
             spec.initial_delay = Some(Span { seconds: 1, nanos: 500_000_000 });
             spec.labels = [("b", "2"), ("a", "1")].map(|(k, v)| (k.into(), v.into())).into();
             spec.fairness_key = "customer 7".to_owned();
@@ -125,6 +126,7 @@ fn what_is_said_is_taken() {
         (Some(Duration::from_secs(9)), Some(Duration::from_secs(1)));
     let terms = LeaseTerms { guarantee, exclusivity, queue_timeout, progress_timeout };
     assert_eq!(spec.terms, terms);
+    assert_eq!(spec.shape.schema, Some(SchemaPrint([10; 32])));
     let labels: Vec<_> = spec.labels.iter().map(|(k, v)| (&**k, &**v)).collect();
     assert_eq!(labels, [("a", "1"), ("b", "2")], "in the order of their keys");
     let selector = vec![("y".into(), "1".into()), ("z".into(), "".into())];
@@ -254,6 +256,12 @@ fn broken_rules_are_named() {
             request(|s| s.labels = (0..17).map(|n| (n.to_string(), String::new())).collect()),
             "spec.labels",
             "17 labels: at most 16",
+        ),
+        (request(|s| s.payload_schema = "abc".into()), "spec.payload_schema", "64 lower-case"),
+        (
+            request(|s| s.payload_schema = "A".repeat(64)),
+            "spec.payload_schema",
+            "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"... is no fingerprint",
         ),
         (key(&"k".repeat(257)), "idempotency_key", "257 bytes: at most 256"),
         (key("a\tb"), "idempotency_key", "control characters"),

@@ -1,7 +1,11 @@
 //! The first thing a worker says, checked.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use leasehold_proto::{PROTOCOL_VERSION, duration, v1};
-use leasehold_queue::{HeldLease, Hello, LeasePhase, Name, Start, StreamId, Token};
+use leasehold_queue::{
+    HeldLease, Hello, LeasePhase, Name, SchemaPrint, SchemasRead, Start, StreamId, Token,
+};
 
 use crate::{
     refusal::{Reason, Refusal},
@@ -20,6 +24,9 @@ const LABELS_MAX: usize = 16;
 const LABEL_NAME_BYTES_MAX: usize = 63;
 const LABEL_VALUE_BYTES_MAX: usize = 255;
 const SOFTWARE_BYTES_MAX: usize = 128;
+/// Payload schemas of one task type, and of all: code that reads more versions than that at once is not written by hand.
+const SCHEMAS_OF_TYPE_MAX: usize = 100;
+const SCHEMAS_MAX: usize = 1_000;
 
 /// The most tasks a worker may run at once, what it takes ahead included.
 pub(super) const SLOTS_MAX: u32 = 10_000;
@@ -53,6 +60,7 @@ pub(super) fn read(
     if !violations.is_empty() {
         return Err(Refusal::fields(Reason::InvalidField, violations));
     }
+    let reads = reads(&hello.payload_schemas);
     let name = |text: String| Name::from(text);
     let (slots, prefetch) = capacity.unwrap_or_default();
     Ok(Hello {
@@ -62,6 +70,7 @@ pub(super) fn read(
         start: hello.process_start.as_ref().and_then(start),
         replaces: hello.replaces_instance_ids.into_iter().map(name).collect(),
         task_types: hello.task_types.into_iter().map(name).collect(),
+        reads: reads.unwrap_or_default(),
         slots,
         prefetch,
         held: hello.held_leases.iter().map(held).collect(),
@@ -75,6 +84,25 @@ fn start(sent: &v1::ProcessStart) -> Option<Start> {
     let after = duration::from_wire(&sent.after_boot.unwrap_or_default()).ok()?;
     let is_boot = is_name(&sent.boot_id, BOOT_ID_CHARS_MAX, "-");
     is_boot.then(|| Start { boot: Name::from(sent.boot_id.as_str()), after })
+}
+
+/// Which payload schemas are read, if that can be read.
+fn reads(said: &[v1::PayloadSchemas]) -> Option<SchemasRead> {
+    let mut types = BTreeMap::new();
+    for v1::PayloadSchemas { task_type, fingerprints } in said {
+        let count = 1..=SCHEMAS_OF_TYPE_MAX;
+        if !is_name(task_type, TASK_TYPE_CHARS_MAX, "._/-") || !count.contains(&fingerprints.len())
+        {
+            return None;
+        }
+        let prints = fingerprints.iter().map(|it| SchemaPrint::read(it));
+        let prints: BTreeSet<SchemaPrint> = prints.collect::<Option<_>>()?;
+        if types.insert(Name::from(task_type.as_str()), prints).is_some() {
+            return None;
+        }
+    }
+    let count: usize = types.values().map(BTreeSet::len).sum();
+    (count <= SCHEMAS_MAX).then(|| types.into_iter().collect())
 }
 
 /// Slots and prefetch, in range.
@@ -131,6 +159,12 @@ fn violations(hello: &v1::Hello) -> Vec<v1::FieldViolation> {
             && types.iter().all(|name| is_name(name, TASK_TYPE_CHARS_MAX, "._/-")),
         "task_types",
         "must be 1 to 1,000 names of 1 to 128 characters of [A-Za-z0-9._/-]",
+    );
+    check(
+        reads(&hello.payload_schemas).is_some(),
+        "payload_schemas",
+        "must name each task type once, with 1 to 100 fingerprints of 64 lower-case hexadecimal digits, 1,000 in all; a type that \
+         is left out reads every schema",
     );
     check(capacity(hello.capacity.unwrap_or_default()).is_some(), "capacity", CAPACITY_RULE);
     check(

@@ -1,6 +1,6 @@
 //! Snapshots as the contract shows them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_proto::v1;
@@ -120,7 +120,7 @@ fn snapshot(phase: Phase) -> Snapshot {
         checkpoint: Some(Arc::new(checkpoint())),
         phase,
     };
-    Snapshot { task, blocked: None, ended: None }
+    Snapshot { task, blocked: None, read_instead: BTreeSet::new(), ended: None }
 }
 
 fn ended(ending: Ending) -> Snapshot {

@@ -1,6 +1,6 @@
 //! Watchers see the last state of what they watch, within their bounds.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
@@ -58,7 +58,7 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
         checkpoint: None,
         phase: Phase::Queued,
     };
-    Snapshot { task, blocked: None, ended: None }
+    Snapshot { task, blocked: None, read_instead: BTreeSet::new(), ended: None }
 }
 
 fn ended(number: u64, result_bytes: usize) -> Snapshot {

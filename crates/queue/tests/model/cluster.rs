@@ -9,13 +9,15 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
     Command, Config, Dead, Effect, Ending, HeldLease, Hello, LeasePhase, Limits, Minter, Name,
-    Progress, Queue, Record, RevocationReason, Start, StreamId, Submit, Task, TaskId, Token,
-    Unknown, Weights,
+    Progress, Queue, Record, RevocationReason, SchemasRead, Start, StreamId, Submit, Task, TaskId,
+    Token, Unknown, Weights,
 };
 use proptest::test_runner::TestCaseError;
 
 use self::{
-    choice::{instance_name, one_of, outcome_of, queue_name, type_name, worker_name, zone_labels},
+    choice::{
+        instance_name, one_of, outcome_of, queue_name, reads, type_name, worker_name, zone_labels,
+    },
     shown::{durable, reply_line, visible},
 };
 use crate::{
@@ -299,8 +301,10 @@ impl Cluster {
     }
 
     fn hello(&mut self, greeting: &Greeting) -> Result<(), TestCaseError> {
-        let Greeting { worker, instance, start, replaces, slots, prefetch, types, zone, held } =
-            greeting;
+        let Greeting {
+            worker, instance, start, replaces, slots, prefetch, types, zone, held, ..
+        } = greeting;
+        let read = &greeting.reads;
         self.streams += 1;
         let (worker, instance) = (worker_name(*worker), instance_name(*instance));
         let same = |s: &&crate::reference::Session| s.worker == *worker && s.instance == *instance;
@@ -315,6 +319,7 @@ impl Cluster {
             }),
             replaces: (0..2).filter(|i| replaces >> i & 1 == 1).map(instance_name).collect(),
             task_types: (0..2).filter(|t| types >> t & 1 == 1).map(type_name).collect(),
+            reads: reads(*read),
             slots: u32::from(*slots),
             prefetch: u32::from(*prefetch),
             held: self.held(own, held),
@@ -341,6 +346,7 @@ impl Cluster {
             start: None,
             replaces: Vec::new(),
             task_types: vec![type_name(0)],
+            reads: SchemasRead::default(),
             slots,
             prefetch: 0,
             held: vec![HeldLease { token, phase: LeasePhase::Finished }],

@@ -113,8 +113,11 @@ struct Lease {
     thought: Duration,
 }
 
-/// Types and labels of a session, as far as they matter.
-type Kind = (Vec<String>, Vec<(String, String)>);
+/// Types, labels and readings of a session, as far as they matter.
+type Kind = (Vec<String>, Vec<(String, String)>, Readings);
+
+/// Of which types a session reads only some schemas, and which. A schema is called by its first byte.
+type Readings = Vec<(String, Vec<u8>)>;
 
 /// How well a session suits: whether it is full, avoided, its load, whether it served something else, which it is.
 type Seat = (bool, bool, u64, bool, SessionId);
@@ -156,6 +159,7 @@ pub(crate) struct Session {
     prefetch: u32,
     types: Vec<String>,
     labels: Vec<(String, String)>,
+    reads: Readings,
     unsupported: Vec<String>,
     draining: bool,
     evicted: bool,
@@ -461,12 +465,16 @@ impl Reference {
     fn kind(&self, session: &Session) -> Kind {
         let mut labels = session.labels.clone();
         labels.retain(|(name, _)| self.asked.contains(name));
-        (session.offered(), labels)
+        let types = session.offered();
+        let mut reads = session.reads.clone();
+        reads.retain(|(own, _)| types.contains(own));
+        (types, labels, reads)
     }
 
-    fn is_for((types, labels): &Kind, spec: &TaskSpec) -> bool {
+    fn is_for((types, labels, readings): &Kind, spec: &TaskSpec) -> bool {
         let has = |name: &str, value: &str| labels.iter().any(|it| it.0 == name && it.1 == value);
         types.iter().any(|own| **own == *spec.task_type)
+            && can_read(readings, spec)
             && spec.shape.selector.iter().all(|(name, value)| has(name, value))
     }
 
@@ -597,4 +605,11 @@ impl Job {
             State::Waits(..) | State::Ready => None,
         }
     }
+}
+
+/// Whether somebody with these readings makes sense of a payload.
+fn can_read(readings: &Readings, spec: &TaskSpec) -> bool {
+    let Some(wanted) = spec.shape.schema else { return true };
+    let own = readings.iter().find(|(own, _)| **own == *spec.task_type);
+    own.is_none_or(|(_, read)| read.contains(&wanted.0[0]))
 }

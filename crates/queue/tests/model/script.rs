@@ -70,6 +70,8 @@ pub(crate) struct Submission {
     pub(crate) fairness: u8,
     /// Which zone its worker must be in; 0: any.
     pub(crate) zone: u8,
+    /// The schema of its payload; 0: it does not say.
+    pub(crate) schema: u8,
     pub(crate) key: Option<u8>,
     pub(crate) digest: u8,
     pub(crate) hurried: bool,
@@ -94,6 +96,8 @@ pub(crate) struct Greeting {
     pub(crate) types: u8,
     /// In which zone it says it is; 0: it does not.
     pub(crate) zone: u8,
+    /// Bits: the schemas that it reads of its first type. 0: it does not say.
+    pub(crate) reads: u8,
     pub(crate) held: Held,
 }
 
@@ -139,6 +143,7 @@ fn opening() -> impl Strategy<Value = Vec<Step>> {
                 prefetch,
                 types: 3,
                 zone: 0,
+                reads: 0,
                 held: Held::Truth { running: 0 },
             })
         };
@@ -195,14 +200,15 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn submission() -> impl Strategy<Value = Submission> {
-    let owner = (0u8..3, prop::sample::select(vec![0, 0, 0, 1, 2]));
+    let schema = prop::sample::select(vec![0, 0, 0, 1, 2]);
+    let owner = (0u8..3, prop::sample::select(vec![0, 0, 0, 1, 2]), schema);
     let place = (0u8..4, 0u8..2, prop::sample::select(vec![0, 5, 5, 9]), owner);
     let key = (prop::option::of(0u8..3), 0u8..2);
     let rest = (any::<bool>(), prop::bool::weighted(0.3), 1u8..4, prop::bool::weighted(0.1));
     let terms = (0u8..16, 0u8..16).prop_map(|(some, others)| some & others);
     (place, key, rest, terms).prop_map(
         |(
-            (queue, task_type, priority, (fairness, zone)),
+            (queue, task_type, priority, (fairness, zone, schema)),
             (key, digest),
             (hurried, delayed, max_attempts, only),
             terms,
@@ -214,6 +220,7 @@ fn submission() -> impl Strategy<Value = Submission> {
                 priority,
                 fairness,
                 zone,
+                schema,
                 key,
                 digest,
                 hurried,
@@ -230,9 +237,9 @@ fn hello() -> impl Strategy<Value = Step> {
     let prefetch = prop::sample::select(vec![0, 0, 1, 2]);
     let start = prop::option::of((0u8..2, 0u8..3));
     let process = (prop::bool::weighted(0.3), start, prop::sample::select(vec![0, 0, 1, 2, 3]));
-    let place = (1u8..4, 0u8..3);
+    let place = (1u8..4, 0u8..3, prop::sample::select(vec![0, 0, 1, 2, 3]));
     (0u8..3, process, 1u8..4, prefetch, place, held()).prop_map(
-        |(worker, (second, start, replaces), slots, prefetch, (types, zone), held)| {
+        |(worker, (second, start, replaces), slots, prefetch, (types, zone, reads), held)| {
             Step::Hello(Greeting {
                 worker,
                 instance: u8::from(second),
@@ -242,6 +249,7 @@ fn hello() -> impl Strategy<Value = Step> {
                 prefetch,
                 types,
                 zone,
+                reads,
                 held,
             })
         },

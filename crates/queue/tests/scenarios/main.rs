@@ -26,6 +26,7 @@ mod prefetch;
 mod progress;
 mod recovery;
 mod revocation;
+mod schema;
 mod sessions;
 mod turns;
 

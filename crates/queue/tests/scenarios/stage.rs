@@ -11,8 +11,9 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Exclusivity, Failure,
     FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms, Limits,
-    Name, Outcome, Phase, Progress, Queue, Record, Reply, Retry, RevocationReason, Saved, Shape,
-    Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Token, Unknown, Weights,
+    Name, Outcome, Phase, Progress, Queue, Record, Reply, Retry, RevocationReason, Saved,
+    SchemaPrint, SchemasRead, Shape, Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec,
+    Token, Unknown, Weights,
 };
 
 pub(crate) struct Stage {
@@ -277,7 +278,7 @@ impl Stage {
             trace: None,
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
             fairness_key: words.value("by").unwrap_or_default().into(),
-            shape: Shape { selector: zone(words) },
+            shape: Shape { selector: zone(words), schema: words.value("schema").map(schema) },
         };
         Submit { id, spec, validate_only: words.has("check") }
     }
@@ -309,6 +310,7 @@ impl Stage {
                 .map(Name::from)
                 .collect(),
             task_types: words.value("types").unwrap_or("t").split(',').map(Name::from).collect(),
+            reads: words.value("reads").map(reads).unwrap_or_default(),
             slots: words.number("slots", 1),
             prefetch: words.number("prefetch", 0),
             held: held.collect(),
@@ -375,7 +377,10 @@ impl Stage {
             }
         };
         let blocked = self.queue.blocked(task).map(|why| format!(", {why:?}")).unwrap_or_default();
-        format!("{state}{blocked}; {}", counters(task))
+        let read = self.queue.read_instead(task);
+        let read: String = read.iter().map(|it| char::from(it.0[0])).collect();
+        let instead = if read.is_empty() { read } else { format!(" but {read}") };
+        format!("{state}{blocked}{instead}; {}", counters(task))
     }
 
     /// How the leases of a task ended, open or not.
@@ -579,4 +584,19 @@ fn at(stream: StreamId) -> String {
 
 fn zone(words: &Words<'_>) -> Vec<(Name, Name)> {
     words.value("zone").map(|zone| ("zone".into(), zone.into())).into_iter().collect()
+}
+
+/// Schemas are named by letters.
+fn schema(name: &str) -> SchemaPrint {
+    SchemaPrint([name.as_bytes()[0]; 32])
+}
+
+/// What is read of some types: `t:ab,u:c`.
+fn reads(text: &str) -> SchemasRead {
+    let of_type = |text: &str| {
+        let (task_type, names) = text.split_once(':').expect("a type and its schemas");
+        let prints = names.split("").filter(|it| !it.is_empty()).map(schema);
+        (Name::from(task_type), prints.collect())
+    };
+    text.split(',').map(of_type).collect()
 }

@@ -356,6 +356,9 @@ fn spec(order: &Order) -> TaskSpec {
         trace: None,
         key,
         fairness_key: ["", "red", "blue"][usize::from(order.fairness_key % 3)].into(),
-        shape: Shape { selector: plan::zone_label(order.zone).map(names).into_iter().collect() },
+        shape: Shape {
+            selector: plan::zone_label(order.zone).map(names).into_iter().collect(),
+            schema: None,
+        },
     }
 }

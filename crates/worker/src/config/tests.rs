@@ -58,6 +58,8 @@ fn the_shipped_file_names_every_key() {
     let thumbnail = &config.programs["thumbnail"];
     assert_eq!(thumbnail.command, words(&["convert", "-", "-resize", "200x200", "png:-"]));
     assert!(thumbnail.directory.is_some() && !thumbnail.env.is_empty());
+    assert_eq!(thumbnail.schemas.len(), 1);
+    config.worker().check().expect("it can be used");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One stream: what must be said on it, and what has been heard.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use leasehold_policy::Mutant;
@@ -282,11 +282,20 @@ impl Session {
             stream_number: self.streams,
             process_start: identity.process_start.clone(),
             replaces_instance_ids: identity.replaces.clone(),
+            payload_schemas: identity.schemas.iter().map(payload_schemas).collect(),
         }
     }
 
     fn held_tokens(&self) -> Vec<i64> {
         let held = self.leases.iter().map(|(token, _)| token);
         held.chain(self.outbox.tokens()).map(|Token(token)| token).collect()
+    }
+}
+
+/// Which schemas are read of one task type.
+fn payload_schemas((task_type, read): (&String, &BTreeSet<String>)) -> v1::PayloadSchemas {
+    v1::PayloadSchemas {
+        task_type: task_type.clone(),
+        fingerprints: read.iter().cloned().collect(),
     }
 }

@@ -116,6 +116,7 @@ impl Worker {
             process_start: Some(identity::start(&setup.start.0, at(setup.start.1))),
             labels: setup.labels,
             task_types: setup.task_types.into_iter().collect(),
+            schemas: BTreeMap::new(),
             slots: setup.slots,
             prefetch: setup.prefetch,
             software: "simulated".to_owned(),

@@ -168,6 +168,7 @@ impl Stage {
             replaces: Vec::new(),
             labels: BTreeMap::new(),
             task_types: BTreeSet::from(["work".to_owned()]),
+            schemas: BTreeMap::new(),
             slots: SLOTS,
             prefetch,
             software: String::new(),

@@ -60,6 +60,21 @@ fn what_cannot_be_used_is_named() {
         let error = format!("environment variable is {name:?}: {problem}");
         check(&worker().program("p", program), &error);
     }
+    let print = "0a".repeat(32);
+    worker().reads_schema("a", &print).check().expect("a type that it serves");
+    check(
+        &worker().reads_schema("b", &print),
+        "task type of a payload schema is \"b\": the worker does not serve it",
+    );
+    check(
+        &worker().reads_schema("a", "0A"),
+        "payload schema is \"0A\": must be 64 lower-case hexadecimal digits, as leasehold schema fingerprint prints them",
+    );
+    let hundred = |count: usize| {
+        (0..count).fold(worker(), |worker, n| worker.reads_schema("a", format!("{n:064x}")))
+    };
+    hundred(100).check().expect("the most");
+    check(&hundred(101), "task type is \"a\": at most 100 payload schemas are allowed for one");
     check(&many, "number of labels is \"17\": at most 16 are allowed");
 }
 

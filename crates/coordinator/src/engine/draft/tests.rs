@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Command, Config, Effect, Failure, FailureReason, Hello, KeptKey, Key, LeaseTerms, Name,
-    Outcome, Phase, Queue, Reply, Retry, SessionId, Shape, StreamId, Submit, Task, TaskId,
-    TaskSpec, Token, Unknown,
+    Outcome, Phase, Queue, Reply, Retry, SchemasRead, SessionId, Shape, StreamId, Submit, Task,
+    TaskId, TaskSpec, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -181,6 +181,7 @@ impl Writing {
             start: None,
             replaces: Vec::new(),
             task_types: vec![Name::from("t")],
+            reads: SchemasRead::default(),
             slots: 4,
             prefetch: 0,
             held: Vec::new(),

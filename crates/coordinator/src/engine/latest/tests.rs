@@ -1,6 +1,6 @@
 //! The order of hellos.
 
-use leasehold_queue::{Config, StreamId};
+use leasehold_queue::{Config, SchemasRead, StreamId};
 
 use super::*;
 
@@ -12,6 +12,7 @@ fn hello(instance: &str) -> Hello {
         start: None,
         replaces: Vec::new(),
         task_types: Vec::new(),
+        reads: SchemasRead::default(),
         slots: 1,
         prefetch: 0,
         held: Vec::new(),

@@ -1,6 +1,6 @@
 //! Pages of three sources are one list: nothing twice, nothing missing, nothing out of order.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
@@ -52,7 +52,7 @@ fn open(id: u128) -> Snapshot {
         checkpoint: None,
         phase: Phase::Queued,
     };
-    Snapshot { task, blocked: None, ended: None }
+    Snapshot { task, blocked: None, read_instead: BTreeSet::new(), ended: None }
 }
 
 fn ended(id: u128) -> Snapshot {

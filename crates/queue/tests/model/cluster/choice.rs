@@ -1,13 +1,13 @@
 //! What the small numbers of a step stand for: one of the tasks, sessions, streams and leases there are.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     DeclineReason, Exclusivity, Failure, FailureReason, Guarantee, HeldLease, Key, LeasePhase,
-    LeaseTerms, Name, Outcome, Retry, SessionId, Shape, StopProof, StreamId, Submit, TaskId,
-    TaskSpec, Token,
+    LeaseTerms, Name, Outcome, Retry, SchemaPrint, SchemasRead, SessionId, Shape, StopProof,
+    StreamId, Submit, TaskId, TaskSpec, Token,
 };
 
 use super::{Cluster, SECOND};
@@ -49,7 +49,10 @@ impl Cluster {
             trace: None,
             key: submission.key.map(|key| Key { name: format!("k{key}").into(), digest }),
             fairness_key: ["", "red", "blue"][usize::from(submission.fairness)].into(),
-            shape: Shape { selector: zone_labels(submission.zone) },
+            shape: Shape {
+                selector: zone_labels(submission.zone),
+                schema: (0 < submission.schema).then(|| schema(submission.schema)),
+            },
         };
         let id = self.minter.mint(self.now, 0);
         Submit { id, spec, validate_only: submission.validate_only }
@@ -156,6 +159,16 @@ pub(super) fn type_name(n: u8) -> Name {
 /// Nothing, or one zone.
 pub(super) fn zone_labels(zone: u8) -> Vec<(Name, Name)> {
     (0 < zone).then(|| ("zone".into(), format!("z{zone}").into())).into_iter().collect()
+}
+
+fn schema(n: u8) -> SchemaPrint {
+    SchemaPrint([n; 32])
+}
+
+/// What a worker says that it reads, by the bits of its schemas; nothing, if there are none.
+pub(super) fn reads(bits: u8) -> SchemasRead {
+    let read: BTreeSet<_> = (1..3).filter(|n| bits >> (n - 1) & 1 == 1).map(schema).collect();
+    (0 < bits).then(|| (type_name(0), read)).into_iter().collect()
 }
 
 pub(super) fn instance_name(n: u8) -> Name {

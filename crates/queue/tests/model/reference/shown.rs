@@ -6,7 +6,7 @@ use leasehold_queue::{
     Effect, LeaseEnd, Phase, Queue, RevocationReason, SessionState, Task, TaskId, Token, Wait,
 };
 
-use super::{Job, Lease, Reference, State};
+use super::{Job, Lease, Readings, Reference, State};
 
 impl Reference {
     /// Everything that can be seen from outside.
@@ -66,7 +66,22 @@ impl Reference {
             State::Leased(_) => "None".to_owned(),
             State::Waits(..) | State::Ready => format!("Some({})", self.blocked(job)),
         };
-        format!("{} {blocked}", job.line())
+        // What would be read in its place, of those who would take it but for that.
+        let mut instead: Vec<u8> = Vec::new();
+        if blocked == "Some(NoEligibleWorker)" && job.spec.shape.schema.is_some() {
+            let would = self.sessions.iter().filter(|s| s.is_active() && s.would_serve(&job.spec));
+            let own = |readings: &Readings| {
+                readings
+                    .iter()
+                    .filter(|it| *it.0 == *job.spec.task_type)
+                    .flat_map(|it| it.1.clone())
+                    .collect::<Vec<_>>()
+            };
+            instead = would.flat_map(|session| own(&session.reads)).collect();
+            instead.sort_unstable();
+            instead.dedup();
+        }
+        format!("{} {blocked} {instead:?}", job.line())
     }
 
     /// Why a job that is not leased is not.
@@ -150,8 +165,13 @@ pub(crate) fn end_line(end: &LeaseEnd) -> String {
 /// The same lines of a real queue.
 pub(crate) fn queue_lines(queue: &Queue) -> Vec<String> {
     let all = queue.tasks_after(TaskId::from_u128(0));
-    let mut lines: Vec<String> =
-        all.map(|task| format!("{} {:?}", task_line(task), queue.blocked(task))).collect();
+    let mut lines: Vec<String> = all
+        .map(|task| {
+            let instead = queue.read_instead(task);
+            let instead: Vec<u8> = instead.iter().map(|print| print.0[0]).collect();
+            format!("{} {:?} {instead:?}", task_line(task), queue.blocked(task))
+        })
+        .collect();
     lines.extend(queue.workers().map(|w| {
         format!(
             "{:?} {}/{} {:?} {} {:?} {}",

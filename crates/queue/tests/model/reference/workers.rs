@@ -94,6 +94,11 @@ impl Reference {
             (name.to_string(), value.to_string())
         };
         session.labels = hello.labels.iter().map(text).collect();
+        let first = |read: &std::collections::BTreeSet<leasehold_queue::SchemaPrint>| {
+            read.iter().map(|print| print.0[0]).collect()
+        };
+        let readings = hello.reads.iter().map(|(name, read)| (name.to_string(), first(read)));
+        session.reads = readings.collect();
         session.unsupported.clear();
         session.hear(now, patience);
         let pending = self.compare(id, hello);
@@ -537,6 +542,7 @@ impl Session {
             prefetch: 0,
             types: Vec::new(),
             labels: Vec::new(),
+            reads: Vec::new(),
             unsupported: Vec::new(),
             draining: false,
             evicted: false,
@@ -563,6 +569,11 @@ impl Session {
     }
 
     pub(super) fn serves(&self, spec: &TaskSpec) -> bool {
+        super::can_read(&self.reads, spec) && self.would_serve(spec)
+    }
+
+    /// Whether it is only the payload that can keep it from it.
+    pub(super) fn would_serve(&self, spec: &TaskSpec) -> bool {
         let named = |types: &[String]| types.iter().any(|own| **own == *spec.task_type);
         let has = |name: &str, value: &str| {
             self.labels.iter().any(|(own, is)| own == name && is == value)
