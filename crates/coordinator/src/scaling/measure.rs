@@ -52,6 +52,13 @@ pub struct Measured {
     pub by_load: Vec<(u32, Name)>,
 }
 
+/// Whether a worker of the scope serves a task type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    There,
+    Missing,
+}
+
 impl Scope<'_> {
     fn has_type(&self, task_type: &Name) -> bool {
         self.is_any_type || self.task_types.contains(task_type)
@@ -73,15 +80,21 @@ impl Scope<'_> {
 impl Measured {
     pub(super) fn of(load: &Load, scope: &Scope<'_>, now: Time) -> Self {
         let mut measured = Self::default();
-        for row in load.rows.iter().filter(|row| scope.has_row(row)) {
-            measured.add_row(row, now);
-        }
         let mut cpu = (0_u32, 0_u32);
+        let mut served = BTreeSet::new();
         for worker in load.workers.iter().filter(|worker| scope.has_worker(worker)) {
             measured.add_worker(worker);
+            if worker.state == SessionState::Active {
+                served.extend(&worker.task_types);
+            }
             if let Some(busy) = worker.cpu.filter(|_| worker.state == SessionState::Active) {
                 cpu = (cpu.0 + u32::from(busy), cpu.1 + 1);
             }
+        }
+        for row in load.rows.iter().filter(|row| scope.has_row(row)) {
+            let is_served = served.contains(&row.view.task_type);
+            let service = if is_served { Service::There } else { Service::Missing };
+            measured.add_row(row, service, now);
         }
         let (busy, said) = cpu;
         measured.cpu = busy.checked_div(said).and_then(|it| u16::try_from(it).ok());
@@ -89,18 +102,21 @@ impl Measured {
         measured
     }
 
-    fn add_row(&mut self, row: &Row, now: Time) {
+    fn add_row(&mut self, row: &Row, service: Service, now: Time) {
+        let backlog = self.backlog;
         for (blocked, count) in &row.view.waiting {
             match blocked {
-                Blocked::NoEligibleWorker | Blocked::NoCapacity => self.backlog += count,
+                Blocked::NoCapacity => self.backlog += count,
+                Blocked::NoEligibleWorker if service == Service::Missing => self.backlog += count,
                 Blocked::QueuePaused => self.held.paused += count,
-                // Their time has not come.
-                Blocked::Delayed | Blocked::Backoff => {}
+                // What wants other workers than these is not helped by more of them; the rest waits for its time.
+                Blocked::NoEligibleWorker | Blocked::Delayed | Blocked::Backoff => {}
             }
         }
         self.leased += row.view.leased;
-        let age = row.view.since.map(|since| now.since(since));
-        self.oldest = self.oldest.max(age);
+        if backlog < self.backlog {
+            self.oldest = self.oldest.max(row.view.since.map(|since| now.since(since)));
+        }
         if let Some(flow) = &row.flow {
             self.flow.merge(flow);
         }

@@ -106,7 +106,7 @@ fn what_no_worker_could_take_is_a_bound_and_no_backlog() {
 #[test]
 fn nothing_is_decided_while_workers_may_be_on_their_way_back() {
     let stage = Stage::new(|config| config.session.ttl = Duration::from_secs(20));
-    let rows = || vec![row("q", "t", &[(Blocked::NoEligibleWorker, 9)], 0)];
+    let rows = || vec![row("q", "t", &[(Blocked::NoCapacity, 9)], 0)];
     stage.look(1, rows(), vec![worker("a", Some("p"), 0)]);
     let left = |it| matches!(it, Err(Unknown::WarmingUp(left)) if !left.is_zero());
     assert!(left(stage.scaling.desired(&name("p"))));
@@ -142,6 +142,17 @@ fn who_keeps_a_pool_says_what_holds_for_it() {
     let pools = stage.scaling.pools();
     let settings = pools.known["p"].settings("p", &stage.scaling.shared.settings, later);
     assert_eq!((settings.min, settings.max), (1, 16));
+}
+
+#[test]
+fn what_wants_other_workers_than_there_are_is_no_backlog_of_theirs() {
+    let stage = Stage::new(|_| {});
+    let rows = || vec![row("q", "t", &[(Blocked::NoEligibleWorker, 100)], 0)];
+    for second in 0..30 {
+        stage.look(second, rows(), vec![worker("a", Some("p"), 0)]);
+    }
+    let view = stage.pool("p");
+    assert_eq!((view.desired, view.measured.backlog, view.measured.oldest), (1, 0, None));
 }
 
 #[test]
