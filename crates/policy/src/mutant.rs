@@ -121,6 +121,7 @@ mutants! {
     RefundUnbounded = "a charge that comes back late comes back whole",
     ValveShut = "nothing less urgent goes before what is more urgent, however long it waits",
     ValveOpen = "the oldest goes before what is more urgent at every grant",
+    SchemaIgnored = "a task goes to workers that do not read its payload",
     SelectorIgnored = "a task goes to any worker that serves its type, whatever labels it asks for",
     RowTwice = "a replayed dead letter stays in its table",
 }

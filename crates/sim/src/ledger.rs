@@ -14,13 +14,13 @@ use leasehold_journal::Batch;
 use leasehold_policy::Time;
 use leasehold_queue::{
     EndCause, EndKind, Ending, Failure, FailureReason, Guarantee, LeaseTerms, Name, Next, Record,
-    RevocationReason, StopProof, Task, TaskId, Token,
+    RevocationReason, SchemaPrint, StopProof, Task, TaskId, Token,
 };
 
 use crate::{
     judge::Violation,
     line::Line,
-    plan::{Setting, queue_name, zone_label},
+    plan::{Setting, queue_name, schemas_read, zone_label},
 };
 
 /// What a task is, says the ledger.
@@ -135,6 +135,13 @@ fn zones(setting: &Setting) -> BTreeMap<String, (String, String)> {
     zones.filter_map(|(n, crew)| Some((format!("w{n}"), zone_label(crew.zone)?))).collect()
 }
 
+/// What is read by each worker that says so.
+fn reads(setting: &Setting) -> BTreeMap<String, BTreeSet<SchemaPrint>> {
+    let reads = setting.workers.iter().map(|crew| crew.reads).enumerate();
+    let said = reads.filter(|(_, reads)| *reads != 0);
+    said.map(|(n, reads)| (format!("w{n}"), schemas_read(reads))).collect()
+}
+
 impl Ledger {
     /// Empty books of a cluster.
     pub fn new(setting: &Setting) -> Self {
@@ -142,7 +149,7 @@ impl Ledger {
             worker_losses_max: setting.worker_losses,
             attempt_max: setting.attempt_max,
             late_results: setting.late_results.iter().map(|it| queue_name(*it)).collect(),
-            line: Line::new(setting.aging_every, zones(setting)),
+            line: Line::new(setting.aging_every, zones(setting), reads(setting)),
             ..Self::default()
         }
     }

@@ -1,14 +1,15 @@
 //! The judge of order: who could have been leased, and who was.
 //!
-//! Every worker of the simulation serves every task, unless the task asks for another zone. The line is kept from the records
+//! Every worker of the simulation serves every task, unless the task asks for another zone or its payload is of a schema that the
+//! worker does not read. The line is kept from the records
 //! alone: what waits for a time is not leased before, and no worker is leased what it must not have. Nothing is leased
 //! before what is like it and has to end sooner, and nothing before what is more urgent, but for the few leases that go by
 //! age; and those there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_policy::Time;
-use leasehold_queue::{Name, Next, Phase, Record, Task, TaskId};
+use leasehold_queue::{Name, Next, Phase, Record, SchemaPrint, Task, TaskId};
 
 use crate::judge::Violation;
 
@@ -21,6 +22,7 @@ struct Entry {
     queue: Name,
     fairness_key: Name,
     selector: Vec<(Name, Name)>,
+    schema: Option<SchemaPrint>,
 }
 
 impl Entry {
@@ -29,14 +31,18 @@ impl Entry {
             && self.queue == other.queue
             && self.fairness_key == other.fairness_key
             && self.selector == other.selector
+            && self.schema == other.schema
     }
 }
 
-/// How many leases there were since one went by age: of all, and to workers of each zone.
+/// Which schemas a worker reads, if not every one.
+type Reading = Option<BTreeSet<SchemaPrint>>;
+
+/// How many leases there were since one went by age: to workers that read the same, and to those of them in each zone.
 #[derive(Debug, Default)]
 struct Granted {
-    all: u64,
-    by_zone: BTreeMap<String, u64>,
+    by_reading: BTreeMap<Reading, u64>,
+    by_zone: BTreeMap<(Reading, String), u64>,
     /// How many of them did not, though something less urgent waited that could have.
     missed: u64,
 }
@@ -49,6 +55,8 @@ pub struct Line {
     waiting: BTreeMap<TaskId, Time>,
     /// The label of each worker.
     zones: BTreeMap<String, (String, String)>,
+    /// The schemas that are read by each worker that says so.
+    reads: BTreeMap<String, BTreeSet<SchemaPrint>>,
     /// Every how many leases one may go by age.
     aging_every: u64,
     /// The leases of this process.
@@ -57,15 +65,26 @@ pub struct Line {
 
 impl Default for Line {
     fn default() -> Self {
-        Self::new(u64::MAX, BTreeMap::new())
+        Self::new(u64::MAX, BTreeMap::new(), BTreeMap::new())
     }
 }
 
 impl Line {
     /// Nobody.
-    pub fn new(aging_every: u64, zones: BTreeMap<String, (String, String)>) -> Self {
+    pub fn new(
+        aging_every: u64,
+        zones: BTreeMap<String, (String, String)>,
+        reads: BTreeMap<String, BTreeSet<SchemaPrint>>,
+    ) -> Self {
         let (open, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self { open, waiting, zones, aging_every, granted: Granted::default() }
+        Self { open, waiting, zones, reads, aging_every, granted: Granted::default() }
+    }
+
+    /// How many times the turn of the oldest can be missed by everybody together.
+    fn missed_max(&self) -> u64 {
+        let readings: BTreeSet<_> = self.reads.values().collect();
+        let kinds = 1 + u64::try_from(readings.len()).unwrap_or(u64::MAX);
+        MISSED_MAX.saturating_mul(kinds)
     }
 
     /// Takes in a durable record. Queues of which it is not sure that they go on count as paused.
@@ -112,6 +131,7 @@ impl Line {
             queue: Name::clone(&task.spec.queue),
             fairness_key: Name::clone(&task.spec.fairness_key),
             selector: task.spec.shape.selector.clone(),
+            schema: task.spec.shape.schema,
         };
         self.open.insert(task.id, entry);
         self.waiting.insert(task.id, until);
@@ -148,8 +168,8 @@ impl Line {
         self.count(worker, more_urgent, is_anybody_below)
     }
 
-    /// A lease goes by age now and then, and not more often. Workers of a zone count by themselves once a task has asked for
-    /// one, and anew after all of them were gone; until then all count together.
+    /// A lease goes by age now and then, and not more often. Workers that read different schemas count by themselves; so do
+    /// those of a zone once a task has asked for one, and anew after all of them were gone; until then zones count together.
     #[expect(clippy::fn_params_excessive_bools, reason = "it is what was found")]
     fn count(
         &mut self,
@@ -157,20 +177,23 @@ impl Line {
         passed_over: Option<TaskId>,
         is_anybody_below: bool,
     ) -> Result<(), Violation> {
+        let missed_max = self.missed_max();
         let zone = self.zones.get(worker).map(|(_, zone)| zone.clone()).unwrap_or_default();
-        let in_zone = self.granted.by_zone.entry(zone).or_default();
+        let reading = self.reads.get(worker).cloned();
+        let in_zone = self.granted.by_zone.entry((reading.clone(), zone)).or_default();
+        let alike = self.granted.by_reading.entry(reading).or_default();
         *in_zone += 1;
-        self.granted.all += 1;
+        *alike += 1;
         match passed_over {
-            Some(other) if *in_zone < self.aging_every && self.granted.all < self.aging_every => {
+            Some(other) if *in_zone < self.aging_every && *alike < self.aging_every => {
                 let message = format!("{worker} was leased something before {other}, out of turn");
                 return Err(Violation::new("order", message));
             }
-            Some(_) => (*in_zone, self.granted.all, self.granted.missed) = (0, 0, 0),
+            Some(_) => (*in_zone, *alike, self.granted.missed) = (0, 0, 0),
             None if is_anybody_below => self.granted.missed += 1,
             None => self.granted.missed = 0,
         }
-        if MISSED_MAX.saturating_mul(self.aging_every) < self.granted.missed {
+        if missed_max.saturating_mul(self.aging_every) < self.granted.missed {
             let message = format!("nothing goes by age in {} leases", self.granted.missed);
             return Err(Violation::new("order", message));
         }
@@ -178,13 +201,16 @@ impl Line {
     }
 
     fn may_have(&self, worker: &str, entry: &Entry) -> bool {
-        entry.selector.iter().all(|(name, value)| {
-            let label = self.zones.get(worker);
-            label.is_some_and(|(own, is)| **own == **name && **is == **value)
-        })
+        let read = self.reads.get(worker);
+        let is_read = read.zip(entry.schema).is_none_or(|(read, schema)| read.contains(&schema));
+        is_read
+            && entry.selector.iter().all(|(name, value)| {
+                let label = self.zones.get(worker);
+                label.is_some_and(|(own, is)| **own == **name && **is == **value)
+            })
     }
 }
 
-/// How many times the turn of the oldest can be missed: there are three kinds of zones, and each can begin to count anew
+/// How many times the turn of the oldest can be missed by workers that read the same: there are three kinds of zones, and each can begin to count anew
 /// when its last worker goes.
 const MISSED_MAX: u64 = 8;

@@ -2,9 +2,9 @@
 //!
 //! Everything is drawn before anything runs, so that a fault can be taken out of the list and the rest tried again.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms};
+use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, SchemaPrint};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -84,6 +84,9 @@ pub struct Crew {
     /// In which zone it says it is; 0: in none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub zone: u8,
+    /// The payload schemas that it says it reads, as bits; 0: it does not say.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub reads: u8,
 }
 
 /// What becomes of a worker for good.
@@ -138,6 +141,9 @@ pub struct Order {
     /// In which zone its worker must be; 0: in any.
     #[serde(default, skip_serializing_if = "is_none")]
     pub zone: u8,
+    /// The schema of its payload; 0: it does not say.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub schema: u8,
     /// 0 to 9.
     pub priority: u8,
     /// How often it may be tried.
@@ -183,10 +189,15 @@ struct Taste {
     guarded_percent: u64,
     /// How many of a hundred ask for a zone.
     zoned_percent: u64,
+    /// How many of a hundred name the schema of their payload.
+    schema_percent: u64,
 }
 
 /// The zone of the first worker, and of some others.
 pub const FIRST_ZONE: u8 = 1;
+
+/// The schema that the first worker reads, and so do some others.
+pub const FIRST_SCHEMA: u8 = 1;
 
 /// How many queues there are.
 pub const QUEUES: usize = 2;
@@ -223,6 +234,7 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
     let drifts = rng.bool();
     let wild = rng.u8(..10) == 0;
     let prefetch = *pick(rng, &[0, 0, 1, 3]);
+    let has_schemas = rng.u8(..3) == 0;
     let crew = |rng: &mut fastrand::Rng| Crew {
         slots: rng.u32(1..=4),
         prefetch: rng.u32(..=prefetch),
@@ -232,11 +244,15 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
             (true, true) => rng.i64(-80_000..=80_000),
         },
         zone: rng.u8(..=2),
+        reads: if has_schemas { rng.u8(..4) } else { 0 },
     };
     let count = *pick(rng, &[1, 2, 2, 3, 3, 4, 6]);
     let mut workers: Vec<Crew> = (0..count).map(|_| crew(rng)).collect();
     // The first worker always comes back, so that a task which asks for its zone can end.
-    workers.iter_mut().take(1).for_each(|crew| crew.zone = FIRST_ZONE);
+    workers.iter_mut().take(1).for_each(|crew| {
+        crew.zone = FIRST_ZONE;
+        crew.reads = if has_schemas { crew.reads | FIRST_SCHEMA } else { 0 };
+    });
     let slow_net = *pick(rng, &[1, 1, 5, 50, 200]);
     let slow_disk = *pick(rng, &[1, 1, 3, 20]);
     Setting {
@@ -277,6 +293,7 @@ fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
         asks_percent: *pick(rng, &[0, 0, 50]),
         guarded_percent: *pick(rng, &[0, 50, 100]),
         zoned_percent: *pick(rng, &[0, 0, 30]),
+        schema_percent: *pick(rng, &[0, 30, 60]),
     };
     let count = *pick(rng, &[5, 15, 30, 50]);
     let calls = rng.u32(2..=count);
@@ -318,6 +335,7 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
         queue: rng.usize(..QUEUES),
         fairness_key: rng.u8(..3),
         zone: if rng.u64(..100) < taste.zoned_percent { FIRST_ZONE } else { 0 },
+        schema: if rng.u64(..100) < taste.schema_percent { FIRST_SCHEMA } else { 0 },
         priority: rng.u8(..10),
         max_attempts: rng.u32(1..=4),
         delay: if rng.u8(..5) == 0 { rng.u64(..5 * SECOND) } else { 0 },
@@ -355,6 +373,7 @@ fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
         asks_percent: 0,
         guarded_percent: 50,
         zoned_percent: 0,
+        schema_percent: 0,
     };
     let guarantee = *pick(rng, &[Guarantee::AtLeastOnce, Guarantee::AtMostOnce]);
     let orders = (0..slots).map(|n| Order {
@@ -379,6 +398,16 @@ pub(crate) fn pick<'a, T>(rng: &mut fastrand::Rng, choices: &'a [T]) -> &'a T {
 /// What a worker says of its zone, and a task asks for.
 pub(crate) fn zone_label(zone: u8) -> Option<(String, String)> {
     (zone != 0).then(|| ("zone".to_owned(), format!("z{zone}")))
+}
+
+/// The fingerprint of a schema; none, if there is none.
+pub(crate) fn schema_print(schema: u8) -> Option<SchemaPrint> {
+    (schema != 0).then_some(SchemaPrint([schema; 32]))
+}
+
+/// The schemas of these bits.
+pub(crate) fn schemas_read(reads: u8) -> BTreeSet<SchemaPrint> {
+    (1..=2).filter(|schema| reads & schema != 0).filter_map(schema_print).collect()
 }
 
 /// What a queue is called.

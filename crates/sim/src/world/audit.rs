@@ -66,7 +66,7 @@ impl World {
 
     /// Somebody has a free slot, and somebody waits: not for long.
     fn check_idle(&mut self) {
-        let is_idle = self.waits().zip(self.is_free());
+        let is_idle = self.waits();
         let leases = self.stats.leases;
         self.idle = match is_idle {
             Some(_) if self.idle.1 == leases => (self.idle.0 + 1, leases),
@@ -82,7 +82,7 @@ impl World {
 
     /// Somebody has a free slot, and somebody else has more than it has slots for: that is asked back.
     fn check_hoarded(&mut self) {
-        let hoards = self.is_free().zip(self.hoards());
+        let hoards = self.hoards();
         self.hoarded = if hoards.is_some() { self.hoarded + 1 } else { 0 };
         if HOARDED_MAX < self.hoarded
             && let Some((free, hoarder)) = hoards
@@ -92,21 +92,24 @@ impl World {
         }
     }
 
-    /// A worker that is connected and well, and has leases waiting for its slots. Those of a paused queue stay with it.
-    fn hoards(&self) -> Option<String> {
+    /// A worker that would be given something, and one that is connected and well and has leases waiting for its slots that
+    /// the first one may have. Those of a paused queue stay with it.
+    fn hoards(&self) -> Option<(String, String)> {
+        let free = self.free();
         let queue = self.site.machine.as_ref()?.queue();
         let tasks = queue.tasks_after(TaskId::from_u128(0));
         let unstarted = tasks.filter_map(|task| {
             let lease = task.lease()?;
             let is_paused = queue.queue(&task.spec.queue).is_some_and(|view| view.paused);
             let may_start = lease.started.is_none() && lease.revoking.is_none();
-            may_start.then_some((lease.token, is_paused))
+            let is_wanted = free.iter().any(|view| may_have(view, task));
+            may_start.then_some((lease.token, is_paused || !is_wanted))
         });
         let unstarted: BTreeMap<Token, bool> = unstarted.collect();
         // What was asked back is waited for also if its queue has been paused since.
         let has = |view: &WorkerView, wanted: fn(bool) -> bool| {
             let mut held = view.tokens.iter().filter_map(|token| unstarted.get(token));
-            held.any(|is_paused| wanted(*is_paused))
+            held.any(|stays| wanted(*stays))
         };
         let holders = queue.workers().filter(|view| has(view, |_| true));
         let holders: Vec<WorkerView> = holders.collect();
@@ -122,10 +125,11 @@ impl World {
         let hoarder = holders.iter().find(|view| {
             let slots = usize::try_from(view.slots).unwrap_or(usize::MAX);
             let is_full = view.state == SessionState::Active && slots < view.tokens.len();
-            is_full && has(view, |is_paused| !is_paused)
+            is_full && has(view, |stays| !stays)
         });
         let hoarder = hoarder.filter(|_| holders.iter().all(is_answering));
-        hoarder.map(|view| view.instance.to_string())
+        let first = free.first()?.instance.to_string();
+        hoarder.map(|view| (first, view.instance.to_string()))
     }
 
     /// Whether what a worker says and is told arrives.
@@ -138,32 +142,33 @@ impl World {
         flows && !hand.is_paused()
     }
 
-    /// A task that could be leased.
-    fn waits(&self) -> Option<TaskId> {
+    /// A task that could be leased, and a worker that would be given it.
+    fn waits(&self) -> Option<(TaskId, String)> {
+        let free = self.free();
         let machine = self.site.machine.as_ref()?;
         let (queue, now) = (machine.queue(), machine.now());
-        let mut tasks = queue.tasks_after(TaskId::from_u128(0));
-        let task = tasks.find(|task| {
+        let mut tasks = queue.tasks_after(TaskId::from_u128(0)).filter(|task| {
             let is_paused = queue.queue(&task.spec.queue).is_some_and(|view| view.paused);
             task.phase == Phase::Queued && now < task.deadline && !is_paused
         });
-        task.map(|task| task.id)
+        tasks.find_map(|task| {
+            let view = free.iter().find(|view| may_have(view, task))?;
+            Some((task.id, view.instance.to_string()))
+        })
     }
 
-    /// A worker that would be given something, while the disk is not too slow for anything to be.
-    fn is_free(&self) -> Option<String> {
-        if self.drive.is_stuck(self.now) {
-            return None;
-        }
-        let mut views = self.site.machine.as_ref()?.queue().workers();
-        let free = views.find(|view| {
+    /// The workers that would be given something, while the disk is not too slow for anything to be.
+    fn free(&self) -> Vec<WorkerView> {
+        let machine = self.site.machine.as_ref().filter(|_| !self.drive.is_stuck(self.now));
+        let views = machine.into_iter().flat_map(|machine| machine.queue().workers());
+        let free = views.filter(|view| {
             let hand =
                 super::crew::of_instance(&view.instance).map(|(worker, _)| &self.crew[worker]);
             let is_hushed = hand.is_none_or(|hand| self.now < hand.hushed_until);
             let has_room = view.tokens.len() < usize::try_from(view.slots).unwrap_or(usize::MAX);
             view.state == SessionState::Active && has_room && !is_hushed
         });
-        free.map(|view| view.instance.to_string())
+        free.collect()
     }
 
     /// A worker that says it has no capacity is left alone for a while.
@@ -174,6 +179,14 @@ impl World {
             self.crew[worker].hushed_until = self.now + HUSH_MAX;
         }
     }
+}
+
+/// Whether a worker has the labels that a task asks for, and reads its payload.
+fn may_have(view: &WorkerView, task: &Task) -> bool {
+    let mut reads = view.reads.iter().filter(|(task_type, _)| **task_type == task.spec.task_type);
+    let is_read =
+        task.spec.shape.schema.is_none_or(|schema| reads.all(|(_, read)| read.contains(&schema)));
+    is_read && task.spec.shape.selector.iter().all(|label| view.labels.contains(label))
 }
 
 /// When time alone changes a task: a wait ends, an attempt or the task has had its time, a cancel its grace and the

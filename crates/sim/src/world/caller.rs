@@ -358,7 +358,7 @@ fn spec(order: &Order) -> TaskSpec {
         fairness_key: ["", "red", "blue"][usize::from(order.fairness_key % 3)].into(),
         shape: Shape {
             selector: plan::zone_label(order.zone).map(names).into_iter().collect(),
-            schema: None,
+            schema: plan::schema_print(order.schema),
         },
     }
 }

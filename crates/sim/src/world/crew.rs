@@ -21,7 +21,7 @@ use crate::{
     judge::Violation,
     make::Kind,
     moment::{HostClock, MS, Micros, SECOND},
-    plan::{Crew, DRIFT_PPM_MAX, zone_label},
+    plan::{Crew, DRIFT_PPM_MAX, schemas_read, zone_label},
     probe::Probe,
 };
 
@@ -181,6 +181,7 @@ impl World {
             replaces: gone.into_iter().map(|it| instance_name(worker, it)).collect(),
             task_types: vec![TASK_TYPE.to_owned()],
             labels: zone_label(self.plan.setting.workers[worker].zone).into_iter().collect(),
+            schemas: schemas_said(self.plan.setting.workers[worker].reads),
             slots: hand.slots,
             prefetch: hand.prefetch,
             drain_grace: Duration::from_secs(3),
@@ -455,4 +456,10 @@ fn check_room(room: u32, held: usize, frame: &v1::ConnectResponse) -> Result<(),
 
 fn to_usize(count: u32) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// What a worker says that it reads, if it says so.
+fn schemas_said(reads: u8) -> BTreeMap<String, BTreeSet<String>> {
+    let read: BTreeSet<String> = schemas_read(reads).iter().map(ToString::to_string).collect();
+    (reads != 0).then(|| (TASK_TYPE.to_owned(), read)).into_iter().collect()
 }

@@ -2,7 +2,10 @@
 //!
 //! Whoever drives it is the shell: it carries out what the session wants, and says what happened and when.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use leasehold_proto::v1;
@@ -36,6 +39,8 @@ pub struct Setup {
     pub task_types: Vec<String>,
     /// What it says it is.
     pub labels: BTreeMap<String, String>,
+    /// Which payload schemas it reads of a type, if not every one.
+    pub schemas: BTreeMap<String, BTreeSet<String>>,
     /// How many tasks it runs at once.
     pub slots: u32,
     /// How many leases it takes beyond that.
@@ -116,7 +121,7 @@ impl Worker {
             process_start: Some(identity::start(&setup.start.0, at(setup.start.1))),
             labels: setup.labels,
             task_types: setup.task_types.into_iter().collect(),
-            schemas: BTreeMap::new(),
+            schemas: setup.schemas,
             slots: setup.slots,
             prefetch: setup.prefetch,
             software: "simulated".to_owned(),
