@@ -322,7 +322,7 @@ pub struct Hello {
     pub prefetch: u32,
     /// Every lease it holds or has an unacknowledged outcome of.
     pub held: Vec<HeldLease>,
-    /// For people.
+    /// What it is: for people, and for tasks that ask for it.
     pub labels: Vec<(Name, Name)>,
     /// For people.
     pub software: Name,

@@ -29,7 +29,7 @@ pub(crate) struct Config {
     pub(crate) slots: Option<u32>,
     /// How many tasks it takes beyond them.
     pub(crate) prefetch: Option<u32>,
-    /// What the worker is, for people.
+    /// What the worker is, for people and for tasks that ask for it.
     pub(crate) labels: BTreeMap<String, String>,
     /// How long a drain waits for what runs.
     pub(crate) drain_grace: Option<Drain>,

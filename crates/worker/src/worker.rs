@@ -134,7 +134,7 @@ impl Worker {
         Self { prefetch, ..self }
     }
 
-    /// Adds a label, for people. At most 16.
+    /// Adds a label, for people and for tasks that ask for it in their selector. At most 16.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(key.into(), value.into());
         self
