@@ -106,6 +106,15 @@ impl Queue {
     }
 
     fn task_due(&mut self, id: TaskId, at: Time) {
+        self.act_upon(id, at);
+        // What else is due in the same moment, such as the end of a task whose lease was just given up, has the same alarm,
+        // and that has rung.
+        if self.book.task(id).is_some_and(|task| mark::due(task) == at) {
+            self.index.timers.set(at, Alarm::Task(id));
+        }
+    }
+
+    fn act_upon(&mut self, id: TaskId, at: Time) {
         let Some(task) = self.book.task(id) else { return };
         debug_assert!(mark::due(task) == at, "the alarm of a task is exact");
         let over = task.deadline <= at;
