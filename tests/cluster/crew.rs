@@ -146,6 +146,10 @@ impl Hand {
                 },
                 _ = ticks.tick() => self.toil(&mut script).await,
                 _ = beats.tick() => {
+                    // What it has acknowledged it holds.
+                    while let Some(told) = script.ready() {
+                        self.hear(&mut script, told).await;
+                    }
                     let held: Vec<i64> = self.leases.keys().copied().collect();
                     script.beat(&held).await;
                 }

@@ -47,6 +47,7 @@ mod ownership;
 mod pool;
 mod prefetch;
 mod program;
+mod reload;
 mod schema;
 mod shutdown;
 mod state_dir;

@@ -131,6 +131,11 @@ impl Script {
         Some(Ok(self.told.pop_front()))
     }
 
+    /// What has been read already, and so acknowledged, and was not looked at.
+    pub(crate) fn ready(&mut self) -> Option<Told> {
+        self.told.pop_front()
+    }
+
     /// The next assignment.
     pub(crate) async fn assignment(&mut self) -> Assignment {
         self.expect("an assignment", |told| match told {

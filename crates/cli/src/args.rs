@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::{
-    bench::BenchCommand, dead::DeadCommand, duration::parse_duration, errors::ErrorsArgs,
-    lease::LeaseCommand, queue::QueueCommand, scaling::ScalingCommand, schema::SchemaCommand,
-    task::TaskCommand, worker::WorkerCommand,
+    bench::BenchCommand, config::ConfigCommand, dead::DeadCommand, duration::parse_duration,
+    errors::ErrorsArgs, lease::LeaseCommand, queue::QueueCommand, scaling::ScalingCommand,
+    schema::SchemaCommand, task::TaskCommand, worker::WorkerCommand,
 };
 
 /// How long a person looks at a command that does nothing. Waits have limits of their own.
@@ -116,6 +116,9 @@ pub(crate) enum Command {
     Scaling(ScalingCommand),
     /// Look at the coordinator itself
     Cluster,
+    /// Look at the coordinator's configuration, compare, check and reload it
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Measure a coordinator
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -140,6 +143,7 @@ impl Command {
             Self::Schema(_) => "schema",
             Self::Scaling(_) => "scaling",
             Self::Cluster => "cluster",
+            Self::Config(_) => "config",
             Self::Bench(_) => "bench",
             Self::Errors(_) => "errors",
             Self::Completion { .. } => "completion",

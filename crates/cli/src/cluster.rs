@@ -32,11 +32,25 @@ fn details(cluster: &GetClusterResponse, address: &str) -> Details {
     details.line("epoch", cluster.epoch.to_string());
     details.maybe("started", cluster.start_time.as_ref().map(|time| words::time(time, now)));
     details.line("admission", admission(&cluster.admission_refusal));
+    details.line("configuration", configuration(cluster));
     details.line("open tasks", cluster.open_task_count.to_string());
     details.line("connected workers", cluster.connected_worker_count.to_string());
     details.line("journal bytes", cluster.journal_bytes.to_string());
     details.line("protocol fingerprint", cluster.descriptor_fingerprint.as_str());
     details
+}
+
+/// Which file holds, and why a later one does not.
+fn configuration(cluster: &GetClusterResponse) -> Cell {
+    let hash = match words::hash(&cluster.config_hash) {
+        "" => "no file",
+        hash => hash,
+    };
+    if cluster.config_refusal.is_empty() {
+        hash.into()
+    } else {
+        Cell::toned(&format!("{hash}; the file is refused: {}", cluster.config_refusal), Tone::Bad)
+    }
 }
 
 fn admission(refusal: &str) -> Cell {

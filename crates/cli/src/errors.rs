@@ -41,9 +41,12 @@ pub(crate) fn run(args: &ErrorsArgs, output: Output) -> Done {
     Ok(Exit::Ok)
 }
 
+/// No reason has a larger number.
+const NUMBER_MAX: i32 = 1_000;
+
 /// Every reason that is sent.
 fn reasons() -> impl Iterator<Item = Reason> {
-    (1..).map_while(|number| Reason::try_from(number).ok())
+    (1..=NUMBER_MAX).filter_map(|number| Reason::try_from(number).ok())
 }
 
 fn table() -> Table {
@@ -98,6 +101,7 @@ fn page(reason: Reason) -> &'static str {
         Reason::LeaseNotFound => include_str!("../../../docs/errors/LEASE_NOT_FOUND.md"),
         Reason::WorkerNotFound => include_str!("../../../docs/errors/WORKER_NOT_FOUND.md"),
         Reason::RateLimited => include_str!("../../../docs/errors/RATE_LIMITED.md"),
+        Reason::ConfigInvalid => include_str!("../../../docs/errors/CONFIG_INVALID.md"),
         Reason::WorkerBanned => include_str!("../../../docs/errors/WORKER_BANNED.md"),
     }
 }

@@ -27,6 +27,12 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
+    /// A configuration file.
+    #[error(transparent)]
+    Config {
+        /// What is wrong with it.
+        error: leasehold_config::ConfigError,
+    },
     /// Stdout.
     #[error("cannot write the output")]
     Write {
@@ -68,9 +74,11 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Client(error) => Exit::of(error),
-            Self::Usage(_) | Self::Read { .. } | Self::Line { .. } | Self::Telemetry { .. } => {
-                Exit::Usage
-            }
+            Self::Usage(_)
+            | Self::Config { .. }
+            | Self::Read { .. }
+            | Self::Line { .. }
+            | Self::Telemetry { .. } => Exit::Usage,
             // Whoever read the output has seen enough.
             Self::Write { source } if source.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
             Self::Write { .. } | Self::Runtime { .. } | Self::Bench(_) => Exit::Internal,

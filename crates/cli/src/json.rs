@@ -2,6 +2,7 @@
 //! as base64, enums by name, times in RFC 3339, durations in seconds. Fields without presence are
 //! always written, so that a script can rely on them.
 
+mod config;
 mod operator;
 mod scaling;
 mod task;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
+pub(crate) use config::{ChangesJson, ConfigJson, ViolationsJson};
 pub(crate) use operator::{ClusterJson, DrainJson, QueueJson, QueuesJson, WorkersJson};
 pub(crate) use scaling::ScalingJson;
 pub(crate) use task::{LineReceiptJson, ReceiptJson, ReplayJson, TaskJson, TasksJson};

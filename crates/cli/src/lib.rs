@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod cluster;
+mod config;
 mod dead;
 mod deadline;
 mod duration;
@@ -86,6 +87,11 @@ fn execute(args: Args) -> Done {
     if let Command::Errors(args) = command {
         return errors::run(&args, Output::new(global.output));
     }
+    if let Command::Config(command) = &command
+        && let Some(done) = config::offline(command, Output::new(global.output))
+    {
+        return done;
+    }
     if let Command::Bench(BenchCommand::Handler { socket }) = &command {
         // Before there are threads: nothing but the process itself is to be seen dying.
         bench::holder::run(socket).map_err(|source| Failure::Runtime { source })?;
@@ -137,6 +143,7 @@ async fn dispatch(global: Global, command: Command) -> Done {
         Command::Worker(command) => worker::run(command, &client()?, output).await,
         Command::Scaling(command) => scaling::run(command, &client()?, output).await,
         Command::Cluster => cluster::run(&client()?, output).await,
+        Command::Config(command) => config::run(command, &client()?, output).await,
         Command::Bench(command) => bench::run(command, &global, output).await,
         // Handled before anything is started.
         Command::Schema(_) | Command::Errors(_) | Command::Completion { .. } => Ok(Exit::Ok),

@@ -207,6 +207,11 @@ pub(crate) fn charge(charge: LeaseCharge) -> &'static str {
     }
 }
 
+/// The digits of a hash that people compare.
+pub(crate) fn hash(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}
+
 /// How long ago a time was, or how far ahead it is; a dash when there is none.
 pub(crate) fn age(time: Option<&Timestamp>, now: SystemTime) -> String {
     let Some(time) = time.and_then(|time| SystemTime::try_from(*time).ok()) else {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use leasehold_proto::{
     duration::to_wire,
     v1::{
-        DrainWorkersRequest, DrainWorkersResponse, EvictWorkerRequest, GetClusterRequest,
-        GetClusterResponse, GetScalingRequest, ListQueuesRequest, ListWorkersRequest,
-        PauseQueueRequest, PoolScaling, Queue, ResumeQueueRequest, RevokeLeaseRequest, Task,
-        Worker,
+        DiffConfigRequest, DiffConfigResponse, DrainWorkersRequest, DrainWorkersResponse,
+        EvictWorkerRequest, GetClusterRequest, GetClusterResponse, GetConfigRequest,
+        GetConfigResponse, GetScalingRequest, ListQueuesRequest, ListWorkersRequest,
+        PauseQueueRequest, PoolScaling, Queue, ReloadConfigRequest, ReloadConfigResponse,
+        ResumeQueueRequest, RevokeLeaseRequest, Task, Worker,
     },
 };
 
@@ -177,6 +178,36 @@ impl Client {
             .unary(request, |request| {
                 let mut service = self.admin_service();
                 async move { service.drain_workers(request).await }
+            })
+            .await
+    }
+
+    /// The configuration that holds.
+    pub async fn config(&self) -> Result<GetConfigResponse, Error> {
+        self.call("leasehold.v1.AdminService/GetConfig", Repeat::Safe)
+            .unary(GetConfigRequest {}, |request| {
+                let mut service = self.admin_service();
+                async move { service.get_config(request).await }
+            })
+            .await
+    }
+
+    /// What a text in place of the configuration file would change; without one, what the file as it stands would.
+    pub async fn diff_config(&self, yaml: Option<String>) -> Result<DiffConfigResponse, Error> {
+        self.call("leasehold.v1.AdminService/DiffConfig", Repeat::Safe)
+            .unary(DiffConfigRequest { yaml }, |request| {
+                let mut service = self.admin_service();
+                async move { service.diff_config(request).await }
+            })
+            .await
+    }
+
+    /// Lets the configuration file as it stands hold.
+    pub async fn reload_config(&self) -> Result<ReloadConfigResponse, Error> {
+        self.call("leasehold.v1.AdminService/ReloadConfig", Repeat::Safe)
+            .unary(ReloadConfigRequest {}, |request| {
+                let mut service = self.admin_service();
+                async move { service.reload_config(request).await }
             })
             .await
     }

@@ -299,6 +299,7 @@ impl Refusal {
             Reason::RateLimited => {
                 Some("submit more slowly, or ask for a higher limits.submit_rate")
             }
+            Reason::ConfigInvalid => Some("what the coordinator runs with is kept"),
             // Their messages name the way out.
             Reason::Unspecified
             | Reason::InvalidField

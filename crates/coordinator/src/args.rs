@@ -2,11 +2,20 @@
 //!
 //! Flags win over the environment, the environment over the file, the file over the defaults.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Parser;
 
-use crate::config::{Config, ConfigError, LogFormat, ParseDurationError, Session, parse_duration};
+use crate::{
+    config::{
+        Config, ConfigError, Contents, LogFormat, ParseDurationError, Session, parse_duration,
+    },
+    reload::{Known, Loaded, Source},
+};
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +30,7 @@ pub const EXIT_USAGE: u8 = 64;
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "leasehold-coordinator", version)]
 pub struct Args {
-    /// Configuration file (YAML). Every key: config/coordinator.yaml
+    /// Configuration file (YAML), looked at again while the coordinator runs. Every key: config/coordinator.yaml
     #[arg(long, env = "LEASEHOLD_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -82,13 +91,24 @@ impl Args {
     }
 
     /// The configuration: the file if one is named, with the flags laid over it, checked.
-    pub fn config(&self) -> Result<Config, ConfigError> {
-        let mut config = match &self.config {
-            Some(path) => Config::read(path)?,
-            None => Config::default(),
+    pub fn config(&self) -> Result<Loaded, ConfigError> {
+        let Some(path) = &self.config else {
+            let mut config = Config::default();
+            self.lay_over(&mut config);
+            config.check()?;
+            return Ok(Loaded { config, source: Source { file: None, args: self.clone() } });
         };
+        let contents = Contents::read(path)?;
+        let config = self.over(&contents.text, path)?;
+        let file = Some(Known::new(path.clone(), &contents));
+        Ok(Loaded { config, source: Source { file, args: self.clone() } })
+    }
+
+    /// What the text of a file means with the flags laid over it, checked. `path` is only for the error.
+    pub fn over(&self, text: &str, path: &Path) -> Result<Config, ConfigError> {
+        let mut config = Config::parse(text, path)?;
         self.lay_over(&mut config);
-        config.check()?;
+        config.check().map_err(|error| error.placed(text, path))?;
         Ok(config)
     }
 

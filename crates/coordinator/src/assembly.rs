@@ -23,7 +23,8 @@ use crate::{
     recovery,
     scaling::Scaling,
     session::Shared,
-    status::{Budgets, Status},
+    status::{Applied, Status},
+    terms,
     writer::{self, JOBS_MAX, Job, Report, Writer},
 };
 
@@ -50,7 +51,7 @@ impl Opened {
         };
         let mut journal = Journal::open(&config.data, options)?;
         let epoch = journal.claim(clocks.wall().unix_ms() / 1_000)?;
-        let mut queue = Queue::new(config.queue(), epoch.0);
+        let mut queue = Queue::new(terms::queue(config), epoch.0);
         let recovered = recovery::replay(&journal, &mut queue)?;
         let clock = Clock::new(clocks, recovered.last);
         tracing::info!(
@@ -83,29 +84,30 @@ pub(crate) struct Crew {
 /// Puts together what a journal holds and what is asked of it. It runs once its crew does.
 pub(crate) fn assemble(
     opened: Opened,
-    config: &Arc<Config>,
+    applied: Applied,
     metrics: Metrics,
     desk: Desk,
 ) -> Result<(Running, Crew), RunError> {
     let Opened { journal, epoch, queue, recovered, mut clock } = opened;
+    let config = Arc::clone(&applied.config);
     metrics.set_epoch(epoch.0);
     let archive = Archive::open(&journal, desk)?;
-    let budgets = Budgets::from(&**config);
-    let status = Arc::new(Status::new(journal.id().to_owned(), epoch.0, clock.now(), budgets));
+    let (journal_id, started) = (journal.id().to_owned(), clock.now());
+    let status = Arc::new(Status::new(journal_id, epoch.0, started, applied));
     let (senders, inbox) = Inbox::new();
     let (job_sender, jobs) = mpsc::channel(JOBS_MAX);
     let sessions = TaskTracker::new();
     let ferry = Ferry::launch(senders.liveness.clone(), &sessions);
-    let shared = Shared::new(senders.liveness, Arc::clone(&status), metrics.clone(), config);
+    let shared = Shared::new(senders.liveness, Arc::clone(&status), metrics.clone());
     let handle =
         Handle::new(senders.admission, senders.control.clone(), Arc::clone(&status), archive);
-    let scaling = Scaling::new(Arc::clone(&status), config, metrics.clone());
+    let scaling = Scaling::new(Arc::clone(&status), &config, metrics.clone());
     let engine = Engine::new(Parts {
         queue,
         keeper: recovered.keeper,
         clock,
         head: journal.head(),
-        config: Arc::clone(config),
+        config: Arc::clone(&config),
         metrics,
         status,
         inbox,
@@ -122,7 +124,7 @@ pub(crate) fn assemble(
         ended,
         written,
         #[cfg(test)]
-        config: Arc::clone(config),
+        config,
     };
     let reports = senders.reports;
     Ok((running, Crew { engine, end, journal, epoch, jobs, reports, wrote }))

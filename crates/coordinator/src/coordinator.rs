@@ -22,11 +22,13 @@ use crate::{
     metrics::Metrics,
     ops::{self, Ops},
     recovery::RecoveryError,
+    reload::{Reloader, Source},
     request::Control,
     scaling::Scaling,
     service::WorkerApi,
     session::Shared,
-    signals::{Signal, Signals},
+    signals::{Hangups, Signal, Signals},
+    status::Applied,
     transport::{Acceptor, Health, Services, connections_max},
     writer::{self, Writer},
 };
@@ -116,9 +118,9 @@ impl RunError {
     }
 }
 
-/// Runs a coordinator from start to end.
-pub async fn run(config: Config) -> Result<(), RunError> {
-    let mut signals = Signals::listen()?;
+/// Runs a coordinator from start to end. The file of its source is looked at again while it runs.
+pub async fn run(config: Config, source: Source) -> Result<(), RunError> {
+    let (mut signals, hangups) = (Signals::listen()?, Hangups::listen()?);
     let metrics = Metrics::default();
     let (grpc, ops) = bind(&config, &metrics).await?;
     let (grpc_address, ops_address) = (grpc.address()?, ops.address()?);
@@ -128,17 +130,19 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let port = Ops { metrics: metrics.clone(), progress: watched };
     servers.spawn(ops_server(port, ops, ending.clone()));
 
-    let config = Arc::new(config);
-    let start = start(Arc::clone(&config), metrics.clone(), grpc_address);
+    let applied = Applied { hash: source.file.as_ref().map(|it| it.hash), ..Applied::from(config) };
+    let start = start(applied, metrics.clone(), grpc_address);
     let mut running = tokio::select! {
         running = start => running?,
         signal = signals.next() => return Err(RunError::Interrupted(signal)),
     };
     let health = Health::starting().await;
     let stopping = CancellationToken::new();
-    let services = running.services(health.clone(), metrics, stopping.clone());
+    let reloader = Reloader::new(running.handle.clone(), metrics.clone(), source);
+    servers.spawn(reloader.clone().run(hangups, ending.clone()));
+    let services = running.services(health.clone(), metrics, reloader, stopping.clone());
     servers.spawn(running.scaling.clone().keep(stopping.clone()));
-    servers.spawn(grpc_server(services, Arc::clone(&config), grpc));
+    servers.spawn(grpc_server(services, grpc));
     progress.send_replace(Some(running.handle.clone()));
     health.serving().await;
     let cluster = running.handle.cluster();
@@ -156,7 +160,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     };
     tracing::info!(signal = asked.name(), "stopping");
     health.stopping().await;
-    let grace = config.shutdown.grace;
+    let grace = running.handle.config().shutdown.grace;
     tokio::select! {
         stopped = timeout(grace, running.stop(stopping)) => stopped
             .map_err(|_| RunError::Undurable(grace))??,
@@ -188,11 +192,12 @@ impl Running {
         &self,
         health: Health,
         metrics: Metrics,
+        reloader: Reloader,
         stopping: CancellationToken,
     ) -> Services<WorkerApi> {
         let worker = WorkerApi::new(self.shared.clone(), self.sessions.clone());
         let (handle, scaling) = (self.handle.clone(), self.scaling.clone());
-        Services { handle, scaling, worker, health, metrics, stopping }
+        Services { handle, scaling, worker, reloader, health, metrics, stopping }
     }
 
     /// Waits until it cannot go on.
@@ -251,24 +256,25 @@ async fn ops_server(port: Ops, acceptor: Acceptor, ending: CancellationToken) {
     }
 }
 
-async fn grpc_server(services: Services<WorkerApi>, config: Arc<Config>, acceptor: Acceptor) {
-    if let Err(error) = services.serve(&config, acceptor.incoming()).await {
+async fn grpc_server(services: Services<WorkerApi>, acceptor: Acceptor) {
+    if let Err(error) = services.serve(acceptor.incoming()).await {
         tracing::error!(error = chain(&error), "grpc is not served any more");
     }
 }
 
 /// Takes up the journal and starts the threads that own it.
 pub(crate) async fn start(
-    config: Arc<Config>,
+    applied: Applied,
     metrics: Metrics,
     address: SocketAddr,
 ) -> Result<Running, RunError> {
+    let config = Arc::clone(&applied.config);
     let opened = {
         let config = Arc::clone(&config);
         let open = move || Opened::open(&config, address, Clocks::Machine);
         tokio::task::spawn_blocking(open).await??
     };
-    let (running, crew) = assemble(opened, &config, metrics, Desk::Threads)?;
+    let (running, crew) = assemble(opened, applied, metrics, Desk::Threads)?;
     let Crew { engine, end, journal, epoch, jobs, reports, wrote } = crew;
     let writer = Writer::new(journal, epoch, &config.data, jobs, reports)?;
     on_thread("leasehold-journal", writes(writer, wrote))?;

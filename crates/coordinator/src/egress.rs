@@ -7,6 +7,8 @@ use std::time::Duration;
 use leasehold_queue::{Assignment, Disposition, RevocationReason, Token, Welcome};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::terms::SessionTerms;
+
 /// How many events may wait for one stream: an assignment, a revocation, more time and an answer for each of the
 /// 10,000 slots a worker may have. A worker that lets more pile up does not read.
 pub(crate) const EVENTS_MAX: usize = 40_000;
@@ -14,8 +16,8 @@ pub(crate) const EVENTS_MAX: usize = 40_000;
 /// One thing to tell a worker.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The session is open.
-    Welcome(Welcome),
+    /// The session is open, and what holds in it.
+    Welcome(Welcome, SessionTerms),
     /// A heartbeat was heard.
     HeartbeatAck {
         /// Which.

@@ -11,10 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     archive::Archive,
+    config::Config,
     refusal::Scope,
     request::{Admission, Control},
     snapshot::Snapshot,
-    status::{Cluster, Status},
+    status::{Applied, Cluster, Status},
     view::Detail,
     watch::{Watch, WatchFilter},
 };
@@ -229,6 +230,21 @@ impl Handle {
         reason: String,
     ) -> Result<Vec<WorkerView>, Unavailable> {
         self.control(|answer| Control::Evict { worker, grace, ban, reason, answer }).await
+    }
+
+    /// Lets another configuration hold. When this returns it does, for everybody.
+    pub(crate) async fn configure(&self, applied: Arc<Applied>) -> Result<(), Unavailable> {
+        self.control(|answer| Control::Configure { applied, answer }).await
+    }
+
+    /// The configuration that holds, and where it comes from. Asks nobody.
+    pub fn applied(&self) -> Arc<Applied> {
+        self.status.applied()
+    }
+
+    /// The configuration that holds. Asks nobody.
+    pub fn config(&self) -> Arc<Config> {
+        self.status.config()
     }
 
     /// The task, if it is open. One that is not may be in the [`archive`](Self::archive): whatever ended before

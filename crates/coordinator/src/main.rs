@@ -6,6 +6,7 @@ use leasehold_coordinator::{
     args::{Args, EXIT_USAGE},
     config::{Config, LogFormat},
     coordinator::{self, RunError},
+    reload::{Loaded, Source},
 };
 use leasehold_telemetry as telemetry;
 use tikv_jemallocator::Jemalloc;
@@ -20,8 +21,8 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(exit_code) => return ExitCode::from(exit_code),
     };
-    let config = match args.config() {
-        Ok(config) => config,
+    let Loaded { config, source } = match args.config() {
+        Ok(loaded) => loaded,
         Err(error) => return refuse(&coordinator::chain(&error)),
     };
     if args.check {
@@ -32,17 +33,17 @@ fn main() -> ExitCode {
         return print(&config);
     }
     match telemetry::init(&settings(&config)) {
-        Ok(telemetry) => run(config, telemetry),
+        Ok(telemetry) => run(config, source, telemetry),
         Err(error) => refuse(&coordinator::chain(&error)),
     }
 }
 
-fn run(config: Config, telemetry: telemetry::Telemetry) -> ExitCode {
+fn run(config: Config, source: Source, telemetry: telemetry::Telemetry) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return end(&RunError::System(error)),
     };
-    let ended = runtime.block_on(coordinator::run(config));
+    let ended = runtime.block_on(coordinator::run(config, source));
     // After a failure nothing may go on that could still tell anybody anything.
     runtime.shutdown_background();
     match ended {

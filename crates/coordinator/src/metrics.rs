@@ -9,7 +9,10 @@
 //! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::checkpoint`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::committed`], [`Metrics::stalled`]; and
 //! now and then, from a look at its state: the `set_` methods.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use leasehold_queue::{EndKind, Ending, RevocationReason};
 use prometheus_client::{encoding::text, registry::Registry};
@@ -19,8 +22,11 @@ mod series;
 #[cfg(test)]
 mod tests;
 
+use crate::config::Hash;
 use label::Label as _;
-pub use label::{CheckpointFate, RevocationStage, Scaled, SlotState, TaskState, WorkerState};
+pub use label::{
+    CheckpointFate, ReloadResult, RevocationStage, Scaled, SlotState, TaskState, WorkerState,
+};
 use series::{Call, Series};
 
 /// Everything the coordinator counts.
@@ -149,6 +155,24 @@ impl Metrics {
     pub fn set_store(&self, bytes: u64, free_bytes: u64) {
         self.series.store_bytes.set(signed(bytes));
         self.series.store_free_bytes.set(signed(free_bytes));
+    }
+
+    /// The file as it was seen holds, or does not.
+    pub fn reloaded(&self, result: ReloadResult) {
+        self.series.reloads.of(result).inc();
+        let is_right = result != ReloadResult::Refused;
+        self.series.config_is_right.set(is_right.into());
+    }
+
+    /// The configuration with this hash holds since then. None: it comes from no file.
+    pub fn configured(&self, hash: Option<Hash>, since: SystemTime) {
+        let label = [("hash", hash.map(Hash::short).unwrap_or_default())];
+        // There is one at a time.
+        self.series.config.clear();
+        self.series.config.get_or_create_owned(&label).set(1);
+        self.series.config_is_right.set(1);
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.series.config_since.set(since.as_secs_f64());
     }
 
     /// The epoch under which this process writes.

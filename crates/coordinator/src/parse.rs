@@ -3,7 +3,7 @@
 //! A request that breaks rules is refused with every violation at once. It decides nothing about the task and
 //! knows neither the engine nor the transport.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use leasehold_policy::Backoff;
 use leasehold_proto::v1;
@@ -13,7 +13,7 @@ use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    config::{Config, Defaults, QueueSettings, RateLimit},
+    config::{Config, QueueSettings, RateLimit},
     refusal::{Reason, Refusal},
 };
 
@@ -24,7 +24,6 @@ mod states;
 #[cfg(test)]
 mod tests;
 
-pub use field::{is_queue_name, is_task_type};
 pub use page::{
     next_page_token, next_worker_page_token, page_size, page_token, wished_page_size,
     worker_page_token,
@@ -45,27 +44,17 @@ const PRIORITY_MAX: u8 = 9;
 
 /// By what a submit is judged.
 #[derive(Clone, Debug)]
-pub struct Rules {
-    defaults: Defaults,
-    queues: BTreeMap<String, QueueSettings>,
-    payload_bytes: u64,
-    submit_rate: Option<RateLimit>,
-}
+pub struct Rules(Arc<Config>);
 
 impl Rules {
-    /// The rules that a configuration sets.
-    pub fn new(config: &Config) -> Self {
-        Self {
-            defaults: config.defaults.clone(),
-            queues: config.queues.settings.clone(),
-            payload_bytes: config.limits.payload_bytes,
-            submit_rate: config.limits.submit_rate,
-        }
+    /// The rules that a configuration sets. A request is judged by one of them from its first field to its last.
+    pub const fn new(config: Arc<Config>) -> Self {
+        Self(config)
     }
 
     /// How fast each client may submit, if that is bounded.
     pub fn submit_rate(&self) -> Option<RateLimit> {
-        self.submit_rate
+        self.0.limits.submit_rate
     }
 
     /// The task a request asks for, if it keeps every rule. `trace` is the call's: it becomes the task's, unless the
@@ -79,10 +68,10 @@ impl Rules {
         let v1::SubmitTaskRequest { spec, idempotency_key, validate_only: _ } = request;
         let mut fields = Fields::default();
         let spec = spec.unwrap_or_default();
-        fields.payload(&spec.payload, self.payload_bytes);
+        fields.payload(&spec.payload, self.0.limits.payload_bytes);
         let timeouts = spec.timeouts.unwrap_or_default();
         let total = self.total(&mut fields, timeouts.total, timeouts.deadline, now);
-        let defaults = &self.defaults;
+        let defaults = &self.0.defaults;
         let queue = self.queue(&spec.queue);
         let task = TaskSpec {
             queue: fields.queue("spec.queue", &spec.queue).into(),
@@ -134,7 +123,7 @@ impl Rules {
     /// What holds for the tasks of a queue, unless they say otherwise.
     fn queue(&self, name: &str) -> QueueSettings {
         let name = if name.is_empty() { DEFAULT_QUEUE } else { name };
-        self.queues.get(name).cloned().unwrap_or_default()
+        self.0.queues.settings.get(name).cloned().unwrap_or_default()
     }
 
     /// The earlier of both limits; the default counts only where neither is given.
@@ -145,7 +134,7 @@ impl Rules {
         deadline: Option<Timestamp>,
         now: SystemTime,
     ) -> std::time::Duration {
-        let default = self.defaults.total_timeout;
+        let default = self.0.defaults.total_timeout;
         let relative = total.map(|_| fields.limit("spec.timeouts.total", total, default));
         let absolute =
             deadline.map(|time| fields.deadline("spec.timeouts.deadline", time, now, default));
@@ -157,7 +146,7 @@ impl Rules {
     }
 
     fn retry(&self, fields: &mut Fields, retry: v1::RetryPolicy) -> Retry {
-        let defaults = &self.defaults.retry;
+        let defaults = &self.0.defaults.retry;
         let cap = fields.limit("spec.retry.cap", retry.cap, defaults.cap);
         // A ceiling above the cap would never be reached, so a default never asks for one.
         let initial = defaults.initial.min(cap);

@@ -212,7 +212,8 @@ fn code(reason: Reason) -> Code {
             Code::ResourceExhausted
         }
         Reason::ShuttingDown | Reason::Recovering => Code::Unavailable,
-        Reason::NotFailed
+        Reason::ConfigInvalid
+        | Reason::NotFailed
         | Reason::ProtocolUnsupported
         | Reason::ProtocolViolation
         | Reason::LowerEpoch => Code::FailedPrecondition,

@@ -3,7 +3,7 @@
 //! Three kinds travel on three bounded channels, so that a flood of one cannot keep another waiting: liveness first,
 //! then what frees or steers, then what adds work or only looks.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::Time;
@@ -17,6 +17,7 @@ use crate::{
     egress::Egress,
     handle::{LeaseName, ListFilter, ListPage, Replay, Submission, Unavailable, Waiter},
     snapshot::Snapshot,
+    status::Applied,
     watch::{Watch, WatchFilter},
 };
 
@@ -132,6 +133,13 @@ pub(crate) enum Control {
         reason: String,
         /// Its sessions as they then are.
         answer: Answer<Vec<WorkerView>>,
+    },
+    /// Go on under another configuration, from one moment to the next.
+    Configure {
+        /// Which. What is read at the start only is as it was.
+        applied: Arc<Applied>,
+        /// It holds, and what it promises is durable.
+        answer: Answer<()>,
     },
     /// Admit nothing more, make everything durable, say goodbye to the workers and stop.
     Shutdown,

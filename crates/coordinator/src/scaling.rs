@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, Scaling as Settings},
+    config::{Config, POOLS_MAX, Scaling as Settings},
     handle::Unavailable,
     load::Load,
     metrics::{Metrics, Scaled},
@@ -34,9 +34,6 @@ pub use pool::{Change, Follower, PoolView};
 
 use measure::Scope;
 use pool::Pool;
-
-/// How many pools there may be: a worker can name any.
-pub const POOLS_MAX: usize = 64;
 
 /// The pool of workers that name none.
 pub const DEFAULT_POOL: &str = "default";

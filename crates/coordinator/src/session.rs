@@ -15,12 +15,12 @@ use tokio::{
 use tonic::Status as GrpcStatus;
 
 use crate::{
-    config::Config,
     egress::{Closing, Egress, Event, Ingress},
     metrics::Metrics,
     refusal::Refusal,
     request::Liveness,
     status::Status,
+    terms::SessionTerms,
 };
 
 mod frame;
@@ -28,8 +28,8 @@ mod hello;
 pub(crate) mod simulated;
 mod word;
 
-use frame::{Leases, Settings};
-pub(crate) use hello::{WORKER_ID_RULE, is_worker_id};
+use frame::Leases;
+pub(crate) use hello::WORKER_ID_RULE;
 use word::violation;
 
 /// How long a new stream may take to say who it is.
@@ -58,7 +58,6 @@ pub(crate) struct Shared {
     liveness: mpsc::Sender<Liveness>,
     status: Arc<Status>,
     metrics: Metrics,
-    settings: Settings,
 }
 
 /// Where frames go.
@@ -68,6 +67,8 @@ type Frames = mpsc::Sender<Result<v1::ConnectResponse, GrpcStatus>>;
 struct Session {
     shared: Shared,
     stream: StreamId,
+    /// What its worker is told in the welcome.
+    terms: SessionTerms,
     frames: Frames,
     /// What is to be sent next.
     pending: VecDeque<Event>,
@@ -103,9 +104,8 @@ impl Shared {
         liveness: mpsc::Sender<Liveness>,
         status: Arc<Status>,
         metrics: Metrics,
-        config: &Config,
     ) -> Self {
-        Self { liveness, status, metrics, settings: Settings::new(config) }
+        Self { liveness, status, metrics }
     }
 
     /// Serves one stream from its first frame to its end.
@@ -147,8 +147,10 @@ impl Shared {
         // Together with what is said in the same frame, outcomes above all: what has ended is not leased again before that is
         // heard.
         let mut said = vec![Liveness::Hello { hello, number, egress }];
+        // Until the welcome says what holds, which may be later than this.
+        let terms = SessionTerms::of(&self.status.config());
         for event in events {
-            match word::read(stream, event, self.settings.result_bytes_max)? {
+            match word::read(stream, event, terms.result_bytes_max)? {
                 Some(word) => said.push(word),
                 None => self.metrics.skipped_event(),
             }
@@ -158,6 +160,7 @@ impl Shared {
         let session = Session {
             shared: self.clone(),
             stream,
+            terms,
             frames,
             pending: VecDeque::new(),
             sent: 0,
@@ -224,7 +227,7 @@ impl Session {
 
     /// Resolves when something has waited to be sent for half a session's life.
     fn stuck_until(&self) -> impl Future<Output = ()> + use<> {
-        let until = self.stuck_since.map(|since| since + self.shared.settings.session_ttl / 2);
+        let until = self.stuck_since.map(|since| since + self.terms.session_ttl / 2);
         async move {
             match until {
                 Some(until) => tokio::time::sleep_until(until).await,
@@ -234,7 +237,7 @@ impl Session {
     }
 
     fn next_frame(&mut self) -> v1::ConnectResponse {
-        let frame = frame::take(&mut self.pending, &self.shared.settings, &self.shared.status);
+        let frame = frame::take(&mut self.pending, &mut self.terms, &self.shared.status);
         self.stuck_since = (!self.pending.is_empty()).then(Instant::now);
         self.sent += 1;
         if !frame.leases.is_empty() {
@@ -258,7 +261,7 @@ impl Session {
         self.heard = frame_sequence;
         let mut said = Vec::with_capacity(events.len() + 2);
         self.acknowledge(ack_frame_sequence, &mut said)?;
-        let result_bytes_max = self.shared.settings.result_bytes_max;
+        let result_bytes_max = self.terms.result_bytes_max;
         let mut refused = None;
         for event in events {
             match word::read(self.stream, event, result_bytes_max) {
@@ -356,7 +359,7 @@ impl Session {
 
     async fn go_away(&mut self, reason: v1::GoAwayReason, message: &str) {
         // Spread, so that not all workers are back in the same instant.
-        let spread = self.shared.settings.reconnect_cap();
+        let spread = self.terms.reconnect_cap();
         let delay = spread.mul_f64(fastrand::f64());
         let go_away = v1::GoAway {
             reconnect_delay: Some(to_wire(delay)),

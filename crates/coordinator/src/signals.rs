@@ -44,6 +44,23 @@ pub(crate) struct Signals {
     _file_size_exceeded: Listener,
 }
 
+/// Listens to `SIGHUP`: somebody has changed the configuration file. Without a listener it would end the process.
+#[derive(Debug)]
+pub(crate) struct Hangups(Listener);
+
+impl Hangups {
+    pub(crate) fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// The next one.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 impl Signals {
     pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {

@@ -29,7 +29,8 @@ use crate::{
     request::{Admission, Control},
     session::{Shared, simulated::Turned},
     snapshot::Snapshot,
-    status::Status,
+    status::{Applied, Status},
+    terms,
     writer::{Failure, JOBS_MAX, Job, Report, Space},
 };
 pub mod guest;
@@ -106,6 +107,8 @@ pub enum Ask {
     Revoke(TaskId),
     /// Give a worker up, and do not let it in again for so long.
     Evict(Name, Duration),
+    /// Go on under another configuration.
+    Configure(Box<Config>),
     /// End the process in order.
     Shutdown,
 }
@@ -127,6 +130,8 @@ pub enum Answer {
     Revoked(bool),
     /// To an eviction: whether the worker is known.
     Evicted(bool),
+    /// To a configuration: it holds.
+    Configured,
     /// The process ends without an answer.
     Dropped,
 }
@@ -139,6 +144,7 @@ enum Asked {
     Drain(oneshot::Receiver<Vec<bool>>),
     Revoke(oneshot::Receiver<Option<Box<Snapshot>>>),
     Evict(oneshot::Receiver<Vec<WorkerView>>),
+    Configure(oneshot::Receiver<()>),
 }
 
 /// What the journal is to do.
@@ -182,12 +188,12 @@ impl Coordinator {
         let (queue, recovered) = rebuild(&start)?;
         let Start { config, journal_id, epoch, head, dial, .. } = start;
         let mut clock = Clock::on(dial, recovered.last);
-        let (config, metrics) = (Arc::new(config), Metrics::default());
-        let status = Arc::new(Status::new(journal_id, epoch, clock.now(), (&*config).into()));
+        let (applied, metrics) = (Applied::from(config), Metrics::default());
+        let config = Arc::clone(&applied.config);
+        let status = Arc::new(Status::new(journal_id, epoch, clock.now(), applied));
         let (senders, inbox) = Inbox::new();
         let (job_sender, jobs) = mpsc::channel(JOBS_MAX);
-        let shared =
-            Shared::new(senders.liveness.clone(), Arc::clone(&status), metrics.clone(), &config);
+        let shared = Shared::new(senders.liveness.clone(), Arc::clone(&status), metrics.clone());
         let now = clock.now();
         let engine = Engine::new(Parts {
             queue,
@@ -351,6 +357,7 @@ impl Coordinator {
                 | Ask::Drain(_)
                 | Ask::Revoke(_)
                 | Ask::Evict(..)
+                | Ask::Configure(_)
                 | Ask::Shutdown => None,
             };
             if let Some(answer) = answer {
@@ -399,6 +406,12 @@ impl Coordinator {
                 let reason = "simulated".to_owned();
                 self.control(Control::Evict { worker, grace: None, ban, reason, answer })
             }
+            Ask::Configure(config) => {
+                let (answer, receiver) = oneshot::channel();
+                self.asked.insert(ticket, Asked::Configure(receiver));
+                let applied = Arc::new(Applied::from(*config));
+                self.control(Control::Configure { applied, answer })
+            }
             Ask::Shutdown => self.control(Control::Shutdown),
         };
         debug_assert!(sent, "there is room for what is asked");
@@ -438,6 +451,7 @@ impl Asked {
             Self::Evict(receiver) => {
                 received(receiver, |sessions| Answer::Evicted(!sessions.is_empty()))
             }
+            Self::Configure(receiver) => received(receiver, |()| Answer::Configured),
             Self::Drain(receiver) => {
                 received(receiver, |known| Answer::Draining(known.first() == Some(&true)))
             }
@@ -467,7 +481,7 @@ pub fn records(body: &[u8]) -> Result<Vec<Record>, Unreadable> {
 }
 
 fn rebuild(start: &Start<'_>) -> Result<(Queue, Recovered), StartError> {
-    let mut queue = Queue::new(start.config.queue(), start.epoch);
+    let mut queue = Queue::new(terms::queue(&start.config), start.epoch);
     replay_facts(&start.facts, &mut queue)?;
     let keeper = Keeper::tidying_above(start.tidy_bytes);
     let mut recovered = Recovered { keeper, ..Recovered::default() };

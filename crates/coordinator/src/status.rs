@@ -9,7 +9,11 @@ use std::sync::{
 
 use leasehold_policy::Time;
 
-use crate::{config::Config, handle::Unavailable, load::Load};
+use crate::{
+    config::{Change, Config, Hash},
+    handle::Unavailable,
+    load::Load,
+};
 
 /// The coordinator itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +50,31 @@ impl From<&Config> for Budgets {
     }
 }
 
+/// A configuration that holds, whole.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// It.
+    pub config: Arc<Config>,
+    /// The file's hash, if it comes from one.
+    pub hash: Option<Hash>,
+    /// Since when.
+    pub since: Time,
+    /// What the file says and only the next start brings.
+    pub pending: Vec<Change>,
+}
+
+impl From<Config> for Applied {
+    fn from(config: Config) -> Self {
+        Self { config: Arc::new(config), ..Self::default() }
+    }
+}
+
 /// The shared state behind [`Cluster`].
 #[derive(Debug)]
 pub struct Status {
     journal_id: String,
     started: Time,
-    budgets: Budgets,
+    applied: Mutex<Arc<Applied>>,
     epoch: AtomicU32,
     open_tasks: AtomicU64,
     connected_workers: AtomicU64,
@@ -61,11 +84,12 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) fn new(journal_id: String, epoch: u32, started: Time, budgets: Budgets) -> Self {
+    pub(crate) fn new(journal_id: String, epoch: u32, started: Time, applied: Applied) -> Self {
+        let applied = Arc::new(Applied { since: started, ..applied });
         Self {
             journal_id,
             started,
-            budgets,
+            applied: Mutex::new(applied),
             epoch: AtomicU32::new(epoch),
             open_tasks: AtomicU64::new(0),
             connected_workers: AtomicU64::new(0),
@@ -81,8 +105,22 @@ impl Status {
     }
 
     /// What a generation of a task may cost.
-    pub const fn budgets(&self) -> Budgets {
-        self.budgets
+    pub fn budgets(&self) -> Budgets {
+        Budgets::from(&*self.config())
+    }
+
+    /// The configuration that holds. Whoever does one thing under it asks once.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.applied().config)
+    }
+
+    /// The same, and where it comes from.
+    pub fn applied(&self) -> Arc<Applied> {
+        Arc::clone(&self.applied.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn apply(&self, applied: Arc<Applied>) {
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = applied;
     }
 
     /// The epoch of this process.

@@ -26,9 +26,9 @@ use tonic_health::{
 };
 
 use crate::{
-    config::Config,
     handle::Handle,
     metrics::Metrics,
+    reload::Reloader,
     scaling::Scaling,
     service::{AdminApi, DeadLetterApi, ScalerApi, TaskApi},
 };
@@ -114,6 +114,8 @@ pub struct Services<W> {
     pub scaling: Scaling,
     /// The worker stream.
     pub worker: W,
+    /// Who looks at the configuration file.
+    pub reloader: Reloader,
     /// Whether it serves.
     pub health: Health,
     /// What is counted.
@@ -127,7 +129,6 @@ impl<W: WorkerService> Services<W> {
     /// service ends it.
     pub async fn serve<C>(
         self,
-        config: &Config,
         incoming: impl Stream<Item = io::Result<C>>,
     ) -> Result<(), tonic::transport::Error>
     where
@@ -136,16 +137,16 @@ impl<W: WorkerService> Services<W> {
     {
         let layer = RpcLayer::new(self.metrics.clone());
         let stop = self.stopping.clone().cancelled_owned();
-        let router = server().layer(layer).add_routes(self.routes(config));
+        let router = server().layer(layer).add_routes(self.routes());
         router.serve_with_incoming_shutdown(incoming, stop).await
     }
 
-    fn routes(self, config: &Config) -> Routes {
-        let Self { handle, scaling, worker, health, metrics, stopping } = self;
+    fn routes(self) -> Routes {
+        let Self { handle, scaling, worker, reloader, health, metrics, stopping } = self;
         let scaler = ScalerApi::new(scaling.clone(), stopping.clone());
-        let tasks = TaskApi::new(handle.clone(), metrics, config, stopping);
+        let tasks = TaskApi::new(handle.clone(), metrics, stopping);
         let dead = DeadLetterApi::new(handle.clone());
-        let admin = AdminApi::new(handle, scaling);
+        let admin = AdminApi::new(handle, scaling, reloader);
         let health = HealthService::from_health_reporter(health.0);
         let mut routes = Routes::builder();
         routes

@@ -45,6 +45,8 @@ mutants! {
     TrimDropsLive = "a trim drops live tasks",
     MoveForgetsCancel = "a moved task forgets that it was cancelled",
     TtlShortenedAtBoot = "the longest promised TTL is forgotten over a restart",
+    LongerTtlUnpromised = "a longer TTL is promised to workers before it is written down",
+    TtlFollowsConfig = "a session is believed in for as long as is configured now, not as its worker was promised",
     LeaseForgottenAtBoot = "leases are forgotten at boot",
     NoGraceAtBoot = "leases found at boot get no grace",
     CancelForgottenAtBoot = "a cancel is forgotten over a restart",

@@ -83,6 +83,14 @@ impl Book {
         names.into_iter()
     }
 
+    /// The configuration names these queues from here on, and no others.
+    pub(crate) fn declare(&mut self, queues: BTreeSet<Name>) {
+        for queue in &queues {
+            self.idle.remove(queue);
+        }
+        self.declared = queues;
+    }
+
     /// Forgets idle queues until one more fits among `most`, if the queue is a new one.
     pub(crate) fn make_room(&mut self, queue: &str, most: u64) {
         if self.knows_queue(queue) {

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 
 use crate::{
-    Ending, Failure, Name, Progress, RevocationReason, Saved, SchemasRead, SessionId, Start,
-    StopProof, StreamId, Task, TaskId, TaskSpec, Token,
+    Config, Ending, Failure, Name, Progress, RevocationReason, Saved, SchemasRead, SessionId,
+    Start, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
 };
 
 /// One thing to do.
@@ -171,6 +171,9 @@ pub enum Command {
         /// The epoch; larger than the one before.
         epoch: u32,
     },
+    /// Another configuration holds from here on. What was promised stays: a task keeps its terms, an attempt its time, and a
+    /// session the TTL of its worker's welcome. A limit that is lower than what there is takes nothing away.
+    Configure(Box<Config>),
     /// Fire timers that were due by then, the earliest first: as many as fit into one turn. While there are more,
     /// [`next_deadline`](crate::Queue::next_deadline) is not in the future.
     Advance {

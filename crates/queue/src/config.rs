@@ -1,4 +1,4 @@
-//! What the queue is told once, at its start.
+//! What the queue is told at its start, and again whenever an operator wants something else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

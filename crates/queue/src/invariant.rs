@@ -62,11 +62,11 @@ fn check_place(queue: &Queue, task: &Task) {
 }
 
 fn check_counters(queue: &Queue, task: &Task) {
-    let (id, config) = (task.id, &queue.config);
+    let (id, ceilings) = (task.id, &queue.ceilings);
     assert!(task.attempts < task.spec.retry.max_attempts, "{id}: goes on without attempts left");
-    assert!(task.worker_losses < config.worker_losses_max, "{id}: goes on after its last loss");
-    assert!(task.leases <= config.leases_max, "{id}: leased too often");
-    assert!(task.lease().is_some() || task.leases < config.leases_max, "{id}: goes on leaseless");
+    assert!(task.worker_losses < ceilings.worker_losses, "{id}: goes on after its last loss");
+    assert!(task.leases <= ceilings.leases, "{id}: leased too often");
+    assert!(task.lease().is_some() || task.leases < ceilings.leases, "{id}: goes on leaseless");
     assert!(!task.cancel_requested || task.lease().is_some(), "{id}: goes on though cancelled");
     assert!(task.last_token.is_some() || task.leases == 0, "{id}: leased without a token");
     assert!(0 < task.generation && 0 < task.revision, "{id}: counts from 1");

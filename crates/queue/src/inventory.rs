@@ -66,11 +66,15 @@ impl Queue {
         for token in held {
             self.disown(id, stream, token);
         }
-        let (now, believed) = (self.now, self.patience(self.config.session_ttl));
+        let now = self.now;
         let Some(session) = self.roster.get(id) else { return false };
         if session.is_fenced(now) {
             return false;
         }
+        // As its worker was promised in its welcome, which may be other than what is configured since.
+        let follows = Mutant::TtlFollowsConfig.is_alive();
+        let believed =
+            if follows { self.patience(self.config.session_ttl) } else { session.believed };
         self.update(id, |session| session.touch(now, believed));
         true
     }

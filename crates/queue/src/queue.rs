@@ -45,7 +45,26 @@ pub struct Queue {
     output: Output,
     audience: Audience,
     #[cfg(debug_assertions)]
+    pub(crate) ceilings: Ceilings,
+    #[cfg(debug_assertions)]
     applied: u64,
+}
+
+/// How much an open task may have used up: more than the configuration allows, if it allowed more before.
+#[cfg(debug_assertions)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ceilings {
+    pub(crate) worker_losses: u32,
+    pub(crate) leases: u32,
+}
+
+#[cfg(debug_assertions)]
+impl Ceilings {
+    /// At least these.
+    fn raise(&mut self, worker_losses: u32, leases: u32) {
+        self.worker_losses = self.worker_losses.max(worker_losses);
+        self.leases = self.leases.max(leases);
+    }
 }
 
 impl Queue {
@@ -67,6 +86,8 @@ impl Queue {
             minted: 0,
             output: Output::default(),
             audience: Audience::Watchers,
+            #[cfg(debug_assertions)]
+            ceilings: Ceilings::default(),
             #[cfg(debug_assertions)]
             applied: 0,
         }
@@ -119,6 +140,7 @@ impl Queue {
         }
         self.book.idle = Idle::default();
         self.start_epoch();
+        self.raise_ceilings();
         self.check();
     }
 
@@ -235,6 +257,7 @@ impl Queue {
             Command::Disconnect { stream } => self.disconnect(stream),
             Command::Stalled { by } => self.stalled(by, idle),
             Command::Claimed { epoch } => self.claimed(epoch),
+            Command::Configure(config) => self.configure(*config),
             Command::Advance { until } => self.advance(until),
             Command::Move { tasks, keys } => self.rewrite(&tasks, &keys),
         }
@@ -323,6 +346,24 @@ impl Queue {
         self.write(Record::EpochStarted { epoch: self.epoch, time: self.now, session_ttl });
     }
 
+    /// Sessions that live are believed in for as long as their workers were promised; who comes from here on is promised what this
+    /// says, and that is written down first if it is longer than ever. A queue that is not declared any more exists for
+    /// as long as it is in use.
+    fn configure(&mut self, config: Config) {
+        self.book.declare(config.declared_queues.clone());
+        if !config.create_queues {
+            // As after a restart: what nobody uses is not known any more.
+            self.book.idle = Idle::default();
+        }
+        self.config = config;
+        if self.book.session_ttl_max < self.config.session_ttl
+            && !Mutant::LongerTtlUnpromised.is_alive()
+        {
+            self.start_epoch();
+        }
+        self.raise_ceilings();
+    }
+
     /// Gives a lease of an earlier process to a session that stands for its worker until it is back.
     fn adopt(&mut self, id: TaskId) {
         let Some(lease) = self.book.lease_mut(id) else { return };
@@ -366,6 +407,19 @@ impl Queue {
             }
         }
     }
+
+    /// A limit that was lowered, while the process ran or in between, is looked at when a lease ends, not before.
+    #[cfg(debug_assertions)]
+    fn raise_ceilings(&mut self) {
+        self.ceilings.raise(self.config.worker_losses_max, self.config.leases_max);
+        for task in self.book.tasks.iter() {
+            self.ceilings.raise(task.worker_losses + 1, task.leases + 1);
+        }
+    }
+
+    #[cfg(not(debug_assertions))]
+    #[expect(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "for debug builds")]
+    fn raise_ceilings(&mut self) {}
 
     #[cfg(debug_assertions)]
     fn check(&mut self) {

@@ -13,7 +13,7 @@ use crate::{EndFact, Ending, Failure, Key, Name, RevocationReason, Task, TaskId,
 /// One fact.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// A coordinator process began to write.
+    /// A coordinator process began to write, or goes on under a configuration that promises workers more than any before.
     EpochStarted {
         /// Its epoch.
         epoch: u32,

@@ -61,6 +61,7 @@ pub(crate) struct Session {
     pub(crate) drain_request: Option<DrainRequest>,
     /// When its alarm rings; never later than [`due`](Self::due).
     pub(crate) armed: Time,
+    /// How long its worker may believe after it was heard, as promised in its last welcome, and what clocks may differ by.
     pub(crate) believed: Duration,
     /// Before this it does not expire, whatever was heard since: the longest promise made before the last one.
     expires_not_before: Time,

@@ -120,6 +120,8 @@ pub struct Ledger {
     /// Tokens whose worker's word ended their lease.
     decided: BTreeSet<Token>,
     epoch: u32,
+    /// The longest session TTL that was promised.
+    session_ttl_max: Duration,
     /// The facts that a queue is paused.
     paused: BTreeSet<String>,
     worker_losses_max: u32,
@@ -248,9 +250,13 @@ impl Ledger {
 
     fn fold(&mut self, record: &Record) -> Result<Option<Fact>, Violation> {
         match record {
-            Record::EpochStarted { epoch, .. } => {
+            Record::EpochStarted { epoch, session_ttl, .. } => {
                 let last = std::mem::replace(&mut self.epoch, *epoch);
-                ensure(last < *epoch, "epoch", || format!("epoch {epoch} after {last}"))?;
+                let longest = self.session_ttl_max;
+                self.session_ttl_max = longest.max(*session_ttl);
+                // Within an epoch only a longer promise is worth a record.
+                let is_news = last < *epoch || (last == *epoch && longest < *session_ttl);
+                ensure(is_news, "epoch", || format!("epoch {epoch} after {last}"))?;
             }
             Record::TaskAccepted(task) => {
                 let known = self.tasks.insert(task.id, entry(task));

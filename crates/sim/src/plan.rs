@@ -122,6 +122,17 @@ pub enum Wish {
     Revoke(usize),
     /// A worker given up.
     Evict(usize),
+    /// Another configuration, without a restart.
+    Configure(Wanted),
+}
+
+/// What of the configuration is changed while the coordinator runs, and holds after a restart as well.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Wanted {
+    /// How long sessions live that begin from then on.
+    pub session_ttl: Duration,
+    /// How many tasks may be open.
+    pub open_tasks: u64,
 }
 
 /// One task.
@@ -318,6 +329,15 @@ fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
             _ => Wish::Pause(n % QUEUES, rng.u8(..3) < 2),
         };
         wishes.push((at, wish));
+    }
+    if rng.u8(..3) == 0 {
+        for _ in 0..rng.u32(1..=4) {
+            let session_ttl = *pick(rng, &[1_000, 2_000, 5_000, 20_000]);
+            let session_ttl = Duration::from_millis(session_ttl);
+            let open_tasks = *pick(rng, &[2, 10, 1_000, 1_000]);
+            let wanted = Wanted { session_ttl, open_tasks };
+            wishes.push((rng.u64(..setting.safety), Wish::Configure(wanted)));
+        }
     }
     wishes.sort_by_key(|(at, _)| *at);
     wishes

@@ -35,6 +35,7 @@ probes! {
     WorkerFenced = "a worker fenced itself",
     WorkerWokeLate = "a worker woke up beyond its leases",
     Evicted = "a worker was evicted",
+    Configured = "another configuration held without a restart",
     OperatorRevoked = "an operator took a lease away",
     Quarantined = "a worker was quarantined",
     GoodbyeSaid = "a worker said goodbye",

@@ -1,9 +1,11 @@
 //! Named shapes of trouble: schedules that chance alone draws too seldom.
 
+use std::time::Duration;
+
 use crate::{
     fault::{Fault, Trouble, Way},
     moment::{MS, Micros, SECOND},
-    plan::{Setting, Wish, micros},
+    plan::{Setting, Wanted, Wish, micros},
 };
 
 /// Every shape.
@@ -27,6 +29,8 @@ const SHAPES: &[Shape] = &[
     clock_step_in_drain,
     unheard_start,
     deaf_while_revoked,
+    shortened_for_others,
+    lengthened_and_forgotten,
 ];
 
 /// What a shape does to a setting with such a TTL.
@@ -44,6 +48,8 @@ enum Step {
     Work,
     /// The lease of the n-th of the accepted tasks is taken away.
     Revoke(usize),
+    /// Sessions live for so long that begin from then on.
+    Configure(Duration),
 }
 
 /// What a shape makes of a plan.
@@ -59,6 +65,9 @@ pub struct Drawn {
 
 /// How long before a shape the work begins that it meets: it has reached everybody by then.
 const EARLY: Micros = 500 * MS;
+
+/// As many open tasks as no shape has.
+const OPEN_TASKS: u64 = 10_000;
 
 /// The faults of a shape, when long work is submitted for it, and what else is wished; or nothing: most seeds draw at
 /// random.
@@ -79,6 +88,10 @@ pub fn draw(rng: &mut fastrand::Rng, setting: &Setting) -> Option<Drawn> {
                 Step::Trouble(trouble) => drawn.faults.push(Fault { at, trouble }),
                 Step::Work => drawn.work.push(at),
                 Step::Revoke(n) => drawn.wishes.push((at, Wish::Revoke(n))),
+                Step::Configure(session_ttl) => {
+                    let wanted = Wanted { session_ttl, open_tasks: OPEN_TASKS };
+                    drawn.wishes.push((at, Wish::Configure(wanted)));
+                }
             }
         }
     }
@@ -303,4 +316,37 @@ fn deaf_while_revoked(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -
         steps.push((EARLY + rng.u64(ttl / 8..=ttl / 2), Step::Trouble(crash)));
     }
     steps
+}
+
+/// The TTL becomes shorter while a worker goes on under the longer one that it was promised, and then it is cut off for longer than
+/// the new one and for less than its own.
+fn shortened_for_others(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    let heard = ttl / 2 + rng.u64(..=ttl / 2);
+    vec![
+        (0, Step::Configure(setting.session_ttl / 8)),
+        (ttl / 4, Step::Work),
+        (heard + ttl / 4, Step::Trouble(Trouble::Partition(worker, ttl * 2))),
+    ]
+}
+
+/// The TTL becomes longer, a worker that was promised it is given work and cut off, and the coordinator comes back with the
+/// shorter one.
+fn lengthened_and_forgotten(rng: &mut fastrand::Rng, setting: &Setting, ttl: Micros) -> Vec<Timed> {
+    let worker = rng.usize(..setting.workers.len());
+    let cut = Trouble::Cut {
+        worker,
+        worker_learns: Some(0),
+        coordinator_learns: Some(0),
+        is_lost: false,
+    };
+    let (back, down) = (SECOND + rng.u64(..=ttl / 4), rng.u64(MS..=50 * MS));
+    let crash = Trouble::Retune(down, setting.session_ttl / 2);
+    vec![
+        (0, Step::Configure(setting.session_ttl * 4)),
+        (SECOND / 2, Step::Trouble(cut)),
+        (back, Step::Work),
+        (back + SECOND, Step::Trouble(Trouble::Partition(worker, ttl * 6))),
+        (back + SECOND + rng.u64(..=ttl / 4), Step::Trouble(crash)),
+    ]
 }

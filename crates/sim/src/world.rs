@@ -392,7 +392,7 @@ impl World {
     }
 
     fn session_ttl_max(&self) -> Micros {
-        micros(self.site.session_ttl_max.max(self.site.session_ttl))
+        micros(self.site.session_ttl_max.max(self.site.session_ttl_most))
     }
 }
 

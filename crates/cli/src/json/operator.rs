@@ -21,6 +21,8 @@ pub(crate) struct ClusterJson<'a> {
     connected_worker_count: i32,
     journal_bytes: Int64,
     admission_refusal: &'a str,
+    config_hash: &'a str,
+    config_refusal: &'a str,
 }
 
 /// A `ListQueuesResponse`.
@@ -98,6 +100,8 @@ impl<'a> From<&'a GetClusterResponse> for ClusterJson<'a> {
             connected_worker_count: cluster.connected_worker_count,
             journal_bytes: Int64(cluster.journal_bytes),
             admission_refusal: &cluster.admission_refusal,
+            config_hash: &cluster.config_hash,
+            config_refusal: &cluster.config_refusal,
         }
     }
 }

@@ -170,6 +170,8 @@ fn what_operators_see() {
         connected_worker_count: 2,
         journal_bytes: 4_096,
         admission_refusal: "STORAGE_FULL".into(),
+        config_hash: "cd".into(),
+        config_refusal: "c.yaml:1:1: unknown field `lisen`".into(),
     };
     check(ClusterJson::from(&cluster), include_str!("tests/cluster.json"));
     let queue = Queue {

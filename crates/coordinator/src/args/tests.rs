@@ -13,7 +13,7 @@ fn args(flags: &[&str]) -> Result<Args, clap::Error> {
 
 #[test]
 fn without_flags_everything_is_default() {
-    assert_eq!(args(&[]).unwrap().config().unwrap(), Config::default());
+    assert_eq!(args(&[]).unwrap().config().unwrap().config, Config::default());
 }
 
 #[test]
@@ -21,7 +21,8 @@ fn flags_win_over_the_file() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"data: from-file\nlisten: 127.0.0.1:1\nsession: {ttl: 30s}\n").unwrap();
     let path = file.path().to_str().unwrap();
-    let config = args(&["--config", path, "--listen", "127.0.0.1:0"]).unwrap().config().unwrap();
+    let config =
+        args(&["--config", path, "--listen", "127.0.0.1:0"]).unwrap().config().unwrap().config;
     assert_eq!(config.data.to_str(), Some("from-file"));
     assert_eq!(config.listen.port(), 0);
     assert_eq!(config.session.ttl, Duration::from_secs(30));
@@ -40,7 +41,7 @@ fn every_flag_lands_in_its_key() {
         "--log-format=json",
         "--log-filter=debug",
     ];
-    let config = args(&flags).unwrap().config().unwrap();
+    let config = args(&flags).unwrap().config().unwrap().config;
     assert_eq!(config.listen.to_string(), "127.0.0.1:1");
     assert_eq!(config.ops_listen.to_string(), "[::1]:2");
     assert_eq!(config.data.to_str(), Some("d"));
@@ -54,7 +55,7 @@ fn every_flag_lands_in_its_key() {
 
 #[test]
 fn a_ttl_alone_brings_its_heartbeats() {
-    let config = args(&["--session-ttl=2s"]).unwrap().config().unwrap();
+    let config = args(&["--session-ttl=2s"]).unwrap().config().unwrap().config;
     assert_eq!(config.session.heartbeat_interval, Duration::from_millis(500));
 }
 

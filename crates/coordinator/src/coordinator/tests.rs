@@ -52,7 +52,7 @@ impl Node {
         change(&mut config);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let metrics = Metrics::default();
-        let running = start(Arc::new(config), metrics.clone(), address).await.unwrap();
+        let running = start(config.into(), metrics.clone(), address).await.unwrap();
         Self { running, metrics, next_stream: 0 }
     }
 
@@ -719,7 +719,7 @@ async fn a_second_coordinator_on_the_directory_names_the_first() {
     let node = Node::start(dir.path()).await;
     let config = Config { data: dir.path().to_owned(), ..Config::default() };
     let address = SocketAddr::from(([127, 0, 0, 1], 2));
-    let second = start(Arc::new(config), Metrics::default(), address).await.err().unwrap();
+    let second = start(config.into(), Metrics::default(), address).await.err().unwrap();
     assert_eq!(second.exit_code(), 73);
     let text = chain(&second);
     assert!(text.contains("127.0.0.1:1"), "{text}");

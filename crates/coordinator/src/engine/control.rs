@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeSet, btree_map::Entry},
+    sync::Arc,
     time::Duration,
 };
 
 use leasehold_journal::{FailedRow, QueryError, RowId};
+use leasehold_policy::Mutant;
 use leasehold_queue::{Command, Dead, Ending, Name, ReplayRefusal, Reply, Task, TaskId};
 
 use super::{
@@ -19,6 +21,8 @@ use crate::{
     refusal::Scope,
     request::{Answer, Control},
     snapshot::{EndedView, Snapshot},
+    status::Applied,
+    terms,
     writer::REPLAYS_MAX,
 };
 
@@ -68,7 +72,23 @@ impl Engine {
                 let own = self.queue.workers().filter(|view| view.worker == worker).collect();
                 self.say(Release::Workers(Told::new(answer, own)));
             }
+            Control::Configure { applied, answer } => {
+                self.configure(applied);
+                self.say(Release::Configured(Told::new(answer, ())));
+            }
             Control::Shutdown => self.begin_to_stop(),
+        }
+    }
+
+    /// From here on everybody has it: the queue, this engine, and through the status whoever reads requests. A longer session TTL
+    /// is a promise, so it is kept where no trim can take it before any worker is told.
+    fn configure(&mut self, applied: Arc<Applied>) {
+        let promised = self.queue.session_ttl_max();
+        self.apply(Command::Configure(Box::new(terms::queue(&applied.config))));
+        self.config = Arc::clone(&applied.config);
+        self.status.apply(applied);
+        if promised < self.config.session.ttl && !Mutant::LongerTtlUnpromised.is_alive() {
+            self.promise_session_ttl();
         }
     }
 
@@ -202,7 +222,7 @@ fn revive(row: FailedRow) -> Option<Task> {
     match codec::decode_state(&row.state) {
         Ok(snapshot) => {
             let mut task = snapshot.task;
-            std::sync::Arc::make_mut(&mut task.spec).payload = row.payload;
+            Arc::make_mut(&mut task.spec).payload = row.payload;
             Some(task)
         }
         Err(error) => {

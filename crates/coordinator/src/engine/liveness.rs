@@ -6,6 +6,7 @@ use super::{Engine, Stream, release::Release};
 use crate::{
     egress::{Closing, Egress, Event},
     request::Liveness,
+    terms::SessionTerms,
 };
 
 impl Engine {
@@ -60,7 +61,9 @@ impl Engine {
                 let (session, resumed) = (welcome.session.0, welcome.resumed);
                 tracing::info!(worker, session, resumed, slots, "worker connected");
                 self.streams.insert(stream, Stream { egress, is_welcome: false, cpu: None });
-                self.say(Release::Welcome(stream, Box::new(welcome)));
+                // What the queue believes in from here on is what the worker is told, whatever is configured before it leaves.
+                let terms = SessionTerms::of(&self.config);
+                self.say(Release::Welcome(stream, Box::new((welcome, terms))));
             }
             Err(NotWelcome::Banned { left }) => egress.close(Closing::Banned { left }),
             Err(NotWelcome::Outlived) => {

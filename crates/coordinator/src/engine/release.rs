@@ -13,6 +13,7 @@ use crate::{
     handle::{ListPage, Replay, Unavailable, Waiter},
     request::Answer,
     snapshot::Snapshot,
+    terms::SessionTerms,
     watch::Watch,
     writer::Job,
 };
@@ -23,7 +24,7 @@ pub(super) enum Release {
     /// The effects of a turn.
     Effects(Vec<Effect>),
     /// A stream is open.
-    Welcome(StreamId, Box<Welcome>),
+    Welcome(StreamId, Box<(Welcome, SessionTerms)>),
     /// The row of a dead letter may be read: whatever was written before it is there.
     ReadDead(TaskId),
     /// Answers.
@@ -32,6 +33,7 @@ pub(super) enum Release {
     Replayed(Told<Result<Replay, Unavailable>>),
     Paused(Told<Option<QueueView>>),
     Drained(Told<Vec<bool>>),
+    Configured(Told<()>),
     Listed(Told<ListPage>),
     Waits(Told<Result<Option<Waiter>, Unavailable>>),
     Watches(Told<Result<Watch, Unavailable>>),
@@ -74,6 +76,7 @@ impl Engine {
                 Release::Replayed(told) => told.tell(),
                 Release::Paused(told) => told.tell(),
                 Release::Drained(told) => told.tell(),
+                Release::Configured(told) => told.tell(),
                 Release::Listed(told) => told.tell(),
                 Release::Waits(told) => told.tell(),
                 Release::Watches(told) => told.tell(),
@@ -148,10 +151,10 @@ impl Engine {
         self.waiters.ended(&snapshot);
     }
 
-    fn welcome(&mut self, stream: StreamId, welcome: Welcome) {
+    fn welcome(&mut self, stream: StreamId, (welcome, terms): (Welcome, SessionTerms)) {
         if let Some(session) = self.streams.get_mut(&stream) {
             session.is_welcome = true;
-            self.send(stream, Event::Welcome(welcome));
+            self.send(stream, Event::Welcome(welcome, terms));
         }
     }
 

@@ -96,6 +96,23 @@ label!(CheckpointFate, "fate", {
     StorageFull => "storage_full",
 });
 
+/// What became of a look at the configuration file that saw something new, or was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadResult {
+    /// It holds.
+    Applied,
+    /// It says what holds already, or what only a restart brings.
+    Unchanged,
+    /// It is wrong, and changes nothing.
+    Refused,
+}
+
+label!(ReloadResult, "result", {
+    Applied => "applied",
+    Unchanged => "unchanged",
+    Refused => "refused",
+});
+
 /// Where a task is that has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskState {

@@ -14,7 +14,7 @@ use prometheus_client::{
 use leasehold_queue::{EndKind, Ending, RevocationReason};
 
 use super::label::{
-    CheckpointFate, Label, RevocationStage, Scaled, SlotState, TaskState, WorkerState,
+    CheckpointFate, Label, ReloadResult, RevocationStage, Scaled, SlotState, TaskState, WorkerState,
 };
 
 /// Bounds in seconds for what a worker does: from a millisecond to two hours.
@@ -105,6 +105,10 @@ pub(super) struct Series {
     pub(super) store_bytes: Gauge,
     pub(super) store_free_bytes: Gauge,
     pub(super) epoch: Gauge,
+    pub(super) reloads: Split<ReloadResult, Counter>,
+    pub(super) config: Family<[(&'static str, String); 1], Gauge>,
+    pub(super) config_is_right: Gauge,
+    pub(super) config_since: Gauge<f64, AtomicU64>,
     pub(super) queue_wait: Histogram,
     pub(super) run: Histogram,
     pub(super) end_to_end: Histogram,
@@ -220,6 +224,27 @@ impl Series {
                 Unit::Bytes,
             ),
             epoch: plain(registry, "epoch", "Epoch under which this process writes"),
+            reloads: Split::register(
+                registry,
+                "config_reloads",
+                "Looks at the configuration file that saw something new or were asked for, by result",
+            ),
+            config: plain(
+                registry,
+                "config_info",
+                "The configuration that holds, by the first digits of its file's SHA-256",
+            ),
+            config_is_right: plain(
+                registry,
+                "config_last_reload_successful",
+                "Whether the configuration file as it was seen last holds",
+            ),
+            config_since: in_unit(
+                registry,
+                "config_last_reload_success_timestamp",
+                "When the configuration file was last taken, since 1970",
+                Unit::Seconds,
+            ),
             queue_wait: histogram(
                 registry,
                 "task_queue_wait",

@@ -56,7 +56,7 @@ async fn the_port_tells_how_far_the_process_is() {
         "j".to_owned(),
         1,
         leasehold_policy::Time::default(),
-        crate::status::Budgets::default(),
+        crate::status::Applied::default(),
     ));
     let (senders, _inbox) = Inbox::new();
     let archive = Archive::open(&journal, Desk::Threads).unwrap();

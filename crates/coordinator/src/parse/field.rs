@@ -11,10 +11,10 @@ use leasehold_queue::{Exclusivity, Guarantee, Name, SchemaPrint};
 use prost_types::Timestamp;
 
 use super::{DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITY_MAX, Reason, Refusal};
-use crate::config::{self, ATTEMPTS_MAX, DURATION_MAX, FACTOR_MAX};
+use crate::config::{
+    self, ATTEMPTS_MAX, DURATION_MAX, FACTOR_MAX, NAME_BYTES_MAX, is_queue_name, is_task_type,
+};
 
-/// Names of queues and task types.
-const NAME_BYTES_MAX: usize = 128;
 const KEY_BYTES_MAX: usize = 256;
 const LABELS_MAX: usize = 16;
 pub(super) const FAIRNESS_KEY_BYTES_MAX: usize = 128;
@@ -298,7 +298,10 @@ impl Fields {
 
     pub(super) fn exclusivity(&mut self, value: i32, default: config::Exclusivity) -> Exclusivity {
         match v1::Exclusivity::try_from(value) {
-            Ok(v1::Exclusivity::Unspecified) => default.into(),
+            Ok(v1::Exclusivity::Unspecified) => match default {
+                config::Exclusivity::Strict => Exclusivity::Strict,
+                config::Exclusivity::BestEffort => Exclusivity::BestEffort,
+            },
             Ok(v1::Exclusivity::Strict) => Exclusivity::Strict,
             Ok(v1::Exclusivity::BestEffort) => Exclusivity::BestEffort,
             Err(_) => {
@@ -343,21 +346,6 @@ impl Fields {
         }
         sorted.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
     }
-}
-
-/// Whether a text can name a queue.
-pub fn is_queue_name(text: &str) -> bool {
-    is_name(text, |c| matches!(c, b'.' | b'_' | b'-'))
-}
-
-/// Whether a text can name a kind of work.
-pub fn is_task_type(text: &str) -> bool {
-    is_name(text, |c| matches!(c, b'.' | b'_' | b'/' | b'-'))
-}
-
-fn is_name(text: &str, mark: impl Fn(u8) -> bool) -> bool {
-    (1..=NAME_BYTES_MAX).contains(&text.len())
-        && text.bytes().all(|c| c.is_ascii_alphanumeric() || mark(c))
 }
 
 /// A client's text as a message may repeat it: cut, quoted, control characters escaped.

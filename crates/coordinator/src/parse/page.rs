@@ -6,7 +6,7 @@
 use leasehold_queue::{Name, TaskId};
 
 use super::Refusal;
-use crate::session::is_worker_id;
+use crate::config::is_worker_id;
 
 /// Without a wish.
 const PAGE_DEFAULT: usize = 100;

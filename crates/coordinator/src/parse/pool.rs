@@ -6,12 +6,11 @@ use leasehold_policy::scale::Processor;
 use leasehold_proto::v1;
 use leasehold_queue::Name;
 
-use super::is_task_type;
 use crate::{
-    config::WORKERS_MAX,
+    config::{WORKERS_MAX, is_task_type, is_worker_id},
     refusal::{Reason, Refusal},
     scaling::Follower,
-    session::{WORKER_ID_RULE, is_worker_id},
+    session::WORKER_ID_RULE,
 };
 
 /// As many task types as one worker may serve.

@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -37,7 +38,7 @@ fn request(change: impl FnOnce(&mut v1::TaskSpec)) -> v1::SubmitTaskRequest {
 }
 
 fn parse(request: v1::SubmitTaskRequest) -> Result<TaskSpec, Refusal> {
-    Rules::new(&Config::default()).task(request, now(), &call())
+    Rules::new(Arc::default()).task(request, now(), &call())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every field it fills is optional")]
@@ -142,13 +143,13 @@ fn what_is_said_is_taken() {
 #[test]
 fn a_queue_says_what_its_tasks_do_not() {
     let text = "queues: { settings: { loose: { exclusivity: best-effort } } }";
-    let config = Config::parse(text, Path::new("test.yaml")).unwrap();
+    let config = Arc::new(Config::parse(text, Path::new("test.yaml")).unwrap());
     let check = |queue: &str, said: v1::Exclusivity, expected: Exclusivity| {
         let request = request(|spec| {
             spec.queue = queue.to_owned();
             spec.exclusivity = said.into();
         });
-        let spec = Rules::new(&config).task(request, now(), &call()).unwrap();
+        let spec = Rules::new(Arc::clone(&config)).task(request, now(), &call()).unwrap();
         assert_eq!(spec.terms.exclusivity, expected, "{queue} {said:?}");
     };
     check("loose", v1::Exclusivity::Unspecified, Exclusivity::BestEffort);

@@ -7,7 +7,13 @@ use leasehold_queue::{self as queue, TaskId};
 use tonic::Status;
 
 use super::{Quota, Reason, Refusal, Scope, internal};
-use crate::{archive::ArchiveError, config::RateLimit, handle::Unavailable, scaling::Unknown};
+use crate::{
+    archive::ArchiveError,
+    config::{Place, RateLimit, Violation},
+    handle::Unavailable,
+    reload::{Refused, ReloadError},
+    scaling::Unknown,
+};
 
 /// A full queue drains at the pace of its workers: a second is long against a lease and short against a shift.
 const FULL_RETRY: Duration = Duration::from_secs(1);
@@ -43,6 +49,17 @@ impl Refusal {
         let message =
             format!("worker {worker:?} is not known: it is not connected, nor within its session");
         Self::new(Reason::WorkerNotFound, message).with("workerId", worker)
+    }
+
+    /// A configuration is not taken.
+    pub(crate) fn config(refused: &Refused) -> Self {
+        let violations = refused
+            .violations
+            .iter()
+            .map(|it| v1::FieldViolation { field: place(it), description: it.problem.clone() });
+        let hash = refused.hash.map(|hash| hash.to_string()).unwrap_or_default();
+        let refusal = Self::fields(Reason::ConfigInvalid, violations.collect()).with("hash", hash);
+        Self { message: refused.message.clone(), ..refusal }
     }
 
     /// The worker was evicted.
@@ -158,6 +175,26 @@ impl From<Unknown> for Status {
 impl From<Unavailable> for Status {
     fn from(why: Unavailable) -> Self {
         Refusal::from(why).into()
+    }
+}
+
+impl From<ReloadError> for Status {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::Refused(refused) => Refusal::config(&refused).into(),
+            ReloadError::Unavailable(why) => why.into(),
+        }
+    }
+}
+
+/// What a broken rule of a configuration is about: its key, and where that stands.
+fn place(violation: &Violation) -> String {
+    let Violation { key, place, .. } = violation;
+    match place {
+        Some(Place { line, column }) if key.is_empty() => format!("line {line}, column {column}"),
+        Some(Place { line, column }) => format!("{key} (line {line}, column {column})"),
+        None if key.is_empty() => "file".to_owned(),
+        None => (*key).to_owned(),
     }
 }
 

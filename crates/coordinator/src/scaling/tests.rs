@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     config::PoolSettings,
     load::{Row, WorkerLoad},
-    status::Budgets,
+    status::Applied,
 };
 
 fn at(seconds: u64) -> Time {
@@ -50,7 +50,7 @@ impl Stage {
         let mut config = Config::default();
         config.session.ttl = Duration::ZERO;
         change(&mut config);
-        let status = Arc::new(Status::new("j".to_owned(), 1, at(0), Budgets::default()));
+        let status = Arc::new(Status::new("j".to_owned(), 1, at(0), Applied::default()));
         let scaling = Scaling::new(Arc::clone(&status), &config, Metrics::default());
         Self { scaling, status, began: Instant::now() }
     }

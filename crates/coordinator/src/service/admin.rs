@@ -17,12 +17,13 @@ use tonic::{Request, Response, Status};
 
 use super::page::ANSWER_BYTES_MAX;
 use crate::{
-    config::DURATION_MAX,
+    config::{Change, DURATION_MAX, Hash, is_worker_id},
     handle::{Handle, LeaseName},
     parse,
     refusal::{self, Reason, Refusal},
+    reload::Reloader,
     scaling::Scaling,
-    session::{WORKER_ID_RULE, is_worker_id},
+    session::WORKER_ID_RULE,
     view,
 };
 
@@ -35,6 +36,9 @@ const DRAINED_MAX: usize = 1_000;
 /// How many of the workers that may go are named: one goes at a time.
 const LEAST_LOADED_MAX: usize = 16;
 
+/// The most changes of a configuration that one answer names: a file may change thousands of queues.
+const CHANGES_MAX: usize = 1_000;
+
 /// What tells two builds of the contract apart.
 static DESCRIPTOR_FINGERPRINT: LazyLock<String> =
     LazyLock::new(|| refusal::hex(&Sha256::digest(FILE_DESCRIPTOR_SET)));
@@ -44,14 +48,15 @@ static DESCRIPTOR_FINGERPRINT: LazyLock<String> =
 pub struct AdminApi {
     handle: Handle,
     scaling: Scaling,
+    reloader: Reloader,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
 
 impl AdminApi {
-    /// A service over this engine and the scaling of its workers.
-    pub fn new(handle: Handle, scaling: Scaling) -> Self {
-        Self { handle, scaling }
+    /// A service over this engine, the scaling of its workers, and who looks at its configuration file.
+    pub fn new(handle: Handle, scaling: Scaling, reloader: Reloader) -> Self {
+        Self { handle, scaling, reloader }
     }
 }
 
@@ -61,7 +66,8 @@ impl AdminService for AdminApi {
         &self,
         _: Request<v1::GetClusterRequest>,
     ) -> Answer<v1::GetClusterResponse> {
-        let cluster = self.handle.cluster();
+        let (cluster, applied) = (self.handle.cluster(), self.handle.applied());
+        let refused = self.reloader.refused();
         let refusal = cluster.refusal.map(|why| Refusal::from(why).name().to_owned());
         Ok(Response::new(v1::GetClusterResponse {
             journal_id: cluster.journal_id,
@@ -73,6 +79,8 @@ impl AdminService for AdminApi {
             connected_worker_count: i32::try_from(cluster.connected_workers).unwrap_or(i32::MAX),
             journal_bytes: i64::try_from(cluster.journal_bytes).unwrap_or(i64::MAX),
             admission_refusal: refusal.unwrap_or_default(),
+            config_hash: hash(applied.hash),
+            config_refusal: refused.map(|it| it.message.clone()).unwrap_or_default(),
         }))
     }
 
@@ -175,6 +183,54 @@ impl AdminService for AdminApi {
         Ok(Response::new(v1::EvictWorkerResponse { workers }))
     }
 
+    async fn get_config(&self, _: Request<v1::GetConfigRequest>) -> Answer<v1::GetConfigResponse> {
+        let (applied, refused) = (self.handle.applied(), self.reloader.refused());
+        let yaml = applied.config.to_yaml().map_err(|error| {
+            tracing::error!(%error, "the configuration cannot be printed");
+            refusal::internal("the configuration cannot be printed: see the coordinator's log")
+        })?;
+        let (pending_changes, omitted_change_count) = changes(&applied.pending);
+        Ok(Response::new(v1::GetConfigResponse {
+            yaml,
+            hash: hash(applied.hash),
+            file: self.reloader.file().map(|it| it.display().to_string()).unwrap_or_default(),
+            apply_time: Some(view::timestamp(applied.since)),
+            pending_changes,
+            omitted_change_count,
+            refusal: refused.map(|refused| v1::ConfigRefusal {
+                hash: hash(refused.hash),
+                time: Some(view::timestamp(refused.time)),
+                message: refused.message.clone(),
+                violations: Refusal::config(&refused).violations,
+            }),
+        }))
+    }
+
+    async fn diff_config(
+        &self,
+        request: Request<v1::DiffConfigRequest>,
+    ) -> Answer<v1::DiffConfigResponse> {
+        let compared = self.reloader.compare(request.into_inner().yaml).await;
+        let compared = compared.map_err(|refused| Refusal::config(&refused))?;
+        let (changes, omitted_change_count) = changes(&compared.changes);
+        Ok(Response::new(v1::DiffConfigResponse {
+            from_hash: hash(compared.from),
+            to_hash: compared.to.to_string(),
+            changes,
+            omitted_change_count,
+        }))
+    }
+
+    async fn reload_config(
+        &self,
+        _: Request<v1::ReloadConfigRequest>,
+    ) -> Answer<v1::ReloadConfigResponse> {
+        let reloaded = self.reloader.at_once().await?;
+        let (changes, omitted_change_count) = changes(&reloaded.changes);
+        let hash = reloaded.hash.to_string();
+        Ok(Response::new(v1::ReloadConfigResponse { hash, changes, omitted_change_count }))
+    }
+
     async fn drain_workers(
         &self,
         request: Request<v1::DrainWorkersRequest>,
@@ -195,6 +251,22 @@ impl AdminService for AdminApi {
             unknown_worker_ids: unknown.into_iter().map(|(id, _)| id).collect(),
         }))
     }
+}
+
+/// As many changes as an answer holds, and how many more there are.
+fn changes(all: &[Change]) -> (Vec<v1::ConfigChange>, i32) {
+    let told = all.iter().take(CHANGES_MAX).map(|change| v1::ConfigChange {
+        key: change.key.clone(),
+        from_value: change.from.clone(),
+        to_value: change.to.clone(),
+        needs_restart: change.needs_restart,
+    });
+    let more = all.len().saturating_sub(CHANGES_MAX);
+    (told.collect(), i32::try_from(more).unwrap_or(i32::MAX))
+}
+
+fn hash(of: Option<Hash>) -> String {
+    of.map(|hash| hash.to_string()).unwrap_or_default()
 }
 
 /// The first `most` workers, or as many as an answer holds.

@@ -1,6 +1,6 @@
 //! The way of new tasks into the engine: many at once, each with its own outcome.
 
-use std::{sync::Arc, time::SystemTime};
+use std::time::SystemTime;
 
 use leasehold_proto::v1;
 use leasehold_queue::Accepted;
@@ -22,7 +22,6 @@ pub(super) type Outcome = Result<v1::SubmitTaskResponse, Refusal>;
 #[derive(Clone, Debug)]
 pub(super) struct Intake {
     pub(super) handle: Handle,
-    pub(super) rules: Arc<Rules>,
     pub(super) metrics: Metrics,
     pub(super) turnstile: Turnstile,
 }
@@ -35,16 +34,16 @@ impl Intake {
         trace: &TraceContext,
         client: &Client,
     ) -> Result<Vec<Outcome>, Unavailable> {
-        let now = SystemTime::now();
+        let (now, rules) = (SystemTime::now(), Rules::new(self.handle.config()));
         let mut turned_away = 0;
         let mut checked = Vec::with_capacity(requests.len());
         let mut tasks = Vec::with_capacity(requests.len());
         for request in requests {
             let validate_only = request.validate_only;
-            let spec = self.rules.task(request, now, trace);
+            let spec = rules.task(request, now, trace);
             let spec = spec.and_then(|spec| {
                 // Who only asks adds no work.
-                if !validate_only && let Some(limit) = self.rules.submit_rate() {
+                if !validate_only && let Some(limit) = rules.submit_rate() {
                     let passed = self.turnstile.pass(limit, client, turned_away);
                     passed.inspect_err(|_| turned_away += 1)?;
                 }

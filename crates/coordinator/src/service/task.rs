@@ -1,6 +1,6 @@
 //! `TaskService`: what clients ask.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use futures_util::Stream;
 use leasehold_journal::{Class, Filter, Page};
@@ -23,7 +23,6 @@ use super::{
     watch::{self, WatchStream},
 };
 use crate::{
-    config::Config,
     handle::{Handle, ListFilter, Unavailable},
     metrics::Metrics,
     parse::{self, States},
@@ -51,15 +50,9 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl TaskApi {
     /// A service that ends its streams and waits when `stopping` is cancelled.
-    pub fn new(
-        handle: Handle,
-        metrics: Metrics,
-        config: &Config,
-        stopping: CancellationToken,
-    ) -> Self {
-        let rules = Arc::new(parse::Rules::new(config));
+    pub fn new(handle: Handle, metrics: Metrics, stopping: CancellationToken) -> Self {
         let turnstile = Turnstile::new();
-        Self { intake: Intake { handle, rules, metrics, turnstile }, stopping }
+        Self { intake: Intake { handle, metrics, turnstile }, stopping }
     }
 
     fn handle(&self) -> &Handle {

@@ -8,7 +8,7 @@ use leasehold_proto::{
 };
 use leasehold_queue::{Assignment, Disposition, RevocationReason, Token, Verdict, Welcome};
 
-use crate::{config::Config, egress::Event, status::Status, view};
+use crate::{egress::Event, status::Status, terms::SessionTerms, view};
 
 /// Where a frame ends, unless a single event is larger: far below what a message may hold.
 const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -18,35 +18,6 @@ const FRAME_EVENTS_MAX: usize = 1_024;
 
 /// The only namespace there is.
 const NAMESPACE: &str = "default";
-
-/// The first ceiling of a worker's wait before it reconnects, and what the last one is at most.
-const RECONNECT_INITIAL: Duration = Duration::from_millis(100);
-const RECONNECT_CAP: Duration = Duration::from_secs(5);
-
-/// What a worker is told of this coordinator in its welcome.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub heartbeat_interval: Duration,
-    pub session_ttl: Duration,
-    pub result_bytes_max: u64,
-    pub checkpoint_bytes_max: u64,
-}
-
-impl Settings {
-    pub(super) const fn new(config: &Config) -> Self {
-        Self {
-            heartbeat_interval: config.session.heartbeat_interval,
-            session_ttl: config.session.ttl,
-            result_bytes_max: config.limits.result_bytes,
-            checkpoint_bytes_max: config.limits.checkpoint_bytes,
-        }
-    }
-
-    /// A worker that tries less often than this could lose its leases although the coordinator is back.
-    pub(super) fn reconnect_cap(&self) -> Duration {
-        RECONNECT_CAP.min(self.session_ttl / 4)
-    }
-}
 
 /// One frame, and what the engine is told of once the worker has acted upon it.
 #[derive(Debug)]
@@ -70,10 +41,11 @@ impl Leases {
     }
 }
 
-/// Takes as many events as a frame holds; at least one, if there is one.
+/// Takes as many events as a frame holds; at least one, if there is one. What a welcome says are the terms of the stream from
+/// then on.
 pub(super) fn take(
     pending: &mut VecDeque<Event>,
-    settings: &Settings,
+    terms: &mut SessionTerms,
     coordinator: &Status,
 ) -> Frame {
     let (mut events, mut leases, mut bytes) = (Vec::new(), Leases::default(), 0);
@@ -88,22 +60,22 @@ pub(super) fn take(
                 leases.assigned.push(assignment.token);
             }
             Event::Revoke { token, reason, .. } => leases.revoked.push((*token, *reason)),
-            Event::Welcome(_)
-            | Event::HeartbeatAck { .. }
+            Event::Welcome(_, said) => terms.clone_from(said),
+            Event::HeartbeatAck { .. }
             | Event::Retract { .. }
             | Event::Extend { .. }
             | Event::ResultAck { .. }
             | Event::Drain { .. } => {}
         }
-        events.push(v1::CoordinatorEvent { event: Some(say(event, settings, coordinator)) });
+        events.push(v1::CoordinatorEvent { event: Some(say(event, coordinator)) });
     }
     Frame { events, leases }
 }
 
-fn say(event: Event, settings: &Settings, coordinator: &Status) -> Said {
+fn say(event: Event, coordinator: &Status) -> Said {
     match event {
-        Event::Welcome(welcome) => {
-            Said::Welcome(Box::new(say_welcome(&welcome, settings, coordinator)))
+        Event::Welcome(welcome, terms) => {
+            Said::Welcome(Box::new(say_welcome(&welcome, &terms, coordinator)))
         }
         Event::HeartbeatAck { sequence } => Said::HeartbeatAck(v1::HeartbeatAck { sequence }),
         Event::Assign(assignment, left) => {
@@ -136,7 +108,7 @@ fn say(event: Event, settings: &Settings, coordinator: &Status) -> Said {
     }
 }
 
-fn say_welcome(welcome: &Welcome, settings: &Settings, coordinator: &Status) -> v1::Welcome {
+fn say_welcome(welcome: &Welcome, terms: &SessionTerms, coordinator: &Status) -> v1::Welcome {
     let verdict = |(token, verdict): &(Token, Verdict)| v1::LeaseVerdict {
         fencing_token: token.as_i64(),
         verdict: match verdict {
@@ -152,12 +124,12 @@ fn say_welcome(welcome: &Welcome, settings: &Settings, coordinator: &Status) -> 
         journal_id: coordinator.journal_id().to_owned(),
         epoch: coordinator.epoch().into(),
         settings: Some(v1::SessionSettings {
-            heartbeat_interval: Some(to_wire(settings.heartbeat_interval)),
-            session_ttl: Some(to_wire(settings.session_ttl)),
-            reconnect_initial: Some(to_wire(RECONNECT_INITIAL.min(settings.reconnect_cap()))),
-            reconnect_cap: Some(to_wire(settings.reconnect_cap())),
-            result_bytes_max: i64::try_from(settings.result_bytes_max).unwrap_or(i64::MAX),
-            checkpoint_bytes_max: i64::try_from(settings.checkpoint_bytes_max).unwrap_or(i64::MAX),
+            heartbeat_interval: Some(to_wire(terms.heartbeat_interval)),
+            session_ttl: Some(to_wire(terms.session_ttl)),
+            reconnect_initial: Some(to_wire(terms.reconnect_initial())),
+            reconnect_cap: Some(to_wire(terms.reconnect_cap())),
+            result_bytes_max: i64::try_from(terms.result_bytes_max).unwrap_or(i64::MAX),
+            checkpoint_bytes_max: i64::try_from(terms.checkpoint_bytes_max).unwrap_or(i64::MAX),
         }),
         verdicts: welcome.verdicts.iter().map(verdict).collect(),
     }

@@ -8,11 +8,11 @@ use leasehold_queue::{
 };
 
 use crate::{
+    config::is_worker_id,
     refusal::{Reason, Refusal},
     status::Status,
 };
 
-const WORKER_ID_CHARS_MAX: usize = 128;
 /// The same for people, as what is said of an id that breaks it.
 pub(crate) const WORKER_ID_RULE: &str = "must be 1 to 128 characters of [A-Za-z0-9._-]";
 const INSTANCE_ID_CHARS_MAX: usize = 64;
@@ -190,11 +190,6 @@ fn violations(hello: &v1::Hello) -> Vec<v1::FieldViolation> {
         "must be at most 128 bytes without control characters",
     );
     wrong
-}
-
-/// Whether a worker can have this id.
-pub(crate) fn is_worker_id(text: &str) -> bool {
-    is_name(text, WORKER_ID_CHARS_MAX, "._-")
 }
 
 fn is_name(text: &str, chars_max: usize, others: &str) -> bool {

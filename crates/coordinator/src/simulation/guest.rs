@@ -24,6 +24,8 @@ use crate::{
     config::Config,
     coordinator::RunError,
     metrics::Metrics,
+    reload::{Reloader, Source},
+    status::Applied,
     transport::Health,
     writer::{JOBS_MAX, Job, Report, Writer},
 };
@@ -51,16 +53,18 @@ where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     C::ConnectInfo: Clone + Send + Sync + 'static,
 {
-    let (config, metrics) = (Arc::new(config), Metrics::default());
+    let (applied, metrics) = (Applied::from(config), Metrics::default());
+    let config = Arc::clone(&applied.config);
     let opened = Opened::open(&config, config.listen, Clocks::Runtime { wall })?;
-    let (mut running, crew) = assemble(opened, &config, metrics.clone(), Desk::Caller)?;
+    let (mut running, crew) = assemble(opened, applied, metrics.clone(), Desk::Caller)?;
     let mut tasks = JoinSet::new();
     employ(&mut tasks, crew, &config, disk)?;
 
     let (health, stopping) = (Health::starting().await, CancellationToken::new());
-    let services = running.services(health.clone(), metrics, stopping.clone());
+    let reloader = Reloader::new(running.handle.clone(), metrics.clone(), Source::default());
+    let services = running.services(health.clone(), metrics, reloader, stopping.clone());
     tasks.spawn(async move {
-        if let Err(error) = services.serve(&config, incoming).await {
+        if let Err(error) = services.serve(incoming).await {
             tracing::error!(error = crate::coordinator::chain(&error), "grpc is not served");
         }
     });

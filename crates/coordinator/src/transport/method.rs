@@ -22,7 +22,7 @@ pub(super) enum Kind {
 const OTHER: Method = Method { name: "_OTHER", kind: Kind::Unary };
 
 /// Every method, by name.
-pub(super) const METHODS: [(&str, Kind); 31] = [
+pub(super) const METHODS: [(&str, Kind); 34] = [
     ("externalscaler.ExternalScaler/GetMetricSpec", Kind::Unary),
     ("externalscaler.ExternalScaler/GetMetrics", Kind::Unary),
     ("externalscaler.ExternalScaler/IsActive", Kind::Unary),
@@ -32,14 +32,17 @@ pub(super) const METHODS: [(&str, Kind); 31] = [
     ("grpc.health.v1.Health/Watch", Kind::Stream),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Kind::Stream),
     ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Kind::Stream),
+    ("leasehold.v1.AdminService/DiffConfig", Kind::Unary),
     ("leasehold.v1.AdminService/DrainWorkers", Kind::Unary),
     ("leasehold.v1.AdminService/EvictWorker", Kind::Unary),
     ("leasehold.v1.AdminService/FollowPool", Kind::Unary),
     ("leasehold.v1.AdminService/GetCluster", Kind::Unary),
+    ("leasehold.v1.AdminService/GetConfig", Kind::Unary),
     ("leasehold.v1.AdminService/GetScaling", Kind::Unary),
     ("leasehold.v1.AdminService/ListQueues", Kind::Unary),
     ("leasehold.v1.AdminService/ListWorkers", Kind::Unary),
     ("leasehold.v1.AdminService/PauseQueue", Kind::Unary),
+    ("leasehold.v1.AdminService/ReloadConfig", Kind::Unary),
     ("leasehold.v1.AdminService/ResumeQueue", Kind::Unary),
     ("leasehold.v1.AdminService/RevokeLease", Kind::Unary),
     ("leasehold.v1.DeadLetterService/GetDeadLetter", Kind::Unary),

@@ -16,7 +16,8 @@ use proptest::test_runner::TestCaseError;
 
 use self::{
     choice::{
-        instance_name, one_of, outcome_of, queue_name, reads, type_name, worker_name, zone_labels,
+        configured, instance_name, one_of, outcome_of, queue_name, reads, type_name, worker_name,
+        zone_labels,
     },
     shown::{durable, reply_line, visible},
 };
@@ -145,6 +146,11 @@ impl Cluster {
                 self.epoch += 1;
                 self.reference.claimed(self.epoch);
                 self.apply(Command::Claimed { epoch: self.epoch }, "done")?;
+            }
+            Step::Configure(wanted) => {
+                self.config = configured(&self.config, wanted);
+                self.reference.configure(self.config.clone());
+                self.apply(Command::Configure(Box::new(self.config.clone())), "done")?;
             }
             Step::Commit => self.committed = (self.reference.clone(), self.journal.records.len()),
             Step::Restart => {
@@ -414,7 +420,7 @@ impl Cluster {
         self.queue = queue;
         self.unsent.clear();
         self.journal.records.extend(self.queue.take_output().records);
-        self.reference.restart(self.epoch, &self.journal.ends());
+        self.reference.restart(self.config.clone(), self.epoch, &self.journal.ends());
         let open = self.queue.tasks_after(TaskId::from_u128(0));
         self.watched = open.map(|task| (task.id, visible(task))).collect();
         Ok(())

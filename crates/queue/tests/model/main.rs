@@ -15,14 +15,20 @@ mod cluster;
 mod reference;
 mod script;
 
-use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestRunner};
+use proptest::{
+    strategy::Strategy,
+    test_runner::{Config, RngAlgorithm, RngSeed, TestRunner},
+};
 
-use crate::{cluster::Cluster, script::scripts};
+use crate::{
+    cluster::Cluster,
+    script::{Script, reconfigured, scripts},
+};
 
 /// How many sequences each of the four tests runs: together more than the 10,000 that are promised.
 const SEQUENCES: u32 = 3_000;
 
-fn run(seed: u64) {
+fn run(seed: u64, scripts: impl Strategy<Value = Script>, sequences: u32) {
     let mut config = Config {
         max_shrink_iters: 20_000,
         failure_persistence: None,
@@ -31,13 +37,13 @@ fn run(seed: u64) {
         ..Config::default()
     };
     if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = SEQUENCES;
+        config.cases = sequences;
     }
     if config.rng_seed == RngSeed::Random {
         config.rng_seed = RngSeed::Fixed(seed);
     }
     let seed = config.rng_seed;
-    let outcome = TestRunner::new(config).run(&scripts(), |script| {
+    let outcome = TestRunner::new(config).run(&scripts, |script| {
         let mut cluster = Cluster::new(&script.setting);
         for step in &script.steps {
             cluster.take(step)?;
@@ -49,22 +55,30 @@ fn run(seed: u64) {
     }
 }
 
+/// How many sequences are run in which the configuration changes.
+const RECONFIGURED: u32 = 600;
+
+#[test]
+fn agrees_with_the_reference_while_the_configuration_changes() {
+    run(5, reconfigured(), RECONFIGURED);
+}
+
 #[test]
 fn agrees_with_the_reference_seed_1() {
-    run(1);
+    run(1, scripts(), SEQUENCES);
 }
 
 #[test]
 fn agrees_with_the_reference_seed_2() {
-    run(2);
+    run(2, scripts(), SEQUENCES);
 }
 
 #[test]
 fn agrees_with_the_reference_seed_3() {
-    run(3);
+    run(3, scripts(), SEQUENCES);
 }
 
 #[test]
 fn agrees_with_the_reference_seed_4() {
-    run(4);
+    run(4, scripts(), SEQUENCES);
 }

@@ -165,6 +165,8 @@ pub(crate) struct Session {
     evicted: bool,
     drain_request: Vec<Option<Duration>>,
     heard: Time,
+    /// How long it may be silent, as said in its last hello.
+    promised: Duration,
     over: Time,
     /// What stalls add to that until it is heard again, and how much of it is a favour.
     stalled: Duration,
@@ -238,6 +240,14 @@ impl Reference {
         for job in self.jobs.iter_mut().filter(|job| tasks.contains(&job.id)) {
             job.woken = None;
         }
+    }
+
+    /// Another configuration holds. Nothing that was said before is taken back.
+    pub(crate) fn configure(&mut self, config: Config) {
+        self.config = config;
+        self.ttl_max = self.ttl_max.max(self.config.session_ttl);
+        let (declared, create) = (self.config.declared_queues.clone(), self.config.create_queues);
+        self.idle.retain(|queue| create && !declared.iter().any(|name| **name == **queue));
     }
 
     pub(crate) fn claimed(&mut self, epoch: u32) {

@@ -52,6 +52,7 @@ pub(crate) enum Step {
     Disconnect { session: u8 },
     Stalled { away: u16 },
     Claimed,
+    Configure(Wanted),
     Grant { most: u8 },
     Wait { ms: u32 },
     WaitForNext { early: bool },
@@ -59,6 +60,22 @@ pub(crate) enum Step {
     Restart,
     Crash,
     Trim { keep: u8 },
+}
+
+/// What an operator wants to hold from here on.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) create_queues: bool,
+    pub(crate) keep_keys: bool,
+    pub(crate) leases_max: u32,
+    pub(crate) worker_losses_max: u32,
+    pub(crate) ttl_ms: u64,
+    pub(crate) attempt_ms: u64,
+    pub(crate) open_tasks: u64,
+    pub(crate) queues: u64,
+    /// Bits: which queues are declared, and which want late results.
+    pub(crate) declared: u8,
+    pub(crate) late: u8,
 }
 
 /// A task to submit.
@@ -129,6 +146,18 @@ pub(crate) fn scripts() -> impl Strategy<Value = Script> {
     })
 }
 
+/// The same, with operators who want something else now and then.
+pub(crate) fn reconfigured() -> impl Strategy<Value = Script> {
+    (scripts(), vec((any::<prop::sample::Index>(), wanted()), 1..6)).prop_map(
+        |(mut script, wanted)| {
+            for (at, wanted) in wanted {
+                script.steps.insert(at.index(script.steps.len()), Step::Configure(wanted));
+            }
+            script
+        },
+    )
+}
+
 /// Most scripts begin with nothing; the others with what chance alone brings about too seldom: two workers that hold more
 /// than they can start, and another one that is idle.
 fn opening() -> impl Strategy<Value = Vec<Step>> {
@@ -197,6 +226,33 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Crash),
         2 => any::<u8>().prop_map(|keep| Step::Trim { keep }),
     ]
+}
+
+fn wanted() -> impl Strategy<Value = Wanted> {
+    let flags = (prop::bool::weighted(0.8), any::<bool>());
+    let limits = (1u32..8, 1u32..4, 1u64..12, 1u64..4);
+    let times = prop::sample::select(vec![700, 2_000, 2_000, 3_500, 6_000]);
+    let times = (times, prop::sample::select(vec![500, 5_000, 9_000]));
+    (flags, limits, times, 0u8..16, 0u8..16).prop_map(
+        |(
+            (create_queues, keep_keys),
+            (leases_max, worker_losses_max, open_tasks, queues),
+            (ttl_ms, attempt_ms),
+            declared,
+            late,
+        )| Wanted {
+            create_queues,
+            keep_keys,
+            leases_max,
+            worker_losses_max,
+            ttl_ms,
+            attempt_ms,
+            open_tasks,
+            queues,
+            declared,
+            late,
+        },
+    )
 }
 
 fn submission() -> impl Strategy<Value = Submission> {

@@ -164,6 +164,7 @@ impl World {
             }
             Wish::Evict(worker) => Ask::Evict(Name::from(worker_name(worker)), BAN),
             Wish::Drain(worker) => Ask::Drain(Name::from(worker_name(worker))),
+            Wish::Configure(wanted) => Ask::Configure(Box::new(self.configured(wanted))),
         };
         Some((ask, Vec::new()))
     }
@@ -179,8 +180,10 @@ impl World {
                 (call.site, call.is_asked) = (self.site.incarnation, true);
                 let ask = call.ask.clone();
                 machine.ask(ticket, ask.clone());
-                if let Ask::Evict(worker, _) = ask {
-                    self.note_evicted(&worker);
+                match ask {
+                    Ask::Evict(worker, _) => self.note_evicted(&worker),
+                    Ask::Configure(config) => self.site.may_go_by(&config),
+                    _ => {}
                 }
                 self.turn_soon();
             }
@@ -220,6 +223,10 @@ impl World {
         let asked = self.callers.calls.get(&ticket).map(|call| call.ask.clone());
         // Somebody who has lost patience is answered all the same: what is said must be true.
         self.judge_answer(asked.as_ref(), &answer);
+        if let (Some(Ask::Configure(config)), Answer::Configured) = (&asked, &answer) {
+            self.sometimes(Probe::Configured);
+            self.site.configured(config);
+        }
         let lost = self.happens(self.plan.setting.lost_calls_percent);
         let delay = self.delay();
         let Some(call) = self.callers.calls.get_mut(&ticket) else { return };
@@ -260,6 +267,7 @@ impl World {
             | Answer::Paused(false)
             | Answer::Revoked(_)
             | Answer::Evicted(_)
+            | Answer::Configured
             | Answer::Draining(_) => {}
         }
         self.callers.wishes[call.wish] = Status::Done;

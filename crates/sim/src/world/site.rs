@@ -1,7 +1,7 @@
 //! The coordinator's process: started, turned, stopped, and what it says carried away.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -23,7 +23,7 @@ use crate::{
     fault::Way,
     judge::Violation,
     moment::{MS, Micros, SECOND},
-    plan::{Setting, queue_name},
+    plan::{Setting, Wanted, queue_name},
     probe::Probe,
 };
 
@@ -65,6 +65,12 @@ pub(super) struct Site {
     /// What arrived while it stood still.
     pub(super) backlog: VecDeque<(WireId, Parcel)>,
     pub(super) session_ttl: Duration,
+    /// The shortest and the longest one that this process may have promised to anybody.
+    pub(super) session_ttl_least: Duration,
+    pub(super) session_ttl_most: Duration,
+    open_tasks: u64,
+    /// How many tasks may have been allowed to be open, whenever.
+    pub(super) bounds: BTreeSet<u64>,
     /// The longest one that any worker can have been promised: promises are durable first.
     pub(super) session_ttl_max: Duration,
     pub(super) booted_at: Micros,
@@ -99,6 +105,10 @@ impl Site {
             unread: Vec::new(),
             backlog: VecDeque::new(),
             session_ttl: setting.session_ttl,
+            session_ttl_least: setting.session_ttl,
+            session_ttl_most: setting.session_ttl,
+            open_tasks: Config::default().limits.open_tasks,
+            bounds: BTreeSet::new(),
             session_ttl_max: Duration::ZERO,
             booted_at: 0,
             has_appended: false,
@@ -132,6 +142,18 @@ impl Site {
         }
     }
 
+    /// It is asked to go by this from now on.
+    pub(super) fn may_go_by(&mut self, config: &Config) {
+        self.session_ttl_least = self.session_ttl_least.min(config.session.ttl);
+        self.session_ttl_most = self.session_ttl_most.max(config.session.ttl);
+        self.bounds.insert(config.limits.open_tasks);
+    }
+
+    /// This holds, and so it does for the next process.
+    pub(super) const fn configured(&mut self, config: &Config) {
+        (self.session_ttl, self.open_tasks) = (config.session.ttl, config.limits.open_tasks);
+    }
+
     /// Whether it stands still: until it has been told to go on.
     pub(super) const fn is_paused(&self) -> bool {
         self.paused_until.is_some()
@@ -154,6 +176,8 @@ impl World {
             Err(error) => return self.fail(Violation::new("recovery", error.to_string())),
         }
         self.site.booted_at = self.now;
+        self.site.session_ttl_least = self.site.session_ttl;
+        self.site.session_ttl_most = self.site.session_ttl;
         (self.site.has_appended, self.site.is_stopping) = (false, false);
         self.site.paused_until = None;
         self.site.sessions.clear();
@@ -197,6 +221,7 @@ impl World {
         config.retention.finished = setting.finished_retention;
         config.limits.worker_losses = setting.worker_losses;
         config.limits.attempt_timeout = setting.attempt_max;
+        config.limits.open_tasks = self.site.open_tasks;
         config.queues.aging_every = setting.aging_every;
         let settings = (0..).zip(setting.weights).map(|(queue, weight)| {
             let is_late = setting.late_results.contains(&queue);
@@ -209,6 +234,15 @@ impl World {
         let is_plain =
             |it: &QueueSettings| it.weight == 1 && it.late_results == LateResults::Reject;
         config.queues.settings = settings.filter(|(_, own)| !is_plain(own)).collect();
+        config
+    }
+
+    /// The configuration that is wished for.
+    pub(super) fn configured(&self, wanted: Wanted) -> Config {
+        let mut config = self.config();
+        config.session.ttl = wanted.session_ttl;
+        config.session.heartbeat_interval = wanted.session_ttl / 4;
+        config.limits.open_tasks = wanted.open_tasks;
         config
     }
 

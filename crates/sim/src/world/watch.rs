@@ -1,7 +1,7 @@
 //! The judges that know more than the ledger: what left, what is believed, what is too early or too late.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -303,7 +303,7 @@ impl World {
                     .flatten()
                     .find(|accepted| self.ledger.task(accepted.id).is_none());
                 holds(missing.is_none(), "undurable", || format!("accepted: {missing:?}"))
-                    .and_then(|()| judge_refusals(accepted))
+                    .and_then(|()| judge_refusals(accepted, &self.site.bounds))
             }
             (Some(Ask::Cancel(id)), Answer::Cancelled(None)) => {
                 // One that was replayed may have been between its ends when it was asked for.
@@ -479,11 +479,11 @@ impl World {
         }
     }
 
-    /// When this coordinator last heard a worker, and which TTL holds from then on.
+    /// When this coordinator last heard a worker, and which TTL holds from then on at least.
     fn last_heard(&self, worker: usize, incarnation: u32) -> (Micros, Micros) {
         match self.crew[worker].heard.get(&incarnation) {
             Some((at, site)) if *site == self.site.incarnation => {
-                (*at, micros(self.site.session_ttl))
+                (*at, micros(self.site.session_ttl_least))
             }
             Some(_) | None => (self.site.booted_at, self.session_ttl_max()),
         }
@@ -499,8 +499,18 @@ pub(super) fn holds(
     if is_so { Ok(()) } else { Err(Violation::new(judge, message())) }
 }
 
-/// No client of the simulation asks for what has to be refused for good.
-fn judge_refusals(accepted: &[Result<Accepted, Refusal>]) -> Result<(), Violation> {
-    let refused = accepted.iter().find_map(|it| it.as_ref().err());
+/// No client of the simulation asks for what has to be refused for good; only a bound that was configured and is reached
+/// refuses it for now.
+fn judge_refusals(
+    accepted: &[Result<Accepted, Refusal>],
+    bounds: &BTreeSet<u64>,
+) -> Result<(), Violation> {
+    let is_wrong = |refusal: &&Refusal| match refusal {
+        Refusal::Full { what: "limits.open_tasks", used, max } => {
+            used < max || !bounds.contains(max)
+        }
+        Refusal::Full { .. } | Refusal::KeyConflict { .. } | Refusal::UnknownQueue { .. } => true,
+    };
+    let refused = accepted.iter().filter_map(|it| it.as_ref().err()).find(is_wrong);
     holds(refused.is_none(), "contract", || format!("refused: {refused:?}"))
 }

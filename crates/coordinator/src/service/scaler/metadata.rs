@@ -6,7 +6,8 @@ use leasehold_proto::v1;
 use leasehold_queue::Name;
 
 use crate::{
-    parse::{self, is_queue_name, is_task_type},
+    config::{is_queue_name, is_task_type},
+    parse,
     refusal::{Reason, Refusal},
     scaling::{DEFAULT_POOL, Question},
 };

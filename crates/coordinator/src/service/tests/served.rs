@@ -1,6 +1,6 @@
 //! A whole coordinator in this process, on free ports of loopback, and a worker that does what task types say.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use leasehold_proto::v1::{
     self, admin_service_client::AdminServiceClient, coordinator_event::Event as Said,
@@ -26,6 +26,7 @@ use crate::{
     config::Config,
     coordinator::{self, Running},
     metrics::Metrics,
+    reload::{Reloader, Source},
     service::WorkerApi,
     transport::{Acceptor, Health, Services},
 };
@@ -49,11 +50,11 @@ impl Served {
         let mut config = Config { data: dir.path().join("data"), ..Config::default() };
         change(&mut config);
         config.check().unwrap();
-        let (config, metrics) = (Arc::new(config), Metrics::default());
+        let metrics = Metrics::default();
         let any = "127.0.0.1:0".parse().unwrap();
         let acceptor = Acceptor::bind(any, 64, metrics.clone()).await.unwrap();
         let address = acceptor.address().unwrap();
-        let running = coordinator::start(Arc::clone(&config), metrics.clone(), address).await;
+        let running = coordinator::start(config.into(), metrics.clone(), address).await;
         let running = running.unwrap();
         let (health, stopping) = (Health::starting().await, CancellationToken::new());
         health.serving().await;
@@ -61,12 +62,13 @@ impl Served {
             handle: running.handle.clone(),
             scaling: running.scaling.clone(),
             worker: WorkerApi::new(running.shared.clone(), running.sessions.clone()),
+            reloader: Reloader::new(running.handle.clone(), metrics.clone(), Source::default()),
             health,
             metrics: metrics.clone(),
             stopping: stopping.clone(),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move { services.serve(&config, acceptor.incoming()).await.unwrap() });
+        tasks.spawn(async move { services.serve(acceptor.incoming()).await.unwrap() });
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = endpoint.connect_lazy();
         Self { channel, metrics, running, stopping, tasks, _dir: dir }

@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    DeclineReason, Exclusivity, Failure, FailureReason, Guarantee, HeldLease, Key, LeasePhase,
-    LeaseTerms, Name, Outcome, Retry, SchemaPrint, SchemasRead, SessionId, Shape, StopProof,
-    StreamId, Submit, TaskId, TaskSpec, Token,
+    Config, DeclineReason, Exclusivity, Failure, FailureReason, Guarantee, HeldLease, Key,
+    LeasePhase, LeaseTerms, Limits, Name, Outcome, Retry, SchemaPrint, SchemasRead, SessionId,
+    Shape, StopProof, StreamId, Submit, TaskId, TaskSpec, Token,
 };
 
 use super::{Cluster, SECOND};
-use crate::script::{Held, Submission};
+use crate::script::{Held, Submission, Wanted};
 
 impl Cluster {
     pub(super) fn submission(&mut self, submission: &Submission) -> Submit {
@@ -141,6 +141,27 @@ pub(super) fn outcome_of(pick: u8) -> Outcome {
         16 => Outcome::Declined(DeclineReason::Draining, StopProof::NotStarted),
         12 => Outcome::Declined(DeclineReason::StartTimeout, StopProof::NotStarted),
         _ => Outcome::Declined(DeclineReason::Retracted, StopProof::NotStarted),
+    }
+}
+
+/// The configuration that somebody wants in place of this one.
+pub(super) fn configured(config: &Config, wanted: &Wanted) -> Config {
+    let chosen = |bits: u8| (0..4).filter(move |n| bits >> n & 1 == 1).map(queue_name);
+    Config {
+        session_ttl: Duration::from_millis(wanted.ttl_ms),
+        worker_losses_max: wanted.worker_losses_max,
+        leases_max: wanted.leases_max,
+        attempt_max: Duration::from_millis(wanted.attempt_ms),
+        key_retention: if wanted.keep_keys { 3 * SECOND } else { Duration::ZERO },
+        declared_queues: chosen(wanted.declared).collect(),
+        late_results: chosen(wanted.late).collect(),
+        create_queues: wanted.create_queues,
+        limits: Limits {
+            open_tasks: wanted.open_tasks,
+            queues: wanted.queues,
+            ..config.limits.clone()
+        },
+        ..config.clone()
     }
 }
 

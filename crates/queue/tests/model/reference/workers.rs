@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    EndKind, FailureReason, Hello, LeasePhase, RevocationReason, SessionId, StopProof, StreamId,
-    TaskId, TaskSpec, Token,
+    Config, EndKind, FailureReason, Hello, LeasePhase, RevocationReason, SessionId, StopProof,
+    StreamId, TaskId, TaskSpec, Token,
 };
 
 use super::{Alarm, Fair, Ghost, Job, Reference, Session, State, ends::End, time::EXPIRY_MARGIN};
 
 impl Reference {
     /// Everything that is not written down is gone; of the ends of leases only those are remembered whose records are.
-    pub(crate) fn restart(&mut self, epoch: u32, remembered: &[Token]) {
+    pub(crate) fn restart(&mut self, config: Config, epoch: u32, remembered: &[Token]) {
         self.claimed(epoch);
+        self.configure(config);
         self.sessions.clear();
         self.idle.clear();
         self.said.clear();
@@ -248,8 +249,9 @@ impl Reference {
                 self.said.push(format!("{stream:?}: stop {token}, UnknownLease, 0ns"));
             }
         }
-        let (now, patience) = (self.now, self.patience(self.config.session_ttl));
+        let now = self.now;
         let session = self.session_mut(id);
+        let patience = session.promised;
         let heard =
             !session.evicted && session.late_since.is_none_or(|since| now < since + patience);
         if heard {
@@ -446,9 +448,8 @@ impl Reference {
     }
 
     pub(crate) fn stalled(&mut self, away: Duration, favour: Duration) {
-        let most = self.patience(self.config.session_ttl);
         for session in &mut self.sessions {
-            let favour = favour.min(most.saturating_sub(session.favoured));
+            let favour = favour.min(session.promised.saturating_sub(session.favoured));
             session.favoured += favour;
             session.stalled += away + favour;
         }
@@ -523,13 +524,13 @@ impl Reference {
         }
         self.opened += 1;
         let id = SessionId(self.opened);
-        self.sessions.push(Session::new(id, worker, instance, self.now, self.now + patience));
+        self.sessions.push(Session::new(id, worker, instance, self.now, patience));
         id
     }
 }
 
 impl Session {
-    fn new(id: SessionId, worker: &str, instance: &str, now: Time, over: Time) -> Self {
+    fn new(id: SessionId, worker: &str, instance: &str, now: Time, promised: Duration) -> Self {
         Self {
             id,
             worker: worker.to_owned(),
@@ -548,7 +549,8 @@ impl Session {
             evicted: false,
             drain_request: Vec::new(),
             heard: now,
-            over: over + EXPIRY_MARGIN,
+            promised,
+            over: now + promised + EXPIRY_MARGIN,
             stalled: Duration::ZERO,
             favoured: Duration::ZERO,
             hushed: None,
@@ -559,7 +561,7 @@ impl Session {
     }
 
     fn hear(&mut self, now: Time, patience: Duration) {
-        self.heard = now;
+        (self.heard, self.promised) = (now, patience);
         self.over = self.over.max(now + patience + EXPIRY_MARGIN);
         (self.stalled, self.favoured) = (Duration::ZERO, Duration::ZERO);
     }

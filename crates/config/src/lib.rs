@@ -1,52 +1,64 @@
-//! What an operator can set, with its defaults, as it stands in a YAML file.
+//! The configuration files: what they may say, with every default, and how they are read, compared and watched.
 //!
 //! Every value is checked where it is read; [`Config::check`] holds the rules between values. It knows nothing of
-//! flags (`args` lays them over it) and nothing of who uses a value.
+//! flags (whoever has some lays them over it), nothing of who uses a value, and neither runtime nor network.
 
-use std::{fs, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod address;
+mod change;
 mod check;
 mod duration;
 mod error;
+mod file;
+mod name;
+mod place;
 mod rate;
 mod scaling;
+mod schema;
 mod settings;
 mod size;
 #[cfg(test)]
 mod tests;
+mod watch;
 
-pub(crate) use check::{ATTEMPTS_MAX, FACTOR_MAX, WORKERS_MAX};
+pub use change::{Change, changes};
+pub use check::{ATTEMPTS_MAX, FACTOR_MAX, WORKERS_MAX};
 pub use duration::{ParseDurationError, parse as parse_duration};
 pub use error::{ConfigError, Violation};
+pub use file::{Contents, FILE_BYTES_MAX, Hash, is_blank};
+pub use name::{NAME_BYTES_MAX, is_queue_name, is_task_type, is_worker_id};
+pub use place::Place;
 pub use rate::{ParseRateError, Per, RateLimit};
-pub use scaling::{PoolSettings, Scaling};
+pub use scaling::{POOLS_MAX, PoolSettings, Scaling};
+pub use schema::schema;
 pub use settings::{
-    Defaults, Exclusivity, Jitter, LateResults, Limits, LogFormat, QueueSettings, Queues,
+    Defaults, Exclusivity, Jitter, LateResults, Limits, LogFormat, QueueSettings, Queues, Reload,
     Retention, RetentionOverride, Retry, Session, Shutdown, Telemetry,
 };
+pub use watch::{Look, Sight, Watch};
 
 /// No control value is longer: a year.
 pub const DURATION_MAX: Duration = Duration::from_hours(365 * 24);
 
-/// The largest configuration file that is read: it is written by hand.
-const FILE_BYTES_MAX: u64 = 1 << 20;
-
 /// The whole configuration of a coordinator.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where gRPC is served.
+    /// Where gRPC is served: an IP address and a port. Read at the start only.
     #[serde(with = "address")]
+    #[schemars(with = "schema::Address")]
     pub listen: SocketAddr,
-    /// Where metrics and health are served, over HTTP.
+    /// Where metrics and health are served, over HTTP: an IP address and a port. Read at the start only.
     #[serde(with = "address")]
+    #[schemars(with = "schema::Address")]
     pub ops_listen: SocketAddr,
-    /// The data directory.
+    /// The data directory. Read at the start only.
     pub data: PathBuf,
-    /// Whether other machines may connect although nobody is authenticated.
+    /// Whether other machines may connect although nobody is authenticated. Read at the start only.
     pub insecure: bool,
     /// Sessions of workers.
     pub session: Session,
@@ -58,11 +70,13 @@ pub struct Config {
     pub retention: Retention,
     /// Queues.
     pub queues: Queues,
-    /// Pools of workers.
+    /// Pools of workers. Read at the start only.
     pub scaling: Scaling,
+    /// How this file is looked at again.
+    pub reload: Reload,
     /// The end of the process.
     pub shutdown: Shutdown,
-    /// Logs and traces.
+    /// Logs and traces. Read at the start only.
     pub telemetry: Telemetry,
 }
 
@@ -79,6 +93,7 @@ impl Default for Config {
             retention: Retention::default(),
             queues: Queues::default(),
             scaling: Scaling::default(),
+            reload: Reload::default(),
             shutdown: Shutdown::default(),
             telemetry: Telemetry::default(),
         }
@@ -86,25 +101,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads a file. The rules between values are not checked yet: flags may still change them.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-        let bytes = fs::metadata(path).map_err(unreadable)?.len();
-        if bytes > FILE_BYTES_MAX {
-            return Err(ConfigError::TooLarge {
-                path: path.to_owned(),
-                bytes,
-                max: FILE_BYTES_MAX,
-            });
-        }
-        let text = fs::read_to_string(path).map_err(unreadable)?;
-        Self::parse(&text, path)
-    }
-
-    /// Reads the text of a file; `path` is only for the error.
+    /// Reads the text of a file; `path` is only for the error. The rules between values are not checked yet: flags may
+    /// still change them.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         // A file with nothing but comments is a file that changes nothing.
-        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        if is_blank(text) {
             return Ok(Self::default());
         }
         serde_saphyr::from_str(text).map_err(|error| ConfigError::malformed(path, &error))
@@ -113,7 +114,11 @@ impl Config {
     /// Checks the rules between values and reports every one that is broken.
     pub fn check(&self) -> Result<(), ConfigError> {
         let violations = check::violations(self);
-        if violations.is_empty() { Ok(()) } else { Err(ConfigError::Invalid { violations }) }
+        if violations.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError::Invalid { path: None, violations })
+        }
     }
 
     /// The configuration as YAML, every key named.
@@ -121,37 +126,20 @@ impl Config {
         serde_saphyr::to_string(self).map_err(|error| ConfigError::Unprintable(error.to_string()))
     }
 
-    /// What the queue is told.
-    pub fn queue(&self) -> leasehold_queue::Config {
-        leasehold_queue::Config {
-            session_ttl: self.session.ttl,
-            worker_losses_max: self.limits.worker_losses,
-            leases_max: self.limits.leases_per_generation,
-            attempt_max: self.limits.attempt_timeout,
-            key_retention: self.retention.keys,
-            declared_queues: self.queues.settings.keys().map(|name| name.as_str().into()).collect(),
-            late_results: self
-                .queues
-                .settings
-                .iter()
-                .filter(|(_, settings)| settings.late_results == LateResults::AcceptIfNewest)
-                .map(|(name, _)| name.as_str().into())
-                .collect(),
-            create_queues: self.queues.create,
-            weights: self
-                .queues
-                .settings
-                .iter()
-                .map(|(name, settings)| (name.as_str().into(), settings.weights()))
-                .collect(),
-            valve: self.queues.aging_every,
-            limits: leasehold_queue::Limits {
-                open_tasks: self.limits.open_tasks,
-                open_bytes: self.limits.open_bytes,
-                queues: self.limits.queues,
-                key_bytes: self.limits.key_bytes,
-            },
-            ..leasehold_queue::Config::default()
+    /// What of `wanted` can hold without a restart, where this is what runs: whatever is read at the start only stays.
+    #[must_use]
+    pub fn without_restart(&self, wanted: &Self) -> Self {
+        let running = self.clone();
+        let limits = Limits { connections: running.limits.connections, ..wanted.limits.clone() };
+        Self {
+            listen: running.listen,
+            ops_listen: running.ops_listen,
+            data: running.data,
+            insecure: running.insecure,
+            telemetry: running.telemetry,
+            scaling: running.scaling,
+            limits,
+            ..wanted.clone()
         }
     }
 

@@ -2,19 +2,22 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RateLimit, duration, rate, size};
+use super::{RateLimit, duration, rate, schema, size};
 
 /// Sessions of workers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "SessionFile")]
 pub struct Session {
     /// How often a worker says that it lives. Left out: a quarter of `ttl`.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub heartbeat_interval: Duration,
     /// How long after its last acknowledged heartbeat a worker may believe in its leases.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub ttl: Duration,
 }
 
@@ -32,12 +35,18 @@ impl Default for Session {
 }
 
 /// [`Session`] as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SessionFile {
+    /// How often a worker says that it lives. Left out: a quarter of `ttl`. At least 100ms. Holds for each worker from its
+    /// next stream on.
     #[serde(default, with = "duration::optional")]
+    #[schemars(with = "schema::Time", extend("default" = "5s"))]
     heartbeat_interval: Option<Duration>,
+    /// How long after its last acknowledged heartbeat a worker may believe in its leases. Holds for each worker from its next
+    /// stream on.
     #[serde(default, with = "duration::optional")]
+    #[schemars(with = "schema::Time", extend("default" = "20s"))]
     ttl: Option<Duration>,
 }
 
@@ -50,20 +59,24 @@ impl From<SessionFile> for Session {
 }
 
 /// What a task gets that does not say otherwise.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Defaults {
     /// From the grant of a lease to the worker's start.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub start_timeout: Duration,
     /// From the worker's start of one attempt to its end.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub attempt_timeout: Duration,
     /// From the submit to the end of the task.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub total_timeout: Duration,
     /// From a request to stop to the kill.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub kill_grace: Duration,
     /// When and how often to try again.
     pub retry: Retry,
@@ -82,18 +95,20 @@ impl Default for Defaults {
 }
 
 /// When and how often a failed attempt is tried again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {
     /// How many attempts there may be, the first included.
     pub max_attempts: u32,
     /// The ceiling of the wait after the first failure.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub initial: Duration,
     /// By what the ceiling grows with each failure.
     pub factor: f64,
     /// The largest ceiling.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub cap: Duration,
     /// How a wait is drawn below its ceiling.
     pub jitter: Jitter,
@@ -112,7 +127,7 @@ impl Default for Retry {
 }
 
 /// How a wait is drawn below its ceiling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Jitter {
     /// Uniform between zero and the ceiling.
@@ -131,27 +146,32 @@ impl From<Jitter> for leasehold_policy::Jitter {
 }
 
 /// Bounds. Reaching one refuses what would go beyond it, and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of one task's payload.
     #[serde(with = "size")]
+    #[schemars(with = "schema::Size")]
     pub payload_bytes: u64,
     /// Bytes of one task's result.
     #[serde(with = "size")]
+    #[schemars(with = "schema::Size")]
     pub result_bytes: u64,
     /// Bytes of one checkpoint. Zero: none is kept.
     #[serde(with = "size")]
+    #[schemars(with = "schema::Size")]
     pub checkpoint_bytes: u64,
     /// Tasks that have not ended.
     pub open_tasks: u64,
     /// Bytes of the tasks that have not ended: payloads, checkpoints, and what is kept of their attempts.
     #[serde(with = "size")]
+    #[schemars(with = "schema::Size")]
     pub open_bytes: u64,
     /// Queues.
     pub queues: u64,
     /// Bytes of idempotency keys, those of ended tasks included.
     #[serde(with = "size")]
+    #[schemars(with = "schema::Size")]
     pub key_bytes: u64,
     /// Leases of one generation that may end with a lost worker before the task fails.
     pub worker_losses: u32,
@@ -159,15 +179,17 @@ pub struct Limits {
     pub leases_per_generation: u32,
     /// How long one attempt may become by asking for more time, counted from its start.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub attempt_timeout: Duration,
     /// How fast each client may submit tasks. None: as fast as it can.
     #[serde(with = "rate::optional")]
+    #[schemars(with = "schema::Speed")]
     pub submit_rate: Option<RateLimit>,
     /// Open `WatchTasks` calls.
     pub watchers: u32,
     /// Open `AwaitTask` calls.
     pub waiters: u32,
-    /// Open gRPC connections; fewer if the process may open fewer files.
+    /// Open gRPC connections; fewer if the process may open fewer files. Read at the start only.
     pub connections: u32,
 }
 
@@ -193,17 +215,20 @@ impl Default for Limits {
 }
 
 /// How long what has ended is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
     /// Tasks that succeeded or were cancelled. Zero: only who waits learns the result.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub finished: Duration,
     /// Dead letters.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub failed: Duration,
     /// Idempotency keys, after the end of their task.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub keys: Duration,
 }
 
@@ -218,7 +243,7 @@ impl Default for Retention {
 }
 
 /// Queues.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Queues {
     /// Whether a submit to an unknown queue, or a pause of it, creates it.
@@ -237,7 +262,7 @@ impl Default for Queues {
 }
 
 /// Settings of one queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueSettings {
     /// How long what has ended is kept.
@@ -264,16 +289,8 @@ impl Default for QueueSettings {
     }
 }
 
-impl QueueSettings {
-    /// The weights, as the queue is told.
-    pub(super) fn weights(&self) -> leasehold_queue::Weights {
-        let keys = self.weights.iter().map(|(key, weight)| (key.as_str().into(), *weight));
-        leasehold_queue::Weights { queue: self.weight, keys: keys.collect() }
-    }
-}
-
 /// What becomes of a result that comes after the session of its worker ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LateResults {
     /// It is stale.
@@ -284,7 +301,7 @@ pub enum LateResults {
 }
 
 /// Whether a task may be leased again while the worker of its last lease may still run it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exclusivity {
     /// Only after that worker has answered, or its session is over.
@@ -294,33 +311,43 @@ pub enum Exclusivity {
     BestEffort,
 }
 
-impl From<Exclusivity> for leasehold_queue::Exclusivity {
-    fn from(exclusivity: Exclusivity) -> Self {
-        match exclusivity {
-            Exclusivity::Strict => Self::Strict,
-            Exclusivity::BestEffort => Self::BestEffort,
-        }
-    }
-}
-
 /// How long what ended in one queue is kept, where it differs from [`Retention`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionOverride {
     /// Tasks that succeeded or were cancelled.
     #[serde(with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "schema::Time")]
     pub finished: Option<Duration>,
     /// Dead letters.
     #[serde(with = "duration::optional", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "schema::Time")]
     pub failed: Option<Duration>,
 }
 
+/// How the file is looked at again while the coordinator runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reload {
+    /// How often: 100ms to 1h. SIGHUP and `leasehold config reload` look at once.
+    #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
+    pub interval: Duration,
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(5) }
+    }
+}
+
 /// The end of the process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
     /// How long the process may take to end after SIGTERM.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub grace: Duration,
 }
 
@@ -331,7 +358,7 @@ impl Default for Shutdown {
 }
 
 /// Logs and traces.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     /// Where spans are sent (OTLP over gRPC). Empty: nowhere, unless `OTEL_EXPORTER_OTLP_ENDPOINT` says so.
@@ -353,7 +380,9 @@ impl Default for Telemetry {
 }
 
 /// The shape of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.

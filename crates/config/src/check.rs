@@ -1,12 +1,11 @@
 //! The rules that a configuration as a whole must keep.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
-use super::{Config, Violation, duration};
-use crate::{
-    parse::{is_queue_name, is_task_type},
+use super::{
+    Config, Violation, duration,
+    name::{is_queue_name, is_task_type, is_worker_id},
     scaling::POOLS_MAX,
-    session::is_worker_id,
 };
 
 /// Below it heartbeats cost more than they tell.
@@ -25,16 +24,20 @@ const CHECKPOINT_BYTES: u64 = 1 << 20;
 const PACE_MIN: Duration = Duration::from_millis(100);
 
 /// The most workers of a pool.
-pub(crate) const WORKERS_MAX: u32 = 10_000;
+pub const WORKERS_MAX: u32 = 10_000;
+
+/// Below it, looking at the file costs more than anybody notices; above, a change is forgotten before it holds.
+const RELOAD_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_hours(1);
 
 /// As many attempts as a task may ask for.
-pub(crate) const ATTEMPTS_MAX: u32 = 1_000;
+pub const ATTEMPTS_MAX: u32 = 1_000;
 
 /// The largest weight of a queue or a fairness key.
 const WEIGHT_MAX: u32 = 1_000;
 
 /// The largest growth of a backoff.
-pub(crate) const FACTOR_MAX: f64 = 100.0;
+pub const FACTOR_MAX: f64 = 100.0;
 
 pub(super) fn violations(config: &Config) -> Vec<Violation> {
     let mut broken = Broken(Vec::new());
@@ -45,6 +48,7 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
     retention(config, &mut broken);
     scaling(config, &mut broken);
     order(config, &mut broken);
+    reload(config, &mut broken);
     broken.0
 }
 
@@ -52,7 +56,7 @@ struct Broken(Vec<Violation>);
 
 impl Broken {
     fn add(&mut self, key: &'static str, problem: impl Into<String>) {
-        self.0.push(Violation { key, problem: problem.into() });
+        self.0.push(Violation { key, place: None, problem: problem.into() });
     }
 }
 
@@ -250,5 +254,14 @@ fn order(config: &Config, broken: &mut Broken) {
                 broken.add("queues.settings", problem);
             }
         }
+    }
+}
+
+fn reload(config: &Config, broken: &mut Broken) {
+    let interval = config.reload.interval;
+    if !RELOAD_INTERVAL.contains(&interval) {
+        let (least, most) = (RELOAD_INTERVAL.start(), RELOAD_INTERVAL.end());
+        let [interval, least, most] = [interval, *least, *most].map(duration::print);
+        broken.add("reload.interval", format!("{interval} is not {least} to {most}"));
     }
 }

@@ -125,7 +125,7 @@ pub(super) mod optional {
     use super::{Deserialize as _, Deserializer, RateLimit, Serializer, UNLIMITED};
     use serde::de::Error as _;
 
-    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         source: D,
     ) -> Result<Option<RateLimit>, D::Error> {
         let text = String::deserialize(source)?;
@@ -137,7 +137,7 @@ pub(super) mod optional {
     }
 
     #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
-    pub(in crate::config) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         value: &Option<RateLimit>,
         sink: S,
     ) -> Result<S::Ok, S::Error> {

@@ -69,14 +69,14 @@ pub(super) fn serialize<S: Serializer>(value: &Duration, sink: S) -> Result<S::O
 pub(super) mod optional {
     use super::{Deserializer, Duration, Serializer};
 
-    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         source: D,
     ) -> Result<Option<Duration>, D::Error> {
         super::deserialize(source).map(Some)
     }
 
     #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
-    pub(in crate::config) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         value: &Option<Duration>,
         sink: S,
     ) -> Result<S::Ok, S::Error> {

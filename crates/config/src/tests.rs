@@ -5,13 +5,17 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use leasehold_policy::ParseDurationError as Malformed;
 
 use super::{
-    Config, ConfigError, ParseDurationError, Session,
+    Config, ConfigError, Contents, FILE_BYTES_MAX, Hash, LateResults, Look, ParseDurationError,
+    Session, Sight, Watch, changes,
     duration::{self, parse as parse_duration},
+    is_blank,
     rate::{Per, RateLimit},
     size,
 };
 
-const SAMPLE: &str = include_str!("../../../../config/coordinator.yaml");
+mod schema;
+
+const SAMPLE: &str = include_str!("../../../config/coordinator.yaml");
 
 fn read(text: &str) -> Result<Config, ConfigError> {
     let config = Config::parse(text, Path::new("c.yaml"))?;
@@ -73,15 +77,17 @@ fn a_queue_may_want_late_results() {
         "queues: {settings: {a: {late_results: accept-if-newest}, b: {late_results: reject}, c: {}}}\n",
     )
     .unwrap();
-    assert_eq!(config.queue().late_results, ["a".into()].into());
+    let wanted = |name: &str| config.queues.settings.get(name).map(|it| it.late_results);
+    assert_eq!(wanted("a"), Some(LateResults::AcceptIfNewest));
+    assert_eq!((wanted("b"), wanted("c")), (Some(LateResults::Reject), Some(LateResults::Reject)));
 }
 
 #[test]
 fn queues_and_their_keys_have_weights() {
     let config =
         read("queues: {aging_every: 9, settings: {a: {weight: 3, weights: {red: 2}}}}\n").unwrap();
-    let queue = config.queue();
-    assert_eq!((queue.valve, queue.weights["a"].queue, queue.weights["a"].keys["red"]), (9, 3, 2));
+    let own = &config.queues.settings["a"];
+    assert_eq!((config.queues.aging_every, own.weight, own.weights["red"]), (9, 3, 2));
     let cases = [
         ("aging_every: 0", "must be at least 1"),
         ("settings: {b: {weight: 0}}", "weight of queue \"b\": 0 is not 1 to 1000"),
@@ -133,7 +139,7 @@ fn malformed_files_are_refused_with_their_place() {
 /// Values that do not fit together, and the keys that are named.
 #[test]
 fn rules_between_values_are_all_reported() {
-    let cases: [(&str, &[&str]); 26] = [
+    let cases: [(&str, &[&str]); 28] = [
         ("listen: 0.0.0.0:7171\n", &["listen"]),
         ("ops_listen: 192.0.2.1:1\n", &["ops_listen"]),
         ("listen: '[::1]:7172'\nops_listen: '[::1]:7172'\n", &["ops_listen"]),
@@ -155,6 +161,8 @@ fn rules_between_values_are_all_reported() {
         ("limits: {checkpoint_bytes: 0}\n", &[]),
         ("limits: {checkpoint_bytes: 1025KiB}\n", &["limits.checkpoint_bytes"]),
         ("retention: {failed: 0s}\n", &["retention.failed"]),
+        ("reload: {interval: 99ms}\n", &["reload.interval"]),
+        ("reload: {interval: 61m}\n", &["reload.interval"]),
         (
             "queues: {settings: {'a b': {retention: {failed: 0s}}}}\n",
             &["queues.settings", "queues.settings"],
@@ -173,7 +181,9 @@ fn rules_between_values_are_all_reported() {
     for (text, expected) in cases {
         let named: Vec<_> = match read(text) {
             Ok(_) => Vec::new(),
-            Err(ConfigError::Invalid { violations }) => violations.iter().map(|v| v.key).collect(),
+            Err(ConfigError::Invalid { violations, .. }) => {
+                violations.iter().map(|v| v.key).collect()
+            }
             Err(error) => panic!("{text:?}: {error}"),
         };
         assert_eq!(named, expected, "{text:?}");
@@ -267,6 +277,180 @@ fn rates() {
     let third = leasehold_policy::Rate::from("3/s".parse::<RateLimit>().unwrap());
     assert_eq!((third.interval, third.burst), (Duration::from_nanos(333_333_334), 3));
     assert_eq!(read("limits: {submit_rate: unlimited}\n").unwrap().limits.submit_rate, None);
+}
+
+/// The place of a rule that is broken between values is that of its key, or the nearest one around it.
+#[test]
+fn broken_rules_are_told_with_their_place() {
+    let cases = [
+        ("limits:\n  open_tasks: 0\n", "c.yaml:2:3: limits.open_tasks: "),
+        ("{limits: {open_tasks: 0}}\n", "c.yaml:1:11: limits.open_tasks: "),
+        ("session:\n  ttl: 1s\n  heartbeat_interval: 800ms\n", "c.yaml:2:3: session.ttl: "),
+        ("# nothing\nsession:\n  heartbeat_interval: 19s\n", "c.yaml:2:1: session.ttl: "),
+        (
+            "retention:\n  finished: 1h\nqueues:\n  settings:\n    'a b': {}\n",
+            "c.yaml:4:3: queues.settings: ",
+        ),
+    ];
+    for (text, expected) in cases {
+        let path = Path::new("c.yaml");
+        let error = Config::parse(text, path).unwrap().check().unwrap_err().placed(text, path);
+        assert!(error.to_string().starts_with(expected), "{text:?}: {error}");
+    }
+}
+
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Texts that are made to be expensive: each is refused, and says so.
+#[test]
+fn no_text_is_too_much() {
+    let laughs = (1..12).fold("a0: &a0 [x, x, x, x, x, x, x, x]\n".to_owned(), |text, n| {
+        let of = format!("*a{}, ", n - 1).repeat(8);
+        format!("{text}a{n}: &a{n} [{of}]\n")
+    });
+    let cases = [
+        ("aliases of aliases", laughs),
+        ("deep lists", "[".repeat(100_000)),
+        ("deep maps", "{a: ".repeat(50_000)),
+        ("a deep block", lines(500, |n| format!("{}a:", " ".repeat(n)))),
+        ("many keys", lines(100_000, |n| format!("k{n}: 1"))),
+        ("a long key", format!("{}: 1\n", "k".repeat(1 << 20))),
+        ("a huge number", format!("limits: {{open_tasks: {}}}\n", "9".repeat(100_000))),
+        ("a huge size", format!("limits: {{payload_bytes: {}GiB}}\n", "9".repeat(1_000))),
+        ("a huge duration", format!("session: {{ttl: {}s}}\n", "9".repeat(100_000))),
+        ("one key twice", "limits: {queues: 1, queues: 2}\n".to_owned()),
+        ("two documents", "limits: {}\n---\nlimits: {}\n".to_owned()),
+        ("a cycle", "a: &a\n  b: *a\n".to_owned()),
+        ("a tag", "data: !!binary aGVsbG8=\nlimits: !!python/object x\n".to_owned()),
+        ("a merge of itself", "limits: &l\n  <<: *l\n  queues: 1\n".to_owned()),
+    ];
+    for (what, text) in cases {
+        let error = read(&text).expect_err(what).to_string();
+        assert!(!error.contains('\n') && error.len() < 2_000, "{what}: {}", error.len());
+    }
+}
+
+/// A key, what it was, what it is, and whether only a restart brings it.
+type Differs = (&'static str, &'static str, &'static str, bool);
+
+/// Each key with another value than its default, and whether it can hold without a restart.
+#[test]
+fn what_differs_is_told_key_by_key() {
+    let cases: [(&str, &[Differs]); 10] = [
+        ("{}", &[]),
+        ("limits: {open_tasks: 7}", &[("limits.open_tasks", "10000000", "7", false)]),
+        ("limits: {connections: 7}", &[("limits.connections", "10000", "7", true)]),
+        ("listen: 127.0.0.1:1", &[("listen", "127.0.0.1:7171", "127.0.0.1:1", true)]),
+        ("data: elsewhere", &[("data", "leasehold-data", "elsewhere", true)]),
+        ("insecure: true", &[("insecure", "false", "true", true)]),
+        ("telemetry: {log_filter: debug}", &[("telemetry.log_filter", "info", "debug", true)]),
+        (
+            "session: {ttl: 40s}",
+            &[
+                ("session.heartbeat_interval", "5s", "10s", false),
+                ("session.ttl", "20s", "40s", false),
+            ],
+        ),
+        (
+            "queues: {settings: {a.b: {exclusivity: best-effort}}}",
+            &[
+                ("queues.settings.\"a.b\".exclusivity", "unset", "best-effort", false),
+                ("queues.settings.\"a.b\".late_results", "unset", "reject", false),
+                ("queues.settings.\"a.b\".weight", "unset", "1", false),
+            ],
+        ),
+        (
+            "retention: {keys: 1m}\ndefaults: {retry: {jitter: none}}",
+            &[
+                ("defaults.retry.jitter", "full", "none", false),
+                ("retention.keys", "1h", "1m", false),
+            ],
+        ),
+    ];
+    for (text, expected) in cases {
+        let (before, after) = (Config::default(), read(text).unwrap());
+        let told = |from, to| -> Vec<_> {
+            let changes = changes(from, to).unwrap();
+            changes.into_iter().map(|it| (it.key, it.from, it.to, it.needs_restart)).collect()
+        };
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(key, from, to, restart)| {
+                ((*key).to_owned(), (*from).to_owned(), (*to).to_owned(), *restart)
+            })
+            .collect();
+        assert_eq!(told(&before, &after), expected, "{text:?}");
+        // And back, where what needs a restart has not been applied.
+        let applied = before.without_restart(&after);
+        let left: Vec<_> = told(&applied, &after).into_iter().map(|it| it.0).collect();
+        let restarts = expected.iter().filter(|it| it.3).map(|it| it.0.clone());
+        assert_eq!(left, restarts.collect::<Vec<_>>(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_long_value_is_cut() {
+    let mut config = Config::default();
+    config.telemetry.log_filter = "x".repeat(1_000);
+    let told = changes(&Config::default(), &config).unwrap();
+    assert!(told.iter().all(|it| it.to.len() < 100), "{told:?}");
+}
+
+/// What a row of looks sees, a letter for each content, and what each look means.
+#[test]
+fn only_what_two_looks_have_seen_is_news() {
+    let cases = [
+        ("aaa", "===", "nothing is new"),
+        ("abb", "=?!", "twice the same"),
+        ("abbb", "=?!=", "told once"),
+        ("abcc", "=??!", "half of it is seen by one look only"),
+        ("abab", "=?=?", "back to what was, and not settled"),
+        ("abbaa", "=?!?!", "back to an older content"),
+        ("a--", "=?!", "a file that is gone is a content too"),
+        ("a---", "=?!=", "which is told once"),
+        ("a-b-", "=???", "gone and back"),
+    ];
+    for (looks, expected, what) in cases {
+        let contents = |text: String| Contents { hash: Hash::of(text.as_bytes()), text };
+        let mut watch = Watch::new(Hash::of(b"a"));
+        let seen: String = looks
+            .chars()
+            .map(|letter| {
+                let gone = || ConfigError::NoFile { path: "c.yaml".into() };
+                let seen = (letter != '-').then(|| contents(letter.to_string())).ok_or_else(gone);
+                match watch.look(&Look::new(seen)) {
+                    Sight::Known => '=',
+                    Sight::Unsettled => '?',
+                    Sight::Settled => '!',
+                }
+            })
+            .collect();
+        assert_eq!(seen, expected, "{what}");
+    }
+}
+
+#[test]
+fn a_file_is_read_whole_or_not_at_all() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let path = dir.path().join("c.yaml");
+    let error = || Contents::read_again(&path).unwrap_err();
+    assert!(matches!(error(), ConfigError::Unreadable { .. }), "it is not there");
+    std::fs::write(&path, b"data: a\n").unwrap();
+    let read = Contents::read_again(&path).unwrap();
+    assert_eq!(read.text, "data: a\n");
+    assert_eq!(read.hash.short(), "46f9fd1d5add");
+    std::fs::write(&path, b"data: \xff\n").unwrap();
+    assert!(matches!(error(), ConfigError::Unreadable { .. }), "it is no text");
+    let full = usize::try_from(FILE_BYTES_MAX).unwrap();
+    std::fs::write(&path, vec![b'#'; full]).unwrap();
+    assert!(is_blank(&Contents::read_again(&path).unwrap().text));
+    std::fs::write(&path, vec![b'#'; full + 1]).unwrap();
+    assert!(matches!(error(), ConfigError::TooLarge { .. }), "a byte too many");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(matches!(error(), ConfigError::NoFile { .. }), "a directory");
 }
 
 proptest::proptest! {

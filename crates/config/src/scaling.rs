@@ -3,12 +3,16 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_policy::scale;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::duration;
+use super::{duration, schema};
+
+/// How many pools there may be: a worker can name any.
+pub const POOLS_MAX: usize = 64;
 
 /// How pools are scaled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scaling {
     /// The fewest workers of a pool.
@@ -17,14 +21,17 @@ pub struct Scaling {
     pub max_workers: u32,
     /// A longer average wait in the queue asks for workers.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub queue_wait: Duration,
     /// A longer 95th percentile from grant to start asks for workers, if enough waits for long enough.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub start_latency: Duration,
     /// More than so many tasks have to wait meanwhile.
     pub start_latency_backlog: u64,
     /// For so long.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub start_latency_for: Duration,
     /// A busier processor asks for a worker, in percent.
     pub cpu_high: u16,
@@ -34,22 +41,26 @@ pub struct Scaling {
     pub idle_workers: u32,
     /// How long a change is given to show what it does before more workers are asked for.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub settle: Duration,
     /// How long workers have to be idle before one goes, and how far apart two go.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub cooldown: Duration,
     /// Over how long waits and latencies are measured.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub window: Duration,
     /// How often it is decided.
     #[serde(with = "duration")]
+    #[schemars(with = "schema::Time")]
     pub interval: Duration,
     /// Single pools, by name.
     pub pools: BTreeMap<String, PoolSettings>,
 }
 
 /// What is different for one pool.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PoolSettings {
     /// The task types its workers serve, for while there is none to say so.

@@ -1,0 +1,80 @@
+//! What the queue and the workers are told of a configuration.
+
+use std::time::Duration;
+
+use leasehold_queue::{Name, Weights};
+
+use crate::config::{Config, LateResults, QueueSettings};
+
+#[cfg(test)]
+mod tests;
+
+/// The same in the queue's words. What a task gets that does not say otherwise is not in it: that is decided at the submit.
+pub fn queue(config: &Config) -> leasehold_queue::Config {
+    let settings = &config.queues.settings;
+    let late = settings.iter().filter(|(_, own)| own.late_results == LateResults::AcceptIfNewest);
+    leasehold_queue::Config {
+        session_ttl: config.session.ttl,
+        worker_losses_max: config.limits.worker_losses,
+        leases_max: config.limits.leases_per_generation,
+        attempt_max: config.limits.attempt_timeout,
+        key_retention: config.retention.keys,
+        declared_queues: settings.keys().map(|name| Name::from(name.as_str())).collect(),
+        late_results: late.map(|(name, _)| Name::from(name.as_str())).collect(),
+        create_queues: config.queues.create,
+        weights: settings.iter().map(|(name, own)| (name.as_str().into(), weights(own))).collect(),
+        valve: config.queues.aging_every,
+        limits: leasehold_queue::Limits {
+            open_tasks: config.limits.open_tasks,
+            open_bytes: config.limits.open_bytes,
+            queues: config.limits.queues,
+            key_bytes: config.limits.key_bytes,
+        },
+        ..leasehold_queue::Config::default()
+    }
+}
+
+/// The first ceiling of a worker's wait before it reconnects, and what the last one is at most.
+const RECONNECT_INITIAL: Duration = Duration::from_millis(100);
+const RECONNECT_CAP: Duration = Duration::from_secs(5);
+
+/// What the queue and its fairness keys get of the slots' time.
+fn weights(own: &QueueSettings) -> Weights {
+    let keys = own.weights.iter().map(|(key, weight)| (key.as_str().into(), *weight));
+    Weights { queue: own.weight, keys: keys.collect() }
+}
+
+/// What a worker is told in its welcome. It holds for that stream, whatever is configured later: the queue keeps a session for as
+/// long as was promised in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionTerms {
+    /// How often it says that it lives.
+    pub heartbeat_interval: Duration,
+    /// How long it may believe after its last acknowledged heartbeat.
+    pub session_ttl: Duration,
+    /// The largest result it may send.
+    pub result_bytes_max: u64,
+    /// The largest checkpoint it may save.
+    pub checkpoint_bytes_max: u64,
+}
+
+impl SessionTerms {
+    pub(crate) const fn of(config: &Config) -> Self {
+        Self {
+            heartbeat_interval: config.session.heartbeat_interval,
+            session_ttl: config.session.ttl,
+            result_bytes_max: config.limits.result_bytes,
+            checkpoint_bytes_max: config.limits.checkpoint_bytes,
+        }
+    }
+
+    /// The first ceiling of its wait before it reconnects.
+    pub(crate) fn reconnect_initial(&self) -> Duration {
+        RECONNECT_INITIAL.min(self.reconnect_cap())
+    }
+
+    /// The largest. A worker that tries less often than this could lose its leases although the coordinator is back.
+    pub(crate) fn reconnect_cap(&self) -> Duration {
+        RECONNECT_CAP.min(self.session_ttl / 4)
+    }
+}
