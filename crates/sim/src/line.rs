@@ -59,6 +59,7 @@ pub struct Line {
     reads: BTreeMap<String, BTreeSet<SchemaPrint>>,
     /// Every how many leases one may go by age.
     aging_every: u64,
+    epoch: u32,
     /// The leases of this process.
     granted: Granted,
 }
@@ -77,7 +78,7 @@ impl Line {
         reads: BTreeMap<String, BTreeSet<SchemaPrint>>,
     ) -> Self {
         let (open, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self { open, waiting, zones, reads, aging_every, granted: Granted::default() }
+        Self { open, waiting, zones, reads, aging_every, epoch: 0, granted: Granted::default() }
     }
 
     /// How many times the turn of the oldest can be missed by everybody together.
@@ -106,9 +107,13 @@ impl Line {
                 self.waiting.remove(task);
                 self.open.remove(task);
             }
-            // The next process counts anew. One that goes on with a new epoch is not allowed more for that.
-            Record::EpochStarted { .. } => self.granted = Granted::default(),
-            Record::TaskMoved(_)
+            // The next process counts anew. One that goes on with a new epoch is not allowed more for that; one that goes on
+            // with a longer promise in the same epoch does not count anew.
+            Record::EpochStarted { epoch, .. } if self.epoch != *epoch => {
+                (self.epoch, self.granted) = (*epoch, Granted::default());
+            }
+            Record::EpochStarted { .. }
+            | Record::TaskMoved(_)
             | Record::LeaseStarted { .. }
             | Record::LeaseRevoking { .. }
             | Record::LeaseExtended { .. }

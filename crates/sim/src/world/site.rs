@@ -68,6 +68,8 @@ pub(super) struct Site {
     /// The shortest and the longest one that this process may have promised to anybody.
     pub(super) session_ttl_least: Duration,
     pub(super) session_ttl_most: Duration,
+    /// The longest one that any worker had been promised when it began: as long it believes in those that it has not heard.
+    pub(super) session_ttl_found: Micros,
     open_tasks: u64,
     /// How many tasks may have been allowed to be open, whenever.
     pub(super) bounds: BTreeSet<u64>,
@@ -107,6 +109,7 @@ impl Site {
             session_ttl: setting.session_ttl,
             session_ttl_least: setting.session_ttl,
             session_ttl_most: setting.session_ttl,
+            session_ttl_found: 0,
             open_tasks: Config::default().limits.open_tasks,
             bounds: BTreeSet::new(),
             session_ttl_max: Duration::ZERO,
@@ -178,6 +181,7 @@ impl World {
         self.site.booted_at = self.now;
         self.site.session_ttl_least = self.site.session_ttl;
         self.site.session_ttl_most = self.site.session_ttl;
+        self.site.session_ttl_found = self.session_ttl_max();
         (self.site.has_appended, self.site.is_stopping) = (false, false);
         self.site.paused_until = None;
         self.site.sessions.clear();

@@ -485,7 +485,7 @@ impl World {
             Some((at, site)) if *site == self.site.incarnation => {
                 (*at, micros(self.site.session_ttl_least))
             }
-            Some(_) | None => (self.site.booted_at, self.session_ttl_max()),
+            Some(_) | None => (self.site.booted_at, self.site.session_ttl_found),
         }
     }
 }
