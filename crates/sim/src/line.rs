@@ -35,16 +35,16 @@ impl Entry {
     }
 }
 
-/// Which schemas a worker reads, if not every one.
-type Reading = Option<BTreeSet<SchemaPrint>>;
-
-/// How many leases there were since one went by age: to workers that read the same, and to those of them in each zone.
+/// How the leases of one process went.
 #[derive(Debug, Default)]
 struct Granted {
-    by_reading: BTreeMap<Reading, u64>,
-    by_zone: BTreeMap<(Reading, String), u64>,
-    /// How many of them did not, though something less urgent waited that could have.
+    leases: u64,
+    /// How many of them were granted although something more urgent waited that their workers could have had.
+    by_age: u64,
+    /// How many there were since the last of those that could have gone by age, as something less urgent waited.
     missed: u64,
+    /// The processes that got them.
+    instances: BTreeSet<Name>,
 }
 
 /// Everybody in line.
@@ -96,7 +96,8 @@ impl Line {
     ) -> Result<(), Violation> {
         match record {
             Record::TaskAccepted(task) | Record::TaskReplayed(task) => self.join(task),
-            Record::LeaseGranted { task, worker, time, .. } => {
+            Record::LeaseGranted { task, worker, instance, time, .. } => {
+                self.granted.instances.insert(Name::clone(instance));
                 return self.leave((*task, worker), *time, is_paused);
             }
             Record::LeaseEnded { task, next, time, .. } => {
@@ -173,9 +174,7 @@ impl Line {
         self.count(worker, more_urgent, is_anybody_below)
     }
 
-    /// A lease goes by age now and then, and not more often. Workers that read different schemas count by themselves; so do
-    /// those of a zone once a task has asked for one, and anew after all of them were gone; until then zones count together.
-    #[expect(clippy::fn_params_excessive_bools, reason = "it is what was found")]
+    /// A lease goes by age now and then, and not more often.
     fn count(
         &mut self,
         worker: &str,
@@ -183,23 +182,21 @@ impl Line {
         is_anybody_below: bool,
     ) -> Result<(), Violation> {
         let missed_max = self.missed_max();
-        let zone = self.zones.get(worker).map(|(_, zone)| zone.clone()).unwrap_or_default();
-        let reading = self.reads.get(worker).cloned();
-        let in_zone = self.granted.by_zone.entry((reading.clone(), zone)).or_default();
-        let alike = self.granted.by_reading.entry(reading).or_default();
-        *in_zone += 1;
-        *alike += 1;
-        match passed_over {
-            Some(other) if *in_zone < self.aging_every && *alike < self.aging_every => {
+        let granted = &mut self.granted;
+        granted.leases += 1;
+        if let Some(other) = passed_over {
+            granted.by_age += 1;
+            let turns =
+                granted.leases / self.aging_every + BEGINNINGS_MAX * granted.instances.len() as u64;
+            if turns < granted.by_age {
                 let message = format!("{worker} was leased something before {other}, out of turn");
                 return Err(Violation::new("order", message));
             }
-            Some(_) => (*in_zone, *alike, self.granted.missed) = (0, 0, 0),
-            None if is_anybody_below => self.granted.missed += 1,
-            None => self.granted.missed = 0,
         }
-        if missed_max.saturating_mul(self.aging_every) < self.granted.missed {
-            let message = format!("nothing goes by age in {} leases", self.granted.missed);
+        granted.missed =
+            if passed_over.is_none() && is_anybody_below { granted.missed + 1 } else { 0 };
+        if missed_max.saturating_mul(self.aging_every) < granted.missed {
+            let message = format!("nothing goes by age in {} leases", granted.missed);
             return Err(Violation::new("order", message));
         }
         Ok(())
@@ -219,3 +216,7 @@ impl Line {
 /// How many times the turn of the oldest can be missed by workers that read the same: there are three kinds of zones, and each can begin to count anew
 /// when its last worker goes.
 const MISSED_MAX: u64 = 8;
+
+/// How often the count of a process can begin anew with the kind of worker it is among: as the first task comes that asks for
+/// a zone, or for a schema, and as the last one goes. What counted together before then goes on counting, each from there.
+const BEGINNINGS_MAX: u64 = 4;
