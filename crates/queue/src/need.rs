@@ -57,6 +57,13 @@ impl Needs {
         self.numbers.get(task_type)?.get(shape).copied()
     }
 
+    /// A need is known, whether a task waits that has it or not.
+    pub(crate) fn know(&mut self, task_type: &Name, shape: &Shape) {
+        let no = self.number(task_type, shape);
+        self.enter(no);
+        self.leave(no);
+    }
+
     /// A lane of it is there.
     pub(crate) fn enter(&mut self, no: NeedNo) {
         let Some(entry) = self.all.get_mut(no.0) else { return };

@@ -44,6 +44,8 @@ impl Queue {
         for token in waiting {
             let task = self.task_under(id, *token).and_then(|it| self.book.task(it));
             if let Some(parked) = task.map(parked) {
+                // After a restart it may be that nothing else has asked for what it asks of a worker.
+                self.index.lanes.needs.know(&parked.task_type, &parked.shape);
                 self.parking.park(id, &class, *token, parked);
             }
         }
