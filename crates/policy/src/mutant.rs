@@ -120,7 +120,6 @@ mutants! {
     GuardedLonger = "guards may believe in leases for longer than their worker",
     GuardNotTold = "guards are not told that the session goes on",
     TurnedAwayPays = "who is turned away at the door takes a place all the same",
-    RefundUnbounded = "a charge that comes back late comes back whole",
     ValveShut = "nothing less urgent goes before what is more urgent, however long it waits",
     ValveOpen = "the oldest goes before what is more urgent at every grant",
     SchemaIgnored = "a task goes to workers that do not read its payload",
