@@ -5,7 +5,8 @@
 
 pub mod duration;
 
-/// The services and messages of version 1.
+pub use generated::{externalscaler, v1};
+
 #[allow(
     clippy::pedantic,
     clippy::use_self,
@@ -18,24 +19,16 @@ pub mod duration;
     unreachable_pub,
     reason = "generated code"
 )]
-pub mod v1 {
-    tonic::include_proto!("leasehold.v1");
-}
+mod generated {
+    /// The services and messages of version 1.
+    pub mod v1 {
+        tonic::include_proto!("leasehold.v1");
+    }
 
-/// The service by which KEDA asks how many workers there should be. Its names are KEDA's.
-#[allow(
-    clippy::pedantic,
-    clippy::use_self,
-    clippy::allow_attributes_without_reason,
-    clippy::wildcard_enum_match_arm,
-    clippy::clone_on_ref_ptr,
-    clippy::unused_trait_names,
-    unused_qualifications,
-    unreachable_pub,
-    reason = "generated code"
-)]
-pub mod externalscaler {
-    tonic::include_proto!("externalscaler");
+    /// The service by which KEDA asks how many workers there should be. Its names are KEDA's.
+    pub mod externalscaler {
+        tonic::include_proto!("externalscaler");
+    }
 }
 
 impl v1::Reason {
