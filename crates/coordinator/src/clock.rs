@@ -143,8 +143,8 @@ impl Clocks {
     }
 }
 
-/// What the wall clock says. Before 1970: that it does not know.
-fn wall() -> Time {
+/// What the wall clock of the machine says, for what people read too. Before 1970: that it does not know.
+pub(crate) fn wall() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::Args,
+    clock::wall,
     config::{
         Change, Config, ConfigError, Contents, FILE_BYTES_MAX, Hash, Look, Sight, Violation, Watch,
         changes, is_blank,
@@ -240,7 +241,7 @@ impl Reloader {
             let pending = changes(&config, &wanted)?;
             let all = changes(&before.config, &wanted)?;
             let (config, hash) = (Arc::new(config), Some(contents.hash));
-            let since = if before.hash == hash { before.since } else { now() };
+            let since = if before.hash == hash { before.since } else { wall() };
             let applied = Applied { config, hash, since, pending };
             Ok((applied, Reloaded { hash: contents.hash, changes: all }, is_blank))
         });
@@ -288,7 +289,7 @@ impl Reloader {
 
 impl Refused {
     fn new(hash: Option<Hash>, error: &ConfigError) -> Self {
-        Self { hash, time: now(), message: chain(error), violations: error.violations() }
+        Self { hash, time: wall(), message: chain(error), violations: error.violations() }
     }
 }
 
@@ -332,11 +333,6 @@ fn is_mounted(path: &Path) -> bool {
     let parent = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let device = |about: std::io::Result<std::fs::Metadata>| about.ok().map(|about| about.dev());
     device(std::fs::symlink_metadata(path)) != device(std::fs::metadata(parent))
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl Known {

@@ -2,10 +2,9 @@
 
 use std::{
     sync::{Arc, LazyLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use leasehold_policy::Time;
 use leasehold_proto::{
     FILE_DESCRIPTOR_SET, duration,
     v1::{self, admin_service_server::AdminService},
@@ -17,6 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::page::ANSWER_BYTES_MAX;
 use crate::{
+    clock::wall,
     config::{Change, DURATION_MAX, Hash, is_worker_id},
     handle::{Handle, LeaseName},
     parse,
@@ -88,7 +88,7 @@ impl AdminService for AdminApi {
         &self,
         _: Request<v1::ListQueuesRequest>,
     ) -> Answer<v1::ListQueuesResponse> {
-        let (queues, now) = (self.handle.queues().await?, now());
+        let (queues, now) = (self.handle.queues().await?, wall());
         let queues = queues.iter().map(|queue| view::queue(queue, now)).collect();
         Ok(Response::new(v1::ListQueuesResponse { queues }))
     }
@@ -178,7 +178,7 @@ impl AdminService for AdminApi {
         if views.is_empty() && ban.is_zero() {
             return Err(Refusal::no_worker(&request.worker_id).into());
         }
-        let now = now();
+        let now = wall();
         let workers = views.iter().map(|view| view::worker(view, now)).collect();
         Ok(Response::new(v1::EvictWorkerResponse { workers }))
     }
@@ -244,7 +244,7 @@ impl AdminService for AdminApi {
         let (known, unknown): (Vec<_>, Vec<_>) =
             ids.into_iter().zip(known).partition(|(_, known)| *known);
         let told = |worker: &str| known.iter().any(|(id, _)| id == worker);
-        let (workers, now) = (self.handle.workers().await?, now());
+        let (workers, now) = (self.handle.workers().await?, wall());
         let workers = workers.iter().filter(|view| told(&view.worker));
         Ok(Response::new(v1::DrainWorkersResponse {
             workers: workers.map(|view| view::worker(view, now)).collect(),
@@ -271,7 +271,7 @@ fn hash(of: Option<Hash>) -> String {
 
 /// The first `most` workers, or as many as an answer holds.
 fn worker_page(views: &[WorkerView], most: usize) -> v1::ListWorkersResponse {
-    let (now, mut workers, mut bytes) = (now(), Vec::new(), 0);
+    let (now, mut workers, mut bytes) = (wall(), Vec::new(), 0);
     for view in views.iter().take(most) {
         let worker = view::worker(view, now);
         bytes += worker.encoded_len();
@@ -291,7 +291,7 @@ fn worker_page(views: &[WorkerView], most: usize) -> v1::ListWorkersResponse {
 /// The queue as it is, if it exists.
 fn one(name: &str, view: Option<QueueView>) -> Result<v1::Queue, Refusal> {
     let view = view.ok_or_else(|| Refusal::no_queue(name))?;
-    Ok(view::queue(&view, now()))
+    Ok(view::queue(&view, wall()))
 }
 
 /// Which lease is meant, and in which words.
@@ -345,10 +345,4 @@ fn worker_ids(ids: &[String]) -> Result<Vec<Name>, Refusal> {
         return Err(Refusal::fields(Reason::InvalidField, wrong));
     }
     Ok(ids.iter().map(|id| id.as_str().into()).collect())
-}
-
-/// The wall clock, for ages that people read. The engine's own clock is never far from it.
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Time::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
