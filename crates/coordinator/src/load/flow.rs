@@ -59,11 +59,17 @@ impl Default for Histogram {
 impl Histogram {
     /// One more.
     pub fn add(&mut self, took: Duration) {
+        self.add_times(took, 1);
+    }
+
+    /// So many more that took the same.
+    pub fn add_times(&mut self, took: Duration, times: u64) {
+        let times = u32::try_from(times).unwrap_or(u32::MAX);
         if let Some(count) = self.counts.get_mut(bucket(took)) {
-            *count = count.saturating_add(1);
+            *count = count.saturating_add(times);
         }
-        self.count += 1;
-        self.sum = self.sum.saturating_add(took);
+        self.count += u64::from(times);
+        self.sum = self.sum.saturating_add(took.saturating_mul(times));
     }
 
     /// As many more as another one has.

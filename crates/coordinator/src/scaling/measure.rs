@@ -32,7 +32,7 @@ pub struct Measured {
     pub leased: u64,
     /// How long the one has waited that goes first. None: none waits for a worker.
     pub oldest: Option<Duration>,
-    /// How long it took lately.
+    /// How long it took lately, and how long what waits has waited so far.
     pub flow: Flow,
     /// Workers that take tasks, those included that may come back.
     pub workers: u32,
@@ -115,7 +115,12 @@ impl Measured {
         }
         self.leased += row.view.leased;
         if backlog < self.backlog {
-            self.oldest = self.oldest.max(row.view.since.map(|since| now.since(since)));
+            let first = row.view.since.map(|since| now.since(since));
+            self.oldest = self.oldest.max(first);
+            // In a queue that keeps up, what waits will have waited as long as the first one has by now; in one that
+            // does not, longer. Without them, all would look well as long as no slot is free for any to be leased.
+            let waits = self.backlog - backlog;
+            self.flow.waits.add_times(first.unwrap_or_default(), waits);
         }
         if let Some(flow) = &row.flow {
             self.flow.merge(flow);
@@ -138,14 +143,15 @@ impl Measured {
         }
     }
 
-    /// How long a task waits on average: of those that were leased in the window, or else the one that goes first.
+    /// How long a task waits on average: of those that were leased in the window and those that wait for a worker now, the
+    /// latter taken as if they had come with the one of their queue and type that goes first. None: there are none.
     pub fn queue_wait(&self) -> Option<Duration> {
-        self.flow.waits.mean().or(self.oldest)
+        self.flow.waits.mean()
     }
 
     /// Within which time 95 % of them were leased, in the same sense.
     pub fn wait_p95(&self) -> Option<Duration> {
-        self.flow.waits.percentile(95).or(self.oldest)
+        self.flow.waits.percentile(95)
     }
 
     /// Within which time 95 % of what was leased started.

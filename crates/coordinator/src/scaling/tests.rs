@@ -90,6 +90,25 @@ fn workers_are_scaled_by_what_waits_for_their_types_and_pools() {
 }
 
 #[test]
+fn what_waits_behind_tasks_that_were_leased_at_once_is_seen() {
+    let stage = Stage::new(|_| {});
+    let rows = |waiting| {
+        let mut row = row("q", "t", &[(Blocked::NoCapacity, waiting)], 4);
+        let flow = row.flow.insert(Box::default());
+        flow.waits.add_times(Duration::ZERO, 4);
+        vec![row]
+    };
+    // Six at once for four slots: a third of them waits until one of the others has ended.
+    for (second, desired) in [(0, 1), (1, 1), (2, 1), (3, 2)] {
+        stage.look(second, rows(2), vec![worker("a", Some("p"), 4)]);
+        assert_eq!(stage.pool("p").desired, desired, "after {second} s");
+    }
+    let measured = stage.pool("p").measured;
+    assert_eq!(measured.queue_wait(), Some(Duration::from_secs(1)));
+    assert!(measured.wait_p95().is_some_and(|it| Duration::from_secs(2) < it));
+}
+
+#[test]
 fn what_no_worker_could_take_is_a_bound_and_no_backlog() {
     let stage = Stage::new(|_| {});
     let paused = || vec![row("q", "t", &[(Blocked::QueuePaused, 500)], 0)];
