@@ -55,7 +55,7 @@ impl Queue {
         let Self { roster, index, paces, avoided, config, .. } = self;
         let lanes = &mut index.lanes;
         let offers = roster.free().filter_map(|class| {
-            let is_aged = class.turn().is_multiple_of(config.valve) || Mutant::ValveOpen.is_alive();
+            let is_aged = class.is_for_the_old(config.valve) || Mutant::ValveOpen.is_alive();
             let is_aged = is_aged && !Mutant::ValveShut.is_alive();
             let pick = if is_aged { Pick::Aged } else { Pick::First };
             let next = lanes.next(class.needs(), pick, paces)?;
@@ -75,7 +75,7 @@ impl Queue {
             (Name::clone(&session.worker), Name::clone(&session.instance), session.stream);
         let reckoned = self.charge(&next);
         self.index.lanes.serve(&next, id);
-        self.roster.count_grant(id);
+        self.roster.count_grant(id, self.config.valve);
         self.write(Record::LeaseGranted { task, token, worker, instance, time: self.now });
         self.avoided.remove(&task);
         if let Some(lease) = self.book.lease_mut(task) {

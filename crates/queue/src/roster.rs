@@ -30,8 +30,11 @@ pub(crate) struct Roster {
     workers: BTreeMap<Name, BTreeMap<Name, SessionId>>,
     streams: BTreeMap<StreamId, SessionId>,
     classes: BTreeMap<Kind, Class>,
-    /// Whether a class has not been told of the needs that there are.
+    /// Whether a class has not been told of the needs that there are, or has no sessions any more.
     has_strangers: bool,
+    /// What classes that are gone had counted towards their next grant by age, until there is an heir: if that went with
+    /// them, workers that never stay long would never be granted a task for its age.
+    bequeathed: u64,
     /// The labels that selectors ask for.
     label_names: BTreeSet<Name>,
     opened: u64,
@@ -61,7 +64,7 @@ struct Class {
     free: BTreeSet<(u64, SessionId)>,
     /// The needs that it serves. None: it has not been told of any.
     needs: Option<Vec<NeedNo>>,
-    /// How many leases its sessions were granted.
+    /// How many leases its sessions were granted since the last one by age, and those whose heir it is.
     granted: u64,
 }
 
@@ -89,9 +92,9 @@ impl Free<'_> {
         self.class.needs.as_deref().unwrap_or_default()
     }
 
-    /// Which grant to its sessions the next one is, counting from 1.
-    pub(crate) const fn turn(&self) -> u64 {
-        self.class.granted + 1
+    /// Whether the next grant goes by age, as one in so many does.
+    pub(crate) const fn is_for_the_old(&self, valve: u64) -> bool {
+        valve <= self.class.granted + 1
     }
 
     /// The session that suits best.
@@ -154,10 +157,16 @@ impl Roster {
     }
 
     /// Tells each class of the needs that are new, or that it is new to, and says which sessions changed their class for that.
+    /// Classes without sessions go, and the first new one inherits what they counted.
     pub(crate) fn meet(&mut self, newcomers: &[NeedNo], needs: &Needs) -> Vec<SessionId> {
         let known = newcomers.iter().filter_map(|no| Some((*no, needs.get(*no)?)));
         let asked = known.clone().flat_map(|(_, need)| &need.shape.selector);
         let reclassed = self.tell_apart(asked.map(|(name, _)| name).cloned().collect(), needs);
+        self.classes.retain(|_, class| {
+            let is_gone = class.members == 0;
+            self.bequeathed += if is_gone { class.granted } else { 0 };
+            !is_gone
+        });
         for (kind, class) in &mut self.classes {
             if let Some(served) = &mut class.needs {
                 let more = known.clone().filter(|(_, need)| kind.serves(need));
@@ -165,6 +174,7 @@ impl Roster {
             } else {
                 let all = needs.iter().filter(|(_, need)| kind.serves(need));
                 class.needs = Some(all.map(|(no, _)| no).collect());
+                class.granted = std::mem::take(&mut self.bequeathed);
             }
         }
         self.has_strangers = false;
@@ -199,16 +209,16 @@ impl Roster {
         }
     }
 
-    /// Whether each class has been told of the needs there were when it was last asked.
+    /// Whether each class has sessions, and has been told of the needs there were when it was last asked.
     pub(crate) const fn is_settled(&self) -> bool {
         !self.has_strangers
     }
 
-    /// A lease was granted to a session.
-    pub(crate) fn count_grant(&mut self, id: SessionId) {
+    /// A lease was granted to a session, by age if it was the turn of that.
+    pub(crate) fn count_grant(&mut self, id: SessionId, valve: u64) {
         let kind = self.members.get(&id).and_then(|member| member.class.as_ref());
         if let Some(class) = kind.and_then(|kind| self.classes.get_mut(kind)) {
-            class.granted += 1;
+            class.granted = (class.granted + 1).checked_rem(valve).unwrap_or(0);
         }
     }
 
@@ -391,9 +401,7 @@ impl Roster {
         let Some(class) = self.classes.get_mut(&kind) else { return };
         class.reseat(id, before, Seat::default());
         class.members -= 1;
-        if class.members == 0 {
-            self.classes.remove(&kind);
-        }
+        self.has_strangers |= class.members == 0;
     }
 
     /// Everything that is not derived from something else in it.
@@ -425,7 +433,8 @@ impl Roster {
             }
         }
         let connected = self.members.values().filter(|m| m.session.stream.is_some()).count();
-        classes == self.classes
+        let kept = self.classes.iter().filter(|(_, class)| 0 < class.members);
+        classes.iter().eq(kept)
             && self.streams.len() == connected
             && self.workers.values().map(BTreeMap::len).sum::<usize>() == self.members.len()
     }

@@ -35,7 +35,7 @@ impl Entry {
     }
 }
 
-/// How the leases of one process went.
+/// How the leases went.
 #[derive(Debug, Default)]
 struct Granted {
     leases: u64,
@@ -43,8 +43,6 @@ struct Granted {
     by_age: u64,
     /// How many there were since the last of those that could have gone by age, as something less urgent waited.
     missed: u64,
-    /// The processes that got them.
-    instances: BTreeSet<Name>,
 }
 
 /// Everybody in line.
@@ -59,8 +57,6 @@ pub struct Line {
     reads: BTreeMap<String, BTreeSet<SchemaPrint>>,
     /// Every how many leases one may go by age.
     aging_every: u64,
-    epoch: u32,
-    /// The leases of this process.
     granted: Granted,
 }
 
@@ -78,7 +74,7 @@ impl Line {
         reads: BTreeMap<String, BTreeSet<SchemaPrint>>,
     ) -> Self {
         let (open, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self { open, waiting, zones, reads, aging_every, epoch: 0, granted: Granted::default() }
+        Self { open, waiting, zones, reads, aging_every, granted: Granted::default() }
     }
 
     /// How many times the turn of the oldest can be missed by everybody together.
@@ -96,8 +92,8 @@ impl Line {
     ) -> Result<(), Violation> {
         match record {
             Record::TaskAccepted(task) | Record::TaskReplayed(task) => self.join(task),
-            Record::LeaseGranted { task, worker, instance, time, .. } => {
-                self.granted.instances.insert(Name::clone(instance));
+            Record::LeaseGranted { task, worker, time, .. } => {
+                self.granted.leases += 1;
                 return self.leave((*task, worker), *time, is_paused);
             }
             Record::LeaseEnded { task, next, time, .. } => {
@@ -108,13 +104,9 @@ impl Line {
                 self.waiting.remove(task);
                 self.open.remove(task);
             }
-            // The next process counts anew. One that goes on with a new epoch is not allowed more for that; one that goes on
-            // with a longer promise in the same epoch does not count anew.
-            Record::EpochStarted { epoch, .. } if self.epoch != *epoch => {
-                (self.epoch, self.granted) = (*epoch, Granted::default());
-            }
-            Record::EpochStarted { .. }
-            | Record::TaskMoved(_)
+            // A process forgets what the one before it had counted: it may be late with what goes by age, and not early.
+            Record::EpochStarted { .. } => self.granted.missed = 0,
+            Record::TaskMoved(_)
             | Record::LeaseStarted { .. }
             | Record::LeaseRevoking { .. }
             | Record::LeaseExtended { .. }
@@ -183,12 +175,9 @@ impl Line {
     ) -> Result<(), Violation> {
         let missed_max = self.missed_max();
         let granted = &mut self.granted;
-        granted.leases += 1;
         if let Some(other) = passed_over {
             granted.by_age += 1;
-            let turns =
-                granted.leases / self.aging_every + BEGINNINGS_MAX * granted.instances.len() as u64;
-            if turns < granted.by_age {
+            if granted.leases / self.aging_every < granted.by_age {
                 let message = format!("{worker} was leased something before {other}, out of turn");
                 return Err(Violation::new("order", message));
             }
@@ -213,10 +202,6 @@ impl Line {
     }
 }
 
-/// How many times the turn of the oldest can be missed by workers that read the same: there are three kinds of zones, and each can begin to count anew
-/// when its last worker goes.
+/// How many turns of the oldest can be missed by workers that read the same: those of three zones, those that no task asks for
+/// yet, and what those who are gone leave behind count each for themselves, and workers change from one to another.
 const MISSED_MAX: u64 = 8;
-
-/// How often the count of a process can begin anew with the kind of worker it is among: as the first task comes that asks for
-/// a zone, or for a schema, and as the last one goes. What counted together before then goes on counting, each from there.
-const BEGINNINGS_MAX: u64 = 4;

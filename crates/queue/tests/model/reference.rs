@@ -427,12 +427,11 @@ impl Reference {
 
     /// For each kind of session the task that goes next to it; of these the one that goes before the others, to the emptiest.
     pub(crate) fn grant(&mut self, most: usize) -> String {
+        self.listen();
         let mut granted = 0;
         while granted < most {
-            self.listen();
-            let mut kinds: Vec<Kind> = self.sessions.iter().map(|it| self.kind(it)).collect();
-            kinds.sort();
-            kinds.dedup();
+            self.look_around();
+            let kinds = self.kinds();
             let offers = kinds.iter().filter_map(|kind| {
                 let (at, why) = self.next_for(kind)?;
                 let (seat, session) = self.emptiest(&self.jobs[at], kind)?;

@@ -151,6 +151,45 @@ fn the_oldest_below_goes_now_and_then() {
 }
 
 #[test]
+fn the_turn_of_the_oldest_comes_also_if_no_worker_stays_until_then() {
+    check(
+        "
+        configure aging=3
+        submit a priority=9
+            accepted a
+        submit b priority=1
+            accepted b
+        submit c priority=1
+            accepted c
+        submit d priority=1
+            accepted d
+        hello v s1
+            welcome
+        grant
+            s1: run b as t1, attempt 1
+        start s1 t1
+        ok s1 t1
+            b Succeeded; 1 attempts, 0 losses
+            s1: t1 is Accepted
+        bye s1
+        hello w s2
+            welcome
+        grant
+            s2: run c as t2, attempt 1
+        start s2 t2
+        ok s2 t2
+            c Succeeded; 1 attempts, 0 losses
+            s2: t2 is Accepted
+        bye s2
+        hello x s3
+            welcome
+        grant
+            s3: run a as t3, attempt 1
+    ",
+    );
+}
+
+#[test]
 fn work_that_takes_long_has_to_begin_earlier() {
     // Ten seconds of the first type are known to be needed, so that its later deadline is the tighter one.
     check(

@@ -23,8 +23,10 @@ pub(super) struct Fair {
     crowds: Vec<Crowd>,
     /// How long tasks of each type took that succeeded, and their average in microseconds.
     runs: Vec<(String, Vec<Duration>, u64)>,
-    /// How many leases sessions of each kind were given.
+    /// How many leases sessions of each kind were given since the last that went by age.
     given: Vec<(Kind, u64)>,
+    /// How many were given to kinds that are gone and have no heir.
+    bequeathed: u64,
     furthest: u128,
     /// Labels that tasks asked for since leases were granted.
     wished: Vec<String>,
@@ -94,14 +96,32 @@ impl Reference {
                 fair.join(spec, queue);
             }
         }
-        let kinds: Vec<_> = self.sessions.iter().map(|session| self.kind(session)).collect();
-        self.fair.given.retain(|(kind, _)| kinds.contains(kind));
     }
 
     /// Which labels do tasks ask for that could be leased, or could have been since this was asked last?
     pub(super) fn listen(&mut self) {
         self.asked.append(&mut self.fair.wished);
         self.look_around();
+        let kinds = self.kinds();
+        let fair = &mut self.fair;
+        let (stay, gone) =
+            fair.given.drain(..).partition::<Vec<_>, _>(|(kind, _)| kinds.contains(kind));
+        let mut bequeathed = fair.bequeathed + gone.iter().map(|(_, given)| given).sum::<u64>();
+        fair.given = stay;
+        for kind in kinds {
+            if !fair.given.iter().any(|(own, _)| *own == kind) {
+                fair.given.push((kind, std::mem::take(&mut bequeathed)));
+            }
+        }
+        fair.bequeathed = bequeathed;
+    }
+
+    /// What sessions can be offered, ascending.
+    pub(super) fn kinds(&self) -> Vec<Kind> {
+        let mut kinds: Vec<Kind> = self.sessions.iter().map(|it| self.kind(it)).collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds
     }
 
     pub(super) fn turn(&self, job: &Job) -> Turn {
@@ -121,7 +141,7 @@ impl Reference {
     /// Whether the next lease of such a session goes by age.
     pub(super) fn is_for_the_old(&self, kind: &Kind) -> bool {
         let given = self.fair.given.iter().find(|(own, _)| own == kind).map_or(0, |(_, n)| *n);
-        (given + 1).is_multiple_of(self.config.valve)
+        self.config.valve <= given + 1
     }
 
     /// What a task costs that is going to be leased. Says what it is thought to take.
@@ -155,10 +175,9 @@ impl Reference {
             had.credit -= free;
             had.total = stands + forgiven + cost - free;
         }
-        match self.fair.given.iter_mut().find(|(own, _)| own == kind) {
-            Some((_, given)) => *given += 1,
-            None => self.fair.given.push((kind.clone(), 1)),
-        }
+        let given = self.fair.given.iter_mut().find(|(own, _)| own == kind);
+        let (_, given) = given.expect("a known kind");
+        *given = (*given + 1) % self.config.valve;
         takes
     }
 
