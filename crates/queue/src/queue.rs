@@ -387,6 +387,7 @@ impl Queue {
             lease.revoking = lease.revoking.map(|it| Revoking { delivered: None, ..it });
             // What it did while nobody listened is not held against it.
             (lease.heard, lease.silence_since) = (Some(now), Some(now));
+            lease.reckoned = Duration::ZERO;
         }
     }
 
