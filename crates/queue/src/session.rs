@@ -211,10 +211,10 @@ impl Session {
 
     /// How it is.
     pub(crate) fn state(&self) -> SessionState {
-        if self.stream.is_none() {
-            SessionState::Disconnected
-        } else if self.is_evicted {
+        if self.is_evicted {
             SessionState::Evicted
+        } else if self.stream.is_none() {
+            SessionState::Disconnected
         } else if self.is_quarantined() {
             SessionState::Quarantined
         } else if self.draining {

@@ -64,8 +64,11 @@ impl World {
             let here = self.site.incarnation;
             let own = Some((worker, incarnation));
             let mut sessions = self.site.sessions.values();
+            let session = sessions.find(|(_, instance, _)| of_instance(instance) == own);
             let is_known = hand.heard.get(&incarnation).is_some_and(|(_, site)| *site == here)
-                && sessions.any(|(_, instance, _)| of_instance(instance) == own);
+                && session.is_some();
+            // One that is evicted is not let in again before its session is over.
+            let is_evicted = session.is_some_and(|(.., state)| *state == SessionState::Evicted);
             let gone = hand.replaces.get(&incarnation).into_iter().flatten();
             let has_followed = |later: u32| {
                 let is_heard =
@@ -76,7 +79,7 @@ impl World {
             let is_outlived = later.any(|(later, wire)| {
                 *wire == hand.current && self.wires[wire].is_open && has_followed(*later)
             });
-            if is_outlived {
+            if is_outlived || is_evicted {
                 self.suspects.insert((worker, incarnation));
             } else {
                 hand.current = id;

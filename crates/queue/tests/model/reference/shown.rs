@@ -14,8 +14,8 @@ impl Reference {
         let mut lines: Vec<String> = self.jobs.iter().map(|job| self.job_line(job)).collect();
         for session in &self.sessions {
             let state = match (session.stream, session.late_since, session.draining) {
-                (None, ..) => SessionState::Disconnected,
                 _ if session.evicted => SessionState::Evicted,
+                (None, ..) => SessionState::Disconnected,
                 (_, Some(_), _) => SessionState::Quarantined,
                 (.., true) => SessionState::Draining,
                 _ => SessionState::Active,
