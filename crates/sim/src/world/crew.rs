@@ -72,6 +72,8 @@ pub(super) struct Hand {
     pub(super) newest: BTreeMap<u32, WireId>,
     pub(super) current: WireId,
     pub(super) answered: WireId,
+    /// The evicted start of it that said hello last, and on which connection: it is listened to once it is let in.
+    pub(super) at_the_door: Option<(u32, WireId)>,
     /// In which order its starts were listened to, by each coordinator anew.
     pub(super) greeted: BTreeMap<u32, usize>,
     /// Until when it may be left alone because it said that it has no capacity.
@@ -108,6 +110,7 @@ impl Hand {
             newest: BTreeMap::new(),
             current: 0,
             answered: 0,
+            at_the_door: None,
             greeted: BTreeMap::new(),
             hushed_until: 0,
             goodbyes: Vec::new(),
@@ -131,6 +134,15 @@ impl Hand {
     /// Whether it is known which of two of its starts was the earlier one.
     pub(super) fn is_ordered(&self, one: u32, other: u32) -> bool {
         self.boots.get(&one) == self.boots.get(&other)
+    }
+
+    /// A start of it is listened to on this connection from here on.
+    pub(super) fn take_over(&mut self, incarnation: u32, wire: WireId, is_known: bool) {
+        self.current = wire;
+        if !is_known {
+            let last = self.greeted.values().copied().max();
+            self.greeted.insert(incarnation, last.unwrap_or_default() + 1);
+        }
     }
 
     /// Notes one more start, after a reboot or not.

@@ -186,6 +186,7 @@ impl World {
         self.site.paused_until = None;
         self.site.sessions.clear();
         self.site.evicted.clear();
+        self.crew.iter_mut().for_each(|hand| hand.at_the_door = None);
         self.site.turns.clear();
         self.site.bucket = None;
         if 1 < self.site.incarnation {

@@ -67,7 +67,7 @@ impl World {
             let session = sessions.find(|(_, instance, _)| of_instance(instance) == own);
             let is_known = hand.heard.get(&incarnation).is_some_and(|(_, site)| *site == here)
                 && session.is_some();
-            // One that is evicted is not let in again before its session is over.
+            // One that is evicted is not let in again before its session is over; when that is, the queue knows.
             let is_evicted = session.is_some_and(|(.., state)| *state == SessionState::Evicted);
             let gone = hand.replaces.get(&incarnation).into_iter().flatten();
             let has_followed = |later: u32| {
@@ -79,15 +79,12 @@ impl World {
             let is_outlived = later.any(|(later, wire)| {
                 *wire == hand.current && self.wires[wire].is_open && has_followed(*later)
             });
+            hand.at_the_door = (is_evicted && !is_outlived).then_some((incarnation, id));
             if is_outlived || is_evicted {
                 self.suspects.insert((worker, incarnation));
             } else {
-                hand.current = id;
                 hand.replaced.extend(gone);
-                if !is_known {
-                    let last = hand.greeted.values().copied().max();
-                    hand.greeted.insert(incarnation, last.unwrap_or_default() + 1);
-                }
+                hand.take_over(incarnation, id, is_known);
             }
         }
         if hand.current != id {
@@ -410,6 +407,7 @@ impl World {
             self.suspects.extend(suspects);
         }
         self.watch_evicted(&sessions);
+        self.watch_door(&sessions);
         let before = std::mem::replace(&mut self.site.sessions, sessions);
         for (id, (_, instance, _)) in before {
             if !self.site.sessions.contains_key(&id) {
@@ -437,6 +435,20 @@ impl World {
             let since = *self.site.evicted.entry(id).or_insert(self.now);
             if self.site.lenient_until <= self.now && limit < self.now - since {
                 self.fail(Violation::new("evicted", format!("{id:?} lives on since {since}")));
+            }
+        }
+    }
+
+    /// One whose session was evicted has a new one: it was let in.
+    fn watch_door(&mut self, sessions: &BTreeMap<SessionId, (Name, Name, SessionState)>) {
+        for (_, instance, state) in sessions.values() {
+            let Some((worker, incarnation)) = of_instance(instance) else { continue };
+            let hand = &mut self.crew[worker];
+            let waits = hand.at_the_door.filter(|(start, _)| *start == incarnation);
+            if let Some((_, wire)) = waits.filter(|_| *state != SessionState::Evicted) {
+                hand.at_the_door = None;
+                hand.take_over(incarnation, wire, false);
+                hand.heard.insert(incarnation, (self.now, self.site.incarnation));
             }
         }
     }
