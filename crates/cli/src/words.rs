@@ -1,6 +1,6 @@
 //! The contract's values in the words of a table: states, reasons, times.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use leasehold_client::{
     duration::from_wire,
@@ -71,12 +71,21 @@ pub(crate) fn blocked(task: &Task) -> Option<String> {
             Some(format!("queue {queue} is paused; leasehold queue resume {queue}"))
         }
         BlockedReason::NoEligibleWorker => {
-            Some(format!("no connected worker serves task type {task_type}"))
+            Some(format!("no connected worker serves task type {task_type}{}", labels(task)))
         }
         BlockedReason::NoCapacity => {
             Some(format!("all slots of the workers that serve {task_type} are taken"))
         }
     }
+}
+
+/// Which labels its worker has to have; nothing when it may be any.
+fn labels(task: &Task) -> String {
+    let selector = task.spec.iter().flat_map(|spec| &spec.worker_selector);
+    let labels: BTreeSet<String> =
+        selector.map(|(name, value)| format!("{name}={value}")).collect();
+    let labels = labels.into_iter().collect::<Vec<_>>().join(",");
+    if labels.is_empty() { labels } else { format!(" and is labelled {labels}") }
 }
 
 /// What the handler last reported; `None` when it reported nothing.

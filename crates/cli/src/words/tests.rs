@@ -23,6 +23,15 @@ fn why_a_task_waits_is_a_sentence_with_its_names() {
             Task { spec: Some(spec.clone()), blocked_reason: reason.into(), ..Task::default() };
         assert_eq!(blocked(&task).as_deref(), sentence);
     }
+    let selector = [("zone", "eu"), ("gpu", "a100")];
+    let worker_selector = selector.map(|(name, value)| (name.into(), value.into())).into();
+    let task = Task {
+        spec: Some(TaskSpec { worker_selector, ..spec }),
+        blocked_reason: BlockedReason::NoEligibleWorker.into(),
+        ..Task::default()
+    };
+    let sentence = "no connected worker serves task type send and is labelled gpu=a100,zone=eu";
+    assert_eq!(blocked(&task).as_deref(), Some(sentence));
     let detail = "payload schema 3f2a is read by no connected worker";
     let task = Task {
         blocked_reason: BlockedReason::NoEligibleWorker.into(),
