@@ -41,6 +41,7 @@ mod footprint;
 mod identity;
 mod keda;
 mod late;
+mod limits;
 mod lost_slot;
 mod operations;
 mod ownership;

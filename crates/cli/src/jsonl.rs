@@ -44,6 +44,11 @@ struct Line {
     best_effort: Option<bool>,
     payload_schema: Option<String>,
     #[serde(default)]
+    concurrency_keys: Vec<String>,
+    /// Tokens by key.
+    #[serde(default)]
+    rates: BTreeMap<String, i32>,
+    #[serde(default)]
     labels: BTreeMap<String, String>,
     fairness_key: Option<String>,
     #[serde(default)]
@@ -154,6 +159,12 @@ fn add_texts(mut spec: TaskSpec, line: &Line) -> Result<TaskSpec, String> {
     }
     for (key, value) in &line.selector {
         spec = spec.worker_label(key, value);
+    }
+    for key in &line.concurrency_keys {
+        spec = spec.concurrency_key(key);
+    }
+    for (key, tokens) in &line.rates {
+        spec = spec.rate_charge(key, *tokens);
     }
     Ok(spec)
 }

@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, time::SystemTime};
 use leasehold_client::{
     duration::from_wire,
     v1::{
-        BlockedReason, Exclusivity, FailureReason, Guarantee, LeaseCharge, LeaseEndKind,
-        RevocationReason, ScalingBound, StopProof, Task, TaskState, WorkerState,
+        BlockedReason, BlockingLimit, Exclusivity, FailureReason, Guarantee, LeaseCharge,
+        LeaseEndKind, RateCharge, RevocationReason, ScalingBound, StopProof, Task, TaskSpec,
+        TaskState, WorkerState,
     },
 };
 use prost_types::Timestamp;
@@ -76,6 +77,9 @@ pub(crate) fn blocked(task: &Task) -> Option<String> {
         BlockedReason::NoCapacity => {
             Some(format!("all slots of the workers that serve {task_type} are taken"))
         }
+        BlockedReason::RateLimited | BlockedReason::ConcurrencyLimit => {
+            Some(task.blocked_by.as_ref().map_or_else(|| "a limit is reached".to_owned(), limit))
+        }
     }
 }
 
@@ -95,6 +99,24 @@ pub(crate) fn progress(task: &Task) -> Option<String> {
     let parts = [percent.unwrap_or_default(), progress.message.clone()];
     let said: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     (!said.is_empty()).then(|| said.join(" "))
+}
+
+/// A limit that is reached: how much of it is used, and of a rate when there will be enough of it.
+fn limit(limit: &BlockingLimit) -> String {
+    let key = Some(&limit.key).filter(|key| !key.is_empty());
+    let whose = key.map(|key| format!(" for {key:?}")).unwrap_or_default();
+    let BlockingLimit { limit: name, used_count, max_count, .. } = limit;
+    let again = limit.available_time.map(|time| format!(", with enough left at {time}"));
+    format!("{name}{whose} is at {used_count} of {max_count}{}", again.unwrap_or_default())
+}
+
+/// What its leases take beside a slot; `None` when nothing.
+pub(crate) fn claims(spec: &TaskSpec) -> Option<String> {
+    let keys = spec.concurrency_keys.iter().map(|key| format!("concurrency key {key}"));
+    let charge = |charge: &RateCharge| format!("{} of rate {}", charge.tokens(), charge.key);
+    let charges = spec.rate_charges.iter().map(charge);
+    let all: Vec<String> = keys.chain(charges).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// What the next attempt can go on from; `None` when nothing was saved.

@@ -192,6 +192,22 @@ impl TaskSpec {
         self
     }
 
+    /// A limit that its lease counts against: no more tasks with this key run at a time than the coordinator's `concurrency`
+    /// says, one unless that says otherwise. May be given several times, for several keys.
+    #[must_use]
+    pub fn concurrency_key(mut self, key: impl Into<String>) -> Self {
+        self.spec.concurrency_keys.push(key.into());
+        self
+    }
+
+    /// Takes so many tokens of a key of the coordinator's `rates` when it is leased. May be given several times, for several
+    /// keys.
+    #[must_use]
+    pub fn rate_charge(mut self, key: impl Into<String>, tokens: i32) -> Self {
+        self.spec.rate_charges.push(v1::RateCharge { key: key.into(), tokens: Some(tokens) });
+        self
+    }
+
     /// The message of the contract.
     pub(crate) fn into_request(self) -> SubmitTaskRequest {
         SubmitTaskRequest {

@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
     Config, Violation, duration,
-    name::{is_queue_name, is_task_type, is_worker_id},
+    name::{is_limit_key, is_queue_name, is_task_type, is_worker_id},
     scaling::POOLS_MAX,
 };
 
@@ -30,6 +30,9 @@ pub const WORKERS_MAX: u32 = 10_000;
 const RELOAD_INTERVAL: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_hours(1);
 
+/// What is to be said of a cap of zero.
+const AT_LEAST_ONE: &str = "must be at least 1: to hold tasks back, pause their queue";
+
 /// As many attempts as a task may ask for.
 pub const ATTEMPTS_MAX: u32 = 1_000;
 
@@ -48,6 +51,8 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
     retention(config, &mut broken);
     scaling(config, &mut broken);
     order(config, &mut broken);
+    queues(config, &mut broken);
+    concurrency(config, &mut broken);
     reload(config, &mut broken);
     broken.0
 }
@@ -169,6 +174,9 @@ fn retention(config: &Config, broken: &mut Broken) {
         let problem = "must be more than zero: a dead letter that is not kept is a lost task";
         broken.add("retention.failed", problem);
     }
+}
+
+fn queues(config: &Config, broken: &mut Broken) {
     for (name, settings) in &config.queues.settings {
         if !is_queue_name(name) {
             let problem =
@@ -179,6 +187,40 @@ fn retention(config: &Config, broken: &mut Broken) {
             let problem = format!("retention.failed of queue {name:?} must be more than zero");
             broken.add("queues.settings", problem);
         }
+        let caps = [
+            ("concurrency", settings.concurrency),
+            ("concurrency_per_key", settings.concurrency_per_key),
+        ];
+        for (key, _) in caps.iter().filter(|(_, cap)| *cap == Some(0)) {
+            broken.add("queues.settings", format!("{key} of queue {name:?} {AT_LEAST_ONE}"));
+        }
+    }
+}
+
+fn concurrency(config: &Config, broken: &mut Broken) {
+    let concurrency = &config.concurrency;
+    if concurrency.default == 0 {
+        broken.add("concurrency.default", AT_LEAST_ONE);
+    }
+    let caps =
+        [("concurrency.keys", &concurrency.keys), ("concurrency.prefixes", &concurrency.prefixes)];
+    for (section, caps) in caps {
+        for (key, cap) in caps {
+            if *cap == 0 {
+                broken.add(section, format!("{key:?} {AT_LEAST_ONE}"));
+            }
+            limit_key(section, key, broken);
+        }
+    }
+    for key in config.rates.keys() {
+        limit_key("rates", key, broken);
+    }
+}
+
+fn limit_key(section: &'static str, key: &str, broken: &mut Broken) {
+    if !is_limit_key(key) {
+        let problem = format!("{key:?} is no key: 1 to 128 bytes without control characters");
+        broken.add(section, problem);
     }
 }
 

@@ -3,7 +3,12 @@
 //! Every value is checked where it is read; [`Config::check`] holds the rules between values. It knows nothing of
 //! flags (whoever has some lays them over it), nothing of who uses a value, and neither runtime nor network.
 
-use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,14 +35,14 @@ pub use check::{ATTEMPTS_MAX, FACTOR_MAX, WORKERS_MAX};
 pub use duration::{ParseDurationError, parse as parse_duration};
 pub use error::{ConfigError, Violation};
 pub use file::{Contents, FILE_BYTES_MAX, Hash, is_blank};
-pub use name::{NAME_BYTES_MAX, is_queue_name, is_task_type, is_worker_id};
+pub use name::{NAME_BYTES_MAX, is_limit_key, is_queue_name, is_task_type, is_worker_id};
 pub use place::Place;
 pub use rate::{ParseRateError, Per, RateLimit};
 pub use scaling::{POOLS_MAX, PoolSettings, Scaling};
 pub use schema::schema;
 pub use settings::{
-    Defaults, Exclusivity, Jitter, LateResults, Limits, LogFormat, QueueSettings, Queues, Reload,
-    Retention, RetentionOverride, Retry, Session, Shutdown, Telemetry,
+    Concurrency, Defaults, Exclusivity, Jitter, LateResults, Limits, LogFormat, QueueSettings,
+    Queues, Reload, Retention, RetentionOverride, Retry, Session, Shutdown, Telemetry,
 };
 pub use watch::{Look, Sight, Watch};
 
@@ -72,6 +77,10 @@ pub struct Config {
     pub queues: Queues,
     /// Pools of workers. Read at the start only.
     pub scaling: Scaling,
+    /// How many leases may carry a concurrency key at a time.
+    pub concurrency: Concurrency,
+    /// How much leases may take of each rate key.
+    pub rates: BTreeMap<String, RateLimit>,
     /// How this file is looked at again.
     pub reload: Reload,
     /// The end of the process.
@@ -93,6 +102,8 @@ impl Default for Config {
             retention: Retention::default(),
             queues: Queues::default(),
             scaling: Scaling::default(),
+            concurrency: Concurrency::default(),
+            rates: BTreeMap::new(),
             reload: Reload::default(),
             shutdown: Shutdown::default(),
             telemetry: Telemetry::default(),

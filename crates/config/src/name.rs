@@ -1,6 +1,6 @@
-//! What queues and kinds of work may be called.
+//! What queues, kinds of work and limits may be called.
 
-/// The longest name of a queue or task type.
+/// The longest name of a queue, task type or limit.
 pub const NAME_BYTES_MAX: usize = 128;
 
 /// Whether a text can name a queue.
@@ -16,6 +16,11 @@ pub fn is_task_type(text: &str) -> bool {
 /// Whether a worker, or a pool of workers, can have this name.
 pub fn is_worker_id(text: &str) -> bool {
     is_queue_name(text)
+}
+
+/// Whether a text can be a concurrency key or a rate key. Other than names they are made by programs, of whatever they have.
+pub fn is_limit_key(text: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 fn is_name(text: &str, mark: impl Fn(u8) -> bool) -> bool {

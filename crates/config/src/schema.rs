@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::Value;
 
-use super::Config;
+use super::{Config, RateLimit};
 
 /// The schema of a coordinator's file, with every key, unit and default. The rules between values are not in it: those
 /// are [`Config::check`]'s.
@@ -65,6 +65,21 @@ impl JsonSchema for Speed {
             "description": "How many in a second, minute, hour or day, and with another burst if that is said; or `unlimited`.",
             "pattern": r"^\s*([0-9]+/[smhd]( +burst +[0-9]+)?|unlimited)\s*$",
             "examples": ["10/s", "500/m burst 1000", "unlimited"],
+        })
+    }
+}
+
+impl JsonSchema for RateLimit {
+    fn schema_name() -> Cow<'static, str> {
+        "RateLimit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "How many in a second, minute, hour or day, and with another burst if that is said.",
+            "pattern": r"^\s*[0-9]+/[smhd]( +burst +[0-9]+)?\s*$",
+            "examples": ["10/s", "500/m burst 1000"],
         })
     }
 }

@@ -275,6 +275,19 @@ pub struct QueueSettings {
     pub weight: u32,
     /// How much its fairness keys get of that beside each other: 1 if they are not named.
     pub weights: BTreeMap<String, u32>,
+    /// How many of its tasks may be leased at a time. None: as many as there are slots for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = null))]
+    pub concurrency: Option<u32>,
+    /// How many of its tasks with one fairness key may be leased at a time; those without one count together. None: as many as
+    /// there are slots for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = null))]
+    pub concurrency_per_key: Option<u32>,
+    /// How fast its tasks may be leased. None: as fast as there are slots for.
+    #[serde(with = "rate::optional")]
+    #[schemars(with = "schema::Speed")]
+    pub rate: Option<RateLimit>,
 }
 
 impl Default for QueueSettings {
@@ -285,7 +298,28 @@ impl Default for QueueSettings {
             late_results: LateResults::default(),
             weight: 1,
             weights: BTreeMap::new(),
+            concurrency: None,
+            concurrency_per_key: None,
+            rate: None,
         }
+    }
+}
+
+/// How many leases may carry one concurrency key at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Concurrency {
+    /// Of a key that nothing else is said of.
+    pub default: u32,
+    /// Of single keys.
+    pub keys: BTreeMap<String, u32>,
+    /// Of each key that begins so, and is not one of `keys`. The longest beginning counts.
+    pub prefixes: BTreeMap<String, u32>,
+}
+
+impl Default for Concurrency {
+    fn default() -> Self {
+        Self { default: 1, keys: BTreeMap::new(), prefixes: BTreeMap::new() }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     Config, ConfigError, Contents, FILE_BYTES_MAX, Hash, LateResults, Look, ParseDurationError,
     Session, Sight, Watch, changes,
     duration::{self, parse as parse_duration},
-    is_blank,
+    is_blank, is_limit_key,
     rate::{Per, RateLimit},
     size,
 };
@@ -49,8 +49,10 @@ fn keys(value: &serde_json::Value) -> BTreeSet<String> {
 #[test]
 fn what_is_printed_reads_the_same() {
     let mut config = read(
-        "queues: {settings: {thumbs: {retention: {finished: 0s}}}}\nsession: {ttl: 2500ms}\n\
-         limits: {payload_bytes: 300001}\n",
+        "queues: {settings: {thumbs: {retention: {finished: 0s}, concurrency: 4, rate: 1/s}}}\n\
+         session: {ttl: 2500ms}\nlimits: {payload_bytes: 300001, submit_rate: 5/m burst 2}\n\
+         concurrency: {default: 2, keys: {a: 1}, prefixes: {b/: 3}}\n\
+         rates: {mail: 10/s, sms: 1/m burst 5}\n",
     )
     .unwrap();
     config.telemetry.otlp_endpoint = "http://[::1]:4317".to_owned();
@@ -139,7 +141,7 @@ fn malformed_files_are_refused_with_their_place() {
 /// Values that do not fit together, and the keys that are named.
 #[test]
 fn rules_between_values_are_all_reported() {
-    let cases: [(&str, &[&str]); 28] = [
+    let cases: [(&str, &[&str]); 32] = [
         ("listen: 0.0.0.0:7171\n", &["listen"]),
         ("ops_listen: 192.0.2.1:1\n", &["ops_listen"]),
         ("listen: '[::1]:7172'\nops_listen: '[::1]:7172'\n", &["ops_listen"]),
@@ -161,6 +163,16 @@ fn rules_between_values_are_all_reported() {
         ("limits: {checkpoint_bytes: 0}\n", &[]),
         ("limits: {checkpoint_bytes: 1025KiB}\n", &["limits.checkpoint_bytes"]),
         ("retention: {failed: 0s}\n", &["retention.failed"]),
+        ("concurrency: {default: 0}\n", &["concurrency.default"]),
+        (
+            "concurrency: {keys: {a: 0, b: 1}, prefixes: {'': 2}}\n",
+            &["concurrency.keys", "concurrency.prefixes"],
+        ),
+        ("rates: {'': 1/s, b: 2/s}\n", &["rates"]),
+        (
+            "queues: {settings: {a: {concurrency: 0, concurrency_per_key: 0, rate: 1/s}}}\n",
+            &["queues.settings", "queues.settings"],
+        ),
         ("reload: {interval: 99ms}\n", &["reload.interval"]),
         ("reload: {interval: 61m}\n", &["reload.interval"]),
         (
@@ -358,6 +370,7 @@ fn what_differs_is_told_key_by_key() {
             &[
                 ("queues.settings.\"a.b\".exclusivity", "unset", "best-effort", false),
                 ("queues.settings.\"a.b\".late_results", "unset", "reject", false),
+                ("queues.settings.\"a.b\".rate", "unset", "unlimited", false),
                 ("queues.settings.\"a.b\".weight", "unset", "1", false),
             ],
         ),
@@ -473,5 +486,20 @@ proptest::proptest! {
         if let Err(error) = read(&text) {
             assert!(!error.to_string().is_empty());
         }
+    }
+}
+
+#[test]
+fn keys_of_limits() {
+    let cases = [
+        ("a", true),
+        ("tenant/ü 7", true),
+        (&*"x".repeat(128), true),
+        (&*"x".repeat(129), false),
+        ("", false),
+        ("a\tb", false),
+    ];
+    for (text, is_key) in cases {
+        assert_eq!(is_limit_key(text), is_key, "{text:?}");
     }
 }

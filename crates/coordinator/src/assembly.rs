@@ -102,10 +102,12 @@ pub(crate) fn assemble(
     let handle =
         Handle::new(senders.admission, senders.control.clone(), Arc::clone(&status), archive);
     let scaling = Scaling::new(Arc::clone(&status), &config, metrics.clone());
+    let written = recovered.written();
     let engine = Engine::new(Parts {
         queue,
         keeper: recovered.keeper,
         clock,
+        written,
         head: journal.head(),
         config: Arc::clone(&config),
         metrics,

@@ -152,6 +152,7 @@ pub(crate) fn decode_state(state: &[u8]) -> Result<Snapshot, Malformed> {
         task,
         blocked: None,
         read_instead: BTreeSet::new(),
+        obstacle: None,
         ended: Some(EndedView { ending, result: Bytes::new(), time }),
     })
 }

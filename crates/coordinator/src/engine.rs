@@ -141,6 +141,8 @@ pub(crate) struct Parts {
     pub queue: Queue,
     pub keeper: Keeper,
     pub clock: Clock,
+    /// When the journal was last written, if it ever was.
+    pub written: Option<Time>,
     pub head: Position,
     pub config: Arc<Config>,
     pub metrics: Metrics,
@@ -162,8 +164,8 @@ pub(crate) enum Ended {
 impl Engine {
     /// An engine whose queue holds what the journal held. Its first batch says that an epoch began.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { queue, keeper, mut clock, head, config, metrics, status, inbox, jobs, ferry } =
-            parts;
+        let Parts { queue, keeper, mut clock, written, .. } = parts;
+        let Parts { head, config, metrics, status, inbox, jobs, ferry, .. } = parts;
         let now = clock.now();
         let flows = Flows::new(config.scaling.window, now);
         let mut engine = Self {
@@ -198,7 +200,7 @@ impl Engine {
             flows,
             stopping: None,
         };
-        engine.queue.recovered(now);
+        engine.queue.recovered(now, written);
         engine.status.set_counts(engine.queue.open_tasks(), 0);
         engine.promise_session_ttl();
         engine.record();

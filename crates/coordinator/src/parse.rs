@@ -17,6 +17,7 @@ use crate::{
     refusal::{Reason, Refusal},
 };
 
+mod claims;
 mod field;
 mod page;
 mod pool;
@@ -102,6 +103,7 @@ impl Rules {
                 progress_timeout: fields.progress_timeout(timeouts.progress),
                 queue_timeout: fields.optional_limit("spec.timeouts.queue", timeouts.queue),
             },
+            claims: fields.claims(&spec.concurrency_keys, &spec.rate_charges, &self.0.rates),
             labels: fields.labels(spec.labels),
             trace: Some(trace_of(spec.trace_context, trace)),
             key: fields.key(&idempotency_key).map(|name| Key {

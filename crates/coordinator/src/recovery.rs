@@ -56,13 +56,18 @@ pub enum RecoveryError {
 pub(crate) struct Recovered {
     /// Who lives in which batch.
     pub keeper: Keeper,
-    /// The last time the journal has seen.
+    /// The last time the journal has seen; zero if it has seen none.
     pub last: Time,
     /// How many records there were.
     pub records: u64,
 }
 
 impl Recovered {
+    /// When the journal was last written, if it ever was.
+    pub(crate) fn written(&self) -> Option<Time> {
+        Some(self.last).filter(|last| Time::default() < *last)
+    }
+
     /// Folds one batch into a queue.
     pub(crate) fn take_up(
         &mut self,

@@ -195,10 +195,12 @@ impl Coordinator {
         let (job_sender, jobs) = mpsc::channel(JOBS_MAX);
         let shared = Shared::new(senders.liveness.clone(), Arc::clone(&status), metrics.clone());
         let now = clock.now();
+        let written = recovered.written();
         let engine = Engine::new(Parts {
             queue,
             keeper: recovered.keeper,
             clock,
+            written,
             head,
             config,
             metrics,

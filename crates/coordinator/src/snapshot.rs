@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use leasehold_policy::Time;
-use leasehold_queue::{Blocked, Ended, Ending, SchemaPrint, Task};
+use leasehold_queue::{Blocked, Ended, Ending, Obstacle, SchemaPrint, Task};
 
 /// A task at one moment. Cheap to clone: the payload and all long texts are shared.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub blocked: Option<Blocked>,
     /// The payload schemas that are read where it waits because its own is not. Empty: it does not wait for that.
     pub read_instead: BTreeSet<SchemaPrint>,
+    /// The limit that keeps it from being leased, if one does.
+    pub obstacle: Option<Obstacle>,
     /// How it ended, if it has.
     pub ended: Option<EndedView>,
 }
@@ -36,6 +38,6 @@ impl From<Ended> for Snapshot {
     fn from(ended: Ended) -> Self {
         let Ended { task, ending, result, time } = ended;
         let ended = Some(EndedView { ending, result, time });
-        Self { task, blocked: None, read_instead: BTreeSet::new(), ended }
+        Self { task, blocked: None, obstacle: None, read_instead: BTreeSet::new(), ended }
     }
 }

@@ -1,10 +1,10 @@
 //! What the queue and the workers are told of a configuration.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use leasehold_queue::{Name, Weights};
+use leasehold_queue::{Caps, Name, QueueLimits, Throttles, Weights};
 
-use crate::config::{Config, LateResults, QueueSettings};
+use crate::config::{Concurrency, Config, LateResults, QueueSettings};
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +24,7 @@ pub fn queue(config: &Config) -> leasehold_queue::Config {
         create_queues: config.queues.create,
         weights: settings.iter().map(|(name, own)| (name.as_str().into(), weights(own))).collect(),
         valve: config.queues.aging_every,
+        throttles: Arc::new(throttles(config)),
         limits: leasehold_queue::Limits {
             open_tasks: config.limits.open_tasks,
             open_bytes: config.limits.open_bytes,
@@ -32,6 +33,29 @@ pub fn queue(config: &Config) -> leasehold_queue::Config {
         },
         ..leasehold_queue::Config::default()
     }
+}
+
+/// How leases are held back though somebody has a slot.
+fn throttles(config: &Config) -> Throttles {
+    let rates = config.rates.iter().map(|(key, rate)| (Name::from(key.as_str()), (*rate).into()));
+    let queues = config.queues.settings.iter().map(|(name, settings)| {
+        let limits = QueueLimits {
+            leases: settings.concurrency,
+            leases_per_key: settings.concurrency_per_key,
+            rate: settings.rate.map(Into::into),
+        };
+        (Name::from(name.as_str()), limits)
+    });
+    let queues = queues.filter(|(_, limits)| *limits != QueueLimits::default()).collect();
+    Throttles { caps: caps(&config.concurrency), rates: rates.collect(), queues }
+}
+
+fn caps(concurrency: &Concurrency) -> Caps {
+    let names = |caps: &BTreeMap<String, u32>| {
+        caps.iter().map(|(key, cap)| (key.as_str().into(), *cap)).collect()
+    };
+    let (keys, prefixes) = (names(&concurrency.keys), names(&concurrency.prefixes));
+    Caps { default: concurrency.default, keys, prefixes }
 }
 
 /// The first ceiling of a worker's wait before it reconnects, and what the last one is at most.

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use leasehold_policy::{Jitter, Time};
 use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{
-    Blocked, Checkpoint, Ending, Exclusivity, Failure, FailureReason, Guarantee, Lease, Ledger,
-    Name, Phase, QueueView, Retry, RevocationReason, SchemaPrint, SessionState, Task, TaskSpec,
-    Wait, WorkerView,
+    Blocked, Bucketed, Checkpoint, Claims, Ending, Exclusivity, Failure, FailureReason, Guarantee,
+    Lease, Ledger, Name, Obstacle, Permit, Phase, QueueView, Retry, RevocationReason, SchemaPrint,
+    SessionState, Take, Task, TaskSpec, Use, Wait, WorkerView,
 };
 
 use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
@@ -30,6 +30,9 @@ const SCHEMAS_SHOWN: usize = 4;
 /// How many digits of each. Whoever needs all of them finds them in the task and its workers.
 const SHORT_DIGITS: usize = 12;
 
+/// What a task takes that says nothing.
+static NO_CLAIMS: Claims = Claims { keys: Vec::new(), charges: Vec::new() };
+
 /// The one namespace there is.
 const NAMESPACE: &str = "default";
 
@@ -46,7 +49,7 @@ pub enum Detail {
 
 /// A task.
 pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
-    let Snapshot { task, blocked, read_instead, ended } = snapshot;
+    let Snapshot { task, blocked, obstacle, read_instead, ended } = snapshot;
     let lease = lease_of(&task.phase).filter(|_| ended.is_none());
     let result = ended.as_ref().filter(|_| detail != Detail::Row);
     let ledger = task.ledger.as_deref().filter(|_| detail != Detail::Row);
@@ -85,6 +88,7 @@ pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
         worker_loss_max: count(budgets.worker_losses),
         lease_max: count(budgets.leases),
         checkpoint: task.checkpoint.as_deref().map(checkpoint),
+        blocked_by: obstacle.as_ref().map(blocking_limit),
         blocked_detail: unread(task, read_instead).unwrap_or_default(),
     }
 }
@@ -103,6 +107,23 @@ fn unread(task: &Task, read: &BTreeSet<SchemaPrint>) -> Option<String> {
 /// Enough of a fingerprint to tell it from the others that people deal with.
 fn short(print: &SchemaPrint) -> String {
     print.to_string().chars().take(SHORT_DIGITS).collect()
+}
+
+/// A limit by the key of the configuration that sets it.
+fn blocking_limit(obstacle: &Obstacle) -> v1::BlockingLimit {
+    let of_queue = |queue: &Name, what: &str| format!("queues.settings.{queue}.{what}");
+    let (limit, key) = match &obstacle.take {
+        Take::Permit(Permit::Key(key)) => ("concurrency".to_owned(), key.to_string()),
+        Take::Permit(Permit::Queue(queue)) => (of_queue(queue, "concurrency"), String::new()),
+        Take::Permit(Permit::Flow(queue, key)) => {
+            (of_queue(queue, "concurrency_per_key"), key.to_string())
+        }
+        Take::Tokens(Bucketed::Key(key), _) => ("rates".to_owned(), key.to_string()),
+        Take::Tokens(Bucketed::Queue(queue), _) => (of_queue(queue, "rate"), String::new()),
+    };
+    let Use { used, max, free_at } = obstacle.limit;
+    let available_time = free_at.map(timestamp);
+    v1::BlockingLimit { limit, key, used_count: used.into(), max_count: max.into(), available_time }
 }
 
 fn checkpoint(checkpoint: &Checkpoint) -> v1::Checkpoint {
@@ -167,6 +188,7 @@ fn eligible(phase: &Phase) -> Option<Time> {
 
 fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
     let spec: &TaskSpec = &task.spec;
+    let claims = spec.claims.as_deref().unwrap_or(&NO_CLAIMS);
     v1::TaskSpec {
         queue: spec.queue.to_string(),
         task_type: spec.task_type.to_string(),
@@ -197,11 +219,17 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
         fairness_key: spec.fairness_key.to_string(),
         worker_selector: pairs(&spec.shape.selector),
         payload_schema: spec.shape.schema.map(|it| it.to_string()).unwrap_or_default(),
+        concurrency_keys: claims.keys.iter().map(ToString::to_string).collect(),
+        rate_charges: claims.charges.iter().map(rate_charge).collect(),
     }
 }
 
 fn pairs(labels: &[(Name, Name)]) -> HashMap<String, String> {
     labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+}
+
+fn rate_charge((key, tokens): &(Name, u32)) -> v1::RateCharge {
+    v1::RateCharge { key: key.to_string(), tokens: Some(count(*tokens)) }
 }
 
 const fn exclusivity(exclusivity: Exclusivity) -> v1::Exclusivity {
@@ -317,6 +345,8 @@ fn blocked_reason(blocked: Blocked) -> v1::BlockedReason {
         Blocked::QueuePaused => v1::BlockedReason::QueuePaused,
         Blocked::NoEligibleWorker => v1::BlockedReason::NoEligibleWorker,
         Blocked::NoCapacity => v1::BlockedReason::NoCapacity,
+        Blocked::RateLimited => v1::BlockedReason::RateLimited,
+        Blocked::ConcurrencyLimit => v1::BlockedReason::ConcurrencyLimit,
     }
 }
 

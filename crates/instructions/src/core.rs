@@ -40,7 +40,7 @@ pub(crate) enum Backlog {
 /// Lets so many tasks flow through a queue.
 pub(crate) fn flow(tasks: u64, backlog: Backlog) -> anyhow::Result<()> {
     let mut queue = Queue::new(Config::default(), 1);
-    queue.recovered(START);
+    queue.recovered(START, None);
     queue.play_to(Audience::Nobody);
     let mut minter = Minter::new(0, START);
     let mut submit = |queue: &mut Queue, spec| {
@@ -123,6 +123,7 @@ pub(crate) fn spec(task_type: &str, priority: u8) -> TaskSpec {
         kill_grace: Duration::from_secs(5),
         retry: Retry { max_attempts: 3, backoff: BACKOFF },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,

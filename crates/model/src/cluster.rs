@@ -79,7 +79,7 @@ impl Cluster {
         let ttl = config.session_ttl;
         let mut queue = Queue::new(config, epoch);
         self.read(&state.log, &mut queue)?;
-        queue.recovered(state.now);
+        queue.recovered(state.now, Some(state.now));
         let gate = VecDeque::new();
         state.current = Arc::new(Coordinator {
             queue,

@@ -301,6 +301,7 @@ impl Config {
             kill_grace: KILL_GRACE,
             retry: self.retry(),
             terms: LeaseTerms::default(),
+            claims: None,
             labels: Vec::new(),
             trace: None,
             key: Some(Key { name: format!("task {task}").into(), digest: [0; 16] }),

@@ -124,6 +124,12 @@ mutants! {
     ValveOpen = "the oldest goes before what is more urgent at every grant",
     SchemaIgnored = "a task goes to workers that do not read its payload",
     SelectorIgnored = "a task goes to any worker that serves its type, whatever labels it asks for",
+    GateNeverOpens = "who waits for tokens is not looked at again when they have come",
+    PermitFreeAtRevoke = "the permits of a lease are free as soon as it is revoked",
+    PermitsForgottenAtBoot = "the leases that are found at boot hold no permits",
+    PermitBeyondCap = "one permit more than there are is given away",
+    BucketsFullAtBoot = "a restart fills every bucket",
+    RefundUnbounded = "a charge that comes back late comes back whole",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

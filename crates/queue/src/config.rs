@@ -2,8 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::Arc,
     time::Duration,
 };
+
+use leasehold_policy::Rate;
 
 use crate::Name;
 
@@ -36,6 +40,8 @@ pub struct Config {
     pub weights: BTreeMap<Name, Weights>,
     /// Every how many grants of a class of sessions one goes by age, below the most urgent priority; at least 1.
     pub valve: u64,
+    /// How leases are held back.
+    pub throttles: Arc<Throttles>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -61,6 +67,59 @@ impl Config {
         let Some(weights) = self.weights.get(queue) else { return (1, 1) };
         (weights.queue, weights.keys.get(key).copied().unwrap_or(1))
     }
+}
+
+/// How leases are held back though somebody has a slot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Throttles {
+    /// How many leases may carry a concurrency key at a time.
+    pub caps: Caps,
+    /// How much leases may take of each rate key. A key that is not here limits nothing.
+    pub rates: BTreeMap<Name, Rate>,
+    /// Queues whose leases are limited.
+    pub queues: BTreeMap<Name, QueueLimits>,
+}
+
+/// How many leases may carry a concurrency key at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Of a key that nothing else is said of.
+    pub default: u32,
+    /// Of single keys.
+    pub keys: BTreeMap<Name, u32>,
+    /// Of each other key that begins so; the longest beginning counts.
+    pub prefixes: BTreeMap<Name, u32>,
+}
+
+impl Caps {
+    /// How many leases may carry this key.
+    pub fn of(&self, key: &str) -> u32 {
+        if let Some(cap) = self.keys.get(key) {
+            return *cap;
+        }
+        // Of the beginnings of a text the longest is the last in their order.
+        let mut before =
+            self.prefixes.range::<str, _>((Bound::Unbounded, Bound::Included(key))).rev();
+        let beginning = before.find(|(prefix, _)| key.starts_with(&***prefix));
+        beginning.map_or(self.default, |(_, cap)| *cap)
+    }
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self { default: 1, keys: BTreeMap::new(), prefixes: BTreeMap::new() }
+    }
+}
+
+/// How the leases of one queue are limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// How many there may be at a time. None: any number.
+    pub leases: Option<u32>,
+    /// How many there may be with one fairness key. None: any number.
+    pub leases_per_key: Option<u32>,
+    /// How fast they may be granted. None: at any rate.
+    pub rate: Option<Rate>,
 }
 
 /// Bounds of the queue. Reaching one refuses a submit; nothing else.
@@ -91,6 +150,7 @@ impl Default for Config {
             create_queues: true,
             weights: BTreeMap::new(),
             valve: 64,
+            throttles: Arc::default(),
             limits: Limits {
                 open_tasks: 10_000_000,
                 open_bytes: 4 << 30,

@@ -1,70 +1,142 @@
-//! What can hold tasks back though a worker is free: today the pause of their queue.
+//! What can hold tasks back though a worker is free: the pause of their queue, and the limits that their leases count
+//! against.
 //!
-//! A gate is asked without any effect, for a lane at a time; what passing it takes is taken for all gates of a lane
-//! together, when its first task is leased. It knows no worker and no order.
+//! A gate is asked without any effect, for a lane at a time; what passing it takes is taken of all of them together, when the
+//! first task of the lane is leased. It knows no worker and no order.
 //!
 //! To add a gate: a variant of [`Gate`] that says all that its answer depends on (so that the tasks of a lane are alike to
-//! it), its name in [`Gates::of`] where a task has to pass it, its answer in [`Gates::shut`], what passing it takes in
-//! [`Gates::pass`]; and whoever opens it calls [`Lanes::open`](crate::lanes::Lanes::open).
+//! it), its name in [`Gates::of`] where a task has to pass it, its answer in [`Gates::is_shut`], what passing it takes in
+//! [`Gates::pass`]; and whoever opens it calls [`Lanes::open`](crate::lanes::Lanes::open). All lanes that
+//! wait there go on then, and those that find it shut again when it is their turn go back to it: so the turns are as if all
+//! were asked each time.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crate::{Name, TaskSpec};
-use leasehold_policy::Mutant;
+use leasehold_policy::{Mutant, Time};
+
+use crate::{
+    Name, TaskSpec, Token,
+    config::Throttles,
+    limits::{self, Bucketed, Limits, Permit, Take, Use, Whose},
+};
 
 /// Something that can be shut.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Gate {
     /// A queue, which is paused or not.
     Queue(Name),
+    /// A limit.
+    Limit(Take),
 }
 
-/// The gates of a lane beside its queue, in the order in which they are asked. Lanes of other gates are other lanes.
+/// The gates of a lane beside those of its queue, in the order in which they are asked. Lanes of other gates are other lanes.
 pub(crate) type Gateway = Arc<[Gate]>;
-
-/// How many lanes go on when a gate opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opening {
-    /// All that wait there: whoever passes leaves it open.
-    Wide,
-    /// The first of each need: whoever passes may shut it again. One need alone would leave the workers of the others
-    /// idle.
-    Narrow,
-}
 
 /// What every gate is like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gates {
     paused: BTreeSet<Name>,
+    limits: Limits,
+    throttles: Arc<Throttles>,
+    now: Time,
 }
 
 impl Gates {
-    /// The gates that a task has to pass beside its queue.
-    pub(crate) fn of(_spec: &TaskSpec) -> Gateway {
-        Gateway::default()
+    /// Gates of limits as they are after a restart, if the journal was last written then; none: it is a new one.
+    pub(crate) fn new(throttles: &Arc<Throttles>, written: Option<Time>) -> Self {
+        let limits = written.map(|at| Limits::emptied(throttles, at)).unwrap_or_default();
+        Self { limits, throttles: Arc::clone(throttles), ..Self::default() }
+    }
+
+    /// Other throttles hold from here on. What leases hold of them is to be adopted, and whoever waits to be asked.
+    pub(crate) fn configure(&mut self, throttles: &Arc<Throttles>) {
+        self.limits.configure(&self.throttles, throttles, self.now);
+        self.throttles = Arc::clone(throttles);
+    }
+
+    /// What time it is.
+    pub(crate) const fn tick(&mut self, now: Time) {
+        self.now = now;
+    }
+
+    /// The gates that a task has to pass beside those of its queue.
+    pub(crate) fn of(spec: &TaskSpec) -> Gateway {
+        let claims = spec.claims.as_ref();
+        claims.map(|claims| claims.takes().map(Gate::Limit).collect()).unwrap_or_default()
     }
 
     /// The first gate that is shut for a task of this queue with these gates. Asking has no effect.
-    pub(crate) fn shut(&self, queue: &Name, gateway: &[Gate]) -> Option<Gate> {
-        if self.paused.contains(queue) && !Mutant::PausedGranted.is_alive() {
-            return Some(Gate::Queue(Name::clone(queue)));
+    pub(crate) fn shut(&self, whose: Whose<'_>, gateway: &[Gate]) -> Option<Gate> {
+        if self.paused.contains(whose.0) && !Mutant::PausedGranted.is_alive() {
+            return Some(Gate::Queue(Name::clone(whose.0)));
         }
-        gateway.iter().find(|gate| self.is_shut(gate)).cloned()
+        let mut own = limits::takes_of(whose, &self.throttles).map(Gate::Limit);
+        let named = gateway.iter().find(|gate| self.is_shut(gate)).cloned();
+        named.or_else(|| own.find(|gate| self.is_shut(gate)))
     }
 
-    /// A task of a lane with these gates is leased, and takes what passing each of them takes.
-    #[expect(
-        clippy::unused_self,
-        clippy::needless_pass_by_ref_mut,
-        reason = "a pause takes nothing"
-    )]
-    pub(crate) fn pass(&mut self, _gateway: &[Gate]) {}
+    /// The first limit that is used up for a task.
+    pub(crate) fn limit(&self, spec: &TaskSpec) -> Option<Take> {
+        let mut takes = self.takes((&spec.queue, &spec.fairness_key), &Self::of(spec)).into_iter();
+        takes.find(|take| !self.limits.has(take, &self.throttles, self.now))
+    }
+
+    /// The buckets that a task of this queue with these gates takes from.
+    pub(crate) fn buckets(&self, whose: Whose<'_>, gateway: &[Gate]) -> Vec<Bucketed> {
+        let takes = self.takes(whose, gateway).into_iter();
+        let buckets = takes.filter_map(|take| match take {
+            Take::Tokens(of, _) => Some(of),
+            Take::Permit(_) => None,
+        });
+        buckets.collect()
+    }
+
+    /// A task of this queue with these gates is leased, and takes what passing each of them takes.
+    pub(crate) fn pass(&mut self, whose: Whose<'_>, gateway: &[Gate], token: Token) {
+        let takes = self.takes(whose, gateway);
+        self.limits.acquire(token, &takes, &self.throttles, self.now);
+    }
+
+    /// A lease of an earlier process, or from before a limit was there, holds its permits.
+    pub(crate) fn adopt(&mut self, spec: &TaskSpec, token: Token) {
+        self.limits.adopt(token, &self.takes((&spec.queue, &spec.fairness_key), &Self::of(spec)));
+    }
 
     /// Whether one gate is shut.
     pub(crate) fn is_shut(&self, gate: &Gate) -> bool {
         match gate {
             Gate::Queue(queue) => self.paused.contains(queue),
+            Gate::Limit(take) => !self.limits.has(take, &self.throttles, self.now),
         }
+    }
+
+    /// When one gate opens by itself, if it does.
+    pub(crate) fn opens_at(&self, gate: &Gate) -> Option<Time> {
+        match gate {
+            Gate::Queue(_) | Gate::Limit(Take::Permit(_)) => None,
+            Gate::Limit(take) => self.limits.use_of(take, &self.throttles, self.now).free_at,
+        }
+    }
+
+    /// How far the limit is used up that a gate stands for.
+    pub(crate) fn use_of(&self, take: &Take) -> Use {
+        self.limits.use_of(take, &self.throttles, self.now)
+    }
+
+    /// The work of a lease is over for sure: the gates that may have opened.
+    pub(crate) fn release(&mut self, token: Token) -> Vec<Gate> {
+        let permits = self.limits.release(token);
+        permits.into_iter().map(|permit| Gate::Limit(Take::Permit(permit))).collect()
+    }
+
+    /// A lease was never started: what it took of rates comes back. The buckets that may have more in them.
+    pub(crate) fn refund(&mut self, token: Token) -> Vec<Bucketed> {
+        self.limits.refund(token, self.now)
+    }
+
+    /// A lease was started: what it took of rates is spent.
+    pub(crate) fn spend(&mut self, token: Token) {
+        self.limits.spend(token);
     }
 
     /// Shuts a queue.
@@ -75,5 +147,32 @@ impl Gates {
     /// Opens a queue.
     pub(crate) fn resume(&mut self, queue: &Name) {
         self.paused.remove(queue);
+    }
+
+    fn takes(&self, whose: Whose<'_>, gateway: &[Gate]) -> Vec<Take> {
+        let named = gateway.iter().filter_map(|gate| match gate {
+            Gate::Limit(take) => Some(take.clone()),
+            Gate::Queue(_) => None,
+        });
+        named.chain(limits::takes_of(whose, &self.throttles)).collect()
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Gates {
+    /// Whether exactly these leases hold permits, each those of its task, and the counts are theirs.
+    pub(crate) fn agree(&self, held: &[(Token, Option<Vec<Permit>>)]) -> bool {
+        let is_broken = [Mutant::PermitFreeAtRevoke, Mutant::PermitsForgottenAtBoot];
+        is_broken.into_iter().any(Mutant::is_alive) || self.limits.agree(held)
+    }
+
+    /// The permits that a lease of a task holds.
+    pub(crate) fn permits_of(&self, spec: &TaskSpec) -> Vec<Permit> {
+        let takes = self.takes((&spec.queue, &spec.fairness_key), &Self::of(spec)).into_iter();
+        let permits = takes.filter_map(|take| match take {
+            Take::Permit(permit) => Some(permit),
+            Take::Tokens(..) => None,
+        });
+        permits.collect()
     }
 }

@@ -15,9 +15,13 @@ use crate::{
     session::Work,
 };
 
+/// How many gates that have opened by themselves are looked at before a grant; the rest with the next.
+const OPENED_MAX: usize = 1_000;
+
 impl Queue {
     pub(crate) fn grant(&mut self, most: usize) -> usize {
         self.introduce();
+        self.index.lanes.open_due(self.now, OPENED_MAX);
         let mut granted = 0;
         while granted < most && self.grant_next() {
             granted += 1;
@@ -73,7 +77,7 @@ impl Queue {
         let is_ahead = session.slots <= session.used();
         let (worker, instance, stream) =
             (Name::clone(&session.worker), Name::clone(&session.instance), session.stream);
-        let reckoned = self.charge(&next);
+        let reckoned = self.charge(&next, token);
         self.index.lanes.serve(&next, id);
         self.roster.count_grant(id, self.config.valve);
         self.write(Record::LeaseGranted { task, token, worker, instance, time: self.now });

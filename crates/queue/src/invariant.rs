@@ -75,7 +75,7 @@ fn check_counters(queue: &Queue, task: &Task) {
 fn check_sessions(queue: &Queue) {
     assert!(queue.roster.agrees(), "the roster disagrees with its sessions");
     assert!(queue.parking.agrees(), "what waits for slots disagrees with itself");
-    let mut leases = 0;
+    let (mut leases, mut holds) = (0, Vec::new());
     for (id, session) in queue.roster.iter() {
         let armed = queue.index.timers.is_set(session.armed, Alarm::Session(id));
         assert!(armed, "{id:?}: no alarm");
@@ -88,14 +88,23 @@ fn check_sessions(queue: &Queue) {
             "{id:?}: a slot is free for what waits"
         );
         for (token, work) in session.held() {
-            let Work::Lease(task) = work else { continue };
+            let Work::Lease(task) = work else {
+                holds.push((token, None));
+                continue;
+            };
             leases += 1;
+            let spec = queue.book.task(task).map(|task| &task.spec);
+            holds.push((token, spec.map(|spec| queue.index.lanes.gates.permits_of(spec))));
             let lease = queue.book.task(task).and_then(Task::lease);
             let agrees = lease.is_some_and(|l| l.token == token && l.session == Some(id));
             assert!(agrees, "{id:?} holds {token} of {task}, which is not under it");
         }
     }
     assert!(leases == queue.index.leases.len(), "a lease is held twice or by nobody");
+    assert!(
+        queue.index.lanes.gates.agree(&holds),
+        "permits disagree with the slots that are taken"
+    );
 }
 
 fn check_totals(queue: &Queue) {

@@ -206,6 +206,9 @@ impl Queue {
     /// The worker does not hold it: whatever there was of it is over.
     pub(crate) fn miss(&mut self, id: SessionId, token: Token, work: Work) {
         self.note_late_stop(id, token, StopProof::NotHeld);
+        if !self.arrived(work) {
+            self.refund(token);
+        }
         if let Work::Lease(task) = work {
             let end = self.missing(task);
             let account = Account::new(Word::Nobody, EndKind::NotHeld, StopProof::NotHeld);

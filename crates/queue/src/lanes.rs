@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    Name, SessionId, Task, TaskId, TaskSpec,
+    Name, SessionId, Task, TaskId, TaskSpec, Token,
     accounts::{Accounts, FlowNo},
     fairness::Virtual,
-    gate::{Gate, Gates, Gateway, Opening},
+    gate::{Gate, Gates, Gateway},
     group::{Head, Standing},
+    limits::{Bucketed, Take},
     line::Line,
     need::{NeedNo, Needs},
     pace::Paces,
@@ -69,6 +70,9 @@ pub(crate) struct Lanes {
     line: Line,
     /// Those that could not, by the gate that was found shut.
     held: BTreeMap<Gate, Line>,
+    /// When it is looked whether a gate at which lanes wait has opened by itself.
+    rings: BTreeMap<Gate, Time>,
+    ringing: BTreeSet<(Time, Gate)>,
     /// Since when tasks wait in each queue.
     ages: BTreeMap<Name, BTreeSet<(Time, TaskId)>>,
 }
@@ -154,29 +158,59 @@ impl Lanes {
     pub(crate) fn pause(&mut self, queue: &Name) {
         self.gates.pause(queue);
         for no in self.accounts.lanes_of(queue) {
-            self.may_go_on(no);
+            self.ask(no);
         }
     }
 
     /// Lets the tasks of a queue go on.
     pub(crate) fn resume(&mut self, queue: &Name) {
         self.gates.resume(queue);
-        self.open(&Gate::Queue(Name::clone(queue)), Opening::Wide);
+        self.open(&Gate::Queue(Name::clone(queue)));
     }
 
     /// A gate has opened: lanes that wait there go on, unless another of their gates is shut.
-    pub(crate) fn open(&mut self, gate: &Gate, opening: Opening) {
+    pub(crate) fn open(&mut self, gate: &Gate) {
         let needs = self.held.get(gate).map(Line::needs).unwrap_or_default();
         for need in needs {
             while let Some(no) = self.first_held(gate, need) {
-                let goes_on = self.ask(no);
-                if self.first_held(gate, need) == Some(no)
-                    || (goes_on && opening == Opening::Narrow)
-                {
+                self.ask(no);
+                if self.first_held(gate, need) == Some(no) {
                     break;
                 }
             }
         }
+        self.rearm(gate);
+    }
+
+    /// Whatever gate a lane waits at may have opened.
+    pub(crate) fn open_all(&mut self) {
+        for gate in self.held.keys().cloned().collect::<Vec<_>>() {
+            self.open(&gate);
+        }
+    }
+
+    /// A bucket may have more in it than before: whoever waits for some of it is asked again.
+    pub(crate) fn open_bucket(&mut self, of: &Bucketed) {
+        for gate in self.gates_of(of) {
+            self.open(&gate);
+        }
+    }
+
+    /// Gates that have opened by themselves by then let go on what waits there; at most so many.
+    pub(crate) fn open_due(&mut self, now: Time, most: usize) {
+        for _ in 0..most {
+            let Some((at, gate)) = self.ringing.first().cloned() else { return };
+            if now < at {
+                return;
+            }
+            self.unring(&gate);
+            self.open(&gate);
+        }
+    }
+
+    /// When a gate at which tasks wait may next open by itself.
+    pub(crate) fn next_opening(&self) -> Option<Time> {
+        self.ringing.first().map(|(at, _)| *at)
     }
 
     /// Every lane: its queue and task type, how many tasks wait in it, the one that goes first, and since when that waits.
@@ -204,7 +238,7 @@ impl Lanes {
     }
 
     /// A task is leased: its queue and its flow are charged with what it is reckoned to cost, and it passes its gates.
-    pub(crate) fn charge(&mut self, next: &Next, cost: Cost) {
+    pub(crate) fn charge(&mut self, next: &Next, cost: Cost, token: Token) {
         let Next { priority, standing, place, need, lane, pick, .. } = next;
         let Some(head) = self.head(*lane, *place) else { return };
         let Some(group) = self.line.group(*need, *priority) else { return };
@@ -217,9 +251,19 @@ impl Lanes {
             self.line.pass(*need, *priority, standing);
             self.accounts.pass(head.flow, standing.clocks());
         }
-        if let Some(gateway) = self.all.get(lane.0).map(|it| Gateway::clone(&it.key.gateway)) {
-            self.gates.pass(&gateway);
-            self.hand_on(*need, &gateway);
+        let gateway = self.all.get(lane.0).map(|it| Gateway::clone(&it.key.gateway));
+        self.pass(head.flow, &gateway.unwrap_or_default(), token);
+    }
+
+    fn pass(&mut self, flow: FlowNo, gateway: &[Gate], token: Token) {
+        let Some(flow) = self.accounts.flow(flow) else { return };
+        let Some(queue) = self.accounts.queue(flow.queue) else { return };
+        let whose = (&queue.name, &flow.key);
+        let buckets = self.gates.buckets(whose, gateway);
+        self.gates.pass(whose, gateway, token);
+        // It may take longer now until there is enough in them for those who wait.
+        for gate in buckets.iter().flat_map(|of| self.gates_of(of)).collect::<Vec<_>>() {
+            self.rearm(&gate);
         }
     }
 
@@ -242,7 +286,7 @@ impl Lanes {
     fn first(&mut self, need: NeedNo, paces: &Paces) -> Option<Next> {
         loop {
             let (standing, head) = self.line.first(need, &self.accounts)?;
-            if self.may_go_on(head.lane) {
+            if self.ask(head.lane) {
                 let next = self.look(need, standing, head, paces)?;
                 return Some(Next { pick: Pick::First, ..next });
             }
@@ -256,7 +300,7 @@ impl Lanes {
                 Some((task, lane, *need))
             });
             let (_, lane, need) = oldest.min()?;
-            if self.may_go_on(lane) {
+            if self.ask(lane) {
                 let place = self.all.get(lane.0).and_then(Lane::first)?;
                 let head = self.head(lane, place)?;
                 let group = self.line.group(need, place.priority)?;
@@ -274,30 +318,6 @@ impl Lanes {
         Some(Next { priority: place.priority, standing, start_by, place, need, lane, pick })
     }
 
-    /// Whether a lane may go on. One that may not waits at the gate that is shut from here on.
-    fn may_go_on(&mut self, no: LaneNo) -> bool {
-        let goes_on = self.ask(no);
-        if !goes_on && let Some(lane) = self.all.get(no.0) {
-            let (need, gateway) = (lane.key.need, Gateway::clone(&lane.key.gateway));
-            self.hand_on(need, &gateway);
-        }
-        goes_on
-    }
-
-    /// Somebody has passed these gates, or might have and does not: where one is open, the next of his need goes on.
-    fn hand_on(&mut self, need: NeedNo, gateway: &[Gate]) {
-        for gate in gateway {
-            if self.gates.is_shut(gate) {
-                continue;
-            }
-            while let Some(no) = self.first_held(gate, need) {
-                if self.ask(no) || self.first_held(gate, need) == Some(no) {
-                    break;
-                }
-            }
-        }
-    }
-
     fn first_held(&mut self, gate: &Gate, need: NeedNo) -> Option<LaneNo> {
         let (_, head) = self.held.get_mut(gate)?.first(need, &self.accounts)?;
         Some(head.lane)
@@ -313,12 +333,9 @@ impl Lanes {
     }
 
     fn close_lane(&mut self, no: LaneNo) {
-        let Some(Lane { flow, key, gate, .. }) = self.all.remove(no.0) else { return };
+        let Some(Lane { flow, key, .. }) = self.all.remove(no.0) else { return };
         self.needs.leave(key.need);
         self.accounts.leave(flow, &key);
-        if gate.is_none() {
-            self.hand_on(key.need, &key.gateway);
-        }
     }
 
     /// Asks the gates of a lane and lets it stand accordingly. Says whether it stands in line.
@@ -340,8 +357,9 @@ impl Lanes {
 
     /// The gate that holds a lane of this kind back.
     fn answer(&self, flow: FlowNo, key: &LaneKey) -> Option<Gate> {
-        let queue = self.accounts.queue(self.accounts.flow(flow)?.queue)?;
-        self.gates.shut(&queue.name, &key.gateway)
+        let flow = self.accounts.flow(flow)?;
+        let queue = self.accounts.queue(flow.queue)?;
+        self.gates.shut((&queue.name, &flow.key), &key.gateway)
     }
 
     fn take_stand(&mut self, no: LaneNo, place: Place) {
@@ -352,6 +370,9 @@ impl Lanes {
             Some(gate) => self.held.entry(gate.clone()).or_default(),
         };
         line.enter(key.need, head, &self.accounts);
+        if let Some(gate) = gate.clone() {
+            self.rearm(&gate);
+        }
     }
 
     fn give_up_stand(&mut self, no: LaneNo, place: Place) {
@@ -361,7 +382,9 @@ impl Lanes {
         let Some(line) = self.held.get_mut(gate) else { return };
         line.leave(key.need, head);
         if line.is_empty() {
-            self.held.remove(gate);
+            let gate = gate.clone();
+            self.held.remove(&gate);
+            self.unring(&gate);
         }
     }
 
@@ -383,6 +406,32 @@ impl Lanes {
                 self.give_up_stand(no, before);
                 self.close_lane(no);
             }
+        }
+    }
+
+    fn gates_of(&self, of: &Bucketed) -> Vec<Gate> {
+        let (least, most) = (Take::Tokens(of.clone(), 0), Take::Tokens(of.clone(), u32::MAX));
+        let held = self.held.range(Gate::Limit(least)..=Gate::Limit(most));
+        held.map(|(gate, _)| gate.clone()).collect()
+    }
+
+    /// Sets when it is looked at a gate again: when it opens by itself, if it is shut and somebody waits there.
+    fn rearm(&mut self, gate: &Gate) {
+        let is_waited_for = self.held.contains_key(gate) && self.gates.is_shut(gate);
+        let at = self.gates.opens_at(gate).filter(|_| is_waited_for);
+        if self.rings.get(gate).copied() == at {
+            return;
+        }
+        self.unring(gate);
+        if let Some(at) = at.filter(|_| !Mutant::GateNeverOpens.is_alive()) {
+            self.rings.insert(gate.clone(), at);
+            self.ringing.insert((at, gate.clone()));
+        }
+    }
+
+    fn unring(&mut self, gate: &Gate) {
+        if let Some(at) = self.rings.remove(gate) {
+            self.ringing.remove(&(at, gate.clone()));
         }
     }
 
@@ -420,7 +469,8 @@ impl Lanes {
         lane.is_some_and(|lane| lane.tasks.contains_key(&place))
     }
 
-    /// Whether each lane stands where it says, no other does, and none stands in line in a queue that is paused.
+    /// Whether each lane stands where it says, no other does, none stands in line in a queue that is paused, and whoever waits
+    /// at a gate is asked again when it opens.
     pub(crate) fn agree(&self) -> bool {
         let (mut lanes, mut tasks) = (0, 0);
         for (no, lane) in self.all.iter() {
@@ -433,12 +483,24 @@ impl Lanes {
             let group = line.and_then(|it| it.group(lane.key.need, lane.key.priority));
             let stands = group.zip(head).is_some_and(|(group, head)| group.contains(&head));
             let queue = head.and_then(|head| self.accounts.queue(head.queue));
-            let paused = queue.is_some_and(|queue| self.gates.shut(&queue.name, &[]).is_some());
+            let pause = queue.map(|queue| Gate::Queue(Name::clone(&queue.name)));
+            let paused = pause.is_some_and(|gate| self.gates.is_shut(&gate))
+                && !Mutant::PausedGranted.is_alive();
             if !stands || (paused && lane.gate.is_none()) {
                 return false;
             }
         }
         let standing = self.line.len() + self.held.values().map(Line::len).sum::<usize>();
-        tasks == self.len() && lanes == standing
+        tasks == self.len()
+            && lanes == standing
+            && self.rings.len() == self.ringing.len()
+            && self.rings.keys().all(|gate| self.held.contains_key(gate))
+            && (Mutant::GateNeverOpens.is_alive() || self.held.keys().all(|it| self.is_watched(it)))
+    }
+
+    /// Whether whoever waits at a gate will be asked again: when it opens, by somebody's doing or by itself.
+    fn is_watched(&self, gate: &Gate) -> bool {
+        let opens_itself = self.gates.opens_at(gate).is_some();
+        self.rings.contains_key(gate) || (self.gates.is_shut(gate) && !opens_itself)
     }
 }

@@ -8,6 +8,7 @@
 //! are inputs, and the same inputs give the same outputs.
 
 // The vocabulary.
+mod claims;
 mod command;
 mod config;
 mod effect;
@@ -34,6 +35,7 @@ mod idle;
 mod keys;
 mod kind;
 mod lanes;
+mod limits;
 mod line;
 mod mark;
 mod need;
@@ -51,6 +53,7 @@ mod extension;
 mod grant;
 mod inventory;
 mod outcome;
+mod passage;
 mod prefetch;
 mod price;
 mod queue;
@@ -64,15 +67,17 @@ mod fingerprint;
 mod invariant;
 
 pub use checkpoint::{Checkpoint, Saved};
+pub use claims::Claims;
 pub use command::{
     Accepted, Command, Dead, DeclineReason, HeldLease, Hello, LeasePhase, NotWelcome, Outcome,
     Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
 };
-pub use config::{Config, Limits, Weights};
+pub use config::{Caps, Config, Limits, QueueLimits, Throttles, Weights};
 pub use effect::{Assignment, Audience, CloseReason, Disposition, Effect, Ended, Output};
 pub use fold::{Corrupt, Unknown};
 pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
 pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof};
+pub use limits::{Bucketed, Obstacle, Permit, Take, Use};
 pub use queue::Queue;
 pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};

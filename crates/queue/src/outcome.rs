@@ -23,6 +23,9 @@ impl Queue {
             any.filter(|_| Mutant::FenceByWorker.is_alive())
         });
         self.note_late_stop(session, token, outcome.stop());
+        if outcome.stop() == StopProof::NotStarted {
+            self.refund(token);
+        }
         let disposition = match work {
             Some(Work::Lease(task)) => {
                 if outcome.stop() != StopProof::NotStarted {

@@ -56,6 +56,7 @@ impl Queue {
         self.parking.take(id, token);
         self.parking.resolve(id, token);
         self.update(id, |session| session.free(token));
+        self.release(token);
         self.promote(id);
     }
 

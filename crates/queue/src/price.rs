@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::{
-    Queue, TaskId, TaskSpec,
+    Queue, TaskId, TaskSpec, Token,
     fairness::Virtual,
     lanes::{Cost, Next},
     settle::End,
@@ -16,11 +16,11 @@ const LEAST: Duration = Duration::from_millis(1);
 
 impl Queue {
     /// A task is going to be leased. Says what its run is reckoned to take, which is kept with the lease.
-    pub(crate) fn charge(&mut self, next: &Next) -> Duration {
+    pub(crate) fn charge(&mut self, next: &Next, token: Token) -> Duration {
         let Some(task) = self.book.task(next.place.task) else { return Duration::ZERO };
         let reckoned = self.paces.mean(&task.spec.task_type).max(LEAST);
         let cost = self.cost(&task.spec, reckoned);
-        self.index.lanes.charge(next, cost);
+        self.index.lanes.charge(next, cost, token);
         reckoned
     }
 

@@ -12,6 +12,7 @@ use crate::{
     book::Book,
     eviction::Bans,
     fingerprint::Print,
+    gate::Gates,
     idle::Idle,
     mark::{self, Index, Mark},
     pace::Paces,
@@ -102,9 +103,11 @@ impl Queue {
     }
 
     /// The journal is read: from here on commands are applied. Leases found in it are kept for their workers as long as
-    /// the longest session TTL ever promised says. Leaves a [`Record::EpochStarted`] in the output.
-    pub fn recovered(&mut self, now: Time) {
+    /// the longest session TTL ever promised says. It was last written at `written`, if ever. Leaves a [`Record::EpochStarted`] in the output.
+    pub fn recovered(&mut self, now: Time, written: Option<Time>) {
         self.now = self.now.max(now);
+        self.index.lanes.gates = Gates::new(&self.config.throttles, written);
+        self.index.lanes.gates.tick(self.now);
         let leased: Vec<TaskId> = self.book.tasks.iter().filter_map(leased).collect();
         for id in leased {
             if Mutant::LeaseForgottenAtBoot.is_alive() {
@@ -148,6 +151,7 @@ impl Queue {
     pub fn apply(&mut self, now: Time, command: Command) -> Reply {
         let idle = now.since(self.now);
         self.now = self.now.max(now);
+        self.index.lanes.gates.tick(self.now);
         let reply = self.dispatch(command, idle);
         self.check();
         reply
@@ -169,7 +173,9 @@ impl Queue {
 
     /// When [`Command::Advance`] next has something to do. Heartbeats do not move it, so it may be early.
     pub fn next_deadline(&self) -> Option<Time> {
-        [self.index.timers.next(), self.book.keys.next_expiry()].into_iter().flatten().min()
+        let opening = self.index.lanes.next_opening();
+        let alarms = [self.index.timers.next(), self.book.keys.next_expiry(), opening];
+        alarms.into_iter().flatten().min()
     }
 
     /// How many more leases can be granted before a new epoch has to be claimed.
@@ -355,7 +361,11 @@ impl Queue {
             // As after a restart: what nobody uses is not known any more.
             self.book.idle = Idle::default();
         }
+        let has_other_limits = self.config.throttles != config.throttles;
         self.config = config;
+        if has_other_limits {
+            self.throttle();
+        }
         if self.book.session_ttl_max < self.config.session_ttl
             && !Mutant::LongerTtlUnpromised.is_alive()
         {
@@ -379,6 +389,11 @@ impl Queue {
             self.roster.open(Session::new(worker, instance, self.now, believed))
         });
         self.update(session, |session| session.hold(token, Work::Lease(id)));
+        if let Some(task) =
+            self.book.task(id).filter(|_| !Mutant::PermitsForgottenAtBoot.is_alive())
+        {
+            self.index.lanes.gates.adopt(&task.spec, token);
+        }
         let now = self.now;
         if let Some(lease) = self.book.lease_mut(id) {
             lease.session = Some(session);

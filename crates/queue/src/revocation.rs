@@ -50,6 +50,7 @@ impl Queue {
                 Alarm::Session(id) => self.session_due(id, at),
             }
         }
+        self.index.lanes.open_due(until, FIRED_MAX);
         self.book.keys.expire(self.now, FIRED_MAX);
     }
 
@@ -78,6 +79,9 @@ impl Queue {
         self.write(Record::LeaseRevoking { task: id, token, reason, grace, time });
         if let Some(session) = session {
             self.demand(session, token, reason, grace);
+        }
+        if Mutant::PermitFreeAtRevoke.is_alive() {
+            self.release(token);
         }
         if Mutant::RevokedAtOnce.is_alive()
             && reason != RevocationReason::Cancelled
@@ -231,7 +235,7 @@ impl Queue {
         if let Some(stream) = session.stream {
             self.emit(Effect::Close { stream, reason: CloseReason::Expired });
         }
-        for (_, work) in session.held() {
+        for (token, work) in session.held() {
             if let Work::Lease(task) = work
                 && !Mutant::ExpiryForgetsLeases.is_alive()
             {
@@ -239,6 +243,7 @@ impl Queue {
                 let lost = Account::new(Word::Nobody, EndKind::WorkerLost, proof);
                 self.settle(task, end, lost);
             }
+            self.release(token);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What a submitter says of a task, checked and with defaults filled in.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::Backoff;
 
-use crate::{Name, SchemaPrint};
+use crate::{Claims, Name, SchemaPrint};
 
 /// A task as it was asked for. It never changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +34,8 @@ pub struct TaskSpec {
     pub retry: Retry,
     /// What it asks of its leases.
     pub terms: LeaseTerms,
+    /// What its leases take beside a slot. None: nothing; never an empty one.
+    pub claims: Option<Arc<Claims>>,
     /// Names for people and filters.
     pub labels: Vec<(Name, Name)>,
     /// The submitter's trace.

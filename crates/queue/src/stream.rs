@@ -84,6 +84,7 @@ impl Queue {
         }
         let revoking = lease.revoking.is_some();
         self.write(Record::LeaseStarted { task, token, time: self.now });
+        self.index.lanes.gates.spend(token);
         if !revoking {
             self.update(id, |session| session.expect_by(token, Time::NEVER));
         }
@@ -138,12 +139,13 @@ impl Queue {
     pub(crate) fn goodbye(&mut self, stream: StreamId) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         let Some(session) = self.dismiss(id) else { return };
-        for (_, work) in session.held() {
+        for (token, work) in session.held() {
             if let Work::Lease(task) = work {
                 let end = End::NotRun(FailureReason::HandedBack, "the worker left");
                 let left = Account::new(Word::Worker, EndKind::Drained, StopProof::NotHeld);
                 self.settle(task, end, left);
             }
+            self.release(token);
         }
     }
 

@@ -297,6 +297,10 @@ pub enum Blocked {
     NoEligibleWorker,
     /// Every eligible worker's slots are taken.
     NoCapacity,
+    /// A rate that its lease would count against is used up.
+    RateLimited,
+    /// All permits that its lease would take one of are held.
+    ConcurrencyLimit,
 }
 
 impl Blocked {
@@ -304,7 +308,11 @@ impl Blocked {
     pub const fn is_for_a_worker(self) -> bool {
         match self {
             Self::NoEligibleWorker | Self::NoCapacity => true,
-            Self::Delayed | Self::Backoff | Self::QueuePaused => false,
+            Self::Delayed
+            | Self::Backoff
+            | Self::QueuePaused
+            | Self::RateLimited
+            | Self::ConcurrencyLimit => false,
         }
     }
 }

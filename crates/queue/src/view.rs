@@ -10,8 +10,8 @@ use std::{
 use leasehold_policy::Time;
 
 use crate::{
-    Blocked, Name, Phase, Queue, SchemaPrint, SchemasRead, SessionId, StreamId, Task, TaskId,
-    Token, Wait, session::Session,
+    Blocked, Name, Obstacle, Phase, Queue, SchemaPrint, SchemasRead, SessionId, StreamId, Take,
+    Task, TaskId, Token, Wait, session::Session,
 };
 
 /// One queue.
@@ -155,8 +155,12 @@ impl Queue {
             Phase::Scheduled { wait: Wait::Delay, .. } => Some(Blocked::Delayed),
             Phase::Scheduled { wait: Wait::Backoff, .. } => Some(Blocked::Backoff),
             Phase::Queued if self.book.is_paused(&task.spec.queue) => Some(Blocked::QueuePaused),
-            Phase::Queued if self.roster.serves(&task.spec) => Some(Blocked::NoCapacity),
-            Phase::Queued => Some(Blocked::NoEligibleWorker),
+            Phase::Queued if !self.roster.serves(&task.spec) => Some(Blocked::NoEligibleWorker),
+            Phase::Queued => Some(match self.obstacle(task).map(|obstacle| obstacle.take) {
+                Some(Take::Permit(_)) => Blocked::ConcurrencyLimit,
+                Some(Take::Tokens(..)) => Blocked::RateLimited,
+                None => Blocked::NoCapacity,
+            }),
         }
     }
 
@@ -165,6 +169,15 @@ impl Queue {
         let waits = task.spec.shape.schema.is_some()
             && self.blocked(task) == Some(Blocked::NoEligibleWorker);
         if waits { self.roster.read_instead(&task.spec) } else { BTreeSet::new() }
+    }
+
+    /// The first limit that would keep the task from being leased, whatever slots are free; none while it is not waiting to be.
+    pub fn obstacle(&self, task: &Task) -> Option<Obstacle> {
+        let gates = &self.index.lanes.gates;
+        let waits = task.phase == Phase::Queued;
+        let take = gates.limit(&task.spec).filter(|_| waits)?;
+        let limit = gates.use_of(&take);
+        Some(Obstacle { take, limit })
     }
 
     /// Every queue that is declared, has open tasks or is paused, by name; and those that were in use lately, as far as

@@ -40,7 +40,7 @@ struct World {
 impl World {
     fn new(config: Config) -> Self {
         let mut queue = Queue::new(config, 1);
-        queue.recovered(START);
+        queue.recovered(START, None);
         queue.play_to(Audience::Nobody);
         let (running, grants) = (BinaryHeap::new(), Vec::new());
         Self { queue, now: START, minter: Minter::new(0, START), streams: 0, running, grants }
@@ -116,6 +116,7 @@ fn spec(queue: &str, key: &str, task_type: &str) -> TaskSpec {
             backoff: Backoff { initial, factor: 1.0, cap, jitter: Jitter::None },
         },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,14 +15,18 @@ use leasehold_journal::Batch;
 use leasehold_policy::Time;
 use leasehold_queue::{
     EndCause, EndKind, Ending, Failure, FailureReason, Guarantee, LeaseTerms, Name, Next, Record,
-    RevocationReason, SchemaPrint, StopProof, Task, TaskId, Token,
+    RevocationReason, SchemaPrint, StopProof, Task, TaskId, TaskSpec, Token,
 };
 
 use crate::{
     judge::Violation,
     line::Line,
     plan::{Setting, queue_name, schemas_read, zone_label},
+    rates::Rates,
 };
+
+/// A token is an epoch and a counter of so many bits.
+const COUNTER_BITS: u32 = 31;
 
 /// What a task is, says the ledger.
 #[derive(Clone, Debug)]
@@ -34,6 +39,8 @@ pub struct Entry {
     pub attempt_timeout: Duration,
     /// Its queue.
     pub queue: Name,
+    /// What it was asked for.
+    pub spec: Arc<TaskSpec>,
     /// Its idempotency key.
     pub key: Option<Name>,
     /// 1, and one more with each replay.
@@ -129,6 +136,7 @@ pub struct Ledger {
     /// The queues that want late results.
     late_results: BTreeSet<String>,
     line: Line,
+    rates: Rates,
 }
 
 /// The label of each worker that has one.
@@ -151,7 +159,13 @@ impl Ledger {
             worker_losses_max: setting.worker_losses,
             attempt_max: setting.attempt_max,
             late_results: setting.late_results.iter().map(|it| queue_name(*it)).collect(),
-            line: Line::new(setting.aging_every, zones(setting), reads(setting)),
+            line: Line::new(
+                setting.aging_every,
+                zones(setting),
+                reads(setting),
+                setting.limits.is_some(),
+            ),
+            rates: Rates::new(setting.limits),
             ..Self::default()
         }
     }
@@ -175,6 +189,16 @@ impl Ledger {
     pub fn is_current(&self, token: Token) -> bool {
         let task = self.granted.get(&token).and_then(|lease| self.tasks.get(&lease.task));
         task.and_then(|task| task.lease.as_ref()).is_some_and(|lease| lease.token == token)
+    }
+
+    /// The work of a lease began.
+    pub fn begin(&mut self, token: Token) -> Result<(), Violation> {
+        self.rates.begin(token)
+    }
+
+    /// Whether the token was granted in the epoch that goes on.
+    pub fn is_of_this_epoch(&self, token: Token) -> bool {
+        token.as_i64() >> COUNTER_BITS == i64::from(self.epoch)
     }
 
     /// When the attempt of a current lease has had its time, if it has begun.
@@ -207,6 +231,11 @@ impl Ledger {
                     self.paused.contains(&it) && batch.meta.iter().all(|(name, _)| *name != it)
                 });
                 ensure(!is_paused, "paused", || format!("{task} was leased in a paused queue"))?;
+            }
+            if let Record::LeaseGranted { task, token, time, .. } = record
+                && let Some(entry) = self.tasks.get(task)
+            {
+                self.rates.grant(*token, *time, &entry.spec);
             }
             let paused = &self.paused;
             self.line.take(record, |queue| {
@@ -528,6 +557,7 @@ fn entry(task: &Task) -> Entry {
         terms: task.spec.terms,
         attempt_timeout: task.spec.attempt_timeout,
         queue: Name::clone(&task.spec.queue),
+        spec: Arc::clone(&task.spec),
         key: task.spec.key.as_ref().map(|key| Name::clone(&key.name)),
         generation: task.generation,
         attempts: 0,

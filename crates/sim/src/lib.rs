@@ -25,6 +25,7 @@ pub mod moment;
 pub mod mutation;
 pub mod plan;
 pub mod probe;
+mod rates;
 pub mod regression;
 pub mod run;
 pub mod search;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use leasehold_policy::Time;
 use leasehold_queue::{Name, Next, Phase, Record, SchemaPrint, Task, TaskId};
 
-use crate::judge::Violation;
+use crate::{judge::Violation, plan::queue_name};
 
 /// A task that has not ended.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ struct Entry {
     fairness_key: Name,
     selector: Vec<(Name, Name)>,
     schema: Option<SchemaPrint>,
+    /// Whether a limit may hold it back.
+    is_limited: bool,
 }
 
 impl Entry {
@@ -58,23 +60,27 @@ pub struct Line {
     /// Every how many leases one may go by age.
     aging_every: u64,
     granted: Granted,
+    /// Whether there are limits at all.
+    has_limits: bool,
 }
 
 impl Default for Line {
     fn default() -> Self {
-        Self::new(u64::MAX, BTreeMap::new(), BTreeMap::new())
+        Self::new(u64::MAX, BTreeMap::new(), BTreeMap::new(), false)
     }
 }
 
 impl Line {
     /// Nobody.
+    #[expect(clippy::fn_params_excessive_bools, reason = "it is a fact of the setting")]
     pub fn new(
         aging_every: u64,
         zones: BTreeMap<String, (String, String)>,
         reads: BTreeMap<String, BTreeSet<SchemaPrint>>,
+        has_limits: bool,
     ) -> Self {
-        let (open, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self { open, waiting, zones, reads, aging_every, granted: Granted::default() }
+        let (open, waiting, granted) = (BTreeMap::new(), BTreeMap::new(), Granted::default());
+        Self { open, waiting, zones, reads, aging_every, granted, has_limits }
     }
 
     /// How many times the turn of the oldest can be missed by everybody together.
@@ -130,6 +136,8 @@ impl Line {
             fairness_key: Name::clone(&task.spec.fairness_key),
             selector: task.spec.shape.selector.clone(),
             schema: task.spec.shape.schema,
+            is_limited: self.has_limits
+                && (task.spec.claims.is_some() || *task.spec.queue == *queue_name(1)),
         };
         self.open.insert(task.id, entry);
         self.waiting.insert(task.id, until);
@@ -152,7 +160,8 @@ impl Line {
         }
         let ready = self.waiting.iter().filter(|(_, until)| **until <= now);
         let ready = ready.filter_map(|(other, _)| self.open.get(other)).filter(|other| {
-            now < other.place.0 && !is_paused(&other.queue) && self.may_have(worker, other)
+            let may_go = !other.is_limited && self.may_have(worker, other);
+            now < other.place.0 && !is_paused(&other.queue) && may_go
         });
         let ready: Vec<&Entry> = ready.collect();
         let sooner = ready.iter().find(|other| other.is_like(own) && other.place < own.place);

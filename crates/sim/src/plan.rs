@@ -64,6 +64,9 @@ pub struct Setting {
     /// How many streams of workers may begin: one in so much time, and so many at once. None: as many as want to.
     #[serde(default)]
     pub beginnings: Option<(Micros, u32)>,
+    /// How leases are held back. None: not at all.
+    #[serde(default)]
+    pub limits: Option<Limits>,
     /// Every how many leases one goes by age.
     #[serde(default = "seldom")]
     pub aging_every: u64,
@@ -71,6 +74,25 @@ pub struct Setting {
     #[serde(default = "alike")]
     pub weights: [u32; QUEUES],
 }
+
+/// How leases are held back.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Limits {
+    /// How many leases the first concurrency key may have. The second one may have one.
+    pub cap: u32,
+    /// How many tokens of the rate key come in a second, and how many there are at most.
+    pub rate: (u32, u32),
+    /// How many leases the second queue may have.
+    pub queue_cap: u32,
+    /// How many of its tasks may be leased in a second, and how many at once.
+    pub queue_rate: (u32, u32),
+}
+
+/// The rate key.
+pub const RATE: &str = "rate";
+
+/// The concurrency keys.
+pub const KEYS: [&str; 2] = ["one", "two"];
 
 /// One worker.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -183,6 +205,12 @@ pub struct Order {
     /// Whether a guard ends it in time, also if its worker stands still.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_guarded: bool,
+    /// Bits: which of the concurrency keys it has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub keys: u8,
+    /// How many tokens of the rate key its leases take.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tokens: u8,
 }
 
 /// What the tasks of a run are like.
@@ -202,6 +230,8 @@ struct Taste {
     zoned_percent: u64,
     /// How many of a hundred name the schema of their payload.
     schema_percent: u64,
+    /// How many of a hundred count against limits of their own.
+    limited_percent: u64,
 }
 
 /// The zone of the first worker, and of some others.
@@ -209,6 +239,10 @@ pub const FIRST_ZONE: u8 = 1;
 
 /// The schema that the first worker reads, and so do some others.
 pub const FIRST_SCHEMA: u8 = 1;
+
+/// Limits that are met now and then, and such that are met all the time.
+const WIDE: Limits = Limits { cap: 2, rate: (20, 4), queue_cap: 4, queue_rate: (50, 5) };
+const NARROW: Limits = Limits { cap: 1, rate: (3, 2), queue_cap: 2, queue_rate: (7, 1) };
 
 /// How many queues there are.
 pub const QUEUES: usize = 2;
@@ -282,6 +316,7 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
         late_results: (0..QUEUES).filter(|_| rng.bool()).collect(),
         attempt_max: *pick(rng, &[day(), day(), Duration::from_secs(5)]),
         beginnings: *pick(rng, &[None, None, Some((100 * MS, 2)), Some((SECOND, 1))]),
+        limits: *pick(rng, &[None, None, Some(WIDE), Some(NARROW)]),
         aging_every: *pick(rng, &[2, 5, 64]),
         weights: *pick(rng, &[[1, 1], [1, 3]]),
     }
@@ -305,6 +340,7 @@ fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
         guarded_percent: *pick(rng, &[0, 50, 100]),
         zoned_percent: *pick(rng, &[0, 0, 30]),
         schema_percent: *pick(rng, &[0, 30, 60]),
+        limited_percent: if setting.limits.is_some() { *pick(rng, &[30, 100]) } else { 0 },
     };
     let count = *pick(rng, &[5, 15, 30, 50]);
     let calls = rng.u32(2..=count);
@@ -348,6 +384,7 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
     let kind = if is_odd { *pick(rng, &Kind::ALL) } else { Kind::Succeeds };
     let has_terms = rng.u64(..100) < taste.terms_percent;
     let asks = rng.u64(..100) < taste.asks_percent;
+    let is_limited = rng.u64(..100) < taste.limited_percent;
     Order {
         ordinal,
         kind,
@@ -368,6 +405,8 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
         saves: ordinal.is_multiple_of(3),
         asks: asks.then(|| rng.u64(SECOND..=10 * SECOND)),
         is_guarded: rng.u64(..100) < taste.guarded_percent,
+        keys: if is_limited { rng.u8(..4) } else { 0 },
+        tokens: if is_limited { rng.u8(..=2) } else { 0 },
     }
 }
 
@@ -394,6 +433,7 @@ fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
         guarded_percent: 50,
         zoned_percent: 0,
         schema_percent: 0,
+        limited_percent: 0,
     };
     let guarantee = *pick(rng, &[Guarantee::AtLeastOnce, Guarantee::AtMostOnce]);
     let orders = (0..slots).map(|n| Order {
@@ -408,6 +448,11 @@ fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
         ..order(rng, LONG_ORDINAL + n, nothing)
     });
     Wish::Submit(orders.collect())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference to the field")]
+const fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 /// One of a few.

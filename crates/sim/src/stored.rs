@@ -38,7 +38,7 @@ pub enum Malformed {
 enum Line {
     Story(String),
     Seed(u64),
-    Setting(Setting),
+    Setting(Box<Setting>),
     Fault(Fault),
     Wish(Micros, Wish),
 }
@@ -52,7 +52,7 @@ impl Stored {
             match serde_json::from_str(line).map_err(|error| Malformed::Line(number, error))? {
                 Line::Story(it) => story = it,
                 Line::Seed(it) => seed = it,
-                Line::Setting(it) => setting = Some(it),
+                Line::Setting(it) => setting = Some(*it),
                 Line::Fault(it) => faults.push(it),
                 Line::Wish(at, it) => wishes.push((at, it)),
             }
@@ -66,7 +66,8 @@ impl Stored {
     /// The text of the plan, line by line.
     pub fn lines(self) -> Result<Vec<String>, serde_json::Error> {
         let Plan { seed, setting, faults, wishes } = self.plan;
-        let mut lines = vec![Line::Story(self.story), Line::Seed(seed), Line::Setting(setting)];
+        let setting = Line::Setting(Box::new(setting));
+        let mut lines = vec![Line::Story(self.story), Line::Seed(seed), setting];
         lines.extend(faults.into_iter().map(Line::Fault));
         lines.extend(wishes.into_iter().map(|(at, wish)| Line::Wish(at, wish)));
         lines.iter().map(serde_json::to_string).collect()

@@ -1,8 +1,8 @@
 //! Tasks as JSON. The field names and their order are the contract's.
 
 use leasehold_client::v1::{
-    Checkpoint, Failure, Lease, LeaseEnd, Progress, ReplayDeadLetterResponse, RetryPolicy, Task,
-    TaskSpec, Timeouts, TraceContext,
+    BlockingLimit, Checkpoint, Failure, Lease, LeaseEnd, Progress, RateCharge,
+    ReplayDeadLetterResponse, RetryPolicy, Task, TaskSpec, Timeouts, TraceContext,
 };
 use serde::Serialize;
 
@@ -78,6 +78,8 @@ pub(crate) struct TaskJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<CheckpointJson>,
     blocked_detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked_by: Option<BlockingLimitJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,6 +114,26 @@ struct SpecJson<'a> {
     fairness_key: &'a str,
     worker_selector: Labels<'a>,
     payload_schema: &'a str,
+    concurrency_keys: &'a [String],
+    rate_charges: Vec<RateChargeJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RateChargeJson<'a> {
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<i32>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BlockingLimitJson<'a> {
+    limit: &'a str,
+    key: &'a str,
+    used_count: Int64,
+    max_count: Int64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available_time: Option<Time>,
 }
 
 #[derive(Debug, Serialize)]
@@ -273,6 +295,25 @@ impl<'a> From<&'a Task> for TaskJson<'a> {
             lease_max: task.lease_max,
             checkpoint: task.checkpoint.as_ref().map(CheckpointJson::from),
             blocked_detail: &task.blocked_detail,
+            blocked_by: task.blocked_by.as_ref().map(BlockingLimitJson::from),
+        }
+    }
+}
+
+impl<'a> From<&'a RateCharge> for RateChargeJson<'a> {
+    fn from(charge: &'a RateCharge) -> Self {
+        Self { key: &charge.key, tokens: charge.tokens }
+    }
+}
+
+impl<'a> From<&'a BlockingLimit> for BlockingLimitJson<'a> {
+    fn from(limit: &'a BlockingLimit) -> Self {
+        Self {
+            limit: &limit.limit,
+            key: &limit.key,
+            used_count: Int64(limit.used_count),
+            max_count: Int64(limit.max_count),
+            available_time: limit.available_time.map(Text),
         }
     }
 }
@@ -305,6 +346,8 @@ impl<'a> From<&'a TaskSpec> for SpecJson<'a> {
             fairness_key: &spec.fairness_key,
             worker_selector: labels(&spec.worker_selector),
             payload_schema: &spec.payload_schema,
+            concurrency_keys: &spec.concurrency_keys,
+            rate_charges: spec.rate_charges.iter().map(RateChargeJson::from).collect(),
         }
     }
 }

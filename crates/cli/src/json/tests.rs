@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use leasehold_client::{
     Receipt,
     v1::{
-        BlockedReason, Checkpoint, Exclusivity, Failure, FailureReason, GetClusterResponse,
-        Guarantee, Jitter, Lease, LeaseCharge, LeaseEnd, LeaseEndKind, PayloadSchemas, Progress,
-        Queue, RetryPolicy, RevocationReason, StopProof, Task, TaskSpec, TaskState, Timeouts,
-        TraceContext, Worker, WorkerState,
+        BlockedReason, BlockingLimit, Checkpoint, Exclusivity, Failure, FailureReason,
+        GetClusterResponse, Guarantee, Jitter, Lease, LeaseCharge, LeaseEnd, LeaseEndKind,
+        PayloadSchemas, Progress, Queue, RateCharge, RetryPolicy, RevocationReason, StopProof,
+        Task, TaskSpec, TaskState, Timeouts, TraceContext, Worker, WorkerState,
     },
 };
 use prost_types::{Duration, Timestamp};
@@ -64,6 +64,11 @@ fn full_spec() -> TaskSpec {
         fairness_key: "customer 7".into(),
         worker_selector: HashMap::from([("zone".into(), "a".into())]),
         payload_schema: "0a".into(),
+        concurrency_keys: vec!["stripe".into(), "tenant/7".into()],
+        rate_charges: vec![
+            RateCharge { key: "mail".into(), tokens: Some(2) },
+            RateCharge { key: "sms".into(), tokens: None },
+        ],
     }
 }
 
@@ -135,6 +140,13 @@ fn full_task() -> Task {
             save_time: Some(at(0, 0)),
         }),
         blocked_detail: "payload schema 0a is read by no connected worker".into(),
+        blocked_by: Some(BlockingLimit {
+            limit: "rates".into(),
+            key: "mail".into(),
+            used_count: 20,
+            max_count: 21,
+            available_time: Some(at(5, 0)),
+        }),
     }
 }
 

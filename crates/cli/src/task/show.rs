@@ -70,6 +70,7 @@ fn add_spec(details: &mut Details, spec: &TaskSpec, task: &Task) {
     details.maybe("timeouts", spec.timeouts.as_ref().and_then(timeouts));
     let schema = Some(spec.payload_schema.as_str()).filter(|schema| !schema.is_empty());
     details.maybe("payload schema", schema);
+    details.maybe("limits", words::claims(spec));
     details.maybe("guarantee", words::guarantee(spec.guarantee()));
     details.maybe("exclusivity", words::exclusivity(spec.exclusivity()));
     let trace = spec.trace_context.as_ref().map(|trace| trace.traceparent.as_str());

@@ -54,8 +54,8 @@ pub(crate) struct SubmitArgs {
 
     /// Submit many tasks: one JSON object a line, `-` for stdin. Fields: type, queue, payload or
     /// `payload_base64`, `content_type`, priority, key, delay, deadline, timeout, `total_timeout`,
-    /// `queue_timeout`, `progress_timeout`, `max_attempts`, `at_most_once`, `best_effort`, labels,
-    /// `fairness_key`, selector, `payload_schema`. Flags fill in what a line leaves out
+    /// `queue_timeout`, `progress_timeout`, `max_attempts`, `at_most_once`, `best_effort`, `concurrency_keys`, rates,
+    /// labels, `fairness_key`, selector, `payload_schema`. Flags fill in what a line leaves out
     #[arg(long, value_name = "FILE", conflicts_with_all = ["payload", "file", "key", "check"])]
     jsonl: Option<PathBuf>,
 
@@ -119,6 +119,16 @@ pub(crate) struct SubmitArgs {
     /// What the payload looks like: the fingerprint of its schema. Only a worker that reads it is given the task
     #[arg(long, value_name = "FINGERPRINT")]
     payload_schema: Option<String>,
+
+    /// Run no more tasks with this key at a time than the coordinator's `concurrency` says, one unless that says otherwise;
+    /// give it several times for several
+    #[arg(long = "concurrency-key", value_name = "KEY")]
+    concurrency_keys: Vec<String>,
+
+    /// Take so many tokens [default: 1] of a key of the coordinator's `rates` when it is leased; give it several times for
+    /// several
+    #[arg(long = "rate", value_name = "KEY=TOKENS", value_parser = parse_charge)]
+    rate_charges: Vec<(String, i32)>,
 
     /// A label for people and filters; give it several times for several
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
@@ -213,6 +223,12 @@ impl SubmitArgs {
         for (key, value) in &self.selector {
             spec = spec.worker_label(key, value);
         }
+        for key in &self.concurrency_keys {
+            spec = spec.concurrency_key(key);
+        }
+        for (key, tokens) in &self.rate_charges {
+            spec = spec.rate_charge(key, *tokens);
+        }
         self.add_times(spec)
     }
 
@@ -298,6 +314,14 @@ impl Wait {
 
 fn parse_wait(text: &str) -> Result<Wait, String> {
     if text == FOREVER { Ok(Wait::Forever) } else { parse_duration(text).map(Wait::AtMost) }
+}
+
+fn parse_charge(text: &str) -> Result<(String, i32), String> {
+    let (key, tokens) = text.rsplit_once('=').unwrap_or((text, "1"));
+    let tokens = tokens.parse().map_err(|_| {
+        format!("{text:?} is not of the form key or key=tokens, with a whole number of tokens")
+    })?;
+    Ok((key.to_owned(), tokens))
 }
 
 fn parse_label(text: &str) -> Result<(String, String), String> {

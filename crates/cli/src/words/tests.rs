@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use leasehold_client::v1::{BlockedReason, Progress, Task, TaskSpec};
+use leasehold_client::v1::{BlockedReason, BlockingLimit, Progress, RateCharge, Task, TaskSpec};
 use prost_types::Timestamp;
 
-use super::{age, blocked, progress, span};
+use super::{age, blocked, claims, progress, span};
 
 #[test]
 fn why_a_task_waits_is_a_sentence_with_its_names() {
@@ -39,6 +39,49 @@ fn why_a_task_waits_is_a_sentence_with_its_names() {
         ..Task::default()
     };
     assert_eq!(blocked(&task).as_deref(), Some(detail));
+}
+
+#[test]
+fn a_limit_that_is_waited_for_is_named_with_how_much_of_it_is_used() {
+    let limit = BlockingLimit {
+        limit: "concurrency.keys".to_owned(),
+        key: "stripe".to_owned(),
+        used_count: 7,
+        max_count: 7,
+        available_time: None,
+    };
+    let of_a_queue = BlockingLimit {
+        limit: "queues.settings.mail.rate".to_owned(),
+        key: String::new(),
+        available_time: Some(Timestamp { seconds: 5, nanos: 0 }),
+        ..limit.clone()
+    };
+    let cases = [
+        (None, "a limit is reached"),
+        (Some(limit), "concurrency.keys for \"stripe\" is at 7 of 7"),
+        (
+            Some(of_a_queue),
+            "queues.settings.mail.rate is at 7 of 7, with enough left at 1970-01-01T00:00:05Z",
+        ),
+    ];
+    for (blocked_by, sentence) in cases {
+        let blocked_reason = BlockedReason::ConcurrencyLimit.into();
+        let task = Task { blocked_reason, blocked_by, ..Task::default() };
+        assert_eq!(blocked(&task).as_deref(), Some(sentence));
+    }
+}
+
+#[test]
+fn what_a_lease_takes_is_said_where_it_takes_something() {
+    let charge = |key: &str, tokens| RateCharge { key: key.to_owned(), tokens };
+    let spec = TaskSpec {
+        concurrency_keys: vec!["a".into(), "b".into()],
+        rate_charges: vec![charge("mail", Some(2))],
+        ..TaskSpec::default()
+    };
+    let said = "concurrency key a, concurrency key b, 2 of rate mail";
+    assert_eq!(claims(&spec).as_deref(), Some(said));
+    assert_eq!(claims(&TaskSpec::default()), None);
 }
 
 #[test]

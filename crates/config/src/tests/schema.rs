@@ -61,7 +61,8 @@ fn matches(pattern: &str, text: &str) -> bool {
         return crate::size::parse(text).is_some() || text.trim().parse::<u64>().is_ok();
     }
     if pattern.contains("burst") {
-        return text == "unlimited" || text.parse::<crate::RateLimit>().is_ok();
+        return pattern.contains(text) && text == "unlimited"
+            || text.parse::<crate::RateLimit>().is_ok();
     }
     assert!(pattern.contains("[0-9]{1,5}"), "nobody knows the pattern {pattern:?}");
     text.parse::<std::net::SocketAddr>().is_ok()
@@ -102,6 +103,14 @@ fn the_schema_refuses_what_the_reader_refuses() {
         ("limits: {submit_rate: 10/s burst 20}", true),
         ("limits: {submit_rate: unlimited}", true),
         ("limits: {submit_rate: 10/y}", false),
+        ("rates: {mail: 10/s burst 20}", true),
+        ("rates: {mail: unlimited}", false),
+        ("concurrency: {default: 2, keys: {a: 1}, prefixes: {b/: 3}}", true),
+        ("concurrency: {key: {a: 1}}", false),
+        ("concurrency: {keys: {a: many}}", false),
+        ("queues: {settings: {a: {concurrency: 3, concurrency_per_key: 1, rate: 1/s}}}", true),
+        ("queues: {settings: {a: {rate: unlimited}}}", true),
+        ("queues: {settings: {a: {concurrency: -1}}}", false),
         ("telemetry: {log_format: xml}", false),
         ("reload: {interval: 1s}", true),
     ];

@@ -78,6 +78,7 @@ impl Pen {
             terms: _,
             fairness_key: _,
             shape: _,
+            claims: _,
         } = spec;
         self.name(queue);
         self.name(task_type);
@@ -244,6 +245,7 @@ impl Cursor<'_> {
             terms: LeaseTerms::default(),
             fairness_key: Name::default(),
             shape: Shape::default(),
+            claims: None,
         };
         self.spec_extras(&mut spec)?;
         Ok(spec)

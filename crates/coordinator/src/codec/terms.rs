@@ -1,7 +1,9 @@
 //! What a task asks of its leases and its workers, as bytes: the extras of its specification, so that only what differs from
 //! the default is written.
 
-use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, SchemaPrint, Shape, TaskSpec};
+use std::sync::Arc;
+
+use leasehold_queue::{Claims, Exclusivity, Guarantee, LeaseTerms, SchemaPrint, Shape, TaskSpec};
 
 use super::wire::{Cursor, Malformed, Pen};
 
@@ -13,6 +15,7 @@ mod tag {
     pub(super) const PROGRESS_TIMEOUT: u8 = 4;
     pub(super) const FAIRNESS_KEY: u8 = 5;
     pub(super) const SELECTOR: u8 = 6;
+    pub(super) const CLAIMS: u8 = 9;
     pub(super) const SCHEMA: u8 = 10;
 }
 
@@ -23,6 +26,7 @@ impl Pen {
         let key = Some(&spec.fairness_key).filter(|key| !key.is_empty());
         self.extra(tag::FAIRNESS_KEY, key, Self::name);
         self.shape(&spec.shape);
+        self.extra(tag::CLAIMS, spec.claims.as_deref(), Self::claims);
         self.end_extras();
     }
 
@@ -56,12 +60,25 @@ impl Pen {
         });
         self.extra(tag::SCHEMA, schema.as_ref(), |pen, SchemaPrint(bytes)| pen.raw(bytes));
     }
+
+    fn claims(&mut self, claims: &Claims) {
+        let Claims { keys, charges } = claims;
+        self.integer(keys.len() as u64);
+        for key in keys {
+            self.name(key);
+        }
+        self.integer(charges.len() as u64);
+        for (key, tokens) in charges {
+            self.name(key);
+            self.integer(*tokens);
+        }
+    }
 }
 
 impl Cursor<'_> {
     /// Reads them into a specification that has none.
     pub(super) fn spec_extras(&mut self, spec: &mut TaskSpec) -> Result<(), Malformed> {
-        let TaskSpec { terms, fairness_key, shape, .. } = spec;
+        let TaskSpec { terms, fairness_key, shape, claims, .. } = spec;
         while let Some(kind) = self.extra()? {
             match kind {
                 tag::AT_MOST_ONCE => terms.guarantee = Guarantee::AtMostOnce,
@@ -75,9 +92,20 @@ impl Cursor<'_> {
                     shape.selector = (0..count).map(label).collect::<Result<_, Malformed>>()?;
                 }
                 tag::SCHEMA => shape.schema = Some(SchemaPrint(self.array("schema")?)),
+                tag::CLAIMS => *claims = Some(Arc::new(self.claims()?)),
                 kind => return Err(Malformed::UnknownKind { what: "term", kind }),
             }
         }
         Ok(())
+    }
+
+    fn claims(&mut self) -> Result<Claims, Malformed> {
+        let keys = (0..self.count("concurrency keys")?)
+            .map(|_| self.name("concurrency key"))
+            .collect::<Result<_, _>>()?;
+        let charges = (0..self.count("rate charges")?)
+            .map(|_| Ok((self.name("rate key")?, self.small("tokens")?)))
+            .collect::<Result<_, Malformed>>()?;
+        Ok(Claims { keys, charges })
     }
 }

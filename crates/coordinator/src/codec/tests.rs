@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Charge, Checkpoint, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity, Failure, FailureReason,
-    Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase, Retry,
+    Charge, Checkpoint, Claims, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity, Failure,
+    FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase, Retry,
     RevocationReason, Revoking, SchemaPrint, Shape, StopProof, TaskId, TaskSpec, Token, Trace,
     Wait,
 };
@@ -65,7 +65,10 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
             progress_timeout,
         },
     );
-    let rest = (retry, vec((name(), name()), 0..4), option::of(trace), option::of(key()), terms);
+    let claims = (vec(name(), 0..4), vec((name(), any::<u32>()), 0..4))
+        .prop_map(|(keys, charges)| Arc::new(Claims { keys, charges }));
+    let limits = (terms, option::of(claims));
+    let rest = (retry, vec((name(), name()), 0..4), option::of(trace), option::of(key()), limits);
     let labels = vec((name(), name()), 0..3);
     let schema = option::of(any::<[u8; 32]>().prop_map(SchemaPrint));
     let shape = (labels, schema).prop_map(|(selector, schema)| Shape { selector, schema });
@@ -82,7 +85,8 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
         total_timeout: times.3,
         kill_grace: times.4,
         retry: rest.0,
-        terms: rest.4,
+        terms: rest.4.0,
+        claims: rest.4.1,
         labels: rest.1,
         trace: rest.2,
         key: rest.3,
@@ -462,6 +466,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
         kill_grace: Duration::from_secs(5),
         retry: Retry { max_attempts: 5, backoff },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: vec![("a".into(), "1".into())],
         trace: None,
         key: Some(Key { name: "k".into(), digest: [9; 16] }),

@@ -233,6 +233,7 @@ fn spec(payload: &str) -> TaskSpec {
         kill_grace: 5 * second,
         retry: Retry { max_attempts: 3, backoff },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,

@@ -131,6 +131,7 @@ impl Engine {
             task: task.clone(),
             blocked: self.queue.blocked(task),
             read_instead: self.queue.read_instead(task),
+            obstacle: self.queue.obstacle(task),
             ended: None,
         }
     }

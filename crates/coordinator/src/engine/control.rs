@@ -121,7 +121,13 @@ impl Engine {
 
     fn just_ended(&self, task: Task, ending: Ending) -> Snapshot {
         let ended = EndedView { ending, result: bytes::Bytes::new(), time: self.now };
-        Snapshot { task, blocked: None, read_instead: BTreeSet::new(), ended: Some(ended) }
+        Snapshot {
+            task,
+            blocked: None,
+            obstacle: None,
+            read_instead: BTreeSet::new(),
+            ended: Some(ended),
+        }
     }
 
     fn drain(&mut self, workers: Vec<Name>, grace: Option<Duration>) -> Vec<bool> {

@@ -140,6 +140,7 @@ impl Engine {
             task: task.clone(),
             blocked: queue.blocked(task),
             read_instead: queue.read_instead(task),
+            obstacle: queue.obstacle(task),
             ended: None,
         });
     }

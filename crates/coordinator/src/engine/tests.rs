@@ -149,6 +149,7 @@ fn spec() -> TaskSpec {
         kill_grace: second,
         retry: Retry { max_attempts: 3, backoff },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,

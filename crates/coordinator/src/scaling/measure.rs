@@ -109,6 +109,8 @@ impl Measured {
                 Blocked::NoCapacity => self.backlog += count,
                 Blocked::NoEligibleWorker if service == Service::Missing => self.backlog += count,
                 Blocked::QueuePaused => self.held.paused += count,
+                Blocked::RateLimited => self.held.rate_limit += count,
+                Blocked::ConcurrencyLimit => self.held.concurrency += count,
                 // What wants other workers than these is not helped by more of them; the rest waits for its time.
                 Blocked::NoEligibleWorker | Blocked::Delayed | Blocked::Backoff => {}
             }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use leasehold_policy::Rate;
+
 use super::*;
 
 #[test]
@@ -16,4 +18,21 @@ fn what_is_configured_reaches_the_queue() {
     assert_eq!((told.create_queues, told.worker_losses_max), (false, 7));
     let seconds = [told.attempt_max, told.key_retention, told.session_ttl].map(|it| it.as_secs());
     assert_eq!(seconds, [300, 7_200, 8]);
+}
+
+#[test]
+fn limits_reach_the_queue() {
+    let text = "concurrency: {default: 2, keys: {a/b: 7}, prefixes: {a/: 3, a/b/: 4}}\n\
+                rates: {mail: 10/s burst 20}\n\
+                queues: {settings: {q: {concurrency: 5, rate: 2/m}, r: {concurrency_per_key: 6}, s: {}}}\n";
+    let throttles = queue(&Config::parse(text, Path::new("c.yaml")).unwrap()).throttles;
+    let caps = [("x", 2), ("a/b", 7), ("a/", 3), ("a/c", 3), ("a/b/c", 4), ("a/bc", 3), ("a", 2)];
+    for (key, cap) in caps {
+        assert_eq!(throttles.caps.of(key), cap, "{key}");
+    }
+    let rate = |ms, burst| Rate { interval: Duration::from_millis(ms), burst };
+    assert_eq!(throttles.rates, [("mail".into(), rate(100, 20))].into());
+    let q = QueueLimits { leases: Some(5), leases_per_key: None, rate: Some(rate(30_000, 2)) };
+    let r = QueueLimits { leases_per_key: Some(6), ..QueueLimits::default() };
+    assert_eq!(throttles.queues, [("q".into(), q), ("r".into(), r)].into());
 }

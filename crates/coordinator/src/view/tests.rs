@@ -87,6 +87,7 @@ fn snapshot(phase: Phase) -> Snapshot {
             },
         },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: vec![("team".into(), "blue".into())],
         trace: Some(Trace { parent: "00-p".into(), state: "s".into() }),
         key: Some(Key { name: "k".into(), digest: [0; 16] }),
@@ -120,7 +121,7 @@ fn snapshot(phase: Phase) -> Snapshot {
         checkpoint: Some(Arc::new(checkpoint())),
         phase,
     };
-    Snapshot { task, blocked: None, read_instead: BTreeSet::new(), ended: None }
+    Snapshot { task, blocked: None, obstacle: None, read_instead: BTreeSet::new(), ended: None }
 }
 
 fn ended(ending: Ending) -> Snapshot {

@@ -34,6 +34,7 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
         kill_grace: second,
         retry: Retry { max_attempts: 1, backoff },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
@@ -58,7 +59,7 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
         checkpoint: None,
         phase: Phase::Queued,
     };
-    Snapshot { task, blocked: None, read_instead: BTreeSet::new(), ended: None }
+    Snapshot { task, blocked: None, obstacle: None, read_instead: BTreeSet::new(), ended: None }
 }
 
 fn ended(number: u64, result_bytes: usize) -> Snapshot {

@@ -36,6 +36,7 @@ pub(crate) fn task() -> Box<Task> {
             },
         },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,

@@ -24,6 +24,7 @@ fn hurried(id: u128) -> Command {
         kill_grace: second,
         retry: Retry { max_attempts: 1, backoff },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
@@ -37,7 +38,7 @@ fn hurried(id: u128) -> Command {
 #[test]
 fn a_step_of_time_is_bounded_and_says_that_there_is_more() {
     let mut queue = Queue::new(Config::default(), 1);
-    queue.recovered(Time::default());
+    queue.recovered(Time::default(), None);
     let all = FIRED_MAX + 1;
     for id in 0..all {
         queue.apply(Time::default(), hurried(id as u128 + 1));

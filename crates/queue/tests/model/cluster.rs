@@ -97,7 +97,7 @@ impl Cluster {
             watched: BTreeMap::new(),
         };
         cluster.reference.set_time(START);
-        cluster.queue.recovered(START);
+        cluster.queue.recovered(START, None);
         cluster.journal.records.extend(cluster.queue.take_output().records);
         cluster.committed = (cluster.reference.clone(), cluster.journal.records.len());
         cluster
@@ -416,7 +416,7 @@ impl Cluster {
             let unknown = if settled { Unknown::Skip } else { Unknown::Refuse };
             queue.replay(record, unknown).map_err(|e| TestCaseError::fail(e.to_string()))?;
         }
-        queue.recovered(self.now);
+        queue.recovered(self.now, Some(self.now));
         self.queue = queue;
         self.unsent.clear();
         self.journal.records.extend(self.queue.take_output().records);

@@ -21,6 +21,7 @@ mod extension;
 mod guarantee;
 mod late;
 mod ledger;
+mod limits;
 mod order;
 mod prefetch;
 mod progress;

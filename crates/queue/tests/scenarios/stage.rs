@@ -3,17 +3,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
-use leasehold_policy::{Backoff, Jitter, Time};
+use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
-    Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Exclusivity, Failure,
-    FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms, Limits,
-    Name, Outcome, Phase, Progress, Queue, Record, Reply, Retry, RevocationReason, Saved,
-    SchemaPrint, SchemasRead, Shape, Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec,
-    Token, Unknown, Weights,
+    Caps, Claims, Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Exclusivity,
+    Failure, FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms,
+    Limits, Name, Obstacle, Outcome, Phase, Progress, Queue, QueueLimits, Record, Reply, Retry,
+    RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Start, StopProof, StreamId, Submit,
+    Task, TaskId, TaskSpec, Throttles, Token, Unknown, Use, Weights,
 };
 
 pub(crate) struct Stage {
@@ -73,11 +74,12 @@ impl Stage {
             declared_queues: BTreeSet::new(),
             late_results: BTreeSet::new(),
             create_queues: true,
+            throttles: Arc::new(throttles()),
             limits: Limits { open_tasks: 5, open_bytes: 100_000, queues: 3, key_bytes: 1_000 },
             ..Config::default()
         };
         let mut queue = Queue::new(config.clone(), 1);
-        queue.recovered(Time::default());
+        queue.recovered(Time::default(), None);
         let records = queue.take_output().records;
         let (tasks, dead) = (BTreeMap::new(), BTreeMap::new());
         let (tokens, revoked, now) = (Vec::new(), Vec::new(), Time::default());
@@ -104,6 +106,7 @@ impl Stage {
         let words = Words(words.collect());
         match verb {
             "show" => return vec![self.show(words.at(0))],
+            "why" => return vec![self.why(words.at(0))],
             "ends" => return self.ends(words.at(0)),
             "queues" => return self.queues(),
             "workers" => return self.workers(),
@@ -274,6 +277,7 @@ impl Stage {
                 },
             },
             terms: terms(words),
+            claims: claims(words),
             labels: Vec::new(),
             trace: None,
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
@@ -328,7 +332,7 @@ impl Stage {
             let unknown = if at < self.settled { Unknown::Skip } else { Unknown::Refuse };
             self.queue.replay(record, unknown).expect("a sound journal");
         }
-        self.queue.recovered(self.now);
+        self.queue.recovered(self.now, Some(self.now));
         self.records.extend(self.queue.take_output().records);
         Vec::new()
     }
@@ -381,6 +385,17 @@ impl Stage {
         let read: String = read.iter().map(|it| char::from(it.0[0])).collect();
         let instead = if read.is_empty() { read } else { format!(" but {read}") };
         format!("{state}{blocked}{instead}; {}", counters(task))
+    }
+
+    /// The limit that a task waits for.
+    fn why(&self, name: &str) -> String {
+        let task = self.queue.task(self.task(name)).expect("an open task");
+        let Some(Obstacle { take, limit: Use { used, max, free_at } }) = self.queue.obstacle(task)
+        else {
+            return "no limit".into();
+        };
+        let again = free_at.map(|at| format!(", enough at {at}")).unwrap_or_default();
+        format!("{take:?} at {used} of {max}{again}")
     }
 
     /// How the leases of a task ended, open or not.
@@ -599,4 +614,29 @@ fn reads(text: &str) -> SchemasRead {
         (Name::from(task_type), prints.collect())
     };
     text.split(',').map(of_type).collect()
+}
+
+/// Concurrency key `two` has two permits, any other has one. Rate `mail` is two at once and one a second. Of queue `narrow`
+/// one task is leased at a time, of queue `slow` one in half a second, and of queue `shared` one with each fairness key.
+fn throttles() -> Throttles {
+    let rate = |ms, burst| Rate { interval: Duration::from_millis(ms), burst };
+    let narrow = QueueLimits { leases: Some(1), ..QueueLimits::default() };
+    let slow = QueueLimits { rate: Some(rate(500, 1)), ..QueueLimits::default() };
+    let shared = QueueLimits { leases_per_key: Some(1), ..QueueLimits::default() };
+    Throttles {
+        caps: Caps { keys: [("two".into(), 2)].into(), ..Caps::default() },
+        rates: [("mail".into(), rate(1_000, 2))].into(),
+        queues: [("narrow".into(), narrow), ("slow".into(), slow), ("shared".into(), shared)]
+            .into(),
+    }
+}
+
+fn claims(words: &Words<'_>) -> Option<Arc<Claims>> {
+    let keys = words.value("keys").into_iter().flat_map(|keys| keys.split(','));
+    let mail = words.number("mail", 0);
+    let claims = Claims {
+        keys: keys.map(Name::from).collect(),
+        charges: if mail == 0 { Vec::new() } else { vec![("mail".into(), mail)] },
+    };
+    (!claims.is_empty()).then(|| Arc::new(claims))
 }

@@ -149,7 +149,8 @@ impl World {
         let (queue, now) = (machine.queue(), machine.now());
         let mut tasks = queue.tasks_after(TaskId::from_u128(0)).filter(|task| {
             let is_paused = queue.queue(&task.spec.queue).is_some_and(|view| view.paused);
-            task.phase == Phase::Queued && now < task.deadline && !is_paused
+            let is_limited = queue.obstacle(task).is_some();
+            task.phase == Phase::Queued && now < task.deadline && !is_paused && !is_limited
         });
         tasks.find_map(|task| {
             let view = free.iter().find(|view| may_have(view, task))?;

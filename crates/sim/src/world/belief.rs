@@ -9,6 +9,7 @@ use super::{World, crew::of_instance, piece::Piece};
 use crate::{
     judge::Violation,
     ledger::{Entry, Fact},
+    plan::{KEYS, queue_name},
     probe::Probe,
 };
 
@@ -30,6 +31,39 @@ impl World {
         let seen = doubled.map(|(task, held)| format!("{task} runs twice: {held:?}"));
         if let Some(seen) = seen {
             self.fail(Violation::new("exclusive", seen));
+        }
+    }
+
+    /// No more handlers that anybody believes in run under a limit than it has permits, in the same sense. A lease that had
+    /// ended without its worker's word when the coordinator died is not counted: the next one does not know of it.
+    pub(super) fn check_permits(&mut self) {
+        let Some(limits) = self.plan.setting.limits else { return };
+        let mut running: BTreeMap<String, u32> = BTreeMap::new();
+        for hand in &self.crew {
+            for (token, _) in hand.pieces.iter().filter(|(_, piece)| hand.believes(piece)) {
+                let token = Token::from_i64(*token);
+                let task = self.ledger.granted(token).and_then(|it| self.ledger.task(it.task));
+                let is_counted =
+                    self.ledger.is_current(token) || self.ledger.is_of_this_epoch(token);
+                let Some(entry) = task.filter(|_| is_counted) else { continue };
+                let keys = entry.spec.claims.iter().flat_map(|claims| &claims.keys);
+                let names = keys.map(ToString::to_string).chain([entry.queue.to_string()]);
+                names.for_each(|name| *running.entry(name).or_default() += 1);
+            }
+        }
+        let caps = [
+            (KEYS[0].to_owned(), limits.cap),
+            (KEYS[1].to_owned(), 1),
+            (queue_name(1), limits.queue_cap),
+        ];
+        for (name, cap) in caps {
+            let runs = running.get(&name).copied().unwrap_or(0);
+            if cap == runs {
+                self.sometimes(Probe::LimitReached);
+            }
+            if cap < runs {
+                self.fail(Violation::new("permits", format!("{runs} run under {name}")));
+            }
         }
     }
 

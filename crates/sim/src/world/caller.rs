@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_policy::{Backoff, Jitter};
-use leasehold_queue::{Exclusivity, Key, Name, Retry, Shape, TaskId, TaskSpec};
+use leasehold_queue::{Claims, Exclusivity, Key, Name, Retry, Shape, TaskId, TaskSpec};
 
 use super::{
     Event, World,
@@ -18,7 +19,7 @@ use crate::{
     judge::Violation,
     make::{Make, whole_ms},
     moment::{MS, Micros, SECOND},
-    plan::{self, Order, QUEUES, Wish},
+    plan::{self, KEYS, Order, QUEUES, RATE, Wish},
     probe::Probe,
 };
 
@@ -326,6 +327,16 @@ fn names((name, value): (String, String)) -> (Name, Name) {
     (name.into(), value.into())
 }
 
+fn claims(order: &Order) -> Option<Arc<Claims>> {
+    let keys = KEYS.iter().enumerate().filter(|(bit, _)| order.keys >> bit & 1 == 1);
+    let tokens = u32::from(order.tokens);
+    let claims = Claims {
+        keys: keys.map(|(_, key)| Name::from(*key)).collect(),
+        charges: if tokens == 0 { Vec::new() } else { vec![(Name::from(RATE), tokens)] },
+    };
+    (!claims.is_empty()).then(|| Arc::new(claims))
+}
+
 fn spec(order: &Order) -> TaskSpec {
     let make = Make {
         kind: order.kind,
@@ -360,6 +371,7 @@ fn spec(order: &Order) -> TaskSpec {
             },
         },
         terms: order.terms,
+        claims: claims(order),
         labels: Vec::new(),
         trace: None,
         key,

@@ -90,6 +90,9 @@ impl World {
             self.fail(Violation::new("slots", message));
         }
         self.check_exclusive(worker);
+        self.check_permits();
+        let within = self.ledger.begin(Token::from_i64(token));
+        self.check(within);
         let most = *pick(&mut self.rng, &[50 * MS, SECOND, 8 * SECOND]);
         let runs = match make.asks {
             _ if self.is_healed => 10 * MS,

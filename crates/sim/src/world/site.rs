@@ -7,7 +7,7 @@ use std::{
 };
 
 use leasehold_coordinator::{
-    config::{Config, LateResults, QueueSettings},
+    config::{Config, LateResults, Per, QueueSettings, RateLimit},
     simulation::{Coordinator, Dial, Exit, Start},
 };
 use leasehold_policy::{Rate, Time};
@@ -23,7 +23,7 @@ use crate::{
     fault::Way,
     judge::Violation,
     moment::{MS, Micros, SECOND},
-    plan::{Setting, Wanted, queue_name},
+    plan::{KEYS, RATE, Setting, Wanted, queue_name},
     probe::Probe,
 };
 
@@ -233,11 +233,26 @@ impl World {
             let late_results =
                 if is_late { LateResults::AcceptIfNewest } else { LateResults::Reject };
             let weights = [("red".to_owned(), 2)].into();
-            let own = QueueSettings { late_results, weight, weights, ..QueueSettings::default() };
+            let limits = setting.limits.filter(|_| queue == 1);
+            let concurrency = limits.map(|limits| limits.queue_cap);
+            let rate = limits.map(|limits| per_second(limits.queue_rate));
+            let own = QueueSettings {
+                late_results,
+                weight,
+                weights,
+                concurrency,
+                rate,
+                ..QueueSettings::default()
+            };
             (queue_name(queue), own)
         });
-        let is_plain =
-            |it: &QueueSettings| it.weight == 1 && it.late_results == LateResults::Reject;
+        let is_plain = |it: &QueueSettings| {
+            it.weight == 1 && it.late_results == LateResults::Reject && it.rate.is_none()
+        };
+        if let Some(limits) = setting.limits {
+            config.concurrency.keys = [(KEYS[0].to_owned(), limits.cap)].into();
+            config.rates = [(RATE.to_owned(), per_second(limits.rate))].into();
+        }
         config.queues.settings = settings.filter(|(_, own)| !is_plain(own)).collect();
         config
     }
@@ -465,4 +480,9 @@ impl World {
             self.turn_soon();
         }
     }
+}
+
+/// So many in a second, and so many at once.
+const fn per_second((tokens, burst): (u32, u32)) -> RateLimit {
+    RateLimit { tokens, per: Per::Second, burst }
 }

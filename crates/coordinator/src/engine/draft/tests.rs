@@ -91,6 +91,7 @@ fn spec(key: Option<u8>, bytes: u16) -> TaskSpec {
         kill_grace: second,
         retry: Retry { max_attempts: 2, backoff },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: Vec::new(),
         trace: None,
         key: key.map(|key| Key { name: key.to_string().into(), digest: [0; 16] }),
@@ -111,7 +112,7 @@ impl Writing {
             leases: Vec::new(),
             streams: 0,
         };
-        writing.queue.recovered(now);
+        writing.queue.recovered(now, None);
         writing.reconnect();
         writing.write();
         writing
@@ -222,7 +223,7 @@ impl Writing {
                 queue.replay(&record.unwrap(), unknown).unwrap();
             }
         }
-        queue.recovered(self.now);
+        queue.recovered(self.now, Some(self.now));
         queue.apply(self.now, Command::Advance { until: self.now });
         queue
     }

@@ -28,6 +28,7 @@ fn ended(task: TaskId) -> Snapshot {
         kill_grace: second,
         retry: Retry { max_attempts: 1, backoff },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,

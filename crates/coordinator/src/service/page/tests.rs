@@ -28,6 +28,7 @@ fn open(id: u128) -> Snapshot {
         kill_grace: Duration::ZERO,
         retry: Retry { max_attempts: 1, backoff },
         terms: LeaseTerms::default(),
+        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
@@ -52,7 +53,7 @@ fn open(id: u128) -> Snapshot {
         checkpoint: None,
         phase: Phase::Queued,
     };
-    Snapshot { task, blocked: None, read_instead: BTreeSet::new(), ended: None }
+    Snapshot { task, blocked: None, obstacle: None, read_instead: BTreeSet::new(), ended: None }
 }
 
 fn ended(id: u128) -> Snapshot {

@@ -39,6 +39,7 @@ impl Cluster {
                     jitter: Jitter::None,
                 },
             },
+            claims: None,
             terms: LeaseTerms {
                 guarantee: if asked(0) { Guarantee::AtMostOnce } else { Guarantee::AtLeastOnce },
                 exclusivity: if asked(1) { Exclusivity::BestEffort } else { Exclusivity::Strict },

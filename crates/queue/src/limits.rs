@@ -1,0 +1,319 @@
+//! What leases count against beside slots: permits of concurrency limits and tokens of rates. Who holds what, and how much
+//! is left.
+//!
+//! Permits are held as long as the slot of the lease is: until its worker has spoken or its session is over. Tokens are
+//! spent when the lease is granted; what time has not made up for comes back if it was never started. It knows no task, no
+//! lane and no session, and nothing of it is durable: it follows from the leases, the configuration and the time.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use leasehold_policy::{Bucket, Mutant, Rate, Receipt, Time};
+
+use crate::{Claims, Name, Token, config::Throttles};
+
+/// What has so many permits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Permit {
+    /// A concurrency key.
+    Key(Name),
+    /// A queue.
+    Queue(Name),
+    /// A fairness key of a queue; empty: all tasks of it that have none.
+    Flow(Name, Name),
+}
+
+/// What has a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bucketed {
+    /// A rate key.
+    Key(Name),
+    /// A queue.
+    Queue(Name),
+}
+
+/// One thing that a lease takes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Take {
+    /// A permit.
+    Permit(Permit),
+    /// So many tokens.
+    Tokens(Bucketed, u32),
+}
+
+/// How far a limit is used up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// How much of it is used: permits that are held, or tokens that are missing in the bucket.
+    pub used: u32,
+    /// How much of it there is.
+    pub max: u32,
+    /// When there will be enough of it, unless others take it before. None: nobody knows.
+    pub free_at: Option<Time>,
+}
+
+/// The limit that a task waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What its lease would take.
+    pub take: Take,
+    /// How much of that there is.
+    pub limit: Use,
+}
+
+/// Every limit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Limits {
+    /// How many permits are held. None is zero.
+    used: BTreeMap<Permit, u32>,
+    /// Those of the configuration's rates that were ever taken from. A full one may be left out.
+    buckets: BTreeMap<Bucketed, Bucket>,
+    /// What each lease took. At most as many as there are slots taken.
+    holds: BTreeMap<Token, Hold>,
+}
+
+/// What one lease took.
+#[derive(Clone, Debug, Default)]
+struct Hold {
+    permits: Vec<Permit>,
+    /// As long as it may come back.
+    receipts: Vec<(Bucketed, Receipt)>,
+}
+
+/// A queue, and a fairness key of it.
+pub(crate) type Whose<'a> = (&'a Name, &'a Name);
+
+/// What a lease takes because of its queue, beside what its task says.
+pub(crate) fn takes_of(
+    (queue, key): Whose<'_>,
+    throttles: &Throttles,
+) -> impl Iterator<Item = Take> {
+    let limits = throttles.queues.get(queue).copied().unwrap_or_default();
+    let leases = limits.leases.map(|_| Take::Permit(Permit::Queue(Name::clone(queue))));
+    let flow = limits
+        .leases_per_key
+        .map(|_| Take::Permit(Permit::Flow(Name::clone(queue), Name::clone(key))));
+    let rate = limits.rate.map(|_| Take::Tokens(Bucketed::Queue(Name::clone(queue)), 1));
+    leases.into_iter().chain(flow).chain(rate)
+}
+
+impl Claims {
+    /// What a lease takes because its task says so.
+    pub(crate) fn takes(&self) -> impl Iterator<Item = Take> {
+        let keys = self.keys.iter().map(|key| Take::Permit(Permit::Key(Name::clone(key))));
+        let charges = self.charges.iter();
+        keys.chain(
+            charges.map(|(key, tokens)| Take::Tokens(Bucketed::Key(Name::clone(key)), *tokens)),
+        )
+    }
+}
+
+impl Permit {
+    /// How many there are of it.
+    fn cap(&self, throttles: &Throttles) -> u32 {
+        match self {
+            Self::Key(key) => throttles.caps.of(key),
+            Self::Queue(queue) => {
+                let limits = throttles.queues.get(queue);
+                limits.and_then(|limits| limits.leases).unwrap_or(u32::MAX)
+            }
+            Self::Flow(queue, _) => {
+                let limits = throttles.queues.get(queue);
+                limits.and_then(|limits| limits.leases_per_key).unwrap_or(u32::MAX)
+            }
+        }
+    }
+}
+
+impl Bucketed {
+    /// How its bucket fills; none: it has none any more.
+    fn rate(&self, throttles: &Throttles) -> Option<Rate> {
+        match self {
+            Self::Key(key) => throttles.rates.get(key).copied(),
+            Self::Queue(queue) => throttles.queues.get(queue)?.rate,
+        }
+    }
+}
+
+impl Limits {
+    /// Every bucket as if it had been emptied at that time: what was taken before it nobody knows.
+    pub(crate) fn emptied(throttles: &Throttles, at: Time) -> Self {
+        let keys =
+            throttles.rates.iter().map(|(key, rate)| (Bucketed::Key(Name::clone(key)), *rate));
+        let queues = throttles.queues.iter().filter_map(|(queue, limits)| {
+            Some((Bucketed::Queue(Name::clone(queue)), limits.rate?))
+        });
+        let emptied = |(of, rate): (Bucketed, Rate)| (of, Bucket::emptied(rate, instant(at)));
+        let is_forgotten = Mutant::BucketsFullAtBoot.is_alive();
+        let buckets = keys.chain(queues).filter(|_| !is_forgotten).map(emptied).collect();
+        Self { buckets, ..Self::default() }
+    }
+
+    /// Whether there is enough of it. Asking changes nothing.
+    pub(crate) fn has(&self, take: &Take, throttles: &Throttles, now: Time) -> bool {
+        match take {
+            Take::Permit(permit) => {
+                let more = u32::from(Mutant::PermitBeyondCap.is_alive());
+                self.used(permit) < permit.cap(throttles).saturating_add(more)
+            }
+            Take::Tokens(of, tokens) => self.wait(of, *tokens, throttles, now).is_zero(),
+        }
+    }
+
+    /// How far a limit is used up, for who wants that of it.
+    pub(crate) fn use_of(&self, take: &Take, throttles: &Throttles, now: Time) -> Use {
+        match take {
+            Take::Permit(permit) => {
+                Use { used: self.used(permit), max: permit.cap(throttles), free_at: None }
+            }
+            Take::Tokens(of, tokens) => {
+                let rate = of.rate(throttles);
+                let left = rate.map_or(0, |rate| self.bucket(of).tokens(rate, instant(now)));
+                let max = rate.map_or(0, |rate| rate.burst);
+                let free_at = Some(now + self.wait(of, *tokens, throttles, now));
+                Use { used: max.saturating_sub(left), max, free_at }
+            }
+        }
+    }
+
+    /// A lease takes all of it: there was enough.
+    pub(crate) fn acquire(
+        &mut self,
+        token: Token,
+        takes: &[Take],
+        throttles: &Throttles,
+        now: Time,
+    ) {
+        if takes.is_empty() {
+            return;
+        }
+        let mut hold = Hold::default();
+        for take in takes {
+            match take {
+                Take::Permit(permit) => hold.permits.push(self.hold(permit)),
+                Take::Tokens(of, tokens) => {
+                    let Some(rate) = of.rate(throttles) else { continue };
+                    let bucket = self.buckets.entry(of.clone()).or_default();
+                    if let Ok(receipt) = bucket.take(rate, *tokens, instant(now)) {
+                        hold.receipts.push((of.clone(), receipt));
+                    }
+                }
+            }
+        }
+        self.holds.insert(token, hold);
+    }
+
+    /// Other throttles hold from here on: a bucket that there is none of any more is forgotten, one that is filled otherwise is
+    /// no emptier than it can be. Permits are left as they are: see [`Limits::adopt`].
+    pub(crate) fn configure(&mut self, before: &Throttles, throttles: &Throttles, now: Time) {
+        self.buckets.retain(|of, bucket| {
+            let rate = of.rate(throttles);
+            if let Some(rate) = rate.filter(|_| rate != of.rate(before)) {
+                bucket.clip(rate, instant(now));
+            }
+            rate.is_some()
+        });
+        // Another bucket of that name, later, owes nobody anything.
+        for hold in self.holds.values_mut() {
+            hold.receipts.retain(|(of, _)| self.buckets.contains_key(of));
+        }
+        self.holds.retain(|_, hold| !hold.permits.is_empty() || !hold.receipts.is_empty());
+    }
+
+    /// A lease holds these permits and no others: it was granted by an earlier process, or before these limits were there.
+    pub(crate) fn adopt(&mut self, token: Token, takes: &[Take]) {
+        let Hold { permits, receipts } = self.holds.remove(&token).unwrap_or_default();
+        self.free(&permits);
+        let permits = takes.iter().filter_map(|take| match take {
+            Take::Permit(permit) => Some(self.hold(permit)),
+            Take::Tokens(..) => None,
+        });
+        let permits: Vec<Permit> = permits.collect();
+        if !permits.is_empty() || !receipts.is_empty() {
+            self.holds.insert(token, Hold { permits, receipts });
+        }
+    }
+
+    /// The work of a lease is over for sure: its permits are free. Says of what.
+    pub(crate) fn release(&mut self, token: Token) -> Vec<Permit> {
+        let Some(Hold { permits, .. }) = self.holds.remove(&token) else { return Vec::new() };
+        self.free(&permits);
+        permits
+    }
+
+    fn free(&mut self, permits: &[Permit]) {
+        for permit in permits {
+            if let Some(used) = self.used.get_mut(permit) {
+                *used -= 1;
+                if *used == 0 {
+                    self.used.remove(permit);
+                }
+            }
+        }
+    }
+
+    /// A lease was never started: what it took of rates comes back. Says of which.
+    pub(crate) fn refund(&mut self, token: Token, now: Time) -> Vec<Bucketed> {
+        let receipts = self.spend(token);
+        for (of, receipt) in &receipts {
+            if let Some(bucket) = self.buckets.get_mut(of) {
+                bucket.refund(*receipt, instant(now));
+            }
+        }
+        receipts.into_iter().map(|(of, _)| of).collect()
+    }
+
+    /// A lease was started, or may have been: what it took of rates is spent.
+    pub(crate) fn spend(&mut self, token: Token) -> Vec<(Bucketed, Receipt)> {
+        let Some(hold) = self.holds.get_mut(&token) else { return Vec::new() };
+        let receipts = std::mem::take(&mut hold.receipts);
+        if hold.permits.is_empty() {
+            self.holds.remove(&token);
+        }
+        receipts
+    }
+
+    fn used(&self, permit: &Permit) -> u32 {
+        self.used.get(permit).copied().unwrap_or(0)
+    }
+
+    fn hold(&mut self, permit: &Permit) -> Permit {
+        *self.used.entry(permit.clone()).or_default() += 1;
+        permit.clone()
+    }
+
+    fn bucket(&self, of: &Bucketed) -> Bucket {
+        self.buckets.get(of).copied().unwrap_or_default()
+    }
+
+    fn wait(&self, of: &Bucketed, tokens: u32, throttles: &Throttles, now: Time) -> Duration {
+        let rate = of.rate(throttles);
+        rate.map_or_else(Default::default, |rate| self.bucket(of).wait(rate, tokens, instant(now)))
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Limits {
+    /// Whether only these leases hold permits, of those whose task is known exactly these, and the counts are theirs.
+    pub(crate) fn agree(&self, held: &[(Token, Option<Vec<Permit>>)]) -> bool {
+        let known: BTreeMap<Token, &Option<Vec<Permit>>> =
+            held.iter().map(|(token, permits)| (*token, permits)).collect();
+        let of = |token: &Token| self.holds.get(token).map(|it| &*it.permits).unwrap_or_default();
+        let mut used: BTreeMap<&Permit, u32> = BTreeMap::new();
+        for permit in self.holds.values().flat_map(|hold| &hold.permits) {
+            *used.entry(permit).or_default() += 1;
+        }
+        self.holds.keys().all(|token| known.contains_key(token))
+            && known.iter().all(|(token, permits)| {
+                permits.as_ref().is_none_or(|permits| of(token) == permits.as_slice())
+            })
+            && used.into_iter().eq(self.used.iter().map(|(permit, used)| (permit, *used)))
+    }
+}
+
+/// A time as a bucket tells it.
+fn instant(time: Time) -> Duration {
+    Duration::from_millis(time.unix_ms())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,476 @@
+//! Limits over random sequences: who is leased, in which order, by the queue and by plain lists.
+//!
+//! There is one queue and one worker with room for everything, so that only priority and limits decide. The lists are written
+//! from the rules and share no code with the queue but its vocabulary.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a broken test has to stop"
+)]
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use leasehold_policy::{Backoff, Jitter, Rate, Time};
+use leasehold_queue::{
+    Caps, Claims, Command, Config, Effect, HeldLease, Hello, LeasePhase, LeaseTerms, Minter,
+    Outcome, Queue, QueueLimits, Record, Retry, SchemasRead, Shape, StopProof, StreamId, Submit,
+    TaskId, TaskSpec, Throttles, Token, Unknown,
+};
+use proptest::{collection::vec, prelude::*};
+
+const START: Time = Time::from_unix_ms(1_800_000_000_000);
+const GRACE: Duration = Duration::from_millis(300);
+const WORD: Duration = Duration::from_secs(1);
+
+/// One configuration of the limits, and how it is told to the queue.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    a: u32,
+    b: u32,
+    /// Permits of the queue.
+    queue: Option<u32>,
+    /// One token in so many milliseconds, and so many at once.
+    mail: Option<(u64, u32)>,
+    queue_rate: Option<(u64, u32)>,
+}
+
+/// The first one is that of the start.
+const SETTINGS: [Setting; 3] = [
+    Setting { a: 2, b: 1, queue: Some(5), mail: Some((200, 3)), queue_rate: Some((70, 4)) },
+    Setting { a: 1, b: 3, queue: None, mail: Some((100, 2)), queue_rate: None },
+    Setting { a: 3, b: 1, queue: Some(2), mail: None, queue_rate: Some((300, 6)) },
+];
+
+const BUCKETS: [&str; 2] = ["mail", "the queue"];
+
+impl Setting {
+    fn cap(&self, permit: &str) -> Option<usize> {
+        let cap = match permit {
+            "a" => Some(self.a),
+            "b" => Some(self.b),
+            _ => self.queue,
+        };
+        cap.map(|cap| usize::try_from(cap).expect("a few"))
+    }
+
+    /// How long a token takes, and how long all of them.
+    fn rate(&self, of: &str) -> Option<(u64, u64)> {
+        let (interval, burst) = if of == "mail" { self.mail } else { self.queue_rate }?;
+        Some((interval, interval * u64::from(burst)))
+    }
+}
+
+fn config(setting: Setting) -> Config {
+    let rate = |(ms, burst)| Rate { interval: Duration::from_millis(ms), burst };
+    let Setting { a, b, queue, mail, queue_rate } = setting;
+    let queue = QueueLimits { leases: queue, leases_per_key: None, rate: queue_rate.map(rate) };
+    let throttles = Throttles {
+        caps: Caps { default: b, keys: [("a".into(), a)].into(), ..Caps::default() },
+        rates: mail.map(|mail| ("mail".into(), rate(mail))).into_iter().collect(),
+        queues: [("q".into(), queue)].into(),
+    };
+    Config {
+        session_ttl: Duration::from_hours(10),
+        revoke_ack_margin: Duration::from_hours(10),
+        valve: u64::MAX,
+        throttles: Arc::new(throttles),
+        ..Config::default()
+    }
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A task wants to be run: its priority, its keys as bits, its tokens.
+    Submit(u8, u8, u32),
+    Grant,
+    Wait(u64),
+    /// Of the n-th lease: it began.
+    Start(usize),
+    /// It ended well.
+    Succeed(usize),
+    /// It was handed back before it began.
+    HandBack(usize),
+    /// Its task is cancelled.
+    Cancel(usize),
+    /// Of the n-th lease that was given up: its work is over.
+    Answer(usize),
+    /// Other limits hold.
+    Configure(usize),
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0u8..3, 0u8..4, 0u32..4).prop_map(|(priority, keys, mail)| Step::Submit(priority, keys, mail)),
+        8 => Just(Step::Grant),
+        4 => prop::sample::select(vec![1, 30, 70, 140, 200, 600, 1_300, 3_000]).prop_map(Step::Wait),
+        2 => (0usize..6).prop_map(Step::Start),
+        4 => (0usize..6).prop_map(Step::Succeed),
+        2 => (0usize..6).prop_map(Step::HandBack),
+        2 => (0usize..6).prop_map(Step::Cancel),
+        1 => (0usize..3).prop_map(Step::Answer),
+        1 => (0..SETTINGS.len()).prop_map(Step::Configure),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// A task that has not ended, as the lists have it.
+#[derive(Clone, Debug)]
+struct Job {
+    id: TaskId,
+    priority: u8,
+    deadline: Time,
+    permits: Vec<&'static str>,
+    charges: Vec<(&'static str, u64)>,
+}
+
+#[derive(Clone, Debug)]
+struct Lease {
+    token: Token,
+    job: Job,
+    is_started: bool,
+    /// When it is given up, if its task was cancelled.
+    given_up: Option<Time>,
+}
+
+/// What was taken of a bucket, until when that takes to make up for, and how long.
+#[derive(Clone, Debug)]
+struct Receipt {
+    token: Token,
+    of: &'static str,
+    until: u64,
+    lasts: u64,
+}
+
+/// The lists.
+#[derive(Debug)]
+struct Lists {
+    setting: Setting,
+    ready: Vec<Job>,
+    leased: Vec<Lease>,
+    zombies: Vec<Lease>,
+    /// When each bucket is full.
+    full_at: [u64; 2],
+    receipts: Vec<Receipt>,
+}
+
+impl Lists {
+    fn holders(&self, permit: &str) -> usize {
+        let all = self.leased.iter().chain(&self.zombies);
+        all.filter(|lease| lease.job.permits.contains(&permit)).count()
+    }
+
+    fn is_free(&self, job: &Job, now: u64) -> bool {
+        let mut permits = job.permits.iter();
+        let has_permits = permits
+            .all(|permit| self.setting.cap(permit).is_none_or(|cap| self.holders(permit) < cap));
+        has_permits
+            && job.charges.iter().all(|(of, tokens)| {
+                let Some((interval, holds)) = self.setting.rate(of) else { return true };
+                // What wants more than a bucket holds waits until it is full.
+                let takes = tokens * interval;
+                self.full_at[bucket(of)].max(now) + takes <= now + holds.max(takes)
+            })
+    }
+
+    /// Everything that can be leased is, the most urgent first.
+    fn grant(&mut self, now: Time) -> Vec<Job> {
+        let mut granted = Vec::new();
+        loop {
+            let free =
+                (0..self.ready.len()).filter(|at| self.is_free(&self.ready[*at], now.unix_ms()));
+            let rank = |at: &usize| {
+                (self.ready[*at].priority, self.ready[*at].deadline, self.ready[*at].id)
+            };
+            let Some(at) = free.min_by_key(rank) else { return granted };
+            let job = self.ready.remove(at);
+            // What takes its token from the real queue is entered by whoever compares; a number of its own will do until then.
+            let token = Token::new(1_000, u32::try_from(granted.len()).expect("a few"));
+            self.take(token, &job, now.unix_ms());
+            let (is_started, given_up) = (false, None);
+            self.leased.push(Lease { token, job: job.clone(), is_started, given_up });
+            granted.push(job);
+        }
+    }
+
+    fn take(&mut self, token: Token, job: &Job, now: u64) {
+        for (of, tokens) in &job.charges {
+            let Some((interval, _)) = self.setting.rate(of) else { continue };
+            let (at, lasts) = (bucket(of), tokens * interval);
+            self.full_at[at] = self.full_at[at].max(now) + lasts;
+            self.receipts.push(Receipt { token, of, until: self.full_at[at], lasts });
+        }
+    }
+
+    /// What is left to be made up for comes back, and all that was taken of the same is made up for so much sooner.
+    fn refund(&mut self, token: Token, now: u64) {
+        while let Some(at) = self.receipts.iter().position(|it| it.token == token) {
+            let Receipt { of, until, lasts, .. } = self.receipts.remove(at);
+            self.give_back(of, until.saturating_sub(now).min(lasts));
+        }
+    }
+
+    fn give_back(&mut self, of: &str, time: u64) {
+        self.full_at[bucket(of)] -= time;
+        for other in self.receipts.iter_mut().filter(|other| other.of == of) {
+            other.until = other.until.saturating_sub(time);
+        }
+    }
+
+    /// No bucket that is filled otherwise is emptier than it can be, and one that is gone is full if it is there again. Work that has outlived its
+    /// task keeps the permits that it has, and no lease has others than those of its task.
+    fn configure(&mut self, setting: Setting, now: u64) {
+        let before = std::mem::replace(&mut self.setting, setting);
+        for of in BUCKETS {
+            if let Some((_, holds)) = setting.rate(of) {
+                if setting.rate(of) == before.rate(of) {
+                    continue;
+                }
+                self.give_back(of, self.full_at[bucket(of)].saturating_sub(now + holds));
+            } else {
+                self.full_at[bucket(of)] = 0;
+                self.receipts.retain(|receipt| receipt.of != of);
+            }
+        }
+    }
+
+    fn forget(&mut self, token: Token) {
+        self.receipts.retain(|receipt| receipt.token != token);
+    }
+}
+
+fn bucket(of: &str) -> usize {
+    BUCKETS.iter().position(|name| *name == of).expect("a bucket")
+}
+
+/// The queue beside the lists.
+struct Both {
+    queue: Queue,
+    lists: Lists,
+    now: Time,
+    minter: Minter,
+    records: Vec<Record>,
+    epoch: u32,
+    stream: u64,
+}
+
+impl Both {
+    fn new() -> Self {
+        let mut queue = Queue::new(config(SETTINGS[0]), 1);
+        queue.recovered(START, None);
+        let lists = Lists {
+            setting: SETTINGS[0],
+            ready: Vec::new(),
+            leased: Vec::new(),
+            zombies: Vec::new(),
+            full_at: [0; 2],
+            receipts: Vec::new(),
+        };
+        let (minter, records) = (Minter::new(0, START), Vec::new());
+        let mut both = Self { queue, lists, now: START, minter, records, epoch: 1, stream: 0 };
+        both.records.extend(both.queue.take_output().records);
+        both.hello();
+        both
+    }
+
+    fn apply(&mut self, command: Command) -> Vec<Effect> {
+        self.queue.apply(self.now, command);
+        let output = self.queue.take_output();
+        self.records.extend(output.records);
+        output.effects
+    }
+
+    fn hello(&mut self) {
+        self.stream += 1;
+        let held = self.lists.leased.iter().map(|lease| {
+            let phase = if lease.is_started { LeasePhase::Running } else { LeasePhase::Pending };
+            HeldLease { token: lease.token, phase }
+        });
+        let hello = Hello {
+            stream: StreamId(self.stream),
+            worker: "w".into(),
+            instance: "i".into(),
+            start: None,
+            replaces: Vec::new(),
+            task_types: vec!["t".into()],
+            reads: SchemasRead::default(),
+            slots: 1_000,
+            prefetch: 0,
+            held: held.collect(),
+            labels: Vec::new(),
+            software: "".into(),
+        };
+        self.apply(Command::Hello(Box::new(hello)));
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Submit(priority, keys, mail) => self.submit(*priority, *keys, *mail),
+            Step::Grant => return self.grant(),
+            Step::Wait(ms) => self.wait(Duration::from_millis(*ms)),
+            Step::Start(n) => {
+                let Some(lease) = self.lists.leased.get_mut(*n) else { return Ok(()) };
+                lease.is_started = true;
+                let (stream, token) = (StreamId(self.stream), lease.token);
+                self.lists.forget(token);
+                self.apply(Command::Started { stream, token });
+            }
+            Step::Succeed(n) => {
+                if *n < self.lists.leased.len() {
+                    let lease = self.lists.leased.remove(*n);
+                    self.lists.forget(lease.token);
+                    self.say(lease.token, Outcome::Succeeded { result: Bytes::new() });
+                }
+            }
+            Step::HandBack(n) => {
+                if *n < self.lists.leased.len() && !self.lists.leased[*n].is_started {
+                    let lease = self.lists.leased.remove(*n);
+                    self.lists.refund(lease.token, self.now.unix_ms());
+                    if lease.given_up.is_none() {
+                        self.lists.ready.push(lease.job);
+                    }
+                    self.say(lease.token, Outcome::Stopped(StopProof::NotStarted));
+                }
+            }
+            Step::Cancel(n) => {
+                let Some(lease) = self.lists.leased.get_mut(*n) else { return Ok(()) };
+                lease.given_up.get_or_insert(self.now + GRACE + WORD);
+                let task = lease.job.id;
+                self.apply(Command::Cancel { task });
+            }
+            Step::Answer(n) => {
+                if *n < self.lists.zombies.len() {
+                    let lease = self.lists.zombies.remove(*n);
+                    self.lists.forget(lease.token);
+                    self.say(lease.token, Outcome::Stopped(StopProof::Aborted));
+                }
+            }
+            Step::Configure(n) => {
+                self.lists.configure(SETTINGS[*n], self.now.unix_ms());
+                self.apply(Command::Configure(Box::new(config(SETTINGS[*n]))));
+            }
+            Step::Restart => self.restart(),
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, priority: u8, keys: u8, mail: u32) {
+        let id = self.minter.mint(self.now, 0);
+        let named = ["a", "b"].into_iter().enumerate().filter(|(bit, _)| keys >> bit & 1 == 1);
+        let named: Vec<_> = named.map(|(_, key)| key).collect();
+        let claims = Claims {
+            keys: named.iter().map(|key| (*key).into()).collect(),
+            charges: if mail == 0 { Vec::new() } else { vec![("mail".into(), mail)] },
+        };
+        let claims = (!claims.is_empty()).then(|| Arc::new(claims));
+        let spec = TaskSpec { claims, ..spec(priority) };
+        let deadline = self.now + spec.total_timeout;
+        self.apply(Command::Submit(Box::new(Submit { id, spec, validate_only: false })));
+        let permits = named.into_iter().chain(["the queue"]).collect();
+        let own = (mail > 0).then_some(("mail", u64::from(mail)));
+        let charges = own.into_iter().chain([("the queue", 1)]).collect();
+        self.lists.ready.push(Job { id, priority, deadline, permits, charges });
+    }
+
+    fn grant(&mut self) -> Result<(), TestCaseError> {
+        let before = self.lists.leased.len();
+        let expected: Vec<TaskId> = self.lists.grant(self.now).iter().map(|job| job.id).collect();
+        let effects = self.apply(Command::Grant { most: 1_000 });
+        let assigned: Vec<_> = effects
+            .into_iter()
+            .filter_map(|effect| match effect {
+                Effect::Assign { assignment, .. } => Some((assignment.task, assignment.token)),
+                _ => None,
+            })
+            .collect();
+        let granted: Vec<TaskId> = assigned.iter().map(|(task, _)| *task).collect();
+        prop_assert_eq!(granted, expected);
+        for (lease, (_, token)) in self.lists.leased[before..].iter_mut().zip(&assigned) {
+            for receipt in self.lists.receipts.iter_mut().filter(|it| it.token == lease.token) {
+                receipt.token = *token;
+            }
+            lease.token = *token;
+        }
+        let (stream, tokens) =
+            (StreamId(self.stream), assigned.into_iter().map(|(_, token)| token).collect());
+        self.apply(Command::Delivered { stream, tokens });
+        Ok(())
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.apply(Command::Advance { until: self.now });
+        let now = self.now;
+        let is_over = |lease: &mut Lease| lease.given_up.is_some_and(|at| at <= now);
+        let gone = self.lists.leased.extract_if(.., is_over);
+        let setting = self.lists.setting;
+        self.lists.zombies.extend(gone.map(|mut lease| {
+            lease.job.permits.retain(|permit| setting.cap(permit).is_some());
+            lease
+        }));
+    }
+
+    fn say(&mut self, token: Token, outcome: Outcome) {
+        self.apply(Command::Outcome { stream: StreamId(self.stream), token, outcome });
+    }
+
+    fn restart(&mut self) {
+        self.epoch += 1;
+        let mut queue = Queue::new(config(self.lists.setting), self.epoch);
+        for record in &self.records {
+            queue.replay(record, Unknown::Refuse).expect("a sound journal");
+        }
+        queue.recovered(self.now, Some(self.now));
+        self.queue = queue;
+        self.records.extend(self.queue.take_output().records);
+        self.lists.zombies.clear();
+        self.lists.receipts.clear();
+        for (full_at, of) in self.lists.full_at.iter_mut().zip(BUCKETS) {
+            let holds = self.lists.setting.rate(of).map(|(_, holds)| holds);
+            *full_at = holds.map_or(0, |holds| self.now.unix_ms() + holds);
+        }
+        self.hello();
+    }
+}
+
+fn spec(priority: u8) -> TaskSpec {
+    let long = Duration::from_hours(24);
+    TaskSpec {
+        queue: "q".into(),
+        task_type: "t".into(),
+        payload: Bytes::new(),
+        content_type: "".into(),
+        priority,
+        initial_delay: Duration::ZERO,
+        start_timeout: long,
+        attempt_timeout: long,
+        total_timeout: long,
+        kill_grace: GRACE,
+        retry: Retry {
+            max_attempts: 3,
+            backoff: Backoff { initial: WORD, factor: 1.0, cap: WORD, jitter: Jitter::None },
+        },
+        terms: LeaseTerms::default(),
+        claims: None,
+        labels: Vec::new(),
+        trace: None,
+        key: None,
+        fairness_key: "".into(),
+        shape: Shape::default(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #[test]
+    fn the_queue_leases_what_the_lists_say(steps in vec(step(), 1..80)) {
+        let mut both = Both::new();
+        for step in &steps {
+            both.step(step)?;
+        }
+    }
+}
