@@ -1,8 +1,8 @@
 //! Leases: which waiting task goes to which free session.
 //!
-//! Of what the classes of sessions would take next, whatever goes first is leased; of those who serve it the emptiest
-//! session gets it, and one whose slots are taken only if it takes leases ahead and nobody has a slot. One grant costs as
-//! much as there are classes of sessions and needs that they serve, whatever waits or is busy.
+//! Of what the classes of sessions with free slots would take next, whatever goes first is leased; of those who serve it the
+//! emptiest session gets it. Leases ahead of slots are granted when no class with a free slot has anything to take. One grant
+//! costs as much as there are classes of sessions and needs that they serve, whatever waits or is busy.
 
 use std::sync::Arc;
 
@@ -66,7 +66,9 @@ impl Queue {
             let avoided = avoided.get(&next.place.task).copied();
             Some((next, class.best(avoided, lanes.served_last(&next))?))
         });
-        let (next, seating) = offers.min()?;
+        // Nobody takes ahead what somebody with a slot could have, though it is not what goes next to him.
+        let (next, seating) =
+            offers.min_by_key(|(next, seating)| (seating.is_ahead(), *next, *seating))?;
         (!next.place.is_over(self.now)).then_some((next, seating))
     }
 
@@ -100,7 +102,7 @@ impl Queue {
             self.emit(Effect::Assign { stream, assignment });
         }
         if is_ahead {
-            self.park(id, task, token);
+            self.park(id, task, token, next.pick());
         }
         self.show(task);
     }

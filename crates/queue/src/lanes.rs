@@ -103,6 +103,13 @@ pub(crate) struct Next {
     pick: Pick,
 }
 
+impl Next {
+    /// What it goes for.
+    pub(crate) const fn pick(&self) -> Pick {
+        self.pick
+    }
+}
+
 /// What a lease is reckoned to cost, for its queue and for its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cost {

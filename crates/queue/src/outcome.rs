@@ -23,7 +23,8 @@ impl Queue {
             any.filter(|_| Mutant::FenceByWorker.is_alive())
         });
         self.note_late_stop(session, token, outcome.stop());
-        if outcome.stop() == StopProof::NotStarted {
+        // Only the worker that holds a lease knows whether it began.
+        if outcome.stop() == StopProof::NotStarted && work.is_some() {
             self.refund(token);
         }
         let disposition = match work {

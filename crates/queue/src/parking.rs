@@ -17,6 +17,8 @@ pub(crate) struct Parked {
     pub(crate) task_type: Name,
     pub(crate) queue: Name,
     pub(crate) shape: Shape,
+    /// Whether it was granted for its age: then nothing more urgent goes before it any more.
+    pub(crate) is_aged: bool,
     /// How soon the work has to start once there is a slot.
     pub(crate) start_timeout: Duration,
 }
@@ -187,6 +189,12 @@ impl Parking {
         let own = row.leases.iter().map(|(token, it)| (it.place, *token, id));
         let own = own.filter(|candidate| class.contains(candidate));
         own.map(|(place, token, _)| (place, token)).collect()
+    }
+
+    /// Whether a lease gives way to what is more urgent.
+    pub(crate) fn gives_way(&self, id: SessionId, token: Token) -> bool {
+        let parked = self.rows.get(&id).and_then(|row| row.leases.get(&token));
+        parked.is_some_and(|parked| !parked.is_aged)
     }
 
     /// Whether a lease has been asked back, and may still come.

@@ -16,13 +16,15 @@ use crate::{
 impl Queue {
     /// A lease was granted to a session whose slots are taken. What waits there and is less urgent goes behind it. Within a
     /// priority nothing does: who is before whom changes with each grant.
-    pub(crate) fn park(&mut self, id: SessionId, task: TaskId, token: Token) {
+    pub(crate) fn park(&mut self, id: SessionId, task: TaskId, token: Token, pick: Pick) {
         let Some(class) = self.roster.class(id).cloned() else { return };
         let Some(parked) = self.book.task(task).map(parked) else { return };
         let (place, waiting) = (parked.place, self.parking.of_session(id));
-        self.parking.park(id, &class, token, parked);
+        self.parking.park(id, &class, token, Parked { is_aged: pick == Pick::Aged, ..parked });
         for (_, token) in waiting.into_iter().filter(|(other, _)| place.outranks(*other)) {
-            self.ask_back(id, token, Sake::Order);
+            if self.parking.gives_way(id, token) {
+                self.ask_back(id, token, Sake::Order);
+            }
         }
     }
 
@@ -156,7 +158,7 @@ impl Queue {
             let (_, token, id) = candidates
                 .by_ref()
                 .take_while(|(place, ..)| next.outranks(*place))
-                .find(|(_, _, id)| takes(*id))?;
+                .find(|(_, token, id)| takes(*id) && parking.gives_way(*id, *token))?;
             (!next.is_over(*now)).then_some((next.task, token, id))
         });
         displaced.collect()
@@ -176,6 +178,7 @@ fn parked(task: &Task) -> Parked {
         task_type: Name::clone(&task.spec.task_type),
         queue: Name::clone(&task.spec.queue),
         shape: task.spec.shape.clone(),
+        is_aged: false,
         start_timeout: task.spec.start_timeout,
     }
 }

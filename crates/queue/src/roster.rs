@@ -86,6 +86,13 @@ pub(crate) struct Seating {
     pub(crate) session: SessionId,
 }
 
+impl Seating {
+    /// Whether all slots of the session are taken.
+    pub(crate) const fn is_ahead(&self) -> bool {
+        self.is_full
+    }
+}
+
 impl Free<'_> {
     /// The needs that its sessions serve.
     pub(crate) fn needs(&self) -> &[NeedNo] {

@@ -34,6 +34,7 @@ impl Entry {
             && self.fairness_key == other.fairness_key
             && self.selector == other.selector
             && self.schema == other.schema
+            && self.is_limited == other.is_limited
     }
 }
 

@@ -127,6 +127,8 @@ type Seat = (bool, bool, u64, bool, SessionId);
 struct Ahead {
     /// Whether there is a slot for it by now.
     has_slot: bool,
+    /// Whether it was leased for its age.
+    is_aged: bool,
     /// Whether it was asked back, for which session and for which task.
     asked: bool,
     for_session: Option<SessionId>,
@@ -435,15 +437,15 @@ impl Reference {
             let offers = kinds.iter().filter_map(|kind| {
                 let (at, why) = self.next_for(kind)?;
                 let (seat, session) = self.emptiest(&self.jobs[at], kind)?;
-                Some(((self.turn(&self.jobs[at]), why, seat), at, session, kind))
+                Some(((seat.0, self.turn(&self.jobs[at]), why, seat), at, session, kind))
             });
-            let Some(((turn, why, _), at, session, kind)) = offers.min() else { break };
+            let Some(((_, turn, why, _), at, session, kind)) = offers.min() else { break };
             if self.jobs[at].deadline <= self.now {
                 break;
             }
             let kind = kind.clone();
             let thought = self.charge(at, turn, &kind, why);
-            self.lease(at, session, thought);
+            self.lease(at, session, thought, why);
             granted += 1;
         }
         self.ask_back(most - granted);
@@ -504,7 +506,7 @@ impl Reference {
         seats.min()
     }
 
-    fn lease(&mut self, at: usize, session: usize, thought: Duration) {
+    fn lease(&mut self, at: usize, session: usize, thought: Duration, why: Why) {
         let token = Token::new(self.epoch, self.minted);
         self.minted += 1;
         let is_ahead = self.sessions[session].slots <= self.used(self.sessions[session].id);
@@ -530,7 +532,7 @@ impl Reference {
             revoking: None,
             told: None,
             alarm: Alarm { unsent: 1, patience, ..Alarm::default() },
-            ahead: is_ahead.then(Ahead::default),
+            ahead: is_ahead.then(|| Ahead { is_aged: why == Why::Age, ..Ahead::default() }),
             thought,
         }));
         if let Some(stream) = session.stream {

@@ -190,6 +190,29 @@ fn the_turn_of_the_oldest_comes_also_if_no_worker_stays_until_then() {
 }
 
 #[test]
+fn what_was_leased_ahead_for_its_age_gives_way_to_nothing() {
+    check(
+        "
+        configure aging=2
+        hello w s1 slots=1 prefetch=1
+            welcome
+        submit a priority=1
+            accepted a
+        grant
+            s1: run a as t1, attempt 1
+        submit old priority=9
+            accepted old
+        submit b priority=1
+            accepted b
+        submit c priority=1
+            accepted c
+        grant
+            s1: run old as t2, attempt 1
+    ",
+    );
+}
+
+#[test]
 fn work_that_takes_long_has_to_begin_earlier() {
     // Ten seconds of the first type are known to be needed, so that its later deadline is the tighter one.
     check(

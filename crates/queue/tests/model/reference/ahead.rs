@@ -16,7 +16,7 @@ impl Reference {
         let priority = self.jobs[at].spec.priority;
         let behind = self.waiting(|_| true);
         for ((other, ..), id, holder) in behind {
-            if holder == session && priority < other {
+            if holder == session && priority < other && !self.is_aged(id) {
                 self.take_back(id, None, None);
             }
         }
@@ -35,6 +35,12 @@ impl Reference {
         }
         waiting.sort();
         waiting
+    }
+
+    /// Nothing goes before what was leased for its age.
+    fn is_aged(&self, task: TaskId) -> bool {
+        let job = self.jobs.iter().find(|job| job.id == task);
+        job.and_then(Job::lease).and_then(|lease| lease.ahead).is_some_and(|ahead| ahead.is_aged)
     }
 
     fn take_back(&mut self, task: TaskId, session: Option<SessionId>, urgent: Option<TaskId>) {
@@ -96,9 +102,10 @@ impl Reference {
             let Some(first) = ready.min_by_key(|job| self.turn(job)) else { continue };
             let mut behind = self.waiting(|_| true);
             behind.sort_by_key(|(rank, ..)| Reverse(*rank));
-            let back = behind.iter().find(|(rank, _, holder)| {
+            let back = behind.iter().find(|(rank, task, holder)| {
                 let holder = self.sessions.iter().find(|it| it.id == *holder).expect("a session");
                 first.spec.priority < rank.0
+                    && !self.is_aged(*task)
                     && self.kind(holder) == kind
                     && holder.is_active()
                     && holder.hushed.is_none()
