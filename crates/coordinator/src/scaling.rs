@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{Config, POOLS_MAX, Scaling as Settings},
     handle::Unavailable,
-    load::Load,
+    load::{Load, WorkerLoad},
     metrics::{Metrics, Scaled},
     status::Status,
 };
@@ -267,10 +267,14 @@ impl Pools {
             // The picture may be some time old by now, and what was counted on meanwhile must not step back.
             self.clock = (load.time.max(self.now(now)), now);
         }
+        let mut present: BTreeMap<Name, Vec<&WorkerLoad>> = BTreeMap::new();
         for worker in &load.workers {
             let name = worker.pool.clone().unwrap_or_else(|| DEFAULT_POOL.into());
+            present.entry(name).or_default().push(worker);
+        }
+        for (name, workers) in present {
             if let Ok(pool) = self.entry(&name, now) {
-                pool.meet(worker);
+                pool.meet(&workers);
             }
         }
     }

@@ -257,7 +257,10 @@ pub fn decide(
         } else {
             Bound::Capacity
         });
-        let is_settled = state.changed.is_none_or(|at| settings.settle <= now.since(at));
+        // The first worker shows what it does by being there.
+        let is_first = pressure == Why::Nobody && current == 0;
+        let is_settled =
+            is_first || state.changed.is_none_or(|at| settings.settle <= now.since(at));
         if is_settled {
             desired = current.max(wanted.min(max));
         }

@@ -80,8 +80,10 @@ pub struct PoolView {
 
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// What its workers serve, as configured or as they said last.
-    types: BTreeSet<Name>,
+    /// What its workers serve, as configured or named by who asks.
+    named: BTreeSet<Name>,
+    /// The same as they said last: what those that are there serve, or the last that were.
+    said: BTreeSet<Name>,
     follower: Option<(Follower, Instant)>,
     /// When anybody last spoke of it.
     pub(super) seen: Instant,
@@ -91,9 +93,10 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(types: BTreeSet<Name>, now: Instant) -> Self {
+    pub(super) fn new(named: BTreeSet<Name>, now: Instant) -> Self {
         Self {
-            types,
+            named,
+            said: BTreeSet::new(),
             follower: None,
             seen: now,
             state: scale::State::default(),
@@ -102,18 +105,17 @@ impl Pool {
         }
     }
 
-    /// One of its workers is there.
-    pub(super) fn meet(&mut self, worker: &WorkerLoad) {
-        self.name_types(&worker.task_types);
+    /// These of its workers are there.
+    pub(super) fn meet(&mut self, workers: &[&WorkerLoad]) {
+        self.said.clear();
+        for task_type in workers.iter().flat_map(|worker| &worker.task_types) {
+            remember(task_type, &mut self.said);
+        }
     }
 
     /// Its workers serve these types too.
     pub(super) fn name_types<'a>(&mut self, types: impl IntoIterator<Item = &'a Name>) {
-        for task_type in types {
-            if self.types.len() < TASK_TYPES_MAX && !self.types.contains(task_type) {
-                self.types.insert(Name::clone(task_type));
-            }
-        }
+        types.into_iter().for_each(|task_type| remember(task_type, &mut self.named));
     }
 
     pub(super) fn follow(&mut self, follower: Follower, now: Instant) {
@@ -128,7 +130,7 @@ impl Pool {
     /// What its workers serve.
     pub(super) fn task_types(&self, now: Instant) -> BTreeSet<Name> {
         let followed = self.follower(now).map(|it| it.task_types.clone());
-        followed.unwrap_or_else(|| self.types.clone())
+        followed.unwrap_or_else(|| self.named.union(&self.said).cloned().collect())
     }
 
     pub(super) fn settings(
@@ -196,5 +198,11 @@ impl Pool {
             changes: self.changes.iter().cloned().collect(),
             measured,
         }
+    }
+}
+
+fn remember(task_type: &Name, types: &mut BTreeSet<Name>) {
+    if types.len() < TASK_TYPES_MAX && !types.contains(task_type) {
+        types.insert(Name::clone(task_type));
     }
 }

@@ -141,6 +141,23 @@ fn nothing_is_decided_while_workers_may_be_on_their_way_back() {
 }
 
 #[test]
+fn what_a_pool_serves_no_more_is_not_its_backlog() {
+    let stage = Stage::new(|_| {});
+    let rows = || vec![row("q", "u", &[(Blocked::NoCapacity, 9)], 0)];
+    let both = WorkerLoad { task_types: vec![name("t"), name("u")], ..worker("a", Some("p"), 4) };
+    stage.look(0, rows(), vec![both]);
+    assert_eq!(stage.pool("p").measured.backlog, 9);
+    stage.look(1, rows(), vec![worker("a", Some("p"), 4)]);
+    assert_eq!(
+        (stage.pool("p").measured.backlog, stage.pool("p").task_types),
+        (0, [name("t")].into())
+    );
+    // With the last worker it is not forgotten what they served.
+    stage.look(2, rows(), Vec::new());
+    assert_eq!(stage.pool("p").task_types, [name("t")].into());
+}
+
+#[test]
 fn who_keeps_a_pool_says_what_holds_for_it() {
     let stage = Stage::new(|_| {});
     stage.look(0, vec![row("q", "u", &[(Blocked::NoEligibleWorker, 100)], 0)], Vec::new());

@@ -177,7 +177,12 @@ fn is_active(scaling: &Scaling, trigger: &Trigger) -> Result<IsActiveResponse, U
         None => 0 < measured.backlog,
     };
     // Whoever holds a lease must not be taken for idle, whatever the metric says.
-    Ok(IsActiveResponse { result: 0 < measured.leased || wants })
+    let result = 0 < measured.leased || wants;
+    match scaling.warm_up_left() {
+        // What is not seen yet may be on its way back.
+        Some(left) if !result => Err(Unknown::WarmingUp(left)),
+        _ => Ok(IsActiveResponse { result }),
+    }
 }
 
 fn spec(scaling: &Scaling, trigger: &Trigger) -> Result<GetMetricSpecResponse, Unknown> {

@@ -97,6 +97,10 @@ fn the_first_worker_comes_at_once_and_the_last_one_stays() {
     let verdict = after(&from_zero, Signals { backlog: 1, ..none }, 0);
     assert_eq!((verdict.desired, verdict.why), (1, Why::Nobody));
     assert_eq!(after(&SETTINGS, none, 0).desired, 1);
+    // Also if the last one has just been sent away.
+    let gone = State { desired: Some(0), changed: Some(at(10)), ..State::default() };
+    let (_, verdict) = decide(&from_zero, gone, &Signals { backlog: 1, ..none }, at(11));
+    assert_eq!((verdict.desired, verdict.why), (1, Why::Nobody));
 
     let rests = Signals { workers: 1, idle: 1, leased: 0, cpu: Some(0), ..USUAL };
     let lonely = Settings { spare: 0, ..SETTINGS };
