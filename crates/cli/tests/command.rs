@@ -288,6 +288,21 @@ fn schemas_that_break_exit_6_with_a_line_each() {
 }
 
 #[test]
+fn two_sources_of_one_name_are_not_taken_for_each_other() {
+    let order: &[u8] =
+        b"syntax = \"proto3\"; import \"part.proto\"; message Order { Part part = 1; }";
+    let files: [(&str, &[u8]); 4] = [
+        ("old/order.proto", order),
+        ("old/part.proto", b"syntax = \"proto3\"; message Part { int32 n = 1; }"),
+        ("new/order.proto", order),
+        ("new/part.proto", b"syntax = \"proto3\"; message Part { string n = 1; }"),
+    ];
+    let line = "schema check old/order.proto new/order.proto --message Order -I old -I new";
+    let checked = about_schemas(&files, line);
+    assert_eq!(checked.status.code(), Some(6), "{checked:?}");
+}
+
+#[test]
 fn what_is_no_schema_is_one_line_with_its_file_and_line() {
     let deep = format!("syntax = \"proto3\";\n{}", "message A {".repeat(200));
     let deep_option =

@@ -71,9 +71,11 @@ fn compiled(file: &Path, protobuf: &ProtobufArgs) -> Result<Vec<u8>, Failure> {
     drop(bytes(file, 0)?);
     let wrong = |reason: String| Failure::Usage(format!("{}: {reason}", name(file)));
     let own = file.parent().filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
-    let dirs =
+    let mut dirs =
         if protobuf.include.is_empty() { vec![own.to_owned()] } else { protobuf.include.clone() };
-    let relative = dirs.iter().find_map(|dir| file.strip_prefix(dir).ok());
+    // Where a file itself is, what it imports is looked for first: the other schema of a comparison has the same names.
+    dirs.sort_by_key(|dir| file.strip_prefix(dir).is_err());
+    let relative = dirs.first().and_then(|dir| file.strip_prefix(dir).ok());
     let relative = match relative {
         Some(relative) => relative,
         None if protobuf.include.is_empty() => file.strip_prefix(own).unwrap_or(file),

@@ -62,6 +62,28 @@ struct Pair<'a> {
     written: Written,
 }
 
+/// Keywords that apply other schemas to the same value.
+const BESIDE: [&str; 10] = [
+    "$ref",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "if",
+    "dependentSchemas",
+    "dependencies",
+    "patternProperties",
+    "propertyNames",
+];
+
+impl Pair<'_> {
+    /// Which members of what is inside may be written: other schemas that apply to the same value may declare some, too.
+    fn written_inside(&self) -> Written {
+        let is_beside = |it: &Node| BESIDE.iter().any(|name| it.get(name).is_some());
+        if is_beside(self.old) || is_beside(self.new) { Written::Any } else { self.written }
+    }
+}
+
 struct Comparison<'a> {
     old: &'a Schema,
     new: &'a Schema,

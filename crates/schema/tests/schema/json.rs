@@ -117,6 +117,19 @@ fn types_and_values() {
     check(r#"{"enum": ["a", 1], "type": "string"}"#, r#"{"const": "a"}"#, &[]);
 }
 
+/// What stands beside the items of a list says what is in them, too.
+#[test]
+fn items_of_lists_beside_other_schemas() {
+    let beside = r#""allOf": [{"items": {"properties": {"b": {"type": "string"}}}}]"#;
+    let list = |members: &str, more: &str| {
+        format!(r#"{{"type": "array", "items": {{"properties": {{{members}}}}}{more}}}"#)
+    };
+    let (before, after) = (r#""a": {}"#, r#""a": {}, "b": {"type": "integer"}"#);
+    check(&list(before, ""), &list(after, ""), &["$[].b reads reads"]);
+    let beside = format!(", {beside}");
+    check(&list(before, &beside), &list(after, &beside), &["$[].b ? reads"]);
+}
+
 #[test]
 fn limits() {
     check(r#"{"minimum": 1}"#, r#"{"minimum": 2}"#, &["$ breaks reads"]);

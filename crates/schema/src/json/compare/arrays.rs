@@ -12,12 +12,13 @@ impl<'a> Comparison<'a> {
         if ![pair.old, pair.new].iter().all(|it| Types::of(it).meets(Types::ARRAY)) {
             return;
         }
+        let written = pair.written_inside();
         let (old, new) = (Items::of(pair.old), Items::of(pair.new));
         for index in 0..old.first.len().max(new.first.len()) {
             let place = format!("{}[{index}]", pair.place);
-            self.meet(place, old.at(index), new.at(index), pair.written);
+            self.meet(place, old.at(index), new.at(index), written);
         }
-        self.meet(format!("{}[]", pair.place), old.rest, new.rest, pair.written);
+        self.meet(format!("{}[]", pair.place), old.rest, new.rest, written);
     }
 }
 

@@ -12,29 +12,13 @@ use crate::{
 pub(super) const JUDGED: &[&str] =
     &["properties", "patternProperties", "additionalProperties", "propertyNames", "required"];
 
-/// Keywords that apply other schemas to the same object.
-const BESIDE: [&str; 10] = [
-    "$ref",
-    "allOf",
-    "anyOf",
-    "oneOf",
-    "not",
-    "if",
-    "dependentSchemas",
-    "dependencies",
-    "patternProperties",
-    "propertyNames",
-];
-
 impl<'a> Comparison<'a> {
     pub(super) fn objects(&mut self, pair: &Pair<'a>) {
         // Where only one side has objects, their types have told.
         if ![pair.old, pair.new].iter().all(|it| Types::of(it).meets(Types::OBJECT)) {
             return;
         }
-        let is_beside = |it: &Node| BESIDE.iter().any(|name| it.get(name).is_some());
-        let is_alone = !is_beside(pair.old) && !is_beside(pair.new);
-        let written = if is_alone { pair.written } else { Written::Any };
+        let written = pair.written_inside();
         let (old, new) = (Object::of(pair.old), Object::of(pair.new));
         for name in old.properties().chain(new.properties()).collect::<BTreeSet<_>>() {
             self.property(&format!("{}.{name}", pair.place), name, [old, new], written);
