@@ -1,5 +1,7 @@
 //! What differs between two configurations, key by key.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Config, ConfigError};
@@ -27,32 +29,32 @@ pub struct Change {
 pub fn changes(from: &Config, to: &Config) -> Result<Vec<Change>, ConfigError> {
     let [before, after, live] = [from, to, &from.without_restart(to)].map(leaves);
     let (before, after, live) = (before?, after?, live?);
-    let value = |leaves: &[(String, Value)], key: &str| {
-        leaves.iter().find(|(own, _)| own == key).map(|(_, value)| value.clone())
-    };
-    let gone = before.iter().filter(|(key, _)| value(&after, key).is_none());
-    let keys = after.iter().chain(gone).map(|(key, _)| key);
-    let differs = keys.filter(|key| value(&before, key) != value(&after, key));
+    let gone = before.keys().filter(|key| !after.contains_key(*key));
+    let keys = after.keys().chain(gone);
+    let differs = keys.filter(|key| before.get(*key) != after.get(*key));
     let change = |key: &String| Change {
         key: key.clone(),
-        from: shown(value(&before, key)),
-        to: shown(value(&after, key)),
-        needs_restart: value(&live, key) != value(&after, key),
+        from: shown(before.get(key)),
+        to: shown(after.get(key)),
+        needs_restart: live.get(key) != after.get(key),
     };
     Ok(differs.map(change).collect())
 }
 
 /// Every key that has a value of its own, by its path.
-fn leaves(config: &Config) -> Result<Vec<(String, Value)>, ConfigError> {
+fn leaves(config: &Config) -> Result<BTreeMap<String, Value>, ConfigError> {
     let whole = serde_json::to_value(config);
     let whole = whole.map_err(|error| ConfigError::Unprintable(error.to_string()))?;
-    let mut leaves = Vec::new();
+    let mut leaves = BTreeMap::new();
     gather("", whole, &mut leaves);
     Ok(leaves)
 }
 
-fn gather(path: &str, value: Value, leaves: &mut Vec<(String, Value)>) {
-    let Value::Object(map) = value else { return leaves.push((path.to_owned(), value)) };
+fn gather(path: &str, value: Value, leaves: &mut BTreeMap<String, Value>) {
+    let Value::Object(map) = value else {
+        leaves.insert(path.to_owned(), value);
+        return;
+    };
     for (key, value) in map {
         // A queue's name may have dots.
         let key = if key.contains('.') { format!("{key:?}") } else { key };
@@ -61,11 +63,11 @@ fn gather(path: &str, value: Value, leaves: &mut Vec<(String, Value)>) {
     }
 }
 
-fn shown(value: Option<Value>) -> String {
+fn shown(value: Option<&Value>) -> String {
     let text = match value {
         None => ABSENT.to_owned(),
         Some(Value::String(text)) if text.is_empty() => "\"\"".to_owned(),
-        Some(Value::String(text)) => text,
+        Some(Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),
     };
     if text.chars().count() <= VALUE_CHARS_MAX {

@@ -1,6 +1,10 @@
 //! Why a configuration is not taken.
 
-use std::{fmt, io, path::Path, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use serde_saphyr::UserMessageFormatter;
 
@@ -85,8 +89,10 @@ impl ConfigError {
     #[must_use]
     pub fn placed(self, text: &str, file: &Path) -> Self {
         let Self::Invalid { mut violations, .. } = self else { return self };
-        for violation in &mut violations {
-            violation.place = place::of(text, violation.key);
+        // Looking for one reads all of the text, and thousands of queues may be wrong in the same way.
+        let mut places = BTreeMap::new();
+        for Violation { key, place, .. } in &mut violations {
+            *place = *places.entry(*key).or_insert_with(|| place::of(text, key));
         }
         Self::Invalid { path: Some(file.to_owned()), violations }
     }

@@ -39,6 +39,9 @@ const SETTLE_ASKED: Duration = Duration::from_millis(20);
 /// How often a file may be something else each time before whoever asked is told so: a second.
 const LOOKS_MAX: usize = 50;
 
+/// How many broken rules are told: the message travels in headers, of which a client takes 16 KiB.
+const VIOLATIONS_MAX: usize = 16;
+
 /// How many changes a line of the log names; a file may change thousands of queues.
 const LOGGED_MAX: usize = 50;
 
@@ -153,8 +156,10 @@ impl Reloader {
                 () = tokio::time::sleep(pause) => pause = self.look().await,
                 () = hangups.next() => {
                     tracing::info!("SIGHUP: the configuration file is looked at");
-                    // The log says what became of it.
-                    drop(self.at_once().await);
+                    // The log says what else became of it.
+                    if let Err(ReloadError::Unavailable(error)) = self.at_once().await {
+                        tracing::warn!(%error, "the configuration file is looked at again later");
+                    }
                 }
                 () = ending.cancelled() => return,
             }
@@ -196,8 +201,15 @@ impl Reloader {
         };
         let mut eye = self.shared.eye.lock().await;
         let look = settled(path).await;
-        eye.watch.know(&look);
-        self.take(&mut eye, path, look).await
+        // Whoever asked may go away in the middle of it: then it is not known, and the looks that follow take it up.
+        let mut watch = eye.watch;
+        watch.know(&look);
+        eye.watch.forget();
+        let taken = self.take(&mut eye, path, look).await;
+        if !matches!(taken, Err(ReloadError::Unavailable(_))) {
+            eye.watch = watch;
+        }
+        taken
     }
 
     /// What the file, or a text in its place, would change. Nothing is changed, nor told to anybody else.
@@ -288,8 +300,20 @@ impl Reloader {
 }
 
 impl Refused {
+    /// A file may have thousands of queues that are wrong in the same way.
     fn new(hash: Option<Hash>, error: &ConfigError) -> Self {
-        Self { hash, time: wall(), message: chain(error), violations: error.violations() }
+        let mut violations = error.violations();
+        let more = violations.len().saturating_sub(VIOLATIONS_MAX);
+        violations.truncate(VIOLATIONS_MAX);
+        let message = match error {
+            ConfigError::Invalid { path, .. } if 0 < more => {
+                let (path, violations) = (path.clone(), violations.clone());
+                let told = ConfigError::Invalid { path, violations };
+                format!("{told}; and {more} more: leasehold config check names them all")
+            }
+            _ => chain(error),
+        };
+        Self { hash, time: wall(), message, violations }
     }
 }
 

@@ -182,6 +182,18 @@ async fn a_link_that_is_moved_is_followed() {
 }
 
 #[tokio::test]
+async fn of_many_broken_rules_the_first_ones_are_told() {
+    let stage = Stage::new("{}").await;
+    let queues: Vec<String> = (0..5_000).map(|n| format!("q{n}: {{weight: 0}}")).collect();
+    let text = format!("queues: {{settings: {{{}}}}}\n", queues.join(", "));
+    let refused = stage.reloader.compare(Some(text)).await.unwrap_err();
+    assert_eq!(refused.violations.len(), VIOLATIONS_MAX);
+    assert!(refused.message.len() < 4_000, "{}", refused.message.len());
+    assert!(refused.message.contains("and 4984 more"), "{}", refused.message);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn without_a_file_there_is_nothing_to_reload() {
     let stage = Stage::new("{}").await;
     let fixed =
