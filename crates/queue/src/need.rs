@@ -1,4 +1,4 @@
-//! What tasks ask of workers, each called by a number: task type and labels.
+//! What tasks ask of workers, each called by a number: task type, labels and payload schema.
 //!
 //! Which session can serve which need is worked out once for each pair of a need and a class of sessions, so that a grant
 //! compares no text. It knows no queue, no task and no session.
