@@ -305,13 +305,14 @@ impl Refused {
         let mut violations = error.violations();
         let more = violations.len().saturating_sub(VIOLATIONS_MAX);
         violations.truncate(VIOLATIONS_MAX);
-        let message = match error {
-            ConfigError::Invalid { path, .. } if 0 < more => {
-                let (path, violations) = (path.clone(), violations.clone());
-                let told = ConfigError::Invalid { path, violations };
-                format!("{told}; and {more} more: leasehold config check names them all")
-            }
-            _ => chain(error),
+        let message = if let ConfigError::Invalid { path, .. } = error
+            && 0 < more
+        {
+            let (path, violations) = (path.clone(), violations.clone());
+            let told = ConfigError::Invalid { path, violations };
+            format!("{told}; and {more} more: leasehold config check names them all")
+        } else {
+            chain(error)
         };
         Self { hash, time: wall(), message, violations }
     }
