@@ -161,10 +161,10 @@ impl Line {
         }
         let ready = self.waiting.iter().filter(|(_, until)| **until <= now);
         let ready = ready.filter_map(|(other, _)| self.open.get(other)).filter(|other| {
-            let may_go = !other.is_limited && self.may_have(worker, other);
-            now < other.place.0 && !is_paused(&other.queue) && may_go
+            now < other.place.0 && !is_paused(&other.queue) && self.may_have(worker, other)
         });
-        let ready: Vec<&Entry> = ready.collect();
+        let (limited, ready): (Vec<&Entry>, Vec<&Entry>) =
+            ready.partition(|other| other.is_limited);
         let sooner = ready.iter().find(|other| other.is_like(own) && other.place < own.place);
         if let Some(other) = sooner {
             let message = format!("{task} was leased before {}", other.place.1);
@@ -172,8 +172,10 @@ impl Line {
         }
         let more_urgent = ready.iter().find(|other| other.priority < own.priority);
         let more_urgent = more_urgent.map(|other| other.place.1);
+        // Where a limit may hold back what is more urgent, nobody knows whether this went by age.
+        let is_known = limited.iter().all(|other| own.priority <= other.priority);
         let is_anybody_below = ready.iter().any(|other| own.priority < other.priority);
-        self.count(worker, more_urgent, is_anybody_below)
+        self.count(worker, more_urgent, is_known && is_anybody_below)
     }
 
     /// A lease goes by age now and then, and not more often.
