@@ -12,13 +12,11 @@ mod terms;
 mod tests;
 mod wire;
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{Ended, Ending, Phase, Record, Task};
 
-use crate::snapshot::{EndedView, Snapshot};
+use crate::snapshot::Snapshot;
 use wire::{Cursor, Pen};
 
 pub(crate) use wire::Malformed;
@@ -148,11 +146,5 @@ pub(crate) fn decode_state(state: &[u8]) -> Result<Snapshot, Malformed> {
     let mut cursor = Cursor::new(rest, format, time);
     let ending: Ending = task::read_ending(cursor.byte("ending")?)?;
     let task: Task = cursor.task()?;
-    Ok(Snapshot {
-        task,
-        blocked: None,
-        read_instead: BTreeSet::new(),
-        obstacle: None,
-        ended: Some(EndedView { ending, result: Bytes::new(), time }),
-    })
+    Ok(Ended { task, ending, result: Bytes::new(), time }.into())
 }

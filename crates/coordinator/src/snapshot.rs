@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use leasehold_policy::Time;
-use leasehold_queue::{Blocked, Ended, Ending, Obstacle, SchemaPrint, Task};
+use leasehold_queue::{Blocked, Ended, Ending, Obstacle, Queue, SchemaPrint, Task};
 
 /// A task at one moment. Cheap to clone: the payload and all long texts are shared.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,19 @@ pub struct EndedView {
     pub result: Bytes,
     /// When.
     pub time: Time,
+}
+
+impl Snapshot {
+    /// A task that has not ended, as a queue has it.
+    pub(crate) fn of(queue: &Queue, task: &Task) -> Self {
+        Self {
+            task: task.clone(),
+            blocked: queue.blocked(task),
+            read_instead: queue.read_instead(task),
+            obstacle: queue.obstacle(task),
+            ended: None,
+        }
+    }
 }
 
 impl From<Ended> for Snapshot {

@@ -81,20 +81,21 @@ impl Gates {
         takes.find(|take| !self.limits.has(take, &self.throttles, self.now))
     }
 
-    /// The buckets that a task of this queue with these gates takes from.
-    pub(crate) fn buckets(&self, whose: Whose<'_>, gateway: &[Gate]) -> Vec<Bucketed> {
-        let takes = self.takes(whose, gateway).into_iter();
-        let buckets = takes.filter_map(|take| match take {
+    /// A task of this queue with these gates is leased, and takes what passing each of them takes. The buckets that have less
+    /// in them now.
+    pub(crate) fn pass(
+        &mut self,
+        whose: Whose<'_>,
+        gateway: &[Gate],
+        token: Token,
+    ) -> Vec<Bucketed> {
+        let takes = self.takes(whose, gateway);
+        self.limits.acquire(token, &takes, &self.throttles, self.now);
+        let buckets = takes.into_iter().filter_map(|take| match take {
             Take::Tokens(of, _) => Some(of),
             Take::Permit(_) => None,
         });
         buckets.collect()
-    }
-
-    /// A task of this queue with these gates is leased, and takes what passing each of them takes.
-    pub(crate) fn pass(&mut self, whose: Whose<'_>, gateway: &[Gate], token: Token) {
-        let takes = self.takes(whose, gateway);
-        self.limits.acquire(token, &takes, &self.throttles, self.now);
     }
 
     /// A lease of an earlier process, or from before a limit was there, holds its permits.

@@ -266,8 +266,7 @@ impl Lanes {
         let Some(flow) = self.accounts.flow(flow) else { return };
         let Some(queue) = self.accounts.queue(flow.queue) else { return };
         let whose = (&queue.name, &flow.key);
-        let buckets = self.gates.buckets(whose, gateway);
-        self.gates.pass(whose, gateway, token);
+        let buckets = self.gates.pass(whose, gateway, token);
         // It may take longer now until there is enough in them for those who wait.
         for gate in buckets.iter().flat_map(|of| self.gates_of(of)).collect::<Vec<_>>() {
             self.rearm(&gate);

@@ -1,7 +1,5 @@
 //! What becomes of what leases took of limits: it goes back, and whoever waited for it goes on.
 
-use std::sync::Arc;
-
 use crate::{Queue, Token, session::Work};
 
 impl Queue {
@@ -10,11 +8,11 @@ impl Queue {
     pub(crate) fn throttle(&mut self) {
         let gates = &mut self.index.lanes.gates;
         gates.configure(&self.config.throttles);
-        let held = self.roster.iter().flat_map(|(_, session)| session.held());
-        for (token, work) in held {
-            let task = if let Work::Lease(task) = work { self.book.task(task) } else { None };
-            if let Some(spec) = task.map(|task| Arc::clone(&task.spec)) {
-                gates.adopt(&spec, token);
+        for (token, work) in self.roster.iter().flat_map(|(_, session)| session.held()) {
+            if let Work::Lease(task) = work
+                && let Some(task) = self.book.task(task)
+            {
+                gates.adopt(&task.spec, token);
             }
         }
         self.index.lanes.open_all();

@@ -127,13 +127,7 @@ impl Engine {
     }
 
     pub(super) fn snapshot(&self, task: &Task) -> Snapshot {
-        Snapshot {
-            task: task.clone(),
-            blocked: self.queue.blocked(task),
-            read_instead: self.queue.read_instead(task),
-            obstacle: self.queue.obstacle(task),
-            ended: None,
-        }
+        Snapshot::of(&self.queue, task)
     }
 }
 

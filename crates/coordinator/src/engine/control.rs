@@ -1,14 +1,10 @@
 //! What frees resources or steers: cancels, replays, pauses, drains, the end.
 
-use std::{
-    collections::{BTreeSet, btree_map::Entry},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::btree_map::Entry, sync::Arc, time::Duration};
 
 use leasehold_journal::{FailedRow, QueryError, RowId};
 use leasehold_policy::Mutant;
-use leasehold_queue::{Command, Dead, Ending, Name, ReplayRefusal, Reply, Task, TaskId};
+use leasehold_queue::{Command, Dead, Ended, Ending, Name, ReplayRefusal, Reply, Task, TaskId};
 
 use super::{
     Engine,
@@ -20,7 +16,7 @@ use crate::{
     handle::{LeaseName, Replay, Unavailable},
     refusal::Scope,
     request::{Answer, Control},
-    snapshot::{EndedView, Snapshot},
+    snapshot::Snapshot,
     status::Applied,
     terms,
     writer::REPLAYS_MAX,
@@ -120,14 +116,7 @@ impl Engine {
     }
 
     fn just_ended(&self, task: Task, ending: Ending) -> Snapshot {
-        let ended = EndedView { ending, result: bytes::Bytes::new(), time: self.now };
-        Snapshot {
-            task,
-            blocked: None,
-            obstacle: None,
-            read_instead: BTreeSet::new(),
-            ended: Some(ended),
-        }
+        Ended { task, ending, result: bytes::Bytes::new(), time: self.now }.into()
     }
 
     fn drain(&mut self, workers: Vec<Name>, grace: Option<Duration>) -> Vec<bool> {

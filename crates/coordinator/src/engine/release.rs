@@ -136,13 +136,7 @@ impl Engine {
 
     fn changed(&mut self, task: &Task) {
         let queue = &self.queue;
-        self.watchers.changed(task, || Snapshot {
-            task: task.clone(),
-            blocked: queue.blocked(task),
-            read_instead: queue.read_instead(task),
-            obstacle: queue.obstacle(task),
-            ended: None,
-        });
+        self.watchers.changed(task, || Snapshot::of(queue, task));
     }
 
     fn ended(&mut self, ended: Ended) {
