@@ -1,4 +1,4 @@
-//! Queues and the fairness keys within them: who they are, what they have had, which lanes are theirs.
+//! Queues and the fairness keys within them: who they are, and which lanes are theirs.
 //!
 //! A flow is what has one fairness key in one queue; tasks that name none are a flow, too. It knows no task and no order.
 
@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 
 use crate::{
     Name, SessionId,
-    fairness::{Account, Virtual},
     idle::Idle,
-    lanes::{Cost, LaneKey, LaneNo},
+    lanes::{LaneKey, LaneNo},
     slab::Slab,
 };
 
-/// How many flows without a waiting task are remembered, with what they have had: beyond that whoever has been idle longest
-/// begins anew. A few megabytes.
+/// How many flows without a waiting task are remembered: beyond that whoever has been idle longest begins anew. A few
+/// megabytes.
 const IDLE_MAX: u64 = 10_000;
 
 /// The number of a queue. Smaller ones have been known for longer.
@@ -24,6 +23,15 @@ pub(crate) struct QueueNo(u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FlowNo(u32);
 
+/// How much of something is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// A flow.
+    Flow,
+    /// It was the only one of its queue.
+    Queue,
+}
+
 /// Every queue and flow in which a task waits, and some in which one did.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Accounts {
@@ -31,18 +39,15 @@ pub(crate) struct Accounts {
     numbers: BTreeMap<Name, QueueNo>,
     flows: Slab<Flow>,
     idle: Idle<FlowNo>,
-    /// The furthest that a queue stood when it had its turn.
-    clock: Virtual,
 }
 
 /// A queue.
 #[derive(Clone, Debug)]
 pub(crate) struct QueueAccount {
     pub(crate) name: Name,
-    pub(crate) account: Account,
-    /// The furthest that one of its flows stood when it had its turn.
-    pub(crate) clock: Virtual,
     flows: BTreeMap<Name, FlowNo>,
+    /// How many of them have a lane.
+    busy: usize,
 }
 
 /// What has one fairness key in one queue.
@@ -50,7 +55,6 @@ pub(crate) struct QueueAccount {
 pub(crate) struct Flow {
     pub(crate) queue: QueueNo,
     pub(crate) key: Name,
-    pub(crate) account: Account,
     /// The session that served it last, if it has a key.
     pub(crate) session: Option<SessionId>,
     lanes: BTreeMap<LaneKey, LaneNo>,
@@ -64,13 +68,12 @@ impl Accounts {
         }
         let no = self.numbers.get(queue).copied().unwrap_or_else(|| {
             let (name, flows) = (Name::clone(queue), BTreeMap::new());
-            let (account, clock) = (Account::default(), Virtual::default());
-            let no = QueueNo(self.queues.insert(QueueAccount { name, account, clock, flows }));
+            let no = QueueNo(self.queues.insert(QueueAccount { name, flows, busy: 0 }));
             self.numbers.insert(Name::clone(queue), no);
             no
         });
-        let (account, lanes) = (Account::default(), BTreeMap::new());
-        let flow = Flow { queue: no, key: Name::clone(key), account, session: None, lanes };
+        let (key_of, lanes) = (Name::clone(key), BTreeMap::new());
+        let flow = Flow { queue: no, key: key_of, session: None, lanes };
         let flow = FlowNo(self.flows.insert(flow));
         if let Some(queue) = self.queues.get_mut(no.0) {
             queue.flows.insert(Name::clone(key), flow);
@@ -93,43 +96,9 @@ impl Accounts {
         self.flows.get(no.0)
     }
 
-    /// What a queue has had.
-    pub(crate) fn had_by_queue(&self, no: QueueNo) -> Virtual {
-        self.queues.get(no.0).map_or(Virtual::default(), |queue| queue.account.had())
-    }
-
-    /// What a flow has had.
-    pub(crate) fn had_by_flow(&self, no: FlowNo) -> Virtual {
-        self.flows.get(no.0).map_or(Virtual::default(), |flow| flow.account.had())
-    }
-
-    /// Both, to be charged.
-    pub(crate) fn both_mut(&mut self, no: FlowNo) -> Option<(&mut QueueAccount, &mut Flow)> {
-        let flow = self.flows.get_mut(no.0)?;
-        Some((self.queues.get_mut(flow.queue.0)?, flow))
-    }
-
-    /// What a lease of this queue and key was charged is put right, as far as they are known.
-    pub(crate) fn correct(&mut self, (queue, key): (&str, &str), reckoned: Cost, actual: Cost) {
-        let no = self.numbers.get(queue).map(|no| no.0);
-        let Some(queue) = no.and_then(|no| self.queues.get_mut(no)) else { return };
-        queue.account.correct(reckoned.queue, actual.queue);
-        if let Some(flow) = queue.flows.get(key).and_then(|no| self.flows.get_mut(no.0)) {
-            flow.account.correct(reckoned.flow, actual.flow);
-        }
-    }
-
-    /// The furthest that a queue stood when it had its turn.
-    pub(crate) const fn clock(&self) -> Virtual {
-        self.clock
-    }
-
-    /// A flow had its turn where its queue and it stood.
-    pub(crate) fn pass(&mut self, no: FlowNo, (queue_stood, flow_stood): (Virtual, Virtual)) {
-        self.clock = self.clock.max(queue_stood);
-        if let Some((queue, _)) = self.both_mut(no) {
-            queue.clock = queue.clock.max(flow_stood);
-        }
+    /// The flow of this number, to be changed.
+    pub(crate) fn flow_mut(&mut self, no: FlowNo) -> Option<&mut Flow> {
+        self.flows.get_mut(no.0)
     }
 
     /// A lane of a flow, if it has such a one.
@@ -142,33 +111,41 @@ impl Accounts {
         let Some(flow) = self.flows.get_mut(no.0) else { return };
         if flow.lanes.is_empty() {
             self.idle.remove(&no);
+            if let Some(queue) = self.queues.get_mut(flow.queue.0) {
+                queue.busy += 1;
+            }
         }
         flow.lanes.insert(key, lane);
     }
 
-    /// A flow has a lane less. Idle ones are forgotten where there are too many.
-    pub(crate) fn leave(&mut self, no: FlowNo, key: &LaneKey) {
-        let Some(flow) = self.flows.get_mut(no.0) else { return };
+    /// A flow has a lane less. Says what has none any more.
+    pub(crate) fn leave(&mut self, no: FlowNo, key: &LaneKey) -> Option<Extent> {
+        let flow = self.flows.get_mut(no.0)?;
         flow.lanes.remove(key);
-        if flow.lanes.is_empty() {
-            self.idle.insert(&no);
+        if !flow.lanes.is_empty() {
+            return None;
         }
-        if IDLE_MAX < self.idle.len() {
-            self.forget_one();
-        }
+        self.idle.insert(&no);
+        let queue = self.queues.get_mut(flow.queue.0)?;
+        queue.busy -= 1;
+        Some(if queue.busy == 0 { Extent::Queue } else { Extent::Flow })
     }
 
-    fn forget_one(&mut self) {
-        let Some(flow) = self.idle.forget_one().and_then(|no| self.flows.remove(no.0)) else {
-            return;
-        };
-        let Some(queue) = self.queues.get_mut(flow.queue.0) else { return };
-        queue.flows.remove(&flow.key);
-        if queue.flows.is_empty()
-            && let Some(queue) = self.queues.remove(flow.queue.0)
-        {
-            self.numbers.remove(&queue.name);
+    /// Forgets an idle flow if there are too many, and its queue if that has no other.
+    pub(crate) fn forget_one(&mut self) -> Option<(QueueNo, FlowNo, Extent)> {
+        if self.idle.len() <= IDLE_MAX {
+            return None;
         }
+        let no = self.idle.forget_one()?;
+        let flow = self.flows.remove(no.0)?;
+        let queue = self.queues.get_mut(flow.queue.0)?;
+        queue.flows.remove(&flow.key);
+        if !queue.flows.is_empty() {
+            return Some((flow.queue, no, Extent::Flow));
+        }
+        let queue = self.queues.remove(flow.queue.0)?;
+        self.numbers.remove(&queue.name);
+        Some((flow.queue, no, Extent::Queue))
     }
 
     /// Every lane of a queue.

@@ -1,7 +1,7 @@
-//! How much of the cluster somebody has had, and whose turn it is for that: stride scheduling.
+//! Whose turn it is among those who share something: stride scheduling, by virtual time.
 //!
-//! It is counted in virtual time: slot-milliseconds, the more of them the smaller a weight is. It knows no queue, no key
-//! and no task; who has a turn is a number here. Nothing of it is durable: after a restart all begin anew.
+//! Virtual time is slot-milliseconds, the more of them the smaller a weight is. It knows no queue, no key and no task; who
+//! has a turn is a number here. Nothing of it is durable: after a restart all begin anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// loses less than a millionth at the largest weight.
 const STRIDE: u128 = 1 << 40;
 
-/// How far somebody can be behind the others when he joins them, whatever he has had elsewhere: an hour of one slot at
-/// weight 1. Without it a queue that has had a pool of its own for a week would get nothing of a shared one for as long.
-const LEAD_MAX: Virtual = Virtual(3_600_000 * STRIDE);
-
 /// Of each charge one part in so many is paid though there is credit: whoever has been charged too much goes on faster than
 /// others for it, and never before all of them until it is used up.
 const CREDIT_SHARE: u128 = 16;
+
+/// How many of those who are gone are remembered for having had more than their share: beyond that the one who is ahead by
+/// least begins anew when he comes back.
+const GONE_MAX: usize = 1_000;
 
 /// An amount of virtual time. It never overflows: a million slots for a thousand years are less than 2^106.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,114 +36,189 @@ impl Virtual {
     }
 }
 
-/// What somebody has had, ever. It only grows: what was charged and not used is set off against the next charges.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Account {
-    had: Virtual,
-    credit: Virtual,
-}
-
-impl Account {
-    /// What it comes to.
-    pub(crate) const fn had(self) -> Virtual {
-        self.had
-    }
-
-    /// He has a turn at `base` and what it is reckoned to cost.
-    pub(crate) fn charge(&mut self, base: Virtual, cost: Virtual) {
-        let paid = self.credit.min(cost.minus(Virtual(cost.0 / CREDIT_SHARE)));
-        self.credit = self.credit.minus(paid);
-        self.had = self.had.max(base).plus(cost.minus(paid));
-    }
-
-    /// What was reckoned to cost so much did cost something else.
-    pub(crate) fn correct(&mut self, reckoned: Virtual, actual: Virtual) {
-        self.had = self.had.plus(actual.minus(reckoned));
-        self.credit = self.credit.plus(reckoned.minus(actual));
-    }
-}
-
-/// Those who want a turn. Whoever has had least is first; among equals the one with the smaller number.
+/// Those who take turns. Of those with something at the most urgent priority whoever has had least is first; among equals
+/// the one with the smaller number.
 ///
-/// What they have had is kept elsewhere and only grows, so that the order may hold what somebody had some time ago: it is
-/// put right when he comes up.
+/// Whoever comes stands where the last turn was: nobody hoards while he is away. Whoever is only held back keeps his place,
+/// so that those whom one limit holds back take turns, however far others go on meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Turns<K> {
-    /// Where the last one stood who had his turn as the first. Nobody stands before it, however long he was away.
+    /// Where the last one stood who had his turn as the first.
     clock: Virtual,
-    order: BTreeSet<(Virtual, K)>,
-    seats: BTreeMap<K, Seat>,
+    shares: BTreeMap<K, Share>,
+    /// Those with something in line: at which priority, and what they have had.
+    order: BTreeSet<(u8, Virtual, K)>,
+    /// Those who are gone and have had more than those who stay.
+    gone: BTreeSet<(Virtual, K)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seat {
-    /// What he had when he came and is not counted against him here.
-    forgiven: Virtual,
-    /// Where he is listed.
-    listed: Virtual,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Share {
+    /// What he has had. It only grows: what was charged and not used is set off against the next charges.
+    had: Virtual,
+    credit: Virtual,
+    /// Whether he has been in line since he came, and is not gone.
+    is_here: bool,
+    /// How many things of his stand in line at each priority.
+    line: Vec<(u8, u32)>,
+}
+
+impl<K> Default for Turns<K> {
+    fn default() -> Self {
+        let (shares, order, gone) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { clock: Virtual::default(), shares, order, gone }
+    }
 }
 
 impl<K: Copy + Ord> Turns<K> {
-    /// Nobody yet, where the last turn was at `clock`.
-    pub(crate) const fn new(clock: Virtual) -> Self {
-        Self { clock, order: BTreeSet::new(), seats: BTreeMap::new() }
+    /// One more thing of somebody stands in line.
+    pub(crate) fn enter(&mut self, key: K, priority: u8) {
+        let share = self.shares.entry(key).or_default();
+        if !share.is_here {
+            self.gone.remove(&(share.had, key));
+            if share.had <= self.clock {
+                (share.had, share.credit) = (self.clock, Virtual::default());
+            }
+            share.is_here = true;
+        }
+        if let Some((_, count)) = share.line.iter_mut().find(|(own, _)| *own == priority) {
+            *count += 1;
+        } else {
+            share.line.push((priority, 1));
+            self.order.insert((priority, share.had, key));
+        }
     }
 
-    /// Whether nobody wants a turn.
+    /// One thing less of somebody stands in line.
+    pub(crate) fn leave(&mut self, key: K, priority: u8) {
+        let Some(share) = self.shares.get_mut(&key) else { return };
+        let Some(at) = share.line.iter().position(|(own, _)| *own == priority) else { return };
+        let Some((_, count)) = share.line.get_mut(at) else { return };
+        *count -= 1;
+        if *count == 0 {
+            share.line.swap_remove(at);
+            self.order.remove(&(priority, share.had, key));
+        }
+    }
+
+    /// Nothing of somebody waits any more, in line or held back.
+    pub(crate) fn go(&mut self, key: K) {
+        let Some(share) = self.shares.get_mut(&key) else { return };
+        debug_assert!(share.line.is_empty(), "who is gone does not stand in line");
+        share.is_here = false;
+        if share.had <= self.clock {
+            self.shares.remove(&key);
+        } else {
+            self.gone.insert((share.had, key));
+            self.forget_the_even();
+        }
+    }
+
+    /// Somebody's number is given to somebody else.
+    pub(crate) fn forget(&mut self, key: K) {
+        if let Some(share) = self.shares.remove(&key) {
+            self.gone.remove(&(share.had, key));
+        }
+    }
+
+    /// Who is first, and at which priority.
+    pub(crate) fn first(&self) -> Option<(u8, K)> {
+        self.order.first().map(|(priority, _, key)| (*priority, *key))
+    }
+
+    /// Whoever is first has his turn.
+    pub(crate) fn pass(&mut self, key: K) {
+        if let Some(share) = self.shares.get(&key) {
+            self.clock = self.clock.max(share.had);
+            self.forget_the_even();
+        }
+    }
+
+    /// Somebody is given what is reckoned to cost so much, whether it is his turn or not.
+    pub(crate) fn charge(&mut self, key: K, cost: Virtual) {
+        let clock = self.clock;
+        self.change(key, |share| {
+            let paid = share.credit.min(cost.minus(Virtual(cost.0 / CREDIT_SHARE)));
+            share.credit = share.credit.minus(paid);
+            share.had = share.had.max(clock).plus(cost.minus(paid));
+        });
+    }
+
+    /// What was reckoned to cost so much did cost something else.
+    pub(crate) fn correct(&mut self, key: K, reckoned: Virtual, actual: Virtual) {
+        let (more, less, clock) = (actual.minus(reckoned), reckoned.minus(actual), self.clock);
+        if !self.shares.contains_key(&key) && Virtual::default() < more {
+            let gone = Share { had: clock, ..Share::default() };
+            self.gone.insert((gone.had, key));
+            self.shares.insert(key, gone);
+        }
+        self.change(key, |share| {
+            share.had = share.had.plus(more);
+            share.credit = share.credit.plus(less);
+        });
+        self.forget_the_even();
+    }
+
+    /// The same of what was had, with nothing in line.
+    pub(crate) fn emptied(mut self) -> Self {
+        self.order.clear();
+        self.shares.values_mut().for_each(|share| share.line.clear());
+        self
+    }
+
+    /// Whether nobody is here, and nobody who is gone has to be remembered.
     pub(crate) fn is_empty(&self) -> bool {
-        self.seats.is_empty()
+        self.shares.is_empty()
     }
 
-    /// Somebody who has had so much wants turns, too. Says nothing new of somebody who does already.
-    pub(crate) fn join(&mut self, key: K, had: Virtual) {
-        if self.seats.contains_key(&key) {
-            return;
-        }
-        let forgiven = had.minus(self.clock.plus(LEAD_MAX));
-        let listed = had.minus(forgiven).max(self.clock);
-        self.seats.insert(key, Seat { forgiven, listed });
-        self.order.insert((listed, key));
-    }
-
-    /// Somebody wants no more turns.
-    pub(crate) fn leave(&mut self, key: K) {
-        if let Some(seat) = self.seats.remove(&key) {
-            self.order.remove(&(seat.listed, key));
-        }
-    }
-
-    /// Who is first, and where he stands.
-    pub(crate) fn first(&mut self, had: impl Fn(K) -> Virtual) -> Option<(Virtual, K)> {
-        loop {
-            let (listed, key) = *self.order.first()?;
-            let stands = self.stand(key, had(key));
-            debug_assert!(listed <= stands, "what somebody has had only grows");
-            if listed == stands {
-                return Some((listed, key));
+    /// Changes what somebody has had, and then his places.
+    fn change(&mut self, key: K, change: impl FnOnce(&mut Share)) {
+        let Some(share) = self.shares.get_mut(&key) else { return };
+        let before = share.had;
+        change(share);
+        if share.had != before {
+            for (priority, _) in &share.line {
+                self.order.remove(&(*priority, before, key));
+                self.order.insert((*priority, share.had, key));
             }
-            self.order.pop_first();
-            self.order.insert((stands, key));
-            if let Some(seat) = self.seats.get_mut(&key) {
-                seat.listed = stands;
+            if self.gone.remove(&(before, key)) {
+                self.gone.insert((share.had, key));
             }
         }
     }
 
-    /// Where somebody stands who has had so much.
-    pub(crate) fn stand(&self, key: K, had: Virtual) -> Virtual {
-        let forgiven = self.seats.get(&key).map_or(Virtual::default(), |seat| seat.forgiven);
-        had.minus(forgiven).max(self.clock)
+    /// Whoever is gone and not ahead of those who stay would come back as if he had never been there.
+    fn forget_the_even(&mut self) {
+        while let Some((had, key)) = self.gone.first().copied()
+            && (had <= self.clock || GONE_MAX < self.gone.len())
+        {
+            self.gone.pop_first();
+            self.shares.remove(&key);
+        }
+    }
+}
+
+#[cfg(debug_assertions)]
+impl<K: Copy + Ord> Turns<K> {
+    /// How many things stand in line, by whose they are and at which priority.
+    pub(crate) fn line(&self) -> BTreeMap<(K, u8), u32> {
+        let of = |(key, share): (&K, &Share)| {
+            let key = *key;
+            share.line.clone().into_iter().map(move |(priority, count)| ((key, priority), count))
+        };
+        self.shares.iter().flat_map(of).collect()
     }
 
-    /// What somebody is charged from who has his turn: all that he has had, as if he had never been away.
-    pub(crate) fn base(&self, key: K, had: Virtual) -> Virtual {
-        let forgiven = self.seats.get(&key).map_or(Virtual::default(), |seat| seat.forgiven);
-        self.stand(key, had).plus(forgiven)
-    }
-
-    /// The first one had his turn, where he stood.
-    pub(crate) fn pass(&mut self, stood: Virtual) {
-        self.clock = self.clock.max(stood);
+    /// Whether everybody stands where he says, and nobody else does.
+    pub(crate) fn agree(&self) -> bool {
+        let of = |(key, share): (&K, &Share)| {
+            let (key, had) = (*key, share.had);
+            share.line.clone().into_iter().map(move |(priority, _)| (priority, had, key))
+        };
+        let order: BTreeSet<_> = self.shares.iter().flat_map(of).collect();
+        let gone = self.shares.iter().filter(|(_, share)| !share.is_here);
+        let gone: BTreeSet<_> = gone.map(|(key, share)| (share.had, *key)).collect();
+        order == self.order && gone == self.gone
     }
 }
 

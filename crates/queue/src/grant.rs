@@ -40,7 +40,9 @@ impl Queue {
             self.roster.part(need);
         }
         let newcomers = needs.newcomers();
-        for id in self.roster.meet(&newcomers, needs) {
+        let (news, reclassed) = self.roster.meet(&newcomers, needs);
+        self.index.lanes.introduce(news);
+        for id in reclassed {
             if let Some(kind) = self.roster.class(id) {
                 self.parking.reclass(id, kind);
             }
@@ -62,13 +64,13 @@ impl Queue {
             let is_aged = class.is_for_the_old(config.valve) || Mutant::ValveOpen.is_alive();
             let is_aged = is_aged && !Mutant::ValveShut.is_alive();
             let pick = if is_aged { Pick::Aged } else { Pick::First };
-            let next = lanes.next(class.needs(), pick, paces)?;
+            let next = lanes.next(class.no(), class.needs(), pick, paces)?;
             let avoided = avoided.get(&next.place.task).copied();
             Some((next, class.best(avoided, lanes.served_last(&next))?))
         });
         // Nobody takes ahead what somebody with a slot could have, though it is not what goes next to him.
         let (next, seating) =
-            offers.min_by_key(|(next, seating)| (seating.is_ahead(), *next, *seating))?;
+            offers.min_by_key(|(next, seating)| (seating.is_ahead(), next.rank(), *seating))?;
         (!next.place.is_over(self.now)).then_some((next, seating))
     }
 

@@ -11,11 +11,10 @@ use leasehold_policy::{Mutant, Time};
 use crate::{
     Name, SessionId, Task, TaskId, TaskSpec, Token,
     accounts::{Accounts, FlowNo},
-    fairness::Virtual,
     gate::{Gate, Gates, Gateway},
-    group::{Head, Standing},
     limits::{Bucketed, Take},
-    line::Line,
+    line::{Head, Line},
+    market::{ClassNo, Cost},
     need::{NeedNo, Needs},
     pace::Paces,
     slab::Slab,
@@ -68,13 +67,24 @@ pub(crate) struct Lanes {
     all: Slab<Lane>,
     /// The lanes that could go on.
     line: Line,
-    /// Those that could not, by the gate that was found shut.
-    held: BTreeMap<Gate, Line>,
+    /// Those that could not, by the gate that was found shut. No set is empty.
+    held: BTreeMap<Gate, BTreeSet<LaneNo>>,
     /// When it is looked whether a gate at which lanes wait has opened by itself.
     rings: BTreeMap<Gate, Time>,
     ringing: BTreeSet<(Time, Gate)>,
     /// Since when tasks wait in each queue.
     ages: BTreeMap<Name, BTreeSet<(Time, TaskId)>>,
+}
+
+/// What there is to tell about classes of sessions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct News {
+    /// New ones, with that of which they are heirs.
+    pub(crate) founded: Vec<(ClassNo, Option<ClassNo>)>,
+    /// Those that are gone, with the needs that they served.
+    pub(crate) dissolved: Vec<(ClassNo, Vec<NeedNo>)>,
+    /// Who serves a need that he had not been told of.
+    pub(crate) told: Vec<(ClassNo, NeedNo)>,
 }
 
 /// Tasks that are alike to everything but time.
@@ -88,19 +98,18 @@ struct Lane {
     gate: Option<Gate>,
 }
 
-/// A task that could be leased: the first of a lane. The least is the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A task that could be leased to a class: the first of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Next {
-    priority: u8,
-    standing: Standing,
     /// Until when it has to start, as far as it is known how long such tasks run. Within a lane that is the order of
     /// deadlines.
     start_by: Time,
     pub(crate) place: Place,
-    need: NeedNo,
     lane: LaneNo,
     /// Whether it goes for whose turn it is, or for its age.
     pick: Pick,
+    /// The class that it would be leased to.
+    class: ClassNo,
 }
 
 impl Next {
@@ -108,13 +117,11 @@ impl Next {
     pub(crate) const fn pick(&self) -> Pick {
         self.pick
     }
-}
 
-/// What a lease is reckoned to cost, for its queue and for its flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cost {
-    pub(crate) queue: Virtual,
-    pub(crate) flow: Virtual,
+    /// Which of those goes first that different classes would take: the least. Whose turn it is is for each class to say.
+    pub(crate) const fn rank(&self) -> (u8, Time, Place, Pick) {
+        (self.place.priority, self.start_by, self.place, self.pick)
+    }
 }
 
 /// What of what stands in line is asked for.
@@ -177,13 +184,10 @@ impl Lanes {
 
     /// A gate has opened: lanes that wait there go on, unless another of their gates is shut.
     pub(crate) fn open(&mut self, gate: &Gate) {
-        let needs = self.held.get(gate).map(Line::needs).unwrap_or_default();
-        for need in needs {
-            while let Some(no) = self.first_held(gate, need) {
-                self.ask(no);
-                if self.first_held(gate, need) == Some(no) {
-                    break;
-                }
+        while let Some(no) = self.first_held(gate) {
+            self.ask(no);
+            if self.first_held(gate) == Some(no) {
+                break;
             }
         }
         self.rearm(gate);
@@ -235,31 +239,68 @@ impl Lanes {
         self.ages.get(queue)?.first().map(|(since, _)| *since)
     }
 
-    /// The task of these needs that goes next.
-    pub(crate) fn next(&mut self, needs: &[NeedNo], pick: Pick, paces: &Paces) -> Option<Next> {
-        let first = needs.iter().filter_map(|need| self.first(*need, paces)).min()?;
+    /// The task that goes next to a class that serves these needs.
+    pub(crate) fn next(
+        &mut self,
+        class: ClassNo,
+        needs: &[NeedNo],
+        pick: Pick,
+        paces: &Paces,
+    ) -> Option<Next> {
+        let first = self.first(class, needs, paces)?;
         match pick {
             Pick::First => Some(first),
-            Pick::Aged => Some(self.aged(needs, first.priority, paces).unwrap_or(first)),
+            Pick::Aged => {
+                Some(self.aged(class, needs, first.place.priority, paces).unwrap_or(first))
+            }
         }
     }
 
     /// A task is leased: its queue and its flow are charged with what it is reckoned to cost, and it passes its gates.
     pub(crate) fn charge(&mut self, next: &Next, cost: Cost, token: Token) {
-        let Next { priority, standing, place, need, lane, pick, .. } = next;
-        let Some(head) = self.head(*lane, *place) else { return };
-        let Some(group) = self.line.group(*need, *priority) else { return };
-        let bases = group.bases(&head, &self.accounts);
-        if let Some((queue, flow)) = self.accounts.both_mut(head.flow) {
-            queue.account.charge(bases.0, cost.queue);
-            flow.account.charge(bases.1, cost.flow);
+        let Next { place, lane, pick, class, .. } = *next;
+        let Some(head) = self.head(lane, place) else { return };
+        if pick == Pick::First {
+            self.line.pass(class, &head);
         }
-        if *pick == Pick::First {
-            self.line.pass(*need, *priority, standing);
-            self.accounts.pass(head.flow, standing.clocks());
-        }
+        self.line.charge(class, &head, cost);
         let gateway = self.all.get(lane.0).map(|it| Gateway::clone(&it.key.gateway));
         self.pass(head.flow, &gateway.unwrap_or_default(), token);
+    }
+
+    /// What a lease of this queue and key was charged is put right, as far as they are known to the class.
+    pub(crate) fn correct(
+        &mut self,
+        class: ClassNo,
+        (queue, key): (&str, &str),
+        reckoned_and_actual: (Cost, Cost),
+    ) {
+        let Some(flow) = self.accounts.find(queue, key) else { return };
+        let Some(queue) = self.accounts.flow(flow).map(|flow| flow.queue) else { return };
+        self.line.correct(class, (queue, flow), reckoned_and_actual);
+    }
+
+    /// Classes of sessions have come, gone, or been told of needs.
+    pub(crate) fn introduce(&mut self, news: News) {
+        let News { founded, dissolved, told } = news;
+        for (class, heir_of) in &founded {
+            self.line.found(*class, *heir_of);
+        }
+        for (class, served) in dissolved {
+            self.line.dissolve(class);
+            self.needs.dissolve(class, &served);
+        }
+        for (class, _) in founded.iter().filter(|(_, heir_of)| heir_of.is_none()) {
+            self.line.adopt(*class);
+        }
+        let Self { line, needs, all, accounts, .. } = self;
+        for (class, need) in told {
+            needs.serve(need, class);
+            line.serve(class, need, |lane| {
+                let flow = all.get(lane.0)?.flow;
+                Some((accounts.flow(flow)?.queue, flow))
+            });
+        }
     }
 
     fn pass(&mut self, flow: FlowNo, gateway: &[Gate], token: Token) {
@@ -281,52 +322,54 @@ impl Lanes {
     /// A session serves the flow of a task.
     pub(crate) fn serve(&mut self, next: &Next, session: SessionId) {
         let Some(flow) = self.all.get(next.lane.0).map(|lane| lane.flow) else { return };
-        if let Some((_, flow)) = self.accounts.both_mut(flow)
+        if let Some(flow) = self.accounts.flow_mut(flow)
             && !flow.key.is_empty()
         {
             flow.session = Some(session);
         }
     }
 
-    /// The first task of a need, of a lane that may go on.
-    fn first(&mut self, need: NeedNo, paces: &Paces) -> Option<Next> {
+    /// The first task of a lane that may go on.
+    fn first(&mut self, class: ClassNo, served: &[NeedNo], paces: &Paces) -> Option<Next> {
         loop {
-            let (standing, head) = self.line.first(need, &self.accounts)?;
-            if self.ask(head.lane) {
-                let next = self.look(need, standing, head, paces)?;
-                return Some(Next { pick: Pick::First, ..next });
-            }
-        }
-    }
-
-    fn aged(&mut self, needs: &[NeedNo], above: u8, paces: &Paces) -> Option<Next> {
-        loop {
-            let oldest = needs.iter().filter_map(|need| {
-                let (task, lane) = self.line.oldest_below(*need, above)?;
-                Some((task, lane, *need))
-            });
-            let (_, lane, need) = oldest.min()?;
+            let start_by = |need, place| self.start_by(need, place, paces);
+            let lane = self.line.first(class, served, start_by)?;
             if self.ask(lane) {
-                let place = self.all.get(lane.0).and_then(Lane::first)?;
-                let head = self.head(lane, place)?;
-                let group = self.line.group(need, place.priority)?;
-                let standing = group.standing(&head, &self.accounts);
-                return self.look(need, standing, head, paces);
+                return self.look(class, lane, Pick::First, paces);
             }
         }
     }
 
-    fn look(&self, need: NeedNo, standing: Standing, head: Head, paces: &Paces) -> Option<Next> {
-        let Head { place, lane, .. } = head;
-        let usual = paces.p95(&self.needs.get(need)?.task_type);
-        let start_by = place.deadline - usual;
-        let pick = Pick::Aged;
-        Some(Next { priority: place.priority, standing, start_by, place, need, lane, pick })
+    fn aged(
+        &mut self,
+        class: ClassNo,
+        served: &[NeedNo],
+        above: u8,
+        paces: &Paces,
+    ) -> Option<Next> {
+        loop {
+            let oldest = served.iter().filter_map(|need| self.line.oldest_below(*need, above));
+            let (_, lane) = oldest.min()?;
+            if self.ask(lane) {
+                return self.look(class, lane, Pick::Aged, paces);
+            }
+        }
     }
 
-    fn first_held(&mut self, gate: &Gate, need: NeedNo) -> Option<LaneNo> {
-        let (_, head) = self.held.get_mut(gate)?.first(need, &self.accounts)?;
-        Some(head.lane)
+    fn look(&self, class: ClassNo, no: LaneNo, pick: Pick, paces: &Paces) -> Option<Next> {
+        let lane = self.all.get(no.0)?;
+        let place = lane.first()?;
+        let start_by = self.start_by(lane.key.need, place, paces);
+        Some(Next { start_by, place, lane: no, pick, class })
+    }
+
+    fn start_by(&self, need: NeedNo, place: Place, paces: &Paces) -> Time {
+        let usual = self.needs.get(need).map(|need| paces.p95(&need.task_type));
+        place.deadline - usual.unwrap_or_default()
+    }
+
+    fn first_held(&self, gate: &Gate) -> Option<LaneNo> {
+        self.held.get(gate)?.first().copied()
     }
 
     fn open_lane(&mut self, flow: FlowNo, key: LaneKey, (place, since): (Place, Time)) {
@@ -341,7 +384,13 @@ impl Lanes {
     fn close_lane(&mut self, no: LaneNo) {
         let Some(Lane { flow, key, .. }) = self.all.remove(no.0) else { return };
         self.needs.leave(key.need);
-        self.accounts.leave(flow, &key);
+        let Some(queue) = self.accounts.flow(flow).map(|flow| flow.queue) else { return };
+        if let Some(extent) = self.accounts.leave(flow, &key) {
+            self.line.go(queue, flow, extent);
+        }
+        while let Some((queue, flow, extent)) = self.accounts.forget_one() {
+            self.line.forget(queue, flow, extent);
+        }
     }
 
     /// Asks the gates of a lane and lets it stand accordingly. Says whether it stands in line.
@@ -370,25 +419,21 @@ impl Lanes {
 
     fn take_stand(&mut self, no: LaneNo, place: Place) {
         let Some(head) = self.head(no, place) else { return };
-        let Some(Lane { key, gate, .. }) = self.all.get(no.0) else { return };
-        let line = match gate {
-            None => &mut self.line,
-            Some(gate) => self.held.entry(gate.clone()).or_default(),
+        let Some(gate) = self.all.get(no.0).and_then(|lane| lane.gate.clone()) else {
+            return self.line.enter(&head, &self.needs);
         };
-        line.enter(key.need, head, &self.accounts);
-        if let Some(gate) = gate.clone() {
-            self.rearm(&gate);
-        }
+        self.held.entry(gate.clone()).or_default().insert(no);
+        self.rearm(&gate);
     }
 
     fn give_up_stand(&mut self, no: LaneNo, place: Place) {
         let Some(head) = self.head(no, place) else { return };
-        let Some(Lane { key, gate, .. }) = self.all.get(no.0) else { return };
-        let Some(gate) = gate else { return self.line.leave(key.need, head) };
-        let Some(line) = self.held.get_mut(gate) else { return };
-        line.leave(key.need, head);
-        if line.is_empty() {
-            let gate = gate.clone();
+        let Some(gate) = self.all.get(no.0).and_then(|lane| lane.gate.clone()) else {
+            return self.line.leave(&head, &self.needs);
+        };
+        let Some(lanes) = self.held.get_mut(&gate) else { return };
+        lanes.remove(&no);
+        if lanes.is_empty() {
             self.held.remove(&gate);
             self.unring(&gate);
         }
@@ -400,14 +445,9 @@ impl Lanes {
             return;
         };
         let Some(lane) = self.all.get(no.0) else { return };
-        let (need, after) = (lane.key.need, lane.first());
-        match (after, &lane.gate) {
-            (Some(after), None) => self.line.replace(need, head, after),
-            (Some(after), Some(gate)) => {
-                if let Some(line) = self.held.get_mut(gate) {
-                    line.replace(need, head, after);
-                }
-            }
+        match (lane.first(), &lane.gate) {
+            (Some(after), None) => self.line.replace(&head, after),
+            (Some(_), Some(_)) => {}
             (None, _) => {
                 self.give_up_stand(no, before);
                 self.close_lane(no);
@@ -442,9 +482,9 @@ impl Lanes {
     }
 
     fn head(&self, lane: LaneNo, place: Place) -> Option<Head> {
-        let flow = self.all.get(lane.0)?.flow;
-        let queue = self.accounts.flow(flow)?.queue;
-        Some(Head { queue, flow, place, lane })
+        let Lane { flow, key, .. } = self.all.get(lane.0)?;
+        let queue = self.accounts.flow(*flow)?.queue;
+        Some(Head { queue, flow: *flow, need: key.need, place, lane })
     }
 
     fn find(&self, spec: &TaskSpec, priority: u8) -> Option<LaneNo> {
@@ -482,12 +522,10 @@ impl Lanes {
         for (no, lane) in self.all.iter() {
             (lanes, tasks) = (lanes + 1, tasks + lane.tasks.len());
             let head = lane.first().and_then(|place| self.head(LaneNo(no), place));
-            let line = match &lane.gate {
-                None => Some(&self.line),
-                Some(gate) => self.held.get(gate),
-            };
-            let group = line.and_then(|it| it.group(lane.key.need, lane.key.priority));
-            let stands = group.zip(head).is_some_and(|(group, head)| group.contains(&head));
+            let stands = head.is_some_and(|head| match &lane.gate {
+                None => self.line.contains(&head),
+                Some(gate) => self.held.get(gate).is_some_and(|it| it.contains(&head.lane)),
+            });
             let queue = head.and_then(|head| self.accounts.queue(head.queue));
             let pause = queue.map(|queue| Gate::Queue(Name::clone(&queue.name)));
             let paused = pause.is_some_and(|gate| self.gates.is_shut(&gate))
@@ -496,8 +534,9 @@ impl Lanes {
                 return false;
             }
         }
-        let standing = self.line.len() + self.held.values().map(Line::len).sum::<usize>();
-        tasks == self.len()
+        let standing = self.line.len() + self.held.values().map(BTreeSet::len).sum::<usize>();
+        self.line.agrees(&self.needs)
+            && tasks == self.len()
             && lanes == standing
             && self.rings.len() == self.ringing.len()
             && self.rings.keys().all(|gate| self.held.contains_key(gate))

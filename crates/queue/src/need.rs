@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Name, Shape, idle::Idle, slab::Slab};
+use crate::{Name, Shape, idle::Idle, market::ClassNo, slab::Slab};
 
 /// How many needs without a waiting task are remembered, so that work that comes and goes is not introduced to every class
 /// of sessions each time.
@@ -14,6 +14,11 @@ const IDLE_MAX: u64 = 1_024;
 /// The number of a need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NeedNo(u32);
+
+impl NeedNo {
+    pub(crate) const MIN: Self = Self(u32::MIN);
+    pub(crate) const MAX: Self = Self(u32::MAX);
+}
 
 /// What a task asks of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub(crate) struct Needs {
 struct Entry {
     need: Need,
     lanes: usize,
+    /// The classes of sessions that serve it.
+    classes: Vec<ClassNo>,
 }
 
 impl Needs {
@@ -45,7 +52,7 @@ impl Needs {
             return no;
         }
         let need = Need { task_type: Name::clone(task_type), shape: shape.clone() };
-        let no = NeedNo(self.all.insert(Entry { need, lanes: 0 }));
+        let no = NeedNo(self.all.insert(Entry { need, lanes: 0, classes: Vec::new() }));
         let shapes = self.numbers.entry(Name::clone(task_type)).or_default();
         shapes.insert(shape.clone(), no);
         self.newcomers.push(no);
@@ -85,6 +92,27 @@ impl Needs {
     /// The need of this number.
     pub(crate) fn get(&self, no: NeedNo) -> Option<&Need> {
         self.all.get(no.0).map(|entry| &entry.need)
+    }
+
+    /// The classes of sessions that serve a need, as far as they have been told of it.
+    pub(crate) fn classes(&self, no: NeedNo) -> &[ClassNo] {
+        self.all.get(no.0).map(|entry| &*entry.classes).unwrap_or_default()
+    }
+
+    /// A class serves a need.
+    pub(crate) fn serve(&mut self, no: NeedNo, class: ClassNo) {
+        if let Some(entry) = self.all.get_mut(no.0) {
+            entry.classes.push(class);
+        }
+    }
+
+    /// A class is gone.
+    pub(crate) fn dissolve(&mut self, class: ClassNo, served: &[NeedNo]) {
+        for no in served {
+            if let Some(entry) = self.all.get_mut(no.0) {
+                entry.classes.retain(|other| *other != class);
+            }
+        }
     }
 
     /// Every need.

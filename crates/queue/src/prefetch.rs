@@ -153,7 +153,8 @@ impl Queue {
     fn displaced(&mut self) -> Vec<(TaskId, Token, SessionId)> {
         let Self { roster, index, parking, paces, now, .. } = self;
         let displaced = parking.of_classes().filter_map(|(kind, mut candidates)| {
-            let next = index.lanes.next(roster.needs_of(kind), Pick::First, paces)?.place;
+            let (class, needs) = roster.served_by(kind)?;
+            let next = index.lanes.next(class, needs, Pick::First, paces)?.place;
             let takes = |id| roster.get(id).is_some_and(Session::takes_tasks);
             let (_, token, id) = candidates
                 .by_ref()

@@ -5,10 +5,7 @@
 use std::time::Duration;
 
 use crate::{
-    Queue, TaskId, TaskSpec, Token,
-    fairness::Virtual,
-    lanes::{Cost, Next},
-    settle::End,
+    Queue, TaskId, TaskSpec, Token, fairness::Virtual, lanes::Next, market::Cost, settle::End,
 };
 
 /// A lease costs at least a slot for so long, whatever became of it: else work that takes no time would always be next.
@@ -33,10 +30,10 @@ impl Queue {
         if matches!(end, End::Succeeded(_)) {
             self.paces.learn(&task.spec.task_type, ran);
         }
-        let (reckoned, actual) =
-            (self.cost(&task.spec, lease.reckoned), self.cost(&task.spec, ran.max(LEAST)));
-        let whose = (&*task.spec.queue, &*task.spec.fairness_key);
-        self.index.lanes.accounts.correct(whose, reckoned, actual);
+        let class = lease.session.and_then(|session| self.roster.class_no(session));
+        let Some(class) = class else { return };
+        let costs = (self.cost(&task.spec, lease.reckoned), self.cost(&task.spec, ran.max(LEAST)));
+        self.index.lanes.correct(class, (&task.spec.queue, &task.spec.fairness_key), costs);
     }
 
     fn cost(&self, spec: &TaskSpec, run: Duration) -> Cost {

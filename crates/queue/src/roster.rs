@@ -15,6 +15,8 @@ use crate::{
     Hello, Name, SchemaPrint, SessionId, Shape, StreamId, TaskSpec,
     fingerprint::Print,
     kind::{Kind, Traits},
+    lanes::News,
+    market::ClassNo,
     need::{NeedNo, Needs},
     session::{FULL, Session},
 };
@@ -32,11 +34,14 @@ pub(crate) struct Roster {
     classes: BTreeMap<Kind, Class>,
     /// Whether a class has not been told of the needs that there are, or has no sessions any more.
     has_strangers: bool,
+    /// Sessions that have changed their class since the classes were last told of needs.
+    moved: BTreeSet<SessionId>,
     /// What classes that are gone had counted towards their next grant by age, until there is an heir: if that went with
     /// them, workers that never stay long would never be granted a task for its age.
     bequeathed: u64,
     /// The labels that selectors ask for.
     label_names: BTreeSet<Name>,
+    founded: u64,
     opened: u64,
     greeted: u64,
 }
@@ -46,6 +51,8 @@ pub(crate) struct Roster {
 struct Member {
     session: Session,
     class: Option<Kind>,
+    /// The class that it was of when the classes were last told of needs.
+    settled: Option<ClassNo>,
     seat: Seat,
 }
 
@@ -59,10 +66,11 @@ struct Seat {
 /// Sessions of one kind.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Class {
+    no: ClassNo,
     members: usize,
     eligible: usize,
     free: BTreeSet<(u64, SessionId)>,
-    /// The needs that it serves. None: it has not been told of any.
+    /// The needs that it serves, ascending. None: it has not been told of any.
     needs: Option<Vec<NeedNo>>,
     /// How many leases its sessions were granted since the last one by age, and those whose heir it is.
     granted: u64,
@@ -94,7 +102,12 @@ impl Seating {
 }
 
 impl Free<'_> {
-    /// The needs that its sessions serve.
+    /// The number of the class.
+    pub(crate) const fn no(&self) -> ClassNo {
+        self.class.no
+    }
+
+    /// The needs that its sessions serve, ascending.
     pub(crate) fn needs(&self) -> &[NeedNo] {
         self.class.needs.as_deref().unwrap_or_default()
     }
@@ -136,7 +149,8 @@ impl Roster {
         let id = SessionId(self.opened);
         let instances = self.workers.entry(Name::clone(&session.worker)).or_default();
         instances.insert(Name::clone(&session.instance), id);
-        self.members.insert(id, Member { session, class: None, seat: Seat::default() });
+        let (class, settled, seat) = (None, None, Seat::default());
+        self.members.insert(id, Member { session, class, settled, seat });
         self.classify(id);
         id
     }
@@ -148,9 +162,13 @@ impl Roster {
         if member.class.as_deref() != Some(&kind) {
             self.leave_class(id);
             let kind = Kind::new(kind);
-            let class = self.classes.entry(Kind::clone(&kind)).or_default();
+            let class = self.classes.entry(Kind::clone(&kind)).or_insert_with(|| {
+                self.founded += 1;
+                Class { no: ClassNo(self.founded), ..Class::default() }
+            });
             class.members += 1;
             self.has_strangers |= class.needs.is_none();
+            self.moved.insert(id);
             if let Some(member) = self.members.get_mut(&id) {
                 member.class = Some(kind);
             }
@@ -163,29 +181,50 @@ impl Roster {
         Traits::new(types, &session.labels, &self.label_names, &session.reads)
     }
 
-    /// Tells each class of the needs that are new, or that it is new to, and says which sessions changed their class for that.
-    /// Classes without sessions go, and the first new one inherits what they counted.
-    pub(crate) fn meet(&mut self, newcomers: &[NeedNo], needs: &Needs) -> Vec<SessionId> {
+    /// Tells each class of the needs that are new, or that it is new to, and says what is news and which sessions changed their
+    /// class for that. Classes without sessions go, and the first new one inherits what they counted.
+    pub(crate) fn meet(&mut self, newcomers: &[NeedNo], needs: &Needs) -> (News, Vec<SessionId>) {
         let known = newcomers.iter().filter_map(|no| Some((*no, needs.get(*no)?)));
         let asked = known.clone().flat_map(|(_, need)| &need.shape.selector);
         let reclassed = self.tell_apart(asked.map(|(name, _)| name).cloned().collect(), needs);
+        let mut news = News { founded: self.found(), ..News::default() };
         self.classes.retain(|_, class| {
             let is_gone = class.members == 0;
             self.bequeathed += if is_gone { class.granted } else { 0 };
+            if let Some(served) = class.needs.take_if(|_| is_gone) {
+                news.dissolved.push((class.no, served));
+            }
             !is_gone
         });
         for (kind, class) in &mut self.classes {
-            if let Some(served) = &mut class.needs {
-                let more = known.clone().filter(|(_, need)| kind.serves(need));
-                served.extend(more.map(|(no, _)| no));
+            let fresh: Vec<NeedNo> = if class.needs.is_some() {
+                known.clone().filter(|(_, need)| kind.serves(need)).map(|(no, _)| no).collect()
             } else {
-                let all = needs.iter().filter(|(_, need)| kind.serves(need));
-                class.needs = Some(all.map(|(no, _)| no).collect());
                 class.granted = std::mem::take(&mut self.bequeathed);
-            }
+                needs.iter().filter(|(_, need)| kind.serves(need)).map(|(no, _)| no).collect()
+            };
+            news.told.extend(fresh.iter().map(|no| (class.no, *no)));
+            let served = class.needs.get_or_insert_default();
+            served.extend(fresh);
+            served.sort_unstable();
         }
         self.has_strangers = false;
-        reclassed
+        (news, reclassed)
+    }
+
+    /// The classes that are new, by their kind, each with the class that the first of its sessions to have been of any was of.
+    fn found(&mut self) -> Vec<(ClassNo, Option<ClassNo>)> {
+        let mut heirs = BTreeMap::new();
+        for id in std::mem::take(&mut self.moved) {
+            let no = self.class_no(id);
+            let Some(member) = self.members.get_mut(&id) else { continue };
+            if let (Some(no), Some(settled)) = (no, member.settled) {
+                heirs.entry(no).or_insert(settled);
+            }
+            member.settled = no;
+        }
+        let fresh = self.classes.values().filter(|it| 0 < it.members && it.needs.is_none());
+        fresh.map(|class| (class.no, heirs.get(&class.no).copied())).collect()
     }
 
     /// Sessions are told apart by these labels, too.
@@ -217,8 +256,8 @@ impl Roster {
     }
 
     /// Whether each class has sessions, and has been told of the needs there were when it was last asked.
-    pub(crate) const fn is_settled(&self) -> bool {
-        !self.has_strangers
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.has_strangers && self.moved.is_empty()
     }
 
     /// A lease was granted to a session, by age if it was the turn of that.
@@ -318,6 +357,11 @@ impl Roster {
         self.members.get(&id)?.class.as_ref()
     }
 
+    /// The number of the class that a session is of.
+    pub(crate) fn class_no(&self, id: SessionId) -> Option<ClassNo> {
+        Some(self.classes.get(self.class(id)?)?.no)
+    }
+
     /// Every session of a worker.
     pub(crate) fn of_worker(&self, worker: &str) -> Vec<SessionId> {
         self.workers.get(worker).into_iter().flat_map(BTreeMap::values).copied().collect()
@@ -365,9 +409,10 @@ impl Roster {
         (!class.free.is_empty()).then_some(Free { kind, class })
     }
 
-    /// The needs that sessions of a kind serve.
-    pub(crate) fn needs_of(&self, kind: &Kind) -> &[NeedNo] {
-        self.classes.get(kind).and_then(|class| class.needs.as_deref()).unwrap_or_default()
+    /// The number of the class of a kind, and the needs that it serves.
+    pub(crate) fn served_by(&self, kind: &Kind) -> Option<(ClassNo, &[NeedNo])> {
+        let class = self.classes.get(kind)?;
+        Some((class.no, class.needs.as_deref().unwrap_or_default()))
     }
 
     /// Whether somebody connected takes tasks of this type and shape, free or not.
@@ -424,13 +469,15 @@ impl Roster {
     #[cfg(debug_assertions)]
     pub(crate) fn agrees(&self) -> bool {
         let mut classes: BTreeMap<Kind, Class> = BTreeMap::new();
-        for (id, Member { session, class, seat }) in &self.members {
+        for (id, Member { session, class, seat, .. }) in &self.members {
             let fresh = Seat { eligible: session.is_eligible(), load: session.load() };
             let Some(kind) = class else { return false };
-            let Some(Class { needs, granted, .. }) = self.classes.get(kind) else { return false };
+            let Some(Class { no, needs, granted, .. }) = self.classes.get(kind) else {
+                return false;
+            };
             let class = classes.entry(Kind::clone(kind)).or_default();
             class.members += 1;
-            (class.needs, class.granted) = (needs.clone(), *granted);
+            (class.no, class.needs, class.granted) = (*no, needs.clone(), *granted);
             class.reseat(*id, Seat::default(), fresh);
             let found = self.of_instance(&session.worker, &session.instance) == Some(*id)
                 && session.stream.is_none_or(|stream| self.on_stream(stream) == Some(*id));

@@ -7,14 +7,15 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Audience, Blocked, Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome, Queue,
-    Retry, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec, Token, Weights,
+    Audience, Blocked, Claims, Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome,
+    Queue, Retry, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec, Token, Weights,
 };
 
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
@@ -23,7 +24,7 @@ const START: Time = Time::from_unix_ms(1_800_000_000_000);
 #[derive(Clone, Debug)]
 struct Grant {
     task: TaskId,
-    spec: std::sync::Arc<TaskSpec>,
+    spec: Arc<TaskSpec>,
 }
 
 /// A coordinator's queue and workers that take it at its word.
@@ -180,6 +181,120 @@ fn weights_are_shares_of_slot_time_within_one_percent() {
         let is = share(first, second, 6_000);
         assert!(is.abs_diff(expected) <= 100, "{first:?} beside {second:?} gets {is} of 10,000");
     }
+}
+
+/// Runs so many leases to their ends, and has a task of each kind follow those that were leased. Says how many were leased
+/// of each of the last two kinds since.
+fn keep_busy(world: &mut World, ends: usize, run: impl Fn(&TaskSpec) -> u64) -> [usize; 2] {
+    let mut counts = [0; 2];
+    for _ in 0..ends {
+        let before = world.grants.len();
+        world.grant(&run);
+        for Grant { spec, .. } in world.grants.get(before..).unwrap().to_vec() {
+            match &*spec.payload {
+                b"one" => counts[0] += 1,
+                b"other" => counts[1] += 1,
+                _ => {}
+            }
+            world.submit(TaskSpec::clone(&spec));
+        }
+        world.end_one();
+    }
+    counts
+}
+
+/// Both at once where a third one is served much faster, elsewhere or beside them.
+#[test]
+fn what_is_fast_elsewhere_does_not_say_whose_turn_it_is_here() {
+    let cases = [
+        // The queue and the key of the fast one, of one and of the other; the weights of these.
+        (("a", ""), ("b", ""), ("c", ""), (1, 1)),
+        (("a", ""), ("b", ""), ("c", ""), (1, 3)),
+        (("q", "a"), ("q", "b"), ("q", "c"), (1, 1)),
+        (("q", "a"), ("q", "b"), ("q", "c"), (1, 3)),
+    ];
+    for (fast, one, other, weights) in cases {
+        let mut config = Config::default();
+        for ((queue, key), weight) in [(one, weights.0), (other, weights.1)] {
+            let own: &mut Weights = config.weights.entry(queue.into()).or_default();
+            own.keys.insert(key.into(), weight);
+            if one.0 != other.0 {
+                own.queue = weight;
+            }
+        }
+        let mut world = World::new(config);
+        world.worker(16, &["x"], &[]);
+        world.worker(2, &["y", "z"], &[]);
+        let run = |_: &TaskSpec| 10;
+        let of = |(queue, key): (&str, &str), task_type: &str, payload: &'static [u8]| {
+            let payload = Bytes::from_static(payload);
+            TaskSpec { payload, ..spec(queue, key, task_type) }
+        };
+        for _ in 0..32 {
+            world.submit(of(fast, "x", b""));
+        }
+        for _ in 0..8 {
+            world.submit(of(one, "y", b"one"));
+        }
+        keep_busy(&mut world, 3_000, run);
+        for _ in 0..8 {
+            world.submit(of(other, "z", b"other"));
+        }
+        // One in nine of what ends is theirs.
+        let [one_had, other_had] = keep_busy(&mut world, 9 * 400, run);
+        let all = one_had + other_had;
+        let due = all * weights.1 as usize / (weights.0 + weights.1) as usize;
+        assert!(300 < all && other_had.abs_diff(due) <= all / 50, "{other_had} of {all}: {one:?}");
+    }
+}
+
+/// What one limit holds back is behind what it does not hold back, again and again.
+#[test]
+fn those_behind_one_limit_take_turns_whoever_is_busy_beside_them() {
+    for (one, other) in [(("b", ""), ("c", "")), (("q", "b"), ("q", "c"))] {
+        let mut world = World::new(Config::default());
+        world.worker(4, &["t"], &[]);
+        for _ in 0..8 {
+            world.submit(spec("a", "", "t"));
+        }
+        let claims = Claims { keys: vec!["one-at-a-time".into()], charges: Vec::new() };
+        for ((queue, key), payload) in [(one, &b"one"[..]), (other, b"other")] {
+            let (payload, claims) = (Bytes::from_static(payload), Some(Arc::new(claims.clone())));
+            for _ in 0..4 {
+                let own = spec(queue, key, "t");
+                world.submit(TaskSpec { payload: payload.clone(), claims: claims.clone(), ..own });
+            }
+        }
+        let [one_had, other_had] = keep_busy(&mut world, 2_000, |_| 10);
+        assert!(
+            400 < one_had + other_had && one_had.abs_diff(other_had) <= 10,
+            "{one_had} and {other_had}"
+        );
+    }
+}
+
+/// Workers that come for one task each, and are alike to no worker that is there.
+#[test]
+fn workers_that_never_stay_serve_queues_in_turn() {
+    let mut world = World::new(Config::default());
+    for queue in ["a", "b", "c"] {
+        for _ in 0..20 {
+            world.submit(spec(queue, "", "t"));
+        }
+    }
+    let mut had = BTreeMap::<Name, usize>::new();
+    for _ in 0..30 {
+        world.worker(1, &["t"], &[]);
+        world.grant(|_| 10);
+        world.end_one();
+        let stream = StreamId(world.streams);
+        world.queue.apply(world.now, Command::Goodbye { stream });
+        world.grant(|_| 10);
+    }
+    for Grant { spec, .. } in &world.grants {
+        *had.entry(Name::clone(&spec.queue)).or_default() += 1;
+    }
+    assert!(had.len() == 3 && had.values().all(|count| count.abs_diff(10) <= 2), "{had:?}");
 }
 
 #[test]

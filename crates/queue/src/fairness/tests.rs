@@ -1,24 +1,29 @@
-//! Turns by weight and cost, and what coming and going does to them.
+//! Turns by weight and cost, and what coming, going and being held back does to them.
 
 use super::*;
-
-const HOUR_MS: u64 = 3_600_000;
 
 fn at(ms: u64) -> Virtual {
     Virtual::of(ms, 1)
 }
 
+/// Somebody who is first has his turn.
+fn turn(turns: &mut Turns<usize>, cost: u64) -> usize {
+    let (_, who) = turns.first().unwrap();
+    turns.pass(who);
+    turns.charge(who, at(cost));
+    assert!(turns.agree());
+    who
+}
+
 /// Who gets how many of so many turns, if each costs so many slot-milliseconds.
-fn shares(turns: usize, costs: &[u64], weights: &[u32]) -> Vec<usize> {
-    let mut accounts = vec![Account::default(); costs.len()];
-    let mut order = Turns::new(Virtual::default());
-    (0..costs.len()).for_each(|who| order.join(who, Virtual::default()));
+fn shares(count: usize, costs: &[u64], weights: &[u32]) -> Vec<usize> {
+    let mut turns = Turns::default();
+    (0..costs.len()).for_each(|who| turns.enter(who, 5));
     let mut had = vec![0; costs.len()];
-    for _ in 0..turns {
-        let (stood, who) = order.first(|who| accounts[who].had()).unwrap();
-        let base = order.base(who, accounts[who].had());
-        accounts[who].charge(base, Virtual::of(costs[who], weights[who]));
-        order.pass(stood);
+    for _ in 0..count {
+        let (_, who) = turns.first().unwrap();
+        turns.pass(who);
+        turns.charge(who, Virtual::of(costs[who], weights[who]));
         had[who] += 1;
     }
     had
@@ -41,52 +46,115 @@ fn turns_are_shared_by_weight_and_cost() {
 
 #[test]
 fn nobody_hoards_while_he_is_away() {
-    let mut order = Turns::new(at(0));
-    order.join('a', at(0));
-    order.pass(at(5_000));
-    order.join('b', at(10));
-    assert_eq!(order.stand('b', at(10)), at(5_000));
-    assert_eq!(order.base('b', at(10)), at(5_000));
-}
-
-#[test]
-fn what_was_had_elsewhere_counts_for_an_hour_of_a_slot() {
-    let mut order = Turns::new(at(1_000));
-    let had = at(1_000 * HOUR_MS);
-    order.join('a', had);
-    assert_eq!(order.stand('a', had), at(1_000 + HOUR_MS));
-    let mut account = Account::default();
-    account.charge(had, at(0));
-    account.charge(order.base('a', had), at(70));
-    assert_eq!(order.stand('a', account.had()), at(1_000 + HOUR_MS + 70));
-}
-
-#[test]
-fn an_order_that_is_old_is_put_right_where_it_matters() {
-    let mut order = Turns::new(at(0));
-    for who in ['a', 'b', 'c'] {
-        order.join(who, at(0));
+    let mut turns = Turns::default();
+    turns.enter(0, 5);
+    for _ in 0..1_000 {
+        turn(&mut turns, 10);
     }
-    let had = |who| at(if who == 'b' { 2 } else { 9 });
-    assert_eq!(order.first(had), Some((at(2), 'b')));
-    order.leave('b');
-    assert_eq!(order.first(had), Some((at(9), 'a')));
-    order.leave('a');
-    order.leave('c');
-    assert_eq!((order.first(had), order.is_empty()), (None, true));
+    turns.enter(1, 5);
+    let next: Vec<usize> = (0..6).map(|_| turn(&mut turns, 10)).collect();
+    assert_eq!(next, [1, 0, 1, 0, 1, 0]);
+}
+
+#[test]
+fn whoever_has_had_more_than_his_share_is_remembered_until_the_others_have_had_as_much() {
+    let mut turns = Turns::default();
+    turns.enter(0, 5);
+    turns.enter(1, 5);
+    assert_eq!(turn(&mut turns, 100), 0);
+    turns.leave(0, 5);
+    turns.go(0);
+    let others: Vec<usize> = (0..3).map(|_| turn(&mut turns, 40)).collect();
+    assert_eq!(others, [1, 1, 1]);
+    turns.enter(0, 5);
+    assert_eq!(turn(&mut turns, 10), 0, "he has had 100, the other one 120");
+    turns.leave(0, 5);
+    turns.go(0);
+    turn(&mut turns, 1);
+    turn(&mut turns, 1);
+    assert!(turns.gone.is_empty(), "what is even is forgotten");
+}
+
+#[test]
+fn those_who_are_held_back_together_take_turns_however_far_others_go_on() {
+    let mut turns = Turns::default();
+    turns.enter(0, 5);
+    let mut got = Vec::new();
+    for who in [1, 2] {
+        turns.enter(who, 5);
+        turns.leave(who, 5);
+    }
+    for _ in 0..6 {
+        for _ in 0..100 {
+            turn(&mut turns, 10);
+        }
+        turns.enter(1, 5);
+        turns.enter(2, 5);
+        got.push(turn(&mut turns, 10));
+        turns.leave(1, 5);
+        turns.leave(2, 5);
+    }
+    assert_eq!(got, [1, 2, 1, 2, 1, 2]);
+}
+
+#[test]
+fn what_is_had_counts_at_every_priority() {
+    let mut turns = Turns::default();
+    turns.enter(0, 2);
+    turns.enter(0, 5);
+    turns.enter(1, 5);
+    assert_eq!(turns.first(), Some((2, 0)));
+    turns.charge(0, at(100));
+    turns.leave(0, 2);
+    let next: Vec<usize> = (0..3).map(|_| turn(&mut turns, 60)).collect();
+    assert_eq!(next, [1, 1, 0]);
+}
+
+#[test]
+fn whoever_goes_out_of_turn_pays_and_moves_nobody() {
+    let mut turns = Turns::default();
+    turns.enter(0, 5);
+    turns.enter(1, 7);
+    turns.charge(1, at(1_000));
+    turns.enter(2, 5);
+    assert_eq!((turns.clock, turns.first()), (at(0), Some((5, 0))));
+    turns.leave(0, 5);
+    turns.leave(2, 5);
+    turns.enter(0, 7);
+    assert_eq!(turns.first(), Some((7, 0)));
 }
 
 #[test]
 fn a_charge_is_put_right_both_ways() {
-    let mut account = Account::default();
-    account.charge(at(0), at(100));
-    account.correct(at(100), at(130));
-    assert_eq!(account.had(), at(130));
-    account.charge(at(0), at(100));
-    account.correct(at(100), at(20));
-    assert_eq!(account.had(), at(230), "what somebody has had never falls");
-    account.charge(at(0), at(64));
-    assert_eq!(account.had(), at(234), "a sixteenth is charged all the same");
-    account.charge(at(0), at(64));
-    assert_eq!(account.had(), at(234 + 44), "and no more is given than was too much");
+    let mut turns = Turns::default();
+    turns.enter(0, 5);
+    let had = |turns: &Turns<usize>| turns.shares[&0].had;
+    turns.charge(0, at(100));
+    turns.correct(0, at(100), at(130));
+    assert_eq!(had(&turns), at(130));
+    turns.charge(0, at(100));
+    turns.correct(0, at(100), at(20));
+    assert_eq!(had(&turns), at(230), "what somebody has had never falls");
+    turns.charge(0, at(64));
+    assert_eq!(had(&turns), at(234), "a sixteenth is charged all the same");
+    turns.charge(0, at(64));
+    assert_eq!(had(&turns), at(234 + 44), "and no more is given than was too much");
+    turns.correct(1, at(10), at(50));
+    assert_eq!(turns.shares[&1].had, turns.clock.plus(at(40)), "nor is one who is gone forgotten");
+    turns.correct(2, at(50), at(10));
+    assert!(!turns.shares.contains_key(&2) && turns.agree());
+}
+
+#[test]
+fn an_heir_goes_on_where_the_other_was() {
+    let mut turns = Turns::default();
+    turns.enter(0, 5);
+    turns.enter(1, 5);
+    turn(&mut turns, 100);
+    let mut heir = turns.emptied();
+    assert_eq!(heir.first(), None);
+    heir.enter(0, 3);
+    heir.enter(1, 3);
+    assert_eq!(heir.first(), Some((3, 1)));
+    assert!(heir.agree());
 }

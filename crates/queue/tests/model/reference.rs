@@ -163,6 +163,8 @@ pub(crate) struct Session {
     labels: Vec<(String, String)>,
     reads: Readings,
     unsupported: Vec<String>,
+    /// What set it apart when leases were last granted.
+    settled: Option<Kind>,
     draining: bool,
     evicted: bool,
     drain_request: Vec<Option<Duration>>,
@@ -437,14 +439,16 @@ impl Reference {
             let offers = kinds.iter().filter_map(|kind| {
                 let (at, why) = self.next_for(kind)?;
                 let (seat, session) = self.emptiest(&self.jobs[at], kind)?;
-                Some(((seat.0, self.turn(&self.jobs[at]), why, seat), at, session, kind))
+                let (job, by) = (&self.jobs[at], self.start_by(&self.jobs[at]));
+                let order = (seat.0, job.spec.priority, by, (job.deadline, job.id), why);
+                Some(((order, seat), at, session, kind))
             });
-            let Some(((_, turn, why, _), at, session, kind)) = offers.min() else { break };
+            let Some((((.., why), _), at, session, kind)) = offers.min() else { break };
             if self.jobs[at].deadline <= self.now {
                 break;
             }
             let kind = kind.clone();
-            let thought = self.charge(at, turn, &kind, why);
+            let thought = self.charge(at, &kind, why);
             self.lease(at, session, thought, why);
             granted += 1;
         }
@@ -459,7 +463,7 @@ impl Reference {
             matches!(job.state, State::Ready) && !self.is_paused(&job.spec.queue) && is_fit
         };
         let ready: Vec<usize> = (0..self.jobs.len()).filter(|at| takes(&self.jobs[*at])).collect();
-        let first = *ready.iter().min_by_key(|at| self.turn(&self.jobs[**at]))?;
+        let first = *ready.iter().min_by_key(|at| self.turn(kind, &self.jobs[**at]))?;
         let top = self.jobs[first].spec.priority;
         // Those who are alike line up, and only the first of each line is old enough to be looked at.
         let is_first = |at: &&usize| {

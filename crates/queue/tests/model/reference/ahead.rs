@@ -99,7 +99,7 @@ impl Reference {
                     && !self.is_paused(&job.spec.queue)
                     && Self::is_for(&kind, &job.spec)
             });
-            let Some(first) = ready.min_by_key(|job| self.turn(job)) else { continue };
+            let Some(first) = ready.min_by_key(|job| self.turn(&kind, job)) else { continue };
             let mut behind = self.waiting(|_| true);
             behind.sort_by_key(|(rank, ..)| Reverse(*rank));
             let back = behind.iter().find(|(rank, task, holder)| {

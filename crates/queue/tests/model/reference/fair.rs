@@ -1,16 +1,15 @@
-//! Who goes before whom within a priority: what queues and keys have had, and how long tasks run.
+//! Who goes before whom within a priority: what queues and keys have had of each kind of session, and how long tasks run.
 //!
 //! After each change it is written down anew who wants something. Times are whole milliseconds of a slot, times 2^40.
 
 use std::time::Duration;
 
 use leasehold_policy::Time;
-use leasehold_queue::{SessionId, Shape, TaskId, TaskSpec};
+use leasehold_queue::{SessionId, TaskId, TaskSpec};
 
 use super::{Job, Kind, Reference, State};
 
 const MS: u128 = 1 << 40;
-const HOUR: u128 = 3_600_000 * MS;
 
 /// A queue, or a key of a queue.
 type Who = (String, Option<String>);
@@ -18,42 +17,37 @@ type Who = (String, Option<String>);
 /// What is remembered of all of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fair {
-    /// In the order in which they were first seen.
-    had: Vec<Had>,
-    crowds: Vec<Crowd>,
+    /// In the order in which they were first seen, with who served the key last.
+    known: Vec<(Who, Option<SessionId>)>,
+    markets: Vec<Market>,
+    /// What the kind that was last gone had, if nobody has inherited that.
+    orphan: Option<Market>,
     /// How long tasks of each type took that succeeded, and their average in microseconds.
     runs: Vec<(String, Vec<Duration>, u64)>,
     /// How many leases sessions of each kind were given since the last that went by age.
     given: Vec<(Kind, u64)>,
     /// How many were given to kinds that are gone and have no heir.
     bequeathed: u64,
-    furthest: u128,
     /// Labels that tasks asked for since leases were granted.
     wished: Vec<String>,
 }
 
+/// What a kind of session shares out.
 #[derive(Clone, Debug)]
-struct Had {
+struct Market {
+    kind: Kind,
+    /// Where the last turn was: of the queues, and of the keys of each queue.
+    reached: Vec<(Option<String>, u128)>,
+    members: Vec<Member>,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
     who: Who,
     total: u128,
     credit: u128,
-    /// Of a queue: where its keys were served.
-    furthest: u128,
-    /// Of a key: who served it.
-    session: Option<SessionId>,
-}
-
-/// Those who want the same at the same priority; or the keys of one queue among them.
-#[derive(Clone, Debug)]
-struct Crowd {
-    task_type: String,
-    shape: Shape,
-    priority: u8,
-    /// None: of queues.
-    queue: Option<String>,
-    reached: u128,
-    /// With what is forgiven each of them.
-    members: Vec<(Who, u128)>,
+    /// Whether something of it has waited since it came.
+    is_here: bool,
 }
 
 /// Why a task is next.
@@ -63,7 +57,7 @@ pub(super) enum Why {
     Age,
 }
 
-/// Everything that decides between two tasks that could be leased.
+/// Everything that decides between two tasks that could be leased to sessions of one kind.
 pub(super) type Turn = (u8, (u128, usize), (u128, usize), Time, (Time, TaskId));
 
 impl Reference {
@@ -81,19 +75,26 @@ impl Reference {
             let names = spec.shape.selector.iter().map(|(name, _)| name.to_string());
             self.fair.wished.extend(names);
         }
-        let wanting: Vec<TaskSpec> =
-            ready.into_iter().filter(|spec| !self.is_paused(&spec.queue)).collect();
-        let fair = &mut self.fair;
-        fair.crowds.retain(|crowd| wanting.iter().any(|spec| crowd.takes(spec)));
-        for crowd in &mut fair.crowds {
-            let own: Vec<_> = wanting.iter().filter(|spec| crowd.takes(spec)).collect();
-            let is_of_keys = crowd.queue.is_some();
-            let who = |spec: &TaskSpec| if is_of_keys { key_of(spec) } else { queue_of(spec) };
-            crowd.members.retain(|(member, _)| own.iter().any(|spec| who(spec) == *member));
+        let queues: Vec<Who> = ready.iter().map(queue_of).collect();
+        let keys: Vec<Who> = ready.iter().map(key_of).collect();
+        for market in &mut self.fair.markets {
+            for member in &mut market.members {
+                member.is_here &= queues.contains(&member.who) || keys.contains(&member.who);
+            }
         }
-        for spec in &wanting {
-            for queue in [None, Some(spec.queue.to_string())] {
-                fair.join(spec, queue);
+        if let Some(orphan) = &mut self.fair.orphan {
+            for member in &mut orphan.members {
+                member.is_here &= queues.contains(&member.who) || keys.contains(&member.who);
+            }
+        }
+        let wanting: Vec<&TaskSpec> =
+            ready.iter().filter(|it| !self.is_paused(&it.queue)).collect();
+        for spec in wanting {
+            for market in &mut self.fair.markets {
+                if Self::is_for(&market.kind, spec) {
+                    market.join(&queue_of(spec));
+                    market.join(&key_of(spec));
+                }
             }
         }
     }
@@ -101,8 +102,9 @@ impl Reference {
     /// Which labels do tasks ask for that could be leased, or could have been since this was asked last?
     pub(super) fn listen(&mut self) {
         self.asked.append(&mut self.fair.wished);
-        self.look_around();
         let kinds = self.kinds();
+        self.found_markets(&kinds);
+        self.look_around();
         let fair = &mut self.fair;
         let (stay, gone) =
             fair.given.drain(..).partition::<Vec<_>, _>(|(kind, _)| kinds.contains(kind));
@@ -116,6 +118,43 @@ impl Reference {
         fair.bequeathed = bequeathed;
     }
 
+    /// A kind that is new goes on from what its first session was before, or from a kind that is gone.
+    fn found_markets(&mut self, kinds: &[Kind]) {
+        let mut heirs: Vec<(Kind, Option<Kind>)> = Vec::new();
+        let own: Vec<(Kind, Option<Kind>)> =
+            self.sessions.iter().map(|it| (self.kind(it), it.settled.clone())).collect();
+        for kind in kinds {
+            let is_known = self.fair.markets.iter().any(|market| market.kind == *kind);
+            if !is_known {
+                let settled = own.iter().filter(|(own, _)| own == kind).find_map(|it| it.1.clone());
+                heirs.push((kind.clone(), settled));
+            }
+        }
+        let mut founded = Vec::new();
+        for (kind, heir_of) in &heirs {
+            if let Some(before) = heir_of {
+                let own = self.fair.markets.iter().find(|market| market.kind == *before);
+                let own = own.cloned().unwrap_or_else(|| Market::new(kind));
+                founded.push(Market { kind: kind.clone(), ..own });
+            }
+        }
+        let (stay, gone) = std::mem::take(&mut self.fair.markets)
+            .into_iter()
+            .partition::<Vec<_>, _>(|market| kinds.contains(&market.kind));
+        self.fair.markets = stay;
+        self.fair.markets.append(&mut founded);
+        if let Some(last) = gone.into_iter().max_by_key(|market| market.kind.clone()) {
+            self.fair.orphan = Some(last);
+        }
+        for (kind, _) in heirs.into_iter().filter(|(_, heir_of)| heir_of.is_none()) {
+            let own = self.fair.orphan.take().unwrap_or_else(|| Market::new(&kind));
+            self.fair.markets.push(Market { kind, ..own });
+        }
+        for (session, (kind, _)) in self.sessions.iter_mut().zip(own) {
+            session.settled = Some(kind);
+        }
+    }
+
     /// What sessions can be offered, ascending.
     pub(super) fn kinds(&self) -> Vec<Kind> {
         let mut kinds: Vec<Kind> = self.sessions.iter().map(|it| self.kind(it)).collect();
@@ -124,18 +163,21 @@ impl Reference {
         kinds
     }
 
-    pub(super) fn turn(&self, job: &Job) -> Turn {
-        let stands = |queue: Option<String>, who: &Who| {
-            let at = self.fair.had.iter().position(|had| had.who == *who).expect("a known one");
-            let crowd = self.fair.crowds.iter().find(|it| it.is(&job.spec, queue.as_deref()));
-            let crowd = crowd.expect("a crowd");
-            let (_, forgiven) = crowd.members.iter().find(|(it, _)| it == who).expect("a member");
-            ((self.fair.had[at].total - forgiven).max(crowd.reached), at)
+    /// Where a task stands for sessions of a kind.
+    pub(super) fn turn(&self, kind: &Kind, job: &Job) -> Turn {
+        let market = self.fair.markets.iter().find(|market| market.kind == *kind);
+        let market = market.expect("a market of each kind");
+        let stands = |who: &Who| {
+            let at = self.fair.known.iter().position(|(own, _)| own == who).expect("a known one");
+            (market.members.iter().find(|it| it.who == *who).expect("a member").total, at)
         };
-        let queue = stands(None, &queue_of(&job.spec));
-        let key = stands(Some(job.spec.queue.to_string()), &key_of(&job.spec));
-        let slow = self.fair.slow(&job.spec.task_type);
-        (job.spec.priority, queue, key, job.deadline - slow, (job.deadline, job.id))
+        let (queue, key) = (stands(&queue_of(&job.spec)), stands(&key_of(&job.spec)));
+        (job.spec.priority, queue, key, self.start_by(job), (job.deadline, job.id))
+    }
+
+    /// Until when a task has to start, as far as is known.
+    pub(super) fn start_by(&self, job: &Job) -> Time {
+        job.deadline - self.fair.slow(&job.spec.task_type)
     }
 
     /// Whether the next lease of such a session goes by age.
@@ -145,35 +187,25 @@ impl Reference {
     }
 
     /// What a task costs that is going to be leased. Says what it is thought to take.
-    pub(super) fn charge(&mut self, at: usize, turn: Turn, kind: &Kind, why: Why) -> Duration {
+    pub(super) fn charge(&mut self, at: usize, kind: &Kind, why: Why) -> Duration {
         let spec = self.jobs[at].spec.clone();
         let average = self.fair.runs.iter().find(|(own, ..)| **own == *spec.task_type);
         let takes =
             average.map_or(Duration::from_millis(100), |(.., us)| Duration::from_micros(*us));
         let takes = takes.max(Duration::from_millis(1));
-        let (_, (queue_stands, _), (key_stands, _), ..) = turn;
-        let levels = [
-            (None, queue_of(&spec), queue_stands),
-            (Some(&*spec.queue), key_of(&spec), key_stands),
-        ];
-        for (level, who, stands) in levels {
+        for who in [queue_of(&spec), key_of(&spec)] {
             let cost = self.cost(&who, takes);
-            let crowd = self.fair.crowds.iter_mut().find(|it| it.is(&spec, level));
-            let crowd = crowd.expect("a crowd");
-            let forgiven = crowd.members.iter().find(|(it, _)| *it == who).expect("a member").1;
+            let market = self.fair.markets.iter_mut().find(|market| market.kind == *kind);
+            let market = market.expect("a market of each kind");
+            let reached = *market.reached_mut(&who);
+            let member = market.members.iter_mut().find(|it| it.who == who).expect("a member");
+            let free = member.credit.min(cost - cost / 16);
+            let stands = member.total.max(reached);
+            member.credit -= free;
+            member.total = stands + cost - free;
             if why == Why::Turn {
-                crowd.reached = stands;
-                if level.is_none() {
-                    self.fair.furthest = self.fair.furthest.max(stands);
-                } else {
-                    let queue = self.fair.had_mut(&queue_of(&spec));
-                    queue.furthest = queue.furthest.max(stands);
-                }
+                *market.reached_mut(&who) = stands;
             }
-            let had = self.fair.had_mut(&who);
-            let free = had.credit.min(cost - cost / 16);
-            had.credit -= free;
-            had.total = stands + forgiven + cost - free;
         }
         let given = self.fair.given.iter_mut().find(|(own, _)| own == kind);
         let (_, given) = given.expect("a known kind");
@@ -181,17 +213,22 @@ impl Reference {
         takes
     }
 
-    /// What a lease took, in the end.
+    /// What a lease took, in the end: for the kind of session that its session is of by now.
     pub(super) fn put_right(&mut self, id: TaskId, ran: Duration) {
         let job = self.job_mut(id);
         let spec = job.spec.clone();
-        let thought = job.lease().expect("a lease").thought;
+        let (thought, holder) = job.lease().map(|it| (it.thought, it.session)).expect("a lease");
         let ran = ran.max(Duration::from_millis(1));
+        let Some(holder) = self.sessions.iter().find(|session| session.id == holder) else {
+            return;
+        };
+        let kind = self.kind(holder);
         for who in [queue_of(&spec), key_of(&spec)] {
             let (thought, ran) = (self.cost(&who, thought), self.cost(&who, ran));
-            let Some(had) = self.fair.had.iter_mut().find(|had| had.who == who) else { continue };
-            had.total += ran.saturating_sub(thought);
-            had.credit += thought.saturating_sub(ran);
+            let market = self.fair.markets.iter_mut().find(|market| market.kind == kind);
+            if let Some(market) = market {
+                market.correct(&who, ran.saturating_sub(thought), thought.saturating_sub(ran));
+            }
         }
     }
 
@@ -205,45 +242,66 @@ impl Reference {
     }
 
     pub(super) fn served_by(&self, spec: &TaskSpec) -> Option<SessionId> {
-        self.fair.had.iter().find(|had| had.who == key_of(spec))?.session
+        self.fair.known.iter().find(|(who, _)| *who == key_of(spec))?.1
     }
 
     pub(super) fn note_server(&mut self, spec: &TaskSpec, session: SessionId) {
         if !spec.fairness_key.is_empty() {
-            self.fair.had_mut(&key_of(spec)).session = Some(session);
+            let known = self.fair.known.iter_mut().find(|(who, _)| *who == key_of(spec));
+            known.expect("a known one").1 = Some(session);
+        }
+    }
+}
+
+impl Market {
+    fn new(kind: &Kind) -> Self {
+        Self { kind: kind.clone(), reached: Vec::new(), members: Vec::new() }
+    }
+
+    /// Where the last turn was among those that somebody is one of.
+    fn reached_mut(&mut self, (queue, key): &Who) -> &mut u128 {
+        let among = key.as_ref().map(|_| queue.clone());
+        if self.reached.iter().all(|(own, _)| *own != among) {
+            self.reached.push((among.clone(), 0));
+        }
+        let reached = self.reached.iter_mut().find(|(own, _)| *own == among);
+        &mut reached.expect("one of each").1
+    }
+
+    fn member_mut(&mut self, who: &Who) -> &mut Member {
+        if self.members.iter().all(|member| member.who != *who) {
+            let who = who.clone();
+            self.members.push(Member { who, total: 0, credit: 0, is_here: false });
+        }
+        self.members.iter_mut().find(|member| member.who == *who).expect("a member")
+    }
+
+    /// Who comes is not before the last turn, and has no credit from before it.
+    fn join(&mut self, who: &Who) {
+        let reached = *self.reached_mut(who);
+        let member = self.member_mut(who);
+        if !member.is_here && member.total <= reached {
+            (member.total, member.credit) = (reached, 0);
+        }
+        member.is_here = true;
+    }
+
+    fn correct(&mut self, who: &Who, more: u128, less: u128) {
+        let reached = *self.reached_mut(who);
+        let member = self.member_mut(who);
+        if !member.is_here && member.total <= reached {
+            (member.total, member.credit) = (reached + more, 0);
+        } else {
+            member.total += more;
+            member.credit += less;
         }
     }
 }
 
 impl Fair {
     fn meet(&mut self, who: &Who) {
-        if self.had.iter().all(|had| had.who != *who) {
-            let who = who.clone();
-            self.had.push(Had { who, total: 0, credit: 0, furthest: 0, session: None });
-        }
-    }
-
-    fn had_mut(&mut self, who: &Who) -> &mut Had {
-        self.had.iter_mut().find(|had| had.who == *who).expect("a known one")
-    }
-
-    fn join(&mut self, spec: &TaskSpec, queue: Option<String>) {
-        let who = if queue.is_some() { key_of(spec) } else { queue_of(spec) };
-        let reached = match &queue {
-            None => self.furthest,
-            Some(_) => self.had_mut(&queue_of(spec)).furthest,
-        };
-        let total = self.had_mut(&who).total;
-        if !self.crowds.iter().any(|crowd| crowd.is(spec, queue.as_deref())) {
-            let (task_type, shape) = (spec.task_type.to_string(), spec.shape.clone());
-            let (priority, members) = (spec.priority, Vec::new());
-            self.crowds.push(Crowd { task_type, shape, priority, queue, reached, members });
-            return self.join(spec, self.crowds.last().expect("a crowd").queue.clone());
-        }
-        let crowd = self.crowds.iter_mut().find(|crowd| crowd.is(spec, queue.as_deref()));
-        let crowd = crowd.expect("a crowd");
-        if crowd.members.iter().all(|(member, _)| *member != who) {
-            crowd.members.push((who, total.saturating_sub(crowd.reached + HOUR)));
+        if self.known.iter().all(|(own, _)| own != who) {
+            self.known.push((who.clone(), None));
         }
     }
 
@@ -271,19 +329,6 @@ impl Fair {
             (low, high) = (high, 2 * low);
         }
         Duration::from_millis(low)
-    }
-}
-
-impl Crowd {
-    fn takes(&self, spec: &TaskSpec) -> bool {
-        self.is(spec, self.queue.as_ref().map(|_| &*spec.queue))
-    }
-
-    fn is(&self, spec: &TaskSpec, queue: Option<&str>) -> bool {
-        self.task_type == *spec.task_type
-            && self.shape == spec.shape
-            && self.priority == spec.priority
-            && self.queue.as_deref() == queue
     }
 }
 

@@ -545,6 +545,7 @@ impl Session {
             labels: Vec::new(),
             reads: Vec::new(),
             unsupported: Vec::new(),
+            settled: None,
             draining: false,
             evicted: false,
             drain_request: Vec::new(),

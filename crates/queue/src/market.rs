@@ -1,0 +1,132 @@
+//! What the sessions of one class share out: between queues by their weights, and what a queue gets between its flows.
+//!
+//! What somebody had from other classes does not count: who has a pool of his own goes behind nobody for that where all
+//! share, and a pool that is fast does not say whose turn it is in one that is slow. It knows no task and no lane.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    accounts::{Extent, FlowNo, QueueNo},
+    fairness::{Turns, Virtual},
+};
+
+/// The number of a class of sessions. It is never given again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ClassNo(pub(crate) u64);
+
+/// What a lease is reckoned to cost, for its queue and for its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) queue: Virtual,
+    pub(crate) flow: Virtual,
+}
+
+/// The turns of one class.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Market {
+    queues: Turns<QueueNo>,
+    flows: BTreeMap<QueueNo, Turns<FlowNo>>,
+}
+
+impl Market {
+    /// What a flow has in line for the class is more by one.
+    pub(crate) fn enter(&mut self, queue: QueueNo, flow: FlowNo, priority: u8) {
+        self.queues.enter(queue, priority);
+        self.flows.entry(queue).or_default().enter(flow, priority);
+    }
+
+    /// It is less by one.
+    pub(crate) fn leave(&mut self, queue: QueueNo, flow: FlowNo, priority: u8) {
+        self.queues.leave(queue, priority);
+        if let Some(flows) = self.flows.get_mut(&queue) {
+            flows.leave(flow, priority);
+        }
+    }
+
+    /// Nothing of a flow, or of its whole queue, waits any more.
+    pub(crate) fn go(&mut self, queue: QueueNo, flow: FlowNo, extent: Extent) {
+        if extent == Extent::Queue {
+            self.queues.go(queue);
+        }
+        if let Some(flows) = self.flows.get_mut(&queue) {
+            flows.go(flow);
+            if flows.is_empty() {
+                self.flows.remove(&queue);
+            }
+        }
+    }
+
+    /// The number of a flow, or of its queue too, is given to another one.
+    pub(crate) fn forget(&mut self, queue: QueueNo, flow: FlowNo, extent: Extent) {
+        if extent == Extent::Queue {
+            self.queues.forget(queue);
+            self.flows.remove(&queue);
+        } else if let Some(flows) = self.flows.get_mut(&queue) {
+            flows.forget(flow);
+        }
+    }
+
+    /// The flow whose turn it is, and at which priority.
+    pub(crate) fn first(&self) -> Option<(u8, FlowNo)> {
+        let (priority, queue) = self.queues.first()?;
+        let (own, flow) = self.flows.get(&queue)?.first()?;
+        debug_assert!(own == priority, "a queue stands for the most urgent of its flows");
+        Some((priority, flow))
+    }
+
+    /// The flow that is first has its turn.
+    pub(crate) fn pass(&mut self, queue: QueueNo, flow: FlowNo) {
+        self.queues.pass(queue);
+        if let Some(flows) = self.flows.get_mut(&queue) {
+            flows.pass(flow);
+        }
+    }
+
+    /// A flow is given a lease, whether it is its turn or not.
+    pub(crate) fn charge(&mut self, queue: QueueNo, flow: FlowNo, cost: Cost) {
+        self.queues.charge(queue, cost.queue);
+        if let Some(flows) = self.flows.get_mut(&queue) {
+            flows.charge(flow, cost.flow);
+        }
+    }
+
+    /// A lease of a flow cost something else than it was reckoned to.
+    pub(crate) fn correct(
+        &mut self,
+        (queue, flow): (QueueNo, FlowNo),
+        reckoned: Cost,
+        actual: Cost,
+    ) {
+        self.queues.correct(queue, reckoned.queue, actual.queue);
+        let flows = self.flows.entry(queue).or_default();
+        flows.correct(flow, reckoned.flow, actual.flow);
+        if flows.is_empty() {
+            self.flows.remove(&queue);
+        }
+    }
+
+    /// The same of what was had, with nothing in line.
+    pub(crate) fn emptied(self) -> Self {
+        let flows = self.flows.into_iter().map(|(queue, flows)| (queue, flows.emptied()));
+        Self { queues: self.queues.emptied(), flows: flows.collect() }
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Market {
+    /// How many things stand in line at each priority, by whose they are.
+    pub(crate) fn line(&self) -> BTreeMap<(FlowNo, u8), u32> {
+        self.flows.values().flat_map(Turns::line).collect()
+    }
+
+    /// Whether it agrees with itself.
+    pub(crate) fn agrees(&self) -> bool {
+        let mut queues = BTreeMap::new();
+        for (queue, flows) in &self.flows {
+            for ((_, priority), count) in flows.line() {
+                *queues.entry((*queue, priority)).or_insert(0) += count;
+            }
+        }
+        self.queues.agree() && self.flows.values().all(Turns::agree) && queues == self.queues.line()
+    }
+}
