@@ -56,8 +56,9 @@ impl Delays {
 impl fmt::Display for Delays {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |delay: Duration| delay.as_secs_f64() * 1e3;
-        let [p50, p99] = [0.5, 0.99].map(|share| ms(self.quantile(share)));
-        write!(f, "p50 {p50:.2} ms, p99 {p99:.2} ms, max {:.2} ms", ms(self.max()))
+        let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| ms(self.quantile(share)));
+        let max = ms(self.max());
+        write!(f, "p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms, max {max:.2} ms")
     }
 }
 

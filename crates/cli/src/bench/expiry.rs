@@ -2,8 +2,10 @@
 //!
 //! A worker process runs a handler for each lease. Once all of them run, nothing is left to do but wait for the
 //! deadline: first with handlers that end when they are asked to, then with ones that do not and are killed after their
-//! grace. Then as many processes are killed without us: what that takes is what the machine takes.
+//! grace. Then each attempt runs out by itself, and its task has another one left: how soon it is back in the queue. At last
+//! as many processes are killed without us: what that takes is what the machine takes.
 
+mod beside;
 mod crowd;
 mod floor;
 
@@ -16,7 +18,10 @@ use clap::ValueEnum;
 use leasehold_client::{Client, TaskFilter, TaskSpec, v1::TaskState};
 use tokio::time;
 
-use self::crowd::{Crowd, Door};
+use self::{
+    beside::Beside,
+    crowd::{Crowd, Door},
+};
 use super::{
     Subject,
     delays::Delays,
@@ -28,14 +33,8 @@ use super::{
 };
 use crate::{duration::parse_duration, failure::Failure};
 
-/// How many tasks one message may hold.
-const BATCH_TASKS_MAX: u32 = 1_000;
-
 /// Handlers must all run this long before the deadline, so that nothing but the deadline is measured.
 const QUIET: Duration = Duration::from_secs(1);
-
-/// How often the coordinator is asked whether all tasks have ended.
-const ENDED_POLL: Duration = Duration::from_millis(20);
 
 /// What is measured.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,6 +43,10 @@ pub(crate) struct Setup {
     #[arg(long, default_value_t = 1_000, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     leases: u32,
+    /// How many more leases are held meanwhile, which do not end: 0 to 100,000, each 10,000 by a worker of their own
+    #[arg(long, default_value_t = 0, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    beside: u32,
     /// From the submit to the deadline; every handler must run a second before it
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = parse_duration)]
     after: Duration,
@@ -80,6 +83,7 @@ struct Stage<'a> {
     patience: Duration,
     door: Door,
     worker: Worker,
+    beside: Beside,
     task_type: String,
 }
 
@@ -92,24 +96,32 @@ struct Ended {
 }
 
 pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Report, Failure> {
-    let stage = Stage::set(setup, subject)?;
+    let stage = Stage::set(setup, subject).await?;
     let prompt = stage.play(Manners::Prompt).await?;
     let deaf = stage.play(Manners::Deaf).await?;
-    let Stage { door, worker, .. } = stage;
+    let requeued = stage.play_again().await?;
+    let Stage { door, worker, beside, .. } = stage;
     worker.stop().await?;
+    drop(beside);
     let floor = floor::killed(setup.leases, &door, subject.target.patience).await?;
     let mut report = Report::default();
     Manners::Prompt.report(prompt, &floor, &mut report);
     Manners::Deaf.report(deaf, &floor, &mut report);
+    report.add(
+        "end of an attempt to its task back in the queue",
+        "requeued",
+        Value::Delays(requeued),
+    );
     report.add("floor: kill -9 without us", "floor", Value::Delays(floor));
     report.text("handlers", "kind", setup.kind.text());
     report.add("leases", "leases", Value::Count(setup.leases.into()));
+    report.add("held beside them", "beside", Value::Count(setup.beside.into()));
     report.add("grace", "graceSecs", Value::Secs(setup.grace.as_secs_f64()));
     Ok(report)
 }
 
 impl<'a> Stage<'a> {
-    fn set(setup: &'a Setup, subject: &'a Subject) -> Result<Self, Failure> {
+    async fn set(setup: &'a Setup, subject: &'a Subject) -> Result<Self, Failure> {
         open_files::allow_most();
         let door = Door::open(subject.directory()?, setup.kind)
             .map_err(|error| failed("listen for handlers", &error))?;
@@ -123,18 +135,67 @@ impl<'a> Stage<'a> {
                 Worker::of_program(client.address(), &task_type, setup.leases, &program)
             }
             Kind::Async => {
-                Worker::of_functions(client.address(), &task_type, setup.leases, door.path())
+                let who = (&*task_type, &*task_type);
+                Worker::of_functions(client.address(), who, setup.leases, door.path())
             }
         }?;
         let patience = subject.target.patience;
-        Ok(Self { setup, client, patience, door, worker, task_type })
+        let beside = Beside::hold(client, door.path(), setup.beside, patience).await?;
+        Ok(Self { setup, client, patience, door, worker, beside, task_type })
+    }
+
+    /// Lets attempts run out of tasks that have another one, and measures from the end of each by its own clock to the end
+    /// of its lease in the record: from there the task waits again.
+    async fn play_again(&self) -> Result<Delays, Failure> {
+        let (start, attempt) = (Instant::now(), self.setup.after);
+        let queue = format!("{}-again", self.task_type);
+        let spec = TaskSpec::new(&self.task_type)
+            .queue(&queue)
+            .payload(Manners::Prompt.payload())
+            .attempt_timeout(attempt)
+            .total_timeout(attempt * 10)
+            .kill_grace(self.setup.grace)
+            .max_attempts(2);
+        self.submit(&spec).await?;
+        let crowd = self.gather(start + attempt.saturating_sub(QUIET)).await?;
+        self.client.pause_queue(&queue).await?;
+        let patience = (start + attempt).saturating_duration_since(Instant::now()) + self.patience;
+        let gone = crowd.deaths(patience).await.map_err(|error| failed("see a death", &error))?;
+        if gone.len() < self.setup.leases as usize {
+            return Err(Failure::Bench("a handler outlived its attempt".to_owned()));
+        }
+        load::until(self.patience, "the coordinator still holds leases", || async {
+            Ok(load::leased(self.client, &queue).await? == 0)
+        })
+        .await?;
+        let waiting = TaskFilter::default().queue(&queue);
+        let waiting = waiting.state(TaskState::Queued).state(TaskState::Scheduled);
+        let tasks = self.client.list(waiting).take(self.setup.leases as usize).await?;
+        let late = tasks.iter().filter_map(|task| {
+            let lease = task.lease_ends.first()?;
+            let start = SystemTime::try_from(lease.start_time?).ok()?;
+            let end = SystemTime::try_from(lease.end_time?).ok()?;
+            Some(end.duration_since(start + attempt).unwrap_or_default())
+        });
+        let late = Delays::of(late)?;
+        if late.count() < u64::from(self.setup.leases) {
+            return Err(Failure::Bench("a task did not wait for another attempt".to_owned()));
+        }
+        Ok(late)
     }
 
     /// Lets one deadline come, and measures.
     async fn play(&self, manners: Manners) -> Result<Ended, Failure> {
         let (now, start) = (SystemTime::now(), Instant::now());
         let deadline = now + self.setup.after;
-        self.submit(manners, deadline).await?;
+        let spec = TaskSpec::new(&self.task_type)
+            .queue(self.queue(manners))
+            .payload(manners.payload())
+            .deadline(deadline)
+            .attempt_timeout(self.setup.after * 2)
+            .kill_grace(self.setup.grace)
+            .max_attempts(1);
+        self.submit(&spec).await?;
         let crowd = self.gather(start + self.setup.after.saturating_sub(QUIET)).await?;
         let late = manners.grace(self.setup);
         let due = start + self.setup.after + late;
@@ -150,24 +211,8 @@ impl<'a> Stage<'a> {
         Ok(Ended { died, recorded })
     }
 
-    async fn submit(&self, manners: Manners, deadline: SystemTime) -> Result<(), Failure> {
-        let spec = TaskSpec::new(&self.task_type)
-            .queue(self.queue(manners))
-            .payload(manners.payload())
-            .deadline(deadline)
-            .attempt_timeout(self.setup.after * 2)
-            .kill_grace(self.setup.grace)
-            .max_attempts(1);
-        let mut left = self.setup.leases;
-        while left > 0 {
-            let some = left.min(BATCH_TASKS_MAX);
-            let specs = std::iter::repeat_n(spec.clone(), some as usize).collect();
-            for answer in self.client.submit_batch(specs).await? {
-                answer?;
-            }
-            left -= some;
-        }
-        Ok(())
+    async fn submit(&self, spec: &TaskSpec) -> Result<(), Failure> {
+        load::submit_alike(self.client, spec, self.setup.leases).await
     }
 
     /// Waits until every handler runs.
@@ -191,15 +236,10 @@ impl<'a> Stage<'a> {
     /// When each task ended, as the coordinator has it.
     async fn recorded(&self, manners: Manners, due: SystemTime) -> Result<Delays, Failure> {
         let queue = self.queue(manners);
-        let ended = async {
-            while !load::is_done(self.client, &queue).await? {
-                time::sleep(ENDED_POLL).await;
-            }
-            Ok::<_, Failure>(())
-        };
-        time::timeout(self.patience, ended).await.map_err(|_late| {
-            Failure::Bench("the coordinator still holds open tasks".to_owned())
-        })??;
+        load::until(self.patience, "the coordinator still holds open tasks", || {
+            load::is_done(self.client, &queue)
+        })
+        .await?;
         let failed = TaskFilter::default().queue(&queue).state(TaskState::Failed);
         let tasks = self.client.list(failed).take(self.setup.leases as usize).await?;
         if tasks.len() < self.setup.leases as usize {

@@ -19,6 +19,9 @@ use crate::failure::Failure;
 /// What a payload says to whoever must be killed. Any other handler dies of SIGTERM.
 pub(super) const DEAF: &str = "deaf";
 
+/// What it says to a function whose end nobody wants to see.
+pub(super) const UNSEEN: &str = "unseen";
+
 /// The program: runs until a signal ends it, or the listener goes.
 pub(crate) fn run(socket: &Path) -> io::Result<()> {
     let mut payload = String::new();
@@ -40,6 +43,10 @@ pub(super) async fn work(socket: PathBuf, task_type: String) -> Result<(), Failu
 }
 
 async fn function(socket: PathBuf, payload: Bytes, context: Context) -> Result<(), TaskError> {
+    if payload == UNSEEN {
+        context.cancelled().await;
+        return Ok(());
+    }
     let _life = tokio::net::UnixStream::connect(socket).await?;
     if payload == DEAF {
         std::future::pending::<()>().await;

@@ -27,6 +27,12 @@ const NAME: &str = "leasehold-bench";
 /// How long the worker's drain may take: nothing runs any more when it begins.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
+/// How many tasks one message may hold.
+const BATCH_TASKS_MAX: u32 = 1_000;
+
+/// How often the coordinator is asked how its queues are.
+const STATE_POLL: Duration = Duration::from_millis(20);
+
 /// How often the coordinator is asked whether it knows the worker.
 const CONNECT_POLL: Duration = Duration::from_millis(5);
 
@@ -212,6 +218,45 @@ pub(super) async fn is_done(client: &Client, queue: &str) -> Result<bool, Failur
     let queues = client.queues().await?;
     let open = queues.iter().find(|it| it.name == queue);
     Ok(open.is_none_or(|it| it.scheduled_count + it.queued_count + it.leased_count == 0))
+}
+
+/// How many tasks of a queue are under a lease.
+pub(super) async fn leased(client: &Client, queue: &str) -> Result<i64, Failure> {
+    let queues = client.queues().await?;
+    Ok(queues.iter().find(|it| it.name == queue).map_or(0, |it| it.leased_count))
+}
+
+/// Waits until something is so, which `problem` says is not.
+pub(super) async fn until<F: Future<Output = Result<bool, Failure>>>(
+    patience: Duration,
+    problem: &str,
+    is_so: impl Fn() -> F,
+) -> Result<(), Failure> {
+    let asked = async {
+        while !is_so().await? {
+            time::sleep(STATE_POLL).await;
+        }
+        Ok(())
+    };
+    time::timeout(patience, asked).await.map_err(|_late| Failure::Bench(problem.to_owned()))?
+}
+
+/// Submits so many tasks that are alike.
+pub(super) async fn submit_alike(
+    client: &Client,
+    spec: &TaskSpec,
+    tasks: u32,
+) -> Result<(), Failure> {
+    let mut left = tasks;
+    while 0 < left {
+        let some = left.min(BATCH_TASKS_MAX);
+        let specs = std::iter::repeat_n(spec.clone(), some as usize).collect();
+        for answer in client.submit_batch(specs).await? {
+            answer?;
+        }
+        left -= some;
+    }
+    Ok(())
 }
 
 /// The number in a payload.

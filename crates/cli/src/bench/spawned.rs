@@ -149,10 +149,10 @@ impl Worker {
         Process::start("pool", command).map(Self)
     }
 
-    /// Starts one that does it with async functions, which come in by a socket.
+    /// Starts one of this name that does it with async functions, which come in by a socket.
     pub(super) fn of_functions(
         address: &str,
-        task_type: &str,
+        (name, task_type): (&str, &str),
         slots: u32,
         socket: &Path,
     ) -> Result<Self, Failure> {
@@ -162,7 +162,7 @@ impl Worker {
             .arg(socket)
             .arg(task_type)
             .env("LEASEHOLD_ADDRESS", address)
-            .env("LEASEHOLD_WORKER_ID", task_type)
+            .env("LEASEHOLD_WORKER_ID", name)
             .env("LEASEHOLD_SLOTS", slots.to_string());
         Process::start("worker", command).map(Self)
     }

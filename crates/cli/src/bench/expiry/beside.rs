@@ -1,0 +1,53 @@
+//! Leases that are held while others expire, and that do not end.
+
+use std::{path::Path, time::Duration};
+
+use leasehold_client::{Client, TaskSpec};
+
+use super::super::{
+    holder,
+    load::{self, Load},
+    spawned::Worker,
+};
+use crate::failure::Failure;
+
+/// How many one worker holds: as many as it can have slots.
+const PER_WORKER: u32 = 10_000;
+
+/// Longer than any run.
+const LIFE: Duration = Duration::from_hours(12);
+
+/// The workers that hold them. They are killed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Beside {
+    _workers: Vec<Worker>,
+}
+
+impl Beside {
+    /// Has so many held, once all of them run.
+    pub(super) async fn hold(
+        client: &Client,
+        door: &Path,
+        leases: u32,
+        patience: Duration,
+    ) -> Result<Self, Failure> {
+        let load = Load::of_nobody();
+        let queue = load.queue();
+        let mut workers = Vec::new();
+        for number in 0..leases.div_ceil(PER_WORKER) {
+            let name = format!("{queue}-{number}");
+            let slots = PER_WORKER.min(leases - number * PER_WORKER);
+            workers.push(Worker::of_functions(client.address(), (&name, queue), slots, door)?);
+        }
+        let spec = TaskSpec::new(queue)
+            .queue(queue)
+            .payload(holder::UNSEEN)
+            .attempt_timeout(LIFE)
+            .total_timeout(LIFE)
+            .max_attempts(1);
+        load::submit_alike(client, &spec, leases).await?;
+        let all_held = || async { Ok(load::leased(client, queue).await? == i64::from(leases)) };
+        load::until(patience, "not all leases beside are held", all_held).await?;
+        Ok(Self { _workers: workers })
+    }
+}
