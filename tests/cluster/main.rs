@@ -26,6 +26,7 @@ mod refusal;
 mod script;
 mod worker;
 
+mod absence;
 mod bench;
 mod cancel;
 mod chaos;
@@ -49,6 +50,7 @@ mod pool;
 mod prefetch;
 mod program;
 mod reload;
+mod rollout;
 mod schema;
 mod shutdown;
 mod state_dir;

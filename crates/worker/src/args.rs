@@ -6,7 +6,7 @@ use std::{ffi::OsStr, path::PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, builder::Resettable};
 
-use crate::config::{Command, Config, ConfigError, Drain, LogFormat, Program};
+use crate::config::{Command, Config, ConfigError, Drain, LogFormat, Program, SessionLost};
 
 /// Runs programs for Leasehold: the payload of a task is their stdin, their stdout its result.
 ///
@@ -88,6 +88,11 @@ pub(crate) struct Args {
     #[arg(long, env = "LEASEHOLD_DRAIN_GRACE", value_name = "DURATION")]
     drain_grace: Option<Drain>,
 
+    /// What to do with running programs when the coordinator has not answered for so long that it may have given the session up
+    /// [default: stop]
+    #[arg(long, env = "LEASEHOLD_ON_SESSION_LOST", value_name = "WHAT")]
+    on_session_lost: Option<SessionLost>,
+
     /// How many slots may be lost to programs that cannot be killed before the worker ends with code 71 to be started
     /// again [default: less than half]
     #[arg(long, env = "LEASEHOLD_LOST_SLOTS_MAX", value_name = "N")]
@@ -158,6 +163,7 @@ impl Args {
         lay(&mut config.slots, self.slots.as_ref());
         lay(&mut config.prefetch, self.prefetch.as_ref());
         lay(&mut config.drain_grace, self.drain_grace.as_ref());
+        lay(&mut config.on_session_lost, self.on_session_lost.as_ref());
         lay(&mut config.lost_slots_max, self.lost_slots_max.as_ref());
         lay(&mut config.state_dir, self.state_dir.as_ref());
         lay(&mut config.telemetry.otlp_endpoint, self.otlp_endpoint.as_ref());

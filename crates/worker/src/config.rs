@@ -11,7 +11,7 @@ use std::{
 };
 
 use leasehold_policy::{ParseDurationError, parse_duration};
-use leasehold_worker::Worker;
+use leasehold_worker::{OnSessionLost, Worker};
 use serde::{Deserialize, Deserializer, de};
 
 /// The largest configuration file that is read: it is written by hand.
@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) labels: BTreeMap<String, String>,
     /// How long a drain waits for what runs.
     pub(crate) drain_grace: Option<Drain>,
+    /// What becomes of running work when the session may be over.
+    pub(crate) on_session_lost: Option<SessionLost>,
     /// How many slots may be lost before the worker recycles itself.
     pub(crate) lost_slots_max: Option<u32>,
     /// Where the worker keeps the lock by which the next one knows that it is gone.
@@ -95,6 +97,25 @@ pub(crate) enum LogFormat {
     Text,
     /// For machines: one JSON object a line.
     Json,
+}
+
+/// What becomes of running programs when the session may be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SessionLost {
+    /// They are stopped before that, so that nobody else has their tasks meanwhile
+    Stop,
+    /// They go on, and their results are delivered when there is an answer again
+    Finish,
+}
+
+impl From<SessionLost> for OnSessionLost {
+    fn from(what: SessionLost) -> Self {
+        match what {
+            SessionLost::Stop => Self::Stop,
+            SessionLost::Finish => Self::Finish,
+        }
+    }
 }
 
 /// The words of a command. There is at least one.
@@ -199,6 +220,9 @@ impl Config {
         }
         if let Some(Drain(grace)) = self.drain_grace {
             worker = worker.drain_grace(grace);
+        }
+        if let Some(on_session_lost) = self.on_session_lost {
+            worker = worker.on_session_lost(on_session_lost.into());
         }
         if let Some(lost) = self.lost_slots_max {
             worker = worker.lost_slots_max(lost);

@@ -24,6 +24,7 @@ mod program;
 mod progress;
 mod run;
 mod session;
+mod session_lost;
 mod slots;
 mod state_dir;
 mod stream;
@@ -40,6 +41,7 @@ pub use limits::CheckpointTooLarge;
 pub use program::Program;
 #[doc(hidden)]
 pub use session::simulated as simulation;
+pub use session_lost::OnSessionLost;
 pub use task::{Output, TaskResult};
 pub use task_error::TaskError;
 pub use term::NotExtended;

@@ -219,7 +219,7 @@ impl Connection {
         };
         let pledge = state_dir.as_ref().map(|it| Arc::clone(&it.pledge));
         plan.identity.replaces = state_dir.as_ref().map_or_else(Vec::new, |it| it.gone.clone());
-        let lifeline = Lifeline::new(pledge).map_err(Error::Start)?;
+        let lifeline = Lifeline::new(pledge, plan.leaving.on_session_lost).map_err(Error::Start)?;
         let (asking, asks) = mpsc::channel(term::ASKS_MAX);
         let work = Grounds { handlers, clock, lifeline: Arc::new(lifeline), asks: asking };
         Ok(Self {

@@ -43,7 +43,7 @@ use self::{
     welcome::Journal,
 };
 use crate::{
-    CancelReason, Error,
+    CancelReason, Error, OnSessionLost,
     assignment::{Assignment, Token},
     clock::Moment,
     identity::Identity,
@@ -118,9 +118,11 @@ pub(crate) enum Command {
     Exit(Result<(), Error>),
 }
 
-/// When a worker leaves by itself, and how it leaves.
+/// When a worker leaves by itself, how it leaves, and what becomes of its work when it is left alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving {
+    /// What is done with running work when the session may be over.
+    pub(crate) on_session_lost: OnSessionLost,
     /// How long a drain waits for what runs, unless the coordinator says otherwise.
     pub(crate) drain_grace: Duration,
     /// How many slots may hold work that cannot be stopped. With more the worker recycles itself.

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    Context, Error, Program, TaskResult, guard, identity,
+    Context, Error, OnSessionLost, Program, TaskResult, guard, identity,
     identity::Identity,
     isolated, open_files,
     run::{self, Plan},
@@ -60,6 +60,7 @@ pub struct Worker {
     prefetch: u32,
     labels: BTreeMap<String, String>,
     drain_grace: Duration,
+    on_session_lost: OnSessionLost,
     /// `None`: less than half of the slots.
     lost_slots_max: Option<u32>,
     state_dir: Option<PathBuf>,
@@ -80,6 +81,7 @@ impl Default for Worker {
             prefetch: 0,
             labels: BTreeMap::new(),
             drain_grace: DEFAULT_DRAIN_GRACE,
+            on_session_lost: OnSessionLost::default(),
             lost_slots_max: None,
             state_dir: None,
             tasks: BTreeMap::new(),
@@ -155,6 +157,12 @@ impl Worker {
     /// How long a drain waits for what runs before it stops it and hands it back. Default 30 s.
     pub fn drain_grace(self, drain_grace: Duration) -> Self {
         Self { drain_grace, ..self }
+    }
+
+    /// What becomes of running work when the coordinator has not answered for so long that it may have given the session up.
+    /// Default: it is stopped.
+    pub fn on_session_lost(self, on_session_lost: OnSessionLost) -> Self {
+        Self { on_session_lost, ..self }
     }
 
     /// How many slots may hold work that cannot be stopped, such as a handler that blocks its thread: with more, the
@@ -392,6 +400,7 @@ impl Worker {
                 software: concat!("leasehold-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
             },
             leaving: Leaving {
+                on_session_lost: self.on_session_lost,
                 drain_grace: self.drain_grace,
                 lost_slots_max: usize::try_from(lost_slots_max).unwrap_or(usize::MAX),
             },

@@ -52,7 +52,8 @@ fn the_shipped_file_names_every_key() {
     assert!(config.id.is_some() && config.slots.is_some() && !config.labels.is_empty());
     assert!(config.state_dir.is_some() && config.pool.min.is_some() && config.pool.max.is_some());
     assert!(config.pool.poll.is_some());
-    assert!(config.lost_slots_max.is_some() && config.telemetry.otlp_endpoint.is_some());
+    assert!(config.lost_slots_max.is_some() && config.on_session_lost.is_some());
+    assert!(config.telemetry.otlp_endpoint.is_some());
     let words = |words: &[&str]| Command(words.iter().map(|it| (*it).to_owned()).collect());
     assert_eq!(config.programs["sha"].command, words(&["sha256sum"]));
     let thumbnail = &config.programs["thumbnail"];
@@ -75,7 +76,7 @@ fn a_mistake_is_named_with_its_place() {
         (
             "slots: 2\nslotz: 3\n",
             "w.yaml:2:1: unknown field `slotz`, expected one of address, id, slots, prefetch, labels, \
-             drain_grace, lost_slots_max, state_dir, programs, pool, telemetry",
+             drain_grace, on_session_lost, lost_slots_max, state_dir, programs, pool, telemetry",
         ),
         ("slots: 2\nslots: 3\n", "w.yaml:2:1: duplicate mapping key: slots"),
         ("slots: many\n", "w.yaml:1:8: invalid u32"),

@@ -27,7 +27,10 @@ use rustix::{
     },
 };
 
-use crate::clock::{Moment, nanos};
+use crate::{
+    OnSessionLost,
+    clock::{Moment, nanos},
+};
 
 /// How long a guard leaves it to its worker to stop what the session no longer covers: it may be renewed just in time.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -46,9 +49,13 @@ const SESSION: u32 = 0;
 struct Bound {
     at: Moment,
     span: Duration,
-    /// Why the work is to stop, and [`BY_WORKER`] if its worker has asked it to; 0 if it is not to.
+    /// Of a lease: why the work is to stop, and [`BY_WORKER`] if its worker has asked it to; 0 if it is not to. Of the session:
+    /// whether work may go on when it is over.
     asked: u64,
 }
+
+/// What the session's record says if work may go on when it is over.
+const IS_SURVIVED: u64 = 1;
 
 /// What is added to the reason for which the worker itself has asked the work to stop.
 const BY_WORKER: u64 = 1 << 8;
@@ -67,6 +74,8 @@ pub(crate) struct Lifeline {
     memory: Arc<File>,
     /// A descriptor that is to be open for as long as anything of the worker's work runs, if there is one.
     pledge: Option<Arc<File>>,
+    /// What is said of work when the session is over.
+    survived: u64,
     /// The records that are free again, and the first that was never used. As many as programs have run at once.
     free: Mutex<(Vec<u32>, u32)>,
     /// What the session's record says.
@@ -122,19 +131,26 @@ pub(crate) enum Renewal {
 
 impl Lifeline {
     /// A lifeline under which nothing may run yet. What runs under it keeps the pledge open.
-    pub(crate) fn new(pledge: Option<Arc<File>>) -> io::Result<Self> {
+    pub(crate) fn new(
+        pledge: Option<Arc<File>>,
+        on_session_lost: OnSessionLost,
+    ) -> io::Result<Self> {
         let memory = File::from(memfd_create("leasehold-lifeline", MemfdFlags::CLOEXEC)?);
-        let over = Bound { at: Moment::default(), span: Duration::ZERO, asked: 0 };
+        let survived = match on_session_lost {
+            OnSessionLost::Stop => 0,
+            OnSessionLost::Finish => IS_SURVIVED,
+        };
+        let over = Bound { at: Moment::default(), span: Duration::ZERO, asked: survived };
         over.write(&memory, SESSION)?;
         let memory = Arc::new(memory);
         let (free, session) = (Mutex::new((Vec::new(), SESSION + 1)), Mutex::new(None));
-        Ok(Self { memory, pledge, free, session })
+        Ok(Self { memory, pledge, survived, free, session })
     }
 
     /// The leases hold until `valid_until`; work is asked to stop ahead of that by its grace, or by `stop_margin` if
     /// that is shorter.
     pub(crate) fn renew(&self, valid_until: Moment, stop_margin: Duration) -> io::Result<Renewal> {
-        let bound = Bound { at: valid_until, span: stop_margin, asked: 0 };
+        let bound = Bound { at: valid_until, span: stop_margin, asked: self.survived };
         bound.write(&self.memory, SESSION)?;
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let before = session.replace(bound);
@@ -279,13 +295,17 @@ impl Lookout {
 
 impl Limits {
     fn of(session: Bound, lease: Bound) -> Self {
+        let is_asked = BY_WORKER <= lease.asked;
+        if session.asked == IS_SURVIVED {
+            return Self { ask_at: lease.at, kill_at: lease.at + lease.span, is_asked };
+        }
         let margin = session.span.min(lease.span);
         // The end of the session is not the guard's to put off: behind it somebody else may have the task.
         let session_ask = session.at - margin + PATIENCE.min(margin / 4);
         Self {
             ask_at: session_ask.min(lease.at),
             kill_at: session.at.min(lease.at + lease.span),
-            is_asked: BY_WORKER <= lease.asked,
+            is_asked,
         }
     }
 }

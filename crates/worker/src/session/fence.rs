@@ -14,7 +14,7 @@ use super::{
     Command, Session,
     lease::{Lease, Stage, StopReason},
 };
-use crate::{assignment::Token, clock::Moment};
+use crate::{OnSessionLost, assignment::Token, clock::Moment};
 
 /// What the fence does to a lease.
 enum Cut {
@@ -91,8 +91,11 @@ impl Session {
         // Within the margin each lease has its own time, given by its grace. Those asked to stop have timers, which ring too
         // late if the validity ends before: because the grace is long, or because the terms are shorter by now.
         let times = self.leases.iter().filter_map(|(_, lease)| match lease.stage {
-            Stage::Pending { .. } | Stage::Running { .. } => self.cancel_at(lease),
-            Stage::Stopping { kill_at, .. } => (kill_at > valid_until).then_some(begin),
+            Stage::Pending { .. } => self.cancel_at(lease),
+            Stage::Running { .. } => self.cancel_at(lease).filter(|_| self.stops()),
+            Stage::Stopping { kill_at, .. } => {
+                (self.stops() && kill_at > valid_until).then_some(begin)
+            }
             Stage::Killed { .. } => None,
         });
         times.min()
@@ -102,10 +105,17 @@ impl Session {
         let is_time = self.cancel_at(lease).is_some_and(|at| at <= now);
         match lease.stage {
             Stage::Pending { .. } => is_time.then_some(Cut::Decline),
-            Stage::Running { .. } => is_time.then_some(Cut::Cancel),
-            Stage::Stopping { kill_at, .. } => (kill_at > valid_until).then_some(Cut::Shorten),
+            Stage::Running { .. } => (self.stops() && is_time).then_some(Cut::Cancel),
+            Stage::Stopping { kill_at, .. } => {
+                (self.stops() && kill_at > valid_until).then_some(Cut::Shorten)
+            }
             Stage::Killed { .. } => None,
         }
+    }
+
+    /// Whether running work is stopped before the session can be over.
+    fn stops(&self) -> bool {
+        self.leaving.on_session_lost == OnSessionLost::Stop
     }
 
     fn cancel_at(&self, lease: &Lease) -> Option<Moment> {

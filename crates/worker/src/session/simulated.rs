@@ -12,7 +12,7 @@ use leasehold_proto::v1;
 
 use super::{Command, Leaving, Session, StreamEnd};
 use crate::{
-    Error,
+    Error, OnSessionLost,
     assignment::Token,
     clock::Moment,
     identity::{self, Identity},
@@ -127,7 +127,11 @@ impl Worker {
             software: "simulated".to_owned(),
         };
         // Simulated work can always be stopped.
-        let leaving = Leaving { drain_grace: setup.drain_grace, lost_slots_max: usize::MAX };
+        let leaving = Leaving {
+            on_session_lost: OnSessionLost::Stop,
+            drain_grace: setup.drain_grace,
+            lost_slots_max: usize::MAX,
+        };
         Self { session: Session::new(identity, leaving, setup.seed) }
     }
 

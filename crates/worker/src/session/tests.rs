@@ -22,6 +22,7 @@ use leasehold_proto::v1::{
 
 use super::{Command, Leaving, Session, StreamEnd};
 use crate::{
+    OnSessionLost,
     assignment::{Token, duration},
     clock::Moment,
     identity::Identity,
@@ -108,7 +109,7 @@ const RESULT_BYTES_MAX: i64 = 100;
 /// Plays a script of (time in ms, step) and compares all that is said and done, each line behind its time.
 #[track_caller]
 fn check(script: &[(u64, Step)], expected: &[&str]) {
-    compare(&play(0, script), expected);
+    compare(&play(Stage::new(0, OnSessionLost::Stop), script), expected);
 }
 
 /// Plays a script behind a welcome at 0 ms, with heartbeats acknowledged, and leaves that part out.
@@ -120,11 +121,17 @@ fn check_connected(script: &[(u64, Step)], expected: &[&str]) {
 /// The same for a worker that takes this many leases ahead.
 #[track_caller]
 fn check_ahead(prefetch: u32, script: &[(u64, Step)], expected: &[&str]) {
+    check_welcomed(Stage::new(prefetch, OnSessionLost::Stop), script, expected);
+}
+
+/// The same for this worker.
+#[track_caller]
+fn check_welcomed(stage: Stage, script: &[(u64, Step)], expected: &[&str]) {
     let mut whole = vec![(0, Step::Up), (0, Step::Welcome("j", 7, &[])), (0, Step::Beats)];
     whole.extend_from_slice(script);
     let opening = ["0 connect", "0 say hello journal= epoch=0 held=[]"];
     let expected: Vec<&str> = opening.into_iter().chain(expected.iter().copied()).collect();
-    compare(&play(prefetch, &whole), &expected);
+    compare(&play(stage, &whole), &expected);
 }
 
 #[track_caller]
@@ -137,8 +144,7 @@ fn compare(transcript: &[String], expected: &[&str]) {
     );
 }
 
-fn play(prefetch: u32, script: &[(u64, Step)]) -> Vec<String> {
-    let mut stage = Stage::new(prefetch);
+fn play(mut stage: Stage, script: &[(u64, Step)]) -> Vec<String> {
     for (at, step) in script {
         stage.pass_until(*at);
         stage.happen(step);
@@ -160,7 +166,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(prefetch: u32) -> Self {
+    fn new(prefetch: u32, on_session_lost: OnSessionLost) -> Self {
         let identity = Identity {
             worker_id: "w".to_owned(),
             instance_id: "i".to_owned(),
@@ -173,7 +179,8 @@ impl Stage {
             prefetch,
             software: String::new(),
         };
-        let leaving = Leaving { drain_grace: Duration::from_secs(30), lost_slots_max: 1 };
+        let leaving =
+            Leaving { on_session_lost, drain_grace: Duration::from_secs(30), lost_slots_max: 1 };
         let mut stage = Self {
             session: Session::new(identity, leaving, 1),
             now_ms: 0,

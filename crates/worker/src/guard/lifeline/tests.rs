@@ -3,7 +3,7 @@
 use std::{os::unix::net::UnixStream, sync::Arc, time::Duration};
 
 use super::{Asker, Bound, Lifeline, Limits, Lookout, Reached, Renewal};
-use crate::clock::Moment;
+use crate::{OnSessionLost, clock::Moment};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -43,7 +43,7 @@ fn a_lease_without_a_limit_is_bound_by_the_session_alone() {
 
 #[test]
 fn one_write_renews_all_and_a_nearer_bound_is_told() {
-    let lifeline = Arc::new(Lifeline::new(None).expect("memory"));
+    let lifeline = Arc::new(Lifeline::new(None, OnSessionLost::Stop).expect("memory"));
     let strands = [ms(100), ms(200)].map(|grace| lifeline.strand(None, grace).expect("a record"));
     let renew = |end, margin| lifeline.renew(at(end), ms(margin)).expect("it is written");
     assert_eq!(renew(10_000, 1_000), Renewal::Longer);
@@ -61,15 +61,25 @@ fn one_write_renews_all_and_a_nearer_bound_is_told() {
 }
 
 #[test]
+fn where_work_may_finish_the_session_is_no_bound_for_it_and_is_one_for_its_effects() {
+    let lifeline = Arc::new(Lifeline::new(None, OnSessionLost::Finish).expect("memory"));
+    lifeline.renew(at(10_000), ms(2_500)).expect("it is written");
+    let strand = lifeline.strand(Some(at(60_000)), ms(1_000)).expect("a record");
+    let lookout = strand.lookout();
+    assert_eq!(limits(&lookout), (at(60_000), at(61_000)));
+    assert_eq!(lookout.reached(at(9_500)), Some(Reached::Session));
+}
+
+#[test]
 fn nothing_runs_before_the_first_renewal() {
-    let lifeline = Arc::new(Lifeline::new(None).expect("memory"));
+    let lifeline = Arc::new(Lifeline::new(None, OnSessionLost::Stop).expect("memory"));
     let strand = lifeline.strand(Some(at(5_000)), ms(100)).expect("a record");
     assert_eq!(limits(&strand.lookout()).1, Moment::default());
 }
 
 #[test]
 fn a_record_is_used_again_only_when_its_lease_is_over() {
-    let lifeline = Arc::new(Lifeline::new(None).expect("memory"));
+    let lifeline = Arc::new(Lifeline::new(None, OnSessionLost::Stop).expect("memory"));
     let strand = || lifeline.strand(None, ms(0)).expect("a record");
     let (first, second) = (strand(), strand());
     assert_ne!(first.index(), second.index());
@@ -87,7 +97,7 @@ fn what_was_never_written_is_no_bound() {
 
 #[test]
 fn an_effect_is_refused_from_when_its_work_is_asked_to_stop() {
-    let lifeline = Arc::new(Lifeline::new(None).expect("memory"));
+    let lifeline = Arc::new(Lifeline::new(None, OnSessionLost::Stop).expect("memory"));
     lifeline.renew(at(10_000), ms(2_500)).expect("it is written");
     for (due, grace, now, reached) in [
         (None, 1_000, 8_999, None),
@@ -133,7 +143,7 @@ fn more_time_moves_the_own_bound_of_a_lease_and_nothing_else() {
 }
 
 fn watched(due: Option<Moment>, grace: Duration) -> (Arc<Lifeline>, Lookout) {
-    let lifeline = Arc::new(Lifeline::new(None).expect("memory"));
+    let lifeline = Arc::new(Lifeline::new(None, OnSessionLost::Stop).expect("memory"));
     let strand = lifeline.strand(due, grace).expect("a record");
     lifeline.renew(at(10_000), ms(2_500)).expect("it is written");
     let lookout = strand.lookout();

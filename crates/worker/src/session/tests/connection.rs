@@ -119,7 +119,7 @@ fn the_waits_between_attempts_grow_up_to_a_cap() {
         script.push((round * 20_000 + 10_000, Wait));
         waits.push(round * 20_000);
     }
-    let connects: Vec<u64> = play(0, &script)
+    let connects: Vec<u64> = play(super::Stage::new(0, crate::OnSessionLost::Stop), &script)
         .iter()
         .filter_map(|line| line.strip_suffix(" connect")?.parse().ok())
         .collect();

@@ -8,7 +8,8 @@ use leasehold_proto::v1::{
     Verdict::{Lost, Retained},
 };
 
-use super::{Step::*, check, check_connected};
+use super::{Stage, Step::*, check, check_connected, check_welcomed};
+use crate::OnSessionLost;
 
 #[test]
 fn work_is_asked_to_stop_ahead_of_the_end_and_killed_at_it() {
@@ -38,6 +39,34 @@ fn work_is_asked_to_stop_ahead_of_the_end_and_killed_at_it() {
             "20002 say hello journal=j epoch=7 held=[1 finished, 2 finished]",
             "20002 say outcome 1 STOP_METHOD_ABORTED, started true",
             "20002 say outcome 2 STOP_METHOD_ABORTED, started true",
+        ],
+    );
+}
+
+#[test]
+fn work_that_may_finish_does_and_what_has_not_begun_goes_back() {
+    check_welcomed(
+        Stage::new(1, OnSessionLost::Finish),
+        &[
+            (1, AssignWithin(1, [1_000, 600_000, 600_000, 2_000])),
+            (1, AssignWithin(2, [1_000, 600_000, 600_000, 2_000])),
+            (1, AssignWithin(3, [60_000, 600_000, 600_000, 2_000])),
+            (10, Down),
+            (25_000, Done(1, 0)),
+            (30_000, Up),
+            (30_001, Welcome("j", 7, &[(1, Retained), (2, Lost), (3, Lost)])),
+            (30_002, Wait),
+        ],
+        &[
+            "1 start 1",
+            "1 say started 1",
+            "1 start 2",
+            "1 say started 2",
+            "10 connect",
+            "30000 say hello journal=j epoch=7 held=[2 running, 1 finished, 3 finished]",
+            "30000 say outcome 1 success of 0 bytes",
+            "30000 say outcome 3 DECLINE_REASON_NO_CAPACITY",
+            "30001 cancel 2: lease lost",
         ],
     );
 }

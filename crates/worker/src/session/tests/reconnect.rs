@@ -162,7 +162,7 @@ fn whatever_waits_in_the_outbox_every_frame_can_be_taken() {
         vec![kib(100); 20],
         vec![1, kib(256), 1, MESSAGE_BYTES, 1],
     ] {
-        let mut stage = Stage::new(0);
+        let mut stage = Stage::new(0, crate::OnSessionLost::Stop);
         stage.happen(&Up);
         stage.settle();
         stage.happen(&Welcome("j", 7, &[]));
