@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use leasehold_client::{Code, Error};
+use leasehold_client::{Code, Error, v1::Reason};
 
 /// The process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ impl Exit {
             Error::Unreachable { .. } | Error::NoAnswer { .. } => Self::Unreachable,
             Error::NotEnded { .. } => Self::WaitTimedOut,
             Error::Malformed { .. } => Self::Internal,
+            // The coordinator answers: what cannot be reached is somebody else.
+            Error::Refused(refusal) if refusal.reason == Some(Reason::CircuitOpen) => Self::Limited,
             Error::Refused(refusal) => Self::of_code(refusal.code),
         }
     }

@@ -60,9 +60,10 @@ pub enum CallEnd {
 }
 
 /// What a circuit does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CircuitState {
     /// Lets everybody through.
+    #[default]
     Closed,
     /// Lets nobody through.
     Open {
@@ -108,9 +109,10 @@ pub struct Circuit {
     turns: u64,
 }
 
-impl Default for CircuitState {
-    fn default() -> Self {
-        Self::Closed
+impl Pass {
+    /// Whether it takes one of the places of probes until it leaves.
+    pub const fn is_probe(self) -> bool {
+        self.is_probe
     }
 }
 
@@ -123,6 +125,14 @@ impl Circuit {
     /// Since when it does that. A closed one that never was anything else has been so for ever.
     pub const fn since(&self) -> Time {
         self.since
+    }
+
+    /// When it half-opens, if it is open.
+    pub const fn half_opens_at(&self) -> Option<Time> {
+        match self.state {
+            CircuitState::Open { until } => Some(until),
+            CircuitState::Closed | CircuitState::HalfOpen { .. } => None,
+        }
     }
 
     /// How many probes may still run.

@@ -59,6 +59,7 @@ impl Queue {
         let Some(lease) = task.lease() else { return };
         assert!(task.last_token == Some(lease.token), "only the newest lease decides");
         self.put_right(id, &end);
+        self.observe(id, &end, &account);
         let Some(task) = self.book.task(id) else { return };
         let Some(lease) = task.lease() else { return };
         let revoked = lease.revoking.map(|revoking| revoking.reason);

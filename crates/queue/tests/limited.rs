@@ -71,6 +71,7 @@ fn config(setting: Setting) -> Config {
         caps: Caps { default: b, keys: [("a".into(), a)].into(), ..Caps::default() },
         rates: mail.map(|mail| ("mail".into(), rate(mail))).into_iter().collect(),
         queues: [("q".into(), queue)].into(),
+        ..Throttles::default()
     };
     Config {
         session_ttl: Duration::from_hours(10),
@@ -365,6 +366,7 @@ impl Both {
         let claims = Claims {
             keys: named.iter().map(|key| (*key).into()).collect(),
             charges: if mail == 0 { Vec::new() } else { vec![("mail".into(), mail)] },
+            ..Claims::default()
         };
         let claims = (!claims.is_empty()).then(|| Arc::new(claims));
         let spec = TaskSpec { claims, ..spec(priority) };

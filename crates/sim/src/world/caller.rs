@@ -333,6 +333,7 @@ fn claims(order: &Order) -> Option<Arc<Claims>> {
     let claims = Claims {
         keys: keys.map(|(_, key)| Name::from(*key)).collect(),
         charges: if tokens == 0 { Vec::new() } else { vec![(Name::from(RATE), tokens)] },
+        ..Claims::default()
     };
     (!claims.is_empty()).then(|| Arc::new(claims))
 }
