@@ -27,6 +27,7 @@ mod script;
 mod worker;
 
 mod bench;
+mod breaker;
 mod cancel;
 mod chaos;
 mod checkpoint;

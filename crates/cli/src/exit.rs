@@ -41,9 +41,16 @@ impl Exit {
             Error::Unreachable { .. } | Error::NoAnswer { .. } => Self::Unreachable,
             Error::NotEnded { .. } => Self::WaitTimedOut,
             Error::Malformed { .. } => Self::Internal,
+            Error::Refused(refusal) => Self::of_refusal(refusal.code, refusal.reason),
+        }
+    }
+
+    /// How a command ends that the coordinator refused.
+    pub(crate) fn of_refusal(code: Code, reason: Option<Reason>) -> Self {
+        match reason {
             // The coordinator answers: what cannot be reached is somebody else.
-            Error::Refused(refusal) if refusal.reason == Some(Reason::CircuitOpen) => Self::Limited,
-            Error::Refused(refusal) => Self::of_code(refusal.code),
+            Some(Reason::CircuitOpen) => Self::Limited,
+            Some(_) | None => Self::of_code(code),
         }
     }
 

@@ -280,7 +280,9 @@ impl Gates {
     pub(crate) fn agree(&self, held: &[(Token, Option<Vec<Permit>>)]) -> bool {
         let is_broken = [Mutant::PermitFreeAtRevoke, Mutant::PermitsForgottenAtBoot];
         let permits_agree = is_broken.into_iter().any(Mutant::is_alive) || self.limits.agree(held);
-        permits_agree && self.circuits.agree(held.iter().map(|(token, _)| *token))
+        let circuits_agree = Mutant::ProbeNeverLeaves.is_alive()
+            || self.circuits.agree(held.iter().map(|(token, _)| *token));
+        permits_agree && circuits_agree
     }
 
     /// The permits that a lease of a task holds.

@@ -270,8 +270,9 @@ impl Queue {
         failure: Failure,
     ) {
         let Some(task) = self.book.task(id) else { return };
-        let wait = task.spec.retry.backoff.wait(task.attempts + task.worker_losses, draw(task));
-        let until = self.now + wait.max(at_least);
+        let failures = task.attempts + task.worker_losses;
+        let wait = task.spec.retry.backoff.wait_at_least(at_least, failures, draw(task));
+        let until = self.now + wait;
         if task.deadline <= until {
             self.end(id, Ending::Failed, Some(account), Some(failure));
         } else if self.now < until {
