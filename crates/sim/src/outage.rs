@@ -6,11 +6,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use leasehold_policy::{Backoff, Jitter, Time};
+use leasehold_policy::{Backoff, CircuitTerms, Jitter, Rate, Time};
 use leasehold_queue::{
     Assignment, BreakerTerms, Claims, Command, Config, Effect, Ending, Failure, FailureReason,
-    Guarded, Hello, LeaseTerms, Minter, Name, Outcome, Queue, Retry, SchemasRead, Shape, StopProof,
-    StreamId, Submit, TaskSpec, Throttles, Token,
+    Guarded, Hello, LeaseTerms, Minter, Name, Outcome, Queue, Retry, RetryBudget, SchemasRead,
+    Shape, StopProof, StreamId, Submit, TaskSpec, Throttles, Token,
 };
 
 /// When the first task comes.
@@ -260,9 +260,6 @@ fn spec() -> TaskSpec {
 
 /// The breakers that are compared, the first of which is none.
 pub fn breakers() -> Vec<(&'static str, Option<BreakerTerms>)> {
-    use leasehold_policy::{CircuitTerms, Rate};
-    use leasehold_queue::RetryBudget;
-
     let circuit = CircuitTerms {
         window: Duration::from_mins(5),
         calls_min: 20,
@@ -293,16 +290,4 @@ pub fn breakers() -> Vec<(&'static str, Option<BreakerTerms>)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{breakers, play};
-
-    #[test]
-    fn a_breaker_saves_attempts_and_loses_no_task() {
-        let outages: Vec<_> = breakers().into_iter().map(|(_, terms)| play(7, terms)).collect();
-        let (without, with) = (outages[0], outages[3]);
-        assert!(500 < without.dead, "an outage costs tasks: {without:?}");
-        assert_eq!(with.dead, 0, "{with:?}");
-        assert!(with.failed * 20 < without.failed, "{with:?} {without:?}");
-        assert_eq!(with, play(7, breakers()[3].1), "a seed is one story");
-    }
-}
+mod tests;
