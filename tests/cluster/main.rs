@@ -28,6 +28,7 @@ mod worker;
 
 mod absence;
 mod bench;
+mod breaker;
 mod cancel;
 mod chaos;
 mod checkpoint;

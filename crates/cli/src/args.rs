@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::{
-    bench::BenchCommand, config::ConfigCommand, dead::DeadCommand, duration::parse_duration,
-    errors::ErrorsArgs, lease::LeaseCommand, queue::QueueCommand, scaling::ScalingCommand,
-    schema::SchemaCommand, task::TaskCommand, worker::WorkerCommand,
+    bench::BenchCommand, breaker::BreakerCommand, config::ConfigCommand, dead::DeadCommand,
+    duration::parse_duration, errors::ErrorsArgs, lease::LeaseCommand, queue::QueueCommand,
+    scaling::ScalingCommand, schema::SchemaCommand, task::TaskCommand, worker::WorkerCommand,
 };
 
 /// How long a person looks at a command that does nothing. Waits have limits of their own.
@@ -102,6 +102,9 @@ pub(crate) enum Command {
     /// Look at queues, pause and resume them
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Look at circuit breakers, and close circuits by hand
+    #[command(subcommand)]
+    Breaker(BreakerCommand),
     /// Take leases away from their workers
     #[command(subcommand)]
     Lease(LeaseCommand),
@@ -138,6 +141,7 @@ impl Command {
             Self::Task(_) => "task",
             Self::Dead(_) => "dead",
             Self::Queue(_) => "queue",
+            Self::Breaker(_) => "breaker",
             Self::Lease(_) => "lease",
             Self::Worker(_) => "worker",
             Self::Schema(_) => "schema",

@@ -101,6 +101,7 @@ fn page(reason: Reason) -> &'static str {
         Reason::LeaseNotFound => include_str!("../../../docs/errors/LEASE_NOT_FOUND.md"),
         Reason::WorkerNotFound => include_str!("../../../docs/errors/WORKER_NOT_FOUND.md"),
         Reason::RateLimited => include_str!("../../../docs/errors/RATE_LIMITED.md"),
+        Reason::CircuitOpen => include_str!("../../../docs/errors/CIRCUIT_OPEN.md"),
         Reason::ConfigInvalid => include_str!("../../../docs/errors/CONFIG_INVALID.md"),
         Reason::WorkerBanned => include_str!("../../../docs/errors/WORKER_BANNED.md"),
     }

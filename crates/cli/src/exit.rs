@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use leasehold_client::{Code, Error};
+use leasehold_client::{Code, Error, v1::Reason};
 
 /// The process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,16 @@ impl Exit {
             Error::Unreachable { .. } | Error::NoAnswer { .. } => Self::Unreachable,
             Error::NotEnded { .. } => Self::WaitTimedOut,
             Error::Malformed { .. } => Self::Internal,
-            Error::Refused(refusal) => Self::of_code(refusal.code),
+            Error::Refused(refusal) => Self::of_refusal(refusal.code, refusal.reason),
+        }
+    }
+
+    /// How a command ends that the coordinator refused.
+    pub(crate) fn of_refusal(code: Code, reason: Option<Reason>) -> Self {
+        match reason {
+            // The coordinator answers: what cannot be reached is somebody else.
+            Some(Reason::CircuitOpen) => Self::Limited,
+            Some(_) | None => Self::of_code(code),
         }
     }
 

@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 pub(crate) use config::{ChangesJson, ConfigJson, ViolationsJson};
-pub(crate) use operator::{ClusterJson, DrainJson, QueueJson, QueuesJson, WorkersJson};
+pub(crate) use operator::{
+    BreakerJson, BreakersJson, ClusterJson, DrainJson, QueueJson, QueuesJson, WorkersJson,
+};
 pub(crate) use scaling::ScalingJson;
 pub(crate) use task::{LineReceiptJson, ReceiptJson, ReplayJson, TaskJson, TasksJson};
 

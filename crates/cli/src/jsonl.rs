@@ -49,6 +49,9 @@ struct Line {
     #[serde(default)]
     rates: BTreeMap<String, i32>,
     #[serde(default)]
+    dependencies: Vec<String>,
+    fail_fast: Option<bool>,
+    #[serde(default)]
     labels: BTreeMap<String, String>,
     fairness_key: Option<String>,
     #[serde(default)]
@@ -165,6 +168,12 @@ fn add_texts(mut spec: TaskSpec, line: &Line) -> Result<TaskSpec, String> {
     }
     for (key, tokens) in &line.rates {
         spec = spec.rate_charge(key, *tokens);
+    }
+    for name in &line.dependencies {
+        spec = spec.dependency(name);
+    }
+    if line.fail_fast.unwrap_or_default() {
+        spec = spec.fail_fast();
     }
     Ok(spec)
 }

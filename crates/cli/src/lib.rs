@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod breaker;
 mod cluster;
 mod config;
 mod dead;
@@ -139,6 +140,7 @@ async fn dispatch(global: Global, command: Command) -> Done {
         Command::Task(command) => task::run(command, &client()?, output).await,
         Command::Dead(command) => dead::run(command, &client()?, output).await,
         Command::Queue(command) => queue::run(command, &client()?, output).await,
+        Command::Breaker(command) => breaker::run(command, &client()?, output).await,
         Command::Lease(command) => lease::run(command, &client()?, output).await,
         Command::Worker(command) => worker::run(command, &client()?, output).await,
         Command::Scaling(command) => scaling::run(command, &client()?, output).await,

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, time::SystemTime};
 use leasehold_client::{
     duration::from_wire,
     v1::{
-        BlockedReason, BlockingLimit, Exclusivity, FailureReason, Guarantee, LeaseCharge,
-        LeaseEndKind, RateCharge, RevocationReason, ScalingBound, StopProof, Task, TaskSpec,
-        TaskState, WorkerState,
+        BlockedReason, BlockingLimit, CircuitState, Exclusivity, FailureReason, Guarantee,
+        LeaseCharge, LeaseEndKind, RateCharge, RevocationReason, ScalingBound, StopProof, Task,
+        TaskSpec, TaskState, WorkerState,
     },
 };
 use prost_types::Timestamp;
@@ -77,8 +77,13 @@ pub(crate) fn blocked(task: &Task) -> Option<String> {
         BlockedReason::NoCapacity => {
             Some(format!("all slots of the workers that serve {task_type} are taken"))
         }
-        BlockedReason::RateLimited | BlockedReason::ConcurrencyLimit => {
+        BlockedReason::RateLimited
+        | BlockedReason::ConcurrencyLimit
+        | BlockedReason::RetryBudget => {
             Some(task.blocked_by.as_ref().map_or_else(|| "a limit is reached".to_owned(), limit))
+        }
+        BlockedReason::CircuitOpen => {
+            Some(task.blocked_by.as_ref().map_or_else(|| "a circuit is open".to_owned(), circuit))
         }
     }
 }
@@ -110,12 +115,36 @@ fn limit(limit: &BlockingLimit) -> String {
     format!("{name}{whose} is at {used_count} of {max_count}{}", again.unwrap_or_default())
 }
 
-/// What its leases take beside a slot; `None` when nothing.
+/// A circuit that lets nobody through, or no more than it does: an open one says when it half-opens.
+fn circuit(limit: &BlockingLimit) -> String {
+    let BlockingLimit { limit: name, used_count, max_count, .. } = limit;
+    limit.available_time.map_or_else(
+        || format!("{name} is half-open: {used_count} of {max_count} probes run"),
+        |time| {
+            format!(
+                "{name} is open: {used_count} of {max_count} attempts failed or were slow; it half-opens at {time}"
+            )
+        },
+    )
+}
+
+/// What a circuit does.
+pub(crate) fn circuit_state(state: CircuitState) -> &'static str {
+    match state {
+        CircuitState::Unspecified => "unknown",
+        CircuitState::Closed => "closed",
+        CircuitState::Open => "open",
+        CircuitState::HalfOpen => "half-open",
+    }
+}
+
+/// What its leases take and pass beside a slot; `None` when nothing.
 pub(crate) fn claims(spec: &TaskSpec) -> Option<String> {
     let keys = spec.concurrency_keys.iter().map(|key| format!("concurrency key {key}"));
     let charge = |charge: &RateCharge| format!("{} of rate {}", charge.tokens(), charge.key);
     let charges = spec.rate_charges.iter().map(charge);
-    let all: Vec<String> = keys.chain(charges).collect();
+    let dependencies = spec.dependencies.iter().map(|name| format!("dependency {name}"));
+    let all: Vec<String> = keys.chain(charges).chain(dependencies).collect();
     (!all.is_empty()).then(|| all.join(", "))
 }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 use leasehold_proto::{
     duration::to_wire,
     v1::{
-        DiffConfigRequest, DiffConfigResponse, DrainWorkersRequest, DrainWorkersResponse,
+        Breaker, DiffConfigRequest, DiffConfigResponse, DrainWorkersRequest, DrainWorkersResponse,
         EvictWorkerRequest, GetClusterRequest, GetClusterResponse, GetConfigRequest,
-        GetConfigResponse, GetScalingRequest, ListQueuesRequest, ListWorkersRequest,
-        PauseQueueRequest, PoolScaling, Queue, ReloadConfigRequest, ReloadConfigResponse,
-        ResumeQueueRequest, RevokeLeaseRequest, Task, Worker,
+        GetConfigResponse, GetScalingRequest, ListBreakersRequest, ListQueuesRequest,
+        ListWorkersRequest, PauseQueueRequest, PoolScaling, Queue, ReloadConfigRequest,
+        ReloadConfigResponse, ResetBreakerRequest, ResumeQueueRequest, RevokeLeaseRequest, Task,
+        Worker,
     },
 };
 
@@ -85,6 +86,31 @@ impl Client {
             })
             .await?;
         response.queue.ok_or_else(|| self.malformed("a queue"))
+    }
+
+    /// Every circuit breaker, by name.
+    pub async fn breakers(&self) -> Result<Vec<Breaker>, Error> {
+        let response = self
+            .call("leasehold.v1.AdminService/ListBreakers", Repeat::Safe)
+            .unary(ListBreakersRequest {}, |request| {
+                let mut service = self.admin_service();
+                async move { service.list_breakers(request).await }
+            })
+            .await?;
+        Ok(response.breakers)
+    }
+
+    /// Closes a circuit by hand; what it has counted is forgotten.
+    pub async fn reset_breaker(&self, name: &str) -> Result<Breaker, Error> {
+        let request = ResetBreakerRequest { name: name.to_owned() };
+        let response = self
+            .call("leasehold.v1.AdminService/ResetBreaker", Repeat::Safe)
+            .unary(request, |request| {
+                let mut service = self.admin_service();
+                async move { service.reset_breaker(request).await }
+            })
+            .await?;
+        response.breaker.ok_or_else(|| self.malformed("a breaker"))
     }
 
     /// Every worker the coordinator knows, by id. It takes as many calls as there are pages: a worker that comes or goes

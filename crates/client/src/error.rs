@@ -175,9 +175,9 @@ impl Error {
     }
 
     /// Whether the coordinator refused before it changed anything and would like to be asked again.
-    /// Naming a time is how it says so.
+    /// Naming a time is how it says so; but who asked to fail fast wants to hear of it, not to wait.
     pub(crate) fn is_pushback(&self) -> bool {
-        self.retry_after().is_some()
+        self.retry_after().is_some() && self.reason() != Some(Reason::CircuitOpen)
     }
 
     /// Whether the call may or may not have been carried out: nobody answered, or a coordinator that
@@ -298,6 +298,9 @@ impl Refusal {
             Reason::Overloaded => Some("try again later, or with fewer calls at once"),
             Reason::RateLimited => {
                 Some("submit more slowly, or ask for a higher limits.submit_rate")
+            }
+            Reason::CircuitOpen => {
+                Some("try again when it half-opens, or submit without failing fast and let it wait")
             }
             Reason::ConfigInvalid => Some("what the coordinator runs with is kept"),
             // Their messages name the way out.

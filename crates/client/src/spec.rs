@@ -208,6 +208,21 @@ impl TaskSpec {
         self
     }
 
+    /// Something that its work calls: while its circuit is open the task is not leased, and keeps its attempts. A key of the
+    /// coordinator's `breakers.dependencies`. May be given several times, for several.
+    #[must_use]
+    pub fn dependency(mut self, name: impl Into<String>) -> Self {
+        self.spec.dependencies.push(name.into());
+        self
+    }
+
+    /// Has the submit refused while a circuit is open that the task would have to pass, instead of letting it wait.
+    #[must_use]
+    pub fn fail_fast(mut self) -> Self {
+        self.spec.fail_fast = true;
+        self
+    }
+
     /// The message of the contract.
     pub(crate) fn into_request(self) -> SubmitTaskRequest {
         SubmitTaskRequest {

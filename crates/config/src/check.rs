@@ -3,7 +3,9 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
-    Config, Violation, duration,
+    Config, Violation,
+    breakers::{BREAKERS_MAX, Breaker},
+    duration,
     name::{is_limit_key, is_queue_name, is_task_type, is_worker_id},
     scaling::POOLS_MAX,
 };
@@ -33,6 +35,16 @@ const RELOAD_INTERVAL: RangeInclusive<Duration> =
 /// What is to be said of a cap of zero.
 const AT_LEAST_ONE: &str = "must be at least 1: to hold tasks back, pause their queue";
 
+/// A window is counted in thirty parts, of which none is less than a tenth of a second.
+const WINDOW_MIN: Duration = Duration::from_secs(3);
+
+/// What a retry budget may get from one success: more would be no budget.
+const RETRY_SHARE: RangeInclusive<f64> = 0.0..=1.0;
+
+/// What a retry budget may get from time alone. Not nothing: where only successes bring something, retries that wait for each
+/// other would wait for ever.
+const RETRIES_PER_SECOND: RangeInclusive<f64> = 0.001..=1_000_000.0;
+
 /// As many attempts as a task may ask for.
 pub const ATTEMPTS_MAX: u32 = 1_000;
 
@@ -53,6 +65,7 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
     order(config, &mut broken);
     queues(config, &mut broken);
     concurrency(config, &mut broken);
+    breakers(config, &mut broken);
     reload(config, &mut broken);
     broken.0
 }
@@ -214,6 +227,62 @@ fn concurrency(config: &Config, broken: &mut Broken) {
     }
     for key in config.rates.keys() {
         limit_key("rates", key, broken);
+    }
+}
+
+fn breakers(config: &Config, broken: &mut Broken) {
+    let (types, dependencies) = (&config.breakers.task_types, &config.breakers.dependencies);
+    let count = types.len() + dependencies.len();
+    if BREAKERS_MAX < count {
+        broken.add("breakers", format!("{count} breakers are more than {BREAKERS_MAX}"));
+    }
+    for (name, breaker) in types {
+        if !is_task_type(name) {
+            broken.add("breakers.task_types", format!("{name:?} is no task type"));
+        }
+        breaker_problems("breakers.task_types", name, breaker, broken);
+    }
+    for (name, breaker) in dependencies {
+        limit_key("breakers.dependencies", name, broken);
+        breaker_problems("breakers.dependencies", name, breaker, broken);
+    }
+}
+
+fn breaker_problems(section: &'static str, name: &str, breaker: &Breaker, broken: &mut Broken) {
+    let mut add =
+        |key: &str, problem: String| broken.add(section, format!("{key} of {name:?}: {problem}"));
+    let shares = [("failure_share", breaker.failure_share), ("slow_share", breaker.slow_share)];
+    for (key, share) in shares {
+        if !(0.0 < share && share <= 1.0) {
+            add(key, format!("{share} is not more than 0 and at most 1"));
+        }
+    }
+    let budget = breaker.retry_budget;
+    let counts = [
+        ("min_calls", Some(breaker.min_calls)),
+        ("probes", Some(breaker.probes)),
+        ("retry_budget.burst", budget.map(|budget| budget.burst)),
+    ];
+    for (key, _) in counts.iter().filter(|(_, count)| *count == Some(0)) {
+        add(key, "must be at least 1".to_owned());
+    }
+    let times = [
+        ("window", breaker.window, WINDOW_MIN),
+        ("open_for", breaker.open_for, PACE_MIN),
+        ("open_for_max", breaker.open_for_max, breaker.open_for),
+    ];
+    for (key, time, least) in times {
+        if time < least {
+            let (time, least) = (duration::print(time), duration::print(least));
+            add(key, format!("{time} is less than {least}"));
+        }
+    }
+    let shares = budget.map(|budget| ("retry_budget.share", budget.share, RETRY_SHARE));
+    let rates = budget.map(|it| ("retry_budget.per_second", it.per_second, RETRIES_PER_SECOND));
+    for (key, number, range) in shares.into_iter().chain(rates) {
+        if !range.contains(&number) {
+            add(key, format!("{number} is not {} to {}", range.start(), range.end()));
+        }
     }
 }
 

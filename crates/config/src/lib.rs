@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod address;
+mod breakers;
 mod change;
 mod check;
 mod duration;
@@ -30,6 +31,7 @@ mod size;
 mod tests;
 mod watch;
 
+pub use breakers::{BREAKERS_MAX, Breaker, Breakers, RetryBudget};
 pub use change::{Change, changes};
 pub use check::{ATTEMPTS_MAX, FACTOR_MAX, WORKERS_MAX};
 pub use duration::{ParseDurationError, parse as parse_duration};
@@ -81,6 +83,8 @@ pub struct Config {
     pub concurrency: Concurrency,
     /// How much leases may take of each rate key.
     pub rates: BTreeMap<String, RateLimit>,
+    /// What is guarded by a circuit breaker.
+    pub breakers: Breakers,
     /// How this file is looked at again.
     pub reload: Reload,
     /// The end of the process.
@@ -104,6 +108,7 @@ impl Default for Config {
             scaling: Scaling::default(),
             concurrency: Concurrency::default(),
             rates: BTreeMap::new(),
+            breakers: Breakers::default(),
             reload: Reload::default(),
             shutdown: Shutdown::default(),
             telemetry: Telemetry::default(),

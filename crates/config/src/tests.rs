@@ -52,7 +52,8 @@ fn what_is_printed_reads_the_same() {
         "queues: {settings: {thumbs: {retention: {finished: 0s}, concurrency: 4, rate: 1/s}}}\n\
          session: {ttl: 2500ms}\nlimits: {payload_bytes: 300001, submit_rate: 5/m burst 2}\n\
          concurrency: {default: 2, keys: {a: 1}, prefixes: {b/: 3}}\n\
-         rates: {mail: 10/s, sms: 1/m burst 5}\n",
+         rates: {mail: 10/s, sms: 1/m burst 5}\n\
+         breakers: {task_types: {mail: {slow_after: 2s}}, dependencies: {db: {retry_budget: {burst: 3}}}}\n",
     )
     .unwrap();
     config.telemetry.otlp_endpoint = "http://[::1]:4317".to_owned();
@@ -141,7 +142,7 @@ fn malformed_files_are_refused_with_their_place() {
 /// Values that do not fit together, and the keys that are named.
 #[test]
 fn rules_between_values_are_all_reported() {
-    let cases: [(&str, &[&str]); 32] = [
+    let cases: [(&str, &[&str]); 38] = [
         ("listen: 0.0.0.0:7171\n", &["listen"]),
         ("ops_listen: 192.0.2.1:1\n", &["ops_listen"]),
         ("listen: '[::1]:7172'\nops_listen: '[::1]:7172'\n", &["ops_listen"]),
@@ -172,6 +173,24 @@ fn rules_between_values_are_all_reported() {
         (
             "queues: {settings: {a: {concurrency: 0, concurrency_per_key: 0, rate: 1/s}}}\n",
             &["queues.settings", "queues.settings"],
+        ),
+        ("breakers: {task_types: {mail: {}}, dependencies: {db: {retry_budget: {}}}}\n", &[]),
+        (
+            "breakers: {task_types: {'a b': {probes: 0}}}\n",
+            &["breakers.task_types", "breakers.task_types"],
+        ),
+        (
+            "breakers: {dependencies: {'': {failure_share: 0, slow_share: 1.1, min_calls: 0}}}\n",
+            &["breakers.dependencies"; 4],
+        ),
+        (
+            "breakers: {dependencies: {db: {window: 2s, open_for: 1m, open_for_max: 59s}}}\n",
+            &["breakers.dependencies"; 2],
+        ),
+        ("breakers: {dependencies: {db: {failure_share: .nan}}}\n", &["breakers.dependencies"]),
+        (
+            "breakers: {dependencies: {db: {retry_budget: {share: 2, per_second: 0, burst: 0}}}}\n",
+            &["breakers.dependencies"; 3],
         ),
         ("reload: {interval: 99ms}\n", &["reload.interval"]),
         ("reload: {interval: 61m}\n", &["reload.interval"]),

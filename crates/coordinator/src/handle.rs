@@ -6,7 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use leasehold_queue::{Accepted, Name, QueueView, Refusal, TaskId, TaskSpec, Token, WorkerView};
+use leasehold_queue::{
+    Accepted, BreakerView, Guarded, Name, QueueView, Refusal, TaskId, TaskSpec, Token, WorkerView,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -232,6 +234,14 @@ impl Handle {
         self.control(|answer| Control::Evict { worker, grace, ban, reason, answer }).await
     }
 
+    /// Closes a circuit. The breaker as it then is; none if there is no such one.
+    pub async fn reset_breaker(
+        &self,
+        guarded: Guarded,
+    ) -> Result<Option<BreakerView>, Unavailable> {
+        self.control(|answer| Control::ResetBreaker { guarded, answer }).await
+    }
+
     /// Lets another configuration hold. When this returns it does, for everybody.
     pub(crate) async fn configure(&self, applied: Arc<Applied>) -> Result<(), Unavailable> {
         self.control(|answer| Control::Configure { applied, answer }).await
@@ -273,6 +283,11 @@ impl Handle {
     /// Every queue, by name.
     pub async fn queues(&self) -> Result<Vec<QueueView>, Unavailable> {
         self.admit(|answer| Admission::Queues { answer }).await
+    }
+
+    /// Every circuit breaker, by what it guards.
+    pub async fn breakers(&self) -> Result<Vec<BreakerView>, Unavailable> {
+        self.admit(|answer| Admission::Breakers { answer }).await
     }
 
     /// Every worker session, by worker name.

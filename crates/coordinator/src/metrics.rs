@@ -6,7 +6,7 @@
 //!
 //! The engine calls, once a fact is durable: [`Metrics::submitted`], [`Metrics::deduplicated`], [`Metrics::waited`],
 //! [`Metrics::attempt_started`], [`Metrics::attempt_ended`], [`Metrics::ran`], [`Metrics::task_ended`],
-//! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::checkpoint`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::committed`], [`Metrics::stalled`]; and
+//! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::checkpoint`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::turned`], [`Metrics::committed`], [`Metrics::stalled`]; and
 //! now and then, from a look at its state: the `set_` methods.
 
 use std::{
@@ -14,7 +14,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use leasehold_queue::{EndKind, Ending, RevocationReason};
+use leasehold_policy::{CircuitState, Turn};
+use leasehold_queue::{EndKind, Ending, Guarded, RevocationReason};
 use prometheus_client::{encoding::text, registry::Registry};
 
 mod label;
@@ -27,7 +28,7 @@ use label::Label as _;
 pub use label::{
     CheckpointFate, ReloadResult, RevocationStage, Scaled, SlotState, TaskState, WorkerState,
 };
-use series::{Call, Series};
+use series::{Call, Series, Turned};
 
 /// Everything the coordinator counts.
 #[derive(Clone, Debug)]
@@ -178,6 +179,30 @@ impl Metrics {
     /// The epoch under which this process writes.
     pub fn set_epoch(&self, epoch: u32) {
         self.series.epoch.set(i64::from(epoch));
+    }
+}
+
+/// Facts of circuit breakers. There are only as many as are configured.
+impl Metrics {
+    /// A circuit changed what it does.
+    pub fn turned(&self, guarded: &Guarded, turn: Turn) {
+        let label = Turned { breaker: guarded.to_string(), to: turn.value() };
+        self.series.circuit_turns.get_or_create_owned(&label).inc();
+    }
+
+    /// What every circuit does.
+    pub fn set_circuits<'a>(&self, circuits: impl Iterator<Item = (&'a Guarded, CircuitState)>) {
+        // What is configured no more has no state any more.
+        self.series.circuits.clear();
+        for (guarded, state) in circuits {
+            let number = match state {
+                CircuitState::Closed => 0,
+                CircuitState::HalfOpen { .. } => 1,
+                CircuitState::Open { .. } => 2,
+            };
+            let label = [("breaker", guarded.to_string())];
+            self.series.circuits.get_or_create_owned(&label).set(number);
+        }
     }
 }
 

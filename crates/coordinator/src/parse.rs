@@ -7,7 +7,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use leasehold_policy::Backoff;
 use leasehold_proto::v1;
-use leasehold_queue::{Key, LeaseTerms, Name, Retry, Shape, TaskId, TaskSpec, Trace};
+use leasehold_queue::{Guarded, Key, LeaseTerms, Name, Retry, Shape, TaskId, TaskSpec, Trace};
 use leasehold_telemetry::TraceContext;
 use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -32,6 +32,7 @@ pub use page::{
 pub use pool::{follower, pool_name};
 pub use states::States;
 
+use claims::Claimed;
 use field::{FAIRNESS_KEY_BYTES_MAX, Fields};
 
 /// A task without a queue waits here.
@@ -103,7 +104,15 @@ impl Rules {
                 progress_timeout: fields.progress_timeout(timeouts.progress),
                 queue_timeout: fields.optional_limit("spec.timeouts.queue", timeouts.queue),
             },
-            claims: fields.claims(&spec.concurrency_keys, &spec.rate_charges, &self.0.rates),
+            claims: fields.claims(
+                Claimed {
+                    keys: &spec.concurrency_keys,
+                    charges: &spec.rate_charges,
+                    dependencies: &spec.dependencies,
+                    fails_fast: spec.fail_fast,
+                },
+                &self.0,
+            ),
             labels: fields.labels(spec.labels),
             trace: Some(trace_of(spec.trace_context, trace)),
             key: fields.key(&idempotency_key).map(|name| Key {
@@ -189,6 +198,24 @@ pub fn task_type_filter(field: &str, text: &str) -> Result<Option<Name>, Refusal
     let mut fields = Fields::default();
     let name = (!text.is_empty()).then(|| fields.task_type(field, text));
     fields.finish(name.map(Name::from))
+}
+
+/// What a circuit breaker of this name guards.
+pub fn breaker(field: &str, text: &str) -> Result<Guarded, Refusal> {
+    match text.split_once('.') {
+        Some(("task_types", name)) => Ok(Guarded::TaskType(name.into())),
+        Some(("dependencies", name)) => Ok(Guarded::Dependency(name.into())),
+        Some(_) | None => Err(no_breaker(field, text)),
+    }
+}
+
+/// No circuit breaker has this name.
+pub fn no_breaker(field: &str, text: &str) -> Refusal {
+    let problem = format!(
+        "no breaker {} is configured: they are named as in `breakers`, such as \"dependencies.stripe\"",
+        field::shown(text)
+    );
+    Refusal::field(field, problem)
 }
 
 /// The generation of a task, if one is named.

@@ -211,7 +211,7 @@ fn code(reason: Reason) -> Code {
         Reason::QueueFull | Reason::StorageFull | Reason::Overloaded | Reason::RateLimited => {
             Code::ResourceExhausted
         }
-        Reason::ShuttingDown | Reason::Recovering => Code::Unavailable,
+        Reason::ShuttingDown | Reason::Recovering | Reason::CircuitOpen => Code::Unavailable,
         Reason::ConfigInvalid
         | Reason::NotFailed
         | Reason::ProtocolUnsupported

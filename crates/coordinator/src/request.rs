@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Accepted, Command, Hello, Name, Progress, QueueView, Refusal, StreamId, TaskId, Token,
-    WorkerView,
+    Accepted, BreakerView, Command, Guarded, Hello, Name, Progress, QueueView, Refusal, StreamId,
+    TaskId, Token, WorkerView,
 };
 use tokio::sync::oneshot;
 
@@ -134,6 +134,13 @@ pub(crate) enum Control {
         /// Its sessions as they then are.
         answer: Answer<Vec<WorkerView>>,
     },
+    /// Close a circuit.
+    ResetBreaker {
+        /// What it guards.
+        guarded: Guarded,
+        /// The breaker as it then is; none: there is no such one.
+        answer: Answer<Option<BreakerView>>,
+    },
     /// Go on under another configuration, from one moment to the next.
     Configure {
         /// Which. What is read at the start only is as it was.
@@ -187,6 +194,11 @@ pub(crate) enum Admission {
     Queues {
         /// All of them.
         answer: Answer<Vec<QueueView>>,
+    },
+    /// Show the circuit breakers.
+    Breakers {
+        /// All of them.
+        answer: Answer<Vec<BreakerView>>,
     },
     /// Show the sessions of workers.
     Workers {

@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use leasehold_queue::{Caps, Name, QueueLimits, Throttles, Weights};
+use leasehold_queue::{
+    BreakerTerms, Caps, Guarded, Name, QueueLimits, RetryBudget, Throttles, Weights,
+};
 
-use crate::config::{Concurrency, Config, LateResults, QueueSettings};
+use crate::config::{self, Breaker, Breakers, Concurrency, Config, LateResults, QueueSettings};
 
 #[cfg(test)]
 mod tests;
@@ -47,7 +49,23 @@ fn throttles(config: &Config) -> Throttles {
         (Name::from(name.as_str()), limits)
     });
     let queues = queues.filter(|(_, limits)| *limits != QueueLimits::default()).collect();
-    Throttles { caps: caps(&config.concurrency), rates: rates.collect(), queues }
+    let (caps, breakers) = (caps(&config.concurrency), breakers(&config.breakers));
+    Throttles { caps, rates: rates.collect(), queues, breakers }
+}
+
+fn breakers(breakers: &Breakers) -> BTreeMap<Guarded, BreakerTerms> {
+    let terms = |breaker: &Breaker| {
+        let budget = |budget: config::RetryBudget| RetryBudget {
+            rate: budget.rate(),
+            share: budget.share(),
+        };
+        BreakerTerms { circuit: breaker.circuit(), retries: breaker.retry_budget.map(budget) }
+    };
+    let types = breakers.task_types.iter();
+    let types = types.map(|(name, own)| (Guarded::TaskType(name.as_str().into()), terms(own)));
+    let named = breakers.dependencies.iter();
+    let named = named.map(|(name, own)| (Guarded::Dependency(name.as_str().into()), terms(own)));
+    types.chain(named).collect()
 }
 
 fn caps(concurrency: &Concurrency) -> Caps {

@@ -5,12 +5,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
-use leasehold_policy::{Jitter, Time};
+use leasehold_policy::{CircuitState, Jitter, Time};
 use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{
-    Blocked, Bucketed, Checkpoint, Claims, Ending, Exclusivity, Failure, FailureReason, Guarantee,
-    Lease, Ledger, Name, Obstacle, Permit, Phase, QueueView, Retry, RevocationReason, SchemaPrint,
-    SessionState, Take, Task, TaskSpec, Use, Wait, WorkerView,
+    Blocked, BreakerView, Bucketed, Checkpoint, Claims, Ending, Exclusivity, Failure,
+    FailureReason, Gate, Guarantee, Lease, Ledger, Name, Obstacle, Permit, Phase, QueueView, Retry,
+    RevocationReason, SchemaPrint, SessionState, Take, Task, TaskSpec, Use, Wait, WorkerView,
 };
 
 use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
@@ -31,7 +31,8 @@ const SCHEMAS_SHOWN: usize = 4;
 const SHORT_DIGITS: usize = 12;
 
 /// What a task takes that says nothing.
-static NO_CLAIMS: Claims = Claims { keys: Vec::new(), charges: Vec::new() };
+static NO_CLAIMS: Claims =
+    Claims { keys: Vec::new(), charges: Vec::new(), dependencies: Vec::new(), fails_fast: false };
 
 /// The one namespace there is.
 const NAMESPACE: &str = "default";
@@ -109,17 +110,26 @@ fn short(print: &SchemaPrint) -> String {
     print.to_string().chars().take(SHORT_DIGITS).collect()
 }
 
-/// A limit by the key of the configuration that sets it.
+/// What a task waits at, by the key of the configuration that sets it.
 fn blocking_limit(obstacle: &Obstacle) -> v1::BlockingLimit {
     let of_queue = |queue: &Name, what: &str| format!("queues.settings.{queue}.{what}");
-    let (limit, key) = match &obstacle.take {
-        Take::Permit(Permit::Key(key)) => ("concurrency".to_owned(), key.to_string()),
-        Take::Permit(Permit::Queue(queue)) => (of_queue(queue, "concurrency"), String::new()),
-        Take::Permit(Permit::Flow(queue, key)) => {
+    let (limit, key) = match &obstacle.gate {
+        Gate::Queue(queue) => ("queue".to_owned(), queue.to_string()),
+        Gate::Circuit(guarded) => (format!("breakers.{guarded}"), String::new()),
+        Gate::Limit(Take::Permit(Permit::Key(key))) => ("concurrency".to_owned(), key.to_string()),
+        Gate::Limit(Take::Permit(Permit::Queue(queue))) => {
+            (of_queue(queue, "concurrency"), String::new())
+        }
+        Gate::Limit(Take::Permit(Permit::Flow(queue, key))) => {
             (of_queue(queue, "concurrency_per_key"), key.to_string())
         }
-        Take::Tokens(Bucketed::Key(key), _) => ("rates".to_owned(), key.to_string()),
-        Take::Tokens(Bucketed::Queue(queue), _) => (of_queue(queue, "rate"), String::new()),
+        Gate::Limit(Take::Tokens(Bucketed::Key(key), _)) => ("rates".to_owned(), key.to_string()),
+        Gate::Limit(Take::Tokens(Bucketed::Queue(queue), _)) => {
+            (of_queue(queue, "rate"), String::new())
+        }
+        Gate::Limit(Take::Tokens(Bucketed::Retries(guarded), _)) => {
+            (format!("breakers.{guarded}.retry_budget"), String::new())
+        }
     };
     let Use { used, max, free_at } = obstacle.limit;
     let available_time = free_at.map(timestamp);
@@ -221,6 +231,8 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
         payload_schema: spec.shape.schema.map(|it| it.to_string()).unwrap_or_default(),
         concurrency_keys: claims.keys.iter().map(ToString::to_string).collect(),
         rate_charges: claims.charges.iter().map(rate_charge).collect(),
+        dependencies: claims.dependencies.iter().map(ToString::to_string).collect(),
+        fail_fast: claims.fails_fast,
     }
 }
 
@@ -303,6 +315,28 @@ pub fn queue(view: &QueueView, now: Time) -> v1::Queue {
     }
 }
 
+/// A circuit breaker.
+pub fn breaker(view: &BreakerView) -> v1::Breaker {
+    let (state, half_opens) = match view.state {
+        CircuitState::Closed => (v1::CircuitState::Closed, None),
+        CircuitState::Open { until } => (v1::CircuitState::Open, Some(until)),
+        CircuitState::HalfOpen { .. } => (v1::CircuitState::HalfOpen, None),
+    };
+    let since = Some(view.since).filter(|since| *since != Time::default());
+    v1::Breaker {
+        name: view.guarded.to_string(),
+        state: state.into(),
+        call_count: view.tally.calls.into(),
+        failure_count: view.tally.failures.into(),
+        slow_count: view.tally.slow.into(),
+        since_time: since.map(timestamp),
+        half_open_time: half_opens.map(timestamp),
+        probe_count: count(view.probes),
+        probe_max: count(view.probes_max),
+        waiting_count: long(view.waiting),
+    }
+}
+
 /// A worker session as it is at `now`.
 pub fn worker(view: &WorkerView, now: Time) -> v1::Worker {
     v1::Worker {
@@ -347,6 +381,8 @@ fn blocked_reason(blocked: Blocked) -> v1::BlockedReason {
         Blocked::NoCapacity => v1::BlockedReason::NoCapacity,
         Blocked::RateLimited => v1::BlockedReason::RateLimited,
         Blocked::ConcurrencyLimit => v1::BlockedReason::ConcurrencyLimit,
+        Blocked::CircuitOpen => v1::BlockedReason::CircuitOpen,
+        Blocked::RetryBudget => v1::BlockedReason::RetryBudget,
     }
 }
 

@@ -127,6 +127,7 @@ pub(crate) fn release(effect: Effect) -> Option<Release> {
         | Effect::RequestDrain { .. }
         | Effect::Close { .. }
         | Effect::StoppedLate { .. }
+        | Effect::Turned(_)
         | Effect::Changed(_) => return None,
     })
 }

@@ -50,6 +50,16 @@ impl Backoff {
             }
         }
     }
+
+    /// Wait `n` of somebody who was told to wait at least for so long. Jitter only adds to that: who was told the same does not
+    /// come back at the same moment, and nobody comes back too early.
+    pub fn wait_at_least(&self, least: Duration, n: u32, random: u64) -> Duration {
+        let wait = self.wait(n, random);
+        match self.jitter {
+            Jitter::None => wait.max(least),
+            Jitter::Full => wait.saturating_add(least),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -88,6 +88,12 @@ impl Bucket {
         self.give_back(left);
     }
 
+    /// So many thousandths of a token come in beside what the time brings, as far as there is room.
+    pub fn credit(&mut self, rate: Rate, thousandths: u32, now: Duration) {
+        let time = rate.time_of(thousandths) / 1_000;
+        self.give_back(time.min(self.full_at.saturating_sub(now)));
+    }
+
     /// Obeys another rate from here on: it is no emptier than a bucket of that rate can be.
     pub fn clip(&mut self, rate: Rate, now: Duration) {
         let most = now.saturating_add(rate.holds());

@@ -130,6 +130,8 @@ mutants! {
     PermitBeyondCap = "one permit more than there are is given away",
     BucketsFullAtBoot = "a restart fills every bucket",
     RefundUnbounded = "a charge that comes back late comes back whole",
+    ProbesUnbounded = "a half-open circuit lets everybody through",
+    ProbeNeverLeaves = "a probe that is over keeps its place",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

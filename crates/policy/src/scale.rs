@@ -82,7 +82,7 @@ pub struct Held {
     pub rate_limit: u64,
     /// For others with the same concurrency key.
     pub concurrency: u64,
-    /// For a circuit breaker.
+    /// For a circuit breaker, or its retry budget.
     pub breaker: u64,
     /// For a quota.
     pub quota: u64,

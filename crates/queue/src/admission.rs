@@ -8,7 +8,7 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Accepted, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed, Submit, Task,
-    TaskId, TaskSpec, Wait, book, keys,
+    TaskId, TaskSpec, Use, Wait, book, keys,
 };
 
 impl Queue {
@@ -25,6 +25,7 @@ impl Queue {
             return Err(Refusal::UnknownQueue { queue: spec.queue });
         }
         self.admit(&spec)?;
+        self.fail_fast(&spec)?;
         if !validate_only {
             self.book.make_room(&spec.queue, self.config.limits.queues);
             let task = Box::new(self.task_of(id, spec));
@@ -125,6 +126,18 @@ impl Queue {
         }
         let cost = keys::cost(&spec.queue, &key.name);
         within("limits.key_bytes", self.book.keys.bytes(), cost, limits.key_bytes)
+    }
+
+    /// Who does not want to wait for a circuit is told that one is open.
+    fn fail_fast(&self, spec: &TaskSpec) -> Result<(), Refusal> {
+        if !spec.claims.as_ref().is_some_and(|claims| claims.fails_fast) {
+            return Ok(());
+        }
+        let Some((guarded, counted, until)) = self.index.lanes.gates.open_circuit(spec) else {
+            return Ok(());
+        };
+        let Use { used: bad, max: calls, .. } = counted;
+        Err(Refusal::CircuitOpen { guarded, bad, calls, wait: until.since(self.now) })
     }
 
     fn task_of(&self, id: TaskId, spec: TaskSpec) -> Task {

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 
 use crate::{
-    Config, Ending, Failure, Name, Progress, RevocationReason, Saved, SchemasRead, SessionId,
-    Start, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
+    Config, Ending, Failure, Guarded, Name, Progress, RevocationReason, Saved, SchemasRead,
+    SessionId, Start, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
 };
 
 /// One thing to do.
@@ -150,6 +150,11 @@ pub enum Command {
         /// For how long it is not let in again.
         ban: Duration,
     },
+    /// The operator wants a circuit closed. Answered by [`Reply::Reset`].
+    ResetBreaker {
+        /// What it guards.
+        guarded: Guarded,
+    },
     /// The worker goes, on purpose: what it still holds returns to its queues.
     Goodbye {
         /// Its stream.
@@ -218,6 +223,8 @@ pub enum Reply {
     Revoked(Option<TaskId>),
     /// To [`Command::EvictWorker`]: whether the worker is known.
     Evicted(bool),
+    /// To [`Command::ResetBreaker`]: whether there is such a circuit.
+    Reset(bool),
     /// To [`Command::Save`]: what became of it.
     Saved(Saved),
     /// To [`Command::Grant`]: how many leases were granted.
@@ -268,6 +275,18 @@ pub enum Refusal {
         used: u64,
         /// How much there may be.
         max: u64,
+    },
+    /// A circuit is open that its leases would have to pass, and it does not want to wait.
+    #[error("the circuit of {guarded} is open: {bad} of {calls} calls failed or were slow")]
+    CircuitOpen {
+        /// What the circuit guards.
+        guarded: Guarded,
+        /// How many calls had failed or were slow when it opened, whichever were more.
+        bad: u32,
+        /// How many calls there had been.
+        calls: u32,
+        /// How long it is until somebody is let through.
+        wait: Duration,
     },
     /// The queue does not exist and may not be created.
     #[error("queue {queue:?} does not exist and the configuration does not allow creating it")]

@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use leasehold_policy::Rate;
+use leasehold_policy::{CircuitTerms, Rate};
 
-use crate::Name;
+use crate::{Guarded, Name};
 
 /// Times and limits of the queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +78,26 @@ pub struct Throttles {
     pub rates: BTreeMap<Name, Rate>,
     /// Queues whose leases are limited.
     pub queues: BTreeMap<Name, QueueLimits>,
+    /// What is guarded by a circuit breaker. Whatever is not here is not.
+    pub breakers: BTreeMap<Guarded, BreakerTerms>,
+}
+
+/// How one circuit breaker does what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerTerms {
+    /// When its circuit opens and closes.
+    pub circuit: CircuitTerms,
+    /// How many leases there may be for tasks that have failed before. None: any number.
+    pub retries: Option<RetryBudget>,
+}
+
+/// What leases of tasks that have failed before are paid from: one token each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// What time brings, and how much there is at the most.
+    pub rate: Rate,
+    /// What a success brings beside that, in thousandths of a token.
+    pub share: u32,
 }
 
 /// How many leases may carry a concurrency key at a time.

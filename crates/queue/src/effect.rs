@@ -7,6 +7,7 @@ use leasehold_policy::Time;
 
 use crate::{
     Ending, Name, Record, RevocationReason, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
+    Turned,
 };
 
 /// Everything a few commands led to, in order.
@@ -100,6 +101,8 @@ pub enum Effect {
         /// How long after the end of the lease.
         late: Duration,
     },
+    /// A circuit changed what it does. For people alone.
+    Turned(Box<Turned>),
     /// A task changed and has not ended: here it is, for those who watch. Shares its big parts.
     Changed(Box<Task>),
     /// A task ended: here it is, for the people's tables and for those who wait.

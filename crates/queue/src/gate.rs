@@ -1,96 +1,155 @@
-//! What can hold tasks back though a worker is free: the pause of their queue, and the limits that their leases count
-//! against.
+//! What can hold tasks back though a worker is free: the pause of their queue, the circuits that they would have to pass,
+//! and the limits that their leases count against.
 //!
 //! A gate is asked without any effect, for a lane at a time; what passing it takes is taken of all of them together, when the
 //! first task of the lane is leased. It knows no worker and no order.
 //!
 //! To add a gate: a variant of [`Gate`] that says all that its answer depends on (so that the tasks of a lane are alike to
-//! it), its name in [`Gates::of`] where a task has to pass it, its answer in [`Gates::is_shut`], what passing it takes in
-//! [`Gates::pass`]; and whoever opens it calls [`Lanes::open`](crate::lanes::Lanes::open). All lanes that
+//! it), its name in [`Gates::of`] where a task has to pass it, or in [`Gates::own`] where the configuration says so, its answer
+//! in [`Gates::is_shut`], what passing it takes in [`Gates::pass`]; and whoever opens it calls
+//! [`Lanes::open`](crate::lanes::Lanes::open). All lanes that
 //! wait there go on then, and those that find it shut again when it is their turn go back to it: so the turns are as if all
 //! were asked each time.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use leasehold_policy::{Mutant, Time};
+use leasehold_policy::{Call, CallEnd, Circuit, Mutant, Time};
 
 use crate::{
-    Name, TaskSpec, Token,
+    Guarded, Name, Task, TaskSpec, Token, Turned,
+    circuits::Circuits,
     config::Throttles,
     limits::{self, Bucketed, Limits, Permit, Take, Use, Whose},
 };
 
 /// Something that can be shut.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Gate {
+pub enum Gate {
     /// A queue, which is paused or not.
     Queue(Name),
+    /// The circuit of what a breaker guards. One that has no breaker is never shut.
+    Circuit(Guarded),
     /// A limit.
     Limit(Take),
+}
+
+/// The gate that a task waits at, beside that of its queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// It.
+    pub gate: Gate,
+    /// How far from open it is.
+    pub limit: Use,
 }
 
 /// The gates of a lane beside those of its queue, in the order in which they are asked. Lanes of other gates are other lanes.
 pub(crate) type Gateway = Arc<[Gate]>;
 
+/// Who wants to pass: all that the answers of its gates depend on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Comer<'a> {
+    pub(crate) whose: Whose<'a>,
+    pub(crate) task_type: &'a Name,
+    /// Whether it has failed before.
+    pub(crate) is_retry: bool,
+    pub(crate) gateway: &'a [Gate],
+}
+
 /// What every gate is like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gates {
     paused: BTreeSet<Name>,
+    circuits: Circuits,
     limits: Limits,
     throttles: Arc<Throttles>,
     now: Time,
+}
+
+impl<'a> Comer<'a> {
+    fn of(task: &'a Task, gateway: &'a [Gate]) -> Self {
+        let spec = &task.spec;
+        let whose = (&spec.queue, &spec.fairness_key);
+        Self { whose, task_type: &spec.task_type, is_retry: 0 < task.attempts, gateway }
+    }
 }
 
 impl Gates {
     /// Gates of limits as they are after a restart, if the journal was last written then; none: it is a new one.
     pub(crate) fn new(throttles: &Arc<Throttles>, written: Option<Time>) -> Self {
         let limits = written.map(|at| Limits::emptied(throttles, at)).unwrap_or_default();
-        Self { limits, throttles: Arc::clone(throttles), ..Self::default() }
+        let circuits = Circuits::new(throttles);
+        Self { circuits, limits, throttles: Arc::clone(throttles), ..Self::default() }
     }
 
     /// Other throttles hold from here on. What leases hold of them is to be adopted, and whoever waits to be asked.
     pub(crate) fn configure(&mut self, throttles: &Arc<Throttles>) {
+        self.circuits.configure(&self.throttles, throttles, self.now);
         self.limits.configure(&self.throttles, throttles, self.now);
         self.throttles = Arc::clone(throttles);
     }
 
-    /// What time it is.
-    pub(crate) const fn tick(&mut self, now: Time) {
+    /// What time it is. Circuits that have been open for long enough by then are half-open.
+    pub(crate) fn tick(&mut self, now: Time) {
         self.now = now;
+        self.circuits.advance(&self.throttles, now);
     }
 
-    /// The gates that a task has to pass beside those of its queue.
+    /// When a circuit half-opens next, whether somebody waits for that or not.
+    pub(crate) const fn next_turn(&self) -> Option<Time> {
+        self.circuits.next_opening()
+    }
+
+    /// The gates that a task has to pass beside those of its queue and its type.
     pub(crate) fn of(spec: &TaskSpec) -> Gateway {
-        let claims = spec.claims.as_ref();
-        claims.map(|claims| claims.takes().map(Gate::Limit).collect()).unwrap_or_default()
+        let Some(claims) = &spec.claims else { return Gateway::default() };
+        let dependencies = claims.dependencies.iter().map(Name::clone);
+        let circuits = dependencies.map(|name| Gate::Circuit(Guarded::Dependency(name)));
+        circuits.chain(claims.takes().map(Gate::Limit)).collect()
     }
 
-    /// The first gate that is shut for a task of this queue with these gates. Asking has no effect.
-    pub(crate) fn shut(&self, whose: Whose<'_>, gateway: &[Gate]) -> Option<Gate> {
-        if self.paused.contains(whose.0) && !Mutant::PausedGranted.is_alive() {
-            return Some(Gate::Queue(Name::clone(whose.0)));
+    /// The first gate that is shut for somebody. Asking has no effect.
+    pub(crate) fn shut(&self, comer: &Comer<'_>) -> Option<Gate> {
+        if self.paused.contains(comer.whose.0) && !Mutant::PausedGranted.is_alive() {
+            return Some(Gate::Queue(Name::clone(comer.whose.0)));
         }
-        let mut own = limits::takes_of(whose, &self.throttles).map(Gate::Limit);
-        let named = gateway.iter().find(|gate| self.is_shut(gate)).cloned();
-        named.or_else(|| own.find(|gate| self.is_shut(gate)))
+        let named = comer.gateway.iter().find(|gate| self.is_shut(gate)).cloned();
+        named.or_else(|| self.own(comer).find(|gate| self.is_shut(gate)))
     }
 
-    /// The first limit that is used up for a task.
-    pub(crate) fn limit(&self, spec: &TaskSpec) -> Option<Take> {
-        let mut takes = self.takes((&spec.queue, &spec.fairness_key), &Self::of(spec)).into_iter();
-        takes.find(|take| !self.limits.has(take, &self.throttles, self.now))
+    /// The first gate that is shut for a task, beside that of its queue.
+    pub(crate) fn obstacle(&self, task: &Task) -> Option<Obstacle> {
+        let gateway = Self::of(&task.spec);
+        let comer = Comer::of(task, &gateway);
+        let mut all = comer.gateway.iter().cloned().chain(self.own(&comer));
+        let gate = all.find(|gate| self.is_shut(gate))?;
+        let limit = match &gate {
+            Gate::Queue(_) => Use { used: 0, max: 0, free_at: None },
+            Gate::Circuit(guarded) => self.circuits.use_of(guarded, &self.throttles, self.now),
+            Gate::Limit(take) => self.limits.use_of(take, &self.throttles, self.now),
+        };
+        Some(Obstacle { gate, limit })
+    }
+
+    /// The first circuit that is open for a task of this kind, what opened it, and when it half-opens.
+    pub(crate) fn open_circuit(&self, spec: &TaskSpec) -> Option<(Guarded, Use, Time)> {
+        let gateway = Self::of(spec);
+        let whose = (&spec.queue, &spec.fairness_key);
+        let (task_type, is_retry) = (&spec.task_type, false);
+        let comer = Comer { whose, task_type, is_retry, gateway: &gateway };
+        self.guarded(&comer).find_map(|guarded| {
+            let until = self.circuits.opens_at(&guarded)?;
+            let counted = self.circuits.use_of(&guarded, &self.throttles, self.now);
+            Some((guarded, counted, until))
+        })
     }
 
     /// A task of this queue with these gates is leased, and takes what passing each of them takes. The buckets that have less
     /// in them now.
-    pub(crate) fn pass(
-        &mut self,
-        whose: Whose<'_>,
-        gateway: &[Gate],
-        token: Token,
-    ) -> Vec<Bucketed> {
-        let takes = self.takes(whose, gateway);
+    pub(crate) fn pass(&mut self, comer: &Comer<'_>, token: Token) -> Vec<Bucketed> {
+        let takes = self.takes(comer);
         self.limits.acquire(token, &takes, &self.throttles, self.now);
+        let guarded = self.guarded(comer).collect();
+        self.circuits.pass(token, guarded);
         let buckets = takes.into_iter().filter_map(|take| match take {
             Take::Tokens(of, _) => Some(of),
             Take::Permit(_) => None,
@@ -98,15 +157,48 @@ impl Gates {
         buckets.collect()
     }
 
-    /// A lease of an earlier process, or from before a limit was there, holds its permits.
-    pub(crate) fn adopt(&mut self, spec: &TaskSpec, token: Token) {
-        self.limits.adopt(token, &self.takes((&spec.queue, &spec.fairness_key), &Self::of(spec)));
+    /// A lease of an earlier process, or from before a limit was there, holds its permits. It passed no circuit.
+    pub(crate) fn adopt(&mut self, task: &Task, token: Token) {
+        let gateway = Self::of(&task.spec);
+        self.limits.adopt(token, &self.takes(&Comer::of(task, &gateway)));
+    }
+
+    /// A lease has ended, and its end says something of the circuits that it passed. The circuits that have turned for it, and
+    /// the buckets that have more in them.
+    pub(crate) fn count(&mut self, token: Token, call: Call) -> (Vec<Gate>, Vec<Bucketed>) {
+        let mut credited = Vec::new();
+        for guarded in self.circuits.passed(token).filter(|_| call.end == CallEnd::Succeeded) {
+            let terms = self.throttles.breakers.get(guarded);
+            if let Some(budget) = terms.and_then(|terms| terms.retries) {
+                let of = Bucketed::Retries(guarded.clone());
+                self.limits.credit(&of, budget.share, &self.throttles, self.now);
+                credited.push(of);
+            }
+        }
+        let turned = self.circuits.count(token, call, &self.throttles, self.now);
+        (turned.into_iter().map(Gate::Circuit).collect(), credited)
+    }
+
+    /// Closes a circuit. Says whether there is such a one.
+    pub(crate) fn close(&mut self, guarded: &Guarded) -> bool {
+        self.circuits.close(guarded, &self.throttles, self.now)
+    }
+
+    /// The circuits that have turned since the last call.
+    pub(crate) fn take_turned(&mut self) -> Vec<Turned> {
+        self.circuits.take_turned()
+    }
+
+    /// Every circuit, by what it guards.
+    pub(crate) fn circuits(&self) -> impl Iterator<Item = (&Guarded, &Circuit)> {
+        self.circuits.iter()
     }
 
     /// Whether one gate is shut.
     pub(crate) fn is_shut(&self, gate: &Gate) -> bool {
         match gate {
             Gate::Queue(queue) => self.paused.contains(queue),
+            Gate::Circuit(guarded) => !self.circuits.lets(guarded, &self.throttles),
             Gate::Limit(take) => !self.limits.has(take, &self.throttles, self.now),
         }
     }
@@ -115,19 +207,17 @@ impl Gates {
     pub(crate) fn opens_at(&self, gate: &Gate) -> Option<Time> {
         match gate {
             Gate::Queue(_) | Gate::Limit(Take::Permit(_)) => None,
+            Gate::Circuit(guarded) => self.circuits.opens_at(guarded),
             Gate::Limit(take) => self.limits.use_of(take, &self.throttles, self.now).free_at,
         }
     }
 
-    /// How far the limit is used up that a gate stands for.
-    pub(crate) fn use_of(&self, take: &Take) -> Use {
-        self.limits.use_of(take, &self.throttles, self.now)
-    }
-
     /// The work of a lease is over for sure: the gates that may have opened.
     pub(crate) fn release(&mut self, token: Token) -> Vec<Gate> {
+        let circuits = self.circuits.leave(token).into_iter().map(Gate::Circuit);
         let permits = self.limits.release(token);
-        permits.into_iter().map(|permit| Gate::Limit(Take::Permit(permit))).collect()
+        let permits = permits.into_iter().map(|permit| Gate::Limit(Take::Permit(permit)));
+        circuits.chain(permits).collect()
     }
 
     /// A lease was never started: what it took of rates comes back. The buckets that may have more in them.
@@ -150,12 +240,37 @@ impl Gates {
         self.paused.remove(queue);
     }
 
-    fn takes(&self, whose: Whose<'_>, gateway: &[Gate]) -> Vec<Take> {
-        let named = gateway.iter().filter_map(|gate| match gate {
-            Gate::Limit(take) => Some(take.clone()),
-            Gate::Queue(_) => None,
+    /// What has a breaker of all that a task of this kind calls.
+    fn guarded(&self, comer: &Comer<'_>) -> impl Iterator<Item = Guarded> {
+        let breakers = &self.throttles.breakers;
+        let of_type = || Guarded::TaskType(Name::clone(comer.task_type));
+        let of_type = (!breakers.is_empty()).then(of_type).into_iter();
+        let named = comer.gateway.iter().filter_map(|gate| match gate {
+            Gate::Circuit(guarded) => Some(guarded.clone()),
+            Gate::Queue(_) | Gate::Limit(_) => None,
         });
-        named.chain(limits::takes_of(whose, &self.throttles)).collect()
+        named.chain(of_type).filter(|guarded| breakers.contains_key(guarded))
+    }
+
+    /// The gates that somebody has to pass because of the configuration, beside those that its task names.
+    fn own(&self, comer: &Comer<'_>) -> impl Iterator<Item = Gate> {
+        let circuits = self.guarded(comer).map(Gate::Circuit);
+        circuits.chain(self.own_takes(comer).map(Gate::Limit))
+    }
+
+    /// What a lease takes because of the configuration, beside what its task says.
+    fn own_takes(&self, comer: &Comer<'_>) -> impl Iterator<Item = Take> {
+        let retried = comer.is_retry.then(|| self.guarded(comer)).into_iter().flatten();
+        let retries = retried.map(|guarded| Take::Tokens(Bucketed::Retries(guarded), 1));
+        limits::takes_of(comer.whose, &self.throttles).chain(retries)
+    }
+
+    fn takes(&self, comer: &Comer<'_>) -> Vec<Take> {
+        let named = comer.gateway.iter().filter_map(|gate| match gate {
+            Gate::Limit(take) => Some(take.clone()),
+            Gate::Queue(_) | Gate::Circuit(_) => None,
+        });
+        named.chain(self.own_takes(comer)).collect()
     }
 }
 
@@ -164,12 +279,16 @@ impl Gates {
     /// Whether exactly these leases hold permits, each those of its task, and the counts are theirs.
     pub(crate) fn agree(&self, held: &[(Token, Option<Vec<Permit>>)]) -> bool {
         let is_broken = [Mutant::PermitFreeAtRevoke, Mutant::PermitsForgottenAtBoot];
-        is_broken.into_iter().any(Mutant::is_alive) || self.limits.agree(held)
+        let permits_agree = is_broken.into_iter().any(Mutant::is_alive) || self.limits.agree(held);
+        let circuits_agree = Mutant::ProbeNeverLeaves.is_alive()
+            || self.circuits.agree(held.iter().map(|(token, _)| *token));
+        permits_agree && circuits_agree
     }
 
     /// The permits that a lease of a task holds.
-    pub(crate) fn permits_of(&self, spec: &TaskSpec) -> Vec<Permit> {
-        let takes = self.takes((&spec.queue, &spec.fairness_key), &Self::of(spec)).into_iter();
+    pub(crate) fn permits_of(&self, task: &Task) -> Vec<Permit> {
+        let gateway = Self::of(&task.spec);
+        let takes = self.takes(&Comer::of(task, &gateway)).into_iter();
         let permits = takes.filter_map(|take| match take {
             Take::Permit(permit) => Some(permit),
             Take::Tokens(..) => None,

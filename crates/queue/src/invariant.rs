@@ -93,8 +93,8 @@ fn check_sessions(queue: &Queue) {
                 continue;
             };
             leases += 1;
-            let spec = queue.book.task(task).map(|task| &task.spec);
-            holds.push((token, spec.map(|spec| queue.index.lanes.gates.permits_of(spec))));
+            let held = queue.book.task(task).map(|it| queue.index.lanes.gates.permits_of(it));
+            holds.push((token, held));
             let lease = queue.book.task(task).and_then(Task::lease);
             let agrees = lease.is_some_and(|l| l.token == token && l.session == Some(id));
             assert!(agrees, "{id:?} holds {token} of {task}, which is not under it");

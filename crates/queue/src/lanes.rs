@@ -11,7 +11,7 @@ use leasehold_policy::{Mutant, Time};
 use crate::{
     Name, SessionId, Task, TaskId, TaskSpec, Token,
     accounts::{Accounts, FlowNo},
-    gate::{Gate, Gates, Gateway},
+    gate::{Comer, Gate, Gates, Gateway},
     limits::{Bucketed, Take},
     line::{Head, Line},
     market::{ClassNo, Cost},
@@ -26,13 +26,16 @@ pub(crate) struct Place {
     pub(crate) priority: u8,
     pub(crate) deadline: Time,
     pub(crate) task: TaskId,
+    /// Whether the task has failed before. It orders nothing: no two places have one task.
+    pub(crate) is_retry: bool,
 }
 
 impl Place {
     pub(crate) fn of(task: &Task) -> Self {
         let is_ignored = Mutant::PriorityIgnored.is_alive();
         let priority = if is_ignored { 0 } else { task.spec.priority };
-        Self { priority, deadline: task.deadline, task: task.id }
+        let is_retry = 0 < task.attempts;
+        Self { priority, deadline: task.deadline, task: task.id, is_retry }
     }
 
     /// Whether the task has run out of time.
@@ -55,6 +58,7 @@ pub(crate) struct LaneNo(u32);
 pub(crate) struct LaneKey {
     need: NeedNo,
     priority: u8,
+    is_retry: bool,
     gateway: Gateway,
 }
 
@@ -139,7 +143,7 @@ impl Lanes {
         self.ages.entry(Name::clone(&spec.queue)).or_default().insert((since, place.task));
         let flow = self.accounts.open(&spec.queue, &spec.fairness_key);
         let need = self.needs.number(&spec.task_type, &spec.shape);
-        let key = LaneKey { need, priority: place.priority, gateway: Gates::of(spec) };
+        let key = LaneKey::new(need, place, spec);
         let Some(no) = self.accounts.lane(flow, &key) else {
             return self.open_lane(flow, key, (place, since));
         };
@@ -153,7 +157,7 @@ impl Lanes {
 
     /// Takes a task out.
     pub(crate) fn remove(&mut self, spec: &TaskSpec, place: Place) {
-        let Some(no) = self.find(spec, place.priority) else { return };
+        let Some(no) = self.find(spec, place) else { return };
         let Some(lane) = self.all.get_mut(no.0) else { return };
         let before = lane.first();
         let Some(since) = lane.tasks.remove(&place) else { return };
@@ -234,6 +238,17 @@ impl Lanes {
         })
     }
 
+    /// How many tasks wait at each gate at which any does.
+    pub(crate) fn waiting(&self) -> BTreeMap<&Gate, u64> {
+        let mut waiting = BTreeMap::new();
+        for (_, lane) in self.all.iter() {
+            if let Some(gate) = &lane.gate {
+                *waiting.entry(gate).or_default() += lane.tasks.len() as u64;
+            }
+        }
+        waiting
+    }
+
     /// Since when the longest waiting task of a queue waits.
     pub(crate) fn oldest(&self, queue: &str) -> Option<Time> {
         self.ages.get(queue)?.first().map(|(since, _)| *since)
@@ -264,8 +279,7 @@ impl Lanes {
             self.line.pass(class, &head);
         }
         self.line.charge(class, &head, cost);
-        let gateway = self.all.get(lane.0).map(|it| Gateway::clone(&it.key.gateway));
-        self.pass(head.flow, &gateway.unwrap_or_default(), token);
+        self.pass(lane, token);
     }
 
     /// What a lease of this queue and key was charged is put right, as far as they are known to the class.
@@ -303,11 +317,13 @@ impl Lanes {
         }
     }
 
-    fn pass(&mut self, flow: FlowNo, gateway: &[Gate], token: Token) {
-        let Some(flow) = self.accounts.flow(flow) else { return };
-        let Some(queue) = self.accounts.queue(flow.queue) else { return };
-        let whose = (&queue.name, &flow.key);
-        let buckets = self.gates.pass(whose, gateway, token);
+    fn pass(&mut self, no: LaneNo, token: Token) {
+        let Self { needs, accounts, gates, all, .. } = self;
+        let lane = all.get(no.0);
+        let Some(comer) = lane.and_then(|it| it.key.comer(it.flow, needs, accounts)) else {
+            return;
+        };
+        let buckets = gates.pass(&comer, token);
         // It may take longer now until there is enough in them for those who wait.
         for gate in buckets.iter().flat_map(|of| self.gates_of(of)).collect::<Vec<_>>() {
             self.rearm(&gate);
@@ -412,9 +428,7 @@ impl Lanes {
 
     /// The gate that holds a lane of this kind back.
     fn answer(&self, flow: FlowNo, key: &LaneKey) -> Option<Gate> {
-        let flow = self.accounts.flow(flow)?;
-        let queue = self.accounts.queue(flow.queue)?;
-        self.gates.shut((&queue.name, &flow.key), &key.gateway)
+        self.gates.shut(&key.comer(flow, &self.needs, &self.accounts)?)
     }
 
     fn take_stand(&mut self, no: LaneNo, place: Place) {
@@ -487,11 +501,30 @@ impl Lanes {
         Some(Head { queue, flow: *flow, need: key.need, place, lane })
     }
 
-    fn find(&self, spec: &TaskSpec, priority: u8) -> Option<LaneNo> {
+    fn find(&self, spec: &TaskSpec, place: Place) -> Option<LaneNo> {
         let flow = self.accounts.find(&spec.queue, &spec.fairness_key)?;
         let need = self.needs.find(&spec.task_type, &spec.shape)?;
-        let key = LaneKey { need, priority, gateway: Gates::of(spec) };
-        self.accounts.lane(flow, &key)
+        self.accounts.lane(flow, &LaneKey::new(need, place, spec))
+    }
+}
+
+impl LaneKey {
+    fn new(need: NeedNo, place: Place, spec: &TaskSpec) -> Self {
+        let Place { priority, is_retry, .. } = place;
+        Self { need, priority, is_retry, gateway: Gates::of(spec) }
+    }
+
+    /// What the gates have to know of a lane of this kind.
+    fn comer<'a>(
+        &'a self,
+        flow: FlowNo,
+        needs: &'a Needs,
+        accounts: &'a Accounts,
+    ) -> Option<Comer<'a>> {
+        let flow = accounts.flow(flow)?;
+        let whose = (&accounts.queue(flow.queue)?.name, &flow.key);
+        let (task_type, is_retry) = (&needs.get(self.need)?.task_type, self.is_retry);
+        Some(Comer { whose, task_type, is_retry, gateway: &self.gateway })
     }
 }
 
@@ -511,7 +544,7 @@ impl Lanes {
     /// Whether the task waits in its lane.
     pub(crate) fn contains(&self, task: &Task) -> bool {
         let place = Place::of(task);
-        let lane = self.find(&task.spec, place.priority).and_then(|no| self.all.get(no.0));
+        let lane = self.find(&task.spec, place).and_then(|no| self.all.get(no.0));
         lane.is_some_and(|lane| lane.tasks.contains_key(&place))
     }
 

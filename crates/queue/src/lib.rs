@@ -25,6 +25,7 @@ mod view;
 mod accounts;
 mod book;
 mod checkpoint;
+mod circuits;
 mod decided;
 mod eviction;
 mod fairness;
@@ -67,17 +68,21 @@ mod fingerprint;
 mod invariant;
 
 pub use checkpoint::{Checkpoint, Saved};
+pub use circuits::{Guarded, Turned};
 pub use claims::Claims;
 pub use command::{
     Accepted, Command, Dead, DeclineReason, HeldLease, Hello, LeasePhase, NotWelcome, Outcome,
     Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
 };
-pub use config::{Caps, Config, Limits, QueueLimits, Throttles, Weights};
+pub use config::{
+    BreakerTerms, Caps, Config, Limits, QueueLimits, RetryBudget, Throttles, Weights,
+};
 pub use effect::{Assignment, Audience, CloseReason, Disposition, Effect, Ended, Output};
 pub use fold::{Corrupt, Unknown};
+pub use gate::{Gate, Obstacle};
 pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
 pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof};
-pub use limits::{Bucketed, Obstacle, Permit, Take, Use};
+pub use limits::{Bucketed, Permit, Take, Use};
 pub use queue::Queue;
 pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};
@@ -87,4 +92,4 @@ pub use task::{
     Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,
     Task, Wait,
 };
-pub use view::{KeptKey, LoadView, QueueView, SessionState, WorkerView};
+pub use view::{BreakerView, KeptKey, LoadView, QueueView, SessionState, WorkerView};

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_policy::{Bucket, Mutant, Rate, Receipt, Time};
 
-use crate::{Claims, Name, Token, config::Throttles};
+use crate::{Claims, Guarded, Name, Token, config::Throttles};
 
 /// What has so many permits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +29,8 @@ pub enum Bucketed {
     Key(Name),
     /// A queue.
     Queue(Name),
+    /// The retry budget of what a circuit breaker guards.
+    Retries(Guarded),
 }
 
 /// One thing that a lease takes.
@@ -49,15 +51,6 @@ pub struct Use {
     pub max: u32,
     /// When there will be enough of it, unless others take it before. None: nobody knows.
     pub free_at: Option<Time>,
-}
-
-/// The limit that a task waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Obstacle {
-    /// What its lease would take.
-    pub take: Take,
-    /// How much of that there is.
-    pub limit: Use,
 }
 
 /// Every limit.
@@ -130,6 +123,9 @@ impl Bucketed {
         match self {
             Self::Key(key) => throttles.rates.get(key).copied(),
             Self::Queue(queue) => throttles.queues.get(queue)?.rate,
+            Self::Retries(guarded) => {
+                throttles.breakers.get(guarded)?.retries.map(|budget| budget.rate)
+            }
         }
     }
 }
@@ -142,9 +138,13 @@ impl Limits {
         let queues = throttles.queues.iter().filter_map(|(queue, limits)| {
             Some((Bucketed::Queue(Name::clone(queue)), limits.rate?))
         });
+        let retries = throttles.breakers.iter().filter_map(|(guarded, terms)| {
+            Some((Bucketed::Retries(guarded.clone()), terms.retries?.rate))
+        });
         let emptied = |(of, rate): (Bucketed, Rate)| (of, Bucket::emptied(rate, instant(at)));
         let is_forgotten = Mutant::BucketsFullAtBoot.is_alive();
-        let buckets = keys.chain(queues).filter(|_| !is_forgotten).map(emptied).collect();
+        let all = keys.chain(queues).chain(retries);
+        let buckets = all.filter(|_| !is_forgotten).map(emptied).collect();
         Self { buckets, ..Self::default() }
     }
 
@@ -260,6 +260,19 @@ impl Limits {
             }
         }
         receipts.into_iter().map(|(of, _)| of).collect()
+    }
+
+    /// So many thousandths of a token come in beside what time brings.
+    pub(crate) fn credit(
+        &mut self,
+        of: &Bucketed,
+        thousandths: u32,
+        throttles: &Throttles,
+        now: Time,
+    ) {
+        if let Some((bucket, rate)) = self.buckets.get_mut(of).zip(of.rate(throttles)) {
+            bucket.credit(rate, thousandths, instant(now));
+        }
     }
 
     /// A lease was started, or may have been: what it took of rates is spent.

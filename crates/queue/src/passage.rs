@@ -1,6 +1,13 @@
-//! What becomes of what leases took of limits: it goes back, and whoever waited for it goes on.
+//! What becomes of what leases took of limits and of circuits: it goes back, and whoever waited for it goes on.
 
-use crate::{Queue, Token, session::Work};
+use leasehold_policy::{Call, CallEnd};
+
+use crate::{
+    Effect, EndKind, Guarded, Queue, RevocationReason, Task, TaskId, Token,
+    gate::Gate,
+    session::Work,
+    settle::{Account, End},
+};
 
 impl Queue {
     /// The limits of the configuration hold from here on, for leases that there are and for those that wait. A lease holds its
@@ -12,7 +19,7 @@ impl Queue {
             if let Work::Lease(task) = work
                 && let Some(task) = self.book.task(task)
             {
-                gates.adopt(&task.spec, token);
+                gates.adopt(task, token);
             }
         }
         self.index.lanes.open_all();
@@ -22,6 +29,57 @@ impl Queue {
     pub(crate) fn release(&mut self, token: Token) {
         for gate in self.index.lanes.gates.release(token) {
             self.index.lanes.open(&gate);
+        }
+    }
+
+    /// The lease of a task ends: the circuits that it passed count what that says of what its work calls.
+    pub(crate) fn observe(&mut self, id: TaskId, end: &End, account: &Account) {
+        let Some(task) = self.book.task(id) else { return };
+        let Some(token) = task.lease().map(|lease| lease.token) else { return };
+        let Some(call) = self.call(task, end, account.kind) else { return };
+        let lanes = &mut self.index.lanes;
+        let (turned, credited) = lanes.gates.count(token, call);
+        for gate in &turned {
+            lanes.open(gate);
+        }
+        for of in &credited {
+            lanes.open_bucket(of);
+        }
+    }
+
+    /// What the end of a lease says of what its work called. An error after somebody asked for the end of it says nothing, and
+    /// neither does one that its handler calls final: that is what was asked for being wrong, not who was asked. What became
+    /// of a worker, or of the task beside its work, is nobody's doing whom it called.
+    fn call(&self, task: &Task, end: &End, kind: EndKind) -> Option<Call> {
+        let lease = task.lease()?;
+        let revoked = lease.revoking.map(|revoking| revoking.reason);
+        let timeouts = [RevocationReason::AttemptTimeout, RevocationReason::ProgressTimeout];
+        let end = match (kind, end) {
+            (EndKind::Succeeded, _) => CallEnd::Succeeded,
+            (EndKind::Error | EndKind::Panic, End::Failed { retryable: true, .. })
+                if revoked.is_none_or(|reason| timeouts.contains(&reason)) =>
+            {
+                CallEnd::Failed
+            }
+            (EndKind::AttemptTimeout | EndKind::ProgressTimeout, _) => CallEnd::Failed,
+            _ => return None,
+        };
+        let ran = lease.started.map(|started| self.now.since(started));
+        Some(Call { end, ran: ran.unwrap_or_default() })
+    }
+
+    /// Closes a circuit, whatever it did. Says whether there is such a one.
+    pub(crate) fn reset_breaker(&mut self, guarded: Guarded) -> bool {
+        let lanes = &mut self.index.lanes;
+        let is_known = lanes.gates.close(&guarded);
+        lanes.open(&Gate::Circuit(guarded));
+        is_known
+    }
+
+    /// Tells people of the circuits that have turned.
+    pub(crate) fn tell_turned(&mut self) {
+        for turned in self.index.lanes.gates.take_turned() {
+            self.emit(Effect::Turned(Box::new(turned)));
         }
     }
 

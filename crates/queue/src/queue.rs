@@ -153,6 +153,7 @@ impl Queue {
         self.now = self.now.max(now);
         self.index.lanes.gates.tick(self.now);
         let reply = self.dispatch(command, idle);
+        self.tell_turned();
         self.check();
         reply
     }
@@ -173,7 +174,8 @@ impl Queue {
 
     /// When [`Command::Advance`] next has something to do. Heartbeats do not move it, so it may be early.
     pub fn next_deadline(&self) -> Option<Time> {
-        let opening = self.index.lanes.next_opening();
+        let lanes = &self.index.lanes;
+        let opening = [lanes.next_opening(), lanes.gates.next_turn()].into_iter().flatten().min();
         let alarms = [self.index.timers.next(), self.book.keys.next_expiry(), opening];
         alarms.into_iter().flatten().min()
     }
@@ -243,6 +245,7 @@ impl Queue {
             Command::EvictWorker { worker, grace, ban } => {
                 return Reply::Evicted(self.evict(&worker, grace, ban));
             }
+            Command::ResetBreaker { guarded } => return Reply::Reset(self.reset_breaker(guarded)),
             Command::Grant { most } => return Reply::Granted(self.grant(most)),
             Command::Sent { stream, tokens } => self.sent(stream, &tokens),
             Command::Delivered { stream, tokens } => self.delivered(stream, &tokens),
@@ -392,7 +395,7 @@ impl Queue {
         if let Some(task) =
             self.book.task(id).filter(|_| !Mutant::PermitsForgottenAtBoot.is_alive())
         {
-            self.index.lanes.gates.adopt(&task.spec, token);
+            self.index.lanes.gates.adopt(task, token);
         }
         let now = self.now;
         if let Some(lease) = self.book.lease_mut(id) {

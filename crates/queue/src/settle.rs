@@ -59,6 +59,7 @@ impl Queue {
         let Some(lease) = task.lease() else { return };
         assert!(task.last_token == Some(lease.token), "only the newest lease decides");
         self.put_right(id, &end);
+        self.observe(id, &end, &account);
         let Some(task) = self.book.task(id) else { return };
         let Some(lease) = task.lease() else { return };
         let revoked = lease.revoking.map(|revoking| revoking.reason);
@@ -269,8 +270,9 @@ impl Queue {
         failure: Failure,
     ) {
         let Some(task) = self.book.task(id) else { return };
-        let wait = task.spec.retry.backoff.wait(task.attempts + task.worker_losses, draw(task));
-        let until = self.now + wait.max(at_least);
+        let failures = task.attempts + task.worker_losses;
+        let wait = task.spec.retry.backoff.wait_at_least(at_least, failures, draw(task));
+        let until = self.now + wait;
         if task.deadline <= until {
             self.end(id, Ending::Failed, Some(account), Some(failure));
         } else if self.now < until {

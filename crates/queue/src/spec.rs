@@ -34,7 +34,7 @@ pub struct TaskSpec {
     pub retry: Retry,
     /// What it asks of its leases.
     pub terms: LeaseTerms,
-    /// What its leases take beside a slot. None: nothing; never an empty one.
+    /// What its leases take beside a slot, and which circuits they pass. None: nothing; never an empty one.
     pub claims: Option<Arc<Claims>>,
     /// Names for people and filters.
     pub labels: Vec<(Name, Name)>,

@@ -301,6 +301,10 @@ pub enum Blocked {
     RateLimited,
     /// All permits that its lease would take one of are held.
     ConcurrencyLimit,
+    /// A circuit that its lease would have to pass is open, or half-open with as many probes as it lets through.
+    CircuitOpen,
+    /// It has failed before, and a retry budget that its lease would be paid from is used up.
+    RetryBudget,
 }
 
 impl Blocked {
@@ -312,7 +316,9 @@ impl Blocked {
             | Self::Backoff
             | Self::QueuePaused
             | Self::RateLimited
-            | Self::ConcurrencyLimit => false,
+            | Self::ConcurrencyLimit
+            | Self::CircuitOpen
+            | Self::RetryBudget => false,
         }
     }
 }

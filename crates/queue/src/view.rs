@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use leasehold_policy::Time;
+use leasehold_policy::{CircuitState, Tally, Time};
 
 use crate::{
-    Blocked, Name, Obstacle, Phase, Queue, SchemaPrint, SchemasRead, SessionId, StreamId, Take,
-    Task, TaskId, Token, Wait, session::Session,
+    Blocked, Bucketed, Gate, Guarded, Name, Obstacle, Phase, Queue, SchemaPrint, SchemasRead,
+    SessionId, StreamId, Take, Task, TaskId, Token, Wait, mark::Index, session::Session,
 };
 
 /// One queue.
@@ -44,6 +44,25 @@ pub struct LoadView {
     pub since: Option<Time>,
     /// Tasks under a lease.
     pub leased: u64,
+}
+
+/// One circuit breaker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerView {
+    /// What it guards.
+    pub guarded: Guarded,
+    /// What its circuit does.
+    pub state: CircuitState,
+    /// Since when it does that; the beginning of time: it was never anything else.
+    pub since: Time,
+    /// What is in its window; while it is not closed, what opened it.
+    pub tally: Tally,
+    /// How many probes may still run.
+    pub probes: u32,
+    /// How many there may be at a time.
+    pub probes_max: u32,
+    /// How many tasks wait for it to let them through.
+    pub waiting: u64,
 }
 
 /// One worker session.
@@ -156,9 +175,12 @@ impl Queue {
             Phase::Scheduled { wait: Wait::Backoff, .. } => Some(Blocked::Backoff),
             Phase::Queued if self.book.is_paused(&task.spec.queue) => Some(Blocked::QueuePaused),
             Phase::Queued if !self.roster.serves(&task.spec) => Some(Blocked::NoEligibleWorker),
-            Phase::Queued => Some(match self.obstacle(task).map(|obstacle| obstacle.take) {
-                Some(Take::Permit(_)) => Blocked::ConcurrencyLimit,
-                Some(Take::Tokens(..)) => Blocked::RateLimited,
+            Phase::Queued => Some(match self.obstacle(task).map(|obstacle| obstacle.gate) {
+                Some(Gate::Queue(_)) => Blocked::QueuePaused,
+                Some(Gate::Circuit(_)) => Blocked::CircuitOpen,
+                Some(Gate::Limit(Take::Permit(_))) => Blocked::ConcurrencyLimit,
+                Some(Gate::Limit(Take::Tokens(Bucketed::Retries(_), _))) => Blocked::RetryBudget,
+                Some(Gate::Limit(Take::Tokens(..))) => Blocked::RateLimited,
                 None => Blocked::NoCapacity,
             }),
         }
@@ -171,13 +193,37 @@ impl Queue {
         if waits { self.roster.read_instead(&task.spec) } else { BTreeSet::new() }
     }
 
-    /// The first limit that would keep the task from being leased, whatever slots are free; none while it is not waiting to be.
+    /// The first circuit or limit that would keep the task from being leased, whatever slots are free; none while it is not
+    /// waiting to be.
     pub fn obstacle(&self, task: &Task) -> Option<Obstacle> {
-        let gates = &self.index.lanes.gates;
         let waits = task.phase == Phase::Queued;
-        let take = gates.limit(&task.spec).filter(|_| waits)?;
-        let limit = gates.use_of(&take);
-        Some(Obstacle { take, limit })
+        waits.then(|| self.index.lanes.gates.obstacle(task)).flatten()
+    }
+
+    /// What every circuit does, by what it guards.
+    pub fn circuits(&self) -> impl Iterator<Item = (&Guarded, CircuitState)> {
+        let circuits = self.index.lanes.gates.circuits();
+        circuits.map(|(guarded, circuit)| (guarded, circuit.state()))
+    }
+
+    /// Every circuit breaker, by what it guards. It costs as much as there are lanes.
+    pub fn breakers(&self) -> impl Iterator<Item = BreakerView> {
+        let Index { lanes, .. } = &self.index;
+        let waiting = lanes.waiting();
+        lanes.gates.circuits().map(move |(guarded, circuit)| {
+            let terms = self.config.throttles.breakers.get(guarded);
+            let tally = terms.map(|terms| circuit.tally(&terms.circuit, self.now));
+            let gate = Gate::Circuit(guarded.clone());
+            BreakerView {
+                guarded: guarded.clone(),
+                state: circuit.state(),
+                since: circuit.since(),
+                tally: tally.unwrap_or_default(),
+                probes: circuit.probes(),
+                probes_max: terms.map_or(0, |terms| terms.circuit.probes),
+                waiting: waiting.get(&gate).copied().unwrap_or_default(),
+            }
+        })
     }
 
     /// Every queue that is declared, has open tasks or is paused, by name; and those that were in use lately, as far as

@@ -1,6 +1,7 @@
-//! Limits over random sequences: who is leased, in which order, by the queue and by plain lists.
+//! Limits and circuits over random sequences: who is leased, in which order, by the queue and by plain lists.
 //!
-//! There is one queue and one worker with room for everything, so that only priority and limits decide. The lists are written
+//! There is one queue and one worker with room for everything, so that only priority, limits and the circuit of the one thing that
+//! some tasks call decide. The lists are written
 //! from the rules and share no code with the queue but its vocabulary.
 
 #![expect(
@@ -13,11 +14,12 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use leasehold_policy::{Backoff, Jitter, Rate, Time};
+use leasehold_policy::{Backoff, CircuitTerms, Jitter, Rate, Time};
 use leasehold_queue::{
-    Caps, Claims, Command, Config, Effect, HeldLease, Hello, LeasePhase, LeaseTerms, Minter,
-    Outcome, Queue, QueueLimits, Record, Retry, SchemasRead, Shape, StopProof, StreamId, Submit,
-    TaskId, TaskSpec, Throttles, Token, Unknown,
+    BreakerTerms, Caps, Claims, Command, Config, Effect, Failure, FailureReason, Guarded,
+    HeldLease, Hello, LeasePhase, LeaseTerms, Minter, Outcome, Queue, QueueLimits, Record, Retry,
+    RetryBudget, SchemasRead, Shape, StopProof, StreamId, Submit, TaskId, TaskSpec, Throttles,
+    Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -35,16 +37,49 @@ struct Setting {
     /// One token in so many milliseconds, and so many at once.
     mail: Option<(u64, u32)>,
     queue_rate: Option<(u64, u32)>,
+    /// The retry budget of what is called. None: it has no breaker.
+    retries: Option<(u64, u32)>,
 }
+
+/// When the circuit opens and closes.
+const CIRCUIT: CircuitTerms = CircuitTerms {
+    window: Duration::from_secs(3),
+    calls_min: 3,
+    failure_share: 500,
+    slow: None,
+    open_for: Duration::from_millis(400),
+    open_for_max: Duration::from_millis(1_200),
+    probes: 2,
+};
+
+/// In how many parts its window is counted.
+const PARTS: u64 = 30;
+
+/// What a success brings the budget, in thousandths of a retry.
+const SHARE: u32 = 400;
 
 /// The first one is that of the start.
 const SETTINGS: [Setting; 3] = [
-    Setting { a: 2, b: 1, queue: Some(5), mail: Some((200, 3)), queue_rate: Some((70, 4)) },
-    Setting { a: 1, b: 3, queue: None, mail: Some((100, 2)), queue_rate: None },
-    Setting { a: 3, b: 1, queue: Some(2), mail: None, queue_rate: Some((300, 6)) },
+    Setting {
+        a: 2,
+        b: 1,
+        queue: Some(5),
+        mail: Some((200, 3)),
+        queue_rate: Some((70, 4)),
+        retries: Some((900, 2)),
+    },
+    Setting { a: 1, b: 3, queue: None, mail: Some((100, 2)), queue_rate: None, retries: None },
+    Setting {
+        a: 3,
+        b: 1,
+        queue: Some(2),
+        mail: None,
+        queue_rate: Some((300, 6)),
+        retries: Some((300, 1)),
+    },
 ];
 
-const BUCKETS: [&str; 2] = ["mail", "the queue"];
+const BUCKETS: [&str; 3] = ["mail", "the queue", "retries"];
 
 impl Setting {
     fn cap(&self, permit: &str) -> Option<usize> {
@@ -58,19 +93,27 @@ impl Setting {
 
     /// How long a token takes, and how long all of them.
     fn rate(&self, of: &str) -> Option<(u64, u64)> {
-        let (interval, burst) = if of == "mail" { self.mail } else { self.queue_rate }?;
+        let (interval, burst) = match of {
+            "mail" => self.mail,
+            "retries" => self.retries,
+            _ => self.queue_rate,
+        }?;
         Some((interval, interval * u64::from(burst)))
     }
 }
 
 fn config(setting: Setting) -> Config {
     let rate = |(ms, burst)| Rate { interval: Duration::from_millis(ms), burst };
-    let Setting { a, b, queue, mail, queue_rate } = setting;
+    let Setting { a, b, queue, mail, queue_rate, retries } = setting;
+    let budget = |it| Some(RetryBudget { rate: rate(it), share: SHARE });
+    let breaker = retries.map(|it| BreakerTerms { circuit: CIRCUIT, retries: budget(it) });
+    let shop = Guarded::Dependency("shop".into());
     let queue = QueueLimits { leases: queue, leases_per_key: None, rate: queue_rate.map(rate) };
     let throttles = Throttles {
         caps: Caps { default: b, keys: [("a".into(), a)].into(), ..Caps::default() },
         rates: mail.map(|mail| ("mail".into(), rate(mail))).into_iter().collect(),
         queues: [("q".into(), queue)].into(),
+        breakers: breaker.map(|breaker| (shop, breaker)).into_iter().collect(),
     };
     Config {
         session_ttl: Duration::from_hours(10),
@@ -84,7 +127,7 @@ fn config(setting: Setting) -> Config {
 /// One thing that happens.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A task wants to be run: its priority, its keys as bits, its tokens.
+    /// A task wants to be run: its priority, its keys as bits (and whether it calls the shop), its tokens.
     Submit(u8, u8, u32),
     Grant,
     Wait(u64),
@@ -92,6 +135,8 @@ enum Step {
     Start(usize),
     /// It ended well.
     Succeed(usize),
+    /// It ended badly.
+    Fail(usize),
     /// It was handed back before it began.
     HandBack(usize),
     /// Its task is cancelled.
@@ -105,11 +150,12 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (0u8..3, 0u8..4, 0u32..4).prop_map(|(priority, keys, mail)| Step::Submit(priority, keys, mail)),
+        8 => (0u8..3, 0u8..8, 0u32..4).prop_map(|(priority, keys, mail)| Step::Submit(priority, keys, mail)),
         8 => Just(Step::Grant),
         4 => prop::sample::select(vec![1, 30, 70, 140, 200, 600, 1_300, 3_000]).prop_map(Step::Wait),
         2 => (0usize..6).prop_map(Step::Start),
         4 => (0usize..6).prop_map(Step::Succeed),
+        4 => (0usize..6).prop_map(Step::Fail),
         2 => (0usize..6).prop_map(Step::HandBack),
         2 => (0usize..6).prop_map(Step::Cancel),
         1 => (0usize..3).prop_map(Step::Answer),
@@ -126,6 +172,9 @@ struct Job {
     deadline: Time,
     permits: Vec<&'static str>,
     charges: Vec<(&'static str, u64)>,
+    /// Whether it calls the shop.
+    calls: bool,
+    attempts: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +184,62 @@ struct Lease {
     is_started: bool,
     /// When it is given up, if its task was cancelled.
     given_up: Option<Time>,
+    /// In which round of the circuit it passed that, and whether as a probe.
+    passed: Option<(u64, bool)>,
+}
+
+/// The circuit of the shop.
+#[derive(Debug, Default)]
+struct Circuit {
+    /// When calls ended since it last closed, and whether they failed.
+    calls: Vec<(u64, bool)>,
+    /// Whether the probes of this round failed.
+    probes: Vec<bool>,
+    open_until: Option<u64>,
+    is_half_open: bool,
+    failed_rounds: u32,
+    /// Grows whenever it turns, and never shrinks.
+    round: u64,
+}
+
+impl Circuit {
+    fn advance(&mut self, now: u64) {
+        if self.open_until.is_some_and(|until| until <= now) {
+            (self.open_until, self.is_half_open, self.probes) = (None, true, Vec::new());
+            self.round += 1;
+        }
+    }
+
+    fn open(&mut self, now: u64) {
+        let ms = 1_200.min(400 << self.failed_rounds.min(8));
+        (self.open_until, self.is_half_open) = (Some(now + ms), false);
+        self.round += 1;
+    }
+
+    fn count(&mut self, round: u64, has_failed: bool, now: u64) {
+        if round != self.round {
+            return;
+        }
+        if self.is_half_open {
+            self.probes.push(has_failed);
+            if has_failed {
+                self.failed_rounds += 1;
+                self.open(now);
+            } else if self.probes.len() == 2 {
+                let round = self.round + 1;
+                *self = Self { round, ..Self::default() };
+            }
+            return;
+        }
+        self.calls.push((now, has_failed));
+        let part = |at: u64| at / (3_000 / PARTS);
+        let lately = self.calls.iter().filter(|(at, _)| part(now) < part(*at) + PARTS);
+        let lately: Vec<bool> = lately.map(|(_, has_failed)| *has_failed).collect();
+        let failed = lately.iter().filter(|has_failed| **has_failed).count();
+        if 3 <= lately.len() && lately.len() <= 2 * failed {
+            self.open(now);
+        }
+    }
 }
 
 /// What was taken of a bucket, until when that takes to make up for, and how long.
@@ -151,10 +256,13 @@ struct Receipt {
 struct Lists {
     setting: Setting,
     ready: Vec<Job>,
+    /// Those that failed, and when they may go on.
+    waiting: Vec<(Time, Job)>,
+    circuit: Circuit,
     leased: Vec<Lease>,
     zombies: Vec<Lease>,
     /// When each bucket is full.
-    full_at: [u64; 2],
+    full_at: [u64; 3],
     receipts: Vec<Receipt>,
 }
 
@@ -169,12 +277,39 @@ impl Lists {
         let has_permits = permits
             .all(|permit| self.setting.cap(permit).is_none_or(|cap| self.holders(permit) < cap));
         has_permits
-            && job.charges.iter().all(|(of, tokens)| {
+            && (!self.is_guarded(job) || self.circuit_lets())
+            && self.charges(job).iter().all(|(of, tokens)| {
                 let Some((interval, holds)) = self.setting.rate(of) else { return true };
                 // What wants more than a bucket holds waits until it is full.
                 let takes = tokens * interval;
                 self.full_at[bucket(of)].max(now) + takes <= now + holds.max(takes)
             })
+    }
+
+    /// Whether its leases pass a circuit.
+    fn is_guarded(&self, job: &Job) -> bool {
+        job.calls && self.setting.retries.is_some()
+    }
+
+    fn circuit_lets(&self) -> bool {
+        let all = self.leased.iter().chain(&self.zombies);
+        let probes = all.filter(|lease| lease.passed.is_some_and(|(_, is_probe)| is_probe)).count();
+        self.circuit.open_until.is_none() && (!self.circuit.is_half_open || probes < 2)
+    }
+
+    fn charges(&self, job: &Job) -> Vec<(&'static str, u64)> {
+        let retry = (job.calls && 0 < job.attempts).then_some(("retries", 1));
+        job.charges.iter().copied().chain(retry).collect()
+    }
+
+    /// How a lease ended that passed the circuit.
+    fn count(&mut self, passed: Option<(u64, bool)>, has_failed: bool, now: u64) {
+        let Some((round, _)) = passed else { return };
+        self.circuit.count(round, has_failed, now);
+        if let Some((interval, _)) = self.setting.rate("retries").filter(|_| !has_failed) {
+            let missing = self.full_at[bucket("retries")].saturating_sub(now);
+            self.give_back("retries", missing.min(interval * u64::from(SHARE) / 1_000));
+        }
     }
 
     /// Everything that can be leased is, the most urgent first.
@@ -192,13 +327,15 @@ impl Lists {
             let token = Token::new(1_000, u32::try_from(granted.len()).expect("a few"));
             self.take(token, &job, now.unix_ms());
             let (is_started, given_up) = (false, None);
-            self.leased.push(Lease { token, job: job.clone(), is_started, given_up });
+            let round = (self.circuit.round, self.circuit.is_half_open);
+            let passed = self.is_guarded(&job).then_some(round);
+            self.leased.push(Lease { token, job: job.clone(), is_started, given_up, passed });
             granted.push(job);
         }
     }
 
     fn take(&mut self, token: Token, job: &Job, now: u64) {
-        for (of, tokens) in &job.charges {
+        for (of, tokens) in self.charges(job) {
             let Some((interval, _)) = self.setting.rate(of) else { continue };
             let (at, lasts) = (bucket(of), tokens * interval);
             self.full_at[at] = self.full_at[at].max(now) + lasts;
@@ -225,6 +362,12 @@ impl Lists {
     /// task keeps the permits that it has, and no lease has others than those of its task.
     fn configure(&mut self, setting: Setting, now: u64) {
         let before = std::mem::replace(&mut self.setting, setting);
+        if setting.retries.is_none() {
+            let round = self.circuit.round + 1;
+            self.circuit = Circuit { round, ..Circuit::default() };
+            let all = self.leased.iter_mut().chain(&mut self.zombies);
+            all.for_each(|lease| lease.passed = None);
+        }
         for of in BUCKETS {
             if let Some((_, holds)) = setting.rate(of) {
                 if setting.rate(of) == before.rate(of) {
@@ -265,9 +408,11 @@ impl Both {
         let lists = Lists {
             setting: SETTINGS[0],
             ready: Vec::new(),
+            waiting: Vec::new(),
+            circuit: Circuit::default(),
             leased: Vec::new(),
             zombies: Vec::new(),
-            full_at: [0; 2],
+            full_at: [0; 3],
             receipts: Vec::new(),
         };
         let (minter, records) = (Minter::new(0, START), Vec::new());
@@ -323,7 +468,23 @@ impl Both {
                 if *n < self.lists.leased.len() {
                     let lease = self.lists.leased.remove(*n);
                     self.lists.forget(lease.token);
+                    self.lists.count(lease.passed, false, self.now.unix_ms());
                     self.say(lease.token, Outcome::Succeeded { result: Bytes::new() });
+                }
+            }
+            Step::Fail(n) => {
+                if *n < self.lists.leased.len() {
+                    let lease = self.lists.leased.remove(*n);
+                    self.lists.forget(lease.token);
+                    if lease.given_up.is_none() {
+                        self.lists.count(lease.passed, true, self.now.unix_ms());
+                        let job = Job { attempts: lease.job.attempts + 1, ..lease.job };
+                        // A third failure is the last.
+                        if job.attempts < 3 {
+                            self.lists.waiting.push((self.now + WORD, job));
+                        }
+                    }
+                    self.say(lease.token, failed());
                 }
             }
             Step::HandBack(n) => {
@@ -365,6 +526,8 @@ impl Both {
         let claims = Claims {
             keys: named.iter().map(|key| (*key).into()).collect(),
             charges: if mail == 0 { Vec::new() } else { vec![("mail".into(), mail)] },
+            dependencies: if keys & 4 == 4 { vec!["shop".into()] } else { Vec::new() },
+            fails_fast: false,
         };
         let claims = (!claims.is_empty()).then(|| Arc::new(claims));
         let spec = TaskSpec { claims, ..spec(priority) };
@@ -373,7 +536,9 @@ impl Both {
         let permits = named.into_iter().chain(["the queue"]).collect();
         let own = (mail > 0).then_some(("mail", u64::from(mail)));
         let charges = own.into_iter().chain([("the queue", 1)]).collect();
-        self.lists.ready.push(Job { id, priority, deadline, permits, charges });
+        let (calls, attempts) = (keys & 4 == 4, 0);
+        let job = Job { id, priority, deadline, permits, charges, calls, attempts };
+        self.lists.ready.push(job);
     }
 
     fn grant(&mut self) -> Result<(), TestCaseError> {
@@ -405,6 +570,9 @@ impl Both {
         self.now = self.now + time;
         self.apply(Command::Advance { until: self.now });
         let now = self.now;
+        self.lists.circuit.advance(now.unix_ms());
+        let due = self.lists.waiting.extract_if(.., |(at, _)| *at <= now);
+        self.lists.ready.extend(due.map(|(_, job)| job));
         let is_over = |lease: &mut Lease| lease.given_up.is_some_and(|at| at <= now);
         let gone = self.lists.leased.extract_if(.., is_over);
         let setting = self.lists.setting;
@@ -429,12 +597,31 @@ impl Both {
         self.records.extend(self.queue.take_output().records);
         self.lists.zombies.clear();
         self.lists.receipts.clear();
+        let round = self.lists.circuit.round + 1;
+        self.lists.circuit = Circuit { round, ..Circuit::default() };
+        self.lists.leased.iter_mut().for_each(|lease| lease.passed = None);
         for (full_at, of) in self.lists.full_at.iter_mut().zip(BUCKETS) {
             let holds = self.lists.setting.rate(of).map(|(_, holds)| holds);
             *full_at = holds.map_or(0, |holds| self.now.unix_ms() + holds);
         }
         self.hello();
+        // What had waited long enough is woken again.
+        self.wait(Duration::ZERO);
     }
+}
+
+fn failed() -> Outcome {
+    let failure = Failure {
+        reason: FailureReason::Error,
+        message: "no luck".into(),
+        details: "".into(),
+        counted: false,
+        token: None,
+        worker: None,
+        time: Time::default(),
+    };
+    let (retryable, retry_delay, stop) = (true, Duration::ZERO, StopProof::Returned);
+    Outcome::Failed { failure, retryable, retry_delay, stop }
 }
 
 fn spec(priority: u8) -> TaskSpec {

@@ -19,6 +19,7 @@ use leasehold_queue::{
 };
 
 use crate::{
+    circuits::Circuits,
     judge::Violation,
     line::Line,
     plan::{Setting, queue_name, schemas_read, zone_label},
@@ -137,6 +138,7 @@ pub struct Ledger {
     late_results: BTreeSet<String>,
     line: Line,
     rates: Rates,
+    circuits: Circuits,
 }
 
 /// The label of each worker that has one.
@@ -163,9 +165,10 @@ impl Ledger {
                 setting.aging_every,
                 zones(setting),
                 reads(setting),
-                setting.limits.is_some(),
+                setting.limits.is_some() || setting.breaker.is_some(),
             ),
             rates: Rates::new(setting.limits),
+            circuits: Circuits::new(setting.breaker),
             ..Self::default()
         }
     }
@@ -194,6 +197,11 @@ impl Ledger {
     /// The work of a lease began.
     pub fn begin(&mut self, token: Token) -> Result<(), Violation> {
         self.rates.begin(token)
+    }
+
+    /// Whether a circuit was ever open, and whether one was closed after that.
+    pub fn circuit_turns(&self) -> (bool, bool) {
+        (self.circuits.has_opened, self.circuits.has_closed)
     }
 
     /// Whether the token was granted in the epoch that goes on.
@@ -242,6 +250,8 @@ impl Ledger {
                 let name = format!("paused/{queue}");
                 paused.contains(&name) || batch.meta.iter().any(|(changed, _)| *changed == name)
             })?;
+            let task = record.task().and_then(|task| self.tasks.get(&task));
+            self.circuits.take(record, task)?;
             facts.extend(self.fold(record)?);
         }
         self.keep_pauses(batch);

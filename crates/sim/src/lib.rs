@@ -14,6 +14,7 @@
     reason = "a judge is told whether something holds, and looks at a few kinds of what others add to"
 )]
 
+mod circuits;
 pub mod disk;
 pub mod fault;
 pub mod judge;
@@ -23,6 +24,7 @@ pub mod make;
 pub mod moment;
 #[cfg(feature = "mutants")]
 pub mod mutation;
+pub mod outage;
 pub mod plan;
 pub mod probe;
 mod rates;

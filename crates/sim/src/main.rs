@@ -11,6 +11,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use leasehold_sim::{
+    outage::{Outage, breakers, play},
     plan::Plan,
     probe::Probe,
     regression::{EXTENSION, Regression, regressions},
@@ -62,6 +63,12 @@ enum Verb {
     Mutants(MutantsArgs),
     /// Run every plan that ever broke a promise.
     Regressions,
+    /// Measure what an outage of something that all tasks call costs, with circuit breakers and without.
+    Outage {
+        /// The seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Run seeds twice: the same must happen.
     Twice {
         /// How many.
@@ -133,6 +140,10 @@ fn main() -> ExitCode {
         #[cfg(feature = "mutants")]
         Verb::Mutants(args) => hunt_all(&args),
         Verb::Regressions => run_regressions(),
+        Verb::Outage { seed } => {
+            compare_outages(seed);
+            ExitCode::SUCCESS
+        }
         Verb::Twice { seeds, from } => match twice(from, seeds) {
             None => {
                 println!("{seeds} seeds, twice each: the same events");
@@ -143,6 +154,23 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+    }
+}
+
+/// A minute of outage in five of work, for each breaker.
+fn compare_outages(seed: u64) {
+    println!(
+        "{:<42} {:>6} {:>8} {:>6} {:>6} {:>14} {:>13}",
+        "breaker", "tasks", "failed", "dead", "open", "first success", "flows again"
+    );
+    let after =
+        |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), |it| format!("{it:?}"));
+    for (name, terms) in breakers() {
+        let Outage { tasks, failed, dead, open_most, first, flows } = play(seed, terms);
+        let (first, flows) = (after(first), after(flows));
+        println!(
+            "{name:<42} {tasks:>6} {failed:>8} {dead:>6} {open_most:>6} {first:>14} {flows:>13}"
+        );
     }
 }
 

@@ -67,6 +67,9 @@ pub struct Setting {
     /// How leases are held back. None: not at all.
     #[serde(default)]
     pub limits: Option<Limits>,
+    /// When the circuit of the one dependency opens. None: it has no breaker.
+    #[serde(default)]
+    pub breaker: Option<Breaker>,
     /// Every how many leases one goes by age.
     #[serde(default = "seldom")]
     pub aging_every: u64,
@@ -87,6 +90,31 @@ pub struct Limits {
     /// How many of its tasks may be leased in a second, and how many at once.
     pub queue_rate: (u32, u32),
 }
+
+/// When a circuit opens and closes.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Breaker {
+    /// How far back calls count.
+    pub window: Duration,
+    /// How many there have to be; half of them have to fail.
+    pub calls_min: u32,
+    /// How long it is open the first time, and a quarter of the longest time.
+    pub open_for: Duration,
+    /// How many probes there are at a time, and have to succeed in a row.
+    pub probes: u32,
+    /// How many retries there may be in a second, and how many at once.
+    pub retries: (u32, u32),
+}
+
+impl Breaker {
+    /// How long it is open at the most.
+    pub fn open_for_max(&self) -> Duration {
+        self.open_for * 4
+    }
+}
+
+/// The dependency.
+pub const DEPENDENCY: &str = "shop";
 
 /// The rate key.
 pub const RATE: &str = "rate";
@@ -211,6 +239,9 @@ pub struct Order {
     /// How many tokens of the rate key its leases take.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tokens: u8,
+    /// Whether it calls the dependency.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub calls: bool,
 }
 
 /// What the tasks of a run are like.
@@ -232,6 +263,8 @@ struct Taste {
     schema_percent: u64,
     /// How many of a hundred count against limits of their own.
     limited_percent: u64,
+    /// How many of a hundred call the dependency. What fails for good does not: that says nothing of it.
+    calls_percent: u64,
 }
 
 /// The zone of the first worker, and of some others.
@@ -319,6 +352,13 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
         limits: *pick(rng, &[None, None, Some(WIDE), Some(NARROW)]),
         aging_every: *pick(rng, &[2, 5, 64]),
         weights: *pick(rng, &[[1, 1], [1, 3]]),
+        breaker: (rng.u8(..3) == 0).then(|| Breaker {
+            window: Duration::from_secs(*pick(rng, &[3, 30])),
+            calls_min: rng.u32(1..=5),
+            open_for: Duration::from_millis(*pick(rng, &[100, 400, 2_000])),
+            probes: rng.u32(1..=3),
+            retries: *pick(rng, &[(2, 1), (20, 5)]),
+        }),
     }
 }
 
@@ -341,6 +381,7 @@ fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
         zoned_percent: *pick(rng, &[0, 0, 30]),
         schema_percent: *pick(rng, &[0, 30, 60]),
         limited_percent: if setting.limits.is_some() { *pick(rng, &[30, 100]) } else { 0 },
+        calls_percent: if setting.breaker.is_some() { *pick(rng, &[50, 100]) } else { 0 },
     };
     let count = *pick(rng, &[5, 15, 30, 50]);
     let calls = rng.u32(2..=count);
@@ -385,6 +426,7 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
     let has_terms = rng.u64(..100) < taste.terms_percent;
     let asks = rng.u64(..100) < taste.asks_percent;
     let is_limited = rng.u64(..100) < taste.limited_percent;
+    let calls = rng.u64(..100) < taste.calls_percent && kind != Kind::FailsForGood;
     Order {
         ordinal,
         kind,
@@ -407,6 +449,7 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
         is_guarded: rng.u64(..100) < taste.guarded_percent,
         keys: if is_limited { rng.u8(..4) } else { 0 },
         tokens: if is_limited { rng.u8(..=2) } else { 0 },
+        calls,
     }
 }
 
@@ -434,6 +477,7 @@ fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
         zoned_percent: 0,
         schema_percent: 0,
         limited_percent: 0,
+        calls_percent: 0,
     };
     let guarantee = *pick(rng, &[Guarantee::AtLeastOnce, Guarantee::AtMostOnce]);
     let orders = (0..slots).map(|n| Order {

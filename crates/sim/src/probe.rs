@@ -80,6 +80,8 @@ probes! {
     GuardKilled = "a guard ended the work of a worker that stood still",
     LateAccepted = "a late result counted",
     TurnedAway = "a worker was turned away because too many came",
+    CircuitOpened = "a circuit opened",
+    CircuitClosed = "a circuit closed after it had been open",
     Compared = "a rebuilt queue was compared with the live one",
 }
 

@@ -55,7 +55,7 @@ fn the_index_names_every_page_by_its_first_sentence() {
 fn a_page_says_what_the_contract_and_the_command_line_do() {
     for reason in reasons() {
         let (name, page, code_name) = (reason.name(), page(reason), promised_code(reason));
-        let exit = Exit::of_code(code(code_name)) as u8;
+        let exit = Exit::of_refusal(code(code_name), Some(reason)) as u8;
         for part in [
             format!("# {name}\n\n"),
             format!("| gRPC code | `{code_name}` |\n"),

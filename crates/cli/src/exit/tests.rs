@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use leasehold_client::{Client, Code, Error, Refusal, v1::Task};
+use leasehold_client::{
+    Client, Code, Error, Refusal,
+    v1::{Reason, Task},
+};
 
 use super::Exit;
 
@@ -61,6 +64,9 @@ fn every_refusal_has_its_exit() {
     for (code, exit) in cases {
         assert_eq!(Exit::of(&refused(code)), exit, "{code:?}");
     }
+    let Error::Refused(refusal) = refused(Code::Unavailable) else { unreachable!("it is one") };
+    let open = Refusal { reason: Some(Reason::CircuitOpen), ..*refusal };
+    assert_eq!(Exit::of(&Error::Refused(Box::new(open))), Exit::Limited);
 }
 
 #[tokio::test]

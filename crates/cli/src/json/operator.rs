@@ -1,7 +1,7 @@
 //! The cluster, its queues and its workers as JSON. The field names and their order are the contract's.
 
 use leasehold_client::v1::{
-    DrainWorkersResponse, GetClusterResponse, PayloadSchemas, Queue, Worker,
+    Breaker, DrainWorkersResponse, GetClusterResponse, PayloadSchemas, Queue, Worker,
 };
 use serde::Serialize;
 
@@ -42,6 +42,53 @@ pub(crate) struct QueueJson<'a> {
     leased_count: Int64,
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_queued_age: Option<Span>,
+}
+
+/// A `ListBreakersResponse`.
+#[derive(Debug, Serialize)]
+pub(crate) struct BreakersJson<'a> {
+    breakers: Vec<BreakerJson<'a>>,
+}
+
+/// A `Breaker`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BreakerJson<'a> {
+    name: &'a str,
+    state: &'static str,
+    call_count: Int64,
+    failure_count: Int64,
+    slow_count: Int64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since_time: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    half_open_time: Option<Time>,
+    probe_count: i32,
+    probe_max: i32,
+    waiting_count: Int64,
+}
+
+impl<'a> From<&'a [Breaker]> for BreakersJson<'a> {
+    fn from(breakers: &'a [Breaker]) -> Self {
+        Self { breakers: breakers.iter().map(BreakerJson::from).collect() }
+    }
+}
+
+impl<'a> From<&'a Breaker> for BreakerJson<'a> {
+    fn from(breaker: &'a Breaker) -> Self {
+        Self {
+            name: &breaker.name,
+            state: breaker.state().as_str_name(),
+            call_count: Int64(breaker.call_count),
+            failure_count: Int64(breaker.failure_count),
+            slow_count: Int64(breaker.slow_count),
+            since_time: breaker.since_time.map(Text),
+            half_open_time: breaker.half_open_time.map(Text),
+            probe_count: breaker.probe_count,
+            probe_max: breaker.probe_max,
+            waiting_count: Int64(breaker.waiting_count),
+        }
+    }
 }
 
 /// A `ListWorkersResponse`.

@@ -116,6 +116,8 @@ struct SpecJson<'a> {
     payload_schema: &'a str,
     concurrency_keys: &'a [String],
     rate_charges: Vec<RateChargeJson<'a>>,
+    dependencies: &'a [String],
+    fail_fast: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -348,6 +350,8 @@ impl<'a> From<&'a TaskSpec> for SpecJson<'a> {
             payload_schema: &spec.payload_schema,
             concurrency_keys: &spec.concurrency_keys,
             rate_charges: spec.rate_charges.iter().map(RateChargeJson::from).collect(),
+            dependencies: &spec.dependencies,
+            fail_fast: spec.fail_fast,
         }
     }
 }

@@ -69,6 +69,8 @@ fn full_spec() -> TaskSpec {
             RateCharge { key: "mail".into(), tokens: Some(2) },
             RateCharge { key: "sms".into(), tokens: None },
         ],
+        dependencies: vec!["stripe".into()],
+        fail_fast: true,
     }
 }
 

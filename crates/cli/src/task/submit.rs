@@ -55,7 +55,7 @@ pub(crate) struct SubmitArgs {
     /// Submit many tasks: one JSON object a line, `-` for stdin. Fields: type, queue, payload or
     /// `payload_base64`, `content_type`, priority, key, delay, deadline, timeout, `total_timeout`,
     /// `queue_timeout`, `progress_timeout`, `max_attempts`, `at_most_once`, `best_effort`, `concurrency_keys`, rates,
-    /// labels, `fairness_key`, selector, `payload_schema`. Flags fill in what a line leaves out
+    /// dependencies, `fail_fast`, labels, `fairness_key`, selector, `payload_schema`. Flags fill in what a line leaves out
     #[arg(long, value_name = "FILE", conflicts_with_all = ["payload", "file", "key", "check"])]
     jsonl: Option<PathBuf>,
 
@@ -129,6 +129,15 @@ pub(crate) struct SubmitArgs {
     /// several
     #[arg(long = "rate", value_name = "KEY=TOKENS", value_parser = parse_charge)]
     rate_charges: Vec<(String, i32)>,
+
+    /// Something that the work calls, a key of the coordinator's `breakers.dependencies`: while its circuit is open the task is
+    /// not run, and keeps its attempts; give it several times for several
+    #[arg(long = "dependency", value_name = "NAME")]
+    dependencies: Vec<String>,
+
+    /// Be refused while a circuit is open that the task would have to pass, instead of letting it wait
+    #[arg(long)]
+    fail_fast: bool,
 
     /// A label for people and filters; give it several times for several
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
@@ -228,6 +237,12 @@ impl SubmitArgs {
         }
         for (key, tokens) in &self.rate_charges {
             spec = spec.rate_charge(key, *tokens);
+        }
+        for name in &self.dependencies {
+            spec = spec.dependency(name);
+        }
+        if self.fail_fast {
+            spec = spec.fail_fast();
         }
         self.add_times(spec)
     }

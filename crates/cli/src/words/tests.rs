@@ -72,14 +72,40 @@ fn a_limit_that_is_waited_for_is_named_with_how_much_of_it_is_used() {
 }
 
 #[test]
+fn a_circuit_that_is_waited_for_says_why_and_until_when() {
+    let half_open = BlockingLimit {
+        limit: "breakers.dependencies.stripe".to_owned(),
+        used_count: 3,
+        max_count: 3,
+        ..BlockingLimit::default()
+    };
+    let available_time = Some(Timestamp { seconds: 5, nanos: 0 });
+    let open = BlockingLimit { used_count: 12, max_count: 20, available_time, ..half_open.clone() };
+    let cases = [
+        (None, "a circuit is open"),
+        (Some(half_open), "breakers.dependencies.stripe is half-open: 3 of 3 probes run"),
+        (
+            Some(open),
+            "breakers.dependencies.stripe is open: 12 of 20 attempts failed or were slow; it half-opens at 1970-01-01T00:00:05Z",
+        ),
+    ];
+    for (blocked_by, sentence) in cases {
+        let blocked_reason = BlockedReason::CircuitOpen.into();
+        let task = Task { blocked_reason, blocked_by, ..Task::default() };
+        assert_eq!(blocked(&task).as_deref(), Some(sentence));
+    }
+}
+
+#[test]
 fn what_a_lease_takes_is_said_where_it_takes_something() {
     let charge = |key: &str, tokens| RateCharge { key: key.to_owned(), tokens };
     let spec = TaskSpec {
         concurrency_keys: vec!["a".into(), "b".into()],
         rate_charges: vec![charge("mail", Some(2))],
+        dependencies: vec!["stripe".into()],
         ..TaskSpec::default()
     };
-    let said = "concurrency key a, concurrency key b, 2 of rate mail";
+    let said = "concurrency key a, concurrency key b, 2 of rate mail, dependency stripe";
     assert_eq!(claims(&spec).as_deref(), Some(said));
     assert_eq!(claims(&TaskSpec::default()), None);
 }

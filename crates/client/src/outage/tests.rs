@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter};
+use leasehold_proto::v1::Reason;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -23,6 +24,14 @@ fn backoff() -> Retry {
 fn lost() -> Error {
     let source = TransportFault(Status::unavailable("gone"));
     Error::Unreachable { address: String::new(), source }
+}
+
+/// Who asked to fail fast is refused.
+fn open(retry_after: Duration) -> Error {
+    let Error::Refused(refusal) = refused(Code::Unavailable, Some(retry_after)) else {
+        unreachable!("it is a refusal")
+    };
+    Error::Refused(Box::new(Refusal { reason: Some(Reason::CircuitOpen), ..*refusal }))
 }
 
 fn refused(code: Code, retry_after: Option<Duration>) -> Error {
@@ -47,6 +56,7 @@ fn what_is_repeated() {
         ("silent, not safe", silent, Repeat::OnlyIfRefused, false),
         ("told when", refused(Code::ResourceExhausted, soon), Repeat::OnlyIfRefused, true),
         ("shutting down", refused(Code::Unavailable, soon), Repeat::OnlyIfRefused, true),
+        ("a circuit, safe", open(Duration::from_millis(5)), Repeat::Safe, false),
         ("gone, safe", refused(Code::Unavailable, None), Repeat::Safe, true),
         ("gone, not safe", refused(Code::Unavailable, None), Repeat::OnlyIfRefused, false),
         ("exhausted for good", refused(Code::ResourceExhausted, None), Repeat::Safe, false),

@@ -111,6 +111,11 @@ fn the_schema_refuses_what_the_reader_refuses() {
         ("queues: {settings: {a: {concurrency: 3, concurrency_per_key: 1, rate: 1/s}}}", true),
         ("queues: {settings: {a: {rate: unlimited}}}", true),
         ("queues: {settings: {a: {concurrency: -1}}}", false),
+        ("breakers: {task_types: {mail: {}}, dependencies: {db: {slow_after: 2s}}}", true),
+        ("breakers: {dependencies: {db: {retry_budget: {share: 0.1, burst: 3}}}}", true),
+        ("breakers: {dependencies: {db: {failures: 3}}}", false),
+        ("breakers: {dependencies: {db: {probes: -1}}}", false),
+        ("breakers: {default: {}}", false),
         ("telemetry: {log_format: xml}", false),
         ("reload: {interval: 1s}", true),
     ];

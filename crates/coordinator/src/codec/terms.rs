@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use leasehold_queue::{Claims, Exclusivity, Guarantee, LeaseTerms, SchemaPrint, Shape, TaskSpec};
+use leasehold_queue::{
+    Claims, Exclusivity, Guarantee, LeaseTerms, Name, SchemaPrint, Shape, TaskSpec,
+};
 
 use super::wire::{Cursor, Malformed, Pen};
 
@@ -17,6 +19,8 @@ mod tag {
     pub(super) const SELECTOR: u8 = 6;
     pub(super) const CLAIMS: u8 = 9;
     pub(super) const SCHEMA: u8 = 10;
+    pub(super) const DEPENDENCIES: u8 = 12;
+    pub(super) const FAILS_FAST: u8 = 13;
 }
 
 impl Pen {
@@ -26,7 +30,9 @@ impl Pen {
         let key = Some(&spec.fairness_key).filter(|key| !key.is_empty());
         self.extra(tag::FAIRNESS_KEY, key, Self::name);
         self.shape(&spec.shape);
-        self.extra(tag::CLAIMS, spec.claims.as_deref(), Self::claims);
+        if let Some(claims) = &spec.claims {
+            self.claims(claims);
+        }
         self.end_extras();
     }
 
@@ -62,7 +68,21 @@ impl Pen {
     }
 
     fn claims(&mut self, claims: &Claims) {
-        let Claims { keys, charges } = claims;
+        let Claims { keys, charges, dependencies, fails_fast } = claims;
+        let limits = (keys, charges);
+        let some = Some(&limits).filter(|_| !keys.is_empty() || !charges.is_empty());
+        self.extra(tag::CLAIMS, some, |pen, (keys, charges)| pen.limits(keys, charges));
+        let some = Some(dependencies).filter(|it| !it.is_empty());
+        self.extra(tag::DEPENDENCIES, some, |pen, dependencies| {
+            pen.integer(dependencies.len() as u64);
+            dependencies.iter().for_each(|name| pen.name(name));
+        });
+        if *fails_fast {
+            self.byte(tag::FAILS_FAST);
+        }
+    }
+
+    fn limits(&mut self, keys: &[Name], charges: &[(Name, u32)]) {
         self.integer(keys.len() as u64);
         for key in keys {
             self.name(key);
@@ -79,6 +99,7 @@ impl Cursor<'_> {
     /// Reads them into a specification that has none.
     pub(super) fn spec_extras(&mut self, spec: &mut TaskSpec) -> Result<(), Malformed> {
         let TaskSpec { terms, fairness_key, shape, claims, .. } = spec;
+        let mut claimed = Claims::default();
         while let Some(kind) = self.extra()? {
             match kind {
                 tag::AT_MOST_ONCE => terms.guarantee = Guarantee::AtMostOnce,
@@ -92,20 +113,26 @@ impl Cursor<'_> {
                     shape.selector = (0..count).map(label).collect::<Result<_, Malformed>>()?;
                 }
                 tag::SCHEMA => shape.schema = Some(SchemaPrint(self.array("schema")?)),
-                tag::CLAIMS => *claims = Some(Arc::new(self.claims()?)),
+                tag::CLAIMS => self.limits(&mut claimed)?,
+                tag::DEPENDENCIES => {
+                    let names = (0..self.count("dependencies")?).map(|_| self.name("dependency"));
+                    claimed.dependencies = names.collect::<Result<_, Malformed>>()?;
+                }
+                tag::FAILS_FAST => claimed.fails_fast = true,
                 kind => return Err(Malformed::UnknownKind { what: "term", kind }),
             }
         }
+        *claims = (!claimed.is_empty()).then(|| Arc::new(claimed));
         Ok(())
     }
 
-    fn claims(&mut self) -> Result<Claims, Malformed> {
-        let keys = (0..self.count("concurrency keys")?)
+    fn limits(&mut self, claims: &mut Claims) -> Result<(), Malformed> {
+        claims.keys = (0..self.count("concurrency keys")?)
             .map(|_| self.name("concurrency key"))
             .collect::<Result<_, _>>()?;
-        let charges = (0..self.count("rate charges")?)
+        claims.charges = (0..self.count("rate charges")?)
             .map(|_| Ok((self.name("rate key")?, self.small("tokens")?)))
             .collect::<Result<_, Malformed>>()?;
-        Ok(Claims { keys, charges })
+        Ok(())
     }
 }

@@ -65,9 +65,14 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
             progress_timeout,
         },
     );
-    let claims = (vec(name(), 0..4), vec((name(), any::<u32>()), 0..4))
-        .prop_map(|(keys, charges)| Arc::new(Claims { keys, charges }));
-    let limits = (terms, option::of(claims));
+    let claims =
+        (vec(name(), 0..4), vec((name(), any::<u32>()), 0..4), vec(name(), 0..4), any::<bool>());
+    // One that asks for nothing is no claim.
+    let claims = claims.prop_map(|(keys, charges, dependencies, fails_fast)| {
+        let claims = Claims { keys, charges, dependencies, fails_fast };
+        (!claims.is_empty()).then(|| Arc::new(claims))
+    });
+    let limits = (terms, claims);
     let rest = (retry, vec((name(), name()), 0..4), option::of(trace), option::of(key()), limits);
     let labels = vec((name(), name()), 0..3);
     let schema = option::of(any::<[u8; 32]>().prop_map(SchemaPrint));

@@ -61,6 +61,10 @@ impl Engine {
                 self.say(Release::Queues(Told::new(answer, queues)));
                 return cost;
             }
+            Admission::Breakers { answer } => {
+                let breakers: Vec<_> = self.queue.breakers().collect();
+                self.say(Release::Breakers(Told::new(answer, breakers)));
+            }
             Admission::Workers { after: (worker, instance), most, answer } => {
                 let behind = self.queue.workers_after(&worker, &instance);
                 let workers: Vec<_> = behind.take(most).collect();

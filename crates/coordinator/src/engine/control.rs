@@ -68,6 +68,11 @@ impl Engine {
                 let own = self.queue.workers().filter(|view| view.worker == worker).collect();
                 self.say(Release::Workers(Told::new(answer, own)));
             }
+            Control::ResetBreaker { guarded, answer } => {
+                self.apply(Command::ResetBreaker { guarded: guarded.clone() });
+                let view = self.queue.breakers().find(|view| view.guarded == guarded);
+                self.say(Release::Breaker(Told::new(answer, view)));
+            }
             Control::Configure { applied, answer } => {
                 self.configure(applied);
                 self.say(Release::Configured(Told::new(answer, ())));

@@ -48,6 +48,7 @@ impl Engine {
         self.gauges = Gauges { read: self.now, is_outdated: false };
         self.flows.turn(self.now);
         self.observe_queues();
+        self.metrics.set_circuits(self.queue.circuits());
         let workers: Vec<WorkerView> = self.queue.workers().collect();
         self.observe_workers(&workers);
         let workers = workers.iter().map(|view| WorkerLoad::new(view, self.cpu(view.stream)));

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use leasehold_policy::{Tally, Turn};
 use leasehold_queue::{
-    Accepted, CloseReason, Command, Disposition, Effect, Ended, Ending, QueueView, Refusal,
-    StreamId, Task, TaskId, Token, Welcome, WorkerView,
+    Accepted, BreakerView, CloseReason, Command, Disposition, Effect, Ended, Ending, QueueView,
+    Refusal, StreamId, Task, TaskId, Token, Turned, Welcome, WorkerView,
 };
 
 use super::{Engine, row};
@@ -39,6 +40,8 @@ pub(super) enum Release {
     Watches(Told<Result<Watch, Unavailable>>),
     Queues(Told<Vec<QueueView>>),
     Workers(Told<Vec<WorkerView>>),
+    Breakers(Told<Vec<BreakerView>>),
+    Breaker(Told<Option<BreakerView>>),
 }
 
 /// An answer and where it goes.
@@ -81,6 +84,8 @@ impl Engine {
                 Release::Waits(told) => told.tell(),
                 Release::Watches(told) => told.tell(),
                 Release::Queues(told) => told.tell(),
+                Release::Breakers(told) => told.tell(),
+                Release::Breaker(told) => told.tell(),
                 Release::Workers(told) => told.tell(),
             }
         }
@@ -129,8 +134,25 @@ impl Engine {
                     "the work of a lease stopped after the lease had ended"
                 );
             }
+            Effect::Turned(turned) => self.turned(&turned),
             Effect::Changed(task) => self.changed(&task),
             Effect::Ended(ended) => self.ended(*ended),
+        }
+    }
+
+    /// That something is given up, or tried again, is news to whoever runs it.
+    fn turned(&mut self, turned: &Turned) {
+        let Turned { guarded, turn, tally, until } = turned;
+        let Tally { calls, failures, slow } = *tally;
+        self.metrics.turned(guarded, *turn);
+        self.gauges.outdate();
+        match turn {
+            Turn::Opened => {
+                let open_ms = until.map(|until| duration_ms(until.since(self.now)));
+                tracing::warn!(breaker = %guarded, calls, failures, slow, open_ms, "a circuit opened");
+            }
+            Turn::HalfOpened => tracing::info!(breaker = %guarded, "a circuit is half-open"),
+            Turn::Closed => tracing::info!(breaker = %guarded, "a circuit closed"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The values a label can take.
 
+use leasehold_policy::Turn;
 use leasehold_queue::{EndKind, Ending, RevocationReason};
 
 /// A label whose values are known from the start.
@@ -54,6 +55,12 @@ label!(EndKind, "outcome", {
     Fenced => "fenced",
     WorkerLost => "worker_lost",
     NotHeld => "not_held",
+});
+
+label!(Turn, "to", {
+    Opened => "open",
+    HalfOpened => "half_open",
+    Closed => "closed",
 });
 
 /// How far a revocation came.

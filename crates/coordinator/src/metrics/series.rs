@@ -46,6 +46,13 @@ pub(super) struct Call {
     pub(super) code: &'static str,
 }
 
+/// A circuit that changed what it does. There are only so many breakers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Turned {
+    pub(super) breaker: String,
+    pub(super) to: &'static str,
+}
+
 /// One histogram per stage of a revocation.
 type Stages = Family<Pair, Histogram, fn() -> Histogram>;
 
@@ -98,6 +105,8 @@ pub(super) struct Series {
     pub(super) tasks: Split<TaskState, Gauge>,
     pub(super) workers: Split<WorkerState, Gauge>,
     pub(super) slots: Split<SlotState, Gauge>,
+    pub(super) circuits: Family<[(&'static str, String); 1], Gauge>,
+    pub(super) circuit_turns: Family<Turned, Counter>,
     pub(super) pool_workers: Family<Pool, Gauge>,
     pub(super) desired_workers: Family<Pool, Gauge>,
     pub(super) scaling_decisions: Split<Scaled, Counter>,
@@ -194,6 +203,16 @@ impl Series {
             tasks: Split::register(registry, "tasks", "Tasks that have not ended, by state"),
             workers: Split::register(registry, "workers", "Sessions of workers, by state"),
             slots: Split::register(registry, "worker_slots", "Slots of workers, by state"),
+            circuits: plain(
+                registry,
+                "circuit_state",
+                "What the circuit of a breaker does: 0 closed, 1 half-open, 2 open",
+            ),
+            circuit_turns: plain(
+                registry,
+                "circuit_transitions",
+                "Circuits that changed what they do, by breaker and what they do from then on",
+            ),
             pool_workers: plain(
                 registry,
                 "pool_workers",

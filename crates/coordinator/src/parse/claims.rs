@@ -1,4 +1,4 @@
-//! The limits that a task says it counts against.
+//! The limits that a task says it counts against, and what it says that its work calls.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,24 +9,49 @@ use leasehold_proto::v1;
 use leasehold_queue::{Claims, Name};
 
 use super::field::{Fields, shown};
-use crate::config::{NAME_BYTES_MAX, RateLimit};
+use crate::config::{Config, NAME_BYTES_MAX, RateLimit};
 
 /// How many keys of each kind a task may name: each is looked at with every grant.
 const KEYS_MAX: usize = 8;
 
+/// What a task says of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Claimed<'a> {
+    pub(super) keys: &'a [String],
+    pub(super) charges: &'a [v1::RateCharge],
+    pub(super) dependencies: &'a [String],
+    pub(super) fails_fast: bool,
+}
+
 impl Fields {
-    /// What the leases of the task take; none: nothing.
-    pub(super) fn claims(
-        &mut self,
-        keys: &[String],
-        charges: &[v1::RateCharge],
-        rates: &BTreeMap<String, RateLimit>,
-    ) -> Option<Arc<Claims>> {
+    /// What the leases of the task take and pass; none: nothing.
+    pub(super) fn claims(&mut self, claimed: Claimed<'_>, config: &Config) -> Option<Arc<Claims>> {
         let claims = Claims {
-            keys: self.concurrency_keys(keys),
-            charges: self.rate_charges(charges, rates),
+            keys: self.concurrency_keys(claimed.keys),
+            charges: self.rate_charges(claimed.charges, &config.rates),
+            dependencies: self.dependencies(claimed.dependencies, config),
+            fails_fast: claimed.fails_fast,
         };
         (!claims.is_empty()).then(|| Arc::new(claims))
+    }
+
+    /// A dependency without a breaker is a mistake of somebody: whoever names one means to spare it.
+    fn dependencies(&mut self, names: &[String], config: &Config) -> Vec<Name> {
+        if KEYS_MAX < names.len() {
+            let problem = format!("has {} names: at most {KEYS_MAX} are allowed", names.len());
+            self.broken("spec.dependencies", problem);
+        }
+        for (place, name) in names.iter().take(KEYS_MAX).enumerate() {
+            if !config.breakers.dependencies.contains_key(name) {
+                let problem = format!(
+                    "no dependency {} is configured: correct it, or add it to `breakers.dependencies` of the coordinator",
+                    shown(name)
+                );
+                self.broken(&format!("spec.dependencies[{place}]"), problem);
+            }
+        }
+        let names: BTreeSet<Name> = names.iter().map(|name| Name::from(name.as_str())).collect();
+        names.into_iter().collect()
     }
 
     fn concurrency_keys(&mut self, keys: &[String]) -> Vec<Name> {

@@ -118,6 +118,13 @@ impl From<queue::Refusal> for Refusal {
                 let quota = Some(Box::new(Quota { limit, scope, used, max }));
                 Self { quota, ..Self::new(Reason::QueueFull, message) }.retry_after(FULL_RETRY)
             }
+            queue::Refusal::CircuitOpen { guarded, bad, calls, wait } => {
+                Self::new(Reason::CircuitOpen, message)
+                    .with("breaker", guarded)
+                    .with("failures", bad)
+                    .with("calls", calls)
+                    .retry_after(wait)
+            }
             queue::Refusal::UnknownQueue { queue } => {
                 Self::new(Reason::QueueNotFound, message).with("queue", queue)
             }

@@ -150,6 +150,19 @@ fn causes() -> Vec<Case> {
             &[("freeBytes", "1"), ("reserveBytes", "2"), ("scope", "volume")],
         ),
         (
+            queue::Refusal::CircuitOpen {
+                guarded: queue::Guarded::Dependency("db".into()),
+                bad: 11,
+                calls: 20,
+                wait: Duration::from_millis(1_500),
+            }
+            .into(),
+            unavailable,
+            "CIRCUIT_OPEN",
+            Some(1_500),
+            &[("breaker", "dependencies.db"), ("failures", "11"), ("calls", "20")],
+        ),
+        (
             queue::Refusal::UnknownQueue { queue: "q".into() }.into(),
             Code::NotFound,
             "QUEUE_NOT_FOUND",

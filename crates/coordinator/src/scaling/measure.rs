@@ -111,6 +111,7 @@ impl Measured {
                 Blocked::QueuePaused => self.held.paused += count,
                 Blocked::RateLimited => self.held.rate_limit += count,
                 Blocked::ConcurrencyLimit => self.held.concurrency += count,
+                Blocked::CircuitOpen | Blocked::RetryBudget => self.held.breaker += count,
                 // What wants other workers than these is not helped by more of them; the rest waits for its time.
                 Blocked::NoEligibleWorker | Blocked::Delayed | Blocked::Backoff => {}
             }

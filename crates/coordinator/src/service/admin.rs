@@ -183,6 +183,24 @@ impl AdminService for AdminApi {
         Ok(Response::new(v1::EvictWorkerResponse { workers }))
     }
 
+    async fn list_breakers(
+        &self,
+        _: Request<v1::ListBreakersRequest>,
+    ) -> Answer<v1::ListBreakersResponse> {
+        let breakers = self.handle.breakers().await?.iter().map(view::breaker).collect();
+        Ok(Response::new(v1::ListBreakersResponse { breakers }))
+    }
+
+    async fn reset_breaker(
+        &self,
+        request: Request<v1::ResetBreakerRequest>,
+    ) -> Answer<v1::ResetBreakerResponse> {
+        let guarded = parse::breaker("name", &request.get_ref().name)?;
+        let view = self.handle.reset_breaker(guarded).await?;
+        let view = view.ok_or_else(|| parse::no_breaker("name", &request.get_ref().name))?;
+        Ok(Response::new(v1::ResetBreakerResponse { breaker: Some(view::breaker(&view)) }))
+    }
+
     async fn get_config(&self, _: Request<v1::GetConfigRequest>) -> Answer<v1::GetConfigResponse> {
         let (applied, refused) = (self.handle.applied(), self.reloader.refused());
         let yaml = applied.config.to_yaml().map_err(|error| {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use leasehold_policy::Rate;
+use leasehold_policy::{CircuitTerms, Rate, SlowTerms};
 
 use super::*;
 
@@ -35,4 +35,40 @@ fn limits_reach_the_queue() {
     let q = QueueLimits { leases: Some(5), leases_per_key: None, rate: Some(rate(30_000, 2)) };
     let r = QueueLimits { leases_per_key: Some(6), ..QueueLimits::default() };
     assert_eq!(throttles.queues, [("q".into(), q), ("r".into(), r)].into());
+}
+
+#[test]
+fn breakers_reach_the_queue() {
+    let text = "breakers:\n  \
+                  task_types: {mail: {window: 1m, min_calls: 5, failure_share: 0.0001, probes: 1}}\n  \
+                  dependencies:\n    \
+                    db: {slow_after: 2s, slow_share: 0.8, retry_budget: {per_second: 0.5, burst: 3}}\n";
+    let throttles = queue(&Config::parse(text, Path::new("c.yaml")).unwrap()).throttles;
+    let default = CircuitTerms {
+        window: Duration::from_mins(5),
+        calls_min: 20,
+        failure_share: 500,
+        slow: None,
+        open_for: Duration::from_secs(30),
+        open_for_max: Duration::from_mins(10),
+        probes: 3,
+    };
+    let mail = CircuitTerms {
+        window: Duration::from_mins(1),
+        calls_min: 5,
+        failure_share: 1,
+        probes: 1,
+        ..default
+    };
+    let slow = Some(SlowTerms { after: Duration::from_secs(2), share: 800 });
+    let rate = Rate { interval: Duration::from_secs(2), burst: 3 };
+    let db = BreakerTerms {
+        circuit: CircuitTerms { slow, ..default },
+        retries: Some(RetryBudget { rate, share: 200 }),
+    };
+    let expected = [
+        (Guarded::TaskType("mail".into()), BreakerTerms { circuit: mail, retries: None }),
+        (Guarded::Dependency("db".into()), db),
+    ];
+    assert_eq!(throttles.breakers, expected.into());
 }

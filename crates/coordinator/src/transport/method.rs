@@ -22,7 +22,7 @@ pub(super) enum Kind {
 const OTHER: Method = Method { name: "_OTHER", kind: Kind::Unary };
 
 /// Every method, by name.
-pub(super) const METHODS: [(&str, Kind); 34] = [
+pub(super) const METHODS: [(&str, Kind); 36] = [
     ("externalscaler.ExternalScaler/GetMetricSpec", Kind::Unary),
     ("externalscaler.ExternalScaler/GetMetrics", Kind::Unary),
     ("externalscaler.ExternalScaler/IsActive", Kind::Unary),
@@ -39,10 +39,12 @@ pub(super) const METHODS: [(&str, Kind); 34] = [
     ("leasehold.v1.AdminService/GetCluster", Kind::Unary),
     ("leasehold.v1.AdminService/GetConfig", Kind::Unary),
     ("leasehold.v1.AdminService/GetScaling", Kind::Unary),
+    ("leasehold.v1.AdminService/ListBreakers", Kind::Unary),
     ("leasehold.v1.AdminService/ListQueues", Kind::Unary),
     ("leasehold.v1.AdminService/ListWorkers", Kind::Unary),
     ("leasehold.v1.AdminService/PauseQueue", Kind::Unary),
     ("leasehold.v1.AdminService/ReloadConfig", Kind::Unary),
+    ("leasehold.v1.AdminService/ResetBreaker", Kind::Unary),
     ("leasehold.v1.AdminService/ResumeQueue", Kind::Unary),
     ("leasehold.v1.AdminService/RevokeLease", Kind::Unary),
     ("leasehold.v1.DeadLetterService/GetDeadLetter", Kind::Unary),

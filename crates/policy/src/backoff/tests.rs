@@ -26,6 +26,22 @@ fn the_ends_of_the_draw_are_zero_and_the_ceiling() {
     assert_eq!(backoff(Jitter::None).wait(3, 0), 8 * SECOND);
 }
 
+#[test]
+fn jitter_only_adds_to_what_somebody_was_told() {
+    // What was told, the jitter, the draw, and the least and the most that is waited after the fourth failure.
+    let cases = [
+        (0, Jitter::Full, 0, (0, 0)),
+        (60, Jitter::Full, 0, (60, 60)),
+        (60, Jitter::Full, u64::MAX, (67, 68)),
+        (60, Jitter::None, u64::MAX, (60, 60)),
+        (5, Jitter::None, 0, (8, 8)),
+    ];
+    for (told, jitter, random, (least, most)) in cases {
+        let wait = backoff(jitter).wait_at_least(told * SECOND, 3, random);
+        assert!(least * SECOND <= wait && wait <= most * SECOND, "{told} s: {wait:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_wait_never_exceeds_its_ceiling(

@@ -95,6 +95,24 @@ fn a_change_of_rate_clips() {
     assert_eq!(bucket.wait(fast, 1, 100 * MS), MS, "what is fuller stays so");
 }
 
+#[test]
+fn a_credit_comes_in_as_far_as_there_is_room() {
+    let rate = Rate { interval: 10 * MS, burst: 2 };
+    // How many thousandths come in when the bucket has been empty for so long, and how long the next token takes then.
+    let cases = [(0, 0, 10), (300, 0, 7), (1_000, 0, 0), (5_000, 0, 0), (300, 4, 3), (300, 9, 0)];
+    for (thousandths, later, wait) in cases {
+        let (mut bucket, now) = (Bucket::emptied(rate, 100 * MS), (100 + later) * MS);
+        bucket.credit(rate, thousandths, now);
+        assert_eq!(bucket.wait(rate, 1, now), wait * MS, "{thousandths} after {later}");
+    }
+    let mut bucket = Bucket::emptied(rate, 100 * MS);
+    bucket.credit(rate, 5_000, 100 * MS);
+    assert_eq!(bucket, Bucket { refunded: 20 * MS, full_at: 100 * MS }, "no more than it holds");
+    let mut full = Bucket::default();
+    full.credit(rate, 5_000, 100 * MS);
+    assert_eq!(full, Bucket::default(), "a full one owes nobody anything");
+}
+
 /// One thing that happens to a bucket.
 #[derive(Clone, Copy, Debug)]
 enum Event {

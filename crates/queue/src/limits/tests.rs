@@ -26,6 +26,7 @@ fn config() -> Throttles {
             QueueLimits { leases: Some(3), leases_per_key: None, rate: Some(rate(50, 4)) },
         )]
         .into(),
+        ..Throttles::default()
     }
 }
 
@@ -33,6 +34,7 @@ fn spec(queue: &str, keys: &[&str], charges: &[(&str, u32)]) -> TaskSpec {
     let claims = Claims {
         keys: keys.iter().map(|key| Name::from(*key)).collect(),
         charges: charges.iter().map(|(key, tokens)| (Name::from(*key), *tokens)).collect(),
+        ..Claims::default()
     };
     let claims = (!claims.is_empty()).then(|| Arc::new(claims));
     TaskSpec { queue: queue.into(), claims, ..TaskSpec::clone(&task().spec) }

@@ -14,6 +14,7 @@ mod stage;
 
 mod admission;
 mod attempts;
+mod breakers;
 mod checkpoint;
 mod eviction;
 mod exclusivity;

@@ -8,13 +8,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use leasehold_policy::{Backoff, Jitter, Rate, Time};
+use leasehold_policy::{Backoff, CircuitTerms, Jitter, Rate, SlowTerms, Tally, Time};
 use leasehold_queue::{
-    Caps, Claims, Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Exclusivity,
-    Failure, FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms,
-    Limits, Name, Obstacle, Outcome, Phase, Progress, Queue, QueueLimits, Record, Reply, Retry,
-    RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Start, StopProof, StreamId, Submit,
-    Task, TaskId, TaskSpec, Throttles, Token, Unknown, Use, Weights,
+    BreakerTerms, BreakerView, Caps, Claims, Command, Config, Dead, DeclineReason, Disposition,
+    Effect, Ended, Exclusivity, Failure, FailureReason, Gate, Guarantee, Guarded, HeldLease, Hello,
+    Key, LeaseEnd, LeasePhase, LeaseTerms, Limits, Name, Obstacle, Outcome, Phase, Progress, Queue,
+    QueueLimits, Record, Reply, Retry, RetryBudget, RevocationReason, Saved, SchemaPrint,
+    SchemasRead, Shape, Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles,
+    Token, Turned, Unknown, Use, Weights,
 };
 
 pub(crate) struct Stage {
@@ -109,6 +110,7 @@ impl Stage {
             "why" => return vec![self.why(words.at(0))],
             "ends" => return self.ends(words.at(0)),
             "queues" => return self.queues(),
+            "breakers" => return self.breakers(),
             "workers" => return self.workers(),
             "restart" => return self.restart(&words),
             "trim" => return self.trim(),
@@ -120,6 +122,14 @@ impl Stage {
             }
             "stalled" => self.now = self.now + words.ms("for", 0),
             "configure" => return self.configure(&words),
+            "throttle" => {
+                let breakers = if words.has("no-breakers") {
+                    BTreeMap::new()
+                } else {
+                    breakers(words.number("open", 1_000).into())
+                };
+                self.config.throttles = Arc::new(Throttles { breakers, ..throttles() });
+            }
             "disk" if words.has("stalls") => {
                 self.waiting = Some(Vec::new());
                 return Vec::new();
@@ -183,6 +193,8 @@ impl Stage {
                 let (worker, ban) = (words.at(0).into(), words.ms("ban", 0));
                 Command::EvictWorker { worker, grace: None, ban }
             }
+            "throttle" => Command::Configure(Box::new(self.config.clone())),
+            "reset" => Command::ResetBreaker { guarded: guarded(words.at(0)) },
             "drain-worker" => Command::DrainWorker { worker: words.at(0).into(), grace: None },
             "stalled" => Command::Stalled { by: words.ms("by", 0) },
             _ => self.worker_command(verb, words),
@@ -390,12 +402,30 @@ impl Stage {
     /// The limit that a task waits for.
     fn why(&self, name: &str) -> String {
         let task = self.queue.task(self.task(name)).expect("an open task");
-        let Some(Obstacle { take, limit: Use { used, max, free_at } }) = self.queue.obstacle(task)
+        let Some(Obstacle { gate, limit: Use { used, max, free_at } }) = self.queue.obstacle(task)
         else {
             return "no limit".into();
         };
+        let gate = match gate {
+            Gate::Queue(queue) => queue.to_string(),
+            Gate::Circuit(guarded) => guarded.to_string(),
+            Gate::Limit(take) => format!("{take:?}"),
+        };
         let again = free_at.map(|at| format!(", enough at {at}")).unwrap_or_default();
-        format!("{take:?} at {used} of {max}{again}")
+        format!("{gate} at {used} of {max}{again}")
+    }
+
+    fn breakers(&self) -> Vec<String> {
+        let line = |it: BreakerView| {
+            let Tally { calls, failures, slow } = it.tally;
+            let probes = format!("{} of {} probes", it.probes, it.probes_max);
+            let BreakerView { guarded, state, since, waiting, .. } = it;
+            format!(
+                "{guarded} {state:?} since {since}: {calls} calls, {failures} failed, {slow} slow, \
+                 {probes}, {waiting} wait"
+            )
+        };
+        self.queue.breakers().filter(|it| it.tally.calls + it.probes != 0).map(line).collect()
     }
 
     /// How the leases of a task ended, open or not.
@@ -454,6 +484,7 @@ impl Stage {
             Reply::Replayed(Err(refusal)) => format!("refused: {refusal}"),
             Reply::Paused(false)
             | Reply::Draining(false)
+            | Reply::Reset(false)
             | Reply::Revoked(None)
             | Reply::Evicted(false) => "no such thing".into(),
             Reply::Welcome(Err(why)) => format!("not welcome, {why:?}"),
@@ -471,6 +502,7 @@ impl Stage {
             | Reply::Cancelled(_)
             | Reply::Paused(true)
             | Reply::Draining(true)
+            | Reply::Reset(true)
             | Reply::Revoked(Some(_))
             | Reply::Evicted(true)
             | Reply::Heard(true)
@@ -515,6 +547,13 @@ impl Stage {
             Effect::StoppedLate { task, token, stop, late, .. } => {
                 let (task, token) = (self.task_name(task), self.name(token));
                 format!("{token} of {task} stopped {late:?} late, {stop:?}")
+            }
+            Effect::Turned(turned) => {
+                let Turned { guarded, turn, tally: Tally { calls, failures, slow }, until } =
+                    *turned;
+                let until = until.map(|at| format!(" until {at}")).unwrap_or_default();
+                let counted = format!("{calls} calls, {failures} failed, {slow} slow");
+                format!("{guarded} {turn:?}{until} after {counted}")
             }
             Effect::Changed(_) => return None,
             Effect::Ended(ended) => self.ended(*ended),
@@ -628,6 +667,40 @@ fn throttles() -> Throttles {
         rates: [("mail".into(), rate(1_000, 2))].into(),
         queues: [("narrow".into(), narrow), ("slow".into(), slow), ("shared".into(), shared)]
             .into(),
+        breakers: breakers(1_000),
+    }
+}
+
+/// Two calls of which one failed open the circuit of dependency `db` for a second at first, and one probe closes it; that of
+/// type `guarded` needs two, and opens for slow calls, too. That of `api` does not open, but it has one retry in ten seconds, and
+/// half a one for each success.
+fn breakers(open_ms: u64) -> BTreeMap<Guarded, BreakerTerms> {
+    let circuit = CircuitTerms {
+        window: Duration::from_secs(30),
+        calls_min: 2,
+        failure_share: 500,
+        slow: None,
+        open_for: Duration::from_millis(open_ms),
+        open_for_max: Duration::from_secs(4),
+        probes: 1,
+    };
+    let slow = Some(SlowTerms { after: Duration::from_millis(500), share: 500 });
+    let guarded = CircuitTerms { slow, probes: 2, ..circuit };
+    let never = CircuitTerms { calls_min: 100, ..circuit };
+    let rate = Rate { interval: Duration::from_secs(10), burst: 1 };
+    let retries = Some(RetryBudget { rate, share: 500 });
+    [
+        (Guarded::Dependency("db".into()), BreakerTerms { circuit, retries: None }),
+        (Guarded::TaskType("guarded".into()), BreakerTerms { circuit: guarded, retries: None }),
+        (Guarded::Dependency("api".into()), BreakerTerms { circuit: never, retries }),
+    ]
+    .into()
+}
+
+fn guarded(name: &str) -> Guarded {
+    match name.split_once('.').expect("a section and a name") {
+        ("dependencies", name) => Guarded::Dependency(name.into()),
+        (_, name) => Guarded::TaskType(name.into()),
     }
 }
 
@@ -637,6 +710,13 @@ fn claims(words: &Words<'_>) -> Option<Arc<Claims>> {
     let claims = Claims {
         keys: keys.map(Name::from).collect(),
         charges: if mail == 0 { Vec::new() } else { vec![("mail".into(), mail)] },
+        dependencies: words
+            .value("deps")
+            .into_iter()
+            .flat_map(|it| it.split(','))
+            .map(Name::from)
+            .collect(),
+        fails_fast: words.has("fast"),
     };
     (!claims.is_empty()).then(|| Arc::new(claims))
 }

@@ -19,7 +19,7 @@ use crate::{
     judge::Violation,
     make::{Make, whole_ms},
     moment::{MS, Micros, SECOND},
-    plan::{self, KEYS, Order, QUEUES, RATE, Wish},
+    plan::{self, DEPENDENCY, KEYS, Order, QUEUES, RATE, Wish},
     probe::Probe,
 };
 
@@ -333,6 +333,8 @@ fn claims(order: &Order) -> Option<Arc<Claims>> {
     let claims = Claims {
         keys: keys.map(|(_, key)| Name::from(*key)).collect(),
         charges: if tokens == 0 { Vec::new() } else { vec![(Name::from(RATE), tokens)] },
+        dependencies: if order.calls { vec![Name::from(DEPENDENCY)] } else { Vec::new() },
+        fails_fast: false,
     };
     (!claims.is_empty()).then(|| Arc::new(claims))
 }

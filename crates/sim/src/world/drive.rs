@@ -158,6 +158,13 @@ impl World {
             Ok(facts) => facts.into_iter().for_each(|fact: Fact| self.judge_fact(fact)),
             Err(violation) => self.fail(violation),
         }
+        let (opened, closed) = self.ledger.circuit_turns();
+        if opened {
+            self.sometimes(Probe::CircuitOpened);
+        }
+        if closed {
+            self.sometimes(Probe::CircuitClosed);
+        }
         for record in &records {
             self.judge_saved(record);
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use leasehold_coordinator::{
-    config::{Config, LateResults, Per, QueueSettings, RateLimit},
+    config::{Breaker, Config, LateResults, Per, QueueSettings, RateLimit, RetryBudget},
     simulation::{Coordinator, Dial, Exit, Start},
 };
 use leasehold_policy::{Rate, Time};
@@ -23,7 +23,7 @@ use crate::{
     fault::Way,
     judge::Violation,
     moment::{MS, Micros, SECOND},
-    plan::{KEYS, RATE, Setting, Wanted, queue_name},
+    plan::{self, DEPENDENCY, KEYS, RATE, Setting, Wanted, queue_name},
     probe::Probe,
 };
 
@@ -253,6 +253,9 @@ impl World {
             config.concurrency.keys = [(KEYS[0].to_owned(), limits.cap)].into();
             config.rates = [(RATE.to_owned(), per_second(limits.rate))].into();
         }
+        if let Some(breaker) = &setting.breaker {
+            config.breakers.dependencies = [(DEPENDENCY.to_owned(), breaker_of(breaker))].into();
+        }
         config.queues.settings = settings.filter(|(_, own)| !is_plain(own)).collect();
         config
     }
@@ -473,12 +476,26 @@ impl World {
             return;
         }
         let since = *wire.blocked_since.get_or_insert(self.now);
-        if crate::plan::micros(self.site.session_ttl) / 2 <= self.now - since
+        if plan::micros(self.site.session_ttl) / 2 <= self.now - since
             && let Some(last) = machine.give_up(stream)
         {
             self.part(id, last);
             self.turn_soon();
         }
+    }
+}
+
+/// A circuit breaker as it is configured.
+fn breaker_of(breaker: &plan::Breaker) -> Breaker {
+    let (per_second, burst) = breaker.retries;
+    Breaker {
+        window: breaker.window,
+        min_calls: breaker.calls_min,
+        open_for: breaker.open_for,
+        open_for_max: breaker.open_for_max(),
+        probes: breaker.probes,
+        retry_budget: Some(RetryBudget { per_second: per_second.into(), burst, share: 0.2 }),
+        ..Breaker::default()
     }
 }
 

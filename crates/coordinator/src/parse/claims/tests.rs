@@ -1,15 +1,17 @@
 //! Which limits a task may name.
 
-use std::collections::BTreeMap;
-
 use leasehold_proto::v1;
 
-use super::{super::field::Fields, Claims};
-use crate::config::RateLimit;
+use super::{super::field::Fields, Claimed, Claims};
+use crate::config::{Breaker, Config};
 
-fn rates() -> BTreeMap<String, RateLimit> {
+fn config() -> Config {
     let rates = [("mail", "10/s burst 20"), ("sms", "1/m")];
-    rates.map(|(key, rate)| (key.to_owned(), rate.parse().unwrap())).into()
+    let mut config = Config::default();
+    config.rates = rates.map(|(key, rate)| (key.to_owned(), rate.parse().unwrap())).into();
+    config.breakers.dependencies =
+        ["db", "api"].map(|name| (name.to_owned(), Breaker::default())).into();
+    config
 }
 
 fn charge(key: &str, tokens: impl Into<Option<i32>>) -> v1::RateCharge {
@@ -31,10 +33,12 @@ fn what_is_named_is_taken_in_order_and_once() {
     for (keys, charges, expected) in cases {
         let keys: Vec<_> = keys.into_iter().map(str::to_owned).collect();
         let mut fields = Fields::default();
-        let claims = fields.claims(&keys, &charges, &rates());
+        let claimed = Claimed { keys: &keys, charges: &charges, ..Claimed::default() };
+        let claims = fields.claims(claimed, &config());
         let expected = expected.map(|(keys, charges)| Claims {
             keys: keys.into_iter().map(Into::into).collect(),
             charges: charges.into_iter().map(|(key, tokens)| (key.into(), tokens)).collect(),
+            ..Claims::default()
         });
         assert_eq!(fields.finish(claims.as_deref().cloned()), Ok(expected), "{keys:?} {charges:?}");
     }
@@ -69,13 +73,38 @@ fn broken_rules_are_named() {
     for (keys, charges, field, part) in cases {
         let keys: Vec<_> = keys.into_iter().map(str::to_owned).collect();
         let mut fields = Fields::default();
-        fields.claims(&keys, &charges, &rates());
+        fields.claims(Claimed { keys: &keys, charges: &charges, ..Claimed::default() }, &config());
         let refusal = fields.finish(()).unwrap_err();
         let [violation] = refusal.violations.as_slice() else { panic!("{refusal:?}") };
         assert_eq!(violation.field, field);
         assert!(violation.description.contains(part), "{field}: {}", violation.description);
     }
     let mut fields = Fields::default();
-    fields.claims(&[], &vec![charge("mail", 1); 9], &rates());
+    let charges = vec![charge("mail", 1); 9];
+    fields.claims(Claimed { charges: &charges, ..Claimed::default() }, &config());
     assert!(fields.finish(()).unwrap_err().message.starts_with("spec.rate_charges: has 9 charges"));
+}
+
+/// What a task says that it calls, and what becomes of it, or which field is wrong.
+#[test]
+fn dependencies_are_those_of_the_configuration() {
+    let nine = vec!["db"; 9];
+    let cases: [(&[&str], Result<&[&str], &str>); 5] = [
+        (&[], Ok(&[])),
+        (&["db", "api", "db"], Ok(&["api", "db"])),
+        (&["db", "stripe"], Err("spec.dependencies[1]")),
+        (&[""], Err("spec.dependencies[0]")),
+        (&nine, Err("spec.dependencies")),
+    ];
+    for (names, expected) in cases {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut fields = Fields::default();
+        let claimed = Claimed { dependencies: &names, fails_fast: true, ..Claimed::default() };
+        let claims = fields.claims(claimed, &config()).unwrap();
+        assert!(claims.fails_fast);
+        let read = fields.finish(claims.dependencies.clone());
+        let read = read.map_err(|refusal| refusal.violations[0].field.clone());
+        let expected = expected.map(|names| names.iter().map(|name| (*name).into()).collect());
+        assert_eq!(read, expected.map_err(str::to_owned), "{names:?}");
+    }
 }

@@ -58,6 +58,8 @@ pub(super) fn reply_line(reply: &Reply) -> String {
             format!("full {what} {used}")
         }
         Reply::Submitted(Err(Refusal::UnknownQueue { .. })) => "unknown queue".into(),
+        Reply::Submitted(Err(Refusal::CircuitOpen { guarded, .. })) => format!("open {guarded}"),
+        Reply::Reset(exists) => format!("reset {exists}"),
         Reply::Cancelled(None) => "no such task".into(),
         Reply::Cancelled(Some(cancelled)) => match cancelled.1 {
             Some(_) => format!("cancelled {}", cancelled.0.id),

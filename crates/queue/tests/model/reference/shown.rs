@@ -218,6 +218,7 @@ pub(crate) fn effect_line(effect: &Effect) -> Option<String> {
         Effect::StoppedLate { task, token, worker, stop, late } => {
             format!("{task}: {token} of {worker} stopped {late:?} late, {stop:?}")
         }
+        Effect::Turned(turned) => format!("{} {:?}", turned.guarded, turned.turn),
         Effect::Changed(_) => return None,
     })
 }

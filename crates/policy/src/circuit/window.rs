@@ -1,0 +1,109 @@
+//! How many calls there were lately, and how they ended: counted in parts, so that a million calls take no more room than
+//! one.
+
+use std::time::Duration;
+
+use super::{CallEnd, CircuitTerms};
+use crate::Time;
+
+/// In how many parts a window is counted. Calls leave it one part at a time, so what is in it is at least `PARTS - 1` parts
+/// of its length and at most all of it.
+pub const PARTS: usize = 30;
+
+/// Calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many.
+    pub calls: u32,
+    /// How many of them failed.
+    pub failures: u32,
+    /// How many of them were slow, however they ended.
+    pub slow: u32,
+}
+
+/// The calls of a stretch of time that ends now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Window {
+    /// By the number of the part, modulo their count.
+    parts: [Tally; PARTS],
+    /// All of them.
+    total: Tally,
+    /// The number of the last part: its time since the epoch, in parts.
+    newest: u64,
+}
+
+impl Tally {
+    pub(super) fn of(end: CallEnd, is_slow: bool) -> Self {
+        Self { calls: 1, failures: u32::from(end == CallEnd::Failed), slow: u32::from(is_slow) }
+    }
+
+    /// Whether a circuit opens that has counted this.
+    pub(super) fn opens(self, terms: &CircuitTerms) -> bool {
+        let has_share = |part: u32, share: u16| {
+            u64::from(self.calls) * u64::from(share) <= u64::from(part) * 1_000
+        };
+        let is_slow = terms.slow.is_some_and(|slow| has_share(self.slow, slow.share));
+        terms.calls_min.max(1) <= self.calls
+            && (is_slow || has_share(self.failures, terms.failure_share))
+    }
+
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            calls: self.calls.saturating_add(other.calls),
+            failures: self.failures.saturating_add(other.failures),
+            slow: self.slow.saturating_add(other.slow),
+        }
+    }
+
+    const fn minus(self, other: Self) -> Self {
+        Self {
+            calls: self.calls.saturating_sub(other.calls),
+            failures: self.failures.saturating_sub(other.failures),
+            slow: self.slow.saturating_sub(other.slow),
+        }
+    }
+}
+
+impl Window {
+    /// What is in it, as of when that was last looked at.
+    pub(super) const fn tally(&self) -> Tally {
+        self.total
+    }
+
+    /// What is in it now.
+    pub(super) fn at(&self, length: Duration, now: Time) -> Tally {
+        let mut window = self.clone();
+        window.advance(length, now);
+        window.total
+    }
+
+    pub(super) fn count(&mut self, length: Duration, now: Time, call: Tally) {
+        self.advance(length, now);
+        let newest = slot(self.newest);
+        if let Some(part) = self.parts.get_mut(newest) {
+            *part = part.plus(call);
+            self.total = self.total.plus(call);
+        }
+    }
+
+    fn advance(&mut self, length: Duration, now: Time) {
+        let number = part_of(length, now);
+        let passed = number.saturating_sub(self.newest).min(PARTS as u64);
+        self.newest = self.newest.max(number);
+        for number in self.newest - passed..self.newest {
+            if let Some(part) = self.parts.get_mut(slot(number + 1)) {
+                self.total = self.total.minus(std::mem::take(part));
+            }
+        }
+    }
+}
+
+/// The number of the part of such a window in which this time is.
+pub(super) fn part_of(length: Duration, now: Time) -> u64 {
+    let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    now.unix_ms() / (length / PARTS as u64).max(1)
+}
+
+fn slot(number: u64) -> usize {
+    usize::try_from(number % PARTS as u64).unwrap_or_default()
+}

@@ -1,0 +1,13 @@
+//! What a breaker is for.
+
+use super::{breakers, play};
+
+#[test]
+fn a_breaker_saves_attempts_and_loses_no_task() {
+    let all = breakers();
+    let (without, with) = (play(7, all[0].1), play(7, all[3].1));
+    assert!(500 < without.dead, "an outage costs tasks: {without:?}");
+    assert_eq!(with.dead, 0, "{with:?}");
+    assert!(with.failed * 20 < without.failed, "{with:?} {without:?}");
+    assert_eq!(with, play(7, all[3].1), "a seed is one story");
+}
