@@ -8,7 +8,7 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Accepted, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed, Submit, Task,
-    TaskId, TaskSpec, Wait, book, keys,
+    TaskId, TaskSpec, Wait, book, keys, need,
 };
 
 impl Queue {
@@ -64,7 +64,7 @@ impl Queue {
             || (self.config.create_queues && self.book.queue_count() < most);
         if exists && !self.book.is_paused(&queue) {
             self.book.make_room(&queue, most);
-            self.index.lanes.pause(&queue);
+            self.index.lanes.pause(&queue, Some(self.now));
             self.write(Record::QueuePaused { queue, paused: true });
         }
         exists
@@ -117,6 +117,10 @@ impl Queue {
         within("limits.open_bytes", self.open_bytes(), book::cost(spec), limits.open_bytes)?;
         if !self.book.is_counted(&spec.queue) {
             within("limits.queues", self.book.queue_count(), 1, limits.queues)?;
+        }
+        let needs = &self.index.lanes.needs;
+        if !needs.is_active(&spec.task_type, &spec.shape) {
+            within("needs", needs.active(), 1, need::ACTIVE_MAX)?;
         }
         let Some(key) = &spec.key else { return Ok(()) };
         // A key that is known, expired or not, will be replaced and takes no more room.

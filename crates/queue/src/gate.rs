@@ -10,7 +10,7 @@
 //! wait there go on then, and those that find it shut again when it is their turn go back to it: so the turns are as if all
 //! were asked each time.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use leasehold_policy::{Mutant, Time};
 
@@ -35,7 +35,8 @@ pub(crate) type Gateway = Arc<[Gate]>;
 /// What every gate is like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gates {
-    paused: BTreeSet<Name>,
+    /// With the time since when, if it is known: that is not durable.
+    paused: BTreeMap<Name, Option<Time>>,
     limits: Limits,
     throttles: Arc<Throttles>,
     now: Time,
@@ -67,7 +68,7 @@ impl Gates {
 
     /// The first gate that is shut for a task of this queue with these gates. Asking has no effect.
     pub(crate) fn shut(&self, whose: Whose<'_>, gateway: &[Gate]) -> Option<Gate> {
-        if self.paused.contains(whose.0) && !Mutant::PausedGranted.is_alive() {
+        if self.paused.contains_key(whose.0) && !Mutant::PausedGranted.is_alive() {
             return Some(Gate::Queue(Name::clone(whose.0)));
         }
         let mut own = limits::takes_of(whose, &self.throttles).map(Gate::Limit);
@@ -75,10 +76,30 @@ impl Gates {
         named.or_else(|| own.find(|gate| self.is_shut(gate)))
     }
 
-    /// The first limit that is used up for a task.
-    pub(crate) fn limit(&self, spec: &TaskSpec) -> Option<Take> {
-        let mut takes = self.takes((&spec.queue, &spec.fairness_key), &Self::of(spec)).into_iter();
-        takes.find(|take| !self.limits.has(take, &self.throttles, self.now))
+    /// The limits that are used up for a task, in the order in which they are asked.
+    pub(crate) fn used_up(&self, spec: &TaskSpec) -> impl Iterator<Item = Take> {
+        let takes = self.takes_of(spec).into_iter();
+        takes.filter(|take| !self.limits.has(take, &self.throttles, self.now))
+    }
+
+    /// What a lease of a task takes, in the order in which it is asked for.
+    pub(crate) fn takes_of(&self, spec: &TaskSpec) -> Vec<Take> {
+        self.takes((&spec.queue, &spec.fairness_key), &Self::of(spec))
+    }
+
+    /// How much of a limit is left, and how much of that a lease takes. None: there is no such limit any more.
+    pub(crate) fn left(&self, take: &Take) -> Option<(u32, u32)> {
+        self.limits.left(take, &self.throttles, self.now)
+    }
+
+    /// The leases that hold a permit, in the order of their grants.
+    pub(crate) fn holders(&self, permit: &Permit) -> impl Iterator<Item = Token> {
+        self.limits.holders(permit)
+    }
+
+    /// Since when a queue is paused, if it is and that is known.
+    pub(crate) fn paused_since(&self, queue: &str) -> Option<Time> {
+        self.paused.get(queue).copied().flatten()
     }
 
     /// A task of this queue with these gates is leased, and takes what passing each of them takes. The buckets that have less
@@ -100,13 +121,13 @@ impl Gates {
 
     /// A lease of an earlier process, or from before a limit was there, holds its permits.
     pub(crate) fn adopt(&mut self, spec: &TaskSpec, token: Token) {
-        self.limits.adopt(token, &self.takes((&spec.queue, &spec.fairness_key), &Self::of(spec)));
+        self.limits.adopt(token, &self.takes_of(spec));
     }
 
     /// Whether one gate is shut.
     pub(crate) fn is_shut(&self, gate: &Gate) -> bool {
         match gate {
-            Gate::Queue(queue) => self.paused.contains(queue),
+            Gate::Queue(queue) => self.paused.contains_key(queue),
             Gate::Limit(take) => !self.limits.has(take, &self.throttles, self.now),
         }
     }
@@ -140,9 +161,9 @@ impl Gates {
         self.limits.spend(token);
     }
 
-    /// Shuts a queue.
-    pub(crate) fn pause(&mut self, queue: &Name) {
-        self.paused.insert(Name::clone(queue));
+    /// Shuts a queue, which has been paused since then, if that is known.
+    pub(crate) fn pause(&mut self, queue: &Name, since: Option<Time>) {
+        self.paused.insert(Name::clone(queue), since);
     }
 
     /// Opens a queue.
@@ -169,8 +190,7 @@ impl Gates {
 
     /// The permits that a lease of a task holds.
     pub(crate) fn permits_of(&self, spec: &TaskSpec) -> Vec<Permit> {
-        let takes = self.takes((&spec.queue, &spec.fairness_key), &Self::of(spec)).into_iter();
-        let permits = takes.filter_map(|take| match take {
+        let permits = self.takes_of(spec).into_iter().filter_map(|take| match take {
             Take::Permit(permit) => Some(permit),
             Take::Tokens(..) => None,
         });

@@ -110,6 +110,30 @@ impl Next {
     }
 }
 
+/// A lane as it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaneView<'a> {
+    pub(crate) queue: &'a Name,
+    pub(crate) task_type: &'a Name,
+    /// The task that goes first, and since when it waits.
+    pub(crate) first: Place,
+    pub(crate) since: Time,
+    tasks: &'a BTreeMap<Place, Time>,
+}
+
+impl LaneView<'_> {
+    /// How many tasks wait in it.
+    pub(crate) fn len(&self) -> u64 {
+        self.tasks.len() as u64
+    }
+
+    /// The task that goes behind so many of them.
+    pub(crate) fn behind(&self, many: u64) -> Option<TaskId> {
+        let nth = usize::try_from(many).ok()?;
+        self.tasks.keys().nth(nth).map(|place| place.task)
+    }
+}
+
 /// What a lease is reckoned to cost, for its queue and for its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cost {
@@ -161,9 +185,9 @@ impl Lanes {
         }
     }
 
-    /// Keeps the tasks of a queue back.
-    pub(crate) fn pause(&mut self, queue: &Name) {
-        self.gates.pause(queue);
+    /// Keeps the tasks of a queue back, which has been paused since then, if that is known.
+    pub(crate) fn pause(&mut self, queue: &Name, since: Option<Time>) {
+        self.gates.pause(queue, since);
         for no in self.accounts.lanes_of(queue) {
             self.ask(no);
         }
@@ -220,14 +244,22 @@ impl Lanes {
         self.ringing.first().map(|(at, _)| *at)
     }
 
-    /// Every lane: its queue and task type, how many tasks wait in it, the one that goes first, and since when that waits.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &Name, u64, Place, Time)> {
-        self.all.iter().filter_map(|(_, lane)| {
-            let queue = self.accounts.queue(self.accounts.flow(lane.flow)?.queue)?;
-            let need = self.needs.get(lane.key.need)?;
-            let (place, since) = lane.tasks.first_key_value()?;
-            Some((&queue.name, &need.task_type, lane.tasks.len() as u64, *place, *since))
-        })
+    /// Every lane.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = LaneView<'_>> {
+        self.all.iter().filter_map(|(_, lane)| self.view(lane))
+    }
+
+    /// Every lane of a queue.
+    pub(crate) fn of_queue(&self, queue: &str) -> impl Iterator<Item = LaneView<'_>> {
+        let lanes = self.accounts.lanes_of(queue).into_iter();
+        lanes.filter_map(|no| self.view(self.all.get(no.0)?))
+    }
+
+    fn view<'a>(&'a self, lane: &'a Lane) -> Option<LaneView<'a>> {
+        let queue = &self.accounts.queue(self.accounts.flow(lane.flow)?.queue)?.name;
+        let task_type = &self.needs.get(lane.key.need)?.task_type;
+        let (first, since) = lane.tasks.first_key_value()?;
+        Some(LaneView { queue, task_type, first: *first, since: *since, tasks: &lane.tasks })
     }
 
     /// Since when the longest waiting task of a queue waits.

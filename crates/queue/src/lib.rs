@@ -61,6 +61,10 @@ mod revocation;
 mod settle;
 mod stream;
 
+// What people ask of it.
+mod backlog;
+mod explain;
+
 // What checkers of the machine need.
 mod fingerprint;
 #[cfg(debug_assertions)]
@@ -74,6 +78,10 @@ pub use command::{
 };
 pub use config::{Caps, Config, Limits, QueueLimits, Throttles, Weights};
 pub use effect::{Assignment, Audience, CloseReason, Disposition, Effect, Ended, Output};
+pub use explain::{
+    BlockedGroup, Blocker, Bound, Capacity, Explanation, Holder, LabelGap, Misfit, Outlook,
+    QueueExplanation, Unfit,
+};
 pub use fold::{Corrupt, Unknown};
 pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
 pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof};

@@ -182,6 +182,11 @@ impl Parking {
         self.rows.get(&id).map_or(0, |row| u32::try_from(row.leases.len()).unwrap_or(u32::MAX))
     }
 
+    /// Whether a lease waits at a session.
+    pub(crate) fn waits(&self, id: SessionId, token: Token) -> bool {
+        self.rows.get(&id).is_some_and(|row| row.leases.contains_key(&token))
+    }
+
     /// Those of a session that can be taken back, with their places.
     pub(crate) fn of_session(&self, id: SessionId) -> Vec<(Place, Token)> {
         let Some(row) = self.rows.get(&id) else { return Vec::new() };

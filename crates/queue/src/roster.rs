@@ -12,7 +12,7 @@ use std::{
 use leasehold_policy::Mutant;
 
 use crate::{
-    Hello, Name, SchemaPrint, SessionId, Shape, StreamId, TaskSpec,
+    Hello, Name, SchemaPrint, SessionId, StreamId, TaskSpec,
     fingerprint::Print,
     kind::{Kind, Traits},
     need::{NeedNo, Needs},
@@ -207,11 +207,11 @@ impl Roster {
         moved.map(|(id, _)| id).collect()
     }
 
-    /// A need is forgotten.
-    pub(crate) fn part(&mut self, need: NeedNo) {
+    /// Needs are forgotten.
+    pub(crate) fn part(&mut self, gone: &BTreeSet<NeedNo>) {
         for class in self.classes.values_mut() {
             if let Some(needs) = &mut class.needs {
-                needs.retain(|other| *other != need);
+                needs.retain(|need| !gone.contains(need));
             }
         }
     }
@@ -372,14 +372,30 @@ impl Roster {
 
     /// Whether somebody connected takes tasks of this type and shape, free or not.
     pub(crate) fn serves(&self, spec: &TaskSpec) -> bool {
-        let of_type = |(kind, class): &(&Kind, &Class)| {
-            0 < class.eligible && kind.types.binary_search(&spec.task_type).is_ok()
-        };
-        let is_plain = spec.shape == Shape::default();
-        // A class knows only the labels that some need has asked for.
-        let connected = || self.members.values().filter(|member| member.seat.eligible);
-        self.classes.iter().any(|class| of_type(&class))
-            && (is_plain || connected().any(|member| member.session.serves(spec)))
+        self.is_any(spec, |class| 0 < class.eligible, |seat| seat.eligible)
+    }
+
+    /// Whether somebody who takes tasks of this type and shape has room for one.
+    pub(crate) fn has_room(&self, spec: &TaskSpec) -> bool {
+        self.is_any(spec, |class| !class.free.is_empty(), |seat| seat.load.is_some())
+    }
+
+    /// Whether there is somebody like that who serves tasks of this type and shape: the class, and of it the session.
+    fn is_any(
+        &self,
+        spec: &TaskSpec,
+        has_such: impl Fn(&Class) -> bool,
+        is_such: impl Fn(&Seat) -> bool,
+    ) -> bool {
+        let has_type = |kind: &Kind| kind.types.binary_search(&spec.task_type).is_ok();
+        let such = self.classes.iter().filter(|(kind, class)| has_such(class) && has_type(kind));
+        let mut kinds = such.map(|(kind, _)| kind);
+        if spec.shape.selector.iter().all(|(name, _)| self.label_names.contains(name)) {
+            return kinds.any(|kind| kind.fits(&spec.task_type, &spec.shape));
+        }
+        // A class knows only the labels that some need has asked for: until this one is met, each session is looked at.
+        let mut members = self.members.values().filter(|member| is_such(&member.seat));
+        kinds.next().is_some() && members.any(|member| member.session.serves(spec))
     }
 
     /// The schemas that are read where the task would go if its own were: of those who are connected and take its type and

@@ -47,6 +47,11 @@ impl<T> Slab<T> {
         Some(thing)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> u64 {
+        (self.places.len() - self.free.len()) as u64
+    }
+
     /// Every thing with its number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         (0..).zip(&self.places).filter_map(|(number, place)| Some((number, place.as_ref()?)))

@@ -17,6 +17,7 @@ mod attempts;
 mod checkpoint;
 mod eviction;
 mod exclusivity;
+mod explain;
 mod extension;
 mod guarantee;
 mod late;

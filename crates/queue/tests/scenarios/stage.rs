@@ -10,11 +10,11 @@ use std::{
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
-    Caps, Claims, Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Exclusivity,
-    Failure, FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms,
+    Blocker, Capacity, Caps, Claims, Command, Config, Dead, DeclineReason, Disposition, Effect,
+    Ended, Exclusivity, Explanation, Failure, FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms,
     Limits, Name, Obstacle, Outcome, Phase, Progress, Queue, QueueLimits, Record, Reply, Retry,
     RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Start, StopProof, StreamId, Submit,
-    Task, TaskId, TaskSpec, Throttles, Token, Unknown, Use, Weights,
+    Task, TaskId, TaskSpec, Throttles, Token, Unfit, Unknown, Use, Wait, Weights,
 };
 
 pub(crate) struct Stage {
@@ -107,6 +107,9 @@ impl Stage {
         match verb {
             "show" => return vec![self.show(words.at(0))],
             "why" => return vec![self.why(words.at(0))],
+            "explain" => return self.explain(words.at(0)),
+            "explain-queue" => return self.explain_queue(words.at(0)),
+            "loads" => return self.loads(),
             "ends" => return self.ends(words.at(0)),
             "queues" => return self.queues(),
             "workers" => return self.workers(),
@@ -396,6 +399,97 @@ impl Stage {
         };
         let again = free_at.map(|at| format!(", enough at {at}")).unwrap_or_default();
         format!("{take:?} at {used} of {max}{again}")
+    }
+
+    /// Everything that holds a task back, or how its lease goes on.
+    fn explain(&self, name: &str) -> Vec<String> {
+        let task = self.queue.task(self.task(name)).expect("an open task");
+        let Explanation { blockers, outlook, gives_up } = self.queue.explain(task);
+        let first = blockers.first().map(Blocker::reason);
+        assert_eq!(first, self.queue.blocked(task), "its first blocker is what it is blocked by");
+        let mut lines: Vec<String> = blockers.iter().map(|it| self.blocker(it)).collect();
+        lines.extend(gives_up.map(|(at, why)| format!("until {at}: {why:?}")));
+        lines.extend(outlook.map(|outlook| {
+            let state = outlook.session.map_or("nobody".into(), |state| format!("{state:?}"));
+            let ahead = if outlook.is_ahead { ", ahead" } else { "" };
+            let bound = |(bound, at): &(leasehold_queue::Bound, Time)| format!(", {bound:?} {at}");
+            format!("{state}{ahead}{}", outlook.bounds.iter().map(bound).collect::<String>())
+        }));
+        lines
+    }
+
+    /// What the tasks of a queue wait for.
+    fn explain_queue(&self, name: &str) -> Vec<String> {
+        let Some(explained) = self.queue.explain_queue(&name.into()) else {
+            return vec!["no such queue".into()];
+        };
+        assert_eq!(explained.more, 0, "all are named");
+        let groups = explained.groups.iter().map(|group| {
+            let first = self.task_name(group.first);
+            format!("{} like {first}: {}", group.count, self.blocker(&group.blocker))
+        });
+        groups.collect()
+    }
+
+    fn blocker(&self, blocker: &Blocker) -> String {
+        match blocker {
+            Blocker::Wait { wait: Wait::Delay, until } => format!("delay until {until}"),
+            Blocker::Wait { wait: Wait::Backoff, until } => format!("backoff until {until}"),
+            Blocker::Pause { queue, since } => {
+                let since = since.map_or("long ago".into(), |at| at.to_string());
+                format!("{queue} paused since {since}")
+            }
+            Blocker::NoWorker(Unfit { misfits, more, others }) => {
+                let kinds = misfits.iter().map(|(misfit, count, names)| {
+                    let gap = |gap: &leasehold_queue::LabelGap| {
+                        let found = gap.found.as_deref().unwrap_or("none");
+                        format!(" {}={found} not {}", gap.name, gap.wanted)
+                    };
+                    let labels: String = misfit.labels.iter().map(gap).collect();
+                    let reads: String = misfit.reads.iter().map(|it| char::from(it.0[0])).collect();
+                    let reads = if reads.is_empty() { reads } else { format!(" reads {reads}") };
+                    let declined = if misfit.has_declined { " declined" } else { "" };
+                    let names = names.join(" ");
+                    format!("; {count} {names}: {:?}{labels}{reads}{declined}", misfit.state)
+                });
+                assert_eq!(*more, 0, "all kinds are named");
+                format!("nobody{}; {others} others", kinds.collect::<String>())
+            }
+            Blocker::Limit { obstacle, holders, more } => {
+                let Obstacle { take, limit: Use { used, max, free_at } } = obstacle;
+                let again = free_at.map(|at| format!(", enough at {at}")).unwrap_or_default();
+                let holders = holders.iter().map(|it| {
+                    let task = it.task.map_or("?".into(), |id| self.task_name(id));
+                    let over = if it.is_over { " over" } else { "" };
+                    let worker = it.worker.as_deref().unwrap_or("nobody");
+                    format!(", {task} {} on {worker}{over}", self.name(it.token))
+                });
+                let holders: String = holders.collect();
+                let more = if *more == 0 { String::new() } else { format!(", {more} more") };
+                format!("{take:?} at {used} of {max}{again}{holders}{more}")
+            }
+            Blocker::Capacity(it) => {
+                let Capacity { workers, hushed, slots, used, taken_by, more } = it;
+                let taken = taken_by.iter().map(|(q, t, count)| format!(", {q}/{t} {count}"));
+                let taken: String = taken.collect();
+                let hushed = if *hushed == 0 { "".into() } else { format!(", {hushed} hushed") };
+                assert_eq!(*more, 0, "all kinds are named");
+                format!("{used} of {slots} slots of {workers}{hushed}{taken}")
+            }
+        }
+    }
+
+    /// What waits for what, by queue and type.
+    fn loads(&self) -> Vec<String> {
+        let line = |load: leasehold_queue::LoadView| {
+            let mut waiting = load.waiting;
+            waiting.sort_unstable();
+            let waiting = waiting.iter().map(|(why, count)| format!(" {why:?} {count}"));
+            let since = load.since.map(|at| format!(" since {at}")).unwrap_or_default();
+            let (queue, kind, leased) = (load.queue, load.task_type, load.leased);
+            format!("{queue}/{kind}:{}{since}, {leased} leased", waiting.collect::<String>())
+        };
+        self.queue.loads().map(line).collect()
     }
 
     /// How the leases of a task ended, open or not.
