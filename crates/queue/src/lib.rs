@@ -49,6 +49,8 @@ mod timers;
 
 // The machine: one match, and a file for each noun of its arms.
 mod admission;
+mod ahead;
+mod estimate;
 mod extension;
 mod grant;
 mod inventory;
@@ -74,6 +76,7 @@ pub use command::{
 };
 pub use config::{Caps, Config, Limits, QueueLimits, Throttles, Weights};
 pub use effect::{Assignment, Audience, CloseReason, Disposition, Effect, Ended, Output};
+pub use estimate::{Bound, Estimate, Over};
 pub use fold::{Corrupt, Unknown};
 pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
 pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof};

@@ -10,11 +10,11 @@ use std::{
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
-    Caps, Claims, Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Exclusivity,
-    Failure, FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms,
-    Limits, Name, Obstacle, Outcome, Phase, Progress, Queue, QueueLimits, Record, Reply, Retry,
-    RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Start, StopProof, StreamId, Submit,
-    Task, TaskId, TaskSpec, Throttles, Token, Unknown, Use, Weights,
+    Caps, Claims, Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Estimate,
+    Exclusivity, Failure, FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase,
+    LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Record,
+    Reply, Retry, RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Start, StopProof,
+    StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Unknown, Use, Weights,
 };
 
 pub(crate) struct Stage {
@@ -108,6 +108,7 @@ impl Stage {
             "show" => return vec![self.show(words.at(0))],
             "why" => return vec![self.why(words.at(0))],
             "ends" => return self.ends(words.at(0)),
+            "estimate" => return vec![self.estimate(&words)],
             "queues" => return self.queues(),
             "workers" => return self.workers(),
             "restart" => return self.restart(&words),
@@ -255,8 +256,12 @@ impl Stage {
         if !words.has("check") {
             self.tasks.insert(words.at(0).to_owned(), id);
         }
+        Submit { id, spec: Self::spec(words), validate_only: words.has("check") }
+    }
+
+    fn spec(words: &Words<'_>) -> TaskSpec {
         let digest = [u8::try_from(words.number("digest", 0)).expect("a byte"); 16];
-        let spec = TaskSpec {
+        TaskSpec {
             queue: words.value("queue").unwrap_or("q").into(),
             task_type: words.value("type").unwrap_or("t").into(),
             payload: Bytes::from(vec![0; words.number("bytes", 0) as usize]),
@@ -283,8 +288,7 @@ impl Stage {
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
             fairness_key: words.value("by").unwrap_or_default().into(),
             shape: Shape { selector: zone(words), schema: words.value("schema").map(schema) },
-        };
-        Submit { id, spec, validate_only: words.has("check") }
+        }
     }
 
     fn hello(&self, words: &Words<'_>) -> Hello {
@@ -359,6 +363,7 @@ impl Stage {
         self.config.late_results = words.value("late").into_iter().map(Name::from).collect();
         self.config.key_retention = words.ms("keys", 5_000);
         self.config.valve = words.number("aging", 64).into();
+        self.config.limits.open_tasks = words.number("open", 5).into();
         let weight = words.value("weight").and_then(|it| it.split_once(':'));
         let weights = weight.map(|(queue, weight)| {
             let queue_weight = weight.parse().expect("a weight");
@@ -396,6 +401,22 @@ impl Stage {
         };
         let again = free_at.map(|at| format!(", enough at {at}")).unwrap_or_default();
         format!("{take:?} at {used} of {max}{again}")
+    }
+
+    /// How a task is likely to fare, one that waits or one that is not there.
+    fn estimate(&self, words: &Words<'_>) -> String {
+        let known = self.tasks.get(words.at(0)).and_then(|id| self.queue.task(*id));
+        let Estimate { ahead, slots, starts, over, bound_by } = known.map_or_else(
+            || {
+                let spec = Self::spec(words);
+                self.queue.estimate_spec(&spec, self.now + spec.total_timeout)
+            },
+            |task| self.queue.estimate(task),
+        );
+        let starts = starts.map_or("never starts".into(), |at| format!("starts {at}"));
+        let over = over.map(|Over { p50, p95 }| format!(", over {p50} or {p95}"));
+        let over = over.unwrap_or_default();
+        format!("{ahead} before, {slots} slots: {starts}{over}, for {bound_by:?}")
     }
 
     /// How the leases of a task ended, open or not.
