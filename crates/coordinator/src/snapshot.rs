@@ -6,9 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use leasehold_policy::Time;
-use leasehold_queue::{
-    Blocked, Ended, Ending, Explanation, Obstacle, Queue, SchemaPrint, Task,
-};
+use leasehold_queue::{Blocked, Ended, Ending, Explanation, Obstacle, Queue, SchemaPrint, Task};
 
 /// A task at one moment. Cheap to clone: the payload and all long texts are shared.
 #[derive(Clone, Debug, PartialEq)]

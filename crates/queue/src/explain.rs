@@ -15,8 +15,10 @@ use std::{
 use leasehold_policy::Time;
 
 use crate::{
-    Blocked, FailureReason, Lease, Name, Obstacle, Phase, Queue, QueueView, SchemaPrint, SessionId,
-    SessionState, Take, Task, TaskId, TaskSpec, Token, Wait, backlog::Portion, mark,
+    Blocked, Estimate, FailureReason, Lease, Name, Obstacle, Phase, Queue, QueueView, SchemaPrint,
+    SessionId, SessionState, Take, Task, TaskId, TaskSpec, Token, Wait,
+    backlog::Portion,
+    mark,
     session::{Session, Work},
 };
 
@@ -170,7 +172,7 @@ pub struct Capacity {
     pub workers: u64,
     /// How many of them said that they have no room, and are left alone for a while.
     pub hushed: u64,
-    /// Their slots.
+    /// Their slots, less those that hold work that cannot be stopped.
     pub slots: u64,
     /// How many of those are taken.
     pub used: u64,
@@ -182,7 +184,7 @@ pub struct Capacity {
 
 /// What a lease ends by, if its worker does not end it before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Bound {
+pub enum LeaseBound {
     /// Its work has to have started.
     Start,
     /// Its attempt's time is over.
@@ -205,7 +207,7 @@ pub struct Outlook {
     /// Whether it waits at its worker for a slot.
     pub is_ahead: bool,
     /// What ends it, and when: what comes first is first. Empty: its worker's word, or the end of its session.
-    pub bounds: Vec<(Bound, Time)>,
+    pub bounds: Vec<(LeaseBound, Time)>,
 }
 
 /// Why an open task is where it is.
@@ -216,6 +218,8 @@ pub struct Explanation {
     pub blockers: Vec<Blocker>,
     /// How its lease goes on, if it is under one.
     pub outlook: Option<Outlook>,
+    /// How it is likely to fare.
+    pub estimate: Estimate,
     /// When it is given up unless its work has started by then, and as what. None while it is leased.
     pub gives_up: Option<(Time, FailureReason)>,
 }
@@ -253,7 +257,7 @@ impl Queue {
             Some(start) if start < task.deadline => (start, FailureReason::QueueTimeout),
             Some(_) | None => (task.deadline, FailureReason::TotalTimeout),
         });
-        Explanation { blockers, outlook, gives_up }
+        Explanation { blockers, outlook, estimate: self.estimate(task), gives_up }
     }
 
     /// What the tasks of a queue wait for, if it exists.
@@ -394,14 +398,14 @@ impl Queue {
     fn crew(&self, spec: &TaskSpec) -> Capacity {
         let (mut capacity, mut leases) = (Capacity::default(), 0);
         let mut kinds: BTreeMap<(&Name, &Name), u64> = BTreeMap::new();
-        let serving = |(_, session): &(SessionId, &Session)| {
-            session.is_eligible() && session.serves(spec)
-        };
+        let serving =
+            |(_, session): &(SessionId, &Session)| session.is_eligible() && session.serves(spec);
         for (_, session) in self.roster.iter().filter(serving) {
             capacity.workers += 1;
             capacity.hushed += u64::from(!session.takes_tasks());
-            capacity.slots += u64::from(session.slots);
-            capacity.used += u64::from(session.used().min(session.slots));
+            let slots = session.slots.saturating_sub(session.lost);
+            capacity.slots += u64::from(slots);
+            capacity.used += u64::from(session.used().min(slots));
             for (_, work) in session.held() {
                 let Work::Lease(id) = work else { continue };
                 leases += 1;
@@ -423,23 +427,23 @@ impl Queue {
     fn outlook(&self, task: &Task, lease: &Lease) -> Outlook {
         let id = lease.session;
         let session = id.and_then(|id| self.roster.get(id));
-        let is_ahead = id.is_some_and(|id| self.parking.waits(id, lease.token));
+        let is_ahead = id.is_some_and(|id| self.parking.is_parked(id, lease.token));
         let mut bounds = Vec::new();
         let is_connected = session.is_some_and(|session| session.stream.is_some());
         if let Some(session) = session.filter(|_| !is_connected) {
-            bounds.push((Bound::Session, session.expires_at()));
+            bounds.push((LeaseBound::Session, session.expires_at()));
         }
         if lease.revoking.is_some() {
-            bounds.extend(mark::given_up(task).map(|at| (Bound::Revocation, at)));
+            bounds.extend(mark::given_up(task).map(|at| (LeaseBound::Revocation, at)));
         } else {
             let unstarted = session.filter(|_| lease.started.is_none());
             let start = unstarted.and_then(|session| session.expected_by(lease.token));
-            bounds.extend(start.map(|at| (Bound::Start, at)));
-            bounds.extend(mark::attempt_end(task).map(|at| (Bound::Attempt, at)));
+            bounds.extend(start.map(|at| (LeaseBound::Start, at)));
+            bounds.extend(mark::attempt_end(task).map(|at| (LeaseBound::Attempt, at)));
             // Its silence is not held against a worker that cannot be heard.
             let silence = mark::silence_limit(task).filter(|_| is_connected);
-            bounds.extend(silence.map(|at| (Bound::Progress, at)));
-            bounds.push((Bound::Total, task.deadline));
+            bounds.extend(silence.map(|at| (LeaseBound::Progress, at)));
+            bounds.push((LeaseBound::Total, task.deadline));
         }
         bounds.sort_by_key(|(bound, at)| (*at, *bound));
         Outlook { session: session.map(Session::state), is_ahead, bounds }

@@ -10,7 +10,7 @@
 //! wait there go on then, and those that find it shut again when it is their turn go back to it: so the turns are as if all
 //! were asked each time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use leasehold_policy::{Mutant, Time};
 
@@ -145,6 +145,16 @@ impl Gates {
         self.limits.use_of(take, &self.throttles, self.now)
     }
 
+    /// How long it takes until there are so many tokens of a bucket, if others take so many before.
+    pub(crate) fn wait_behind(&self, of: &Bucketed, ahead: u32, tokens: u32) -> Duration {
+        self.limits.wait_behind(of, (ahead, tokens), &self.throttles, self.now)
+    }
+
+    /// How many leases that take this a limit would let through now, one after the other.
+    pub(crate) fn room(&self, take: &Take) -> u32 {
+        self.limits.room(take, &self.throttles, self.now)
+    }
+
     /// The work of a lease is over for sure: the gates that may have opened.
     pub(crate) fn release(&mut self, token: Token) -> Vec<Gate> {
         let permits = self.limits.release(token);
@@ -171,7 +181,8 @@ impl Gates {
         self.paused.remove(queue);
     }
 
-    fn takes(&self, whose: Whose<'_>, gateway: &[Gate]) -> Vec<Take> {
+    /// What passing these gates and those of the queue takes.
+    pub(crate) fn takes(&self, whose: Whose<'_>, gateway: &[Gate]) -> Vec<Take> {
         let named = gateway.iter().filter_map(|gate| match gate {
             Gate::Limit(take) => Some(take.clone()),
             Gate::Queue(_) => None,

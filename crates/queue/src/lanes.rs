@@ -54,9 +54,9 @@ pub(crate) struct LaneNo(u32);
 /// Which of the lanes of a flow it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LaneKey {
-    need: NeedNo,
-    priority: u8,
-    gateway: Gateway,
+    pub(crate) need: NeedNo,
+    pub(crate) priority: u8,
+    pub(crate) gateway: Gateway,
 }
 
 /// Every task that could be leased.
@@ -79,13 +79,13 @@ pub(crate) struct Lanes {
 
 /// Tasks that are alike to everything but time.
 #[derive(Clone, Debug)]
-struct Lane {
-    flow: FlowNo,
-    key: LaneKey,
+pub(crate) struct Lane {
+    pub(crate) flow: FlowNo,
+    pub(crate) key: LaneKey,
     /// With the time since when each waits. Never empty.
-    tasks: BTreeMap<Place, Time>,
+    pub(crate) tasks: BTreeMap<Place, Time>,
     /// The gate that it waits at. None: it stands in line.
-    gate: Option<Gate>,
+    pub(crate) gate: Option<Gate>,
 }
 
 /// A task that could be leased: the first of a lane. The least is the next.
@@ -260,6 +260,18 @@ impl Lanes {
         let task_type = &self.needs.get(lane.key.need)?.task_type;
         let (first, since) = lane.tasks.first_key_value()?;
         Some(LaneView { queue, task_type, first: *first, since: *since, tasks: &lane.tasks })
+    }
+
+    /// Every lane, or of more than `most` every so many-th, with how many it stands for.
+    pub(crate) fn sample(&self, most: usize) -> impl Iterator<Item = (LaneNo, &Lane, u64)> {
+        let (stride, lanes) = self.all.sample(most);
+        lanes.map(move |(no, lane)| (LaneNo(no), lane, stride as u64))
+    }
+
+    /// The lane that the tasks of a spec wait in, while one of them does.
+    pub(crate) fn lane(&self, spec: &TaskSpec, priority: u8) -> Option<(LaneNo, &Lane)> {
+        let no = self.find(spec, priority)?;
+        Some((no, self.all.get(no.0)?))
     }
 
     /// Since when the longest waiting task of a queue waits.

@@ -49,6 +49,8 @@ mod timers;
 
 // The machine: one match, and a file for each noun of its arms.
 mod admission;
+mod ahead;
+mod estimate;
 mod extension;
 mod grant;
 mod inventory;
@@ -78,8 +80,9 @@ pub use command::{
 };
 pub use config::{Caps, Config, Limits, QueueLimits, Throttles, Weights};
 pub use effect::{Assignment, Audience, CloseReason, Disposition, Effect, Ended, Output};
+pub use estimate::{Bound, Estimate, Over};
 pub use explain::{
-    BlockedGroup, Blocker, Bound, Capacity, Explanation, Holder, LabelGap, Misfit, Outlook,
+    BlockedGroup, Blocker, Capacity, Explanation, Holder, LabelGap, LeaseBound, Misfit, Outlook,
     QueueExplanation, Unfit,
 };
 pub use fold::{Corrupt, Unknown};

@@ -178,6 +178,29 @@ impl Limits {
         }
     }
 
+    /// How many leases that take this it would let through now, one after the other.
+    pub(crate) fn room(&self, take: &Take, throttles: &Throttles, now: Time) -> u32 {
+        match take {
+            Take::Permit(permit) => permit.cap(throttles).saturating_sub(self.used(permit)),
+            Take::Tokens(of, tokens) => of.rate(throttles).map_or(u32::MAX, |rate| {
+                let left = self.bucket(of).tokens(rate, instant(now));
+                left.checked_div(*tokens).unwrap_or(u32::MAX)
+            }),
+        }
+    }
+
+    /// How long it takes until there are so many tokens, if others take so many before.
+    pub(crate) fn wait_behind(
+        &self,
+        of: &Bucketed,
+        (ahead, tokens): (u32, u32),
+        throttles: &Throttles,
+        now: Time,
+    ) -> Duration {
+        let Some(rate) = of.rate(throttles) else { return Duration::ZERO };
+        self.bucket(of).wait_behind(rate, ahead, tokens, instant(now))
+    }
+
     /// A lease takes all of it: there was enough.
     pub(crate) fn acquire(
         &mut self,
@@ -282,12 +305,7 @@ impl Limits {
 
     /// How many permits or tokens are left, and how many of them a lease takes; what wants more than a bucket holds takes
     /// all of it. None: there is no such limit any more.
-    pub(crate) fn left(
-        &self,
-        take: &Take,
-        throttles: &Throttles,
-        now: Time,
-    ) -> Option<(u32, u32)> {
+    pub(crate) fn left(&self, take: &Take, throttles: &Throttles, now: Time) -> Option<(u32, u32)> {
         match take {
             Take::Permit(permit) => {
                 Some((permit.cap(throttles).saturating_sub(self.used(permit)), 1))

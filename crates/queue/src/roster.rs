@@ -15,7 +15,7 @@ use crate::{
     Hello, Name, SchemaPrint, SessionId, StreamId, TaskSpec,
     fingerprint::Print,
     kind::{Kind, Traits},
-    need::{NeedNo, Needs},
+    need::{Need, NeedNo, Needs},
     session::{FULL, Session},
 };
 
@@ -54,6 +54,16 @@ struct Member {
 struct Seat {
     eligible: bool,
     load: Option<u64>,
+    slots: Slots,
+}
+
+/// Slots of sessions that are connected and take leases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Slots {
+    all: u64,
+    free: u64,
+    /// Leases that have been granted ahead of a slot.
+    ahead: u64,
 }
 
 /// Sessions of one kind.
@@ -61,11 +71,19 @@ struct Seat {
 struct Class {
     members: usize,
     eligible: usize,
+    slots: Slots,
     free: BTreeSet<(u64, SessionId)>,
     /// The needs that it serves. None: it has not been told of any.
     needs: Option<Vec<NeedNo>>,
     /// How many leases its sessions were granted since the last one by age, and those whose heir it is.
     granted: u64,
+}
+
+/// The classes that serve some need.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Serving<'a> {
+    classes: Vec<&'a Kind>,
+    slots: Slots,
 }
 
 /// A class that has somebody to offer a task to.
@@ -398,6 +416,39 @@ impl Roster {
         kinds.next().is_some() && members.any(|member| member.session.serves(spec))
     }
 
+    /// Who serves tasks like this one, with how many slots.
+    pub(crate) fn serving(&self, spec: &TaskSpec) -> Serving<'_> {
+        let mut serving = Serving::default();
+        if spec.shape.selector.iter().all(|(name, _)| self.label_names.contains(name)) {
+            let serves = |kind: &Kind| {
+                kind.types.binary_search(&spec.task_type).is_ok()
+                    && kind.fits(&spec.task_type, &spec.shape)
+            };
+            let classes = self.classes.iter().filter(|(_, class)| 0 < class.eligible);
+            for (kind, class) in classes.filter(|(kind, _)| serves(kind)) {
+                serving.add(kind, class.slots);
+            }
+            return serving;
+        }
+        // A class knows only the labels that some need has asked for.
+        let members = self.members.values().filter(|it| it.seat.eligible);
+        for Member { class, seat, .. } in members.filter(|it| it.session.serves(spec)) {
+            if let Some(kind) = class {
+                serving.add(kind, seat.slots);
+            }
+        }
+        serving
+    }
+
+    /// How many slots a need is served with, and how many of them are of classes that serve another one, too.
+    pub(crate) fn shared(&self, serving: &Serving<'_>, need: &Need) -> (u64, u64) {
+        let classes = self.classes.iter().filter(|(kind, _)| kind.serves(need));
+        classes.fold((0, 0), |(shared, all), (kind, class)| {
+            let common = if serving.classes.contains(&kind) { class.slots.all } else { 0 };
+            (shared + common, all + class.slots.all)
+        })
+    }
+
     /// The schemas that are read where the task would go if its own were: of those who are connected and take its type and
     /// all else it asks for. Empty: there is nobody like that.
     pub(crate) fn read_instead(&self, spec: &TaskSpec) -> BTreeSet<SchemaPrint> {
@@ -409,7 +460,7 @@ impl Roster {
 
     fn seat(&mut self, id: SessionId) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        let seat = Seat { eligible: member.session.is_eligible(), load: member.session.load() };
+        let seat = Seat::of(&member.session);
         let before = std::mem::replace(&mut member.seat, seat);
         let class = member.class.as_ref().and_then(|class| self.classes.get_mut(class));
         if let Some(class) = class {
@@ -441,7 +492,7 @@ impl Roster {
     pub(crate) fn agrees(&self) -> bool {
         let mut classes: BTreeMap<Kind, Class> = BTreeMap::new();
         for (id, Member { session, class, seat }) in &self.members {
-            let fresh = Seat { eligible: session.is_eligible(), load: session.load() };
+            let fresh = Seat::of(session);
             let Some(kind) = class else { return false };
             let Some(Class { needs, granted, .. }) = self.classes.get(kind) else { return false };
             let class = classes.entry(Kind::clone(kind)).or_default();
@@ -463,10 +514,66 @@ impl Roster {
     }
 }
 
+impl Serving<'_> {
+    /// How many slots there are, taken or not.
+    pub(crate) const fn slots(&self) -> u64 {
+        self.slots.all
+    }
+
+    /// How many of them are free.
+    pub(crate) const fn free(&self) -> u64 {
+        self.slots.free
+    }
+
+    /// How many leases have been granted ahead of them.
+    pub(crate) const fn leased_ahead(&self) -> u64 {
+        self.slots.ahead
+    }
+}
+
+impl<'a> Serving<'a> {
+    /// Whether sessions of this class are among them.
+    pub(crate) fn contains(&self, kind: &Kind) -> bool {
+        self.classes.contains(&kind)
+    }
+
+    fn add(&mut self, kind: &'a Kind, slots: Slots) {
+        if !self.classes.contains(&kind) {
+            self.classes.push(kind);
+        }
+        self.slots = self.slots.with(slots);
+    }
+}
+
+impl Slots {
+    const fn with(self, more: Self) -> Self {
+        let (all, free) = (self.all + more.all, self.free + more.free);
+        Self { all, free, ahead: self.ahead + more.ahead }
+    }
+
+    const fn without(self, less: Self) -> Self {
+        let (all, free) = (self.all - less.all, self.free - less.free);
+        Self { all, free, ahead: self.ahead - less.ahead }
+    }
+}
+
+impl Seat {
+    fn of(session: &Session) -> Self {
+        let (eligible, load) = (session.is_eligible(), session.load());
+        let (all, used) = (session.slots, session.used());
+        let all = if eligible { all.saturating_sub(session.lost) } else { 0 };
+        let free = if session.takes_tasks() { session.slots.saturating_sub(used) } else { 0 };
+        let ahead = if eligible { used.saturating_sub(session.slots) } else { 0 };
+        let slots = Slots { all: all.into(), free: free.min(all).into(), ahead: ahead.into() };
+        Self { eligible, load, slots }
+    }
+}
+
 impl Class {
     fn reseat(&mut self, id: SessionId, before: Seat, after: Seat) {
         self.eligible -= usize::from(before.eligible);
         self.eligible += usize::from(after.eligible);
+        self.slots = self.slots.without(before.slots).with(after.slots);
         if before.load == after.load {
             return;
         }

@@ -10,8 +10,8 @@ use std::{
 use leasehold_policy::Time;
 
 use crate::{
-    Blocked, Name, Obstacle, Phase, Queue, SchemaPrint, SchemasRead, SessionId, StreamId, Task, TaskId,
-    Token, backlog::Portion, session::Session,
+    Blocked, Name, Obstacle, Phase, Queue, SchemaPrint, SchemasRead, SessionId, StreamId, Task,
+    TaskId, Token, backlog::Portion, session::Session,
 };
 
 /// One queue.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use leasehold_queue::{
-    Accepted, CloseReason, Command, Disposition, Effect, Ended, Ending, QueueExplanation, QueueView,
-    Refusal, StreamId, Task, TaskId, Token, Welcome, WorkerView,
+    Accepted, CloseReason, Command, Disposition, Effect, Ended, Ending, QueueExplanation,
+    QueueView, Refusal, StreamId, Task, TaskId, Token, Welcome, WorkerView,
 };
 
 use super::{Engine, row};

@@ -5,14 +5,14 @@
 use leasehold_policy::Time;
 use leasehold_proto::v1;
 use leasehold_queue::{
-    BlockedGroup, Blocker, Bound, Bucketed, Capacity, Ending, Explanation, FailureReason, Holder,
-    LabelGap, Misfit, Name, Obstacle, Outlook, Permit, QueueExplanation, SessionState, Take, Task,
-    TaskId, TaskSpec, Unfit, Use, Wait,
+    BlockedGroup, Blocker, Bound, Bucketed, Capacity, Ending, Estimate, Explanation, FailureReason,
+    Holder, LabelGap, LeaseBound, Misfit, Name, Obstacle, Outlook, Permit, QueueExplanation,
+    SessionState, Take, Task, TaskId, TaskSpec, Unfit, Use, Wait,
 };
 
 use super::{
-    blocked_reason, blocking_limit, failure, failure_reason, lease_of, lease_view,
-    long, queue, short, state, timestamp, worker_state,
+    blocked_reason, blocking_limit, failure, failure_reason, lease_of, lease_view, long, queue,
+    short, state, timestamp, worker_state,
 };
 use crate::{
     snapshot::{EndedView, Explained, Snapshot},
@@ -58,7 +58,7 @@ fn group(group: &BlockedGroup) -> v1::BlockedTasks {
 }
 
 fn open(blank: v1::Explanation, task: &Task, explanation: &Explanation) -> v1::Explanation {
-    let Explanation { blockers, outlook, gives_up } = explanation;
+    let Explanation { blockers, outlook, estimate, gives_up } = explanation;
     let blockers: Vec<_> = blockers.iter().map(|it| blocker(it, &task.spec)).collect();
     let summary = match (&blockers[..], outlook) {
         ([first, rest @ ..], _) => {
@@ -73,7 +73,8 @@ fn open(blank: v1::Explanation, task: &Task, explanation: &Explanation) -> v1::E
     };
     let revoke = task.lease().filter(|lease| lease.revoking.is_none()).map(|_| v1::Advice {
         kind: v1::AdviceKind::RevokeLease.into(),
-        text: "take the lease away: the task is leased again once the worker has stopped".to_owned(),
+        text: "take the lease away: the task is leased again once the worker has stopped"
+            .to_owned(),
         command: format!("leasehold lease revoke {}", task.id),
         ..v1::Advice::default()
     });
@@ -84,9 +85,32 @@ fn open(blank: v1::Explanation, task: &Task, explanation: &Explanation) -> v1::E
         give_up_reason: gives_up
             .map_or(v1::FailureReason::Unspecified, |(_, reason)| failure_reason(reason))
             .into(),
+        forecast: Some(forecast(estimate)),
         lease: outlook.as_ref().map(|outlook| self::outlook(task, outlook)),
         advice: revoke.into_iter().collect(),
         ..blank
+    }
+}
+
+fn forecast(estimate: &Estimate) -> v1::Forecast {
+    let Estimate { ahead, slots, starts, over, bound_by } = estimate;
+    let bound_by = match bound_by {
+        Bound::Nothing => v1::BlockedReason::Unspecified,
+        Bound::Delay(Wait::Delay) => v1::BlockedReason::Delayed,
+        Bound::Delay(Wait::Backoff) => v1::BlockedReason::Backoff,
+        Bound::Capacity => v1::BlockedReason::NoCapacity,
+        Bound::Limit(Take::Permit(_)) => v1::BlockedReason::ConcurrencyLimit,
+        Bound::Limit(Take::Tokens(..)) => v1::BlockedReason::RateLimited,
+        Bound::Paused => v1::BlockedReason::QueuePaused,
+        Bound::Worker => v1::BlockedReason::NoEligibleWorker,
+    };
+    v1::Forecast {
+        tasks_ahead: long(*ahead),
+        slots: long(*slots),
+        start_time: starts.map(timestamp),
+        likely_end_time: over.map(|over| timestamp(over.p50)),
+        late_end_time: over.map(|over| timestamp(over.p95)),
+        bound_by: bound_by.into(),
     }
 }
 
@@ -113,14 +137,14 @@ fn held(task: &Task, outlook: &Outlook) -> String {
     format!("{since}{}{end}", revoked.unwrap_or_default())
 }
 
-const fn ends_by(bound: Bound) -> &'static str {
+const fn ends_by(bound: LeaseBound) -> &'static str {
     match bound {
-        Bound::Start => "its start timeout is over",
-        Bound::Attempt => "its attempt timeout is over",
-        Bound::Progress => "without progress its progress timeout is over",
-        Bound::Total => "the task's whole time is over",
-        Bound::Revocation => "it is not waited for any longer",
-        Bound::Session => "its worker is not connected, and its session is over",
+        LeaseBound::Start => "its start timeout is over",
+        LeaseBound::Attempt => "its attempt timeout is over",
+        LeaseBound::Progress => "without progress its progress timeout is over",
+        LeaseBound::Total => "the task's whole time is over",
+        LeaseBound::Revocation => "it is not waited for any longer",
+        LeaseBound::Session => "its worker is not connected, and its session is over",
     }
 }
 
@@ -138,22 +162,20 @@ fn outlook(task: &Task, outlook: &Outlook) -> v1::LeaseOutlook {
     }
 }
 
-const fn bound_kind(bound: Bound) -> v1::LeaseBoundKind {
+const fn bound_kind(bound: LeaseBound) -> v1::LeaseBoundKind {
     match bound {
-        Bound::Start => v1::LeaseBoundKind::Start,
-        Bound::Attempt => v1::LeaseBoundKind::Attempt,
-        Bound::Progress => v1::LeaseBoundKind::Progress,
-        Bound::Total => v1::LeaseBoundKind::Total,
-        Bound::Revocation => v1::LeaseBoundKind::Revocation,
-        Bound::Session => v1::LeaseBoundKind::Session,
+        LeaseBound::Start => v1::LeaseBoundKind::Start,
+        LeaseBound::Attempt => v1::LeaseBoundKind::Attempt,
+        LeaseBound::Progress => v1::LeaseBoundKind::Progress,
+        LeaseBound::Total => v1::LeaseBoundKind::Total,
+        LeaseBound::Revocation => v1::LeaseBoundKind::Revocation,
+        LeaseBound::Session => v1::LeaseBoundKind::Session,
     }
 }
 
 fn blocker(blocker: &Blocker, spec: &TaskSpec) -> v1::Blocker {
-    let blank = v1::Blocker {
-        reason: blocked_reason(blocker.reason()).into(),
-        ..v1::Blocker::default()
-    };
+    let blank =
+        v1::Blocker { reason: blocked_reason(blocker.reason()).into(), ..v1::Blocker::default() };
     match blocker {
         Blocker::Wait { wait, until } => {
             let until = timestamp(*until);
@@ -456,10 +478,16 @@ fn over(
     budgets: Budgets,
 ) -> v1::Explanation {
     let time = timestamp(ended.time);
-    let spent = spent(task, ended.ending, budgets);
+    let ending = ended.ending;
+    let spent = spent(task, ending, budgets);
     let (budget, used, max) = spent.unwrap_or((v1::TaskBudget::Unspecified, 0, 0));
     let last = task.last_failure.as_deref();
     let why = spent.map(|spent| format!(": {}", used_budget(spent)));
+    let why = why.or_else(|| {
+        let is_final = last.is_some_and(|last| last.counted) && ending == Ending::Failed;
+        is_final
+            .then(|| ": its last failure was final, or left no time for another attempt".to_owned())
+    });
     let last_words = last.filter(|last| !last.message.is_empty());
     let last_words = last_words.map(|last| format!("; last: {}", last.message));
     let (why, last_words) = (why.unwrap_or_default(), last_words.unwrap_or_default());
@@ -489,11 +517,7 @@ fn over(
 }
 
 /// The budget that a task has used up, how much of it, and how much there was, as far as budgets are now.
-fn spent(
-    task: &Task,
-    ending: Ending,
-    budgets: Budgets,
-) -> Option<(v1::TaskBudget, i64, i64)> {
+fn spent(task: &Task, ending: Ending, budgets: Budgets) -> Option<(v1::TaskBudget, i64, i64)> {
     let last = task.last_failure.as_ref().filter(|_| ending == Ending::Failed)?;
     let of = |budget, used: u32, max: u32| Some((budget, i64::from(used), i64::from(max)));
     match last.reason {

@@ -11,10 +11,11 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
     Blocker, Capacity, Caps, Claims, Command, Config, Dead, DeclineReason, Disposition, Effect,
-    Ended, Exclusivity, Explanation, Failure, FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase, LeaseTerms,
-    Limits, Name, Obstacle, Outcome, Phase, Progress, Queue, QueueLimits, Record, Reply, Retry,
-    RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Start, StopProof, StreamId, Submit,
-    Task, TaskId, TaskSpec, Throttles, Token, Unfit, Unknown, Use, Wait, Weights,
+    Ended, Estimate, Exclusivity, Explanation, Failure, FailureReason, Guarantee, HeldLease, Hello,
+    Key, LeaseEnd, LeasePhase, LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress,
+    Queue, QueueLimits, Record, Reply, Retry, RevocationReason, Saved, SchemaPrint, SchemasRead,
+    Shape, Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Unfit,
+    Unknown, Use, Wait, Weights,
 };
 
 pub(crate) struct Stage {
@@ -111,6 +112,7 @@ impl Stage {
             "explain-queue" => return self.explain_queue(words.at(0)),
             "loads" => return self.loads(),
             "ends" => return self.ends(words.at(0)),
+            "estimate" => return vec![self.estimate(&words)],
             "queues" => return self.queues(),
             "workers" => return self.workers(),
             "restart" => return self.restart(&words),
@@ -258,8 +260,12 @@ impl Stage {
         if !words.has("check") {
             self.tasks.insert(words.at(0).to_owned(), id);
         }
+        Submit { id, spec: Self::spec(words), validate_only: words.has("check") }
+    }
+
+    fn spec(words: &Words<'_>) -> TaskSpec {
         let digest = [u8::try_from(words.number("digest", 0)).expect("a byte"); 16];
-        let spec = TaskSpec {
+        TaskSpec {
             queue: words.value("queue").unwrap_or("q").into(),
             task_type: words.value("type").unwrap_or("t").into(),
             payload: Bytes::from(vec![0; words.number("bytes", 0) as usize]),
@@ -286,8 +292,7 @@ impl Stage {
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
             fairness_key: words.value("by").unwrap_or_default().into(),
             shape: Shape { selector: zone(words), schema: words.value("schema").map(schema) },
-        };
-        Submit { id, spec, validate_only: words.has("check") }
+        }
     }
 
     fn hello(&self, words: &Words<'_>) -> Hello {
@@ -362,6 +367,7 @@ impl Stage {
         self.config.late_results = words.value("late").into_iter().map(Name::from).collect();
         self.config.key_retention = words.ms("keys", 5_000);
         self.config.valve = words.number("aging", 64).into();
+        self.config.limits.open_tasks = words.number("open", 5).into();
         let weight = words.value("weight").and_then(|it| it.split_once(':'));
         let weights = weight.map(|(queue, weight)| {
             let queue_weight = weight.parse().expect("a weight");
@@ -404,7 +410,7 @@ impl Stage {
     /// Everything that holds a task back, or how its lease goes on.
     fn explain(&self, name: &str) -> Vec<String> {
         let task = self.queue.task(self.task(name)).expect("an open task");
-        let Explanation { blockers, outlook, gives_up } = self.queue.explain(task);
+        let Explanation { blockers, outlook, gives_up, .. } = self.queue.explain(task);
         let first = blockers.first().map(Blocker::reason);
         assert_eq!(first, self.queue.blocked(task), "its first blocker is what it is blocked by");
         let mut lines: Vec<String> = blockers.iter().map(|it| self.blocker(it)).collect();
@@ -412,7 +418,8 @@ impl Stage {
         lines.extend(outlook.map(|outlook| {
             let state = outlook.session.map_or("nobody".into(), |state| format!("{state:?}"));
             let ahead = if outlook.is_ahead { ", ahead" } else { "" };
-            let bound = |(bound, at): &(leasehold_queue::Bound, Time)| format!(", {bound:?} {at}");
+            let bound =
+                |(bound, at): &(leasehold_queue::LeaseBound, Time)| format!(", {bound:?} {at}");
             format!("{state}{ahead}{}", outlook.bounds.iter().map(bound).collect::<String>())
         }));
         lines
@@ -490,6 +497,22 @@ impl Stage {
             format!("{queue}/{kind}:{}{since}, {leased} leased", waiting.collect::<String>())
         };
         self.queue.loads().map(line).collect()
+    }
+
+    /// How a task is likely to fare, one that waits or one that is not there.
+    fn estimate(&self, words: &Words<'_>) -> String {
+        let known = self.tasks.get(words.at(0)).and_then(|id| self.queue.task(*id));
+        let Estimate { ahead, slots, starts, over, bound_by } = known.map_or_else(
+            || {
+                let spec = Self::spec(words);
+                self.queue.estimate_spec(&spec, self.now + spec.total_timeout)
+            },
+            |task| self.queue.estimate(task),
+        );
+        let starts = starts.map_or("never starts".into(), |at| format!("starts {at}"));
+        let over = over.map(|Over { p50, p95 }| format!(", over {p50} or {p95}"));
+        let over = over.unwrap_or_default();
+        format!("{ahead} before, {slots} slots: {starts}{over}, for {bound_by:?}")
     }
 
     /// How the leases of a task ended, open or not.
