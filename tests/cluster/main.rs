@@ -35,6 +35,7 @@ mod crash;
 mod dead_letter;
 mod drain;
 mod eviction;
+mod explain;
 mod extension;
 mod fencing;
 mod footprint;

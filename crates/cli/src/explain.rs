@@ -5,10 +5,11 @@ use std::time::SystemTime;
 use leasehold_client::{
     Client,
     v1::{
-        Advice, BlockedTasks, Blocker, ExplainQueueResponse, Explanation, Forecast, LeaseOutlook,
-        TaskState,
+        Advice, BlockedReason, BlockedTasks, Blocker, ExplainQueueResponse, Explanation, Forecast,
+        LeaseOutlook, TaskState,
     },
 };
+use prost_types::Timestamp;
 
 use crate::{
     Done,
@@ -97,20 +98,30 @@ fn add_lease(details: &mut Details, outlook: &LeaseOutlook, now: SystemTime) {
 
 fn add_forecast(details: &mut Details, forecast: &Forecast, state: TaskState, now: SystemTime) {
     let Forecast { tasks_ahead, slots, start_time, likely_end_time, late_end_time, .. } = forecast;
-    let waits = matches!(state, TaskState::Scheduled | TaskState::Queued);
-    if waits {
-        details.line("before it", format!("{tasks_ahead} tasks, for {slots} slots"));
-        let starts = match start_time {
-            Some(time) => format!("about {}", words::time(time, now)),
-            None => "not as things are".to_owned(),
-        };
-        details.line("starts", starts);
+    if matches!(state, TaskState::Scheduled | TaskState::Queued) {
+        let before = words::tasks(*tasks_ahead);
+        details.line("before it", format!("{before}, for {slots} slots"));
+        details.line("starts", starts(start_time.as_ref(), forecast.bound_by(), now));
     }
     let ends = likely_end_time.as_ref().map(|likely| {
         let late = words::age(late_end_time.as_ref(), now);
         format!("about {}, 19 of 20 {late}", words::time(likely, now))
     });
     details.maybe("over", ends);
+}
+
+/// When it may start. A run that has taken longer than is usual may end at any moment.
+fn starts(time: Option<&Timestamp>, bound_by: BlockedReason, now: SystemTime) -> String {
+    let Some(time) = time else {
+        return format!(
+            "not before what has no end that is known: {}",
+            words::blocked_reason(bound_by)
+        );
+    };
+    match SystemTime::try_from(*time) {
+        Ok(start) if start <= now => "any moment".to_owned(),
+        Ok(_) | Err(_) => format!("about {}", words::time(time, now)),
+    }
 }
 
 fn show_queue(explained: &ExplainQueueResponse, output: Output) -> Result<(), Failure> {
@@ -120,13 +131,14 @@ fn show_queue(explained: &ExplainQueueResponse, output: Output) -> Result<(), Fa
     for BlockedTasks { task_count, first_task_id, blocker } in &explained.groups {
         let blocker = blocker.clone().unwrap_or_default();
         lines.push(String::new());
-        lines.push(format!("{task_count} tasks: {}", headline(&blocker, now)));
+        lines.push(format!("{}: {}", words::tasks(*task_count), headline(&blocker, now)));
         lines.push(format!("   the first is {first_task_id}"));
         lines.extend(facts(&blocker).into_iter().map(|fact| format!("   {fact}")));
         lines.extend(advice(&blocker.advice));
     }
     if 0 < explained.omitted_task_count {
-        lines.push(format!("\n{} tasks wait for something else", explained.omitted_task_count));
+        let more = words::tasks(explained.omitted_task_count);
+        lines.push(format!("\n{more} wait for something else"));
     }
     print(&lines, output)
 }
@@ -157,7 +169,8 @@ fn facts(blocker: &Blocker) -> Vec<String> {
     }
     if let Some(slot_use) = slot_use {
         facts.extend(slot_use.taken_by.iter().map(|it| {
-            format!("taken by {} tasks {} of queue {}", it.lease_count, it.task_type, it.queue)
+            let tasks = words::tasks(it.lease_count);
+            format!("taken by {tasks} {} of queue {}", it.task_type, it.queue)
         }));
         if 0 < slot_use.omitted_lease_count {
             facts.push(format!("taken by {} others", slot_use.omitted_lease_count));

@@ -86,18 +86,15 @@ pub(crate) fn blocked(task: &Task) -> Option<String> {
     }
 }
 
-/// Why a task waits, in a word or two.
+/// Why a task waits, as the documentation calls it.
 pub(crate) fn blocked_reason(reason: BlockedReason) -> &'static str {
-    match reason {
-        BlockedReason::Unspecified => "held",
-        BlockedReason::Delayed => "delayed",
-        BlockedReason::Backoff => "backoff",
-        BlockedReason::QueuePaused => "queue paused",
-        BlockedReason::NoEligibleWorker => "no eligible worker",
-        BlockedReason::NoCapacity => "no capacity",
-        BlockedReason::RateLimited => "rate limited",
-        BlockedReason::ConcurrencyLimit => "concurrency limit",
-    }
+    let name = reason.as_str_name();
+    name.strip_prefix("BLOCKED_REASON_").unwrap_or(name)
+}
+
+/// So many tasks.
+pub(crate) fn tasks(count: i64) -> String {
+    if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") }
 }
 
 /// What ends a lease.

@@ -7,7 +7,7 @@ use leasehold_proto::v1;
 use leasehold_queue::{
     BlockedGroup, Blocker, Bound, Bucketed, Capacity, Ending, Estimate, Explanation, FailureReason,
     Holder, LabelGap, LeaseBound, Misfit, Name, Obstacle, Outlook, Permit, QueueExplanation,
-    SessionState, Take, Task, TaskId, TaskSpec, Unfit, Use, Wait,
+    SessionState, Take, Task, TaskSpec, Unfit, Use, Wait,
 };
 
 use super::{
@@ -213,7 +213,7 @@ fn blocker(blocker: &Blocker, spec: &TaskSpec) -> v1::Blocker {
         Blocker::Limit { obstacle, holders, more } => {
             let limit = blocking_limit(obstacle);
             v1::Blocker {
-                message: used_up(&limit, holders, *more),
+                message: used_up(&limit),
                 advice: advice_of(obstacle, holders.first()),
                 limit: Some(limit),
                 holders: holders.iter().map(holder).collect(),
@@ -242,7 +242,7 @@ fn wait_until(time: prost_types::Timestamp) -> v1::Advice {
 /// A worker that serves such tasks; with labels or a schema, by a configuration: no flag says those.
 fn start_worker(spec: &TaskSpec) -> v1::Advice {
     let TaskSpec { task_type, shape, .. } = spec;
-    let mut wants = vec![format!("takes {task_type}")];
+    let mut wants = vec![format!("start a worker that takes {task_type}")];
     let mut configuration = Vec::new();
     if !shape.selector.is_empty() {
         wants.push(format!("is labelled {}", labelled(spec)));
@@ -266,7 +266,7 @@ fn start_worker(spec: &TaskSpec) -> v1::Advice {
     };
     v1::Advice {
         kind: v1::AdviceKind::StartWorker.into(),
-        text: format!("start a worker that {}", wants.join(", ")),
+        text: wants.join(" and "),
         command,
         configuration: configuration.join("\n"),
         time: None,
@@ -288,7 +288,10 @@ fn nobody(unfit: &Unfit, spec: &TaskSpec) -> String {
     let Unfit { misfits, others, .. } = unfit;
     let task_type = &spec.task_type;
     if misfits.is_empty() {
-        return format!("none of {others} connected workers takes {task_type}");
+        return match others {
+            0 => format!("no worker takes {task_type}: there is none"),
+            others => format!("no worker takes {task_type}, of {}", counted(*others, "worker")),
+        };
     }
     let groups = misfits.iter().map(|(misfit, count, names)| {
         let first = names.first().map_or("", |name| &**name);
@@ -299,7 +302,7 @@ fn nobody(unfit: &Unfit, spec: &TaskSpec) -> String {
         format!("{first}{more}: {}", wrong(misfit))
     });
     let groups = groups.collect::<Vec<_>>().join("; ");
-    format!("no worker that takes {task_type} serves it: {groups}")
+    format!("no worker fits that takes {task_type}: {groups}")
 }
 
 /// What is wrong with a worker.
@@ -352,24 +355,11 @@ fn label_gap(gap: &LabelGap) -> v1::LabelGap {
     }
 }
 
-fn used_up(limit: &v1::BlockingLimit, holders: &[Holder], more: u64) -> String {
+fn used_up(limit: &v1::BlockingLimit) -> String {
     let v1::BlockingLimit { limit: name, key, used_count, max_count, available_time } = limit;
     let whose = if key.is_empty() { String::new() } else { format!(" for {key:?}") };
     let again = available_time.map(|time| format!(", with enough left at {time}"));
-    let held = holders.first().map(|first| {
-        let task = first.task.map_or_else(|| "what a worker alone knows".to_owned(), of_task);
-        let others = match more.saturating_add(holders.len() as u64 - 1) {
-            0 => String::new(),
-            others => format!(" and {others} more"),
-        };
-        format!(", held by {task}{others}")
-    });
-    let (again, held) = (again.unwrap_or_default(), held.unwrap_or_default());
-    format!("{name}{whose} is at {used_count} of {max_count}{again}{held}")
-}
-
-fn of_task(id: TaskId) -> String {
-    format!("task {id}")
+    format!("{name}{whose} is at {used_count} of {max_count}{}", again.unwrap_or_default())
 }
 
 /// What frees a limit: time, more of it, or the end of who has had it for longest.
@@ -400,8 +390,8 @@ fn advice_of(obstacle: &Obstacle, first: Option<&Holder>) -> Vec<v1::Advice> {
         }
     };
     let text = match take {
-        Take::Permit(_) => format!("raise {key} from {max}"),
-        Take::Tokens(..) => format!("raise {key}"),
+        Take::Permit(_) => format!("raise {key} from {max} in the coordinator's configuration"),
+        Take::Tokens(..) => format!("raise {key} in the coordinator's configuration"),
     };
     let raise = v1::Advice {
         kind: v1::AdviceKind::RaiseLimit.into(),
@@ -411,7 +401,7 @@ fn advice_of(obstacle: &Obstacle, first: Option<&Holder>) -> Vec<v1::Advice> {
         time: None,
     };
     let wait = free_at.map(|at| wait_until(timestamp(at)));
-    wait.into_iter().chain(first.and_then(end_holder)).chain([raise]).collect()
+    wait.into_iter().chain([raise]).chain(first.and_then(end_holder)).collect()
 }
 
 /// The end of a lease that holds a permit. One that is over already is held by a worker that does not answer.
@@ -441,16 +431,18 @@ fn holder(holder: &Holder) -> v1::LimitHolder {
 
 fn crowded(capacity: &Capacity, spec: &TaskSpec) -> String {
     let Capacity { workers, hushed, slots, used, .. } = capacity;
-    let task_type = &spec.task_type;
-    let hushed = match hushed {
-        0 => String::new(),
-        hushed => format!("; {hushed} of them said that they have no room, and are tried again"),
-    };
-    let of = format!("{used} of {slots} slots of the {workers} workers that serve it are taken");
-    if used < slots && hushed.is_empty() {
-        return format!("it is leased as soon as it is its turn: {of}");
+    let (task_type, workers) = (&spec.task_type, counted(*workers, "worker"));
+    let of = format!("{used} of {slots} slots for {task_type} are taken, of {workers}");
+    match hushed {
+        0 if used < slots => format!("it is leased as soon as it is its turn: {of}"),
+        0 => of,
+        _ => format!("{of}; {hushed} had no room for one and will be asked again"),
     }
-    format!("{of} ({task_type}){hushed}")
+}
+
+/// So many of something.
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn slot_use(capacity: &Capacity) -> v1::SlotUse {
