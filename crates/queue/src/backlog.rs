@@ -38,10 +38,9 @@ impl Queue {
         for lane in lanes {
             let Some(task) = self.book.task(lane.first.task) else { continue };
             let Some(hold) = self.holds(task).next() else { continue };
-            let takes = self.index.lanes.gates.takes_of(&task.spec);
             let portion = Portion { lane, behind: 0, hold, count: lane.len() };
-            if portion.hold == Hold::Capacity && !takes.is_empty() {
-                limited.push((portion, takes));
+            if portion.hold == Hold::Capacity {
+                limited.push((portion, self.index.lanes.gates.takes_of(&task.spec)));
             } else {
                 portions.push(portion);
             }

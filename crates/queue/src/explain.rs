@@ -7,6 +7,7 @@
 //! asks for is the rest: its reason here, what is known of it in [`Blocker`], and its words where those are shown.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     iter,
     sync::Arc,
@@ -415,7 +416,7 @@ impl Queue {
             }
         }
         let mut kinds: Vec<_> = kinds.into_iter().collect();
-        kinds.sort_by(|one, other| other.1.cmp(&one.1));
+        kinds.sort_by_key(|(_, count)| Reverse(*count));
         kinds.truncate(KINDS_MAX);
         capacity.more = leases as u64 - kinds.iter().map(|(_, count)| count).sum::<u64>();
         let named = kinds.into_iter();

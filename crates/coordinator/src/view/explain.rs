@@ -550,3 +550,6 @@ fn used_budget((budget, used, max): (v1::TaskBudget, i64, i64)) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
