@@ -130,6 +130,7 @@ mutants! {
     PermitBeyondCap = "one permit more than there are is given away",
     BucketsFullAtBoot = "a restart fills every bucket",
     RefundUnbounded = "a charge that comes back late comes back whole",
+    ExplainedBriefly = "an explanation names only the first thing that holds a task",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use leasehold_policy::Time;
+use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Blocked, Estimate, FailureReason, Lease, Name, Obstacle, Phase, Queue, QueueView, SchemaPrint,
@@ -252,7 +252,9 @@ pub struct QueueExplanation {
 impl Queue {
     /// Why a task is where it is. Its first blocker is what [`blocked`](Self::blocked) names.
     pub fn explain(&self, task: &Task) -> Explanation {
-        let blockers = self.holds(task).map(|hold| self.look_into(&task.spec, hold)).collect();
+        let most = if Mutant::ExplainedBriefly.is_alive() { 1 } else { usize::MAX };
+        let holds = self.holds(task).take(most);
+        let blockers = holds.map(|hold| self.look_into(&task.spec, hold)).collect();
         let outlook = task.lease().map(|lease| self.outlook(task, lease));
         let gives_up = task.lease().is_none().then(|| match task.start_by() {
             Some(start) if start < task.deadline => (start, FailureReason::QueueTimeout),

@@ -479,7 +479,8 @@ impl Stage {
                 let Capacity { workers, hushed, slots, used, taken_by, more } = it;
                 let taken = taken_by.iter().map(|(q, t, count)| format!(", {q}/{t} {count}"));
                 let taken: String = taken.collect();
-                let hushed = if *hushed == 0 { "".into() } else { format!(", {hushed} hushed") };
+                let hushed =
+                    if *hushed == 0 { String::new() } else { format!(", {hushed} hushed") };
                 assert_eq!(*more, 0, "all kinds are named");
                 format!("{used} of {slots} slots of {workers}{hushed}{taken}")
             }
