@@ -6,8 +6,9 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 7] = [
+const PROTOS: [&str; 8] = [
     "leasehold/v1/task.proto",
+    "leasehold/v1/explain.proto",
     "leasehold/v1/task_service.proto",
     "leasehold/v1/worker_service.proto",
     "leasehold/v1/dead_letter_service.proto",

@@ -37,6 +37,7 @@ mod crash;
 mod dead_letter;
 mod drain;
 mod eviction;
+mod explain;
 mod extension;
 mod fencing;
 mod footprint;

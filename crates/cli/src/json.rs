@@ -3,6 +3,7 @@
 //! always written, so that a script can rely on them.
 
 mod config;
+mod explain;
 mod operator;
 mod scaling;
 mod task;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 pub(crate) use config::{ChangesJson, ConfigJson, ViolationsJson};
+pub(crate) use explain::{ExplanationJson, QueueExplanationJson};
 pub(crate) use operator::{
     BreakerJson, BreakersJson, ClusterJson, DrainJson, QueueJson, QueuesJson, WorkersJson,
 };

@@ -13,6 +13,7 @@ mod deadline;
 mod duration;
 mod errors;
 mod exit;
+mod explain;
 mod failure;
 mod json;
 mod jsonl;

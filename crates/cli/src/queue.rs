@@ -7,6 +7,7 @@ use crate::{
     Done,
     args::Format,
     exit::Exit,
+    explain,
     json::{QueueJson, QueuesJson},
     output::Output,
     table::{Cell, Column, Table, Tone},
@@ -18,6 +19,11 @@ use crate::{
 pub(crate) enum QueueCommand {
     /// List every queue with its counts
     List,
+    /// Say what the tasks of a queue wait for, and what would change that
+    Explain {
+        /// The queue
+        queue: String,
+    },
     /// Stop leasing tasks of a queue; running ones go on
     Pause {
         /// The queue
@@ -33,6 +39,7 @@ pub(crate) enum QueueCommand {
 pub(crate) async fn run(command: QueueCommand, client: &Client, output: Output) -> Done {
     match command {
         QueueCommand::List => list(client, output).await,
+        QueueCommand::Explain { queue } => explain::queue(&queue, client, output).await,
         QueueCommand::Pause { queue } => show(&client.pause_queue(&queue).await?, output),
         QueueCommand::Resume { queue } => show(&client.resume_queue(&queue).await?, output),
     }
@@ -55,7 +62,7 @@ fn show(queue: &Queue, output: Output) -> Done {
     Ok(Exit::Ok)
 }
 
-fn table(queues: &[Queue]) -> Table {
+pub(crate) fn table(queues: &[Queue]) -> Table {
     let mut table = Table::new([
         Column::Left("QUEUE"),
         Column::Left("LEASING"),

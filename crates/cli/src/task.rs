@@ -22,6 +22,7 @@ use crate::{
     args::Format,
     duration::parse_duration,
     exit::Exit,
+    explain,
     failure::{Failure, say},
     json::TasksJson,
     output::Output,
@@ -36,6 +37,11 @@ pub(crate) enum TaskCommand {
     Submit(Box<SubmitArgs>),
     /// Show one task: payload, result, lease, last failure, and why it waits
     Get {
+        /// The task
+        task_id: String,
+    },
+    /// Say why a task is where it is: all that holds it back or ends its lease, and what would change that
+    Explain {
         /// The task
         task_id: String,
     },
@@ -123,6 +129,7 @@ pub(crate) async fn run(command: TaskCommand, client: &Client, output: Output) -
             show(&client.get(&task_id).await?, output)?;
             Ok(Exit::Ok)
         }
+        TaskCommand::Explain { task_id } => explain::task(&task_id, client, output).await,
         TaskCommand::List { queue, task_type, states, limit } => {
             let filter = TaskFilter::default()
                 .queue(queue.unwrap_or_default())

@@ -1,13 +1,13 @@
 //! The contract's values in the words of a table: states, reasons, times.
 
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{collections::HashMap, time::SystemTime};
 
 use leasehold_client::{
     duration::from_wire,
     v1::{
         BlockedReason, BlockingLimit, CircuitState, Exclusivity, FailureReason, Guarantee,
-        LeaseCharge, LeaseEndKind, RateCharge, RevocationReason, ScalingBound, StopProof, Task,
-        TaskSpec, TaskState, WorkerState,
+        LeaseBoundKind, LeaseCharge, LeaseEndKind, RateCharge, RevocationReason, ScalingBound,
+        StopProof, Task, TaskSpec, TaskState, WorkerState,
     },
 };
 use prost_types::Timestamp;
@@ -72,7 +72,10 @@ pub(crate) fn blocked(task: &Task) -> Option<String> {
             Some(format!("queue {queue} is paused; leasehold queue resume {queue}"))
         }
         BlockedReason::NoEligibleWorker => {
-            Some(format!("no connected worker serves task type {task_type}{}", labels(task)))
+            let labels = task.spec.as_ref().and_then(|spec| pairs(&spec.worker_selector));
+            let labels = labels.map(|labels| format!(" and is labelled {labels}"));
+            let labels = labels.unwrap_or_default();
+            Some(format!("no connected worker serves task type {task_type}{labels}"))
         }
         BlockedReason::NoCapacity => {
             Some(format!("all slots of the workers that serve {task_type} are taken"))
@@ -88,13 +91,36 @@ pub(crate) fn blocked(task: &Task) -> Option<String> {
     }
 }
 
-/// Which labels its worker has to have; nothing when it may be any.
-fn labels(task: &Task) -> String {
-    let selector = task.spec.iter().flat_map(|spec| &spec.worker_selector);
-    let labels: BTreeSet<String> =
-        selector.map(|(name, value)| format!("{name}={value}")).collect();
-    let labels = labels.into_iter().collect::<Vec<_>>().join(",");
-    if labels.is_empty() { labels } else { format!(" and is labelled {labels}") }
+/// Why a task waits, as the documentation calls it.
+pub(crate) fn blocked_reason(reason: BlockedReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("BLOCKED_REASON_").unwrap_or(name)
+}
+
+/// So many tasks.
+pub(crate) fn tasks(count: i64) -> String {
+    if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") }
+}
+
+/// What ends a lease.
+pub(crate) fn lease_bound(kind: LeaseBoundKind) -> &'static str {
+    match kind {
+        LeaseBoundKind::Unspecified => "something",
+        LeaseBoundKind::Start => "start timeout",
+        LeaseBoundKind::Attempt => "attempt timeout",
+        LeaseBoundKind::Progress => "progress timeout",
+        LeaseBoundKind::Total => "total timeout",
+        LeaseBoundKind::Revocation => "end of the grace",
+        LeaseBoundKind::Session => "end of the session",
+    }
+}
+
+/// Labels with their values, by name; `None` when there are none.
+pub(crate) fn pairs(labels: &HashMap<String, String>) -> Option<String> {
+    let labels = crate::json::labels(labels);
+    let labels: Vec<String> =
+        labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    (!labels.is_empty()).then(|| labels.join(" "))
 }
 
 /// What the handler last reported; `None` when it reported nothing.

@@ -6,11 +6,11 @@ use leasehold_proto::{
     duration::to_wire,
     v1::{
         Breaker, DiffConfigRequest, DiffConfigResponse, DrainWorkersRequest, DrainWorkersResponse,
-        EvictWorkerRequest, GetClusterRequest, GetClusterResponse, GetConfigRequest,
-        GetConfigResponse, GetScalingRequest, ListBreakersRequest, ListQueuesRequest,
-        ListWorkersRequest, PauseQueueRequest, PoolScaling, Queue, ReloadConfigRequest,
-        ReloadConfigResponse, ResetBreakerRequest, ResumeQueueRequest, RevokeLeaseRequest, Task,
-        Worker,
+        EvictWorkerRequest, ExplainQueueRequest, ExplainQueueResponse, GetClusterRequest,
+        GetClusterResponse, GetConfigRequest, GetConfigResponse, GetScalingRequest,
+        ListBreakersRequest, ListQueuesRequest, ListWorkersRequest, PauseQueueRequest, PoolScaling,
+        Queue, ReloadConfigRequest, ReloadConfigResponse, ResetBreakerRequest, ResumeQueueRequest,
+        RevokeLeaseRequest, Task, Worker,
     },
 };
 
@@ -60,6 +60,17 @@ impl Client {
             })
             .await?;
         Ok(response.queues)
+    }
+
+    /// Says what the tasks of a queue wait for: at most 20 things, what most wait for first.
+    pub async fn explain_queue(&self, queue: &str) -> Result<ExplainQueueResponse, Error> {
+        let request = ExplainQueueRequest { queue: queue.to_owned() };
+        self.call("leasehold.v1.AdminService/ExplainQueue", Repeat::Safe)
+            .unary(request, |request| {
+                let mut service = self.admin_service();
+                async move { service.explain_queue(request).await }
+            })
+            .await
     }
 
     /// Stops leasing tasks of a queue, durably. Running ones go on.

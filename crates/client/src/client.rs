@@ -78,6 +78,19 @@ impl Client {
         response.task.ok_or_else(|| self.malformed("a task"))
     }
 
+    /// Says why a task is where it is: everything that holds it back, what would change that, and how it is likely to fare.
+    pub async fn explain(&self, task_id: &str) -> Result<v1::Explanation, Error> {
+        let request = v1::ExplainTaskRequest { task_id: task_id.to_owned() };
+        let response = self
+            .call("leasehold.v1.TaskService/ExplainTask", Repeat::Safe)
+            .unary(request, |request| {
+                let mut service = self.task_service();
+                async move { service.explain_task(request).await }
+            })
+            .await?;
+        response.explanation.ok_or_else(|| self.malformed("an explanation"))
+    }
+
     /// Asks for a task to end, durably. Its state says whether it has ended or is still being stopped.
     pub async fn cancel(&self, task_id: &str) -> Result<v1::Task, Error> {
         let request = v1::CancelTaskRequest { task_id: task_id.to_owned() };

@@ -7,7 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_queue::{
-    Accepted, BreakerView, Guarded, Name, QueueView, Refusal, TaskId, TaskSpec, Token, WorkerView,
+    Accepted, BreakerView, Guarded, Name, QueueExplanation, QueueView, Refusal, TaskId, TaskSpec,
+    Token, WorkerView,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,8 +17,8 @@ use crate::{
     config::Config,
     refusal::Scope,
     request::{Admission, Control},
-    snapshot::Snapshot,
-    status::{Applied, Cluster, Status},
+    snapshot::{Explained, Snapshot},
+    status::{Applied, Budgets, Cluster, Status},
     view::Detail,
     watch::{Watch, WatchFilter},
 };
@@ -161,7 +162,12 @@ impl Handle {
 
     /// How a task is shown in full.
     pub fn full(&self) -> Detail {
-        Detail::Full(self.status.budgets())
+        Detail::Full(self.budgets())
+    }
+
+    /// What a generation of a task may cost.
+    pub fn budgets(&self) -> Budgets {
+        self.status.budgets()
     }
 
     /// Accepts tasks, each by itself, in one batch; the answers are in the order of the submissions.
@@ -262,6 +268,20 @@ impl Handle {
     pub async fn get(&self, task: TaskId) -> Result<Option<Snapshot>, Unavailable> {
         let task = self.admit(|answer| Admission::Get { task, answer }).await?;
         Ok(task.map(|task| *task))
+    }
+
+    /// Why a task is where it is, if it is open. One that is not may be in the archive.
+    pub async fn explain(&self, task: TaskId) -> Result<Option<Explained>, Unavailable> {
+        let explained = self.admit(|answer| Admission::Explain { task, answer }).await?;
+        Ok(explained.map(|explained| *explained))
+    }
+
+    /// What the tasks of a queue wait for. None: it does not exist.
+    pub async fn explain_queue(
+        &self,
+        queue: Name,
+    ) -> Result<Option<QueueExplanation>, Unavailable> {
+        self.admit(|answer| Admission::ExplainQueue { queue, answer }).await
     }
 
     /// Open tasks, a page at a time.

@@ -8,15 +8,15 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Accepted, BreakerView, Command, Guarded, Hello, Name, Progress, QueueView, Refusal, StreamId,
-    TaskId, Token, WorkerView,
+    Accepted, BreakerView, Command, Guarded, Hello, Name, Progress, QueueExplanation, QueueView,
+    Refusal, StreamId, TaskId, Token, WorkerView,
 };
 use tokio::sync::oneshot;
 
 use crate::{
     egress::Egress,
     handle::{LeaseName, ListFilter, ListPage, Replay, Submission, Unavailable, Waiter},
-    snapshot::Snapshot,
+    snapshot::{Explained, Snapshot},
     status::Applied,
     watch::{Watch, WatchFilter},
 };
@@ -168,6 +168,20 @@ pub(crate) enum Admission {
         task: TaskId,
         /// The task, if it is open.
         answer: Answer<Option<Box<Snapshot>>>,
+    },
+    /// Say why a task is where it is.
+    Explain {
+        /// The task.
+        task: TaskId,
+        /// Why, if it is open.
+        answer: Answer<Option<Box<Explained>>>,
+    },
+    /// Say what the tasks of a queue wait for.
+    ExplainQueue {
+        /// The queue.
+        queue: Name,
+        /// What, if it exists.
+        answer: Answer<Option<QueueExplanation>>,
     },
     /// Show a page of tasks.
     List {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use leasehold_policy::Time;
-use leasehold_queue::{Blocked, Ended, Ending, Obstacle, Queue, SchemaPrint, Task};
+use leasehold_queue::{Blocked, Ended, Ending, Explanation, Obstacle, Queue, SchemaPrint, Task};
 
 /// A task at one moment. Cheap to clone: the payload and all long texts are shared.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,30 @@ pub struct EndedView {
     pub result: Bytes,
     /// When.
     pub time: Time,
+}
+
+/// A task, and why it is where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explained {
+    /// The task.
+    pub snapshot: Snapshot,
+    /// What is known of that beside. None: it has ended.
+    pub explanation: Option<Explanation>,
+}
+
+impl Explained {
+    /// A task that has not ended, as a queue has it.
+    pub(crate) fn of(queue: &Queue, task: &Task) -> Self {
+        let explanation = Some(queue.explain(task));
+        Self { snapshot: Snapshot::of(queue, task), explanation }
+    }
+}
+
+impl From<Snapshot> for Explained {
+    /// A task that has ended.
+    fn from(snapshot: Snapshot) -> Self {
+        Self { snapshot, explanation: None }
+    }
 }
 
 impl Snapshot {

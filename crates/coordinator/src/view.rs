@@ -15,9 +15,11 @@ use leasehold_queue::{
 
 use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
 
+mod explain;
 mod ledger;
 mod scaling;
 
+pub use explain::{explanation, queue_explanation};
 pub(crate) use ledger::{charge, end_kind, stop_proof};
 pub use scaling::pool;
 

@@ -65,6 +65,12 @@ impl Bucket {
         full_at.saturating_sub(now.saturating_add(most))
     }
 
+    /// The same, if so many others are taken before, each as soon as it is there.
+    pub fn wait_behind(&self, rate: Rate, ahead: u32, tokens: u32, now: Duration) -> Duration {
+        let full_at = self.full_at.max(now).saturating_add(rate.time_of(ahead));
+        Self { full_at, ..*self }.wait(rate, tokens, now)
+    }
+
     /// Takes so many tokens, or says how long it takes until they are there.
     pub fn take(&mut self, rate: Rate, tokens: u32, now: Duration) -> Result<Receipt, Duration> {
         let short = self.wait(rate, tokens, now);

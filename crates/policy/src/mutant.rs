@@ -132,6 +132,7 @@ mutants! {
     RefundUnbounded = "a charge that comes back late comes back whole",
     ProbesUnbounded = "a half-open circuit lets everybody through",
     ProbeNeverLeaves = "a probe that is over keeps its place",
+    ExplainedBriefly = "an explanation names only the first thing that holds a task",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

@@ -86,6 +86,11 @@ impl Accounts {
         self.queues.get(self.numbers.get(queue)?.0)?.flows.get(key).copied()
     }
 
+    /// The number of a queue, if it is known.
+    pub(crate) fn number(&self, queue: &str) -> Option<QueueNo> {
+        self.numbers.get(queue).copied()
+    }
+
     /// The queue of this number.
     pub(crate) fn queue(&self, no: QueueNo) -> Option<&QueueAccount> {
         self.queues.get(no.0)

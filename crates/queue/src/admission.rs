@@ -8,7 +8,7 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Accepted, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed, Submit, Task,
-    TaskId, TaskSpec, Use, Wait, book, keys,
+    TaskId, TaskSpec, Use, Wait, book, keys, lanes::Place, need,
 };
 
 impl Queue {
@@ -65,7 +65,7 @@ impl Queue {
             || (self.config.create_queues && self.book.queue_count() < most);
         if exists && !self.book.is_paused(&queue) {
             self.book.make_room(&queue, most);
-            self.index.lanes.pause(&queue);
+            self.index.lanes.pause(&queue, Some(self.now));
             self.write(Record::QueuePaused { queue, paused: true });
         }
         exists
@@ -119,6 +119,10 @@ impl Queue {
         if !self.book.is_counted(&spec.queue) {
             within("limits.queues", self.book.queue_count(), 1, limits.queues)?;
         }
+        let needs = &self.index.lanes.needs;
+        if !needs.is_active(&spec.task_type, &spec.shape) {
+            within("needs", needs.active(), 1, need::ACTIVE_MAX)?;
+        }
         let Some(key) = &spec.key else { return Ok(()) };
         // A key that is known, expired or not, will be replaced and takes no more room.
         if self.book.keys.find(&spec.queue, &key.name, Time::default()).is_some() {
@@ -133,9 +137,9 @@ impl Queue {
         if !spec.claims.as_ref().is_some_and(|claims| claims.fails_fast) {
             return Ok(());
         }
-        let Some((guarded, counted, until)) = self.index.lanes.gates.open_circuit(spec) else {
-            return Ok(());
-        };
+        let place = Place::of_new(spec, self.now);
+        let open = self.index.lanes.gates.open_circuit(spec, place);
+        let Some((guarded, counted, until)) = open else { return Ok(()) };
         let Use { used: bad, max: calls, .. } = counted;
         Err(Refusal::CircuitOpen { guarded, bad, calls, wait: until.since(self.now) })
     }

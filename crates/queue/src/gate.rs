@@ -11,7 +11,7 @@
 //! wait there go on then, and those that find it shut again when it is their turn go back to it: so the turns are as if all
 //! were asked each time.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use leasehold_policy::{Call, CallEnd, Circuit, Mutant, Time};
 
@@ -19,6 +19,7 @@ use crate::{
     Guarded, Name, Task, TaskSpec, Token, Turned,
     circuits::Circuits,
     config::Throttles,
+    lanes::Place,
     limits::{self, Bucketed, Limits, Permit, Take, Use, Whose},
 };
 
@@ -58,7 +59,8 @@ pub(crate) struct Comer<'a> {
 /// What every gate is like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gates {
-    paused: BTreeSet<Name>,
+    /// With the time since when, if it is known: that is not durable.
+    paused: BTreeMap<Name, Option<Time>>,
     circuits: Circuits,
     limits: Limits,
     throttles: Arc<Throttles>,
@@ -66,10 +68,9 @@ pub(crate) struct Gates {
 }
 
 impl<'a> Comer<'a> {
-    fn of(task: &'a Task, gateway: &'a [Gate]) -> Self {
-        let spec = &task.spec;
+    fn of(spec: &'a TaskSpec, place: Place, gateway: &'a [Gate]) -> Self {
         let whose = (&spec.queue, &spec.fairness_key);
-        Self { whose, task_type: &spec.task_type, is_retry: 0 < task.attempts, gateway }
+        Self { whose, task_type: &spec.task_type, is_retry: place.is_retry, gateway }
     }
 }
 
@@ -109,38 +110,64 @@ impl Gates {
 
     /// The first gate that is shut for somebody. Asking has no effect.
     pub(crate) fn shut(&self, comer: &Comer<'_>) -> Option<Gate> {
-        if self.paused.contains(comer.whose.0) && !Mutant::PausedGranted.is_alive() {
+        if self.paused.contains_key(comer.whose.0) && !Mutant::PausedGranted.is_alive() {
             return Some(Gate::Queue(Name::clone(comer.whose.0)));
         }
         let named = comer.gateway.iter().find(|gate| self.is_shut(gate)).cloned();
         named.or_else(|| self.own(comer).find(|gate| self.is_shut(gate)))
     }
 
-    /// The first gate that is shut for a task, beside that of its queue.
-    pub(crate) fn obstacle(&self, task: &Task) -> Option<Obstacle> {
-        let gateway = Self::of(&task.spec);
-        let comer = Comer::of(task, &gateway);
-        let mut all = comer.gateway.iter().cloned().chain(self.own(&comer));
-        let gate = all.find(|gate| self.is_shut(gate))?;
+    /// Every gate that is shut for a task beside that of its queue, in the order in which they are asked.
+    pub(crate) fn shut_for(&self, spec: &TaskSpec, place: Place) -> impl Iterator<Item = Gate> {
+        let gateway = Self::of(spec);
+        let comer = Comer::of(spec, place, &gateway);
+        let all: Vec<Gate> = comer.gateway.iter().cloned().chain(self.own(&comer)).collect();
+        all.into_iter().filter(|gate| self.is_shut(gate))
+    }
+
+    /// How far a gate is from open.
+    pub(crate) fn obstacle(&self, gate: Gate) -> Obstacle {
         let limit = match &gate {
             Gate::Queue(_) => Use { used: 0, max: 0, free_at: None },
             Gate::Circuit(guarded) => self.circuits.use_of(guarded, &self.throttles, self.now),
-            Gate::Limit(take) => self.limits.use_of(take, &self.throttles, self.now),
+            Gate::Limit(take) => self.use_of(take),
         };
-        Some(Obstacle { gate, limit })
+        Obstacle { gate, limit }
     }
 
     /// The first circuit that is open for a task of this kind, what opened it, and when it half-opens.
-    pub(crate) fn open_circuit(&self, spec: &TaskSpec) -> Option<(Guarded, Use, Time)> {
+    pub(crate) fn open_circuit(
+        &self,
+        spec: &TaskSpec,
+        place: Place,
+    ) -> Option<(Guarded, Use, Time)> {
         let gateway = Self::of(spec);
-        let whose = (&spec.queue, &spec.fairness_key);
-        let (task_type, is_retry) = (&spec.task_type, false);
-        let comer = Comer { whose, task_type, is_retry, gateway: &gateway };
-        self.guarded(&comer).find_map(|guarded| {
+        self.guarded(&Comer::of(spec, place, &gateway)).find_map(|guarded| {
             let until = self.circuits.opens_at(&guarded)?;
             let counted = self.circuits.use_of(&guarded, &self.throttles, self.now);
             Some((guarded, counted, until))
         })
+    }
+
+    /// What a lease of a task takes, in the order in which it is asked for.
+    pub(crate) fn takes_of(&self, spec: &TaskSpec, place: Place) -> Vec<Take> {
+        let gateway = Self::of(spec);
+        self.takes(&Comer::of(spec, place, &gateway))
+    }
+
+    /// How much of a limit is left, and how much of that a lease takes. None: there is no such limit any more.
+    pub(crate) fn left(&self, take: &Take) -> Option<(u32, u32)> {
+        self.limits.left(take, &self.throttles, self.now)
+    }
+
+    /// The leases that hold a permit, in the order of their grants.
+    pub(crate) fn holders(&self, permit: &Permit) -> impl Iterator<Item = Token> {
+        self.limits.holders(permit)
+    }
+
+    /// Since when a queue is paused, if it is and that is known.
+    pub(crate) fn paused_since(&self, queue: &str) -> Option<Time> {
+        self.paused.get(queue).copied().flatten()
     }
 
     /// A task of this queue with these gates is leased, and takes what passing each of them takes. The buckets that have less
@@ -159,8 +186,7 @@ impl Gates {
 
     /// A lease of an earlier process, or from before a limit was there, holds its permits. It passed no circuit.
     pub(crate) fn adopt(&mut self, task: &Task, token: Token) {
-        let gateway = Self::of(&task.spec);
-        self.limits.adopt(token, &self.takes(&Comer::of(task, &gateway)));
+        self.limits.adopt(token, &self.takes_of(&task.spec, Place::of(task)));
     }
 
     /// A lease has ended, and its end says something of the circuits that it passed. The circuits that have turned for it, and
@@ -197,7 +223,7 @@ impl Gates {
     /// Whether one gate is shut.
     pub(crate) fn is_shut(&self, gate: &Gate) -> bool {
         match gate {
-            Gate::Queue(queue) => self.paused.contains(queue),
+            Gate::Queue(queue) => self.paused.contains_key(queue),
             Gate::Circuit(guarded) => !self.circuits.lets(guarded, &self.throttles),
             Gate::Limit(take) => !self.limits.has(take, &self.throttles, self.now),
         }
@@ -210,6 +236,21 @@ impl Gates {
             Gate::Circuit(guarded) => self.circuits.opens_at(guarded),
             Gate::Limit(take) => self.limits.use_of(take, &self.throttles, self.now).free_at,
         }
+    }
+
+    /// How far the limit is used up that a gate stands for.
+    pub(crate) fn use_of(&self, take: &Take) -> Use {
+        self.limits.use_of(take, &self.throttles, self.now)
+    }
+
+    /// How long it takes until there are so many tokens of a bucket, if others take so many before.
+    pub(crate) fn wait_behind(&self, of: &Bucketed, ahead: u32, tokens: u32) -> Duration {
+        self.limits.wait_behind(of, (ahead, tokens), &self.throttles, self.now)
+    }
+
+    /// How many leases that take this a limit would let through now, one after the other.
+    pub(crate) fn room(&self, take: &Take) -> u32 {
+        self.limits.room(take, &self.throttles, self.now)
     }
 
     /// The work of a lease is over for sure: the gates that may have opened.
@@ -230,9 +271,9 @@ impl Gates {
         self.limits.spend(token);
     }
 
-    /// Shuts a queue.
-    pub(crate) fn pause(&mut self, queue: &Name) {
-        self.paused.insert(Name::clone(queue));
+    /// Shuts a queue, which has been paused since then, if that is known.
+    pub(crate) fn pause(&mut self, queue: &Name, since: Option<Time>) {
+        self.paused.insert(Name::clone(queue), since);
     }
 
     /// Opens a queue.
@@ -265,7 +306,8 @@ impl Gates {
         limits::takes_of(comer.whose, &self.throttles).chain(retries)
     }
 
-    fn takes(&self, comer: &Comer<'_>) -> Vec<Take> {
+    /// What passing its gates takes of limits.
+    pub(crate) fn takes(&self, comer: &Comer<'_>) -> Vec<Take> {
         let named = comer.gateway.iter().filter_map(|gate| match gate {
             Gate::Limit(take) => Some(take.clone()),
             Gate::Queue(_) | Gate::Circuit(_) => None,
@@ -287,8 +329,7 @@ impl Gates {
 
     /// The permits that a lease of a task holds.
     pub(crate) fn permits_of(&self, task: &Task) -> Vec<Permit> {
-        let gateway = Self::of(&task.spec);
-        let takes = self.takes(&Comer::of(task, &gateway)).into_iter();
+        let takes = self.takes_of(&task.spec, Place::of(task)).into_iter();
         let permits = takes.filter_map(|take| match take {
             Take::Permit(permit) => Some(permit),
             Take::Tokens(..) => None,

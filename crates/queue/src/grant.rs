@@ -36,8 +36,9 @@ impl Queue {
         if needs.is_settled() && self.roster.is_settled() {
             return;
         }
-        while let Some(need) = needs.forget_one() {
-            self.roster.part(need);
+        let gone = needs.forget_idle();
+        if !gone.is_empty() {
+            self.roster.part(&gone);
         }
         let newcomers = needs.newcomers();
         let (news, reclassed) = self.roster.meet(&newcomers, needs);

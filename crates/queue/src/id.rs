@@ -23,6 +23,9 @@ const RANDOM_BITS: u32 = 43;
 const MS_BITS: u32 = 42;
 
 impl TaskId {
+    /// The id behind all others.
+    pub(crate) const LAST: Self = Self(u128::MAX);
+
     /// The id with these 128 bits.
     pub const fn from_u128(bits: u128) -> Self {
         Self(bits)

@@ -53,6 +53,11 @@ fn check_place(queue: &Queue, task: &Task) {
     let is_listed = |token: &Token| index.unheard.get(token) == Some(&id);
     let listed = task.last_token.filter(is_listed);
     assert!(listed == unheard.map(|end| end.token), "{id}: who may be heard late disagrees");
+    if let Phase::Scheduled { eligible, wait } = task.phase {
+        let waits = index.waits.get(&(Name::clone(&task.spec.queue), wait));
+        let is_listed = waits.is_some_and(|waits| waits.contains(&(eligible, id)));
+        assert!(is_listed, "{id}: waits disagree");
+    }
     let Some(lease) = task.lease() else { return };
     assert!(index.leases.get(&lease.token) == Some(&id), "{id}: leases disagree");
     let session = lease.session.and_then(|session| queue.roster.get(session));
@@ -125,6 +130,9 @@ fn check_totals(queue: &Queue) {
     let open = counts.iter().map(|(name, c)| (name, c.scheduled + c.queued + c.leased));
     assert!(open.eq(queue.book.open.iter().map(|(name, open)| (name, *open))), "open counts");
     assert!(counts == queue.index.counts, "the counts of queues");
+    let waiting: u64 = counts.values().map(|counts| counts.scheduled).sum();
+    let listed = queue.index.waits.values().map(|waits| waits.len() as u64).sum();
+    assert!(waiting == listed, "tasks that wait for a time");
     assert!(queue.book.idle.names().all(|name| !queue.book.is_counted(name)), "idle queues");
     assert!(queued == queue.index.lanes.len() && queue.index.lanes.agree(), "lanes");
     let unheard = queue.book.tasks.iter().filter(|task| task.unheard_end().is_some()).count();

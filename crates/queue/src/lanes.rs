@@ -38,6 +38,11 @@ impl Place {
         Self { priority, deadline: task.deadline, task: task.id, is_retry }
     }
 
+    /// That of one that is submitted now and has to be over by then: behind all that are like it.
+    pub(crate) fn of_new(spec: &TaskSpec, deadline: Time) -> Self {
+        Self { priority: spec.priority, deadline, task: TaskId::LAST, is_retry: false }
+    }
+
     /// Whether the task has run out of time.
     pub(crate) fn is_over(self, now: Time) -> bool {
         self.deadline <= now
@@ -56,10 +61,10 @@ pub(crate) struct LaneNo(u32);
 /// Which of the lanes of a flow it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LaneKey {
-    need: NeedNo,
-    priority: u8,
+    pub(crate) need: NeedNo,
+    pub(crate) priority: u8,
     is_retry: bool,
-    gateway: Gateway,
+    pub(crate) gateway: Gateway,
 }
 
 /// Every task that could be leased.
@@ -93,13 +98,13 @@ pub(crate) struct News {
 
 /// Tasks that are alike to everything but time.
 #[derive(Clone, Debug)]
-struct Lane {
-    flow: FlowNo,
-    key: LaneKey,
+pub(crate) struct Lane {
+    pub(crate) flow: FlowNo,
+    pub(crate) key: LaneKey,
     /// With the time since when each waits. Never empty.
-    tasks: BTreeMap<Place, Time>,
+    pub(crate) tasks: BTreeMap<Place, Time>,
     /// The gate that it waits at. None: it stands in line.
-    gate: Option<Gate>,
+    pub(crate) gate: Option<Gate>,
 }
 
 /// A task that could be leased to a class: the first of a lane.
@@ -125,6 +130,30 @@ impl Next {
     /// Which of those goes first that different classes would take: the least. Whose turn it is is for each class to say.
     pub(crate) const fn rank(&self) -> (u8, Time, Place, Pick) {
         (self.place.priority, self.start_by, self.place, self.pick)
+    }
+}
+
+/// A lane as it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaneView<'a> {
+    pub(crate) queue: &'a Name,
+    pub(crate) task_type: &'a Name,
+    /// The task that goes first, and since when it waits.
+    pub(crate) first: Place,
+    pub(crate) since: Time,
+    tasks: &'a BTreeMap<Place, Time>,
+}
+
+impl LaneView<'_> {
+    /// How many tasks wait in it.
+    pub(crate) fn len(&self) -> u64 {
+        self.tasks.len() as u64
+    }
+
+    /// The task that goes behind so many of them.
+    pub(crate) fn behind(&self, many: u64) -> Option<TaskId> {
+        let nth = usize::try_from(many).ok()?;
+        self.tasks.keys().nth(nth).map(|place| place.task)
     }
 }
 
@@ -172,9 +201,9 @@ impl Lanes {
         }
     }
 
-    /// Keeps the tasks of a queue back.
-    pub(crate) fn pause(&mut self, queue: &Name) {
-        self.gates.pause(queue);
+    /// Keeps the tasks of a queue back, which has been paused since then, if that is known.
+    pub(crate) fn pause(&mut self, queue: &Name, since: Option<Time>) {
+        self.gates.pause(queue, since);
         for no in self.accounts.lanes_of(queue) {
             self.ask(no);
         }
@@ -228,14 +257,40 @@ impl Lanes {
         self.ringing.first().map(|(at, _)| *at)
     }
 
-    /// Every lane: its queue and task type, how many tasks wait in it, the one that goes first, and since when that waits.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &Name, u64, Place, Time)> {
-        self.all.iter().filter_map(|(_, lane)| {
-            let queue = self.accounts.queue(self.accounts.flow(lane.flow)?.queue)?;
-            let need = self.needs.get(lane.key.need)?;
-            let (place, since) = lane.tasks.first_key_value()?;
-            Some((&queue.name, &need.task_type, lane.tasks.len() as u64, *place, *since))
-        })
+    /// Every lane.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = LaneView<'_>> {
+        self.all.iter().filter_map(|(_, lane)| self.view(lane))
+    }
+
+    /// Every lane of a queue.
+    pub(crate) fn of_queue(&self, queue: &str) -> impl Iterator<Item = LaneView<'_>> {
+        let lanes = self.accounts.lanes_of(queue).into_iter();
+        lanes.filter_map(|no| self.view(self.all.get(no.0)?))
+    }
+
+    fn view<'a>(&'a self, lane: &'a Lane) -> Option<LaneView<'a>> {
+        let queue = &self.accounts.queue(self.accounts.flow(lane.flow)?.queue)?.name;
+        let task_type = &self.needs.get(lane.key.need)?.task_type;
+        let (first, since) = lane.tasks.first_key_value()?;
+        Some(LaneView { queue, task_type, first: *first, since: *since, tasks: &lane.tasks })
+    }
+
+    /// Every lane, or of more than `most` every so many-th, with how many it stands for.
+    pub(crate) fn sample(&self, most: usize) -> impl Iterator<Item = (LaneNo, &Lane, u64)> {
+        let (stride, lanes) = self.all.sample(most);
+        lanes.map(move |(no, lane)| (LaneNo(no), lane, stride as u64))
+    }
+
+    /// The lane that the tasks of a spec wait in, while one of them does.
+    pub(crate) fn lane(&self, spec: &TaskSpec, place: Place) -> Option<(LaneNo, &Lane)> {
+        let no = self.find(spec, place)?;
+        Some((no, self.all.get(no.0)?))
+    }
+
+    /// What a lease of a task of a lane takes.
+    pub(crate) fn takes(&self, lane: &Lane) -> Vec<Take> {
+        let comer = lane.key.comer(lane.flow, &self.needs, &self.accounts);
+        comer.map(|comer| self.gates.takes(&comer)).unwrap_or_default()
     }
 
     /// How many tasks wait at each gate at which any does.

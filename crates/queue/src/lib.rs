@@ -50,6 +50,8 @@ mod timers;
 
 // The machine: one match, and a file for each noun of its arms.
 mod admission;
+mod ahead;
+mod estimate;
 mod extension;
 mod grant;
 mod inventory;
@@ -61,6 +63,10 @@ mod queue;
 mod revocation;
 mod settle;
 mod stream;
+
+// What people ask of it.
+mod backlog;
+mod explain;
 
 // What checkers of the machine need.
 mod fingerprint;
@@ -78,6 +84,11 @@ pub use config::{
     BreakerTerms, Caps, Config, Limits, QueueLimits, RetryBudget, Throttles, Weights,
 };
 pub use effect::{Assignment, Audience, CloseReason, Disposition, Effect, Ended, Output};
+pub use estimate::{Bound, Estimate, Over};
+pub use explain::{
+    BlockedGroup, Blocker, Capacity, Explanation, Holder, LabelGap, LeaseBound, Misfit, Outlook,
+    QueueExplanation, Unfit,
+};
 pub use fold::{Corrupt, Unknown};
 pub use gate::{Gate, Obstacle};
 pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};

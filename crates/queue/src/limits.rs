@@ -5,7 +5,10 @@
 //! spent when the lease is granted; what time has not made up for comes back if it was never started. It knows no task, no
 //! lane and no session, and nothing of it is durable: it follows from the leases, the configuration and the time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use leasehold_policy::{Bucket, Mutant, Rate, Receipt, Time};
 
@@ -56,8 +59,8 @@ pub struct Use {
 /// Every limit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Limits {
-    /// How many permits are held. None is zero.
-    used: BTreeMap<Permit, u32>,
+    /// The leases that hold each permit. None is empty.
+    holders: BTreeMap<Permit, BTreeSet<Token>>,
     /// Those of the configuration's rates that were ever taken from. A full one may be left out.
     buckets: BTreeMap<Bucketed, Bucket>,
     /// What each lease took. At most as many as there are slots taken.
@@ -175,6 +178,29 @@ impl Limits {
         }
     }
 
+    /// How many leases that take this it would let through now, one after the other.
+    pub(crate) fn room(&self, take: &Take, throttles: &Throttles, now: Time) -> u32 {
+        match take {
+            Take::Permit(permit) => permit.cap(throttles).saturating_sub(self.used(permit)),
+            Take::Tokens(of, tokens) => of.rate(throttles).map_or(u32::MAX, |rate| {
+                let left = self.bucket(of).tokens(rate, instant(now));
+                left.checked_div(*tokens).unwrap_or(u32::MAX)
+            }),
+        }
+    }
+
+    /// How long it takes until there are so many tokens, if others take so many before.
+    pub(crate) fn wait_behind(
+        &self,
+        of: &Bucketed,
+        (ahead, tokens): (u32, u32),
+        throttles: &Throttles,
+        now: Time,
+    ) -> Duration {
+        let Some(rate) = of.rate(throttles) else { return Duration::ZERO };
+        self.bucket(of).wait_behind(rate, ahead, tokens, instant(now))
+    }
+
     /// A lease takes all of it: there was enough.
     pub(crate) fn acquire(
         &mut self,
@@ -189,7 +215,7 @@ impl Limits {
         let mut hold = Hold::default();
         for take in takes {
             match take {
-                Take::Permit(permit) => hold.permits.push(self.hold(permit)),
+                Take::Permit(permit) => hold.permits.push(self.hold(permit, token)),
                 Take::Tokens(of, tokens) => {
                     let Some(rate) = of.rate(throttles) else { continue };
                     let bucket = self.buckets.entry(of.clone()).or_default();
@@ -222,9 +248,9 @@ impl Limits {
     /// A lease holds these permits and no others: it was granted by an earlier process, or before these limits were there.
     pub(crate) fn adopt(&mut self, token: Token, takes: &[Take]) {
         let Hold { permits, receipts } = self.holds.remove(&token).unwrap_or_default();
-        self.free(&permits);
+        self.free(&permits, token);
         let permits = takes.iter().filter_map(|take| match take {
-            Take::Permit(permit) => Some(self.hold(permit)),
+            Take::Permit(permit) => Some(self.hold(permit, token)),
             Take::Tokens(..) => None,
         });
         let permits: Vec<Permit> = permits.collect();
@@ -236,16 +262,16 @@ impl Limits {
     /// The work of a lease is over for sure: its permits are free. Says of what.
     pub(crate) fn release(&mut self, token: Token) -> Vec<Permit> {
         let Some(Hold { permits, .. }) = self.holds.remove(&token) else { return Vec::new() };
-        self.free(&permits);
+        self.free(&permits, token);
         permits
     }
 
-    fn free(&mut self, permits: &[Permit]) {
+    fn free(&mut self, permits: &[Permit], token: Token) {
         for permit in permits {
-            if let Some(used) = self.used.get_mut(permit) {
-                *used -= 1;
-                if *used == 0 {
-                    self.used.remove(permit);
+            if let Some(holders) = self.holders.get_mut(permit) {
+                holders.remove(&token);
+                if holders.is_empty() {
+                    self.holders.remove(permit);
                 }
             }
         }
@@ -285,12 +311,33 @@ impl Limits {
         receipts
     }
 
-    fn used(&self, permit: &Permit) -> u32 {
-        self.used.get(permit).copied().unwrap_or(0)
+    /// The leases that hold a permit, in the order of their grants.
+    pub(crate) fn holders(&self, permit: &Permit) -> impl Iterator<Item = Token> {
+        self.holders.get(permit).into_iter().flatten().copied()
     }
 
-    fn hold(&mut self, permit: &Permit) -> Permit {
-        *self.used.entry(permit.clone()).or_default() += 1;
+    /// How many permits or tokens are left, and how many of them a lease takes; what wants more than a bucket holds takes
+    /// all of it. None: there is no such limit any more.
+    pub(crate) fn left(&self, take: &Take, throttles: &Throttles, now: Time) -> Option<(u32, u32)> {
+        match take {
+            Take::Permit(permit) => {
+                Some((permit.cap(throttles).saturating_sub(self.used(permit)), 1))
+            }
+            Take::Tokens(of, tokens) => {
+                let rate = of.rate(throttles)?;
+                let left = self.bucket(of).tokens(rate, instant(now));
+                Some((left, (*tokens).min(rate.burst).max(1)))
+            }
+        }
+    }
+
+    fn used(&self, permit: &Permit) -> u32 {
+        let holders = self.holders.get(permit).map_or(0, BTreeSet::len);
+        u32::try_from(holders).unwrap_or(u32::MAX)
+    }
+
+    fn hold(&mut self, permit: &Permit, token: Token) -> Permit {
+        self.holders.entry(permit.clone()).or_default().insert(token);
         permit.clone()
     }
 
@@ -311,15 +358,17 @@ impl Limits {
         let known: BTreeMap<Token, &Option<Vec<Permit>>> =
             held.iter().map(|(token, permits)| (*token, permits)).collect();
         let of = |token: &Token| self.holds.get(token).map(|it| &*it.permits).unwrap_or_default();
-        let mut used: BTreeMap<&Permit, u32> = BTreeMap::new();
-        for permit in self.holds.values().flat_map(|hold| &hold.permits) {
-            *used.entry(permit).or_default() += 1;
+        let mut holders: BTreeMap<&Permit, BTreeSet<Token>> = BTreeMap::new();
+        for (token, hold) in &self.holds {
+            for permit in &hold.permits {
+                holders.entry(permit).or_default().insert(*token);
+            }
         }
         self.holds.keys().all(|token| known.contains_key(token))
             && known.iter().all(|(token, permits)| {
                 permits.as_ref().is_none_or(|permits| of(token) == permits.as_slice())
             })
-            && used.into_iter().eq(self.used.iter().map(|(permit, used)| (permit, *used)))
+            && holders.iter().map(|(permit, tokens)| (*permit, tokens)).eq(&self.holders)
     }
 }
 

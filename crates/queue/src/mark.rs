@@ -2,12 +2,16 @@
 //!
 //! A mark is a function of the task alone, so that the mark from before a change says exactly what to take out.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    Name, Phase, RevocationReason, Task, TaskId, TaskSpec, Token,
+    Name, Phase, RevocationReason, Task, TaskId, TaskSpec, Token, Wait,
     lanes::{Lanes, Place},
     timers::{Alarm, Timers},
 };
@@ -29,7 +33,7 @@ pub(crate) struct Mark {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Scheduled,
+    Scheduled(Wait, Time),
     Queued,
     Leased(Token),
 }
@@ -37,7 +41,7 @@ enum State {
 impl Mark {
     pub(crate) fn of(task: &Task) -> Self {
         let state = match &task.phase {
-            Phase::Scheduled { .. } => State::Scheduled,
+            Phase::Scheduled { wait, eligible } => State::Scheduled(*wait, *eligible),
             Phase::Queued => State::Queued,
             Phase::Leased(lease) => State::Leased(lease.token),
         };
@@ -125,7 +129,7 @@ pub(crate) struct Counts {
 impl Counts {
     fn of(&mut self, state: State) -> &mut u64 {
         match state {
-            State::Scheduled => &mut self.scheduled,
+            State::Scheduled(..) => &mut self.scheduled,
             State::Queued => &mut self.queued,
             State::Leased(_) => &mut self.leased,
         }
@@ -141,6 +145,8 @@ pub(crate) struct Index {
     /// Of each open task at most the newest lease, if its worker was lost.
     pub(crate) unheard: BTreeMap<Token, TaskId>,
     pub(crate) counts: BTreeMap<Name, Counts>,
+    /// Until when tasks wait for a time, by queue and what for. None is empty.
+    pub(crate) waits: BTreeMap<(Name, Wait), BTreeSet<(Time, TaskId)>>,
     /// How many tasks are leased, by queue and task type. None is zero.
     pub(crate) leased: BTreeMap<(Name, Name), u64>,
 }
@@ -177,7 +183,10 @@ impl Index {
     fn enter(&mut self, mark: &Mark, since: Time) {
         let (spec, id) = (&mark.spec, mark.place.task);
         match mark.state {
-            State::Scheduled => {}
+            State::Scheduled(wait, until) => {
+                let waits = self.waits.entry((Name::clone(&spec.queue), wait)).or_default();
+                waits.insert((until, id));
+            }
             State::Queued => self.lanes.insert(spec, mark.place, since),
             State::Leased(token) => {
                 self.leases.insert(token, id);
@@ -191,7 +200,15 @@ impl Index {
     fn leave(&mut self, mark: &Mark) {
         let spec = &mark.spec;
         match mark.state {
-            State::Scheduled => {}
+            State::Scheduled(wait, until) => {
+                let key = (Name::clone(&spec.queue), wait);
+                if let Some(waits) = self.waits.get_mut(&key) {
+                    waits.remove(&(until, mark.place.task));
+                    if waits.is_empty() {
+                        self.waits.remove(&key);
+                    }
+                }
+            }
             State::Queued => self.lanes.remove(spec, mark.place),
             State::Leased(token) => {
                 self.leases.remove(&token);

@@ -3,13 +3,20 @@
 //! Which session can serve which need is worked out once for each pair of a need and a class of sessions, so that a grant
 //! compares no text. It knows no queue, no task and no session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Name, Shape, idle::Idle, market::ClassNo, slab::Slab};
 
 /// How many needs without a waiting task are remembered, so that work that comes and goes is not introduced to every class
 /// of sessions each time.
 const IDLE_MAX: u64 = 1_024;
+
+/// Once there are more, all but so many are forgotten together: telling every class of it costs as much for one as for many.
+const IDLE_KEPT: u64 = IDLE_MAX / 2;
+
+/// How many needs waiting tasks may have: a grant looks at each need that a class of sessions serves. A submit that brings one
+/// more is refused; what was accepted may bring more all the same, when its delay is over.
+pub(crate) const ACTIVE_MAX: u64 = 4_096;
 
 /// The number of a need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,11 +137,29 @@ impl Needs {
         self.newcomers.is_empty() && self.idle.len() <= IDLE_MAX
     }
 
-    /// Forgets one that has been idle longest, if there are too many.
-    pub(crate) fn forget_one(&mut self) -> Option<NeedNo> {
+    /// How many of them waiting tasks have.
+    pub(crate) fn active(&self) -> u64 {
+        self.all.len() - self.idle.len()
+    }
+
+    /// Whether a waiting task has it.
+    pub(crate) fn is_active(&self, task_type: &Name, shape: &Shape) -> bool {
+        self.find(task_type, shape).is_some_and(|no| !self.idle.contains(&no))
+    }
+
+    /// Forgets those that have been idle longest, if there are too many.
+    pub(crate) fn forget_idle(&mut self) -> BTreeSet<NeedNo> {
+        let mut gone = BTreeSet::new();
         if self.idle.len() <= IDLE_MAX {
-            return None;
+            return gone;
         }
+        while IDLE_KEPT < self.idle.len() {
+            gone.extend(self.forget_one());
+        }
+        gone
+    }
+
+    fn forget_one(&mut self) -> Option<NeedNo> {
         let no = self.idle.forget_one()?;
         let Need { task_type, shape } = self.all.remove(no.0)?.need;
         if let Some(shapes) = self.numbers.get_mut(&task_type) {

@@ -34,6 +34,8 @@ struct Pace {
     mean_us: u64,
     runs: [u16; BUCKETS],
     total: u32,
+    /// The longest run ever, which no quantile is beyond.
+    longest: Duration,
     p50: Duration,
     p95: Duration,
 }
@@ -51,6 +53,7 @@ impl Paces {
             mean_us: micros(ran),
             runs: [0; BUCKETS],
             total: 0,
+            longest: Duration::ZERO,
             p50: Duration::ZERO,
             p95: Duration::ZERO,
         };
@@ -61,6 +64,11 @@ impl Paces {
     /// What a run of this type is reckoned to take: the moving average, a tenth of a second if nothing is known.
     pub(crate) fn mean(&self, task_type: &str) -> Duration {
         self.0.get(task_type).map_or(UNKNOWN, |pace| Duration::from_micros(pace.mean_us))
+    }
+
+    /// What half of the runs, and what 19 of 20 do not exceed, rounded up by at most a half. None: nothing is known.
+    pub(crate) fn usual(&self, task_type: &str) -> Option<(Duration, Duration)> {
+        self.0.get(task_type).map(|pace| (pace.p50, pace.p95))
     }
 
     /// What half of the runs do not exceed, rounded up by at most a half; zero if nothing is known.
@@ -77,6 +85,7 @@ impl Paces {
 impl Pace {
     fn learn(&mut self, ran: Duration) {
         let run_us = micros(ran);
+        self.longest = self.longest.max(ran);
         self.mean_us = self.mean_us - self.mean_us / INERTIA + run_us / INERTIA;
         if let Some(count) = self.runs.get_mut(bucket(ran)) {
             *count += 1;
@@ -97,7 +106,7 @@ impl Pace {
             seen += u32::from(*count);
             wanted <= seen
         });
-        found.map_or(Duration::ZERO, end)
+        found.map_or(Duration::ZERO, end).min(self.longest)
     }
 }
 

@@ -136,7 +136,8 @@ impl Queue {
             }
         }
         for queue in &self.book.pauses {
-            self.index.lanes.pause(queue);
+            // When they began is not in the journal.
+            self.index.lanes.pause(queue, None);
         }
         for task in self.book.tasks.iter() {
             self.index.insert(&Mark::of(task), waiting_since(task, self.now));

@@ -12,12 +12,12 @@ use std::{
 use leasehold_policy::Mutant;
 
 use crate::{
-    Hello, Name, SchemaPrint, SessionId, Shape, StreamId, TaskSpec,
+    Hello, Name, SchemaPrint, SessionId, StreamId, TaskSpec,
     fingerprint::Print,
     kind::{Kind, Traits},
     lanes::News,
     market::ClassNo,
-    need::{NeedNo, Needs},
+    need::{Need, NeedNo, Needs},
     session::{FULL, Session},
 };
 
@@ -61,6 +61,16 @@ struct Member {
 struct Seat {
     eligible: bool,
     load: Option<u64>,
+    slots: Slots,
+}
+
+/// Slots of sessions that are connected and take leases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Slots {
+    all: u64,
+    free: u64,
+    /// Leases that have been granted ahead of a slot.
+    ahead: u64,
 }
 
 /// Sessions of one kind.
@@ -69,11 +79,19 @@ struct Class {
     no: ClassNo,
     members: usize,
     eligible: usize,
+    slots: Slots,
     free: BTreeSet<(u64, SessionId)>,
     /// The needs that it serves, ascending. None: it has not been told of any.
     needs: Option<Vec<NeedNo>>,
     /// How many leases its sessions were granted since the last one by age, and those whose heir it is.
     granted: u64,
+}
+
+/// The classes that serve some need.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Serving<'a> {
+    classes: Vec<&'a Kind>,
+    slots: Slots,
 }
 
 /// A class that has somebody to offer a task to.
@@ -246,11 +264,11 @@ impl Roster {
         moved.map(|(id, _)| id).collect()
     }
 
-    /// A need is forgotten.
-    pub(crate) fn part(&mut self, need: NeedNo) {
+    /// Needs are forgotten.
+    pub(crate) fn part(&mut self, gone: &BTreeSet<NeedNo>) {
         for class in self.classes.values_mut() {
             if let Some(needs) = &mut class.needs {
-                needs.retain(|other| *other != need);
+                needs.retain(|need| !gone.contains(need));
             }
         }
     }
@@ -417,14 +435,63 @@ impl Roster {
 
     /// Whether somebody connected takes tasks of this type and shape, free or not.
     pub(crate) fn serves(&self, spec: &TaskSpec) -> bool {
-        let of_type = |(kind, class): &(&Kind, &Class)| {
-            0 < class.eligible && kind.types.binary_search(&spec.task_type).is_ok()
-        };
-        let is_plain = spec.shape == Shape::default();
+        self.is_any(spec, |class| 0 < class.eligible, |seat| seat.eligible)
+    }
+
+    /// Whether somebody who takes tasks of this type and shape has room for one.
+    pub(crate) fn has_room(&self, spec: &TaskSpec) -> bool {
+        self.is_any(spec, |class| !class.free.is_empty(), |seat| seat.load.is_some())
+    }
+
+    /// Whether there is somebody like that who serves tasks of this type and shape: the class, and of it the session.
+    fn is_any(
+        &self,
+        spec: &TaskSpec,
+        has_such: impl Fn(&Class) -> bool,
+        is_such: impl Fn(&Seat) -> bool,
+    ) -> bool {
+        let has_type = |kind: &Kind| kind.types.binary_search(&spec.task_type).is_ok();
+        let such = self.classes.iter().filter(|(kind, class)| has_such(class) && has_type(kind));
+        let mut kinds = such.map(|(kind, _)| kind);
+        if spec.shape.selector.iter().all(|(name, _)| self.label_names.contains(name)) {
+            return kinds.any(|kind| kind.fits(&spec.task_type, &spec.shape));
+        }
+        // A class knows only the labels that some need has asked for: until this one is met, each session is looked at.
+        let mut members = self.members.values().filter(|member| is_such(&member.seat));
+        kinds.next().is_some() && members.any(|member| member.session.serves(spec))
+    }
+
+    /// Who serves tasks like this one, with how many slots.
+    pub(crate) fn serving(&self, spec: &TaskSpec) -> Serving<'_> {
+        let mut serving = Serving::default();
+        if spec.shape.selector.iter().all(|(name, _)| self.label_names.contains(name)) {
+            let serves = |kind: &Kind| {
+                kind.types.binary_search(&spec.task_type).is_ok()
+                    && kind.fits(&spec.task_type, &spec.shape)
+            };
+            let classes = self.classes.iter().filter(|(_, class)| 0 < class.eligible);
+            for (kind, class) in classes.filter(|(kind, _)| serves(kind)) {
+                serving.add(kind, class.slots);
+            }
+            return serving;
+        }
         // A class knows only the labels that some need has asked for.
-        let connected = || self.members.values().filter(|member| member.seat.eligible);
-        self.classes.iter().any(|class| of_type(&class))
-            && (is_plain || connected().any(|member| member.session.serves(spec)))
+        let members = self.members.values().filter(|it| it.seat.eligible);
+        for Member { class, seat, .. } in members.filter(|it| it.session.serves(spec)) {
+            if let Some(kind) = class {
+                serving.add(kind, seat.slots);
+            }
+        }
+        serving
+    }
+
+    /// How many slots a need is served with, and how many of them are of classes that serve another one, too.
+    pub(crate) fn shared(&self, serving: &Serving<'_>, need: &Need) -> (u64, u64) {
+        let classes = self.classes.iter().filter(|(kind, _)| kind.serves(need));
+        classes.fold((0, 0), |(shared, all), (kind, class)| {
+            let common = if serving.classes.contains(&kind) { class.slots.all } else { 0 };
+            (shared + common, all + class.slots.all)
+        })
     }
 
     /// The schemas that are read where the task would go if its own were: of those who are connected and take its type and
@@ -438,7 +505,7 @@ impl Roster {
 
     fn seat(&mut self, id: SessionId) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        let seat = Seat { eligible: member.session.is_eligible(), load: member.session.load() };
+        let seat = Seat::of(&member.session);
         let before = std::mem::replace(&mut member.seat, seat);
         let class = member.class.as_ref().and_then(|class| self.classes.get_mut(class));
         if let Some(class) = class {
@@ -470,7 +537,7 @@ impl Roster {
     pub(crate) fn agrees(&self) -> bool {
         let mut classes: BTreeMap<Kind, Class> = BTreeMap::new();
         for (id, Member { session, class, seat, .. }) in &self.members {
-            let fresh = Seat { eligible: session.is_eligible(), load: session.load() };
+            let fresh = Seat::of(session);
             let Some(kind) = class else { return false };
             let Some(Class { no, needs, granted, .. }) = self.classes.get(kind) else {
                 return false;
@@ -494,10 +561,66 @@ impl Roster {
     }
 }
 
+impl Serving<'_> {
+    /// How many slots there are, taken or not.
+    pub(crate) const fn slots(&self) -> u64 {
+        self.slots.all
+    }
+
+    /// How many of them are free.
+    pub(crate) const fn free(&self) -> u64 {
+        self.slots.free
+    }
+
+    /// How many leases have been granted ahead of them.
+    pub(crate) const fn leased_ahead(&self) -> u64 {
+        self.slots.ahead
+    }
+}
+
+impl<'a> Serving<'a> {
+    /// Whether sessions of this class are among them.
+    pub(crate) fn contains(&self, kind: &Kind) -> bool {
+        self.classes.contains(&kind)
+    }
+
+    fn add(&mut self, kind: &'a Kind, slots: Slots) {
+        if !self.classes.contains(&kind) {
+            self.classes.push(kind);
+        }
+        self.slots = self.slots.with(slots);
+    }
+}
+
+impl Slots {
+    const fn with(self, more: Self) -> Self {
+        let (all, free) = (self.all + more.all, self.free + more.free);
+        Self { all, free, ahead: self.ahead + more.ahead }
+    }
+
+    const fn without(self, less: Self) -> Self {
+        let (all, free) = (self.all - less.all, self.free - less.free);
+        Self { all, free, ahead: self.ahead - less.ahead }
+    }
+}
+
+impl Seat {
+    fn of(session: &Session) -> Self {
+        let (eligible, load) = (session.is_eligible(), session.load());
+        let (all, used) = (session.slots, session.used());
+        let all = if eligible { all.saturating_sub(session.lost) } else { 0 };
+        let free = if session.takes_tasks() { session.slots.saturating_sub(used) } else { 0 };
+        let ahead = if eligible { used.saturating_sub(session.slots) } else { 0 };
+        let slots = Slots { all: all.into(), free: free.min(all).into(), ahead: ahead.into() };
+        Self { eligible, load, slots }
+    }
+}
+
 impl Class {
     fn reseat(&mut self, id: SessionId, before: Seat, after: Seat) {
         self.eligible -= usize::from(before.eligible);
         self.eligible += usize::from(after.eligible);
+        self.slots = self.slots.without(before.slots).with(after.slots);
         if before.load == after.load {
             return;
         }

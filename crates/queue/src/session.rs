@@ -391,6 +391,12 @@ impl Session {
         }
     }
 
+    /// By when something has to be heard of the lease, if its worker is judged by that.
+    pub(crate) fn expected_by(&self, token: Token) -> Option<Time> {
+        let held = self.held.get(&token).filter(|_| self.stream.is_some())?;
+        (held.alarm < Time::NEVER).then_some(held.alarm)
+    }
+
     /// Something that was said about the lease has left.
     pub(crate) fn sent(&mut self, token: Token, now: Time) {
         let Some(held) = self.held.get_mut(&token) else { return };

@@ -47,8 +47,24 @@ impl<T> Slab<T> {
         Some(thing)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> u64 {
+        (self.places.len() - self.free.len()) as u64
+    }
+
+    /// Every thing with its number; of more than `most`, about that many, and for how many each stands.
+    pub(crate) fn sample(&self, most: usize) -> (usize, impl Iterator<Item = (u32, &T)>) {
+        let stride = self.places.len().div_ceil(most).max(1);
+        (stride, self.iter_by(stride))
+    }
+
     /// Every thing with its number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..).zip(&self.places).filter_map(|(number, place)| Some((number, place.as_ref()?)))
+        self.iter_by(1)
+    }
+
+    fn iter_by(&self, stride: usize) -> impl Iterator<Item = (u32, &T)> {
+        let places = (0..).zip(&self.places).step_by(stride);
+        places.filter_map(|(number, place)| Some((number, place.as_ref()?)))
     }
 }

@@ -140,7 +140,7 @@ pub enum Phase {
 }
 
 /// For what a scheduled task waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wait {
     /// Its initial delay.
     Delay,

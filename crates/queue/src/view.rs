@@ -10,8 +10,8 @@ use std::{
 use leasehold_policy::{CircuitState, Tally, Time};
 
 use crate::{
-    Blocked, Bucketed, Gate, Guarded, Name, Obstacle, Phase, Queue, SchemaPrint, SchemasRead,
-    SessionId, StreamId, Take, Task, TaskId, Token, Wait, mark::Index, session::Session,
+    Blocked, Gate, Guarded, Name, Obstacle, Phase, Queue, SchemaPrint, SchemasRead, SessionId,
+    StreamId, Task, TaskId, Token, backlog::Portion, lanes::Place, mark::Index, session::Session,
 };
 
 /// One queue.
@@ -38,7 +38,8 @@ pub struct LoadView {
     pub queue: Name,
     /// The task type.
     pub task_type: Name,
-    /// Tasks that could be leased, by what the next of them waits for. No count is zero.
+    /// Tasks that could be leased, by what they wait for. No count is zero. Of those that only wait for their turn no more
+    /// wait for a worker than their limits have room for; the others wait for the limit that has the least.
     pub waiting: Vec<(Blocked, u64)>,
     /// Since when the one waits that goes first of those that a worker could take. None: there are none.
     pub since: Option<Time>,
@@ -169,21 +170,7 @@ impl Queue {
 
     /// Why the task is not being run; none while it is leased.
     pub fn blocked(&self, task: &Task) -> Option<Blocked> {
-        match &task.phase {
-            Phase::Leased(_) => None,
-            Phase::Scheduled { wait: Wait::Delay, .. } => Some(Blocked::Delayed),
-            Phase::Scheduled { wait: Wait::Backoff, .. } => Some(Blocked::Backoff),
-            Phase::Queued if self.book.is_paused(&task.spec.queue) => Some(Blocked::QueuePaused),
-            Phase::Queued if !self.roster.serves(&task.spec) => Some(Blocked::NoEligibleWorker),
-            Phase::Queued => Some(match self.obstacle(task).map(|obstacle| obstacle.gate) {
-                Some(Gate::Queue(_)) => Blocked::QueuePaused,
-                Some(Gate::Circuit(_)) => Blocked::CircuitOpen,
-                Some(Gate::Limit(Take::Permit(_))) => Blocked::ConcurrencyLimit,
-                Some(Gate::Limit(Take::Tokens(Bucketed::Retries(_), _))) => Blocked::RetryBudget,
-                Some(Gate::Limit(Take::Tokens(..))) => Blocked::RateLimited,
-                None => Blocked::NoCapacity,
-            }),
-        }
+        self.holds(task).next().map(|hold| hold.reason())
     }
 
     /// The schemas that are read where the task waits because its own is not. Empty: it does not wait, or not for that.
@@ -197,7 +184,9 @@ impl Queue {
     /// waiting to be.
     pub fn obstacle(&self, task: &Task) -> Option<Obstacle> {
         let waits = task.phase == Phase::Queued;
-        waits.then(|| self.index.lanes.gates.obstacle(task)).flatten()
+        let gates = &self.index.lanes.gates;
+        let gate = gates.shut_for(&task.spec, Place::of(task)).next().filter(|_| waits)?;
+        Some(gates.obstacle(gate))
     }
 
     /// What every circuit does, by what it guards.
@@ -252,13 +241,12 @@ impl Queue {
     /// What waits and what is leased, by queue and task type. It costs as much as there are lanes, however many tasks wait.
     pub fn loads(&self) -> impl Iterator<Item = LoadView> {
         let mut loads: BTreeMap<(&Name, &Name), LoadView> = BTreeMap::new();
-        for (queue, task_type, count, place, since) in self.index.lanes.iter() {
-            let Some(blocked) = self.book.task(place.task).and_then(|task| self.blocked(task))
-            else {
-                continue;
-            };
+        for Portion { lane, hold, count, .. } in self.backlog(self.index.lanes.iter()) {
+            let (queue, task_type) = (lane.queue, lane.task_type);
             let load = loads.entry((queue, task_type)).or_insert_with(|| empty(queue, task_type));
+            let blocked = hold.reason();
             if blocked.is_for_a_worker() {
+                let since = lane.since;
                 load.since = Some(load.since.map_or(since, |earlier| earlier.min(since)));
             }
             match load.waiting.iter_mut().find(|(known, _)| *known == blocked) {

@@ -129,7 +129,7 @@ struct RateChargeJson<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct BlockingLimitJson<'a> {
+pub(super) struct BlockingLimitJson<'a> {
     limit: &'a str,
     key: &'a str,
     used_count: Int64,
@@ -179,7 +179,7 @@ struct TraceJson<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LeaseJson<'a> {
+pub(super) struct LeaseJson<'a> {
     fencing_token: Int64,
     worker_id: &'a str,
     attempt: i32,
@@ -226,7 +226,7 @@ struct LeaseEndJson<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct FailureJson<'a> {
+pub(super) struct FailureJson<'a> {
     reason: &'static str,
     message: &'a str,
     details: &'a str,

@@ -5,17 +5,21 @@ use std::collections::HashMap;
 use leasehold_client::{
     Receipt,
     v1::{
-        BlockedReason, BlockingLimit, Checkpoint, Exclusivity, Failure, FailureReason,
-        GetClusterResponse, Guarantee, Jitter, Lease, LeaseCharge, LeaseEnd, LeaseEndKind,
-        PayloadSchemas, Progress, Queue, RateCharge, RetryPolicy, RevocationReason, StopProof,
-        Task, TaskSpec, TaskState, Timeouts, TraceContext, Worker, WorkerState,
+        Advice, AdviceKind, BlockedReason, BlockedTasks, Blocker, BlockingLimit, Checkpoint,
+        EndSummary, Exclusivity, ExplainQueueResponse, Explanation, Failure, FailureReason,
+        Forecast, GetClusterResponse, Guarantee, Jitter, LabelGap, Lease, LeaseBound,
+        LeaseBoundKind, LeaseCharge, LeaseEnd, LeaseEndKind, LeaseOutlook, LimitHolder,
+        PayloadSchemas, Progress, Queue, RateCharge, RetryPolicy, RevocationReason, SlotHolder,
+        SlotUse, StopProof, Task, TaskBudget, TaskSpec, TaskState, Timeouts, TraceContext,
+        UnfitGroup, UnfitWorkers, Worker, WorkerState,
     },
 };
 use prost_types::{Duration, Timestamp};
 use serde::Serialize;
 
 use super::{
-    ClusterJson, LineReceiptJson, QueuesJson, ReceiptJson, TaskJson, TasksJson, WorkersJson,
+    ClusterJson, ExplanationJson, LineReceiptJson, QueueExplanationJson, QueuesJson, ReceiptJson,
+    TaskJson, TasksJson, WorkersJson,
 };
 
 #[track_caller]
@@ -217,4 +221,111 @@ fn what_operators_see() {
         }],
     };
     check(WorkersJson::from(&[worker][..]), include_str!("tests/workers.json"));
+}
+
+fn full_blocker() -> Blocker {
+    let group = UnfitGroup {
+        worker_count: 4,
+        worker_ids: vec!["w1".into()],
+        state: WorkerState::Draining.into(),
+        labels: vec![
+            LabelGap { name: "gpu".into(), wanted: "yes".into(), found: Some("no".into()) },
+            LabelGap { name: "zone".into(), wanted: "a".into(), found: None },
+        ],
+        payload_schemas: vec!["0a".into()],
+        declined: true,
+    };
+    Blocker {
+        reason: BlockedReason::ConcurrencyLimit.into(),
+        message: "it is held".into(),
+        until_time: Some(at(1, 0)),
+        pause_time: Some(at(2, 0)),
+        unfit_workers: Some(UnfitWorkers {
+            groups: vec![group],
+            omitted_worker_count: 5,
+            other_worker_count: 6,
+        }),
+        limit: Some(BlockingLimit {
+            limit: "concurrency".into(),
+            key: "k".into(),
+            used_count: 1,
+            max_count: 1,
+            available_time: None,
+        }),
+        holders: vec![LimitHolder {
+            fencing_token: 7,
+            task_id: "0199".into(),
+            worker_id: "w1".into(),
+            ended: true,
+        }],
+        omitted_holder_count: 8,
+        slot_use: Some(SlotUse {
+            worker_count: 1,
+            hushed_worker_count: 1,
+            slots: 4,
+            used_slots: 3,
+            taken_by: vec![SlotHolder {
+                queue: "mail".into(),
+                task_type: "send".into(),
+                lease_count: 3,
+            }],
+            omitted_lease_count: 2,
+        }),
+        advice: vec![Advice {
+            kind: AdviceKind::RaiseLimit.into(),
+            text: "raise it".into(),
+            command: "leasehold config reload".into(),
+            configuration: "concurrency: {}".into(),
+            time: Some(at(3, 0)),
+        }],
+    }
+}
+
+#[test]
+fn explanations() {
+    let lease = Lease { fencing_token: 7, worker_id: "w1".into(), ..Lease::default() };
+    let bound = LeaseBound { kind: LeaseBoundKind::Attempt.into(), time: Some(at(4, 0)) };
+    let explanation = Explanation {
+        task_id: "0198".into(),
+        queue: "mail".into(),
+        task_type: "send".into(),
+        state: TaskState::Queued.into(),
+        summary: "it is held".into(),
+        blockers: vec![full_blocker()],
+        give_up_time: Some(at(5, 0)),
+        give_up_reason: FailureReason::QueueTimeout.into(),
+        forecast: Some(Forecast {
+            tasks_ahead: 9,
+            slots: 4,
+            start_time: Some(at(6, 0)),
+            likely_end_time: Some(at(7, 0)),
+            late_end_time: Some(at(8, 0)),
+            bound_by: BlockedReason::NoCapacity.into(),
+        }),
+        lease: Some(LeaseOutlook {
+            lease: Some(lease),
+            worker_state: WorkerState::Active.into(),
+            waits_for_slot: true,
+            bounds: vec![bound],
+        }),
+        end: Some(EndSummary {
+            budget: TaskBudget::Attempts.into(),
+            used_count: 5,
+            max_count: 5,
+            failure: Some(Failure { message: "no".into(), ..Failure::default() }),
+            finish_time: Some(at(9, 0)),
+        }),
+        advice: vec![Advice::default()],
+    };
+    check(ExplanationJson::from(&explanation), include_str!("tests/explanation.json"));
+    let explained = ExplainQueueResponse {
+        queue: Some(Queue { name: "mail".into(), ..Queue::default() }),
+        groups: vec![BlockedTasks {
+            task_count: 3,
+            first_task_id: "0198".into(),
+            blocker: Some(Blocker::default()),
+        }],
+        omitted_task_count: 2,
+    };
+    check(QueueExplanationJson::from(&explained), include_str!("tests/queue_explanation.json"));
 }

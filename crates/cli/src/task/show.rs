@@ -41,7 +41,10 @@ pub(super) fn details(task: &Task, now: SystemTime) -> Details {
     let spec = task.spec.clone().unwrap_or_default();
     details.line("task", task.task_id.as_str());
     details.line("state", words::state(task.state()));
-    details.maybe("waits because", words::blocked(task));
+    let blocked = words::blocked(task);
+    let more = blocked.as_ref().map(|_| format!("leasehold task explain {}", task.task_id));
+    details.maybe("waits because", blocked);
+    details.maybe("what to do", more);
     details.maybe("progress", words::progress(task));
     details.maybe("checkpoint", words::checkpoint(task, now));
     add_spec(&mut details, &spec, task);
@@ -65,8 +68,8 @@ fn add_spec(details: &mut Details, spec: &TaskSpec, task: &Task) {
     details.maybe("key", key);
     let fairness_key = Some(spec.fairness_key.as_str()).filter(|key| !key.is_empty());
     details.maybe("fairness key", fairness_key);
-    details.maybe("labels", pairs(&crate::json::labels(&spec.labels)));
-    details.maybe("runs on", pairs(&crate::json::labels(&spec.worker_selector)));
+    details.maybe("labels", words::pairs(&spec.labels));
+    details.maybe("runs on", words::pairs(&spec.worker_selector));
     details.maybe("timeouts", spec.timeouts.as_ref().and_then(timeouts));
     let schema = Some(spec.payload_schema.as_str()).filter(|schema| !schema.is_empty());
     details.maybe("payload schema", schema);
@@ -75,12 +78,6 @@ fn add_spec(details: &mut Details, spec: &TaskSpec, task: &Task) {
     details.maybe("exclusivity", words::exclusivity(spec.exclusivity()));
     let trace = spec.trace_context.as_ref().map(|trace| trace.traceparent.as_str());
     details.maybe("trace", trace.filter(|trace| !trace.is_empty()));
-}
-
-/// Names with values, on one line.
-fn pairs(labels: &crate::json::Labels<'_>) -> Option<String> {
-    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    (!labels.is_empty()).then(|| labels.join(" "))
 }
 
 fn add_times(details: &mut Details, task: &Task, now: SystemTime) {

@@ -30,7 +30,7 @@ fn why_a_task_waits_is_a_sentence_with_its_names() {
         blocked_reason: BlockedReason::NoEligibleWorker.into(),
         ..Task::default()
     };
-    let sentence = "no connected worker serves task type send and is labelled gpu=a100,zone=eu";
+    let sentence = "no connected worker serves task type send and is labelled gpu=a100 zone=eu";
     assert_eq!(blocked(&task).as_deref(), Some(sentence));
     let detail = "payload schema 3f2a is read by no connected worker";
     let task = Task {

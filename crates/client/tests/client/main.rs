@@ -361,6 +361,8 @@ async fn an_answer_that_breaks_the_contract_is_named() {
     let peer = Peer::start([Skip]).await;
     let error = client(&peer).cancel("id").await.expect_err("there is no task in the answer");
     assert!(matches!(error, Error::Malformed { missing: "a task", .. }), "{error:?}");
+    let error = client(&peer).explain("id").await.expect_err("there is nothing in the answer");
+    assert!(matches!(error, Error::Malformed { missing: "an explanation", .. }), "{error:?}");
     let specs = vec![TaskSpec::new("a"), TaskSpec::new("b")];
     let error = client(&peer).submit_batch(specs).await.expect_err("one outcome for two tasks");
     assert!(matches!(error, Error::Malformed { .. }), "{error:?}");

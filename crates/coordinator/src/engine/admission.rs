@@ -11,7 +11,7 @@ use super::{
 use crate::{
     handle::{ListFilter, ListPage, OpenState, Submission, Unavailable, Waiter},
     request::Admission,
-    snapshot::Snapshot,
+    snapshot::{Explained, Snapshot},
     watch::{Watch, WatchFilter},
 };
 
@@ -41,6 +41,18 @@ impl Engine {
                 let open = self.queue.task(task);
                 let snapshot = open.map(|task| Box::new(self.snapshot(task)));
                 self.say(Release::Shown(Told::new(answer, snapshot)));
+            }
+            Admission::Explain { task, answer } => {
+                let open = self.queue.task(task);
+                let explained = open.map(|task| Box::new(Explained::of(&self.queue, task)));
+                self.say(Release::Explained(Told::new(answer, explained)));
+                // It looks at each session.
+                return self.queue.session_count().max(LOOK_COST);
+            }
+            Admission::ExplainQueue { queue, answer } => {
+                let explained = self.queue.explain_queue(&queue);
+                self.say(Release::QueueExplained(Told::new(answer, explained)));
+                return LISTED_TASKS_MAX / LOOK_COST;
             }
             Admission::List { filter, answer } => {
                 let page = self.list(&filter);

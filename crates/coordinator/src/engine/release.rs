@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use leasehold_policy::{Tally, Turn};
 use leasehold_queue::{
-    Accepted, BreakerView, CloseReason, Command, Disposition, Effect, Ended, Ending, QueueView,
-    Refusal, StreamId, Task, TaskId, Token, Turned, Welcome, WorkerView,
+    Accepted, BreakerView, CloseReason, Command, Disposition, Effect, Ended, Ending,
+    QueueExplanation, QueueView, Refusal, StreamId, Task, TaskId, Token, Turned, Welcome,
+    WorkerView,
 };
 
 use super::{Engine, row};
@@ -13,7 +14,7 @@ use crate::{
     egress::{Closing, Event},
     handle::{ListPage, Replay, Unavailable, Waiter},
     request::Answer,
-    snapshot::Snapshot,
+    snapshot::{Explained, Snapshot},
     terms::SessionTerms,
     watch::Watch,
     writer::Job,
@@ -31,6 +32,8 @@ pub(super) enum Release {
     /// Answers.
     Submitted(Told<Result<Vec<Result<Accepted, Refusal>>, Unavailable>>),
     Shown(Told<Option<Box<Snapshot>>>),
+    Explained(Told<Option<Box<Explained>>>),
+    QueueExplained(Told<Option<QueueExplanation>>),
     Replayed(Told<Result<Replay, Unavailable>>),
     Paused(Told<Option<QueueView>>),
     Drained(Told<Vec<bool>>),
@@ -76,6 +79,8 @@ impl Engine {
                 Release::ReadDead(task) => self.hand_over(Job::ReadDead { row_id: task.serial() }),
                 Release::Submitted(told) => told.tell(),
                 Release::Shown(told) => told.tell(),
+                Release::Explained(told) => told.tell(),
+                Release::QueueExplained(told) => told.tell(),
                 Release::Replayed(told) => told.tell(),
                 Release::Paused(told) => told.tell(),
                 Release::Drained(told) => told.tell(),

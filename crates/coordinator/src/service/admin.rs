@@ -111,6 +111,16 @@ impl AdminService for AdminApi {
         Ok(Response::new(v1::ResumeQueueResponse { queue }))
     }
 
+    async fn explain_queue(
+        &self,
+        request: Request<v1::ExplainQueueRequest>,
+    ) -> Answer<v1::ExplainQueueResponse> {
+        let name = parse::queue_name("queue", &request.get_ref().queue)?;
+        let explained = self.handle.explain_queue(Arc::clone(&name)).await?;
+        let explained = explained.ok_or_else(|| Refusal::no_queue(&name))?;
+        Ok(Response::new(view::queue_explanation(&explained, wall())))
+    }
+
     async fn list_workers(
         &self,
         request: Request<v1::ListWorkersRequest>,

@@ -3,7 +3,11 @@
 use leasehold_queue::TaskId;
 use tonic::Status;
 
-use crate::{handle::Handle, refusal::Refusal, snapshot::Snapshot};
+use crate::{
+    handle::Handle,
+    refusal::Refusal,
+    snapshot::{Explained, Snapshot},
+};
 
 /// A task can move between two looks: it ends after the engine was asked, or is replayed after the archive was. It
 /// does not do so again and again within a call.
@@ -17,6 +21,19 @@ pub(super) async fn find(handle: &Handle, task: TaskId) -> Result<Snapshot, Stat
         }
         if let Some(ended) = ended(handle, task).await? {
             return Ok(ended);
+        }
+    }
+    Err(Refusal::no_task(task).into())
+}
+
+/// Why the task is where it is, or the refusal that says it does not exist.
+pub(super) async fn explain(handle: &Handle, task: TaskId) -> Result<Explained, Status> {
+    for _ in 0..LOOKS {
+        if let Some(open) = handle.explain(task).await? {
+            return Ok(open);
+        }
+        if let Some(ended) = ended(handle, task).await? {
+            return Ok(ended.into());
         }
     }
     Err(Refusal::no_task(task).into())

@@ -145,6 +145,16 @@ impl TaskService for TaskApi {
         Ok(Response::new(v1::GetTaskResponse { task }))
     }
 
+    async fn explain_task(
+        &self,
+        request: Request<v1::ExplainTaskRequest>,
+    ) -> Answer<v1::ExplainTaskResponse> {
+        let id = parse::task_id("task_id", &request.get_ref().task_id)?;
+        let explained = lookup::explain(self.handle(), id).await?;
+        let explanation = Some(view::explanation(&explained, self.handle().budgets()));
+        Ok(Response::new(v1::ExplainTaskResponse { explanation }))
+    }
+
     async fn list_tasks(
         &self,
         request: Request<v1::ListTasksRequest>,

@@ -65,7 +65,7 @@ fn checkpoint() -> Checkpoint {
     Checkpoint { token, data, time: Time::from_unix_ms(1_700) }
 }
 
-fn snapshot(phase: Phase) -> Snapshot {
+pub(super) fn snapshot(phase: Phase) -> Snapshot {
     let spec = TaskSpec {
         queue: "q".into(),
         task_type: "t".into(),
@@ -124,7 +124,7 @@ fn snapshot(phase: Phase) -> Snapshot {
     Snapshot { task, blocked: None, obstacle: None, read_instead: BTreeSet::new(), ended: None }
 }
 
-fn ended(ending: Ending) -> Snapshot {
+pub(super) fn ended(ending: Ending) -> Snapshot {
     let ended = EndedView { ending, result: "output".into(), time: Time::from_unix_ms(3_000) };
     Snapshot { ended: Some(ended), ..snapshot(Phase::Leased(lease())) }
 }

@@ -194,7 +194,7 @@ proptest! {
             limits.spend(lease.token);
             limits.release(lease.token);
         }
-        prop_assert!(limits.used.is_empty() && limits.holds.is_empty());
+        prop_assert!(limits.holders.is_empty() && limits.holds.is_empty());
     }
 }
 
@@ -227,5 +227,5 @@ fn another_configuration_counts_what_is_held() {
     assert_eq!(limits.release(one), [Permit::Key("a".into())]);
     assert!(limits.release(one).is_empty(), "once");
     limits.configure(&after, &Throttles::default(), at(0));
-    assert!(limits.holds.is_empty() && limits.used.is_empty() && limits.buckets.is_empty());
+    assert!(limits.holds.is_empty() && limits.holders.is_empty() && limits.buckets.is_empty());
 }

@@ -10,12 +10,13 @@ use std::{
 use bytes::Bytes;
 use leasehold_policy::{Backoff, CircuitTerms, Jitter, Rate, SlowTerms, Tally, Time};
 use leasehold_queue::{
-    BreakerTerms, BreakerView, Caps, Claims, Command, Config, Dead, DeclineReason, Disposition,
-    Effect, Ended, Exclusivity, Failure, FailureReason, Gate, Guarantee, Guarded, HeldLease, Hello,
-    Key, LeaseEnd, LeasePhase, LeaseTerms, Limits, Name, Obstacle, Outcome, Phase, Progress, Queue,
-    QueueLimits, Record, Reply, Retry, RetryBudget, RevocationReason, Saved, SchemaPrint,
-    SchemasRead, Shape, Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles,
-    Token, Turned, Unknown, Use, Weights,
+    Blocker, BreakerTerms, BreakerView, Capacity, Caps, Claims, Command, Config, Dead,
+    DeclineReason, Disposition, Effect, Ended, Estimate, Exclusivity, Explanation, Failure,
+    FailureReason, Gate, Guarantee, Guarded, HeldLease, Hello, Key, LeaseEnd, LeasePhase,
+    LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Record,
+    Reply, Retry, RetryBudget, RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Start,
+    StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Turned, Unfit, Unknown,
+    Use, Wait, Weights,
 };
 
 pub(crate) struct Stage {
@@ -108,7 +109,11 @@ impl Stage {
         match verb {
             "show" => return vec![self.show(words.at(0))],
             "why" => return vec![self.why(words.at(0))],
+            "explain" => return self.explain(words.at(0)),
+            "explain-queue" => return self.explain_queue(words.at(0)),
+            "loads" => return self.loads(),
             "ends" => return self.ends(words.at(0)),
+            "estimate" => return vec![self.estimate(&words)],
             "queues" => return self.queues(),
             "breakers" => return self.breakers(),
             "workers" => return self.workers(),
@@ -267,8 +272,12 @@ impl Stage {
         if !words.has("check") {
             self.tasks.insert(words.at(0).to_owned(), id);
         }
+        Submit { id, spec: Self::spec(words), validate_only: words.has("check") }
+    }
+
+    fn spec(words: &Words<'_>) -> TaskSpec {
         let digest = [u8::try_from(words.number("digest", 0)).expect("a byte"); 16];
-        let spec = TaskSpec {
+        TaskSpec {
             queue: words.value("queue").unwrap_or("q").into(),
             task_type: words.value("type").unwrap_or("t").into(),
             payload: Bytes::from(vec![0; words.number("bytes", 0) as usize]),
@@ -295,8 +304,7 @@ impl Stage {
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
             fairness_key: words.value("by").unwrap_or_default().into(),
             shape: Shape { selector: zone(words), schema: words.value("schema").map(schema) },
-        };
-        Submit { id, spec, validate_only: words.has("check") }
+        }
     }
 
     fn hello(&self, words: &Words<'_>) -> Hello {
@@ -371,6 +379,7 @@ impl Stage {
         self.config.late_results = words.value("late").into_iter().map(Name::from).collect();
         self.config.key_retention = words.ms("keys", 5_000);
         self.config.valve = words.number("aging", 64).into();
+        self.config.limits.open_tasks = words.number("open", 5).into();
         let weight = words.value("weight").and_then(|it| it.split_once(':'));
         let weights = weight.map(|(queue, weight)| {
             let queue_weight = weight.parse().expect("a weight");
@@ -426,6 +435,115 @@ impl Stage {
             )
         };
         self.queue.breakers().filter(|it| it.tally.calls + it.probes != 0).map(line).collect()
+    }
+
+    /// Everything that holds a task back, or how its lease goes on.
+    fn explain(&self, name: &str) -> Vec<String> {
+        let task = self.queue.task(self.task(name)).expect("an open task");
+        let Explanation { blockers, outlook, gives_up, .. } = self.queue.explain(task);
+        let first = blockers.first().map(Blocker::reason);
+        assert_eq!(first, self.queue.blocked(task), "its first blocker is what it is blocked by");
+        let mut lines: Vec<String> = blockers.iter().map(|it| self.blocker(it)).collect();
+        lines.extend(gives_up.map(|(at, why)| format!("until {at}: {why:?}")));
+        lines.extend(outlook.map(|outlook| {
+            let state = outlook.session.map_or("nobody".into(), |state| format!("{state:?}"));
+            let ahead = if outlook.is_ahead { ", ahead" } else { "" };
+            let bound =
+                |(bound, at): &(leasehold_queue::LeaseBound, Time)| format!(", {bound:?} {at}");
+            format!("{state}{ahead}{}", outlook.bounds.iter().map(bound).collect::<String>())
+        }));
+        lines
+    }
+
+    /// What the tasks of a queue wait for.
+    fn explain_queue(&self, name: &str) -> Vec<String> {
+        let Some(explained) = self.queue.explain_queue(&name.into()) else {
+            return vec!["no such queue".into()];
+        };
+        assert_eq!(explained.more, 0, "all are named");
+        let groups = explained.groups.iter().map(|group| {
+            let first = self.task_name(group.first);
+            format!("{} like {first}: {}", group.count, self.blocker(&group.blocker))
+        });
+        groups.collect()
+    }
+
+    fn blocker(&self, blocker: &Blocker) -> String {
+        match blocker {
+            Blocker::Wait { wait: Wait::Delay, until } => format!("delay until {until}"),
+            Blocker::Wait { wait: Wait::Backoff, until } => format!("backoff until {until}"),
+            Blocker::Pause { queue, since } => {
+                let since = since.map_or("long ago".into(), |at| at.to_string());
+                format!("{queue} paused since {since}")
+            }
+            Blocker::NoWorker(Unfit { misfits, more, others }) => {
+                let kinds = misfits.iter().map(|(misfit, count, names)| {
+                    let gap = |gap: &leasehold_queue::LabelGap| {
+                        let found = gap.found.as_deref().unwrap_or("none");
+                        format!(" {}={found} not {}", gap.name, gap.wanted)
+                    };
+                    let labels: String = misfit.labels.iter().map(gap).collect();
+                    let reads: String = misfit.reads.iter().map(|it| char::from(it.0[0])).collect();
+                    let reads = if reads.is_empty() { reads } else { format!(" reads {reads}") };
+                    let declined = if misfit.has_declined { " declined" } else { "" };
+                    let names = names.join(" ");
+                    format!("; {count} {names}: {:?}{labels}{reads}{declined}", misfit.state)
+                });
+                assert_eq!(*more, 0, "all kinds are named");
+                format!("nobody{}; {others} others", kinds.collect::<String>())
+            }
+            Blocker::Limit { obstacle, holders, more } => {
+                let Obstacle { take, limit: Use { used, max, free_at } } = obstacle;
+                let again = free_at.map(|at| format!(", enough at {at}")).unwrap_or_default();
+                let holders = holders.iter().map(|it| {
+                    let task = it.task.map_or("?".into(), |id| self.task_name(id));
+                    let over = if it.is_over { " over" } else { "" };
+                    let worker = it.worker.as_deref().unwrap_or("nobody");
+                    format!(", {task} {} on {worker}{over}", self.name(it.token))
+                });
+                let holders: String = holders.collect();
+                let more = if *more == 0 { String::new() } else { format!(", {more} more") };
+                format!("{take:?} at {used} of {max}{again}{holders}{more}")
+            }
+            Blocker::Capacity(it) => {
+                let Capacity { workers, hushed, slots, used, taken_by, more } = it;
+                let taken = taken_by.iter().map(|(q, t, count)| format!(", {q}/{t} {count}"));
+                let taken: String = taken.collect();
+                let hushed =
+                    if *hushed == 0 { String::new() } else { format!(", {hushed} hushed") };
+                assert_eq!(*more, 0, "all kinds are named");
+                format!("{used} of {slots} slots of {workers}{hushed}{taken}")
+            }
+        }
+    }
+
+    /// What waits for what, by queue and type.
+    fn loads(&self) -> Vec<String> {
+        let line = |load: leasehold_queue::LoadView| {
+            let mut waiting = load.waiting;
+            waiting.sort_unstable();
+            let waiting = waiting.iter().map(|(why, count)| format!(" {why:?} {count}"));
+            let since = load.since.map(|at| format!(" since {at}")).unwrap_or_default();
+            let (queue, kind, leased) = (load.queue, load.task_type, load.leased);
+            format!("{queue}/{kind}:{}{since}, {leased} leased", waiting.collect::<String>())
+        };
+        self.queue.loads().map(line).collect()
+    }
+
+    /// How a task is likely to fare, one that waits or one that is not there.
+    fn estimate(&self, words: &Words<'_>) -> String {
+        let known = self.tasks.get(words.at(0)).and_then(|id| self.queue.task(*id));
+        let Estimate { ahead, slots, starts, over, bound_by } = known.map_or_else(
+            || {
+                let spec = Self::spec(words);
+                self.queue.estimate_spec(&spec, self.now + spec.total_timeout)
+            },
+            |task| self.queue.estimate(task),
+        );
+        let starts = starts.map_or("never starts".into(), |at| format!("starts {at}"));
+        let over = over.map(|Over { p50, p95 }| format!(", over {p50} or {p95}"));
+        let over = over.unwrap_or_default();
+        format!("{ahead} before, {slots} slots: {starts}{over}, for {bound_by:?}")
     }
 
     /// How the leases of a task ended, open or not.

@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 use leasehold_policy::Time;
 use leasehold_proto::v1::{self, DeclineReason, lease_outcome::Outcome};
 use leasehold_queue::{
-    Exclusivity, Phase, RevocationReason, SessionState, Task, TaskId, Token, WorkerView,
+    Blocked, Blocker, Exclusivity, Gate, Permit, Phase, RevocationReason, SessionState, Take, Task,
+    TaskId, Token, Wait, WorkerView,
 };
 
 use super::{Event, World, crew::Hand, watch::holds};
@@ -51,6 +52,7 @@ impl World {
             return;
         }
         self.check(self.overdue());
+        self.check(self.explained());
         self.check_idle();
         self.check_hoarded();
     }
@@ -62,6 +64,60 @@ impl World {
         let mut tasks = machine.queue().tasks_after(TaskId::from_u128(0));
         let late = tasks.find(|task| due(task).is_some_and(|due| due + LATENESS < now));
         holds(late.is_none(), "overdue", || format!("at {now:?}: {late:?}"))
+    }
+
+    /// What holds each task is named, whether it is the first thing or not: a time, a pause, that nobody serves it; and who is
+    /// said to hold a permit has a lease that asked for one.
+    fn explained(&self) -> Result<(), Violation> {
+        let Some(queue) = self.site.machine.as_ref().map(|machine| machine.queue()) else {
+            return Ok(());
+        };
+        let workers: Vec<WorkerView> = queue.workers().collect();
+        let works = |view: &&WorkerView| view.state == SessionState::Active;
+        for task in queue.tasks_after(TaskId::from_u128(0)) {
+            let spec = &task.spec;
+            let blockers = queue.explain(task).blockers;
+            let is_named = |one: Blocked| blockers.iter().any(|it| it.reason() == one);
+            let takes = |view: &WorkerView| view.task_types.contains(&spec.task_type);
+            let mut able = workers.iter().filter(works).filter(|view| takes(view));
+            let is_served = able.any(|view| may_have(view, task));
+            let is_paused = queue.queue(&spec.queue).is_some_and(|view| view.paused);
+            let (delayed, backoff) = match task.phase {
+                Phase::Scheduled { wait, .. } => (wait == Wait::Delay, wait == Wait::Backoff),
+                Phase::Queued | Phase::Leased(_) => (false, false),
+            };
+            let waits = task.lease().is_none();
+            let all = [
+                (Blocked::Delayed, delayed),
+                (Blocked::Backoff, backoff),
+                (Blocked::QueuePaused, waits && is_paused),
+                (Blocked::NoEligibleWorker, waits && !is_served),
+            ];
+            let is_so = all.into_iter().all(|(reason, holds)| is_named(reason) == holds);
+            let first = blockers.first().map(Blocker::reason);
+            let is_so = is_so && first == queue.blocked(task) && waits == first.is_some();
+            let is_so = is_so && blockers.iter().all(|it| self.holders_hold(it));
+            holds(is_so, "explained", || format!("{}: {blockers:?}", task.id))?;
+        }
+        Ok(())
+    }
+
+    /// Whether each lease that is said to hold a permit was granted to a task that asked for it. One of before a restart may
+    /// have asked under limits that are others by now.
+    fn holders_hold(&self, blocker: &Blocker) -> bool {
+        let Blocker::Gate { obstacle, holders, more } = blocker else { return true };
+        let Gate::Limit(Take::Permit(permit)) = &obstacle.gate else {
+            return holders.is_empty();
+        };
+        let asked = holders.iter().all(|holder| {
+            let lease = self.ledger.granted(holder.token);
+            let task = lease.and_then(|lease| self.ledger.task(lease.task));
+            task.is_some_and(|entry| match permit {
+                Permit::Key(key) => entry.spec.claims.iter().any(|it| it.keys.contains(key)),
+                Permit::Queue(queue) | Permit::Flow(queue, _) => *entry.queue == **queue,
+            })
+        });
+        asked && holders.len() as u64 + more == u64::from(obstacle.limit.used)
     }
 
     /// Somebody has a free slot, and somebody waits: not for long.

@@ -1,0 +1,235 @@
+//! What holds a task, in the words of the contract, and what would change it.
+
+use std::collections::BTreeSet;
+
+use leasehold_policy::Time;
+use leasehold_proto::v1;
+use leasehold_queue::{
+    Blocker, Bucketed, Capacity, Ending, FailureReason, Holder, LabelGap, Misfit, Name, Obstacle,
+    Permit, Phase, SchemaPrint, SessionState, Shape, Take, TaskId, TaskSpec, Token, Unfit, Use,
+    Wait,
+};
+
+use super::explanation;
+use crate::{
+    snapshot::Snapshot,
+    status::Budgets,
+    view::tests::{ended, snapshot},
+};
+
+const BUDGETS: Budgets = Budgets { worker_losses: 3, leases: 9 };
+
+/// The message and the advice of a blocker, a line each.
+fn check(blocker: &Blocker, shape: Shape, expected: &[&str]) {
+    let task = snapshot(Phase::Queued).task;
+    let spec = TaskSpec { task_type: "resize".into(), shape, ..(*task.spec).clone() };
+    let shown = super::blocker(blocker, &spec);
+    let mut lines = vec![shown.message.clone()];
+    for v1::Advice { text, command, configuration, .. } in &shown.advice {
+        let parts = [text.as_str(), configuration, command];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        lines.push(parts.join(" | "));
+    }
+    assert_eq!(lines, expected, "{shown:#?}");
+    let kinds: BTreeSet<i32> = shown.advice.iter().map(|advice| advice.kind).collect();
+    assert_eq!(kinds.len(), shown.advice.len(), "each kind once: {shown:#?}");
+}
+
+fn name(text: &str) -> Name {
+    text.into()
+}
+
+fn at(ms: u64) -> Time {
+    Time::from_unix_ms(ms)
+}
+
+#[test]
+fn what_waits_for_a_time_or_a_pause_says_what_ends_it() {
+    let until = at(61_000);
+    check(
+        &Blocker::Wait { wait: Wait::Delay, until },
+        Shape::default(),
+        &["its delay is over at 1970-01-01T00:01:01Z", "wait until 1970-01-01T00:01:01Z"],
+    );
+    check(
+        &Blocker::Wait { wait: Wait::Backoff, until },
+        Shape::default(),
+        &[
+            "it failed, and its backoff is over at 1970-01-01T00:01:01Z",
+            "wait until 1970-01-01T00:01:01Z",
+        ],
+    );
+    let resume = "resume queue mail | leasehold queue resume mail";
+    check(
+        &Blocker::Pause { queue: name("mail"), since: Some(at(1_000)) },
+        Shape::default(),
+        &["queue mail is paused since 1970-01-01T00:00:01Z", resume],
+    );
+    check(
+        &Blocker::Pause { queue: name("mail"), since: None },
+        Shape::default(),
+        &["queue mail is paused", resume],
+    );
+}
+
+#[test]
+fn what_nobody_serves_says_what_is_wrong_with_each_and_what_worker_to_start() {
+    let start = "start a worker that takes resize | leasehold-worker --program resize=COMMAND";
+    check(
+        &Blocker::NoWorker(Unfit::default()),
+        Shape::default(),
+        &["no worker takes resize: there is none", start],
+    );
+    check(
+        &Blocker::NoWorker(Unfit { others: 2, ..Unfit::default() }),
+        Shape::default(),
+        &["no worker takes resize, of 2 workers", start],
+    );
+    let gap = |found: Option<&str>| LabelGap {
+        name: name("gpu"),
+        wanted: name("it's big"),
+        found: found.map(name),
+    };
+    let misfit = |state, labels, reads: &[u8], has_declined| Misfit {
+        state,
+        labels,
+        reads: reads.iter().map(|byte| SchemaPrint([*byte; 32])).collect(),
+        has_declined,
+    };
+    let misfits = vec![
+        (misfit(SessionState::Active, vec![gap(Some("small"))], &[], false), 3, vec![name("w1")]),
+        (misfit(SessionState::Draining, vec![gap(None)], &[7], true), 1, vec![name("w4")]),
+    ];
+    let selector = vec![(name("gpu"), name("it's big"))];
+    let shape = Shape { selector, schema: Some(SchemaPrint([0x1a; 32])) };
+    check(
+        &Blocker::NoWorker(Unfit { misfits, more: 0, others: 0 }),
+        shape,
+        &[
+            "no worker fits that takes resize: w1 and 2 more: its label gpu is small, not it's big; w4: it drains, it has no \
+             label gpu, wanted it's big, it reads payload schemas 070707070707 instead, it declined such a task as unsupported",
+            "start a worker that takes resize and is labelled gpu=it's big and reads payload schema 1a1a1a1a1a1a | labels: \
+             {'gpu': 'it''s big'}\nprograms: {'resize': {command: COMMAND, schemas: \
+             [1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a]}} | leasehold-worker --config FILE",
+        ],
+    );
+}
+
+#[test]
+fn a_limit_is_freed_by_time_by_more_of_it_or_by_who_holds_it() {
+    let limit = |take, used, max, free_at, holders| {
+        let limit = Use { used, max, free_at };
+        Blocker::Limit { obstacle: Obstacle { take, limit }, holders, more: 0 }
+    };
+    let holder = |is_over| Holder {
+        token: Token::from_i64(8),
+        task: Some(TaskId::from_u128(5)),
+        worker: Some(name("w1")),
+        is_over,
+    };
+    let plain = Shape::default;
+    let id = "00000000-0000-0000-0000-000000000005";
+    let end = format!(
+        "end task {id}, which has had it for longest, or wait until it ends | leasehold task cancel {id}"
+    );
+    check(
+        &limit(Take::Permit(Permit::Key(name("a'b"))), 2, 2, None, vec![holder(false)]),
+        plain(),
+        &[
+            "concurrency for \"a'b\" is at 2 of 2",
+            "raise concurrency.keys.a'b from 2 in the coordinator's configuration | concurrency: {keys: {'a''b': 3}} | \
+             leasehold config reload",
+            &end,
+        ],
+    );
+    check(
+        &limit(Take::Permit(Permit::Flow(name("q"), name("x"))), 1, 1, None, vec![holder(true)]),
+        plain(),
+        &[
+            "queues.settings.q.concurrency_per_key for \"x\" is at 1 of 1",
+            "raise queues.settings.q.concurrency_per_key from 1 in the coordinator's configuration | queues: {settings: {'q': \
+             {concurrency_per_key: 2}}} | leasehold config reload",
+            "give worker w1 up, which has not answered for what it ran | leasehold worker evict w1",
+        ],
+    );
+    check(
+        &limit(Take::Tokens(Bucketed::Key(name("mail")), 2), 3, 4, Some(at(9_000)), Vec::new()),
+        plain(),
+        &[
+            "rates for \"mail\" is at 3 of 4, with enough left at 1970-01-01T00:00:09Z",
+            "wait until 1970-01-01T00:00:09Z",
+            "raise rates.mail in the coordinator's configuration | rates: {'mail': RATE} | leasehold config reload",
+        ],
+    );
+}
+
+#[test]
+fn slots_are_counted() {
+    let start = "start a worker that takes resize | leasehold-worker --program resize=COMMAND";
+    let capacity = |workers, hushed, used| {
+        Blocker::Capacity(Capacity { workers, hushed, slots: 4, used, ..Capacity::default() })
+    };
+    for (blocker, message) in [
+        (capacity(1, 0, 4), "4 of 4 slots for resize are taken, of 1 worker"),
+        (
+            capacity(2, 0, 1),
+            "it is leased as soon as it is its turn: 1 of 4 slots for resize are taken, of 2 workers",
+        ),
+        (
+            capacity(2, 1, 1),
+            "1 of 4 slots for resize are taken, of 2 workers; 1 had no room for one and will be asked again",
+        ),
+    ] {
+        check(&blocker, Shape::default(), &[message, start]);
+    }
+}
+
+#[test]
+fn what_has_ended_says_which_budget_was_used_up() {
+    let failed = |reason, attempts, losses| {
+        let mut snapshot = ended(Ending::Failed);
+        let last = snapshot.task.last_failure.as_deref().cloned().unwrap();
+        snapshot.task.last_failure =
+            Some(leasehold_queue::Failure { reason, message: "no luck".into(), ..last }.into());
+        (snapshot.task.attempts, snapshot.task.worker_losses) = (attempts, losses);
+        snapshot
+    };
+    let replay = ["leasehold dead replay 0195a1b2-c3d4-7000-8000-000000000001"];
+    let at = "1970-01-01T00:00:03Z";
+    let cases = [
+        (failed(FailureReason::Error, 4, 0), "its attempts are used up (4 of 4); last: no luck"),
+        (
+            failed(FailureReason::Error, 1, 0),
+            "its last failure was final, or left no time for another attempt; last: no luck",
+        ),
+        (failed(FailureReason::TotalTimeout, 1, 0), "its whole time is used up; last: no luck"),
+        (
+            failed(FailureReason::QueueTimeout, 0, 0),
+            "nobody started it within its queue timeout; last: no luck",
+        ),
+        (
+            failed(FailureReason::WorkerLossLimit, 0, 3),
+            "its workers were lost 3 times of 3; last: no luck",
+        ),
+        (
+            failed(FailureReason::WorkerLossLimit, 0, 1),
+            "it was leased 3 times of 9 without an end; last: no luck",
+        ),
+        (
+            failed(FailureReason::OutcomeUnknown, 0, 0),
+            "it may be started once, and nobody said how that start ended; last: no luck",
+        ),
+    ];
+    for (snapshot, why) in cases {
+        check_end(snapshot, &format!("it failed at {at}: {why}"), &replay);
+    }
+    check_end(ended(Ending::Succeeded), &format!("it succeeded at {at}"), &[]);
+    check_end(ended(Ending::Cancelled), &format!("it was cancelled, and ended at {at}"), &[]);
+}
+
+fn check_end(snapshot: Snapshot, summary: &str, commands: &[&str]) {
+    let shown = explanation(&snapshot.into(), BUDGETS);
+    let advised: Vec<&str> = shown.advice.iter().map(|advice| advice.command.as_str()).collect();
+    assert_eq!((shown.summary.as_str(), &*advised), (summary, commands));
+    assert!(shown.end.is_some() && shown.blockers.is_empty() && shown.forecast.is_none());
+}

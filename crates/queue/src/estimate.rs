@@ -1,0 +1,271 @@
+//! When a task may start and be over, reckoned from what waits, what runs, who serves it and which limits it is under.
+//!
+//! It promises nothing and changes nothing. Slots and each limit are looked at as if they alone held the task back, and the
+//! latest of them counts. What an estimate costs is bounded, whatever waits and runs.
+
+use std::time::Duration;
+
+use leasehold_policy::Time;
+
+use crate::{
+    Guarded, Lease, Phase, Queue, Take, Task, TaskSpec, Wait,
+    ahead::{Ahead, Line},
+    gate::Gate,
+    lanes::Place,
+    roster::Serving,
+};
+
+/// How many leases are looked at each for itself. The ends of more are taken to be spread evenly over a usual run, as they
+/// are the more the more there are.
+const LEASES_MAX: usize = 256;
+
+/// How fine that spread is.
+const SPREAD: u64 = 64;
+
+/// How a task is likely to fare, as things are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// How many of the tasks that wait now go before it to the slots that serve it.
+    pub ahead: u64,
+    /// How many slots serve it, taken or not.
+    pub slots: u64,
+    /// When it may start. None: nobody serves it, or what holds it back has no end that is known.
+    pub starts: Option<Time>,
+    /// When a run that starts then is over. None: it does not start, or no run of its type has succeeded so far.
+    pub over: Option<Over>,
+    /// What it waits for longest.
+    pub bound_by: Bound,
+}
+
+/// When a task is over that runs as long as those of its type do. That it starts later or sooner than reckoned is not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// If it runs no longer than half of them.
+    pub p50: Time,
+    /// If it runs no longer than 19 of 20 of them.
+    pub p95: Time,
+}
+
+/// What a task waits for longest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Nothing: it could start now, or has started.
+    Nothing,
+    /// The end of its delay or backoff.
+    Delay(Wait),
+    /// A slot.
+    Capacity,
+    /// A limit.
+    Limit(Take),
+    /// The circuit of what it calls, which is open.
+    Circuit(Guarded),
+    /// The end of the pause of its queue.
+    Paused,
+    /// A worker that serves it.
+    Worker,
+}
+
+impl Estimate {
+    /// When it is over in one case of two; if nothing is known of how long it runs, when it starts.
+    pub fn likely_end(&self) -> Option<Time> {
+        self.over.map(|over| over.p50).or(self.starts)
+    }
+}
+
+impl Queue {
+    /// How a task that has not ended is likely to fare.
+    pub fn estimate(&self, task: &Task) -> Estimate {
+        let (spec, place) = (&*task.spec, Place::of(task));
+        match &task.phase {
+            Phase::Queued => self.reckon(spec, place, None),
+            Phase::Scheduled { eligible, wait } => {
+                self.reckon(spec, place, Some((*eligible, *wait)))
+            }
+            Phase::Leased(lease) => {
+                let started = lease.started.unwrap_or(lease.granted);
+                let over = self
+                    .over(&spec.task_type, started)
+                    .map(|over| Over { p50: over.p50.max(self.now), p95: over.p95.max(self.now) });
+                let slots = self.roster.serving(spec).slots();
+                let (starts, bound_by) = (Some(started), Bound::Nothing);
+                Estimate { ahead: 0, slots, starts, over, bound_by }
+            }
+        }
+    }
+
+    /// How a task is likely to fare that is submitted now and has to be over by then.
+    pub fn estimate_spec(&self, spec: &TaskSpec, deadline: Time) -> Estimate {
+        let place = Place::of_new(spec, deadline);
+        let eligible = self.now + spec.initial_delay;
+        let delay = (self.now < eligible).then_some((eligible, Wait::Delay));
+        self.reckon(spec, place, delay)
+    }
+
+    fn reckon(&self, spec: &TaskSpec, place: Place, wait: Option<(Time, Wait)>) -> Estimate {
+        let serving = self.roster.serving(spec);
+        let ahead = self.ahead(spec, place, &serving);
+        let found = self.latest((spec, place), &serving, &ahead).map(|(at, bound_by)| match wait {
+            Some((eligible, wait)) if at <= eligible => (eligible, Bound::Delay(wait)),
+            _ if at <= self.now => (self.now, Bound::Nothing),
+            _ => (at, bound_by),
+        });
+        let (starts, bound_by) = match found {
+            Ok((at, bound_by)) => (Some(at), bound_by),
+            Err(bound_by) => (None, bound_by),
+        };
+        let over = starts.and_then(|at| self.over(&spec.task_type, at));
+        Estimate { ahead: ahead.to_slots.tasks, slots: serving.slots(), starts, over, bound_by }
+    }
+
+    /// When the last of what a task waits for is there, and what that is; or what may never be.
+    fn latest(
+        &self,
+        (spec, place): (&TaskSpec, Place),
+        serving: &Serving<'_>,
+        ahead: &Ahead,
+    ) -> Result<(Time, Bound), Bound> {
+        let gates = &self.index.lanes.gates;
+        if self.book.is_paused(&spec.queue) {
+            return Err(Bound::Paused);
+        }
+        let leased_ahead = Line::of(serving.leased_ahead(), self.micros(&spec.task_type));
+        let line = ahead.to_slots.and(leased_ahead);
+        let slots = self.slot_ends(serving);
+        let slot = nth_start(&slots, line).ok_or(Bound::Worker)?;
+        let mut latest = (self.now + slot, Bound::Capacity);
+        for gate in gates.shut_for(spec, place) {
+            if let Gate::Circuit(guarded) = &gate {
+                let at = gates.opens_at(&gate).ok_or_else(|| Bound::Circuit(guarded.clone()))?;
+                if latest.0 < at {
+                    latest = (at, Bound::Circuit(guarded.clone()));
+                }
+            }
+        }
+        for (take, line) in &ahead.to_limits {
+            let wait = match take {
+                Take::Tokens(of, tokens) => {
+                    let before = u32::try_from(line.tokens).unwrap_or(u32::MAX);
+                    gates.wait_behind(of, before, *tokens)
+                }
+                Take::Permit(_) => nth_start(&self.permit_ends(take), *line)
+                    .ok_or_else(|| Bound::Limit(take.clone()))?,
+            };
+            let at = self.now + wait;
+            if latest.0 < at {
+                latest = (at, Bound::Limit(take.clone()));
+            }
+        }
+        Ok(latest)
+    }
+
+    fn over(&self, task_type: &str, starts: Time) -> Option<Over> {
+        let (p50, p95) = self.paces.usual(task_type)?;
+        Some(Over { p50: starts + p50, p95: starts + p95 })
+    }
+
+    /// What a run of a type takes on average, in microseconds.
+    pub(crate) fn micros(&self, task_type: &str) -> u64 {
+        u64::try_from(self.paces.mean(task_type).as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// When each of the slots that serve a task is free next.
+    fn slot_ends(&self, serving: &Serving<'_>) -> Vec<End> {
+        let holds = |lease: &Lease| {
+            let session = lease.session?;
+            let kind = self.roster.class(session)?;
+            let has_slot = !self.parking.is_parked(session, lease.token);
+            (has_slot && serving.contains(kind)).then_some(())
+        };
+        let busy = self.lease_ends(|task| task.lease().and_then(holds).is_some());
+        self.all_ends(busy, serving.slots(), serving.free())
+    }
+
+    /// When each permit of a limit is free next.
+    fn permit_ends(&self, take: &Take) -> Vec<End> {
+        let gates = &self.index.lanes.gates;
+        let limit = gates.use_of(take);
+        let takes = |task: &Task| gates.takes_of(&task.spec, Place::of(task)).contains(take);
+        let busy = self.lease_ends(takes);
+        let free = limit.max.saturating_sub(limit.used);
+        self.all_ends(busy, limit.max.into(), free.into())
+    }
+
+    /// When some of the leases are likely to end, if they are few enough to be looked at.
+    fn lease_ends(&self, is_one: impl Fn(&Task) -> bool) -> Vec<End> {
+        let leases = &self.index.leases;
+        if LEASES_MAX < leases.len() {
+            return Vec::new();
+        }
+        let tasks = leases.values().filter_map(|id| self.book.task(*id));
+        let ends = tasks.filter(|task| is_one(task)).filter_map(|task| {
+            let lease = task.lease()?;
+            let ran = self.now.since(lease.started.unwrap_or(lease.granted));
+            let ran_us = u64::try_from(ran.as_micros()).unwrap_or(u64::MAX);
+            let left_us = self.micros(&task.spec.task_type).saturating_sub(ran_us);
+            Some(End { in_us: left_us, count: 1 })
+        });
+        ends.collect()
+    }
+
+    /// When each of so many is free next, where so many are free and of some of the others it is known.
+    fn all_ends(&self, mut busy: Vec<End>, all: u64, free: u64) -> Vec<End> {
+        busy.sort_unstable();
+        let taken = all.saturating_sub(free);
+        // Those that are more than there may be by now give way to nobody.
+        let surplus = busy.len().saturating_sub(usize::try_from(taken).unwrap_or(usize::MAX));
+        busy.drain(..surplus);
+        let unknown = taken.saturating_sub(busy.len() as u64);
+        if 0 < unknown {
+            let (parts, usual) = (unknown.min(SPREAD), self.usual_run());
+            busy.extend((1..=parts).map(|part| {
+                End {
+                    in_us: u64::try_from(u128::from(usual) * u128::from(part) / u128::from(parts))
+                        .unwrap_or(u64::MAX),
+                    count: unknown * part / parts - unknown * (part - 1) / parts,
+                }
+            }));
+        }
+        if 0 < free {
+            busy.push(End { in_us: 0, count: free.min(all) });
+        }
+        busy
+    }
+
+    /// What is leased takes on average, in microseconds.
+    fn usual_run(&self) -> u64 {
+        let leased = self.index.leased.iter();
+        let line = leased.fold(Line::default(), |line, ((_, task_type), count)| {
+            line.and(Line::of(*count, self.micros(task_type)))
+        });
+        line.mean_us()
+    }
+}
+
+/// So many slots or permits are free at one time, counted from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct End {
+    in_us: u64,
+    count: u64,
+}
+
+/// How long it takes until somebody starts who stands in line for the first that is free, if those before him all run as
+/// long as they do on average. None: there is nothing to be had.
+fn nth_start(ends: &[End], before: Line) -> Option<Duration> {
+    let all = ends.iter().map(|end| end.count).fold(0, u64::saturating_add);
+    let longest = ends.iter().map(|end| end.in_us).max().filter(|_| 0 < all)?;
+    let run = before.mean_us();
+    let started_by = |at: u64| {
+        let starts = ends.iter().filter_map(|end| {
+            let rounds = at.checked_sub(end.in_us)? / run + 1;
+            Some(rounds.saturating_mul(end.count))
+        });
+        starts.fold(0, u64::saturating_add)
+    };
+    let rounds = before.tasks / all + 1;
+    let (mut low, mut high) = (0, longest.saturating_add(rounds.saturating_mul(run)));
+    while low < high {
+        let middle = low.midpoint(high);
+        if before.tasks < started_by(middle) { high = middle } else { low = middle + 1 }
+    }
+    Some(Duration::from_micros(low))
+}

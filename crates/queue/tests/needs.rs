@@ -1,0 +1,122 @@
+//! What tasks ask of workers, where each asks for something else.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a broken test has to stop")]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use leasehold_policy::{Backoff, Jitter, Time};
+use leasehold_queue::{
+    Blocked, Command, Config, Effect, Hello, LeaseTerms, Name, Outcome, Queue, Refusal, Reply,
+    Retry, SchemaPrint, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec,
+};
+
+/// How many different needs waiting tasks may have.
+const MOST: u64 = 4_096;
+
+const NOW: Time = Time::from_unix_ms(1_800_000_000_000);
+const LONG: Duration = Duration::from_hours(1);
+const STREAM: StreamId = StreamId(1);
+
+/// A task that nobody else is like.
+fn spec(number: u64, delay: Duration) -> TaskSpec {
+    let mut print = [0; 32];
+    print[..8].copy_from_slice(&number.to_be_bytes());
+    TaskSpec {
+        queue: "q".into(),
+        task_type: "t".into(),
+        payload: Bytes::new(),
+        content_type: "".into(),
+        priority: 5,
+        initial_delay: delay,
+        start_timeout: LONG,
+        attempt_timeout: LONG,
+        total_timeout: LONG,
+        kill_grace: LONG,
+        retry: Retry {
+            max_attempts: 1,
+            backoff: Backoff { initial: LONG, factor: 1.0, cap: LONG, jitter: Jitter::None },
+        },
+        terms: LeaseTerms::default(),
+        claims: None,
+        labels: Vec::new(),
+        trace: None,
+        key: None,
+        fairness_key: "".into(),
+        shape: Shape { selector: Vec::new(), schema: Some(SchemaPrint(print)) },
+    }
+}
+
+fn submit(queue: &mut Queue, id: u64, spec: TaskSpec) -> Result<(), Refusal> {
+    let id = TaskId::from_u128(id.into());
+    let submit = Submit { id, spec, validate_only: false };
+    match queue.apply(NOW, Command::Submit(Box::new(submit))) {
+        Reply::Submitted(submitted) => submitted.map(|accepted| assert_eq!(accepted.id, id)),
+        other => panic!("a submit was answered with {other:?}"),
+    }
+}
+
+fn queue() -> Queue {
+    let mut queue = Queue::new(Config { session_ttl: LONG, ..Config::default() }, 1);
+    queue.recovered(NOW, None);
+    queue
+}
+
+/// A worker that reads everything.
+fn hello(queue: &mut Queue) {
+    let hello = Hello {
+        stream: STREAM,
+        worker: "w".into(),
+        instance: "i".into(),
+        start: None,
+        replaces: Vec::new(),
+        task_types: vec![Name::from("t")],
+        reads: SchemasRead::default(),
+        slots: 10_000,
+        prefetch: 0,
+        held: Vec::new(),
+        labels: Vec::new(),
+        software: "".into(),
+    };
+    queue.apply(NOW, Command::Hello(Box::new(hello)));
+}
+
+#[test]
+fn a_submit_that_asks_for_one_thing_too_many_is_refused_and_no_other() {
+    let mut queue = queue();
+    for number in 1..=MOST {
+        submit(&mut queue, number, spec(number, Duration::ZERO)).expect("there is room");
+    }
+    let one_more = || spec(MOST + 1, Duration::ZERO);
+    for delay in [Duration::ZERO, Duration::from_secs(1)] {
+        let refused = submit(&mut queue, MOST + 1, spec(MOST + 1, delay)).expect_err("too many");
+        assert_eq!(refused.to_string(), "needs are at their limit: 4096 of 4096");
+    }
+    submit(&mut queue, MOST + 2, spec(7, Duration::ZERO)).expect("somebody asked for that already");
+    queue.apply(NOW, Command::Cancel { task: TaskId::from_u128(8) });
+    submit(&mut queue, MOST + 1, one_more()).expect("there is room again");
+    hello(&mut queue);
+    assert!(matches!(queue.apply(NOW, Command::Grant { most: 1 }), Reply::Granted(1)));
+    submit(&mut queue, MOST + 3, spec(MOST + 3, Duration::ZERO)).expect("one waits no more");
+}
+
+#[test]
+fn needs_that_come_and_go_are_served_though_they_are_forgotten() {
+    let mut queue = queue();
+    hello(&mut queue);
+    // Twice, so that some are new again after they were forgotten.
+    for number in (1..=1_100).chain(1..=40) {
+        submit(&mut queue, number, spec(number, Duration::ZERO)).expect("there is room");
+        let task = queue.task(TaskId::from_u128(number.into())).expect("it waits");
+        assert_eq!(queue.blocked(task), Some(Blocked::NoCapacity), "{number} is served");
+        queue.apply(NOW, Command::Grant { most: 1 });
+        let effects = queue.take_output().effects;
+        let token = effects.iter().find_map(|effect| match effect {
+            Effect::Assign { assignment, .. } => Some(assignment.token),
+            _ => None,
+        });
+        let token = token.unwrap_or_else(|| panic!("{number} is not leased: {effects:?}"));
+        let outcome = Outcome::Succeeded { result: Bytes::new() };
+        queue.apply(NOW, Command::Outcome { stream: STREAM, token, outcome });
+    }
+}
