@@ -365,7 +365,8 @@ fn used_up(limit: &v1::BlockingLimit) -> String {
 /// What frees a limit: time, more of it, or the end of who has had it for longest.
 fn advice_of(obstacle: &Obstacle, first: Option<&Holder>) -> Vec<v1::Advice> {
     let Obstacle { take, limit: Use { used, max, free_at } } = obstacle;
-    let more = used.saturating_add(1);
+    // A cap may be lower than what is used by now, and tasks may be held behind one that is not used up yet.
+    let more = used.max(max).saturating_add(1);
     let of_queue = |queue: &str, what: &str, value: &str| {
         format!("queues: {{settings: {{{}: {{{what}: {value}}}}}}}", plain(queue))
     };
