@@ -310,6 +310,11 @@ impl Queue {
     /// Everything that holds a task back, in the order in which it would. Each is asked for when it is looked at. Nothing: it
     /// is leased.
     pub(crate) fn holds<'a>(&'a self, task: &'a Task) -> impl Iterator<Item = Hold> + 'a {
+        let open = Some(task).filter(|task| task.lease().is_none());
+        open.into_iter().flat_map(|task| self.holds_open(task))
+    }
+
+    fn holds_open<'a>(&'a self, task: &'a Task) -> impl Iterator<Item = Hold> + 'a {
         let spec = &task.spec;
         let waits = match task.phase {
             Phase::Scheduled { wait, eligible } => Some(Hold::Wait(wait, eligible)),
@@ -319,14 +324,13 @@ impl Queue {
         let no_worker = move || (!self.roster.serves(spec)).then_some(Hold::NoWorker);
         let place = Place::of(task);
         let gates = move || self.index.lanes.gates.shut_for(spec, place).map(Hold::Gate);
-        let holds = waits
+        let capacity = move || self.is_crowded(task).then_some(Hold::Capacity);
+        waits
             .into_iter()
             .chain(iter::once_with(pause).flatten())
             .chain(iter::once_with(no_worker).flatten())
-            .chain(iter::once_with(gates).flatten());
-        let capacity = iter::once_with(move || self.is_crowded(task).then_some(Hold::Capacity));
-        let is_open = task.lease().is_none();
-        holds.chain(capacity.flatten()).filter(move |_| is_open)
+            .chain(iter::once_with(gates).flatten())
+            .chain(iter::once_with(capacity).flatten())
     }
 
     /// Whether room is what a task waits for: there is none with those who serve it, or it waits for nothing else and will be

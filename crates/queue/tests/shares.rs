@@ -257,7 +257,7 @@ fn those_behind_one_limit_take_turns_whoever_is_busy_beside_them() {
         for _ in 0..8 {
             world.submit(spec("a", "", "t"));
         }
-        let claims = Claims { keys: vec!["one-at-a-time".into()], charges: Vec::new() };
+        let claims = Claims { keys: vec!["one-at-a-time".into()], ..Claims::default() };
         for ((queue, key), payload) in [(one, &b"one"[..]), (other, b"other")] {
             let (payload, claims) = (Bytes::from_static(payload), Some(Arc::new(claims.clone())));
             for _ in 0..4 {

@@ -403,7 +403,8 @@ fn close_circuit(guarded: &Guarded) -> v1::Advice {
 }
 
 fn raise_limit(take: &Take, used: u32, max: u32) -> v1::Advice {
-    let more = used.saturating_add(1);
+    // A cap may be lower than what is used by now, and tasks may be held behind one that is not used up yet.
+    let more = used.max(max).saturating_add(1);
     let of_queue = |queue: &str, what: &str, value: &str| {
         format!("queues: {{settings: {{{}: {{{what}: {value}}}}}}}", plain(queue))
     };

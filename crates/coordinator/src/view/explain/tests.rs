@@ -119,7 +119,8 @@ fn what_nobody_serves_says_what_is_wrong_with_each_and_what_worker_to_start() {
 fn a_limit_is_freed_by_time_by_more_of_it_or_by_who_holds_it() {
     let limit = |take, used, max, free_at, holders| {
         let limit = Use { used, max, free_at };
-        Blocker::Limit { obstacle: Obstacle { take, limit }, holders, more: 0 }
+        let gate = Gate::Limit(take);
+        Blocker::Gate { obstacle: Obstacle { gate, limit }, holders, more: 0 }
     };
     let holder = |is_over| Holder {
         token: Token::from_i64(8),
@@ -142,6 +143,15 @@ fn a_limit_is_freed_by_time_by_more_of_it_or_by_who_holds_it() {
             &end,
         ],
     );
+    for (used, max, to) in [(5, 2, 6), (0, 2, 3)] {
+        let raise = format!(
+            "raise queues.settings.q.concurrency from {max} in the coordinator's configuration | queues: {{settings: {{'q': \
+             {{concurrency: {to}}}}}}} | leasehold config reload"
+        );
+        let message = format!("queues.settings.q.concurrency is at {used} of {max}");
+        let permit = Take::Permit(Permit::Queue(name("q")));
+        check(&limit(permit, used, max, None, Vec::new()), plain(), &[&message, &raise]);
+    }
     check(
         &limit(Take::Permit(Permit::Flow(name("q"), name("x"))), 1, 1, None, vec![holder(true)]),
         plain(),
