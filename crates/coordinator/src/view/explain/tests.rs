@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use leasehold_policy::Time;
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Blocker, Bucketed, Capacity, Ending, FailureReason, Holder, LabelGap, Misfit, Name, Obstacle,
-    Permit, Phase, SchemaPrint, SessionState, Shape, Take, TaskId, TaskSpec, Token, Unfit, Use,
-    Wait,
+    Blocker, Bucketed, Capacity, Ending, FailureReason, Gate, Holder, LabelGap, Misfit, Name,
+    Obstacle, Permit, Phase, SchemaPrint, SessionState, Shape, Take, TaskId, TaskSpec, Token,
+    Unfit, Use, Wait,
 };
 
 use super::explanation;
