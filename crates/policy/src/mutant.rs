@@ -56,6 +56,7 @@ mutants! {
     NeverExpires = "sessions never expire",
     ExpiryForgetsLeases = "the leases of an expired session never end",
     DisconnectExpires = "a session ends with its stream",
+    CulledByTheUsual = "a task is ended that has less time left than most runs take, though some took less",
     PausedGranted = "tasks of a paused queue are leased",
     AttemptsNotCounted = "failed attempts are not counted",
     LossesNotCounted = "lost workers are not counted",

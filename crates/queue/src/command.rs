@@ -181,7 +181,8 @@ pub enum Command {
         /// time.
         until: Time,
     },
-    /// Lease waiting tasks to free slots, at most `most` of them. Answered by [`Reply::Granted`].
+    /// Lease waiting tasks to free slots, or end those whose time is over or cannot suffice any more, at most `most` of them.
+    /// Answered by [`Reply::Granted`].
     Grant {
         /// The bound.
         most: usize,
@@ -220,8 +221,28 @@ pub enum Reply {
     Evicted(bool),
     /// To [`Command::Save`]: what became of it.
     Saved(Saved),
-    /// To [`Command::Grant`]: how many leases were granted.
-    Granted(usize),
+    /// To [`Command::Grant`]: what became of the tasks whose turn it was.
+    Granted(Granted),
+}
+
+/// What became of the tasks whose turn it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// How many were leased.
+    pub leased: usize,
+    /// How many were ended because their time was over.
+    pub expired: usize,
+    /// How many were ended because the time that was left to them could not suffice.
+    pub culled: usize,
+    /// How long those would have run, by what half of the runs of their types do not exceed.
+    pub spared: Duration,
+}
+
+impl Granted {
+    /// How many tasks had their turn.
+    pub const fn turns(&self) -> usize {
+        self.leased + self.expired + self.culled
+    }
 }
 
 /// A task to accept.

@@ -50,6 +50,7 @@ mod timers;
 // The machine: one match, and a file for each noun of its arms.
 mod admission;
 mod ahead;
+mod doom;
 mod estimate;
 mod extension;
 mod grant;
@@ -71,8 +72,8 @@ mod invariant;
 pub use checkpoint::{Checkpoint, Saved};
 pub use claims::Claims;
 pub use command::{
-    Accepted, Command, Dead, DeclineReason, HeldLease, Hello, LeasePhase, NotWelcome, Outcome,
-    Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
+    Accepted, Command, Dead, DeclineReason, Granted, HeldLease, Hello, LeasePhase, NotWelcome,
+    Outcome, Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
 };
 pub use config::{Caps, Config, Limits, QueueLimits, Throttles, Weights};
 pub use effect::{Assignment, Audience, CloseReason, Disposition, Effect, Ended, Output};

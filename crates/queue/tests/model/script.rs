@@ -22,6 +22,8 @@ pub(crate) struct Setting {
     pub(crate) prompt: bool,
     /// Every how many grants one goes by age.
     pub(crate) valve: u64,
+    /// From how many runs on a task is ended that has less time than any took.
+    pub(crate) cull_runs: Option<u32>,
 }
 
 /// One thing that happens.
@@ -130,14 +132,18 @@ pub(crate) enum Held {
 pub(crate) fn scripts() -> impl Strategy<Value = Script> {
     let flags = (prop::bool::weighted(0.9), any::<bool>(), any::<bool>());
     let valve = prop::sample::select(vec![1, 2, 3, 64]);
-    let setting = (flags, 2u32..8, 1u32..4, valve).prop_map(
-        |((create_queues, keep_keys, prompt), leases_max, worker_losses_max, valve)| Setting {
-            create_queues,
-            keep_keys,
-            leases_max,
-            worker_losses_max,
-            prompt,
-            valve,
+    let cull_runs = prop::sample::select(vec![None, Some(1), Some(3)]);
+    let setting = (flags, 2u32..8, 1u32..4, valve, cull_runs).prop_map(
+        |((create_queues, keep_keys, prompt), leases_max, worker_losses_max, valve, cull_runs)| {
+            Setting {
+                create_queues,
+                keep_keys,
+                leases_max,
+                worker_losses_max,
+                prompt,
+                valve,
+                cull_runs,
+            }
         },
     );
     (setting, opening(), vec(step(), 20..70)).prop_map(|(setting, opening, steps)| {

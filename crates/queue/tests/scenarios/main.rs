@@ -15,6 +15,7 @@ mod stage;
 mod admission;
 mod attempts;
 mod checkpoint;
+mod doom;
 mod estimate;
 mod eviction;
 mod exclusivity;

@@ -364,6 +364,7 @@ impl Stage {
         self.config.key_retention = words.ms("keys", 5_000);
         self.config.valve = words.number("aging", 64).into();
         self.config.limits.open_tasks = words.number("open", 5).into();
+        self.config.cull_runs = words.value("cull").map(|_| words.number("cull", 0));
         let weight = words.value("weight").and_then(|it| it.split_once(':'));
         let weights = weight.map(|(queue, weight)| {
             let queue_weight = weight.parse().expect("a weight");

@@ -83,6 +83,8 @@ pub(super) fn reply_line(reply: &Reply) -> String {
         Reply::Revoked(task) => format!("revoked {task:?}"),
         Reply::Evicted(known) => format!("evicted {known}"),
         Reply::Saved(saved) => format!("saved {saved:?}"),
-        Reply::Granted(count) => format!("granted {count}"),
+        Reply::Granted(it) => {
+            format!("granted {}, ended {}", it.leased, it.expired + it.culled)
+        }
     }
 }
