@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod budget;
 mod cluster;
 mod config;
 mod dead;

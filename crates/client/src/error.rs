@@ -299,6 +299,9 @@ impl Refusal {
             Reason::RateLimited => {
                 Some("submit more slowly, or ask for a higher limits.submit_rate")
             }
+            Reason::DeadlineInfeasible => {
+                Some("give it more time, add workers, or submit it with best-effort admission")
+            }
             Reason::ConfigInvalid => Some("what the coordinator runs with is kept"),
             // Their messages name the way out.
             Reason::Unspecified

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use leasehold_policy::{Jitter, Time};
 use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{
-    Blocked, Bucketed, Checkpoint, Claims, Ending, Exclusivity, Failure, FailureReason, Guarantee,
-    Lease, Ledger, Name, Obstacle, Permit, Phase, QueueView, Retry, RevocationReason, SchemaPrint,
-    SessionState, Take, Task, TaskSpec, Use, Wait, WorkerView,
+    Admission, Blocked, Bucketed, Checkpoint, Claims, Ending, Exclusivity, Failure, FailureReason,
+    Guarantee, Lease, Ledger, Name, Obstacle, Permit, Phase, QueueView, Retry, RevocationReason,
+    SchemaPrint, SessionState, Take, Task, TaskSpec, Use, Wait, WorkerView,
 };
 
 use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
@@ -221,6 +221,7 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
         payload_schema: spec.shape.schema.map(|it| it.to_string()).unwrap_or_default(),
         concurrency_keys: claims.keys.iter().map(ToString::to_string).collect(),
         rate_charges: claims.charges.iter().map(rate_charge).collect(),
+        admission: admission(spec.admission).into(),
     }
 }
 
@@ -232,7 +233,14 @@ fn rate_charge((key, tokens): &(Name, u32)) -> v1::RateCharge {
     v1::RateCharge { key: key.to_string(), tokens: Some(count(*tokens)) }
 }
 
-const fn exclusivity(exclusivity: Exclusivity) -> v1::Exclusivity {
+const fn admission(admission: Admission) -> v1::Admission {
+    match admission {
+        Admission::Unasked | Admission::BestEffort => v1::Admission::BestEffort,
+        Admission::Strict => v1::Admission::Strict,
+    }
+}
+
+fn exclusivity(exclusivity: Exclusivity) -> v1::Exclusivity {
     match exclusivity {
         Exclusivity::Strict => v1::Exclusivity::Strict,
         Exclusivity::BestEffort => v1::Exclusivity::BestEffort,

@@ -2,14 +2,14 @@
 //!
 //! An answer must not leave the process before the records made with it are durable.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::Time;
 
 use crate::{
-    Config, Ending, Failure, Name, Progress, RevocationReason, Saved, SchemasRead, SessionId,
-    Start, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
+    Config, Ending, Estimate, Failure, Name, Progress, RevocationReason, Saved, SchemasRead,
+    SessionId, Start, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
 };
 
 /// One thing to do.
@@ -263,6 +263,8 @@ pub struct Accepted {
     pub id: TaskId,
     /// Whether the idempotency key named it already.
     pub deduplicated: bool,
+    /// When it is likely to be over, if that is not before the time that was asked for.
+    pub late: Option<Time>,
 }
 
 /// Why a task is not accepted.
@@ -290,12 +292,44 @@ pub enum Refusal {
         /// How much there may be.
         max: u64,
     },
+    /// It is unlikely to be over in time, and asks not to be accepted then.
+    #[error("{0}")]
+    Infeasible(Box<Infeasible>),
     /// The queue does not exist and may not be created.
     #[error("queue {queue:?} does not exist and the configuration does not allow creating it")]
     UnknownQueue {
         /// Its name.
         queue: Name,
     },
+}
+
+/// A task is unlikely to be over in time, and asks not to be accepted then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Infeasible {
+    /// What time it is.
+    pub now: Time,
+    /// When it would have to be over.
+    pub deadline: Time,
+    /// The earliest time by which it is likely to be.
+    pub feasible: Time,
+    /// How it would fare.
+    pub estimate: Estimate,
+    /// What half of the runs of its type do not exceed. None: nothing is known.
+    pub usual: Option<Duration>,
+}
+
+impl fmt::Display for Infeasible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { now, deadline, feasible, estimate, usual } = self;
+        let Estimate { ahead, slots, bound_by, .. } = estimate;
+        let (left, needed) = (deadline.since(*now), feasible.since(*now));
+        write!(
+            f,
+            "the task has {left:?} and is likely to need {needed:?}: tasks before it: {ahead}, "
+        )?;
+        write!(f, "slots: {slots}, longest it waits for {bound_by}")?;
+        usual.map_or(Ok(()), |usual| write!(f, ", half of its type run for up to {usual:?}"))
+    }
 }
 
 /// A dead letter, as it was stored.

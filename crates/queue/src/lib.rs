@@ -53,6 +53,7 @@ mod ahead;
 mod doom;
 mod estimate;
 mod extension;
+mod feasibility;
 mod grant;
 mod inventory;
 mod outcome;
@@ -72,8 +73,8 @@ mod invariant;
 pub use checkpoint::{Checkpoint, Saved};
 pub use claims::Claims;
 pub use command::{
-    Accepted, Command, Dead, DeclineReason, Granted, HeldLease, Hello, LeasePhase, NotWelcome,
-    Outcome, Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
+    Accepted, Command, Dead, DeclineReason, Granted, HeldLease, Hello, Infeasible, LeasePhase,
+    NotWelcome, Outcome, Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
 };
 pub use config::{Caps, Config, Limits, QueueLimits, Throttles, Weights};
 pub use effect::{Assignment, Audience, CloseReason, Disposition, Effect, Ended, Output};
@@ -85,7 +86,7 @@ pub use limits::{Bucketed, Obstacle, Permit, Take, Use};
 pub use queue::Queue;
 pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};
-pub use spec::{Exclusivity, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Trace};
+pub use spec::{Admission, Exclusivity, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Trace};
 pub use start::Start;
 pub use task::{
     Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,

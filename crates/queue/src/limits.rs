@@ -5,7 +5,7 @@
 //! spent when the lease is granted; what time has not made up for comes back if it was never started. It knows no task, no
 //! lane and no session, and nothing of it is durable: it follows from the leases, the configuration and the time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use leasehold_policy::{Bucket, Mutant, Rate, Receipt, Time};
 
@@ -58,6 +58,23 @@ pub struct Obstacle {
     pub take: Take,
     /// How much of that there is.
     pub limit: Use,
+}
+
+impl fmt::Display for Take {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Permit(Permit::Key(key)) => write!(f, "a permit of concurrency key {key:?}"),
+            Self::Permit(Permit::Queue(queue)) => write!(f, "a permit of queue {queue:?}"),
+            Self::Permit(Permit::Flow(queue, key)) if key.is_empty() => {
+                write!(f, "a permit of what has no fairness key in queue {queue:?}")
+            }
+            Self::Permit(Permit::Flow(queue, key)) => {
+                write!(f, "a permit of fairness key {key:?} in queue {queue:?}")
+            }
+            Self::Tokens(Bucketed::Key(key), _) => write!(f, "rate key {key:?}"),
+            Self::Tokens(Bucketed::Queue(queue), _) => write!(f, "the rate of queue {queue:?}"),
+        }
+    }
 }
 
 /// Every limit.

@@ -15,9 +15,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
-    Caps, Claims, Command, Config, Effect, HeldLease, Hello, LeasePhase, LeaseTerms, Minter,
-    Outcome, Queue, QueueLimits, Record, Retry, SchemasRead, Shape, StopProof, StreamId, Submit,
-    TaskId, TaskSpec, Throttles, Token, Unknown,
+    Admission, Caps, Claims, Command, Config, Effect, HeldLease, Hello, LeasePhase, LeaseTerms,
+    Minter, Outcome, Queue, QueueLimits, Record, Retry, SchemasRead, Shape, StopProof, StreamId,
+    Submit, TaskId, TaskSpec, Throttles, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -461,6 +461,7 @@ fn spec(priority: u8) -> TaskSpec {
         key: None,
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     }
 }
 

@@ -14,6 +14,7 @@
     reason = "a judge is told whether something holds, and looks at a few kinds of what others add to"
 )]
 
+pub mod deadlines;
 pub mod disk;
 pub mod fault;
 pub mod judge;

@@ -11,6 +11,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use leasehold_sim::{
+    deadlines,
     plan::Plan,
     probe::Probe,
     regression::{EXTENSION, Regression, regressions},
@@ -62,6 +63,15 @@ enum Verb {
     Mutants(MutantsArgs),
     /// Run every plan that ever broke a promise.
     Regressions,
+    /// Show what deadlines are worth: the same bursts under each rule, and what is refused for good reason or not.
+    Deadlines {
+        /// The seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// For how many seconds of the simulation tasks come.
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+    },
     /// Run seeds twice: the same must happen.
     Twice {
         /// How many.
@@ -133,6 +143,10 @@ fn main() -> ExitCode {
         #[cfg(feature = "mutants")]
         Verb::Mutants(args) => hunt_all(&args),
         Verb::Regressions => run_regressions(),
+        Verb::Deadlines { seed, seconds } => {
+            print!("{}", deadlines::tables(seed, seconds));
+            ExitCode::SUCCESS
+        }
         Verb::Twice { seeds, from } => match twice(from, seeds) {
             None => {
                 println!("{seeds} seeds, twice each: the same events");

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use leasehold_queue::{Claims, Exclusivity, Guarantee, LeaseTerms, SchemaPrint, Shape, TaskSpec};
+use leasehold_queue::{
+    Admission, Claims, Exclusivity, Guarantee, LeaseTerms, SchemaPrint, Shape, TaskSpec,
+};
 
 use super::wire::{Cursor, Malformed, Pen};
 
@@ -17,6 +19,7 @@ mod tag {
     pub(super) const SELECTOR: u8 = 6;
     pub(super) const CLAIMS: u8 = 9;
     pub(super) const SCHEMA: u8 = 10;
+    pub(super) const ADMISSION: u8 = 21;
 }
 
 impl Pen {
@@ -27,6 +30,12 @@ impl Pen {
         self.extra(tag::FAIRNESS_KEY, key, Self::name);
         self.shape(&spec.shape);
         self.extra(tag::CLAIMS, spec.claims.as_deref(), Self::claims);
+        let admission = match spec.admission {
+            Admission::Unasked => None,
+            Admission::BestEffort => Some(1),
+            Admission::Strict => Some(2),
+        };
+        self.extra(tag::ADMISSION, admission.as_ref(), |pen, kind| pen.byte(*kind));
         self.end_extras();
     }
 
@@ -78,7 +87,7 @@ impl Pen {
 impl Cursor<'_> {
     /// Reads them into a specification that has none.
     pub(super) fn spec_extras(&mut self, spec: &mut TaskSpec) -> Result<(), Malformed> {
-        let TaskSpec { terms, fairness_key, shape, claims, .. } = spec;
+        let TaskSpec { terms, fairness_key, shape, claims, admission, .. } = spec;
         while let Some(kind) = self.extra()? {
             match kind {
                 tag::AT_MOST_ONCE => terms.guarantee = Guarantee::AtMostOnce,
@@ -93,6 +102,13 @@ impl Cursor<'_> {
                 }
                 tag::SCHEMA => shape.schema = Some(SchemaPrint(self.array("schema")?)),
                 tag::CLAIMS => *claims = Some(Arc::new(self.claims()?)),
+                tag::ADMISSION => {
+                    *admission = match self.byte("admission")? {
+                        1 => Admission::BestEffort,
+                        2 => Admission::Strict,
+                        kind => return Err(Malformed::UnknownKind { what: "admission", kind }),
+                    };
+                }
                 kind => return Err(Malformed::UnknownKind { what: "term", kind }),
             }
         }

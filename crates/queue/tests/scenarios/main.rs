@@ -20,6 +20,7 @@ mod estimate;
 mod eviction;
 mod exclusivity;
 mod extension;
+mod feasibility;
 mod guarantee;
 mod late;
 mod ledger;

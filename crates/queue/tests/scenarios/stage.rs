@@ -10,11 +10,12 @@ use std::{
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
-    Caps, Claims, Command, Config, Dead, DeclineReason, Disposition, Effect, Ended, Estimate,
-    Exclusivity, Failure, FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd, LeasePhase,
-    LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Record,
-    Reply, Retry, RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Start, StopProof,
-    StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Unknown, Use, Weights,
+    Admission, Caps, Claims, Command, Config, Dead, DeclineReason, Disposition, Effect, Ended,
+    Estimate, Exclusivity, Failure, FailureReason, Guarantee, HeldLease, Hello, Key, LeaseEnd,
+    LeasePhase, LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue,
+    QueueLimits, Record, Reply, Retry, RevocationReason, Saved, SchemaPrint, SchemasRead, Shape,
+    Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Unknown, Use,
+    Weights,
 };
 
 pub(crate) struct Stage {
@@ -288,6 +289,11 @@ impl Stage {
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
             fairness_key: words.value("by").unwrap_or_default().into(),
             shape: Shape { selector: zone(words), schema: words.value("schema").map(schema) },
+            admission: match words.value("admission") {
+                Some("strict") => Admission::Strict,
+                Some(_) => Admission::BestEffort,
+                None => Admission::Unasked,
+            },
         }
     }
 
@@ -467,7 +473,9 @@ impl Stage {
         Some(match reply {
             Reply::Submitted(Ok(accepted)) => {
                 let known = if accepted.deduplicated { "known as " } else { "" };
-                format!("accepted {known}{}", self.task_name(accepted.id))
+                let late = accepted.late.map(|at| format!(", likely over at {at}"));
+                let late = late.unwrap_or_default();
+                format!("accepted {known}{}{late}", self.task_name(accepted.id))
             }
             Reply::Submitted(Err(refusal)) => format!("refused: {refusal}"),
             Reply::Cancelled(None) => "no such task".into(),

@@ -524,7 +524,10 @@ fn judge_refusals(
         Refusal::Full { what: "limits.open_tasks", used, max } => {
             used < max || !bounds.contains(max)
         }
-        Refusal::Full { .. } | Refusal::KeyConflict { .. } | Refusal::UnknownQueue { .. } => true,
+        Refusal::Full { .. }
+        | Refusal::KeyConflict { .. }
+        | Refusal::UnknownQueue { .. }
+        | Refusal::Infeasible(_) => true,
     };
     let refused = accepted.iter().filter_map(|it| it.as_ref().err()).find(is_wrong);
     holds(refused.is_none(), "contract", || format!("refused: {refused:?}"))

@@ -57,6 +57,7 @@ pub(super) fn reply_line(reply: &Reply) -> String {
         | Reply::Replayed(Err(ReplayRefusal::Refused(Refusal::Full { what, used, .. }))) => {
             format!("full {what} {used}")
         }
+        Reply::Submitted(Err(Refusal::Infeasible(_))) => "infeasible".into(),
         Reply::Submitted(Err(Refusal::UnknownQueue { .. })) => "unknown queue".into(),
         Reply::Cancelled(None) => "no such task".into(),
         Reply::Cancelled(Some(cancelled)) => match cancelled.1 {
