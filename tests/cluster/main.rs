@@ -33,6 +33,7 @@ mod checkpoint;
 mod command_line;
 mod crash;
 mod dead_letter;
+mod deadline;
 mod drain;
 mod eviction;
 mod extension;

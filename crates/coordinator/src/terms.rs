@@ -9,10 +9,6 @@ use crate::config::{Concurrency, Config, LateResults, QueueSettings};
 #[cfg(test)]
 mod tests;
 
-/// How many runs of a type have to be known before the fastest of them says that a task cannot be over in time: so many that
-/// one slow start or a cold cache is not all of it.
-const CULL_RUNS: u32 = 20;
-
 /// The same in the queue's words. What a task gets that does not say otherwise is not in it: that is decided at the submit.
 pub fn queue(config: &Config) -> leasehold_queue::Config {
     let settings = &config.queues.settings;
@@ -28,7 +24,7 @@ pub fn queue(config: &Config) -> leasehold_queue::Config {
         create_queues: config.queues.create,
         weights: settings.iter().map(|(name, own)| (name.as_str().into(), weights(own))).collect(),
         valve: config.queues.aging_every,
-        cull_runs: config.queues.cull.then_some(CULL_RUNS),
+        cull_runs: Some(config.queues.cull_after_runs).filter(|runs| 0 < *runs),
         throttles: Arc::new(throttles(config)),
         limits: leasehold_queue::Limits {
             open_tasks: config.limits.open_tasks,

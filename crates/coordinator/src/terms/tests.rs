@@ -8,7 +8,7 @@ use super::*;
 
 #[test]
 fn what_is_configured_reaches_the_queue() {
-    let text = "queues: {aging_every: 9, cull: false, create: false, settings: {a: {weight: 3, weights: {red: 2}}, \
+    let text = "queues: {aging_every: 9, cull_after_runs: 0, create: false, settings: {a: {weight: 3, weights: {red: 2}}, \
                 b: {late_results: accept-if-newest}}}\nlimits: {worker_losses: 7, attempt_timeout: 5m}\n\
                 retention: {keys: 2h}\nsession: {ttl: 8s}\n";
     let told = queue(&Config::parse(text, Path::new("c.yaml")).unwrap());
