@@ -35,6 +35,7 @@ mod checkpoint;
 mod command_line;
 mod crash;
 mod dead_letter;
+mod deadline;
 mod drain;
 mod eviction;
 mod explain;

@@ -98,6 +98,7 @@ fn page(reason: Reason) -> &'static str {
         Reason::ProtocolViolation => include_str!("../../../docs/errors/PROTOCOL_VIOLATION.md"),
         Reason::Overloaded => include_str!("../../../docs/errors/OVERLOADED.md"),
         Reason::LowerEpoch => include_str!("../../../docs/errors/LOWER_EPOCH.md"),
+        Reason::DeadlineInfeasible => include_str!("../../../docs/errors/DEADLINE_INFEASIBLE.md"),
         Reason::LeaseNotFound => include_str!("../../../docs/errors/LEASE_NOT_FOUND.md"),
         Reason::WorkerNotFound => include_str!("../../../docs/errors/WORKER_NOT_FOUND.md"),
         Reason::RateLimited => include_str!("../../../docs/errors/RATE_LIMITED.md"),

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     deadline::parse_deadline, duration::parse_duration, failure::Failure, payload::decode,
+    words::parse_admission,
 };
 
 /// The longest line that is read: room for the largest message, in base64.
@@ -42,6 +43,7 @@ struct Line {
     max_attempts: Option<i32>,
     at_most_once: Option<bool>,
     best_effort: Option<bool>,
+    admission: Option<String>,
     payload_schema: Option<String>,
     #[serde(default)]
     concurrency_keys: Vec<String>,
@@ -150,6 +152,10 @@ fn add_texts(mut spec: TaskSpec, line: &Line) -> Result<TaskSpec, String> {
     }
     if let Some(loose) = line.best_effort {
         spec = spec.exclusivity(exclusivity(loose));
+    }
+    if let Some(admission) = &line.admission {
+        let admission = parse_admission(admission).map_err(|why| format!("admission {why}"))?;
+        spec = spec.admission(admission);
     }
     if let Some(schema) = &line.payload_schema {
         spec = spec.payload_schema(schema);

@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod breaker;
+mod budget;
 mod cluster;
 mod config;
 mod dead;

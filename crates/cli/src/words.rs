@@ -5,9 +5,9 @@ use std::{collections::HashMap, time::SystemTime};
 use leasehold_client::{
     duration::from_wire,
     v1::{
-        BlockedReason, BlockingLimit, CircuitState, Exclusivity, FailureReason, Guarantee,
-        LeaseBoundKind, LeaseCharge, LeaseEndKind, RateCharge, RevocationReason, ScalingBound,
-        StopProof, Task, TaskSpec, TaskState, WorkerState,
+        Admission, BlockedReason, BlockingLimit, CircuitState, Exclusivity, FailureReason,
+        Guarantee, LeaseBoundKind, LeaseCharge, LeaseEndKind, RateCharge, RevocationReason,
+        ScalingBound, StopProof, Task, TaskSpec, TaskState, WorkerState,
     },
 };
 use prost_types::Timestamp;
@@ -215,6 +215,23 @@ pub(crate) fn guarantee(guarantee: Guarantee) -> Option<&'static str> {
     match guarantee {
         Guarantee::Unspecified | Guarantee::AtLeastOnce => None,
         Guarantee::AtMostOnce => Some("at most once"),
+    }
+}
+
+/// What becomes of it if it is unlikely to be over in time; `None` where it is the usual.
+pub(crate) fn admission(admission: Admission) -> Option<&'static str> {
+    match admission {
+        Admission::Unspecified | Admission::BestEffort => None,
+        Admission::Strict => Some("strict"),
+    }
+}
+
+/// Reads the same.
+pub(crate) fn parse_admission(text: &str) -> Result<Admission, String> {
+    match text {
+        "best-effort" => Ok(Admission::BestEffort),
+        "strict" => Ok(Admission::Strict),
+        _ => Err(format!("{text:?} is neither \"best-effort\" nor \"strict\"")),
     }
 }
 

@@ -302,6 +302,9 @@ impl Refusal {
             Reason::CircuitOpen => {
                 Some("try again when it half-opens, or submit without failing fast and let it wait")
             }
+            Reason::DeadlineInfeasible => {
+                Some("give it more time, add workers, or submit it with best-effort admission")
+            }
             Reason::ConfigInvalid => Some("what the coordinator runs with is kept"),
             // Their messages name the way out.
             Reason::Unspecified

@@ -1,26 +1,31 @@
 //! What a submitter says of a task. Checks nothing: the coordinator owns the rules and names every
 //! violation at once.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use leasehold_proto::{
-    duration::to_wire,
+    duration::{from_wire, to_wire},
     v1::{self, SubmitTaskRequest, Timeouts},
 };
+
+/// The least time that is asked for.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// A task to submit. Everything but the task type may be left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskSpec {
     spec: v1::TaskSpec,
     idempotency_key: String,
+    /// When what submits it runs out of time.
+    within: Option<Instant>,
 }
 
 impl TaskSpec {
     /// A task for the workers that serve `task_type`.
     pub fn new(task_type: impl Into<String>) -> Self {
         let spec = v1::TaskSpec { task_type: task_type.into(), ..v1::TaskSpec::default() };
-        Self { spec, idempotency_key: String::new() }
+        Self { spec, idempotency_key: String::new(), within: None }
     }
 
     /// The kind of work, in place of the one it was made with.
@@ -97,6 +102,23 @@ impl TaskSpec {
     #[must_use]
     pub fn deadline(mut self, deadline: SystemTime) -> Self {
         self.timeouts().deadline = Some(deadline.into());
+        self
+    }
+
+    /// It has to be over within this time from now, whatever else is said of its times: what is left to the task that submits it,
+    /// such as `Context::task_remaining` of a handler. What passes until it is submitted counts.
+    #[must_use]
+    pub fn within(mut self, remaining: Duration) -> Self {
+        let until = Instant::now().checked_add(remaining);
+        self.within = self.within.into_iter().chain(until).min();
+        self
+    }
+
+    /// Whether it is accepted though it is unlikely to be over by its deadline. Default: it is, and the
+    /// [`Receipt`](crate::Receipt) says so.
+    #[must_use]
+    pub fn admission(mut self, admission: v1::Admission) -> Self {
+        self.spec.admission = admission.into();
         self
     }
 
@@ -224,7 +246,17 @@ impl TaskSpec {
     }
 
     /// The message of the contract.
-    pub(crate) fn into_request(self) -> SubmitTaskRequest {
+    pub(crate) fn into_request(mut self) -> SubmitTaskRequest {
+        if let Some(until) = self.within {
+            // No time at all would break a rule; so little says the same and ends the task at once.
+            let left = until.saturating_duration_since(Instant::now()).max(LEAST);
+            let total = self.spec.timeouts.as_ref().and_then(|timeouts| timeouts.total);
+            let own = total.as_ref().map(from_wire).transpose();
+            // What breaks a rule is for the coordinator to name.
+            if let Ok(own) = own {
+                self.timeouts().total = Some(to_wire(own.unwrap_or(left).min(left)));
+            }
+        }
         SubmitTaskRequest {
             spec: Some(self.spec),
             idempotency_key: self.idempotency_key,

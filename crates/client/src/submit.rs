@@ -3,7 +3,7 @@
 mod stream;
 mod window;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use leasehold_proto::v1::{
     BatchSubmitTasksRequest, SubmitOutcome, SubmitTaskRequest, SubmitTaskResponse,
@@ -28,6 +28,8 @@ pub struct Receipt {
     pub task_id: String,
     /// Whether the idempotency key named a task that existed already.
     pub deduplicated: bool,
+    /// When the task is likely to be over, if it was given a total timeout or a deadline and this is not before it.
+    pub expected_finish: Option<SystemTime>,
 }
 
 impl Client {
@@ -48,15 +50,16 @@ impl Client {
         Ok(receipt)
     }
 
-    /// Asks whether a task would be accepted, and accepts nothing.
-    pub async fn validate(&self, spec: TaskSpec) -> Result<(), Error> {
+    /// Asks whether a task would be accepted, and accepts nothing. Says when it would be likely to be over, as
+    /// [`Receipt::expected_finish`] does.
+    pub async fn validate(&self, spec: TaskSpec) -> Result<Option<SystemTime>, Error> {
         let request = SubmitTaskRequest { validate_only: true, ..spec.into_request() };
         let send = |request| {
             let mut service = self.task_service();
             async move { service.submit_task(request).await }
         };
-        self.call("leasehold.v1.TaskService/SubmitTask", Repeat::Safe).unary(request, send).await?;
-        Ok(())
+        let call = self.call("leasehold.v1.TaskService/SubmitTask", Repeat::Safe);
+        Ok(Receipt::from(call.unary(request, send).await?).expected_finish)
     }
 
     /// Accepts up to 1,000 tasks. Each has its own outcome, in the order given. Those that are refused
@@ -167,7 +170,9 @@ fn fail(tasks: &mut [Submission], error: &Error) {
 
 impl From<SubmitTaskResponse> for Receipt {
     fn from(response: SubmitTaskResponse) -> Self {
-        Self { task_id: response.task_id, deduplicated: response.deduplicated }
+        let SubmitTaskResponse { task_id, deduplicated, expected_finish_time } = response;
+        let expected_finish = expected_finish_time.and_then(|time| time.try_into().ok());
+        Self { task_id, deduplicated, expected_finish }
     }
 }
 

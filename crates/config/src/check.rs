@@ -51,6 +51,9 @@ pub const ATTEMPTS_MAX: u32 = 1_000;
 /// The largest weight of a queue or a fairness key.
 const WEIGHT_MAX: u32 = 1_000;
 
+/// Of 1,024 runs the coordinator forgets half, so that the older ones count for less: so many are always there after that.
+const CULL_RUNS_MAX: u32 = 400;
+
 /// The largest growth of a backoff.
 pub const FACTOR_MAX: f64 = 100.0;
 
@@ -354,6 +357,10 @@ fn range_problem((min, max): (u32, u32)) -> Option<String> {
 fn order(config: &Config, broken: &mut Broken) {
     if config.queues.aging_every == 0 {
         broken.add("queues.aging_every", "must be at least 1");
+    }
+    if CULL_RUNS_MAX < config.queues.cull_after_runs {
+        let problem = format!("must be at most {CULL_RUNS_MAX}");
+        broken.add("queues.cull_after_runs", problem);
     }
     for (name, settings) in &config.queues.settings {
         let own = ("weight".to_owned(), settings.weight);

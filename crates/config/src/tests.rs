@@ -93,6 +93,7 @@ fn queues_and_their_keys_have_weights() {
     assert_eq!((config.queues.aging_every, own.weight, own.weights["red"]), (9, 3, 2));
     let cases = [
         ("aging_every: 0", "must be at least 1"),
+        ("cull_after_runs: 401", "must be at most 400"),
         ("settings: {b: {weight: 0}}", "weight of queue \"b\": 0 is not 1 to 1000"),
         ("settings: {c: {weights: {x: 1001}}}", "weights.x of queue \"c\": 1001 is not 1 to 1000"),
     ];

@@ -287,7 +287,11 @@ impl Engine {
             return false;
         }
         let reply = self.apply(Command::Grant { most: GRANTS_PER_PASS });
-        matches!(reply, Reply::Granted(GRANTS_PER_PASS))
+        let Reply::Granted(granted) = reply else { return false };
+        if 0 < granted.culled {
+            self.say(Release::Culled(granted.culled, granted.spared));
+        }
+        granted.turns() == GRANTS_PER_PASS
     }
 
     fn apply(&mut self, command: Command) -> Reply {

@@ -6,7 +6,7 @@
 //!
 //! The engine calls, once a fact is durable: [`Metrics::submitted`], [`Metrics::deduplicated`], [`Metrics::waited`],
 //! [`Metrics::attempt_started`], [`Metrics::attempt_ended`], [`Metrics::ran`], [`Metrics::task_ended`],
-//! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::checkpoint`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::turned`], [`Metrics::committed`], [`Metrics::stalled`]; and
+//! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::checkpoint`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::culled`], [`Metrics::turned`], [`Metrics::committed`], [`Metrics::stalled`]; and
 //! now and then, from a look at its state: the `set_` methods.
 
 use std::{
@@ -107,6 +107,12 @@ impl Metrics {
     /// A dead letter became a task again.
     pub fn replayed(&self) {
         self.series.replayed.inc();
+    }
+
+    /// So many tasks were ended because the time left to them could not suffice; they would have run for that long.
+    pub fn culled(&self, count: u64, spared: Duration) {
+        self.series.culled.inc_by(count);
+        self.series.spared.inc_by(spared.as_secs_f64());
     }
 
     /// A batch of this many records became durable, this long after it was handed to the journal.

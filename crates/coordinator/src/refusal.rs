@@ -216,7 +216,8 @@ fn code(reason: Reason) -> Code {
         | Reason::NotFailed
         | Reason::ProtocolUnsupported
         | Reason::ProtocolViolation
-        | Reason::LowerEpoch => Code::FailedPrecondition,
+        | Reason::LowerEpoch
+        | Reason::DeadlineInfeasible => Code::FailedPrecondition,
         Reason::Unspecified => Code::Internal,
     }
 }

@@ -26,6 +26,7 @@ pub fn queue(config: &Config) -> leasehold_queue::Config {
         create_queues: config.queues.create,
         weights: settings.iter().map(|(name, own)| (name.as_str().into(), weights(own))).collect(),
         valve: config.queues.aging_every,
+        cull_runs: Some(config.queues.cull_after_runs).filter(|runs| 0 < *runs),
         throttles: Arc::new(throttles(config)),
         limits: leasehold_queue::Limits {
             open_tasks: config.limits.open_tasks,

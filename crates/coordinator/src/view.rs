@@ -8,7 +8,7 @@ use bytes::Bytes;
 use leasehold_policy::{CircuitState, Jitter, Time};
 use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{
-    Blocked, BreakerView, Bucketed, Checkpoint, Claims, Ending, Exclusivity, Failure,
+    Admission, Blocked, BreakerView, Bucketed, Checkpoint, Claims, Ending, Exclusivity, Failure,
     FailureReason, Gate, Guarantee, Lease, Ledger, Name, Obstacle, Permit, Phase, QueueView, Retry,
     RevocationReason, SchemaPrint, SessionState, Take, Task, TaskSpec, Use, Wait, WorkerView,
 };
@@ -235,6 +235,7 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
         rate_charges: claims.charges.iter().map(rate_charge).collect(),
         dependencies: claims.dependencies.iter().map(ToString::to_string).collect(),
         fail_fast: claims.fails_fast,
+        admission: admission(spec.admission).into(),
     }
 }
 
@@ -246,7 +247,14 @@ fn rate_charge((key, tokens): &(Name, u32)) -> v1::RateCharge {
     v1::RateCharge { key: key.to_string(), tokens: Some(count(*tokens)) }
 }
 
-const fn exclusivity(exclusivity: Exclusivity) -> v1::Exclusivity {
+const fn admission(admission: Admission) -> v1::Admission {
+    match admission {
+        Admission::Unasked | Admission::BestEffort => v1::Admission::BestEffort,
+        Admission::Strict => v1::Admission::Strict,
+    }
+}
+
+fn exclusivity(exclusivity: Exclusivity) -> v1::Exclusivity {
     match exclusivity {
         Exclusivity::Strict => v1::Exclusivity::Strict,
         Exclusivity::BestEffort => v1::Exclusivity::BestEffort,

@@ -6,8 +6,8 @@ use anyhow::ensure;
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Audience, Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome, Queue, Retry,
-    SchemasRead, Shape, StreamId, Submit, TaskSpec, Token,
+    Admission, Audience, Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome, Queue,
+    Retry, SchemasRead, Shape, StreamId, Submit, TaskSpec, Token,
 };
 
 const STREAM: StreamId = StreamId(1);
@@ -129,5 +129,6 @@ pub(crate) fn spec(task_type: &str, priority: u8) -> TaskSpec {
         key: None,
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter};
-use leasehold_queue::{Config as QueueConfig, Key, LeaseTerms, Retry, Shape, TaskSpec};
+use leasehold_queue::{Admission, Config as QueueConfig, Key, LeaseTerms, Retry, Shape, TaskSpec};
 
 /// How many workers there are: one to hold a lease, and one to be given it too early.
 pub const WORKERS: usize = 2;
@@ -307,6 +307,7 @@ impl Config {
             key: Some(Key { name: format!("task {task}").into(), digest: [0; 16] }),
             fairness_key: "".into(),
             shape: Shape::default(),
+            admission: Admission::default(),
         }
     }
 

@@ -15,24 +15,25 @@ impl Queue {
     pub(crate) fn submit(&mut self, submit: Submit) -> Result<Accepted, Refusal> {
         let Submit { id, spec, validate_only } = submit;
         if let Some(id) = self.named(&spec)? {
-            return Ok(Accepted { id, deduplicated: true });
+            return Ok(Accepted { id, deduplicated: true, late: None });
         }
         if self.book.task(id).is_some() {
             // Ids are minted once. Whoever repeats one means that task.
-            return Ok(Accepted { id, deduplicated: true });
+            return Ok(Accepted { id, deduplicated: true, late: None });
         }
         if !self.config.create_queues && !self.book.knows_queue(&spec.queue) {
             return Err(Refusal::UnknownQueue { queue: spec.queue });
         }
         self.admit(&spec)?;
         self.fail_fast(&spec)?;
+        let late = self.judge(&spec)?;
         if !validate_only {
             self.book.make_room(&spec.queue, self.config.limits.queues);
             let task = Box::new(self.task_of(id, spec));
             self.write(Record::TaskAccepted(task));
             self.show(id);
         }
-        Ok(Accepted { id, deduplicated: false })
+        Ok(Accepted { id, deduplicated: false, late })
     }
 
     /// A dead letter is bound by the same limits as a submit, but its queue may be created: it existed when the task was

@@ -2,14 +2,14 @@
 //!
 //! An answer must not leave the process before the records made with it are durable.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::Time;
 
 use crate::{
-    Config, Ending, Failure, Guarded, Name, Progress, RevocationReason, Saved, SchemasRead,
-    SessionId, Start, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
+    Config, Ending, Estimate, Failure, Guarded, Name, Progress, RevocationReason, Saved,
+    SchemasRead, SessionId, Start, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
 };
 
 /// One thing to do.
@@ -186,7 +186,8 @@ pub enum Command {
         /// time.
         until: Time,
     },
-    /// Lease waiting tasks to free slots, at most `most` of them. Answered by [`Reply::Granted`].
+    /// Lease waiting tasks to free slots, or end those whose time is over or cannot suffice any more, at most `most` of them.
+    /// Answered by [`Reply::Granted`].
     Grant {
         /// The bound.
         most: usize,
@@ -227,8 +228,28 @@ pub enum Reply {
     Reset(bool),
     /// To [`Command::Save`]: what became of it.
     Saved(Saved),
-    /// To [`Command::Grant`]: how many leases were granted.
-    Granted(usize),
+    /// To [`Command::Grant`]: what became of the tasks whose turn it was.
+    Granted(Granted),
+}
+
+/// What became of the tasks whose turn it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// How many were leased.
+    pub leased: usize,
+    /// How many were ended because their time was over.
+    pub expired: usize,
+    /// How many were ended because the time that was left to them could not suffice.
+    pub culled: usize,
+    /// How long those would have run, by what half of the runs of their types do not exceed.
+    pub spared: Duration,
+}
+
+impl Granted {
+    /// How many tasks had their turn.
+    pub const fn turns(&self) -> usize {
+        self.leased + self.expired + self.culled
+    }
 }
 
 /// A task to accept.
@@ -249,6 +270,8 @@ pub struct Accepted {
     pub id: TaskId,
     /// Whether the idempotency key named it already.
     pub deduplicated: bool,
+    /// When it is likely to be over, if that is not before the time that was asked for.
+    pub late: Option<Time>,
 }
 
 /// Why a task is not accepted.
@@ -288,12 +311,44 @@ pub enum Refusal {
         /// How long it is until somebody is let through.
         wait: Duration,
     },
+    /// It is unlikely to be over in time, and asks not to be accepted then.
+    #[error("{0}")]
+    Infeasible(Box<Infeasible>),
     /// The queue does not exist and may not be created.
     #[error("queue {queue:?} does not exist and the configuration does not allow creating it")]
     UnknownQueue {
         /// Its name.
         queue: Name,
     },
+}
+
+/// A task is unlikely to be over in time, and asks not to be accepted then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Infeasible {
+    /// What time it is.
+    pub now: Time,
+    /// When it would have to be over.
+    pub deadline: Time,
+    /// The earliest time by which it is likely to be.
+    pub feasible: Time,
+    /// How it would fare.
+    pub estimate: Estimate,
+    /// What half of the runs of its type do not exceed. None: nothing is known.
+    pub usual: Option<Duration>,
+}
+
+impl fmt::Display for Infeasible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { now, deadline, feasible, estimate, usual } = self;
+        let Estimate { ahead, slots, bound_by, .. } = estimate;
+        let (left, needed) = (deadline.since(*now), feasible.since(*now));
+        write!(
+            f,
+            "the task has {left:?} and is likely to need {needed:?}: tasks before it: {ahead}, "
+        )?;
+        write!(f, "slots: {slots}, longest it waits for {bound_by}")?;
+        usual.map_or(Ok(()), |usual| write!(f, ", half of its type run for up to {usual:?}"))
+    }
 }
 
 /// A dead letter, as it was stored.

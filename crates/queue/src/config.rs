@@ -40,6 +40,9 @@ pub struct Config {
     pub weights: BTreeMap<Name, Weights>,
     /// Every how many grants of a class of sessions one goes by age, below the most urgent priority; at least 1.
     pub valve: u64,
+    /// From how many runs of its type on a task is ended, instead of leased, whose time none of them would have kept to. None:
+    /// it is always tried.
+    pub cull_runs: Option<u32>,
     /// How leases are held back.
     pub throttles: Arc<Throttles>,
     /// Bounds.
@@ -170,6 +173,7 @@ impl Default for Config {
             create_queues: true,
             weights: BTreeMap::new(),
             valve: 64,
+            cull_runs: Some(20),
             throttles: Arc::default(),
             limits: Limits {
                 open_tasks: 10_000_000,

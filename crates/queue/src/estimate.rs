@@ -3,7 +3,7 @@
 //! It promises nothing and changes nothing. Slots and each limit are looked at as if they alone held the task back, and the
 //! latest of them counts. What an estimate costs is bounded, whatever waits and runs.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use leasehold_policy::Time;
 
@@ -63,6 +63,21 @@ pub enum Bound {
     Paused,
     /// A worker that serves it.
     Worker,
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("its own run"),
+            Self::Delay(Wait::Delay) => f.write_str("its initial delay"),
+            Self::Delay(Wait::Backoff) => f.write_str("its backoff"),
+            Self::Capacity => f.write_str("a free slot"),
+            Self::Limit(take) => write!(f, "{take}"),
+            Self::Circuit(guarded) => write!(f, "the circuit of breakers.{guarded}, which is open"),
+            Self::Paused => f.write_str("its queue, which is paused"),
+            Self::Worker => f.write_str("a worker that serves it"),
+        }
+    }
 }
 
 impl Estimate {

@@ -1,7 +1,7 @@
 //! Leases: which waiting task goes to which free session.
 //!
 //! Of what the classes of sessions with free slots would take next, whatever goes first is leased; of those who serve it the
-//! emptiest session gets it. Leases ahead of slots are granted when no class with a free slot has anything to take. One grant
+//! emptiest session gets it. One that cannot be over in time is ended instead. Leases ahead of slots are granted when no class with a free slot has anything to take. One grant
 //! costs as much as there are classes of sessions and needs that they serve, whatever waits or is busy.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use leasehold_policy::Mutant;
 
 use crate::{
-    Assignment, Effect, Name, Queue, Record, SessionId, Task, Token,
+    Assignment, Effect, Granted, Name, Queue, Record, SessionId, Task, Token,
     lanes::{Next, Pick},
     roster::Seating,
     session::Work,
@@ -19,14 +19,12 @@ use crate::{
 const OPENED_MAX: usize = 1_000;
 
 impl Queue {
-    pub(crate) fn grant(&mut self, most: usize) -> usize {
+    pub(crate) fn grant(&mut self, most: usize) -> Granted {
         self.introduce();
         self.index.lanes.open_due(self.now, OPENED_MAX);
-        let mut granted = 0;
-        while granted < most && self.grant_next() {
-            granted += 1;
-        }
-        self.retract(most - granted);
+        let mut granted = Granted::default();
+        while granted.turns() < most && self.grant_next(&mut granted) {}
+        self.retract(most - granted.turns());
         granted
     }
 
@@ -50,14 +48,19 @@ impl Queue {
         }
     }
 
-    fn grant_next(&mut self) -> bool {
+    /// Leases the task whose turn it is, or ends it. Says whether there was one.
+    fn grant_next(&mut self, granted: &mut Granted) -> bool {
         let Some((next, seating)) = self.next_for() else { return false };
+        if let Some(doom) = self.doom(&next) {
+            self.cull(next.place.task, &doom, granted);
+            return true;
+        }
         let Some(token) = self.mint() else { return false };
         self.lease(next, seating.session, token);
+        granted.leased += 1;
         true
     }
 
-    /// A task whose time is over is not leased: those behind it wait until its alarm has ended it.
     fn next_for(&mut self) -> Option<(Next, Seating)> {
         let Self { roster, index, paces, avoided, config, .. } = self;
         let lanes = &mut index.lanes;
@@ -70,9 +73,7 @@ impl Queue {
             Some((next, class.best(avoided, lanes.served_last(&next))?))
         });
         // Nobody takes ahead what somebody with a slot could have, though it is not what goes next to him.
-        let (next, seating) =
-            offers.min_by_key(|(next, seating)| (seating.is_ahead(), next.rank(), *seating))?;
-        (!next.place.is_over(self.now)).then_some((next, seating))
+        offers.min_by_key(|(next, seating)| (seating.is_ahead(), next.rank(), *seating))
     }
 
     fn lease(&mut self, next: Next, id: SessionId, token: Token) {

@@ -122,6 +122,11 @@ pub(crate) struct Next {
 }
 
 impl Next {
+    /// Whether it starts too late for most of its kind, as far as that is known.
+    pub(crate) fn is_late(&self, now: Time) -> bool {
+        self.start_by <= now
+    }
+
     /// What it goes for.
     pub(crate) const fn pick(&self) -> Pick {
         self.pick

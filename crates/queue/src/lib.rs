@@ -51,8 +51,10 @@ mod timers;
 // The machine: one match, and a file for each noun of its arms.
 mod admission;
 mod ahead;
+mod doom;
 mod estimate;
 mod extension;
+mod feasibility;
 mod grant;
 mod inventory;
 mod outcome;
@@ -77,8 +79,8 @@ pub use checkpoint::{Checkpoint, Saved};
 pub use circuits::{Guarded, Turned};
 pub use claims::Claims;
 pub use command::{
-    Accepted, Command, Dead, DeclineReason, HeldLease, Hello, LeasePhase, NotWelcome, Outcome,
-    Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
+    Accepted, Command, Dead, DeclineReason, Granted, HeldLease, Hello, Infeasible, LeasePhase,
+    NotWelcome, Outcome, Refusal, ReplayRefusal, Replayed, Reply, Submit, Verdict, Welcome,
 };
 pub use config::{
     BreakerTerms, Caps, Config, Limits, QueueLimits, RetryBudget, Throttles, Weights,
@@ -97,7 +99,7 @@ pub use limits::{Bucketed, Permit, Take, Use};
 pub use queue::Queue;
 pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};
-pub use spec::{Exclusivity, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Trace};
+pub use spec::{Admission, Exclusivity, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Trace};
 pub use start::Start;
 pub use task::{
     Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     time::Duration,
 };
 
@@ -54,6 +55,26 @@ pub struct Use {
     pub max: u32,
     /// When there will be enough of it, unless others take it before. None: nobody knows.
     pub free_at: Option<Time>,
+}
+
+impl fmt::Display for Take {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Permit(Permit::Key(key)) => write!(f, "a permit of concurrency key {key:?}"),
+            Self::Permit(Permit::Queue(queue)) => write!(f, "a permit of queue {queue:?}"),
+            Self::Permit(Permit::Flow(queue, key)) if key.is_empty() => {
+                write!(f, "a permit of what has no fairness key in queue {queue:?}")
+            }
+            Self::Permit(Permit::Flow(queue, key)) => {
+                write!(f, "a permit of fairness key {key:?} in queue {queue:?}")
+            }
+            Self::Tokens(Bucketed::Key(key), _) => write!(f, "rate key {key:?}"),
+            Self::Tokens(Bucketed::Queue(queue), _) => write!(f, "the rate of queue {queue:?}"),
+            Self::Tokens(Bucketed::Retries(guarded), _) => {
+                write!(f, "the retry budget of breakers.{guarded}")
+            }
+        }
+    }
 }
 
 /// Every limit.

@@ -1,4 +1,5 @@
-//! How long tasks run, learned from those that succeeded: what a lease is reckoned to cost, and how late a task may start.
+//! How long tasks run, learned from those that succeeded: what a lease is reckoned to cost, how late a task may start, and
+//! when that is too late for any.
 //!
 //! It is not durable and costs 300 bytes for each task type. It knows no task and no lease.
 
@@ -36,6 +37,7 @@ struct Pace {
     total: u32,
     /// The longest run ever, which no quantile is beyond.
     longest: Duration,
+    fastest: Duration,
     p50: Duration,
     p95: Duration,
 }
@@ -54,11 +56,18 @@ impl Paces {
             runs: [0; BUCKETS],
             total: 0,
             longest: Duration::ZERO,
+            fastest: Duration::ZERO,
             p50: Duration::ZERO,
             p95: Duration::ZERO,
         };
         pace.learn(ran);
         self.0.insert(Name::clone(task_type), pace);
+    }
+
+    /// What none of the runs that are remembered took less than, rounded down by at most a third, and how many they are.
+    /// None: nothing is known.
+    pub(crate) fn fastest(&self, task_type: &str) -> Option<(Duration, u32)> {
+        self.0.get(task_type).map(|pace| (pace.fastest, pace.total))
     }
 
     /// What a run of this type is reckoned to take: the moving average, a tenth of a second if nothing is known.
@@ -95,6 +104,8 @@ impl Pace {
             self.runs.iter_mut().for_each(|count| *count /= 2);
             self.total = self.runs.iter().map(|count| u32::from(*count)).sum();
         }
+        let first = self.runs.iter().position(|count| 0 < *count);
+        self.fastest = first.map_or(Duration::ZERO, begin);
         (self.p50, self.p95) = (self.quantile(50), self.quantile(95));
     }
 
@@ -123,12 +134,22 @@ fn bucket(ran: Duration) -> usize {
     usize::try_from(at).unwrap_or(BUCKETS).min(BUCKETS - 1)
 }
 
+/// Where a bucket begins.
+fn begin(bucket: usize) -> Duration {
+    let whole = doubled(bucket);
+    let ms = if bucket.is_multiple_of(2) { whole } else { whole + whole / 2 };
+    Duration::from_millis(if bucket == 0 { 0 } else { ms })
+}
+
 /// Where a bucket ends.
 fn end(bucket: usize) -> Duration {
-    let begin =
-        1_u64.checked_shl(u32::try_from(bucket / 2).unwrap_or(u32::MAX)).unwrap_or(u64::MAX);
+    let begin = doubled(bucket);
     let ms = if bucket.is_multiple_of(2) { begin + begin.div_ceil(2) } else { 2 * begin };
     Duration::from_millis(ms)
+}
+
+fn doubled(bucket: usize) -> u64 {
+    1_u64.checked_shl(u32::try_from(bucket / 2).unwrap_or(u32::MAX)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

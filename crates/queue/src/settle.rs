@@ -116,11 +116,15 @@ impl Queue {
 
     /// Ends a task whose time is over. What went wrong before that is kept as a detail.
     pub(crate) fn time_out(&mut self, id: TaskId, account: Option<Account>) {
+        self.time_out_as(id, account, "the task ran out of its total time");
+    }
+
+    /// Ends a task whose time is over or cannot suffice. What went wrong before that is kept as a detail.
+    pub(crate) fn time_out_as(&mut self, id: TaskId, account: Option<Account>, message: &str) {
         let before = self.book.task(id).and_then(|task| task.last_failure.as_ref());
         let last = account.as_ref().and_then(|account| account.message.clone());
         let details = last.or_else(|| before.map(|failure| Name::clone(&failure.message)));
-        let failure =
-            self.failure(id, FailureReason::TotalTimeout, "the task ran out of its total time");
+        let failure = self.failure(id, FailureReason::TotalTimeout, message);
         let failure = Failure { details: details.unwrap_or_default(), ..failure };
         self.end(id, Ending::Failed, account, Some(failure));
     }

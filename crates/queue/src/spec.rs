@@ -46,6 +46,8 @@ pub struct TaskSpec {
     pub fairness_key: Name,
     /// What it asks of its worker.
     pub shape: Shape,
+    /// Whether it is accepted though it is unlikely to be over in time.
+    pub admission: Admission,
 }
 
 /// What a task asks of the worker that runs it, beside its type.
@@ -55,6 +57,18 @@ pub struct Shape {
     pub selector: Vec<(Name, Name)>,
     /// What its payload looks like. The worker has to read it. None: whoever takes its type reads it.
     pub schema: Option<SchemaPrint>,
+}
+
+/// Whether a task is accepted that is unlikely to be over in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Admission {
+    /// It is, and nobody said by when it has to be over: nothing is reckoned.
+    #[default]
+    Unasked,
+    /// It is, and whoever submits it is told.
+    BestEffort,
+    /// It is refused.
+    Strict,
 }
 
 /// What a task asks of its leases beyond their times.

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
-    Audience, Command, Config, Effect, Hello, LeaseTerms, Minter, Outcome, Over, Queue,
+    Admission, Audience, Command, Config, Effect, Hello, LeaseTerms, Minter, Outcome, Over, Queue,
     QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec, Throttles, Token,
 };
 use proptest::{collection::vec, prelude::*};
@@ -143,6 +143,7 @@ fn spec(queue: &str) -> TaskSpec {
         key: None,
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     }
 }
 

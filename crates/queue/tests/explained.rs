@@ -16,9 +16,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Blocker, Caps, Claims, Command, Config, Effect, Gate, Hello, LeaseTerms, Minter, Name, Outcome,
-    Permit, Queue, QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit, Take, TaskId,
-    TaskSpec, Throttles, Token, Wait,
+    Admission, Blocker, Caps, Claims, Command, Config, Effect, Gate, Hello, LeaseTerms, Minter,
+    Name, Outcome, Permit, Queue, QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit, Take,
+    TaskId, TaskSpec, Throttles, Token, Wait,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -245,6 +245,7 @@ impl Both {
             Claims { keys: named.iter().map(|key| (*key).into()).collect(), ..Claims::default() };
         let label = ("gpu".into(), "yes".into());
         let spec = TaskSpec {
+            admission: Admission::default(),
             queue: "q".into(),
             task_type: task_type(kind).into(),
             payload: Bytes::new(),

@@ -16,10 +16,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, CircuitTerms, Jitter, Rate, Time};
 use leasehold_queue::{
-    BreakerTerms, Caps, Claims, Command, Config, Effect, Failure, FailureReason, Guarded,
-    HeldLease, Hello, LeasePhase, LeaseTerms, Minter, Outcome, Queue, QueueLimits, Record, Retry,
-    RetryBudget, SchemasRead, Shape, StopProof, StreamId, Submit, TaskId, TaskSpec, Throttles,
-    Token, Unknown,
+    Admission, BreakerTerms, Caps, Claims, Command, Config, Effect, Failure, FailureReason,
+    Guarded, HeldLease, Hello, LeasePhase, LeaseTerms, Minter, Outcome, Queue, QueueLimits, Record,
+    Retry, RetryBudget, SchemasRead, Shape, StopProof, StreamId, Submit, TaskId, TaskSpec,
+    Throttles, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -648,6 +648,7 @@ fn spec(priority: u8) -> TaskSpec {
         key: None,
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Blocked, Command, Config, Effect, Hello, LeaseTerms, Name, Outcome, Queue, Refusal, Reply,
-    Retry, SchemaPrint, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec,
+    Admission, Blocked, Command, Config, Effect, Granted, Hello, LeaseTerms, Name, Outcome, Queue,
+    Refusal, Reply, Retry, SchemaPrint, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec,
 };
 
 /// How many different needs waiting tasks may have.
@@ -23,6 +23,7 @@ fn spec(number: u64, delay: Duration) -> TaskSpec {
     let mut print = [0; 32];
     print[..8].copy_from_slice(&number.to_be_bytes());
     TaskSpec {
+        admission: Admission::default(),
         queue: "q".into(),
         task_type: "t".into(),
         payload: Bytes::new(),
@@ -96,7 +97,10 @@ fn a_submit_that_asks_for_one_thing_too_many_is_refused_and_no_other() {
     queue.apply(NOW, Command::Cancel { task: TaskId::from_u128(8) });
     submit(&mut queue, MOST + 1, one_more()).expect("there is room again");
     hello(&mut queue);
-    assert!(matches!(queue.apply(NOW, Command::Grant { most: 1 }), Reply::Granted(1)));
+    assert!(matches!(
+        queue.apply(NOW, Command::Grant { most: 1 }),
+        Reply::Granted(Granted { leased: 1, .. })
+    ));
     submit(&mut queue, MOST + 3, spec(MOST + 3, Duration::ZERO)).expect("one waits no more");
 }
 

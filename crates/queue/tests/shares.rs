@@ -14,8 +14,8 @@ use std::{
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Audience, Blocked, Claims, Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome,
-    Queue, Retry, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec, Token, Weights,
+    Admission, Audience, Blocked, Claims, Command, Config, Effect, Hello, LeaseTerms, Minter, Name,
+    Outcome, Queue, Retry, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec, Token, Weights,
 };
 
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
@@ -123,6 +123,7 @@ fn spec(queue: &str, key: &str, task_type: &str) -> TaskSpec {
         key: None,
         fairness_key: key.into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     }
 }
 

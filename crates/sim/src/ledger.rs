@@ -56,6 +56,8 @@ pub struct Entry {
     pub lease: Option<Held>,
     /// The last lease there was.
     pub last: Option<Token>,
+    /// When it runs out of time.
+    pub deadline: Time,
     /// What was saved last.
     pub checkpoint: Option<Bytes>,
     /// The last lease of this generation, if all that is known of it is that its worker's session was over.
@@ -134,6 +136,9 @@ pub struct Ledger {
     paused: BTreeSet<String>,
     worker_losses_max: u32,
     attempt_max: Duration,
+    cull_after_runs: usize,
+    /// How long the runs took that succeeded in this epoch: nobody remembers others.
+    runs: Vec<Duration>,
     /// The queues that want late results.
     late_results: BTreeSet<String>,
     line: Line,
@@ -160,6 +165,7 @@ impl Ledger {
         Self {
             worker_losses_max: setting.worker_losses,
             attempt_max: setting.attempt_max,
+            cull_after_runs: setting.cull_after_runs as usize,
             late_results: setting.late_results.iter().map(|it| queue_name(*it)).collect(),
             line: Line::new(
                 setting.aging_every,
@@ -291,6 +297,9 @@ impl Ledger {
         match record {
             Record::EpochStarted { epoch, session_ttl, .. } => {
                 let last = std::mem::replace(&mut self.epoch, *epoch);
+                if last < *epoch {
+                    self.runs.clear();
+                }
                 let longest = self.session_ttl_max;
                 self.session_ttl_max = longest.max(*session_ttl);
                 // Within an epoch only a longer promise is worth a record.
@@ -470,11 +479,20 @@ impl Ledger {
             }
             self.decided.insert(token);
         }
+        let reason = failure.map(|failure| failure.reason);
+        if end.0 == Ending::Failed && reason == Some(FailureReason::TotalTimeout) {
+            self.judge_end_of_time(id, end.1)?;
+        }
         let entry = self.open(id)?;
         let held = entry.lease.take();
+        let started =
+            held.as_ref().filter(|_| end.0 == Ending::Succeeded).and_then(|it| it.started);
         (entry.ended, entry.checkpoint) = (Some(end), None);
         match (end.0, token, held) {
-            (Ending::Succeeded, Some(token), _) => Ok(Some(Fact::Succeeded(token))),
+            (Ending::Succeeded, Some(token), _) => {
+                self.runs.extend(started.map(|since| end.1.since(since)));
+                Ok(Some(Fact::Succeeded(token)))
+            }
             (Ending::Succeeded, None, _) => {
                 Err(Violation::new("success", format!("{id} succeeded without a lease")))
             }
@@ -485,6 +503,23 @@ impl Ledger {
             }
             (Ending::Failed | Ending::Cancelled, _, None) => Ok(None),
         }
+    }
+
+    /// A task that is ended ahead of its time waited, needed a whole run, and had less than any run took.
+    fn judge_end_of_time(&mut self, id: TaskId, time: Time) -> Result<(), Violation> {
+        let (enough, known) = (self.cull_after_runs, self.runs.len());
+        let fastest = self.runs.iter().min().copied().filter(|_| 0 < enough && enough <= known);
+        let late_results = self.late_results.clone();
+        let entry = self.open(id)?;
+        let left = entry.deadline.since(time);
+        let is_awaited = entry.unheard.is_some() && late_results.contains(&*entry.queue);
+        let needs_all = entry.lease.is_none() && entry.checkpoint.is_none() && !is_awaited;
+        let is_short = fastest.is_some_and(|fastest| left < fastest);
+        ensure(left.is_zero() || (needs_all && is_short), "culled", || {
+            format!(
+                "{id} was ended with {left:?} left; the fastest of {known} runs took {fastest:?}"
+            )
+        })
     }
 
     fn open(&mut self, id: TaskId) -> Result<&mut Entry, Violation> {
@@ -575,6 +610,7 @@ fn entry(task: &Task) -> Entry {
         cancel_requested: false,
         lease: None,
         last: None,
+        deadline: task.deadline,
         checkpoint: None,
         unheard: None,
         ended: None,

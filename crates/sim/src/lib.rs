@@ -15,6 +15,7 @@
 )]
 
 mod circuits;
+pub mod deadlines;
 pub mod disk;
 pub mod fault;
 pub mod judge;

@@ -11,6 +11,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use leasehold_sim::{
+    deadlines,
     outage::{Outage, breakers, play},
     plan::Plan,
     probe::Probe,
@@ -68,6 +69,15 @@ enum Verb {
         /// The seed.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+    },
+    /// Show what deadlines are worth: the same bursts under each rule, and what is refused for good reason or not.
+    Deadlines {
+        /// The seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// For how many seconds of the simulation tasks come.
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
     },
     /// Run seeds twice: the same must happen.
     Twice {
@@ -142,6 +152,9 @@ fn main() -> ExitCode {
         Verb::Regressions => run_regressions(),
         Verb::Outage { seed } => {
             compare_outages(seed);
+        }
+        Verb::Deadlines { seed, seconds } => {
+            print!("{}", deadlines::tables(seed, seconds));
             ExitCode::SUCCESS
         }
         Verb::Twice { seeds, from } => match twice(from, seeds) {

@@ -229,6 +229,7 @@ fn failed() -> Outcome {
 fn spec() -> TaskSpec {
     let claims = Claims { dependencies: vec![SHOP.into()], ..Claims::default() };
     TaskSpec {
+        admission: leasehold_queue::Admission::default(),
         queue: "default".into(),
         task_type: "buy".into(),
         payload: Bytes::new(),

@@ -73,6 +73,9 @@ pub struct Setting {
     /// Every how many leases one goes by age.
     #[serde(default = "seldom")]
     pub aging_every: u64,
+    /// How many runs have to be known before a task is ended that has less time than any of them took; 0: it never is.
+    #[serde(default)]
+    pub cull_after_runs: u32,
     /// What each queue gets beside the other.
     #[serde(default = "alike")]
     pub weights: [u32; QUEUES],
@@ -351,6 +354,7 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
         beginnings: *pick(rng, &[None, None, Some((100 * MS, 2)), Some((SECOND, 1))]),
         limits: *pick(rng, &[None, None, Some(WIDE), Some(NARROW)]),
         aging_every: *pick(rng, &[2, 5, 64]),
+        cull_after_runs: *pick(rng, &[0, 1, 2, 5]),
         weights: *pick(rng, &[[1, 1], [1, 3]]),
         breaker: (rng.u8(..3) == 0).then(|| Breaker {
             window: Duration::from_secs(*pick(rng, &[3, 30])),

@@ -30,6 +30,7 @@ pub struct Context {
     board: Arc<Board>,
     limits: Limits,
     hold: Hold,
+    task_deadline: Instant,
 }
 
 /// How an attempt looks up whether its lease holds, and how long it may run.
@@ -151,7 +152,9 @@ impl Context {
         (board, limits): (Arc<Board>, Limits),
         hold: Hold,
     ) -> Self {
-        Self { assignment, worker_id, trace, signal, board, limits, hold }
+        let left = assignment.total_remaining.unwrap_or(UNLIMITED).min(UNLIMITED);
+        let task_deadline = Instant::now() + left;
+        Self { assignment, worker_id, trace, signal, board, limits, hold, task_deadline }
     }
 
     /// The task's id.
@@ -217,6 +220,12 @@ impl Context {
     /// How long it is to the deadline; zero behind it.
     pub fn remaining(&self) -> Duration {
         self.deadline().saturating_duration_since(Instant::now())
+    }
+
+    /// How long it is until the whole task runs out of time, whatever this attempt may take of it; zero behind that. What a
+    /// handler submits is given no more than this by `TaskSpec::within` of the client library.
+    pub fn task_remaining(&self) -> Duration {
+        self.task_deadline.saturating_duration_since(Instant::now())
     }
 
     /// Asks that this attempt may run for `remaining` from now, waits for the coordinator, and says how long it may run.

@@ -21,6 +21,8 @@ pub(crate) struct TasksJson<'a> {
 pub(crate) struct ReceiptJson<'a> {
     task_id: &'a str,
     deduplicated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_finish_time: Option<Time>,
 }
 
 /// A `SubmitTaskResponse`, and the line of the input that it answers.
@@ -111,6 +113,7 @@ struct SpecJson<'a> {
     trace_context: Option<TraceJson<'a>>,
     guarantee: &'static str,
     exclusivity: &'static str,
+    admission: &'static str,
     fairness_key: &'a str,
     worker_selector: Labels<'a>,
     payload_schema: &'a str,
@@ -252,7 +255,11 @@ impl<'a> From<&'a [Task]> for TasksJson<'a> {
 
 impl<'a> From<&'a leasehold_client::Receipt> for ReceiptJson<'a> {
     fn from(receipt: &'a leasehold_client::Receipt) -> Self {
-        Self { task_id: &receipt.task_id, deduplicated: receipt.deduplicated }
+        Self {
+            task_id: &receipt.task_id,
+            deduplicated: receipt.deduplicated,
+            expected_finish_time: receipt.expected_finish.map(|at| Text(at.into())),
+        }
     }
 }
 
@@ -345,6 +352,7 @@ impl<'a> From<&'a TaskSpec> for SpecJson<'a> {
             trace_context: spec.trace_context.as_ref().map(TraceJson::from),
             guarantee: spec.guarantee().as_str_name(),
             exclusivity: spec.exclusivity().as_str_name(),
+            admission: spec.admission().as_str_name(),
             fairness_key: &spec.fairness_key,
             worker_selector: labels(&spec.worker_selector),
             payload_schema: &spec.payload_schema,

@@ -65,6 +65,7 @@ fn full_spec() -> TaskSpec {
         }),
         guarantee: Guarantee::AtMostOnce.into(),
         exclusivity: Exclusivity::BestEffort.into(),
+        admission: leasehold_client::v1::Admission::Strict.into(),
         fairness_key: "customer 7".into(),
         worker_selector: HashMap::from([("zone".into(), "a".into())]),
         payload_schema: "0a".into(),
@@ -169,7 +170,7 @@ fn a_task_of_which_nothing_is_said() {
 
 #[test]
 fn receipts() {
-    let receipt = Receipt { task_id: "0198".into(), deduplicated: false };
+    let receipt = Receipt { task_id: "0198".into(), deduplicated: false, expected_finish: None };
     let golden = "{\n  \"taskId\": \"0198\",\n  \"deduplicated\": false\n}";
     check(ReceiptJson::from(&receipt), golden);
     let golden = "{\n  \"line\": 3,\n  \"taskId\": \"0198\",\n  \"deduplicated\": false\n}";

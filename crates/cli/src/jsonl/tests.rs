@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_client::{
     TaskSpec,
-    v1::{Exclusivity, Guarantee},
+    v1::{Admission, Exclusivity, Guarantee},
 };
 
 use super::{Defaults, LINE_BYTES_MAX, Lines, NumberedSpec};
@@ -25,7 +25,7 @@ fn read(text: &[u8], task_type: Option<&str>) -> Result<Vec<NumberedSpec>, Failu
 
 #[test]
 fn a_line_says_what_flags_say_and_flags_fill_in_the_rest() {
-    let text = br#"{"type":"a","queue":"q","payload":"p","priority":1,"key":"k","delay":"1s","timeout":"2s","total_timeout":"3s","queue_timeout":"4s","progress_timeout":"5s","max_attempts":4,"at_most_once":true,"best_effort":true,"concurrency_keys":["k1","k2"],"rates":{"mail":2},"content_type":"c","payload_schema":"0a","labels":{"x":"y"},"fairness_key":"f","selector":{"zone":"a"}}
+    let text = br#"{"type":"a","queue":"q","payload":"p","priority":1,"key":"k","delay":"1s","timeout":"2s","total_timeout":"3s","queue_timeout":"4s","progress_timeout":"5s","max_attempts":4,"at_most_once":true,"best_effort":true,"admission":"strict","concurrency_keys":["k1","k2"],"rates":{"mail":2},"content_type":"c","payload_schema":"0a","labels":{"x":"y"},"fairness_key":"f","selector":{"zone":"a"}}
 
   {"payload":{"n":[1,2]}}
 {"type":"b","payload_base64":"/wA="}"#;
@@ -47,6 +47,7 @@ fn a_line_says_what_flags_say_and_flags_fill_in_the_rest() {
                 .max_attempts(4)
                 .guarantee(Guarantee::AtMostOnce)
                 .exclusivity(Exclusivity::BestEffort)
+                .admission(Admission::Strict)
                 .concurrency_key("k1")
                 .concurrency_key("k2")
                 .rate_charge("mail", 2)

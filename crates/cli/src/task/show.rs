@@ -76,6 +76,7 @@ fn add_spec(details: &mut Details, spec: &TaskSpec, task: &Task) {
     details.maybe("limits", words::claims(spec));
     details.maybe("guarantee", words::guarantee(spec.guarantee()));
     details.maybe("exclusivity", words::exclusivity(spec.exclusivity()));
+    details.maybe("admission", words::admission(spec.admission()));
     let trace = spec.trace_context.as_ref().map(|trace| trace.traceparent.as_str());
     details.maybe("trace", trace.filter(|trace| !trace.is_empty()));
 }

@@ -11,19 +11,22 @@ use std::{
 
 use leasehold_client::{
     Client, TaskSpec,
-    v1::{Exclusivity, Guarantee},
+    v1::{Admission, Exclusivity, Guarantee},
 };
+use leasehold_telemetry::TraceContext;
 
 use super::wait;
 use crate::{
     Done,
     args::Format,
+    budget,
     deadline::{Deadline, parse_deadline},
-    duration::parse_duration,
+    duration::{brief, parse_duration},
     exit::Exit,
     failure::{Failure, say},
     json::ReceiptJson,
     output::Output,
+    words::parse_admission,
 };
 
 /// The most of a payload that is read before the coordinator is asked whether it likes it. Larger than
@@ -54,7 +57,7 @@ pub(crate) struct SubmitArgs {
 
     /// Submit many tasks: one JSON object a line, `-` for stdin. Fields: type, queue, payload or
     /// `payload_base64`, `content_type`, priority, key, delay, deadline, timeout, `total_timeout`,
-    /// `queue_timeout`, `progress_timeout`, `max_attempts`, `at_most_once`, `best_effort`, `concurrency_keys`, rates,
+    /// `queue_timeout`, `progress_timeout`, `max_attempts`, `at_most_once`, `best_effort`, admission, `concurrency_keys`, rates,
     /// dependencies, `fail_fast`, labels, `fairness_key`, selector, `payload_schema`. Flags fill in what a line leaves out
     #[arg(long, value_name = "FILE", conflicts_with_all = ["payload", "file", "key", "check"])]
     jsonl: Option<PathBuf>,
@@ -116,6 +119,15 @@ pub(crate) struct SubmitArgs {
     #[arg(long)]
     best_effort: bool,
 
+    /// What becomes of a task that is unlikely to be over by its deadline: `best-effort` accepts it and says so, `strict` refuses
+    /// it [default: best-effort]
+    #[arg(long, value_name = "HOW", value_parser = parse_admission)]
+    admission: Option<Admission>,
+
+    /// Inside of a handler: do not bound the task by the time that is left to the handler's own, and begin a trace of its own
+    #[arg(long)]
+    no_inherit: bool,
+
     /// What the payload looks like: the fingerprint of its schema. Only a worker that reads it is given the task
     #[arg(long, value_name = "FINGERPRINT")]
     payload_schema: Option<String>,
@@ -176,14 +188,16 @@ pub(super) async fn run(args: SubmitArgs, client: &Client, output: Output) -> Do
     let payload = read_payload(&args).await?;
     let spec = args.spec()?.task_type(args.task_type.clone().unwrap_or_default()).payload(payload);
     if args.check {
-        client.validate(spec).await?;
+        let late = client.validate(spec).await?;
         say("the task would be accepted");
+        warn_if_late(late, "it");
         return Ok(Exit::Ok);
     }
     let receipt = client.submit(spec).await?;
     if receipt.deduplicated {
         say("the key names a task that existed already");
     }
+    warn_if_late(receipt.expected_finish, "the task");
     if let Some(wait) = args.wait {
         say(&receipt.task_id);
         return wait::run(client, output, vec![receipt.task_id], wait.timeout()).await;
@@ -220,6 +234,9 @@ impl SubmitArgs {
         if self.best_effort {
             spec = spec.exclusivity(Exclusivity::BestEffort);
         }
+        if let Some(admission) = self.admission {
+            spec = spec.admission(admission);
+        }
         if let Some(schema) = &self.payload_schema {
             spec = spec.payload_schema(schema);
         }
@@ -244,7 +261,18 @@ impl SubmitArgs {
         if self.fail_fast {
             spec = spec.fail_fast();
         }
-        self.add_times(spec)
+        self.inherit(self.add_times(spec)?)
+    }
+
+    /// What a handler submits ends no later than its own task, and belongs to its trace.
+    fn inherit(&self, spec: TaskSpec) -> Result<TaskSpec, Failure> {
+        if self.no_inherit {
+            return Ok(spec.traceparent(TraceContext::generate().traceparent()));
+        }
+        Ok(match budget::of_environment()? {
+            Some(left) => spec.within(left),
+            None => spec,
+        })
     }
 
     fn add_times(&self, mut spec: TaskSpec) -> Result<TaskSpec, Failure> {
@@ -269,6 +297,17 @@ impl SubmitArgs {
             spec = spec.deadline(time?);
         }
         Ok(spec)
+    }
+}
+
+/// Says of a task that was or would be accepted that it is likely to be over too late.
+fn warn_if_late(expected: Option<SystemTime>, what: &str) {
+    let left = expected.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+    if let Some(left) = left {
+        say(&format!(
+            "accepted, but {what} is likely to be over in {} only, after its deadline",
+            brief(left)
+        ));
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use leasehold_proto::v1::{Exclusivity, Guarantee, RetryPolicy, Timeouts};
+use leasehold_proto::{
+    duration::from_wire,
+    v1::{Admission, Exclusivity, Guarantee, RetryPolicy, Timeouts},
+};
 use prost_types::Timestamp;
 
-use super::TaskSpec;
+use super::{LEAST, TaskSpec};
 
 fn seconds(seconds: i64) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }
@@ -31,6 +34,7 @@ fn everything_said_is_in_the_request() {
         .retry_backoff(Duration::from_secs(8), Duration::from_secs(9))
         .guarantee(Guarantee::AtMostOnce)
         .exclusivity(Exclusivity::BestEffort)
+        .admission(Admission::Strict)
         .label("owner", "ann")
         .fairness_key("customer 7")
         .worker_label("zone", "a")
@@ -47,6 +51,7 @@ fn everything_said_is_in_the_request() {
     assert_eq!((spec.priority, spec.initial_delay), (Some(0), Some(seconds(1))));
     assert_eq!((&*spec.labels["owner"], spec.guarantee()), ("ann", Guarantee::AtMostOnce));
     assert_eq!(spec.exclusivity(), Exclusivity::BestEffort);
+    assert_eq!(spec.admission(), Admission::Strict);
     assert_eq!((&*spec.fairness_key, &*spec.worker_selector["zone"]), ("customer 7", "a"));
     assert_eq!(spec.payload_schema, "0a");
     let timeouts = Timeouts {
@@ -77,4 +82,20 @@ fn what_is_left_out_stays_unset() {
         (None, None, None, None)
     );
     assert_eq!(request.idempotency_key, "");
+}
+
+#[test]
+fn a_task_has_no_more_time_than_what_submits_it() {
+    let total = |spec: TaskSpec| {
+        let timeouts = spec.into_request().spec.expect("there is a spec").timeouts.expect("times");
+        from_wire(&timeouts.total.expect("a total")).expect("a duration")
+    };
+    let (short, long) = (Duration::from_secs(5), Duration::from_secs(500));
+    let spec = || TaskSpec::new("t");
+    let about = |left: Duration, found: Duration| found <= left && left - short < found;
+    assert_eq!(total(spec().total_timeout(short).within(long)), short, "its own is less");
+    assert!(about(long, total(spec().within(long))), "it has none of its own");
+    assert!(about(long, total(spec().within(long).within(2 * long))), "the least counts");
+    assert!(about(long, total(spec().within(long).total_timeout(2 * long))), "in any order");
+    assert_eq!(total(spec().within(Duration::ZERO)), LEAST, "nothing is left");
 }

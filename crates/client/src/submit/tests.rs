@@ -40,7 +40,11 @@ fn a_submit_is_repeated_only_under_a_key() {
 fn outcomes_are_accepted_refused_or_missing() {
     let missing =
         || Error::Malformed { address: "here".to_owned(), missing: "an outcome for each task" };
-    let accepted = SubmitTaskResponse { task_id: "id".to_owned(), deduplicated: true };
+    let accepted = SubmitTaskResponse {
+        task_id: "id".to_owned(),
+        deduplicated: true,
+        expected_finish_time: None,
+    };
     let accepted = SubmitOutcome { outcome: Some(Outcome::Accepted(accepted)) };
     let receipt = read_outcome(accepted, missing).expect("accepted");
     assert_eq!((receipt.task_id.as_str(), receipt.deduplicated), ("id", true));

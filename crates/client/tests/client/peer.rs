@@ -156,7 +156,11 @@ impl TaskService for Script {
     ) -> Result<Response<SubmitTaskResponse>, Status> {
         let key = &request.get_ref().idempotency_key;
         self.answer(key, request.metadata())?;
-        Ok(Response::new(SubmitTaskResponse { task_id: key.clone(), deduplicated: false }))
+        Ok(Response::new(SubmitTaskResponse {
+            task_id: key.clone(),
+            deduplicated: false,
+            expected_finish_time: None,
+        }))
     }
 
     async fn get_task(
@@ -274,9 +278,11 @@ fn stream_answer(step: Step, key: String) -> Result<StreamSubmitTasksResponse, S
         ..Refusal::default()
     };
     let outcome = match step {
-        Step::Answer | Step::NotYet | Step::Skip => {
-            Outcome::Accepted(SubmitTaskResponse { task_id: key, deduplicated: false })
-        }
+        Step::Answer | Step::NotYet | Step::Skip => Outcome::Accepted(SubmitTaskResponse {
+            task_id: key,
+            deduplicated: false,
+            expected_finish_time: None,
+        }),
         Step::Pushback => Outcome::Refused(refused(Code::ResourceExhausted, Some(RETRY_DELAY))),
         Step::Refuse => Outcome::Refused(refused(Code::InvalidArgument, None)),
         Step::Gone => return Err(refusal("SHUTTING_DOWN", Code::Unavailable)),

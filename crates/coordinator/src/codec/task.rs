@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Phase, Retry,
-    RevocationReason, Revoking, Shape, Task, TaskSpec, Trace, Wait,
+    Admission, Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Phase,
+    Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Trace, Wait,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
@@ -79,6 +79,7 @@ impl Pen {
             fairness_key: _,
             shape: _,
             claims: _,
+            admission: _,
         } = spec;
         self.name(queue);
         self.name(task_type);
@@ -245,6 +246,7 @@ impl Cursor<'_> {
             terms: LeaseTerms::default(),
             fairness_key: Name::default(),
             shape: Shape::default(),
+            admission: Admission::default(),
             claims: None,
         };
         self.spec_extras(&mut spec)?;

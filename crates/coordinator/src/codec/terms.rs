@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use leasehold_queue::{
-    Claims, Exclusivity, Guarantee, LeaseTerms, Name, SchemaPrint, Shape, TaskSpec,
+    Admission, Claims, Exclusivity, Guarantee, LeaseTerms, Name, SchemaPrint, Shape, TaskSpec,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
@@ -21,6 +21,7 @@ mod tag {
     pub(super) const SCHEMA: u8 = 10;
     pub(super) const DEPENDENCIES: u8 = 12;
     pub(super) const FAILS_FAST: u8 = 13;
+    pub(super) const ADMISSION: u8 = 21;
 }
 
 impl Pen {
@@ -33,6 +34,12 @@ impl Pen {
         if let Some(claims) = &spec.claims {
             self.claims(claims);
         }
+        let admission = match spec.admission {
+            Admission::Unasked => None,
+            Admission::BestEffort => Some(1),
+            Admission::Strict => Some(2),
+        };
+        self.extra(tag::ADMISSION, admission.as_ref(), |pen, kind| pen.byte(*kind));
         self.end_extras();
     }
 
@@ -98,7 +105,7 @@ impl Pen {
 impl Cursor<'_> {
     /// Reads them into a specification that has none.
     pub(super) fn spec_extras(&mut self, spec: &mut TaskSpec) -> Result<(), Malformed> {
-        let TaskSpec { terms, fairness_key, shape, claims, .. } = spec;
+        let TaskSpec { terms, fairness_key, shape, claims, admission, .. } = spec;
         let mut claimed = Claims::default();
         while let Some(kind) = self.extra()? {
             match kind {
@@ -119,6 +126,13 @@ impl Cursor<'_> {
                     claimed.dependencies = names.collect::<Result<_, Malformed>>()?;
                 }
                 tag::FAILS_FAST => claimed.fails_fast = true,
+                tag::ADMISSION => {
+                    *admission = match self.byte("admission")? {
+                        1 => Admission::BestEffort,
+                        2 => Admission::Strict,
+                        kind => return Err(Malformed::UnknownKind { what: "admission", kind }),
+                    };
+                }
                 kind => return Err(Malformed::UnknownKind { what: "term", kind }),
             }
         }

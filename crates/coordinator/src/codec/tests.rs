@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Charge, Checkpoint, Claims, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity, Failure,
-    FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase, Retry,
-    RevocationReason, Revoking, SchemaPrint, Shape, StopProof, TaskId, TaskSpec, Token, Trace,
-    Wait,
+    Admission, Charge, Checkpoint, Claims, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity,
+    Failure, FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase,
+    Retry, RevocationReason, Revoking, SchemaPrint, Shape, StopProof, TaskId, TaskSpec, Token,
+    Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -78,26 +78,31 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
     let schema = option::of(any::<[u8; 32]>().prop_map(SchemaPrint));
     let shape = (labels, schema).prop_map(|(selector, schema)| Shape { selector, schema });
     let shape = prop_oneof![Just(Shape::default()), shape];
-    (texts, times, rest, name(), shape).prop_map(|(texts, times, rest, flow, shape)| TaskSpec {
-        queue: texts.0,
-        task_type: texts.1,
-        payload: texts.2.into(),
-        content_type: texts.3,
-        priority: texts.4,
-        initial_delay: times.0,
-        start_timeout: times.1,
-        attempt_timeout: times.2,
-        total_timeout: times.3,
-        kill_grace: times.4,
-        retry: rest.0,
-        terms: rest.4.0,
-        claims: rest.4.1,
-        labels: rest.1,
-        trace: rest.2,
-        key: rest.3,
-        fairness_key: flow,
-        shape,
-    })
+    let admissions = [Admission::Unasked, Admission::BestEffort, Admission::Strict];
+    let shape = (shape, prop::sample::select(admissions.to_vec()));
+    (texts, times, rest, name(), shape).prop_map(
+        |(texts, times, rest, flow, (shape, admission))| TaskSpec {
+            queue: texts.0,
+            task_type: texts.1,
+            payload: texts.2.into(),
+            content_type: texts.3,
+            priority: texts.4,
+            initial_delay: times.0,
+            start_timeout: times.1,
+            attempt_timeout: times.2,
+            total_timeout: times.3,
+            kill_grace: times.4,
+            retry: rest.0,
+            terms: rest.4.0,
+            claims: rest.4.1,
+            labels: rest.1,
+            trace: rest.2,
+            key: rest.3,
+            fairness_key: flow,
+            shape,
+            admission,
+        },
+    )
 }
 
 fn failure() -> impl Strategy<Value = Arc<Failure>> {
@@ -477,6 +482,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
         key: Some(Key { name: "k".into(), digest: [9; 16] }),
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     };
     let revoking = Revoking {
         reason: RevocationReason::Cancelled,

@@ -11,8 +11,8 @@ use leasehold_proto::v1::{
     self, coordinator_event::Event as Told, lease_outcome::Outcome, worker_event::Event as Said,
 };
 use leasehold_queue::{
-    Accepted, Ending, FailureReason, Key, LeaseTerms, Name, Refusal, Retry, Shape, StreamId,
-    TaskId, TaskSpec, Token,
+    Accepted, Admission, Ending, FailureReason, Key, LeaseTerms, Name, Refusal, Retry, Shape,
+    StreamId, TaskId, TaskSpec, Token,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -239,6 +239,7 @@ fn spec(payload: &str) -> TaskSpec {
         key: None,
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     }
 }
 
@@ -301,7 +302,7 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
     let kept = node.handle().archive().finished(done).await.unwrap().unwrap();
     assert_eq!(kept.ended.unwrap().result, "r");
     let again = node.try_submit(keyed).await.unwrap();
-    assert_eq!(again, Accepted { id: waiting, deduplicated: true });
+    assert_eq!(again, Accepted { id: waiting, deduplicated: true, late: None });
     assert!(node.handle().queues().await.unwrap()[0].paused);
 
     let (mut worker, welcome) = node.worker("w", &[second, 77]).await;

@@ -32,6 +32,10 @@ impl Engine {
                     drop(answer.send(Err(refused)));
                     return LOOK_COST;
                 }
+                // Nor is anything begun for a caller whose time is over: he does not wait for it any more.
+                if answer.is_closed() {
+                    return LOOK_COST;
+                }
                 let cost = tasks.len();
                 let accepted = self.submit(tasks);
                 self.say(Release::Submitted(Told::new(answer, Ok(accepted))));

@@ -27,6 +27,8 @@ pub(super) enum Release {
     Effects(Vec<Effect>),
     /// A stream is open.
     Welcome(StreamId, Box<(Welcome, SessionTerms)>),
+    /// So many tasks were ended that could not be over in time any more, and would have run for that long.
+    Culled(usize, Duration),
     /// The row of a dead letter may be read: whatever was written before it is there.
     ReadDead(TaskId),
     /// Answers.
@@ -76,6 +78,7 @@ impl Engine {
                     }
                 }
                 Release::Welcome(stream, welcome) => self.welcome(stream, *welcome),
+                Release::Culled(count, spared) => self.metrics.culled(count as u64, spared),
                 Release::ReadDead(task) => self.hand_over(Job::ReadDead { row_id: task.serial() }),
                 Release::Submitted(told) => told.tell(),
                 Release::Shown(told) => told.tell(),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_proto::v1::{self, worker_event::Event as Said};
-use leasehold_queue::{LeaseTerms, Name, Phase, Retry, Shape, TaskId, TaskSpec};
+use leasehold_queue::{Admission, LeaseTerms, Name, Phase, Retry, Shape, TaskId, TaskSpec};
 
 use super::*;
 use crate::{
@@ -155,6 +155,7 @@ fn spec() -> TaskSpec {
         key: None,
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     }
 }
 

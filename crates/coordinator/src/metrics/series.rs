@@ -96,6 +96,8 @@ pub(super) struct Series {
     pub(super) checkpoints: Split<CheckpointFate, Counter>,
     pub(super) stale: Counter,
     pub(super) replayed: Counter,
+    pub(super) culled: Counter,
+    pub(super) spared: Seconds,
     pub(super) refusals: Family<Pair, Counter>,
     pub(super) panics: Counter,
     pub(super) skipped_events: Counter,
@@ -180,6 +182,17 @@ impl Series {
                 registry,
                 "stale_results",
                 "Outcomes for leases that were not current, which changed nothing",
+            ),
+            culled: plain(
+                registry,
+                "tasks_culled",
+                "Tasks that were ended when it was their turn because the time left to them could not suffice",
+            ),
+            spared: in_unit(
+                registry,
+                "culled_run",
+                "How long culled tasks would have run, by the medians of their types",
+                Unit::Seconds,
             ),
             replayed: plain(registry, "dead_letters_replayed", "Dead letters that are tasks again"),
             refusals: plain(

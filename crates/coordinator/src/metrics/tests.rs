@@ -25,6 +25,7 @@ fn counted() -> Metrics {
     metrics.checkpoint(CheckpointFate::NoRoom);
     metrics.stale();
     metrics.replayed();
+    metrics.culled(2, Duration::from_millis(1_500));
     metrics.committed(Duration::from_millis(2), 17);
     metrics.stalled(Duration::from_millis(250));
     metrics.set_tasks(TaskState::Running, 4);
@@ -69,6 +70,8 @@ fn every_fact_is_on_the_page() {
         "leasehold_checkpoints_total{fate=\"no_room\"} 1",
         "leasehold_stale_results_total 1",
         "leasehold_dead_letters_replayed_total 1",
+        "leasehold_tasks_culled_total 2",
+        "leasehold_culled_run_seconds_total 1.5",
         "leasehold_store_commit_seconds_bucket{le=\"0.002\"} 1",
         "leasehold_store_commit_batch_size_bucket{le=\"64.0\"} 1",
         "leasehold_stall_seconds_total 0.25",

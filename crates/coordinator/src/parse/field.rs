@@ -7,7 +7,7 @@ use std::{
 
 use leasehold_policy::Jitter;
 use leasehold_proto::{duration, v1};
-use leasehold_queue::{Exclusivity, Guarantee, Name, SchemaPrint};
+use leasehold_queue::{Admission, Exclusivity, Guarantee, Name, SchemaPrint};
 use prost_types::Timestamp;
 
 use super::{DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITY_MAX, Reason, Refusal};
@@ -292,6 +292,24 @@ impl Fields {
                     format!("{value} is no known guarantee: 1 is at least once, 2 at most once"),
                 );
                 Guarantee::AtLeastOnce
+            }
+        }
+    }
+
+    /// Nothing has to be reckoned of a task for which nobody said by when it has to be over.
+    pub(super) fn admission(&mut self, value: i32, is_timed: bool) -> Admission {
+        match v1::Admission::try_from(value) {
+            Ok(v1::Admission::Strict) => Admission::Strict,
+            Ok(v1::Admission::Unspecified | v1::Admission::BestEffort) if is_timed => {
+                Admission::BestEffort
+            }
+            Ok(v1::Admission::Unspecified | v1::Admission::BestEffort) => Admission::Unasked,
+            Err(_) => {
+                self.broken(
+                    "spec.admission",
+                    format!("{value} is no known admission: 1 is best effort, 2 strict"),
+                );
+                Admission::Unasked
             }
         }
     }

@@ -8,7 +8,9 @@ use std::{
 
 use leasehold_policy::Jitter;
 use leasehold_proto::v1;
-use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, SchemaPrint, TaskId, TaskSpec};
+use leasehold_queue::{
+    Admission, Exclusivity, Guarantee, LeaseTerms, SchemaPrint, TaskId, TaskSpec,
+};
 use leasehold_telemetry::TraceContext;
 use prost_types::{Duration as Span, Timestamp};
 
@@ -156,6 +158,29 @@ fn a_queue_says_what_its_tasks_do_not() {
     check("loose", v1::Exclusivity::Strict, Exclusivity::Strict);
     check("", v1::Exclusivity::Unspecified, Exclusivity::Strict);
     check("", v1::Exclusivity::BestEffort, Exclusivity::BestEffort);
+}
+
+/// Whether it is reckoned how a task will fare.
+#[test]
+fn only_who_names_a_time_is_told_that_it_is_too_short() {
+    let check = |said: v1::Admission, total: Option<Span>, deadline: bool, expected: Admission| {
+        let request = request(|spec| {
+            let later = Timestamp::from(now() + Duration::from_secs(60));
+            let deadline = deadline.then_some(later);
+            spec.timeouts = Some(v1::Timeouts { total, deadline, ..v1::Timeouts::default() });
+            spec.admission = said.into();
+        });
+        let spec = parse(request).unwrap();
+        assert_eq!(spec.admission, expected, "{said:?} {total:?} {deadline}");
+    };
+    let (unsaid, best, strict) =
+        (v1::Admission::Unspecified, v1::Admission::BestEffort, v1::Admission::Strict);
+    check(unsaid, None, false, Admission::Unasked);
+    check(best, None, false, Admission::Unasked);
+    check(unsaid, seconds(9), false, Admission::BestEffort);
+    check(best, None, true, Admission::BestEffort);
+    check(strict, None, false, Admission::Strict);
+    check(strict, seconds(9), true, Admission::Strict);
 }
 
 /// Requests that break one rule, the field that is named and a part of what is said.

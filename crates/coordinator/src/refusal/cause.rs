@@ -13,6 +13,7 @@ use crate::{
     handle::Unavailable,
     reload::{Refused, ReloadError},
     scaling::Unknown,
+    view::timestamp,
 };
 
 /// A full queue drains at the pace of its workers: a second is long against a lease and short against a shift.
@@ -94,6 +95,22 @@ impl Refusal {
             .retry_after(wait)
     }
 
+    /// A task is unlikely to be over in time.
+    fn infeasible(message: String, why: &queue::Infeasible) -> Self {
+        let queue::Infeasible { now, deadline, feasible, estimate, usual } = why;
+        let refusal = Self::new(Reason::DeadlineInfeasible, message)
+            .with("remaining", span(deadline.since(*now)))
+            .with("feasible", span(feasible.since(*now)))
+            .with("feasibleTime", timestamp(*feasible))
+            .with("tasksAhead", estimate.ahead)
+            .with("slots", estimate.slots)
+            .with("boundBy", &estimate.bound_by);
+        match usual {
+            Some(usual) => refusal.with("usualRunTime", span(*usual)),
+            None => refusal,
+        }
+    }
+
     /// There are as many of something as there may be.
     pub fn overloaded(limit: &'static str, scope: Scope, max: u64) -> Self {
         let message = format!("{limit} are at their limit of {max}: try again later");
@@ -125,6 +142,7 @@ impl From<queue::Refusal> for Refusal {
                     .with("calls", calls)
                     .retry_after(wait)
             }
+            queue::Refusal::Infeasible(why) => Self::infeasible(message, &why),
             queue::Refusal::UnknownQueue { queue } => {
                 Self::new(Reason::QueueNotFound, message).with("queue", queue)
             }
@@ -210,6 +228,11 @@ impl From<ArchiveError> for Status {
         tracing::error!(%error, cause = error.source().map(tracing::field::display), "cannot read the archive");
         internal("the archive cannot be read: see the coordinator's log")
     }
+}
+
+/// A duration as protobuf's JSON has it.
+fn span(duration: Duration) -> String {
+    format!("{}.{:03}s", duration.as_secs(), duration.subsec_millis())
 }
 
 /// Bytes as lower-case hexadecimal digits.

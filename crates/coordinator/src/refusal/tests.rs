@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use leasehold_policy::Time;
 use leasehold_queue::{self as queue, TaskId};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -79,6 +80,17 @@ fn a_status_fits_into_headers() {
 
 /// A cause with its code, its reason, when to come back in ms, and what its metadata must say.
 type Case = (Refusal, Code, &'static str, Option<u64>, &'static [(&'static str, &'static str)]);
+
+/// A task that would be over a millisecond too late.
+fn infeasible() -> queue::Refusal {
+    let [now, deadline, feasible] = [1_000, 3_000, 3_001].map(Time::from_unix_ms);
+    let bound_by = queue::Bound::Limit(queue::Take::Permit(queue::Permit::Key("k".into())));
+    let (starts, over) = (Some(deadline), None);
+    let estimate = queue::Estimate { ahead: 3, slots: 4, starts, over, bound_by };
+    let usual = Some(Duration::from_millis(500));
+    let why = queue::Infeasible { now, deadline, feasible, estimate, usual };
+    queue::Refusal::Infeasible(Box::new(why))
+}
 
 /// What the queue, the engine and the services refuse.
 fn causes() -> Vec<Case> {
@@ -168,6 +180,21 @@ fn causes() -> Vec<Case> {
             "QUEUE_NOT_FOUND",
             None,
             &[("queue", "q")],
+        ),
+        (
+            infeasible().into(),
+            Code::FailedPrecondition,
+            "DEADLINE_INFEASIBLE",
+            None,
+            &[
+                ("remaining", "2.000s"),
+                ("feasible", "2.001s"),
+                ("feasibleTime", "1970-01-01T00:00:03.001Z"),
+                ("tasksAhead", "3"),
+                ("slots", "4"),
+                ("boundBy", "a permit of concurrency key \"k\""),
+                ("usualRunTime", "0.500s"),
+            ],
         ),
         (Refusal::no_queue("q"), Code::NotFound, "QUEUE_NOT_FOUND", None, &[("queue", "q")]),
         (Refusal::no_task(task), Code::NotFound, "TASK_NOT_FOUND", None, &[("taskId", ID)]),

@@ -11,6 +11,7 @@ use crate::{
     metrics::Metrics,
     parse::Rules,
     refusal::Refusal,
+    view::timestamp,
 };
 
 use super::turnstile::{Client, Turnstile};
@@ -59,10 +60,11 @@ impl Intake {
         let outcome = |checked: Result<bool, Refusal>| match checked {
             // One answer a submission: a missing one means that the engine broke its word.
             Ok(validate_only) => answers.next().map(|answer| match answer {
-                Ok(Accepted { id, deduplicated }) => Ok(v1::SubmitTaskResponse {
+                Ok(Accepted { id, deduplicated, late }) => Ok(v1::SubmitTaskResponse {
                     // The id of a task that was only checked names nothing.
                     task_id: if validate_only { String::new() } else { id.to_string() },
                     deduplicated,
+                    expected_finish_time: late.map(timestamp),
                 }),
                 Err(refusal) => Err(refusal.into()),
             }),

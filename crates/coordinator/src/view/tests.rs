@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Blocked, Charge, Checkpoint, EndKind, Ending, Failure, FailureReason, Key, Lease, LeaseEnd,
-    LeaseTerms, Ledger, Phase, Progress, Retry, RevocationReason, Revoking, Shape, StopProof, Task,
-    TaskId, TaskSpec, Token, Trace, Wait,
+    Admission, Blocked, Charge, Checkpoint, EndKind, Ending, Failure, FailureReason, Key, Lease,
+    LeaseEnd, LeaseTerms, Ledger, Phase, Progress, Retry, RevocationReason, Revoking, Shape,
+    StopProof, Task, TaskId, TaskSpec, Token, Trace, Wait,
 };
 
 use super::{Detail, state, task, timestamp};
@@ -93,6 +93,7 @@ pub(super) fn snapshot(phase: Phase) -> Snapshot {
         key: Some(Key { name: "k".into(), digest: [0; 16] }),
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     };
     let failure = Failure {
         reason: FailureReason::AttemptTimeout,

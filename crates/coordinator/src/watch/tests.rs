@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Charge, ENDS_MAX, EndKind, Ended, Ending, FailureReason, LeaseTerms, Ledger, Phase, Retry,
-    Shape, StopProof, TaskSpec, Token,
+    Admission, Charge, ENDS_MAX, EndKind, Ended, Ending, FailureReason, LeaseTerms, Ledger, Phase,
+    Retry, Shape, StopProof, TaskSpec, Token,
 };
 use prost::Message as _;
 use tokio_util::task::TaskTracker;
@@ -40,6 +40,7 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
         key: None,
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     };
     let task = Task {
         id: id(number),

@@ -42,6 +42,7 @@ pub(crate) fn task() -> Box<Task> {
         key: None,
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: crate::Admission::default(),
     };
     Box::new(Task {
         id: ONE,

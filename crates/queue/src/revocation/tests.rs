@@ -30,6 +30,7 @@ fn hurried(id: u128) -> Command {
         key: None,
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: crate::Admission::default(),
     };
     let id = TaskId::from_u128(id);
     Command::Submit(Box::new(Submit { id, spec, validate_only: false }))

@@ -75,6 +75,7 @@ impl Cluster {
             create_queues: setting.create_queues,
             weights: weights(),
             valve: setting.valve,
+            cull_runs: setting.cull_runs,
             limits: Limits { open_tasks: 9, queues: 2, ..Config::default().limits },
             ..Config::default()
         };

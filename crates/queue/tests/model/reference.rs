@@ -432,8 +432,8 @@ impl Reference {
     /// For each kind of session the task that goes next to it; of these the one that goes before the others, to the emptiest.
     pub(crate) fn grant(&mut self, most: usize) -> String {
         self.listen();
-        let mut granted = 0;
-        while granted < most {
+        let (mut granted, mut ended) = (0, 0);
+        while granted + ended < most {
             self.look_around();
             let kinds = self.kinds();
             let offers = kinds.iter().filter_map(|kind| {
@@ -444,16 +444,29 @@ impl Reference {
                 Some(((order, seat), at, session, kind))
             });
             let Some((((.., why), _), at, session, kind)) = offers.min() else { break };
-            if self.jobs[at].deadline <= self.now {
-                break;
+            if self.is_hopeless(&self.jobs[at]) {
+                let (id, why) = (self.jobs[at].id, Some(FailureReason::TotalTimeout));
+                self.finish(id, Ending::Failed, None, why);
+                ended += 1;
+                continue;
             }
             let kind = kind.clone();
             let thought = self.charge(at, &kind, why);
             self.lease(at, session, thought, why);
             granted += 1;
         }
-        self.ask_back(most - granted);
-        format!("granted {granted}")
+        self.ask_back(most - granted - ended);
+        format!("granted {granted}, ended {ended}")
+    }
+
+    /// Whether a task cannot be over in time.
+    fn is_hopeless(&self, job: &Job) -> bool {
+        let enough = self.config.cull_runs.map(|runs| runs as usize);
+        let fast = enough.and_then(|enough| self.fair.fast(&job.spec.task_type, enough));
+        let may_be_done = job.lost.is_some() && self.config.late_results.contains(&job.spec.queue);
+        let has_a_start = job.saved.is_some() || may_be_done;
+        let is_short = |fast| job.deadline.since(self.now) < fast && !has_a_start;
+        job.deadline <= self.now || fast.is_some_and(is_short)
     }
 
     /// The task that goes next to sessions of a kind, and whether it does for its age.

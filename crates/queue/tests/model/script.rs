@@ -22,6 +22,8 @@ pub(crate) struct Setting {
     pub(crate) prompt: bool,
     /// Every how many grants one goes by age.
     pub(crate) valve: u64,
+    /// From how many runs on a task is ended that has less time than any took.
+    pub(crate) cull_runs: Option<u32>,
 }
 
 /// One thing that happens.
@@ -130,14 +132,18 @@ pub(crate) enum Held {
 pub(crate) fn scripts() -> impl Strategy<Value = Script> {
     let flags = (prop::bool::weighted(0.9), any::<bool>(), any::<bool>());
     let valve = prop::sample::select(vec![1, 2, 3, 64]);
-    let setting = (flags, 2u32..8, 1u32..4, valve).prop_map(
-        |((create_queues, keep_keys, prompt), leases_max, worker_losses_max, valve)| Setting {
-            create_queues,
-            keep_keys,
-            leases_max,
-            worker_losses_max,
-            prompt,
-            valve,
+    let cull_runs = prop::sample::select(vec![None, Some(1), Some(3)]);
+    let setting = (flags, 2u32..8, 1u32..4, valve, cull_runs).prop_map(
+        |((create_queues, keep_keys, prompt), leases_max, worker_losses_max, valve, cull_runs)| {
+            Setting {
+                create_queues,
+                keep_keys,
+                leases_max,
+                worker_losses_max,
+                prompt,
+                valve,
+                cull_runs,
+            }
         },
     );
     (setting, opening(), vec(step(), 20..70)).prop_map(|(setting, opening, steps)| {
@@ -159,29 +165,53 @@ pub(crate) fn reconfigured() -> impl Strategy<Value = Script> {
 }
 
 /// Most scripts begin with nothing; the others with what chance alone brings about too seldom: two workers that hold more
-/// than they can start, and another one that is idle.
+/// than they can start, and another one that is idle; or tasks that have waited too long for what is known of their type.
 fn opening() -> impl Strategy<Value = Vec<Step>> {
-    let crowded = (vec(submission(), 5..7), 1u8..3, 1u8..3).prop_map(|(tasks, ahead, slots)| {
-        let hello = |worker, slots, prefetch| {
-            Step::Hello(Greeting {
-                worker,
-                instance: 0,
-                start: None,
-                replaces: 0,
-                slots,
-                prefetch,
-                types: 3,
-                zone: 0,
-                reads: 0,
-                held: Held::Truth { running: 0 },
-            })
-        };
-        let tasks = tasks.into_iter().map(|task| Step::Submit(Submission { queue: 0, ..task }));
-        let workers = [hello(0, 1, ahead), hello(1, 1, ahead), Step::Grant { most: 6 }];
-        let idle = [Step::Sent { most: 6 }, hello(2, slots, 0), Step::Grant { most: 1 }];
-        tasks.chain(workers).chain(idle).collect()
+    let hello = |worker, slots, prefetch| {
+        Step::Hello(Greeting {
+            worker,
+            instance: 0,
+            start: None,
+            replaces: 0,
+            slots,
+            prefetch,
+            types: 3,
+            zone: 0,
+            reads: 0,
+            held: Held::Truth { running: 0 },
+        })
+    };
+    let crowded =
+        (vec(submission(), 5..7), 1u8..3, 1u8..3).prop_map(move |(tasks, ahead, slots)| {
+            let tasks = tasks.into_iter().map(|task| Step::Submit(Submission { queue: 0, ..task }));
+            let workers = [hello(0, 1, ahead), hello(1, 1, ahead), Step::Grant { most: 6 }];
+            let idle = [Step::Sent { most: 6 }, hello(2, slots, 0), Step::Grant { most: 1 }];
+            tasks.chain(workers).chain(idle).collect()
+        });
+    let waits = prop::sample::select(vec![1_400, 1_463, 1_464, 1_465, 1_900]);
+    let late = (submission(), vec(submission(), 1..4), waits).prop_map(move |(one, tasks, ms)| {
+        let plain = Submission { queue: 0, task_type: 0, zone: 0, schema: 0, key: None, ..one };
+        let plain = Submission { delayed: false, validate_only: false, terms: 0, ..plain };
+        let patient = Submission { hurried: false, ..plain.clone() };
+        let hurried = tasks.into_iter().map(move |task| {
+            let Submission { priority, fairness, .. } = task;
+            Step::Submit(Submission { priority, fairness, hurried: true, ..plain.clone() })
+        });
+        let beat = || Step::Heartbeat { session: 0, held: Held::Truth { running: 1 } };
+        let run = [
+            hello(0, 1, 0),
+            Step::Submit(patient),
+            Step::Grant { most: 1 },
+            Step::Sent { most: 1 },
+            Step::Started { lease: 0, stray: u8::MAX },
+            Step::Wait { ms: 1_900 },
+            Step::Outcome { lease: 0, stray: u8::MAX, outcome: 0 },
+            beat(),
+        ];
+        let wait = [Step::Wait { ms }, beat(), Step::Grant { most: 2 }];
+        run.into_iter().chain(hurried).chain(wait).collect()
     });
-    prop_oneof![3 => Just(Vec::new()), 1 => crowded]
+    prop_oneof![6 => Just(Vec::new()), 2 => crowded, 1 => late]
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use leasehold_policy::{Backoff, CircuitTerms, Jitter, Rate, SlowTerms, Tally, Time};
 use leasehold_queue::{
-    Blocker, BreakerTerms, BreakerView, Capacity, Caps, Claims, Command, Config, Dead,
+    Admission, Blocker, BreakerTerms, BreakerView, Capacity, Caps, Claims, Command, Config, Dead,
     DeclineReason, Disposition, Effect, Ended, Estimate, Exclusivity, Explanation, Failure,
     FailureReason, Gate, Guarantee, Guarded, HeldLease, Hello, Key, LeaseEnd, LeasePhase,
     LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Record,
@@ -304,6 +304,11 @@ impl Stage {
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
             fairness_key: words.value("by").unwrap_or_default().into(),
             shape: Shape { selector: zone(words), schema: words.value("schema").map(schema) },
+            admission: match words.value("admission") {
+                Some("strict") => Admission::Strict,
+                Some(_) => Admission::BestEffort,
+                None => Admission::Unasked,
+            },
         }
     }
 
@@ -380,6 +385,7 @@ impl Stage {
         self.config.key_retention = words.ms("keys", 5_000);
         self.config.valve = words.number("aging", 64).into();
         self.config.limits.open_tasks = words.number("open", 5).into();
+        self.config.cull_runs = words.value("cull").map(|_| words.number("cull", 0));
         let weight = words.value("weight").and_then(|it| it.split_once(':'));
         let weights = weight.map(|(queue, weight)| {
             let queue_weight = weight.parse().expect("a weight");
@@ -415,11 +421,7 @@ impl Stage {
         else {
             return "no limit".into();
         };
-        let gate = match gate {
-            Gate::Queue(queue) => queue.to_string(),
-            Gate::Circuit(guarded) => guarded.to_string(),
-            Gate::Limit(take) => format!("{take:?}"),
-        };
+        let gate = gate_text(&gate);
         let again = free_at.map(|at| format!(", enough at {at}")).unwrap_or_default();
         format!("{gate} at {used} of {max}{again}")
     }
@@ -492,8 +494,9 @@ impl Stage {
                 assert_eq!(*more, 0, "all kinds are named");
                 format!("nobody{}; {others} others", kinds.collect::<String>())
             }
-            Blocker::Limit { obstacle, holders, more } => {
-                let Obstacle { take, limit: Use { used, max, free_at } } = obstacle;
+            Blocker::Gate { obstacle, holders, more } => {
+                let Obstacle { gate, limit: Use { used, max, free_at } } = obstacle;
+                let gate = gate_text(gate);
                 let again = free_at.map(|at| format!(", enough at {at}")).unwrap_or_default();
                 let holders = holders.iter().map(|it| {
                     let task = it.task.map_or("?".into(), |id| self.task_name(id));
@@ -503,7 +506,7 @@ impl Stage {
                 });
                 let holders: String = holders.collect();
                 let more = if *more == 0 { String::new() } else { format!(", {more} more") };
-                format!("{take:?} at {used} of {max}{again}{holders}{more}")
+                format!("{gate} at {used} of {max}{again}{holders}{more}")
             }
             Blocker::Capacity(it) => {
                 let Capacity { workers, hushed, slots, used, taken_by, more } = it;
@@ -593,7 +596,9 @@ impl Stage {
         Some(match reply {
             Reply::Submitted(Ok(accepted)) => {
                 let known = if accepted.deduplicated { "known as " } else { "" };
-                format!("accepted {known}{}", self.task_name(accepted.id))
+                let late = accepted.late.map(|at| format!(", likely over at {at}"));
+                let late = late.unwrap_or_default();
+                format!("accepted {known}{}{late}", self.task_name(accepted.id))
             }
             Reply::Submitted(Err(refusal)) => format!("refused: {refusal}"),
             Reply::Cancelled(None) => "no such task".into(),
@@ -819,6 +824,14 @@ fn guarded(name: &str) -> Guarded {
     match name.split_once('.').expect("a section and a name") {
         ("dependencies", name) => Guarded::Dependency(name.into()),
         (_, name) => Guarded::TaskType(name.into()),
+    }
+}
+
+fn gate_text(gate: &Gate) -> String {
+    match gate {
+        Gate::Queue(queue) => queue.to_string(),
+        Gate::Circuit(guarded) => guarded.to_string(),
+        Gate::Limit(take) => format!("{take:?}"),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_policy::{Backoff, Jitter};
-use leasehold_queue::{Claims, Exclusivity, Key, Name, Retry, Shape, TaskId, TaskSpec};
+use leasehold_queue::{Admission, Claims, Exclusivity, Key, Name, Retry, Shape, TaskId, TaskSpec};
 
 use super::{
     Event, World,
@@ -382,5 +382,6 @@ fn spec(order: &Order) -> TaskSpec {
             selector: plan::zone_label(order.zone).map(names).into_iter().collect(),
             schema: plan::schema_print(order.schema),
         },
+        admission: Admission::BestEffort,
     }
 }

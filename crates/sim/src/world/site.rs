@@ -228,6 +228,7 @@ impl World {
         config.limits.attempt_timeout = setting.attempt_max;
         config.limits.open_tasks = self.site.open_tasks;
         config.queues.aging_every = setting.aging_every;
+        config.queues.cull_after_runs = setting.cull_after_runs;
         let settings = (0..).zip(setting.weights).map(|(queue, weight)| {
             let is_late = setting.late_results.contains(&queue);
             let late_results =

@@ -527,7 +527,8 @@ fn judge_refusals(
         Refusal::Full { .. }
         | Refusal::KeyConflict { .. }
         | Refusal::UnknownQueue { .. }
-        | Refusal::CircuitOpen { .. } => true,
+        | Refusal::CircuitOpen { .. }
+        | Refusal::Infeasible(_) => true,
     };
     let refused = accepted.iter().filter_map(|it| it.as_ref().err()).find(is_wrong);
     holds(refused.is_none(), "contract", || format!("refused: {refused:?}"))

@@ -16,13 +16,14 @@ pub(super) const BYTES_MAX: usize = 128 << 10;
 
 /// The variables of an attempt that not every attempt has.
 const DEADLINE: &str = "LEASEHOLD_DEADLINE";
+const TASK_DEADLINE: &str = "LEASEHOLD_TASK_DEADLINE";
 const CHECKPOINT: &str = "LEASEHOLD_CHECKPOINT";
 
 /// How large a checkpoint may be. An isolated function's process looks here as well.
 pub(crate) const CHECKPOINT_BYTES_MAX: &str = "LEASEHOLD_CHECKPOINT_BYTES_MAX";
 
 /// What a worker that was started by an attempt of another worker inherits, and none of its own attempts may.
-const FOREIGN: [&str; 3] = [DEADLINE, CHECKPOINT, MARKER];
+const FOREIGN: [&str; 4] = [DEADLINE, TASK_DEADLINE, CHECKPOINT, MARKER];
 
 /// Everything a program finds in its environment: the worker's own, what the worker's owner adds, the attempt's.
 pub(super) fn of(
@@ -52,6 +53,7 @@ fn of_attempt(attempt: &Attempt) -> impl Iterator<Item = (&'static str, String)>
     let trace = &attempt.trace;
     let limit = it.time_limit();
     let deadline = limit.map(|limit| (DEADLINE, unix_seconds(limit)));
+    let task_deadline = it.total_remaining.map(|left| (TASK_DEADLINE, unix_seconds(left)));
     [
         ("LEASEHOLD_TASK_ID", it.task_id.clone()),
         ("LEASEHOLD_TASK_TYPE", it.task_type.clone()),
@@ -66,6 +68,7 @@ fn of_attempt(attempt: &Attempt) -> impl Iterator<Item = (&'static str, String)>
     ]
     .into_iter()
     .chain(deadline)
+    .chain(task_deadline)
 }
 
 /// The time after `limit`, by the wall clock, in seconds.

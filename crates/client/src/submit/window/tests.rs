@@ -15,7 +15,7 @@ fn large(bytes: usize) -> SubmitTaskRequest {
 }
 
 fn accepted(name: &str) -> Receipt {
-    Receipt { task_id: name.to_owned(), deduplicated: false }
+    Receipt { task_id: name.to_owned(), deduplicated: false, expected_finish: None }
 }
 
 fn failed() -> Error {

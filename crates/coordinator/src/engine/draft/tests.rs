@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Command, Config, Effect, Failure, FailureReason, Hello, KeptKey, Key, LeaseTerms, Name,
-    Outcome, Phase, Queue, Reply, Retry, SchemasRead, SessionId, Shape, StreamId, Submit, Task,
-    TaskId, TaskSpec, Token, Unknown,
+    Admission, Command, Config, Effect, Failure, FailureReason, Hello, KeptKey, Key, LeaseTerms,
+    Name, Outcome, Phase, Queue, Reply, Retry, SchemasRead, SessionId, Shape, StreamId, Submit,
+    Task, TaskId, TaskSpec, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -97,6 +97,7 @@ fn spec(key: Option<u8>, bytes: u16) -> TaskSpec {
         key: key.map(|key| Key { name: key.to_string().into(), digest: [0; 16] }),
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     }
 }
 

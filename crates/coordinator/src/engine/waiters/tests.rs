@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter, Time};
-use leasehold_queue::{Ended, Ending, LeaseTerms, Name, Phase, Retry, Shape, Task, TaskSpec};
+use leasehold_queue::{
+    Admission, Ended, Ending, LeaseTerms, Name, Phase, Retry, Shape, Task, TaskSpec,
+};
 
 use super::*;
 
@@ -34,6 +36,7 @@ fn ended(task: TaskId) -> Snapshot {
         key: None,
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     };
     let task = Task {
         id: task,

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Ending, Failure, FailureReason, LeaseTerms, Phase, Retry, Shape, Task, TaskId, TaskSpec,
+    Admission, Ending, Failure, FailureReason, LeaseTerms, Phase, Retry, Shape, Task, TaskId,
+    TaskSpec,
 };
 use proptest::prelude::*;
 
@@ -34,6 +35,7 @@ fn open(id: u128) -> Snapshot {
         key: None,
         fairness_key: "".into(),
         shape: Shape::default(),
+        admission: Admission::default(),
     };
     let task = Task {
         id: TaskId::from_u128(id),

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Config, DeclineReason, Exclusivity, Failure, FailureReason, Guarantee, HeldLease, Key,
-    LeasePhase, LeaseTerms, Limits, Name, Outcome, Retry, SchemaPrint, SchemasRead, SessionId,
+    Admission, Config, DeclineReason, Exclusivity, Failure, FailureReason, Guarantee, HeldLease,
+    Key, LeasePhase, LeaseTerms, Limits, Name, Outcome, Retry, SchemaPrint, SchemasRead, SessionId,
     Shape, StopProof, StreamId, Submit, TaskId, TaskSpec, Token,
 };
 
@@ -54,6 +54,7 @@ impl Cluster {
                 selector: zone_labels(submission.zone),
                 schema: (0 < submission.schema).then(|| schema(submission.schema)),
             },
+            admission: Admission::Unasked,
         };
         let id = self.minter.mint(self.now, 0);
         Submit { id, spec, validate_only: submission.validate_only }

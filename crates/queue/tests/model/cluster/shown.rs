@@ -57,6 +57,7 @@ pub(super) fn reply_line(reply: &Reply) -> String {
         | Reply::Replayed(Err(ReplayRefusal::Refused(Refusal::Full { what, used, .. }))) => {
             format!("full {what} {used}")
         }
+        Reply::Submitted(Err(Refusal::Infeasible(_))) => "infeasible".into(),
         Reply::Submitted(Err(Refusal::UnknownQueue { .. })) => "unknown queue".into(),
         Reply::Submitted(Err(Refusal::CircuitOpen { guarded, .. })) => format!("open {guarded}"),
         Reply::Reset(exists) => format!("reset {exists}"),
@@ -85,6 +86,8 @@ pub(super) fn reply_line(reply: &Reply) -> String {
         Reply::Revoked(task) => format!("revoked {task:?}"),
         Reply::Evicted(known) => format!("evicted {known}"),
         Reply::Saved(saved) => format!("saved {saved:?}"),
-        Reply::Granted(count) => format!("granted {count}"),
+        Reply::Granted(it) => {
+            format!("granted {}, ended {}", it.leased, it.expired + it.culled)
+        }
     }
 }
