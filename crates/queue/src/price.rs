@@ -30,7 +30,7 @@ impl Queue {
         if matches!(end, End::Succeeded(_)) {
             self.paces.learn(&task.spec.task_type, ran);
         }
-        let class = lease.session.and_then(|session| self.roster.class_no(session));
+        let class = lease.session.and_then(|session| self.roster.settled_class(session));
         let Some(class) = class else { return };
         let costs = (self.cost(&task.spec, lease.reckoned), self.cost(&task.spec, ran.max(LEAST)));
         self.index.lanes.correct(class, (&task.spec.queue, &task.spec.fairness_key), costs);

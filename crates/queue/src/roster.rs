@@ -375,8 +375,12 @@ impl Roster {
         self.members.get(&id)?.class.as_ref()
     }
 
-    /// The number of the class that a session is of.
-    pub(crate) fn class_no(&self, id: SessionId) -> Option<ClassNo> {
+    /// The number of the class that a session was of when leases were last granted.
+    pub(crate) fn settled_class(&self, id: SessionId) -> Option<ClassNo> {
+        self.members.get(&id)?.settled
+    }
+
+    fn class_no(&self, id: SessionId) -> Option<ClassNo> {
         Some(self.classes.get(self.class(id)?)?.no)
     }
 

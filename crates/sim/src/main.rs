@@ -152,6 +152,7 @@ fn main() -> ExitCode {
         Verb::Regressions => run_regressions(),
         Verb::Outage { seed } => {
             compare_outages(seed);
+            ExitCode::SUCCESS
         }
         Verb::Deadlines { seed, seconds } => {
             print!("{}", deadlines::tables(seed, seconds));

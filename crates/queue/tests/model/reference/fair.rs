@@ -213,7 +213,7 @@ impl Reference {
         takes
     }
 
-    /// What a lease took, in the end: for the kind of session that its session is of by now.
+    /// What a lease took, in the end: for the kind of session that its session was of when leases were last granted.
     pub(super) fn put_right(&mut self, id: TaskId, ran: Duration) {
         let job = self.job_mut(id);
         let spec = job.spec.clone();
@@ -222,7 +222,11 @@ impl Reference {
         let Some(holder) = self.sessions.iter().find(|session| session.id == holder) else {
             return;
         };
-        let kind = self.kind(holder);
+        let Some(kind) = holder.settled.clone() else { return };
+        // After a restart only what has waited since is known.
+        if self.fair.known.iter().all(|(who, _)| *who != key_of(&spec)) {
+            return;
+        }
         for who in [queue_of(&spec), key_of(&spec)] {
             let (thought, ran) = (self.cost(&who, thought), self.cost(&who, ran));
             let market = self.fair.markets.iter_mut().find(|market| market.kind == kind);
