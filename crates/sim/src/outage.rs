@@ -17,9 +17,9 @@ use leasehold_queue::{
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
 
 /// How long tasks come, and within that from when to when what they call is down.
-const COMES: Duration = Duration::from_secs(300);
-const DOWN: Duration = Duration::from_secs(60);
-const UP: Duration = Duration::from_secs(120);
+const COMES: Duration = Duration::from_mins(5);
+const DOWN: Duration = Duration::from_mins(1);
+const UP: Duration = Duration::from_mins(2);
 
 /// On average a task comes so often.
 const EVERY_MS: u64 = 50;
@@ -189,7 +189,7 @@ impl Scene {
         }
         self.outage.open_most = self.outage.open_most.max(self.open);
         if UP <= passed && self.open <= self.usual {
-            self.outage.flows.get_or_insert(passed - UP);
+            self.outage.flows.get_or_insert(passed.saturating_sub(UP));
         }
     }
 }
