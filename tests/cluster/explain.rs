@@ -71,6 +71,7 @@ impl Scene {
             fs::write(&file, text).expect("the configuration can be written");
         }
         let command = advice.command.replace("COMMAND", "cat").replace("FILE", &file);
+        let command = command.replace("NAME", "second");
         let words: Vec<&str> = command.split(' ').collect();
         match words[..] {
             [""] => None,
@@ -82,7 +83,7 @@ impl Scene {
             ["leasehold-worker", ref args @ ..] => {
                 let mut worker = binary::worker();
                 let address = format!("http://{}", self.coordinator.address);
-                worker.args(["--address", &address, "--id", "second"]).args(args);
+                worker.args(["--address", &address]).args(args);
                 Some(Process::spawn("second", worker, dir.join("second.log")))
             }
             _ => panic!("an unknown command: {advice:?}"),

@@ -22,7 +22,7 @@ pub(super) enum Kind {
 const OTHER: Method = Method { name: "_OTHER", kind: Kind::Unary };
 
 /// Every method, by name.
-pub(super) const METHODS: [(&str, Kind); 34] = [
+pub(super) const METHODS: [(&str, Kind); 36] = [
     ("externalscaler.ExternalScaler/GetMetricSpec", Kind::Unary),
     ("externalscaler.ExternalScaler/GetMetrics", Kind::Unary),
     ("externalscaler.ExternalScaler/IsActive", Kind::Unary),
@@ -35,6 +35,7 @@ pub(super) const METHODS: [(&str, Kind); 34] = [
     ("leasehold.v1.AdminService/DiffConfig", Kind::Unary),
     ("leasehold.v1.AdminService/DrainWorkers", Kind::Unary),
     ("leasehold.v1.AdminService/EvictWorker", Kind::Unary),
+    ("leasehold.v1.AdminService/ExplainQueue", Kind::Unary),
     ("leasehold.v1.AdminService/FollowPool", Kind::Unary),
     ("leasehold.v1.AdminService/GetCluster", Kind::Unary),
     ("leasehold.v1.AdminService/GetConfig", Kind::Unary),
@@ -51,6 +52,7 @@ pub(super) const METHODS: [(&str, Kind); 34] = [
     ("leasehold.v1.TaskService/AwaitTask", Kind::Waiting),
     ("leasehold.v1.TaskService/BatchSubmitTasks", Kind::Unary),
     ("leasehold.v1.TaskService/CancelTask", Kind::Unary),
+    ("leasehold.v1.TaskService/ExplainTask", Kind::Unary),
     ("leasehold.v1.TaskService/GetTask", Kind::Unary),
     ("leasehold.v1.TaskService/ListTasks", Kind::Unary),
     ("leasehold.v1.TaskService/StreamSubmitTasks", Kind::Stream),
