@@ -5,8 +5,8 @@ use std::{fs, time::Duration};
 
 use leasehold_proto::v1::{
     Advice, AdviceKind, BlockedReason, Blocker, ExplainQueueRequest, ExplainTaskRequest,
-    Explanation, Jitter, LeaseBoundKind, RateCharge, RetryPolicy, TaskBudget, TaskSpec, TaskState,
-    WorkerState,
+    Explanation, Jitter, LeaseBound, LeaseBoundKind, RateCharge, RetryPolicy, TaskBudget, TaskSpec,
+    TaskState, WorkerState,
 };
 use serde_json::Value;
 
@@ -71,6 +71,7 @@ impl Scene {
             fs::write(&file, text).expect("the configuration can be written");
         }
         let command = advice.command.replace("COMMAND", "cat").replace("FILE", &file);
+        let command = command.replace("NAME", "second");
         let words: Vec<&str> = command.split(' ').collect();
         match words[..] {
             [""] => None,
@@ -82,7 +83,7 @@ impl Scene {
             ["leasehold-worker", ref args @ ..] => {
                 let mut worker = binary::worker();
                 let address = format!("http://{}", self.coordinator.address);
-                worker.args(["--address", &address, "--id", "second"]).args(args);
+                worker.args(["--address", &address]).args(args);
                 Some(Process::spawn("second", worker, dir.join("second.log")))
             }
             _ => panic!("an unknown command: {advice:?}"),
@@ -263,16 +264,28 @@ async fn what_waits_for_a_rate_runs_when_there_is_enough_or_when_it_is_raised() 
     .await;
 }
 
+/// Puts a task under a limit.
+type Dress = fn(TaskSpec) -> TaskSpec;
+
+fn keyed(spec: TaskSpec) -> TaskSpec {
+    TaskSpec { concurrency_keys: vec!["tenant/a".to_owned()], ..spec }
+}
+
+fn queued(spec: TaskSpec) -> TaskSpec {
+    TaskSpec { queue: "narrow".to_owned(), ..spec }
+}
+
+fn shared(spec: TaskSpec) -> TaskSpec {
+    TaskSpec { fairness_key: "x".to_owned(), ..queued(spec) }
+}
+
 #[tokio::test]
 async fn what_waits_for_a_permit_runs_when_there_is_one_more_or_its_holder_ends() {
-    let keyed = |spec| TaskSpec { concurrency_keys: vec!["tenant/a".to_owned()], ..spec };
-    let queued = |spec| TaskSpec { queue: "narrow".to_owned(), ..spec };
-    let shared = |spec| TaskSpec { fairness_key: "x".to_owned(), ..queued(spec) };
     let narrow = |what: &str| format!("queues: {{settings: {{narrow: {{{what}: 1}}}}}}\n");
-    let cases: [(&dyn Fn(TaskSpec) -> TaskSpec, String, &str); 3] = [
-        (&keyed, String::new(), "concurrency"),
-        (&queued, narrow("concurrency"), "queues.settings.narrow.concurrency"),
-        (&shared, narrow("concurrency_per_key"), "queues.settings.narrow.concurrency_per_key"),
+    let cases: [(Dress, String, &str); 3] = [
+        (keyed, String::new(), "concurrency"),
+        (queued, narrow("concurrency"), "queues.settings.narrow.concurrency"),
+        (shared, narrow("concurrency_per_key"), "queues.settings.narrow.concurrency_per_key"),
     ];
     for (dress, config, name) in cases {
         let set = async || {
@@ -301,7 +314,7 @@ async fn a_lease_says_what_ends_it_and_a_dead_letter_which_budget_is_used_up() {
     let running = scene.explain(&id).await;
     let lease = running.lease.as_ref().expect("it is leased");
     assert_eq!(lease.worker_state(), WorkerState::Active, "{running:?}");
-    let kinds: Vec<_> = lease.bounds.iter().map(|bound| bound.kind()).collect();
+    let kinds: Vec<_> = lease.bounds.iter().map(LeaseBound::kind).collect();
     assert_eq!(kinds, [LeaseBoundKind::Attempt, LeaseBoundKind::Total], "{running:?}");
     assert!(running.blockers.is_empty() && running.give_up_time.is_none(), "{running:?}");
 

@@ -113,10 +113,7 @@ fn add_forecast(details: &mut Details, forecast: &Forecast, state: TaskState, no
 /// When it may start. A run that has taken longer than is usual may end at any moment.
 fn starts(time: Option<&Timestamp>, bound_by: BlockedReason, now: SystemTime) -> String {
     let Some(time) = time else {
-        return format!(
-            "not before what has no end that is known: {}",
-            words::blocked_reason(bound_by)
-        );
+        return format!("not as things are: {}", words::blocked_reason(bound_by));
     };
     match SystemTime::try_from(*time) {
         Ok(start) if start <= now => "any moment".to_owned(),

@@ -241,7 +241,8 @@ fn wait_until(time: prost_types::Timestamp) -> v1::Advice {
     }
 }
 
-/// A worker that serves such tasks; with labels or a schema, by a configuration: no flag says those.
+/// A worker that serves such tasks; with labels or a schema, by a configuration: no flag says those. It is to be named, as one
+/// without a name would take the place of another on its machine.
 fn start_worker(spec: &TaskSpec) -> v1::Advice {
     let TaskSpec { task_type, shape, .. } = spec;
     let mut wants = vec![format!("start a worker that takes {task_type}")];
@@ -262,9 +263,9 @@ fn start_worker(spec: &TaskSpec) -> v1::Advice {
             .push(format!("programs: {{{}: {{command: COMMAND{schemas}}}}}", plain(task_type)));
     }
     let command = if configuration.is_empty() {
-        format!("leasehold-worker --program {task_type}=COMMAND")
+        format!("leasehold-worker --id NAME --program {task_type}=COMMAND")
     } else {
-        "leasehold-worker --config FILE".to_owned()
+        "leasehold-worker --id NAME --config FILE".to_owned()
     };
     v1::Advice {
         kind: v1::AdviceKind::StartWorker.into(),

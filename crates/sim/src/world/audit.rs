@@ -112,7 +112,8 @@ impl World {
         let asked = holders.iter().all(|holder| {
             let lease = self.ledger.granted(holder.token);
             let task = lease.and_then(|lease| self.ledger.task(lease.task));
-            task.is_some_and(|entry| match permit {
+            // What is not durable yet the ledger does not know.
+            task.is_none_or(|entry| match permit {
                 Permit::Key(key) => entry.spec.claims.iter().any(|it| it.keys.contains(key)),
                 Permit::Queue(queue) | Permit::Flow(queue, _) => *entry.queue == **queue,
             })

@@ -74,7 +74,8 @@ fn what_waits_for_a_time_or_a_pause_says_what_ends_it() {
 
 #[test]
 fn what_nobody_serves_says_what_is_wrong_with_each_and_what_worker_to_start() {
-    let start = "start a worker that takes resize | leasehold-worker --program resize=COMMAND";
+    let start =
+        "start a worker that takes resize | leasehold-worker --id NAME --program resize=COMMAND";
     check(
         &Blocker::NoWorker(Unfit::default()),
         Shape::default(),
@@ -110,7 +111,7 @@ fn what_nobody_serves_says_what_is_wrong_with_each_and_what_worker_to_start() {
              label gpu, wanted it's big, it reads payload schemas 070707070707 instead, it declined such a task as unsupported",
             "start a worker that takes resize and is labelled gpu=it's big and reads payload schema 1a1a1a1a1a1a | labels: \
              {'gpu': 'it''s big'}\nprograms: {'resize': {command: COMMAND, schemas: \
-             [1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a]}} | leasehold-worker --config FILE",
+             [1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a]}} | leasehold-worker --id NAME --config FILE",
         ],
     );
 }
@@ -175,7 +176,8 @@ fn a_limit_is_freed_by_time_by_more_of_it_or_by_who_holds_it() {
 
 #[test]
 fn slots_are_counted() {
-    let start = "start a worker that takes resize | leasehold-worker --program resize=COMMAND";
+    let start =
+        "start a worker that takes resize | leasehold-worker --id NAME --program resize=COMMAND";
     let capacity = |workers, hushed, used| {
         Blocker::Capacity(Capacity { workers, hushed, slots: 4, used, ..Capacity::default() })
     };
