@@ -146,6 +146,11 @@ impl Queue {
         let slots = self.slot_ends(serving);
         let slot = nth_start(&slots, line).ok_or(Bound::Worker)?;
         let mut latest = (self.now + slot, Bound::Capacity);
+        if leased_ahead.tasks == 0 {
+            // What has not had its turn when its time is over is gone.
+            let free = nth_start(&slots, Line::default()).unwrap_or_default();
+            latest.0 = latest.0.min(ahead.gone_by.max(self.now + free));
+        }
         for (take, line) in &ahead.to_limits {
             let wait = match take {
                 Take::Tokens(of, tokens) => {
