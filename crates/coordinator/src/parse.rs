@@ -72,7 +72,6 @@ impl Rules {
         let spec = spec.unwrap_or_default();
         fields.payload(&spec.payload, self.0.limits.payload_bytes);
         let timeouts = spec.timeouts.unwrap_or_default();
-        let is_timed = timeouts.total.is_some() || timeouts.deadline.is_some();
         let total = self.total(&mut fields, timeouts.total, timeouts.deadline, now);
         let defaults = &self.0.defaults;
         let queue = self.queue(&spec.queue);
@@ -127,7 +126,7 @@ impl Rules {
                 selector: fields.selector(spec.worker_selector),
                 schema: fields.schema("spec.payload_schema", &spec.payload_schema),
             },
-            admission: fields.admission(spec.admission, is_timed),
+            admission: fields.admission(spec.admission, &timeouts),
             payload: spec.payload,
         };
         fields.finish(task)

@@ -6,6 +6,8 @@
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
+use leasehold_policy::Time;
+
 use crate::{
     Queue, Take, TaskSpec,
     accounts::{FlowNo, QueueNo},
@@ -34,9 +36,11 @@ pub(crate) struct Line {
 }
 
 /// What goes before a task to the slots that serve it, and to each limit that its lease takes of.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ahead {
     pub(crate) to_slots: Line,
+    /// By when the last of those has run out of time, if it has not had its turn by then.
+    pub(crate) gone_by: Time,
     pub(crate) to_limits: Vec<(Take, Line)>,
 }
 
@@ -70,6 +74,8 @@ struct Rival {
     /// How many tasks: those that go before, or where turns are taken, all.
     tasks: u64,
     run_us: u64,
+    /// When the last of them runs out of time.
+    gone_by: Time,
     /// Of the slots that serve it, how many serve the task, too.
     shared: (u64, u64),
     /// How many of its tasks get past the limits that it is under and the task is not.
@@ -106,9 +112,15 @@ impl Queue {
         let lanes = &self.index.lanes;
         let takes = lanes.gates.takes_of(spec, place);
         let flow = lanes.accounts.find(&spec.queue, &spec.fairness_key);
-        let shared = BTreeMap::new();
-        let mut asker =
-            Asker { queue: self, serving, place, flow, takes, shared, steps: STEPS_MAX };
+        let mut asker = Asker {
+            queue: self,
+            serving,
+            place,
+            flow,
+            takes,
+            shared: BTreeMap::new(),
+            steps: STEPS_MAX,
+        };
         let own = lanes.lane(spec, place);
         let others = lanes.sample(LANES_MAX).filter(|(no, ..)| own.is_none_or(|own| own.0 != *no));
         let rivals = own.map(|(_, lane)| (lane, 1)).into_iter();
@@ -118,12 +130,15 @@ impl Queue {
         let turns = Turns::new(self, spec, flow, &rivals);
         let mut to_limits: Vec<(Take, Line)> =
             asker.takes.into_iter().map(|take| (take, Line::default())).collect();
-        let mut to_slots = Line::default();
+        let (mut to_slots, mut gone_by) = (Line::default(), self.now);
         for rival in &rivals {
             let tasks = turns.before(rival);
             let (shared, all) = rival.shared;
             let competing = part(tasks.min(rival.room), shared.into(), all.into());
             to_slots = to_slots.and(Line::of(competing, rival.run_us));
+            if 0 < competing {
+                gone_by = gone_by.max(rival.gone_by);
+            }
             for (limit, tokens) in &rival.limits {
                 if let Some((_, line)) = to_limits.get_mut(*limit) {
                     let tokens = tasks.saturating_mul(*tokens);
@@ -131,7 +146,7 @@ impl Queue {
                 }
             }
         }
-        Ahead { to_slots, to_limits }
+        Ahead { to_slots, gone_by, to_limits }
     }
 }
 
@@ -163,20 +178,27 @@ impl Asker<'_> {
         if shared.0 == 0 && limits.is_empty() {
             return None;
         }
-        let tasks = if turn == Turn::Own { self.rank(lane) } else { lane.tasks.len() as u64 };
+        let all = lane.tasks.len() as u64;
+        let (tasks, last) = if turn == Turn::Own {
+            (self.rank(lane), lane.tasks.range(..self.place).next_back())
+        } else {
+            (all, lane.tasks.last_key_value())
+        };
+        let gone_by = last.map_or(self.queue.now, |(place, _)| place.deadline);
         Some(Rival {
             queue: flow.queue,
             flow: lane.flow,
             turn,
             tasks: tasks.saturating_mul(stands_for),
             run_us: self.queue.micros(&need.task_type),
+            gone_by,
             shared,
             room: room.saturating_mul(stands_for),
             limits,
         })
     }
 
-    /// How many tasks of a lane are due before: counted from whichever end is near enough, else reckoned.
+    /// How many tasks of a lane go before: counted from whichever end is near enough, else reckoned.
     fn rank(&mut self, lane: &Lane) -> u64 {
         let (place, all) = (self.place, lane.tasks.len());
         let Some((first, _)) = lane.tasks.first_key_value() else { return 0 };

@@ -148,6 +148,11 @@ impl Queue {
         let slots = self.slot_ends(serving);
         let slot = nth_start(&slots, line).ok_or(Bound::Worker)?;
         let mut latest = (self.now + slot, Bound::Capacity);
+        if leased_ahead.tasks == 0 {
+            // What has not had its turn when its time is over is gone.
+            let free = nth_start(&slots, Line::default()).unwrap_or_default();
+            latest.0 = latest.0.min(ahead.gone_by.max(self.now + free));
+        }
         for gate in gates.shut_for(spec, place) {
             if let Gate::Circuit(guarded) = &gate {
                 let at = gates.opens_at(&gate).ok_or_else(|| Bound::Circuit(guarded.clone()))?;

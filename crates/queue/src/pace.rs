@@ -37,6 +37,8 @@ struct Pace {
     total: u32,
     /// The longest run ever, which no quantile is beyond.
     longest: Duration,
+    /// The shortest run ever, which no quantile falls short of.
+    shortest: Duration,
     fastest: Duration,
     p50: Duration,
     p95: Duration,
@@ -56,6 +58,7 @@ impl Paces {
             runs: [0; BUCKETS],
             total: 0,
             longest: Duration::ZERO,
+            shortest: ran,
             fastest: Duration::ZERO,
             p50: Duration::ZERO,
             p95: Duration::ZERO,
@@ -75,9 +78,10 @@ impl Paces {
         self.0.get(task_type).map_or(UNKNOWN, |pace| Duration::from_micros(pace.mean_us))
     }
 
-    /// What half of the runs, and what 19 of 20 do not exceed, rounded up by at most a half. None: nothing is known.
+    /// What half of the runs, and what 19 of 20 do not exceed, as if those of a bucket were spread evenly over it. None: nothing
+    /// is known.
     pub(crate) fn usual(&self, task_type: &str) -> Option<(Duration, Duration)> {
-        self.0.get(task_type).map(|pace| (pace.p50, pace.p95))
+        self.0.get(task_type).map(|pace| (pace.between(50), pace.between(95)))
     }
 
     /// What half of the runs do not exceed, rounded up by at most a half; zero if nothing is known.
@@ -94,7 +98,7 @@ impl Paces {
 impl Pace {
     fn learn(&mut self, ran: Duration) {
         let run_us = micros(ran);
-        self.longest = self.longest.max(ran);
+        (self.longest, self.shortest) = (self.longest.max(ran), self.shortest.min(ran));
         self.mean_us = self.mean_us - self.mean_us / INERTIA + run_us / INERTIA;
         if let Some(count) = self.runs.get_mut(bucket(ran)) {
             *count += 1;
@@ -107,6 +111,20 @@ impl Pace {
         let first = self.runs.iter().position(|count| 0 < *count);
         self.fastest = first.map_or(Duration::ZERO, begin);
         (self.p50, self.p95) = (self.quantile(50), self.quantile(95));
+    }
+
+    /// The place in a bucket up to which there are so many of a hundred runs.
+    fn between(&self, percent: u32) -> Duration {
+        let wanted = (self.total * percent).div_ceil(100);
+        let mut seen = 0;
+        let found = self.runs.iter().enumerate().find_map(|(bucket, count)| {
+            let count = u32::from(*count);
+            seen += count;
+            (wanted <= seen && 0 < count).then_some((bucket, wanted + count - seen, count))
+        });
+        let Some((bucket, within, count)) = found else { return Duration::ZERO };
+        let (begin, end) = (begin(bucket), end(bucket));
+        (begin + end.saturating_sub(begin) * within / count).clamp(self.shortest, self.longest)
     }
 
     /// The end of the bucket up to which there are so many of a hundred runs.

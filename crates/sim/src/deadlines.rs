@@ -115,8 +115,8 @@ pub fn tables(seed: u64, seconds: u64) -> String {
     let mut text = format!("seed {seed}, {seconds} s of arrivals, {} slots\n\n", 2 * SLOTS);
     let row = |cells: [&str; 8]| {
         let [load, rule, rest @ ..] = cells;
-        let rest: String = rest.iter().map(|cell| format!("{cell:>10}")).collect();
-        format!("{load:>5}  {rule:<28}{rest}\n")
+        let rest: Vec<String> = rest.iter().map(|cell| format!("{cell:>10}")).collect();
+        format!("{load:>5}  {rule:<28}{}\n", rest.concat())
     };
     let titles = ["load", "rule", "tasks", "refused", "met", "missed", "culled", "wasted s"];
     text.push_str(&row(titles));

@@ -297,7 +297,8 @@ impl Fields {
     }
 
     /// Nothing has to be reckoned of a task for which nobody said by when it has to be over.
-    pub(super) fn admission(&mut self, value: i32, is_timed: bool) -> Admission {
+    pub(super) fn admission(&mut self, value: i32, timeouts: &v1::Timeouts) -> Admission {
+        let is_timed = timeouts.total.is_some() || timeouts.deadline.is_some();
         match v1::Admission::try_from(value) {
             Ok(v1::Admission::Strict) => Admission::Strict,
             Ok(v1::Admission::Unspecified | v1::Admission::BestEffort) if is_timed => {

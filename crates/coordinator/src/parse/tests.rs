@@ -165,7 +165,7 @@ fn a_queue_says_what_its_tasks_do_not() {
 fn only_who_names_a_time_is_told_that_it_is_too_short() {
     let check = |said: v1::Admission, total: Option<Span>, deadline: bool, expected: Admission| {
         let request = request(|spec| {
-            let later = Timestamp::from(now() + Duration::from_secs(60));
+            let later = Timestamp::from(now() + Duration::from_mins(1));
             let deadline = deadline.then_some(later);
             spec.timeouts = Some(v1::Timeouts { total, deadline, ..v1::Timeouts::default() });
             spec.admission = said.into();

@@ -22,7 +22,7 @@ pub(super) enum Kind {
 const OTHER: Method = Method { name: "_OTHER", kind: Kind::Unary };
 
 /// Every method, by name.
-pub(super) const METHODS: [(&str, Kind); 36] = [
+pub(super) const METHODS: [(&str, Kind); 38] = [
     ("externalscaler.ExternalScaler/GetMetricSpec", Kind::Unary),
     ("externalscaler.ExternalScaler/GetMetrics", Kind::Unary),
     ("externalscaler.ExternalScaler/IsActive", Kind::Unary),

@@ -40,7 +40,7 @@ fn a_deadline_behind_the_likely_end_is_refused_or_told() {
         submit c total=2001
             accepted c
         submit d total=2001 admission=best-effort
-            accepted d, likely over at 5000ms
+            accepted d, likely over at 4001ms
         submit e total=60000 admission=best-effort
             accepted e
     ",
@@ -88,7 +88,7 @@ fn of_what_is_not_known_the_best_is_assumed() {
         submit b total=1001 type=u admission=strict
             accepted b
         submit c total=900 type=u admission=strict
-            refused: the task has 900ms and is likely to need 1.101s: tasks before it: 0, slots: 1, longest it waits for a free slot
+            refused: the task has 900ms and is likely to need 1.002s: tasks before it: 0, slots: 1, longest it waits for a free slot
         pause q
         submit d total=1 admission=strict
             accepted d

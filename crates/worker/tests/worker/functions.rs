@@ -68,6 +68,8 @@ impl Running {
 async fn describe(payload: Bytes, ctx: Context) -> Result<String, TaskError> {
     let left = ctx.remaining();
     assert!(left <= SOON && left > SOON / 2, "{left:?}");
+    let all = ctx.task_remaining();
+    assert!(all <= SOON * 2 && left < all, "{all:?}");
     assert!(ctx.deadline() > Instant::now() && !ctx.is_cancelled());
     assert_eq!(ctx.labels().get("k").map(String::as_str), Some("v"));
     Ok(format!(

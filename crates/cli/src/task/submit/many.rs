@@ -37,7 +37,7 @@ pub(super) async fn run(args: &SubmitArgs, path: &Path, client: &Client, output:
     let defaults = Defaults { task_type: args.task_type.clone(), spec: args.spec()? };
     let mut report = Report::new(path, output, args.wait);
     let Reader { specs, end } = read(path, defaults).await?;
-    submit(client, specs, args.no_inherit, &mut report).await?;
+    submit(client, specs, args, &mut report).await?;
     // The reader hangs up without a word only when nobody listens any more.
     if let Ok(Err(failure)) = end.await {
         failure.report();
@@ -60,11 +60,11 @@ pub(super) async fn run(args: &SubmitArgs, path: &Path, client: &Client, output:
 async fn submit(
     client: &Client,
     specs: mpsc::Receiver<NumberedSpec>,
-    is_apart: bool,
+    args: &SubmitArgs,
     report: &mut Report,
 ) -> Result<(), Failure> {
     // Where the caller has a trace, all of it belongs there; else every line is a story of its own.
-    let is_traced = !is_apart && TraceContext::from_environment().is_some();
+    let is_traced = !args.no_inherit && TraceContext::from_environment().is_some();
     // The numbers of the lines whose answers are still to come: as many as the stream's window holds.
     let numbers = RefCell::new(VecDeque::new());
     let input = ReceiverStream::new(specs).map(|(number, spec)| {
