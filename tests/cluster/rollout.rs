@@ -2,7 +2,7 @@
 //!
 //! `LEASEHOLD_ROUNDS` says how often each of them is.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, fs};
 
 use leasehold_proto::v1::{
     GetClusterRequest, SubmitTaskRequest, TaskSpec, TaskState, submit_outcome::Outcome,
