@@ -109,6 +109,12 @@ pub struct Circuit {
     turns: u64,
 }
 
+impl CircuitTerms {
+    fn is_slow(&self, call: Call) -> bool {
+        self.slow.is_some_and(|slow| slow.after < call.ran)
+    }
+}
+
 impl Pass {
     /// Whether it takes one of the places of probes until it leaves.
     pub const fn is_probe(self) -> bool {
@@ -184,10 +190,9 @@ impl Circuit {
         if pass.turns != self.turns {
             return None;
         }
-        let is_slow = terms.slow.is_some_and(|slow| slow.after < call.ran);
         match self.state {
             CircuitState::Closed => {
-                self.window.count(terms.window, now, Tally::of(call.end, is_slow));
+                self.window.count(terms.window, now, Tally::of(call, terms));
                 let opens = self.window.tally().opens(terms);
                 opens.then(|| self.open(terms, now))
             }
@@ -197,7 +202,7 @@ impl Circuit {
             }
             CircuitState::HalfOpen { in_a_row } => {
                 // A slow one is neither: as long as there are only such ones, a few at a time go on.
-                let in_a_row = if is_slow { 0 } else { in_a_row + 1 };
+                let in_a_row = if terms.is_slow(call) { 0 } else { in_a_row + 1 };
                 self.state = CircuitState::HalfOpen { in_a_row };
                 (terms.probes <= in_a_row).then(|| self.close(now))
             }

@@ -261,8 +261,8 @@ impl Gates {
     /// What a lease takes because of the configuration, beside what its task says.
     fn own_takes(&self, comer: &Comer<'_>) -> impl Iterator<Item = Take> {
         let retried = comer.is_retry.then(|| self.guarded(comer)).into_iter().flatten();
-        let retries = retried.map(|guarded| Take::Tokens(Bucketed::Retries(guarded), 1));
-        limits::takes_of(comer.whose, &self.throttles).chain(retries)
+        let budgets = retried.map(|guarded| Take::Tokens(Bucketed::Retries(guarded), 1));
+        limits::takes_of(comer.whose, &self.throttles).chain(budgets)
     }
 
     fn takes(&self, comer: &Comer<'_>) -> Vec<Take> {

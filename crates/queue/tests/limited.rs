@@ -177,6 +177,13 @@ struct Job {
     attempts: u32,
 }
 
+impl Job {
+    fn charges(&self) -> Vec<(&'static str, u64)> {
+        let retry = (self.calls && 0 < self.attempts).then_some(("retries", 1));
+        self.charges.iter().copied().chain(retry).collect()
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Lease {
     token: Token,
@@ -188,13 +195,20 @@ struct Lease {
     passed: Option<(u64, bool)>,
 }
 
+/// How a call of the shop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Well,
+    Badly,
+}
+
 /// The circuit of the shop.
 #[derive(Debug, Default)]
 struct Circuit {
-    /// When calls ended since it last closed, and whether they failed.
-    calls: Vec<(u64, bool)>,
-    /// Whether the probes of this round failed.
-    probes: Vec<bool>,
+    /// When calls ended since it last closed, and how.
+    calls: Vec<(u64, Call)>,
+    /// How many probes of this round have ended, all of them well.
+    probes: u32,
     open_until: Option<u64>,
     is_half_open: bool,
     failed_rounds: u32,
@@ -205,7 +219,7 @@ struct Circuit {
 impl Circuit {
     fn advance(&mut self, now: u64) {
         if self.open_until.is_some_and(|until| until <= now) {
-            (self.open_until, self.is_half_open, self.probes) = (None, true, Vec::new());
+            (self.open_until, self.is_half_open, self.probes) = (None, true, 0);
             self.round += 1;
         }
     }
@@ -216,26 +230,26 @@ impl Circuit {
         self.round += 1;
     }
 
-    fn count(&mut self, round: u64, has_failed: bool, now: u64) {
+    fn count(&mut self, round: u64, call: Call, now: u64) {
         if round != self.round {
             return;
         }
         if self.is_half_open {
-            self.probes.push(has_failed);
-            if has_failed {
+            self.probes += 1;
+            if call == Call::Badly {
                 self.failed_rounds += 1;
                 self.open(now);
-            } else if self.probes.len() == 2 {
+            } else if self.probes == 2 {
                 let round = self.round + 1;
                 *self = Self { round, ..Self::default() };
             }
             return;
         }
-        self.calls.push((now, has_failed));
+        self.calls.push((now, call));
         let part = |at: u64| at / (3_000 / PARTS);
         let lately = self.calls.iter().filter(|(at, _)| part(now) < part(*at) + PARTS);
-        let lately: Vec<bool> = lately.map(|(_, has_failed)| *has_failed).collect();
-        let failed = lately.iter().filter(|has_failed| **has_failed).count();
+        let lately: Vec<Call> = lately.map(|(_, call)| *call).collect();
+        let failed = lately.iter().filter(|call| **call == Call::Badly).count();
         if 3 <= lately.len() && lately.len() <= 2 * failed {
             self.open(now);
         }
@@ -278,7 +292,7 @@ impl Lists {
             .all(|permit| self.setting.cap(permit).is_none_or(|cap| self.holders(permit) < cap));
         has_permits
             && (!self.is_guarded(job) || self.circuit_lets())
-            && self.charges(job).iter().all(|(of, tokens)| {
+            && job.charges().iter().all(|(of, tokens)| {
                 let Some((interval, holds)) = self.setting.rate(of) else { return true };
                 // What wants more than a bucket holds waits until it is full.
                 let takes = tokens * interval;
@@ -297,16 +311,11 @@ impl Lists {
         self.circuit.open_until.is_none() && (!self.circuit.is_half_open || probes < 2)
     }
 
-    fn charges(&self, job: &Job) -> Vec<(&'static str, u64)> {
-        let retry = (job.calls && 0 < job.attempts).then_some(("retries", 1));
-        job.charges.iter().copied().chain(retry).collect()
-    }
-
     /// How a lease ended that passed the circuit.
-    fn count(&mut self, passed: Option<(u64, bool)>, has_failed: bool, now: u64) {
+    fn count(&mut self, passed: Option<(u64, bool)>, call: Call, now: u64) {
         let Some((round, _)) = passed else { return };
-        self.circuit.count(round, has_failed, now);
-        if let Some((interval, _)) = self.setting.rate("retries").filter(|_| !has_failed) {
+        self.circuit.count(round, call, now);
+        if let Some((interval, _)) = self.setting.rate("retries").filter(|_| call == Call::Well) {
             let missing = self.full_at[bucket("retries")].saturating_sub(now);
             self.give_back("retries", missing.min(interval * u64::from(SHARE) / 1_000));
         }
@@ -335,7 +344,7 @@ impl Lists {
     }
 
     fn take(&mut self, token: Token, job: &Job, now: u64) {
-        for (of, tokens) in self.charges(job) {
+        for (of, tokens) in job.charges() {
             let Some((interval, _)) = self.setting.rate(of) else { continue };
             let (at, lasts) = (bucket(of), tokens * interval);
             self.full_at[at] = self.full_at[at].max(now) + lasts;
@@ -468,7 +477,7 @@ impl Both {
                 if *n < self.lists.leased.len() {
                     let lease = self.lists.leased.remove(*n);
                     self.lists.forget(lease.token);
-                    self.lists.count(lease.passed, false, self.now.unix_ms());
+                    self.lists.count(lease.passed, Call::Well, self.now.unix_ms());
                     self.say(lease.token, Outcome::Succeeded { result: Bytes::new() });
                 }
             }
@@ -477,7 +486,7 @@ impl Both {
                     let lease = self.lists.leased.remove(*n);
                     self.lists.forget(lease.token);
                     if lease.given_up.is_none() {
-                        self.lists.count(lease.passed, true, self.now.unix_ms());
+                        self.lists.count(lease.passed, Call::Badly, self.now.unix_ms());
                         let job = Job { attempts: lease.job.attempts + 1, ..lease.job };
                         // A third failure is the last.
                         if job.attempts < 3 {

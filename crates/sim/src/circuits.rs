@@ -72,7 +72,9 @@ impl Circuits {
             }
             Record::TaskEnded { fact: Some(fact), time, .. } => {
                 let token = task.and_then(|task| task.lease.as_ref()).map(|lease| lease.token);
-                token.into_iter().for_each(|token| self.end(token, fact, *time, breaker));
+                if let Some(token) = token {
+                    self.end(token, fact, *time, breaker);
+                }
             }
             _ => {}
         }

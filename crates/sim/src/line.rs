@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_policy::Time;
-use leasehold_queue::{Name, Next, Phase, Record, SchemaPrint, Task, TaskId};
+use leasehold_queue::{EndCause, Name, Next, Phase, Record, SchemaPrint, Task, TaskId};
 
 use crate::{judge::Violation, plan::queue_name};
 
@@ -25,6 +25,9 @@ struct Entry {
     schema: Option<SchemaPrint>,
     /// Whether a limit may hold it back.
     is_limited: bool,
+    /// Whether it has failed before. Of those that have and those that have not, each go in their order; a lease by age looks at
+    /// the first of both.
+    is_retry: bool,
 }
 
 impl Entry {
@@ -35,6 +38,7 @@ impl Entry {
             && self.selector == other.selector
             && self.schema == other.schema
             && self.is_limited == other.is_limited
+            && self.is_retry == other.is_retry
     }
 }
 
@@ -103,7 +107,10 @@ impl Line {
                 self.granted.leases += 1;
                 return self.leave((*task, worker), *time, is_paused);
             }
-            Record::LeaseEnded { task, next, time, .. } => {
+            Record::LeaseEnded { task, next, time, cause, .. } => {
+                if let Some(entry) = self.open.get_mut(task) {
+                    entry.is_retry |= *cause == EndCause::Failed;
+                }
                 let until = if let Next::Backoff(until) = next { *until } else { *time };
                 self.waiting.insert(*task, until);
             }
@@ -139,6 +146,7 @@ impl Line {
             schema: task.spec.shape.schema,
             is_limited: self.has_limits
                 && (task.spec.claims.is_some() || *task.spec.queue == *queue_name(1)),
+            is_retry: 0 < task.attempts,
         };
         self.open.insert(task.id, entry);
         self.waiting.insert(task.id, until);

@@ -160,7 +160,7 @@ fn main() -> ExitCode {
 /// A minute of outage in five of work, for each breaker.
 fn compare_outages(seed: u64) {
     println!(
-        "{:<42} {:>6} {:>8} {:>6} {:>6} {:>14} {:>13}",
+        "{:<49} {:>6} {:>8} {:>6} {:>6} {:>14} {:>12}",
         "breaker", "tasks", "failed", "dead", "open", "first success", "flows again"
     );
     let after =
@@ -169,7 +169,7 @@ fn compare_outages(seed: u64) {
         let Outage { tasks, failed, dead, open_most, first, flows } = play(seed, terms);
         let (first, flows) = (after(first), after(flows));
         println!(
-            "{name:<42} {tasks:>6} {failed:>8} {dead:>6} {open_most:>6} {first:>14} {flows:>13}"
+            "{name:<49} {tasks:>6} {failed:>8} {dead:>6} {open_most:>6} {first:>14} {flows:>12}"
         );
     }
 }

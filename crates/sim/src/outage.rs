@@ -17,9 +17,9 @@ use leasehold_queue::{
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
 
 /// How long tasks come, and within that from when to when what they call is down.
-const COMES: Duration = Duration::from_secs(300);
-const DOWN: Duration = Duration::from_secs(60);
-const UP: Duration = Duration::from_secs(120);
+const COMES: Duration = Duration::from_mins(5);
+const DOWN: Duration = Duration::from_mins(1);
+const UP: Duration = Duration::from_mins(2);
 
 /// On average a task comes so often.
 const EVERY_MS: u64 = 50;
@@ -189,7 +189,7 @@ impl Scene {
         }
         self.outage.open_most = self.outage.open_most.max(self.open);
         if UP <= passed && self.open <= self.usual {
-            self.outage.flows.get_or_insert(passed - UP);
+            self.outage.flows.get_or_insert(passed.saturating_sub(UP));
         }
     }
 }
@@ -269,12 +269,9 @@ pub fn breakers() -> Vec<(&'static str, Option<BreakerTerms>)> {
         open_for_max: Duration::from_mins(10),
         probes: 3,
     };
-    let quick = CircuitTerms { window: Duration::from_secs(10), ..circuit };
-    let often = CircuitTerms {
-        open_for: Duration::from_secs(5),
-        open_for_max: Duration::from_secs(10),
-        ..quick
-    };
+    let quick = CircuitTerms { window: Duration::from_secs(5), calls_min: 10, ..circuit };
+    let (open_for, open_for_max) = (Duration::from_secs(5), Duration::from_secs(10));
+    let often = CircuitTerms { open_for, open_for_max, probes: 1, ..quick };
     let never = CircuitTerms { calls_min: u32::MAX, ..circuit };
     let rate = Rate { interval: Duration::from_secs(1), burst: 10 };
     let budget = Some(RetryBudget { rate, share: 200 });
@@ -282,10 +279,10 @@ pub fn breakers() -> Vec<(&'static str, Option<BreakerTerms>)> {
     vec![
         ("none", None),
         ("defaults", terms(circuit, None)),
-        ("window 10s", terms(quick, None)),
-        ("window 10s, open 5s to 10s", terms(often, None)),
-        ("no circuit, retry budget", terms(never, budget)),
-        ("window 10s, open 5s to 10s, retry budget", terms(often, budget)),
+        ("window 5s", terms(quick, None)),
+        ("window 5s, open 5s to 10s, 1 probe", terms(often, None)),
+        ("retry budget, no circuit", terms(never, budget)),
+        ("window 5s, open 5s to 10s, 1 probe, retry budget", terms(often, budget)),
     ]
 }
 

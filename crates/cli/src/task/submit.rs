@@ -44,6 +44,7 @@ enum Wait {
 
 /// What `task submit` understands.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct SubmitArgs {
     /// The handler's input; `-` reads it from stdin
     payload: Option<String>,

@@ -75,7 +75,9 @@ impl Pen {
         let some = Some(dependencies).filter(|it| !it.is_empty());
         self.extra(tag::DEPENDENCIES, some, |pen, dependencies| {
             pen.integer(dependencies.len() as u64);
-            dependencies.iter().for_each(|name| pen.name(name));
+            for name in dependencies {
+                pen.name(name);
+            }
         });
         if *fails_fast {
             self.byte(tag::FAILS_FAST);

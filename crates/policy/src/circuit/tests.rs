@@ -13,12 +13,12 @@ use crate::Time;
 const MS: Duration = Duration::from_millis(1);
 
 const TERMS: CircuitTerms = CircuitTerms {
-    window: Duration::from_millis(3_000),
+    window: Duration::from_secs(3),
     calls_min: 4,
     failure_share: 500,
     slow: Some(SlowTerms { after: Duration::from_millis(100), share: 750 }),
-    open_for: Duration::from_millis(1_000),
-    open_for_max: Duration::from_millis(5_000),
+    open_for: Duration::from_secs(1),
+    open_for_max: Duration::from_secs(5),
     probes: 2,
 };
 
@@ -139,7 +139,7 @@ fn a_few_probes_run_at_a_time_whatever_round_they_are_of() {
 
 #[test]
 fn other_terms_hold_from_then_on() {
-    let longer = CircuitTerms { window: Duration::from_millis(6_000), ..TERMS };
+    let longer = CircuitTerms { window: Duration::from_secs(6), ..TERMS };
     let stricter = CircuitTerms { calls_min: 2, ..TERMS };
     let shorter = CircuitTerms { open_for_max: Duration::from_millis(700), ..TERMS };
     let mut circuit = Circuit::default();
@@ -229,11 +229,9 @@ impl Judge {
         if !self.is_half_open {
             self.calls.push((now, letter));
             let window = self.window(now);
-            let share = |wanted: char| {
-                let part = window.iter().filter(|it| **it == wanted).count();
-                part as f64 / window.len() as f64
-            };
-            if 4 <= window.len() && (0.5 <= share('x') || 0.75 <= share('s')) {
+            let count = |wanted: char| window.iter().filter(|it| **it == wanted).count();
+            let (half, three_quarters) = (2 * count('x'), 4 * count('s'));
+            if 4 <= window.len() && (window.len() <= half || 3 * window.len() <= three_quarters) {
                 self.open(now);
             }
             return;

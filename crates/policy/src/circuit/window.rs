@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{CallEnd, CircuitTerms};
+use super::{Call, CallEnd, CircuitTerms};
 use crate::Time;
 
 /// In how many parts a window is counted. Calls leave it one part at a time, so what is in it is at least `PARTS - 1` parts
@@ -33,8 +33,9 @@ pub(super) struct Window {
 }
 
 impl Tally {
-    pub(super) fn of(end: CallEnd, is_slow: bool) -> Self {
-        Self { calls: 1, failures: u32::from(end == CallEnd::Failed), slow: u32::from(is_slow) }
+    pub(super) fn of(call: Call, terms: &CircuitTerms) -> Self {
+        let (failures, slow) = (call.end == CallEnd::Failed, terms.is_slow(call));
+        Self { calls: 1, failures: failures.into(), slow: slow.into() }
     }
 
     /// Whether a circuit opens that has counted this.
