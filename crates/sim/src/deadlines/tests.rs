@@ -18,7 +18,8 @@ fn every_task_is_told_of_once_and_the_same_seed_tells_the_same() {
 
 #[test]
 fn deadlines_are_worth_something_above_the_slots() {
-    let [fifo, slack, culled, _] = Rule::ALL.map(|rule| tally(3, 3 * SECONDS, 200, rule));
+    let rules = [Rule::Fifo, Rule::Slack, Rule::Culled];
+    let [fifo, slack, culled] = rules.map(|rule| tally(3, 3 * SECONDS, 200, rule));
     assert!(slack.missed < fifo.missed, "{slack:?} of least slack, {fifo:?} of first come");
     assert!(0 < culled.culled && culled.wasted < slack.wasted, "{culled:?}, {slack:?} without");
 }
