@@ -57,7 +57,6 @@ mutants! {
     ExpiryForgetsLeases = "the leases of an expired session never end",
     DisconnectExpires = "a session ends with its stream",
     CulledByTheUsual = "a task is ended that has less time left than most runs take, though some took less",
-    InfeasibleAccepted = "a task is accepted that asks not to be if it is unlikely to be over in time",
     PausedGranted = "tasks of a paused queue are leased",
     AttemptsNotCounted = "failed attempts are not counted",
     LossesNotCounted = "lost workers are not counted",

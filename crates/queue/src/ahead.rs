@@ -10,7 +10,7 @@ use leasehold_policy::Time;
 
 use crate::{
     Queue, Take, TaskSpec,
-    accounts::{FlowNo, QueueNo},
+    flows::{FlowNo, QueueNo},
     gate::Gate,
     lanes::{Lane, Place},
     need::NeedNo,
@@ -111,7 +111,7 @@ impl Queue {
     pub(crate) fn ahead(&self, spec: &TaskSpec, place: Place, serving: &Serving<'_>) -> Ahead {
         let lanes = &self.index.lanes;
         let takes = lanes.gates.takes_of(spec, place);
-        let flow = lanes.accounts.find(&spec.queue, &spec.fairness_key);
+        let flow = lanes.flows.find(&spec.queue, &spec.fairness_key);
         let mut asker = Asker {
             queue: self,
             serving,
@@ -154,7 +154,7 @@ impl Asker<'_> {
     /// A lane, if it has to do with the task.
     fn rival(&mut self, lane: &Lane, stands_for: u64) -> Option<Rival> {
         let lanes = &self.queue.index.lanes;
-        let flow = lanes.accounts.flow(lane.flow)?;
+        let flow = lanes.flows.flow(lane.flow)?;
         let turn = match lane.key.priority.cmp(&self.place.priority) {
             Ordering::Less => Turn::Urgent,
             Ordering::Equal if Some(lane.flow) == self.flow => Turn::Own,
@@ -235,9 +235,9 @@ struct Turns {
 
 impl Turns {
     fn new(queue: &Queue, spec: &TaskSpec, flow: Option<FlowNo>, rivals: &[Rival]) -> Self {
-        let accounts = &queue.index.lanes.accounts;
-        let own_queue = flow.and_then(|flow| accounts.flow(flow)).map(|flow| flow.queue);
-        let own_queue = own_queue.or_else(|| accounts.number(&spec.queue));
+        let known = &queue.index.lanes.flows;
+        let own_queue = flow.and_then(|flow| known.flow(flow)).map(|flow| flow.queue);
+        let own_queue = own_queue.or_else(|| known.number(&spec.queue));
         let (queue_weight, flow_weight) = queue.config.weights(&spec.queue, &spec.fairness_key);
         let (mut flows, mut queues) = (BTreeMap::new(), BTreeMap::new());
         let mut own = 0;
@@ -254,13 +254,13 @@ impl Turns {
         }
         let mut done = own;
         for (no, (by_then, all)) in &mut flows {
-            let key = accounts.flow(*no).map(|flow| &*flow.key).unwrap_or_default();
+            let key = known.flow(*no).map(|flow| &*flow.key).unwrap_or_default();
             let weight = queue.config.weights(&spec.queue, key).1;
             *by_then = (own * u128::from(weight) / u128::from(flow_weight.max(1))).min(*all);
             done += *by_then;
         }
         for (no, (by_then, all)) in &mut queues {
-            let name = accounts.queue(*no).map(|queue| &*queue.name).unwrap_or_default();
+            let name = known.queue(*no).map(|queue| &*queue.name).unwrap_or_default();
             let weight = queue.config.weights(name, "").0;
             *by_then = (done * u128::from(weight) / u128::from(queue_weight.max(1))).min(*all);
         }

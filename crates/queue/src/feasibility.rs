@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use leasehold_policy::{Mutant, Time};
+use leasehold_policy::Time;
 
 use crate::{Admission, Infeasible, Queue, Refusal, TaskSpec};
 
@@ -18,7 +18,7 @@ const TRIES_MAX: usize = 4;
 impl Queue {
     /// When a task is likely to be over that is submitted now, if that is too late.
     pub(crate) fn judge(&self, spec: &TaskSpec) -> Result<Option<Time>, Refusal> {
-        if spec.admission == Admission::Unasked || Mutant::InfeasibleAccepted.is_alive() {
+        if spec.admission == Admission::Unasked {
             return Ok(None);
         }
         let deadline = self.now + spec.total_timeout;

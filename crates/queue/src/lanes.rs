@@ -10,7 +10,7 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Name, SessionId, Task, TaskId, TaskSpec, Token,
-    accounts::{Accounts, FlowNo},
+    flows::{FlowNo, Flows},
     gate::{Comer, Gate, Gates, Gateway},
     limits::{Bucketed, Take},
     line::{Head, Line},
@@ -71,7 +71,7 @@ pub(crate) struct LaneKey {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lanes {
     pub(crate) needs: Needs,
-    pub(crate) accounts: Accounts,
+    pub(crate) flows: Flows,
     pub(crate) gates: Gates,
     all: Slab<Lane>,
     /// The lanes that could go on.
@@ -175,10 +175,10 @@ impl Lanes {
     /// Lets a task wait, since then.
     pub(crate) fn insert(&mut self, spec: &TaskSpec, place: Place, since: Time) {
         self.ages.entry(Name::clone(&spec.queue)).or_default().insert((since, place.task));
-        let flow = self.accounts.open(&spec.queue, &spec.fairness_key);
+        let flow = self.flows.open(&spec.queue, &spec.fairness_key);
         let need = self.needs.number(&spec.task_type, &spec.shape);
         let key = LaneKey::new(need, place, spec);
-        let Some(no) = self.accounts.lane(flow, &key) else {
+        let Some(no) = self.flows.lane(flow, &key) else {
             return self.open_lane(flow, key, (place, since));
         };
         let Some(lane) = self.all.get_mut(no.0) else { return };
@@ -209,7 +209,7 @@ impl Lanes {
     /// Keeps the tasks of a queue back, which has been paused since then, if that is known.
     pub(crate) fn pause(&mut self, queue: &Name, since: Option<Time>) {
         self.gates.pause(queue, since);
-        for no in self.accounts.lanes_of(queue) {
+        for no in self.flows.lanes_of(queue) {
             self.ask(no);
         }
     }
@@ -269,12 +269,12 @@ impl Lanes {
 
     /// Every lane of a queue.
     pub(crate) fn of_queue(&self, queue: &str) -> impl Iterator<Item = LaneView<'_>> {
-        let lanes = self.accounts.lanes_of(queue).into_iter();
+        let lanes = self.flows.lanes_of(queue).into_iter();
         lanes.filter_map(|no| self.view(self.all.get(no.0)?))
     }
 
     fn view<'a>(&'a self, lane: &'a Lane) -> Option<LaneView<'a>> {
-        let queue = &self.accounts.queue(self.accounts.flow(lane.flow)?.queue)?.name;
+        let queue = &self.flows.queue(self.flows.flow(lane.flow)?.queue)?.name;
         let task_type = &self.needs.get(lane.key.need)?.task_type;
         let (first, since) = lane.tasks.first_key_value()?;
         Some(LaneView { queue, task_type, first: *first, since: *since, tasks: &lane.tasks })
@@ -294,7 +294,7 @@ impl Lanes {
 
     /// What a lease of a task of a lane takes.
     pub(crate) fn takes(&self, lane: &Lane) -> Vec<Take> {
-        let comer = lane.key.comer(lane.flow, &self.needs, &self.accounts);
+        let comer = lane.key.comer(lane.flow, &self.needs, &self.flows);
         comer.map(|comer| self.gates.takes(&comer)).unwrap_or_default()
     }
 
@@ -349,8 +349,8 @@ impl Lanes {
         (queue, key): (&str, &str),
         reckoned_and_actual: (Cost, Cost),
     ) {
-        let Some(flow) = self.accounts.find(queue, key) else { return };
-        let Some(queue) = self.accounts.flow(flow).map(|flow| flow.queue) else { return };
+        let Some(flow) = self.flows.find(queue, key) else { return };
+        let Some(queue) = self.flows.flow(flow).map(|flow| flow.queue) else { return };
         self.line.correct(class, (queue, flow), reckoned_and_actual);
     }
 
@@ -367,20 +367,20 @@ impl Lanes {
         for (class, _) in founded.iter().filter(|(_, heir_of)| heir_of.is_none()) {
             self.line.adopt(*class);
         }
-        let Self { line, needs, all, accounts, .. } = self;
+        let Self { line, needs, all, flows, .. } = self;
         for (class, need) in told {
             needs.serve(need, class);
             line.serve(class, need, |lane| {
                 let flow = all.get(lane.0)?.flow;
-                Some((accounts.flow(flow)?.queue, flow))
+                Some((flows.flow(flow)?.queue, flow))
             });
         }
     }
 
     fn pass(&mut self, no: LaneNo, token: Token) {
-        let Self { needs, accounts, gates, all, .. } = self;
+        let Self { needs, flows, gates, all, .. } = self;
         let lane = all.get(no.0);
-        let Some(comer) = lane.and_then(|it| it.key.comer(it.flow, needs, accounts)) else {
+        let Some(comer) = lane.and_then(|it| it.key.comer(it.flow, needs, flows)) else {
             return;
         };
         let buckets = gates.pass(&comer, token);
@@ -392,13 +392,13 @@ impl Lanes {
 
     /// The session that served the flow of a task last, if it has a key.
     pub(crate) fn served_last(&self, next: &Next) -> Option<SessionId> {
-        self.accounts.flow(self.all.get(next.lane.0)?.flow)?.session
+        self.flows.flow(self.all.get(next.lane.0)?.flow)?.session
     }
 
     /// A session serves the flow of a task.
     pub(crate) fn serve(&mut self, next: &Next, session: SessionId) {
         let Some(flow) = self.all.get(next.lane.0).map(|lane| lane.flow) else { return };
-        if let Some(flow) = self.accounts.flow_mut(flow)
+        if let Some(flow) = self.flows.flow_mut(flow)
             && !flow.key.is_empty()
         {
             flow.session = Some(session);
@@ -453,18 +453,18 @@ impl Lanes {
         self.needs.enter(key.need);
         let gate = self.answer(flow, &key);
         let no = LaneNo(self.all.insert(Lane { flow, key: key.clone(), tasks, gate }));
-        self.accounts.enter(flow, key, no);
+        self.flows.enter(flow, key, no);
         self.take_stand(no, place);
     }
 
     fn close_lane(&mut self, no: LaneNo) {
         let Some(Lane { flow, key, .. }) = self.all.remove(no.0) else { return };
         self.needs.leave(key.need);
-        let Some(queue) = self.accounts.flow(flow).map(|flow| flow.queue) else { return };
-        if let Some(extent) = self.accounts.leave(flow, &key) {
+        let Some(queue) = self.flows.flow(flow).map(|flow| flow.queue) else { return };
+        if let Some(extent) = self.flows.leave(flow, &key) {
             self.line.go(queue, flow, extent);
         }
-        while let Some((queue, flow, extent)) = self.accounts.forget_one() {
+        while let Some((queue, flow, extent)) = self.flows.forget_one() {
             self.line.forget(queue, flow, extent);
         }
     }
@@ -488,7 +488,7 @@ impl Lanes {
 
     /// The gate that holds a lane of this kind back.
     fn answer(&self, flow: FlowNo, key: &LaneKey) -> Option<Gate> {
-        self.gates.shut(&key.comer(flow, &self.needs, &self.accounts)?)
+        self.gates.shut(&key.comer(flow, &self.needs, &self.flows)?)
     }
 
     fn take_stand(&mut self, no: LaneNo, place: Place) {
@@ -557,14 +557,14 @@ impl Lanes {
 
     fn head(&self, lane: LaneNo, place: Place) -> Option<Head> {
         let Lane { flow, key, .. } = self.all.get(lane.0)?;
-        let queue = self.accounts.flow(*flow)?.queue;
+        let queue = self.flows.flow(*flow)?.queue;
         Some(Head { queue, flow: *flow, need: key.need, place, lane })
     }
 
     fn find(&self, spec: &TaskSpec, place: Place) -> Option<LaneNo> {
-        let flow = self.accounts.find(&spec.queue, &spec.fairness_key)?;
+        let flow = self.flows.find(&spec.queue, &spec.fairness_key)?;
         let need = self.needs.find(&spec.task_type, &spec.shape)?;
-        self.accounts.lane(flow, &LaneKey::new(need, place, spec))
+        self.flows.lane(flow, &LaneKey::new(need, place, spec))
     }
 }
 
@@ -575,14 +575,9 @@ impl LaneKey {
     }
 
     /// What the gates have to know of a lane of this kind.
-    fn comer<'a>(
-        &'a self,
-        flow: FlowNo,
-        needs: &'a Needs,
-        accounts: &'a Accounts,
-    ) -> Option<Comer<'a>> {
-        let flow = accounts.flow(flow)?;
-        let whose = (&accounts.queue(flow.queue)?.name, &flow.key);
+    fn comer<'a>(&'a self, flow: FlowNo, needs: &'a Needs, flows: &'a Flows) -> Option<Comer<'a>> {
+        let flow = flows.flow(flow)?;
+        let whose = (&flows.queue(flow.queue)?.name, &flow.key);
         let (task_type, is_retry) = (&needs.get(self.need)?.task_type, self.is_retry);
         Some(Comer { whose, task_type, is_retry, gateway: &self.gateway })
     }
@@ -619,7 +614,7 @@ impl Lanes {
                 None => self.line.contains(&head),
                 Some(gate) => self.held.get(gate).is_some_and(|it| it.contains(&head.lane)),
             });
-            let queue = head.and_then(|head| self.accounts.queue(head.queue));
+            let queue = head.and_then(|head| self.flows.queue(head.queue));
             let pause = queue.map(|queue| Gate::Queue(Name::clone(&queue.name)));
             let paused = pause.is_some_and(|gate| self.gates.is_shut(&gate))
                 && !Mutant::PausedGranted.is_alive();

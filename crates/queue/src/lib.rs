@@ -22,13 +22,13 @@ mod tasks;
 mod view;
 
 // The durable state, and what is derived from it.
-mod accounts;
 mod book;
 mod checkpoint;
 mod circuits;
 mod decided;
 mod eviction;
 mod fairness;
+mod flows;
 mod fold;
 mod gate;
 mod idle;

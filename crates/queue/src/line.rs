@@ -8,7 +8,7 @@ use leasehold_policy::Time;
 
 use crate::{
     TaskId,
-    accounts::{Extent, FlowNo, QueueNo},
+    flows::{Extent, FlowNo, QueueNo},
     lanes::{LaneNo, Place},
     market::{ClassNo, Cost, Market},
     need::{NeedNo, Needs},

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    accounts::{Extent, FlowNo, QueueNo},
     fairness::{Turns, Virtual},
+    flows::{Extent, FlowNo, QueueNo},
 };
 
 /// The number of a class of sessions. It is never given again.

@@ -34,8 +34,8 @@ pub(crate) enum Extent {
 
 /// Every queue and flow in which a task waits, and some in which one did.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Accounts {
-    queues: Slab<QueueAccount>,
+pub(crate) struct Flows {
+    queues: Slab<QueueEntry>,
     numbers: BTreeMap<Name, QueueNo>,
     flows: Slab<Flow>,
     idle: Idle<FlowNo>,
@@ -43,7 +43,7 @@ pub(crate) struct Accounts {
 
 /// A queue.
 #[derive(Clone, Debug)]
-pub(crate) struct QueueAccount {
+pub(crate) struct QueueEntry {
     pub(crate) name: Name,
     flows: BTreeMap<Name, FlowNo>,
     /// How many of them have a lane.
@@ -60,7 +60,7 @@ pub(crate) struct Flow {
     lanes: BTreeMap<LaneKey, LaneNo>,
 }
 
-impl Accounts {
+impl Flows {
     /// The flow of a key in a queue, both known from here on.
     pub(crate) fn open(&mut self, queue: &Name, key: &Name) -> FlowNo {
         if let Some(flow) = self.find(queue, key) {
@@ -68,7 +68,7 @@ impl Accounts {
         }
         let no = self.numbers.get(queue).copied().unwrap_or_else(|| {
             let (name, flows) = (Name::clone(queue), BTreeMap::new());
-            let no = QueueNo(self.queues.insert(QueueAccount { name, flows, busy: 0 }));
+            let no = QueueNo(self.queues.insert(QueueEntry { name, flows, busy: 0 }));
             self.numbers.insert(Name::clone(queue), no);
             no
         });
@@ -92,7 +92,7 @@ impl Accounts {
     }
 
     /// The queue of this number.
-    pub(crate) fn queue(&self, no: QueueNo) -> Option<&QueueAccount> {
+    pub(crate) fn queue(&self, no: QueueNo) -> Option<&QueueEntry> {
         self.queues.get(no.0)
     }
 
