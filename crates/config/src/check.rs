@@ -25,6 +25,9 @@ const CHECKPOINT_BYTES: u64 = 1 << 20;
 /// No picture of the load is newer than this, so that nothing can be decided more often.
 const PACE_MIN: Duration = Duration::from_millis(100);
 
+/// Times are taken in milliseconds: by less than one every call would be slow.
+const SLOW_MIN: Duration = Duration::from_millis(1);
+
 /// The most workers of a pool.
 pub const WORKERS_MAX: u32 = 10_000;
 
@@ -272,6 +275,7 @@ fn breaker_problems(section: &'static str, name: &str, breaker: &Breaker, broken
     let times = [
         ("window", breaker.window, WINDOW_MIN),
         ("open_for", breaker.open_for, PACE_MIN),
+        ("slow_after", breaker.slow_after.unwrap_or(SLOW_MIN), SLOW_MIN),
         ("open_for_max", breaker.open_for_max, breaker.open_for),
     ];
     for (key, time, least) in times {

@@ -161,7 +161,13 @@ impl Asker<'_> {
             Ordering::Equal => Turn::Other,
             Ordering::Greater => return None,
         };
-        if let Some(Gate::Queue(_) | Gate::Circuit(_)) = lane.gate {
+        let is_held = match lane.gate {
+            Some(Gate::Queue(_)) => true,
+            // They go on together.
+            Some(Gate::Circuit(_)) => turn != Turn::Own,
+            Some(Gate::Limit(_)) | None => false,
+        };
+        if is_held {
             return None;
         }
         let need = lanes.needs.get(lane.key.need)?;
@@ -170,9 +176,12 @@ impl Asker<'_> {
         let shared = *shared.or_insert_with(|| roster.shared(serving, need));
         let (mut room, mut limits) = (u64::MAX, Vec::new());
         for take in lanes.takes(lane) {
-            match self.takes.iter().position(|own| is_same(own, &take)) {
-                Some(limit) => limits.push((limit, tokens(&take))),
-                None => room = room.min(lanes.gates.room(&take).into()),
+            if let Some(limit) = self.takes.iter().position(|own| is_same(own, &take)) {
+                limits.push((limit, tokens(&take)));
+            } else {
+                let left = lanes.gates.left(&Gate::Limit(take));
+                let fit = left.and_then(|(left, each)| left.checked_div(each));
+                room = room.min(fit.map_or(u64::MAX, u64::from));
             }
         }
         if shared.0 == 0 && limits.is_empty() {

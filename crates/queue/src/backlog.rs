@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Bucketed, Gate, Permit, Queue, Take, explain::Hold, gate::Gates, lanes::LaneView};
+use crate::{
+    Bucketed, Gate, Guarded, Permit, Queue, Take, explain::Hold, gate::Gates, lanes::LaneView,
+};
 
 /// Tasks of a lane that wait for the same.
 #[derive(Clone, Debug)]
@@ -17,11 +19,12 @@ pub(crate) struct Portion<'a> {
     pub(crate) count: u64,
 }
 
-/// What limits have left, less what is set aside for tasks that only wait for a worker.
+/// What limits and half-open circuits have left, less what is set aside for tasks that only wait for a worker.
 struct Room<'a> {
     gates: &'a Gates,
     permits: BTreeMap<Permit, u32>,
     tokens: BTreeMap<Bucketed, u32>,
+    probes: BTreeMap<Guarded, u32>,
 }
 
 impl Queue {
@@ -40,15 +43,15 @@ impl Queue {
             let Some(hold) = self.holds(task).next() else { continue };
             let portion = Portion { lane, behind: 0, hold, count: lane.len() };
             if portion.hold == Hold::Capacity {
-                limited.push((portion, self.index.lanes.gates.takes_of(&task.spec, lane.first)));
+                limited.push((portion, self.index.lanes.gates.all_of(&task.spec, lane.first)));
             } else {
                 portions.push(portion);
             }
         }
         limited.sort_by_key(|(portion, _): &(Portion<'_>, _)| portion.lane.first);
         let mut room = Room::of(&self.index.lanes.gates);
-        for (portion, takes) in limited {
-            portions.extend(room.split(portion, &takes));
+        for (portion, gates) in limited {
+            portions.extend(room.split(portion, &gates));
         }
         portions
     }
@@ -56,49 +59,58 @@ impl Queue {
 
 impl<'a> Room<'a> {
     const fn of(gates: &'a Gates) -> Self {
-        Self { gates, permits: BTreeMap::new(), tokens: BTreeMap::new() }
+        let permits = BTreeMap::new();
+        Self { gates, permits, tokens: BTreeMap::new(), probes: BTreeMap::new() }
     }
 
     /// Those of a portion that there is room for, and the others.
-    fn split(&mut self, portion: Portion<'a>, takes: &[Take]) -> impl Iterator<Item = Portion<'a>> {
-        let fits = takes.iter().filter_map(|take| Some((self.fit(take)?, take)));
+    fn split(
+        &mut self,
+        portion: Portion<'a>,
+        passed: &[Gate],
+    ) -> impl Iterator<Item = Portion<'a>> {
+        let fits = passed.iter().filter_map(|gate| Some((self.fit(gate)?, gate)));
         let tightest = fits.min_by_key(|(fit, _)| *fit);
         let through = tightest.map_or(portion.count, |(fit, _)| portion.count.min(fit));
-        let held = tightest.filter(|_| through < portion.count).map(|(_, take)| Portion {
+        let held = tightest.filter(|_| through < portion.count).map(|(_, gate)| Portion {
             behind: through,
-            hold: Hold::Gate(Gate::Limit(take.clone())),
+            hold: Hold::Gate(gate.clone()),
             count: portion.count - through,
             ..portion.clone()
         });
-        for take in takes {
-            self.set_aside(take, through);
+        for gate in passed {
+            self.set_aside(gate, through);
         }
         let free = (0 < through).then_some(Portion { count: through, ..portion });
         free.into_iter().chain(held)
     }
 
-    /// How many leases there is enough of a limit for. None: it is none any more.
-    fn fit(&self, take: &Take) -> Option<u64> {
-        let (left, each) = self.left(take)?;
+    /// How many leases a gate lets through. None: any number.
+    fn fit(&self, gate: &Gate) -> Option<u64> {
+        let (left, each) = self.left(gate)?;
         left.checked_div(each).map(u64::from)
     }
 
-    fn left(&self, take: &Take) -> Option<(u32, u32)> {
-        let (left, each) = self.gates.left(take)?;
-        let known = match take {
-            Take::Permit(permit) => self.permits.get(permit),
-            Take::Tokens(of, _) => self.tokens.get(of),
+    fn left(&self, gate: &Gate) -> Option<(u32, u32)> {
+        let (left, each) = self.gates.left(gate)?;
+        let known = match gate {
+            Gate::Queue(_) => None,
+            Gate::Circuit(guarded) => self.probes.get(guarded),
+            Gate::Limit(Take::Permit(permit)) => self.permits.get(permit),
+            Gate::Limit(Take::Tokens(of, _)) => self.tokens.get(of),
         };
         Some((known.copied().unwrap_or(left), each))
     }
 
-    fn set_aside(&mut self, take: &Take, leases: u64) {
-        let Some((left, each)) = self.left(take) else { return };
+    fn set_aside(&mut self, gate: &Gate, leases: u64) {
+        let Some((left, each)) = self.left(gate) else { return };
         let leases = u32::try_from(leases).unwrap_or(u32::MAX);
         let left = left.saturating_sub(each.saturating_mul(leases));
-        match take {
-            Take::Permit(permit) => self.permits.insert(permit.clone(), left),
-            Take::Tokens(of, _) => self.tokens.insert(of.clone(), left),
+        match gate {
+            Gate::Queue(_) => None,
+            Gate::Circuit(guarded) => self.probes.insert(guarded.clone(), left),
+            Gate::Limit(Take::Permit(permit)) => self.permits.insert(permit.clone(), left),
+            Gate::Limit(Take::Tokens(of, _)) => self.tokens.insert(of.clone(), left),
         };
     }
 }

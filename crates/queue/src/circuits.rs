@@ -110,6 +110,13 @@ impl Circuits {
         known.is_none_or(|(circuit, terms)| circuit.lets(&terms.circuit))
     }
 
+    /// How many more probes a half-open one lets through. None: it is not, or there is no such one.
+    pub(crate) fn left(&self, guarded: &Guarded, throttles: &Throttles) -> Option<u32> {
+        let (circuit, terms) = self.all.get(guarded).zip(throttles.breakers.get(guarded))?;
+        let is_half = matches!(circuit.state(), CircuitState::HalfOpen { .. });
+        is_half.then(|| terms.circuit.probes.saturating_sub(circuit.probes()))
+    }
+
     /// When it half-opens, if it is open.
     pub(crate) fn opens_at(&self, guarded: &Guarded) -> Option<Time> {
         self.all.get(guarded)?.half_opens_at()

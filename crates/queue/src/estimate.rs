@@ -73,7 +73,7 @@ impl fmt::Display for Bound {
             Self::Delay(Wait::Backoff) => f.write_str("its backoff"),
             Self::Capacity => f.write_str("a free slot"),
             Self::Limit(take) => write!(f, "{take}"),
-            Self::Circuit(guarded) => write!(f, "the circuit of breakers.{guarded}, which is open"),
+            Self::Circuit(guarded) => write!(f, "the circuit of breakers.{guarded}"),
             Self::Paused => f.write_str("its queue, which is paused"),
             Self::Worker => f.write_str("a worker that serves it"),
         }

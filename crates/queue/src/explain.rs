@@ -291,15 +291,15 @@ impl Queue {
         let waits = [Wait::Delay, Wait::Backoff].into_iter().filter_map(|wait| {
             let waits = self.index.waits.get(&(Name::clone(name), wait))?;
             let (until, first) = *waits.first()?;
-            Some((waits.len() as u64, first, Hold::Wait(wait, until)))
+            Some((waits.len() as u64, Ok(first), Hold::Wait(wait, until)))
         });
-        let held = kinds.into_iter().filter_map(|(hold, (count, portion))| {
-            Some((count, portion.lane.behind(portion.behind)?, hold.clone()))
-        });
-        let mut all: Vec<(u64, TaskId, Hold)> = waits.chain(held).collect();
-        all.sort_by(|one, other| other.cmp(one));
+        let held = kinds.into_iter();
+        let held = held.map(|(hold, (count, portion))| (count, Err(portion), hold.clone()));
+        let mut all: Vec<(u64, Result<TaskId, &Portion<'_>>, Hold)> = waits.chain(held).collect();
+        all.sort_by(|one, other| (other.0, &other.2).cmp(&(one.0, &one.2)));
         let more = all.iter().skip(GROUPS_MAX).map(|(count, ..)| count).sum();
         let groups = all.into_iter().take(GROUPS_MAX).filter_map(|(count, first, hold)| {
+            let first = first.or_else(|it| it.lane.behind(it.behind).ok_or(())).ok()?;
             let spec = Arc::clone(&self.book.task(first)?.spec);
             let blocker = self.look_into(&spec, hold);
             Some(BlockedGroup { count, first, spec, blocker })

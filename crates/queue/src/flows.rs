@@ -37,7 +37,7 @@ pub(crate) enum Extent {
 pub(crate) struct Flows {
     queues: Slab<QueueEntry>,
     numbers: BTreeMap<Name, QueueNo>,
-    flows: Slab<Flow>,
+    all: Slab<Flow>,
     idle: Idle<FlowNo>,
 }
 
@@ -74,7 +74,7 @@ impl Flows {
         });
         let (key_of, lanes) = (Name::clone(key), BTreeMap::new());
         let flow = Flow { queue: no, key: key_of, session: None, lanes };
-        let flow = FlowNo(self.flows.insert(flow));
+        let flow = FlowNo(self.all.insert(flow));
         if let Some(queue) = self.queues.get_mut(no.0) {
             queue.flows.insert(Name::clone(key), flow);
         }
@@ -98,22 +98,22 @@ impl Flows {
 
     /// The flow of this number.
     pub(crate) fn flow(&self, no: FlowNo) -> Option<&Flow> {
-        self.flows.get(no.0)
+        self.all.get(no.0)
     }
 
     /// The flow of this number, to be changed.
     pub(crate) fn flow_mut(&mut self, no: FlowNo) -> Option<&mut Flow> {
-        self.flows.get_mut(no.0)
+        self.all.get_mut(no.0)
     }
 
     /// A lane of a flow, if it has such a one.
     pub(crate) fn lane(&self, flow: FlowNo, key: &LaneKey) -> Option<LaneNo> {
-        self.flows.get(flow.0)?.lanes.get(key).copied()
+        self.all.get(flow.0)?.lanes.get(key).copied()
     }
 
     /// A flow has a lane more.
     pub(crate) fn enter(&mut self, no: FlowNo, key: LaneKey, lane: LaneNo) {
-        let Some(flow) = self.flows.get_mut(no.0) else { return };
+        let Some(flow) = self.all.get_mut(no.0) else { return };
         if flow.lanes.is_empty() {
             self.idle.remove(&no);
             if let Some(queue) = self.queues.get_mut(flow.queue.0) {
@@ -125,7 +125,7 @@ impl Flows {
 
     /// A flow has a lane less. Says what has none any more.
     pub(crate) fn leave(&mut self, no: FlowNo, key: &LaneKey) -> Option<Extent> {
-        let flow = self.flows.get_mut(no.0)?;
+        let flow = self.all.get_mut(no.0)?;
         flow.lanes.remove(key);
         if !flow.lanes.is_empty() {
             return None;
@@ -142,7 +142,7 @@ impl Flows {
             return None;
         }
         let no = self.idle.forget_one()?;
-        let flow = self.flows.remove(no.0)?;
+        let flow = self.all.remove(no.0)?;
         let queue = self.queues.get_mut(flow.queue.0)?;
         queue.flows.remove(&flow.key);
         if !queue.flows.is_empty() {
@@ -157,7 +157,7 @@ impl Flows {
     pub(crate) fn lanes_of(&self, queue: &str) -> Vec<LaneNo> {
         let queue = self.numbers.get(queue).and_then(|no| self.queues.get(no.0));
         let flows = queue.into_iter().flat_map(|queue| queue.flows.values());
-        let flows = flows.filter_map(|no| self.flows.get(no.0));
+        let flows = flows.filter_map(|no| self.all.get(no.0));
         flows.flat_map(|flow| flow.lanes.values()).copied().collect()
     }
 }

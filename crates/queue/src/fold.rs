@@ -3,14 +3,14 @@
 //! The same function runs when a record is made and when it is read back, so that the state is the fold of the
 //! records by construction. It decides nothing and knows no time but that of the records.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Charge, Checkpoint, EndCause, EndFact, EndKind, Ending, Failure, FailureReason, Lease,
-    LeaseEnd, Ledger, Name, Next, Phase, Record, Revoking, StopProof, Task, TaskId, Token, Wait,
-    book::Book, ledger,
+    LeaseEnd, Ledger, Name, Next, Phase, Reckoned, Record, Revoking, StopProof, Task, TaskId,
+    Token, Wait, book::Book, ledger,
 };
 
 /// What to do with a record about a task that is not known.
@@ -227,7 +227,7 @@ impl Task {
             progress: None,
             heard: None,
             silence_since: None,
-            reckoned: Duration::ZERO,
+            reckoned: Reckoned::default(),
         });
         Ok(())
     }

@@ -119,10 +119,14 @@ impl Gates {
 
     /// Every gate that is shut for a task beside that of its queue, in the order in which they are asked.
     pub(crate) fn shut_for(&self, spec: &TaskSpec, place: Place) -> impl Iterator<Item = Gate> {
+        self.all_of(spec, place).into_iter().filter(|gate| self.is_shut(gate))
+    }
+
+    /// Every gate that a task has to pass beside that of its queue, in the order in which they are asked.
+    pub(crate) fn all_of(&self, spec: &TaskSpec, place: Place) -> Vec<Gate> {
         let gateway = Self::of(spec);
         let comer = Comer::of(spec, place, &gateway);
-        let all: Vec<Gate> = comer.gateway.iter().cloned().chain(self.own(&comer)).collect();
-        all.into_iter().filter(|gate| self.is_shut(gate))
+        comer.gateway.iter().cloned().chain(self.own(&comer)).collect()
     }
 
     /// How far a gate is from open.
@@ -155,9 +159,13 @@ impl Gates {
         self.takes(&Comer::of(spec, place, &gateway))
     }
 
-    /// How much of a limit is left, and how much of that a lease takes. None: there is no such limit any more.
-    pub(crate) fn left(&self, take: &Take) -> Option<(u32, u32)> {
-        self.limits.left(take, &self.throttles, self.now)
+    /// How much a gate has left, and how much of that a lease takes. None: there is no bound, or none any more.
+    pub(crate) fn left(&self, gate: &Gate) -> Option<(u32, u32)> {
+        match gate {
+            Gate::Queue(_) => None,
+            Gate::Circuit(guarded) => Some((self.circuits.left(guarded, &self.throttles)?, 1)),
+            Gate::Limit(take) => self.limits.left(take, &self.throttles, self.now),
+        }
     }
 
     /// The leases that hold a permit, in the order of their grants.
@@ -248,11 +256,6 @@ impl Gates {
         self.limits.wait_behind(of, (ahead, tokens), &self.throttles, self.now)
     }
 
-    /// How many leases that take this a limit would let through now, one after the other.
-    pub(crate) fn room(&self, take: &Take) -> u32 {
-        self.limits.room(take, &self.throttles, self.now)
-    }
-
     /// The work of a lease is over for sure: the gates that may have opened.
     pub(crate) fn release(&mut self, token: Token) -> Vec<Gate> {
         let circuits = self.circuits.leave(token).into_iter().map(Gate::Circuit);
@@ -296,7 +299,8 @@ impl Gates {
     /// The gates that somebody has to pass because of the configuration, beside those that its task names.
     fn own(&self, comer: &Comer<'_>) -> impl Iterator<Item = Gate> {
         let circuits = self.guarded(comer).map(Gate::Circuit);
-        circuits.chain(self.own_takes(comer).map(Gate::Limit))
+        let unnamed = circuits.filter(|circuit| !comer.gateway.contains(circuit));
+        unnamed.chain(self.own_takes(comer).map(Gate::Limit))
     }
 
     /// What a lease takes because of the configuration, beside what its task says.

@@ -118,7 +118,7 @@ pub(crate) struct Next {
     /// Whether it goes for whose turn it is, or for its age.
     pick: Pick,
     /// The class that it would be leased to.
-    class: ClassNo,
+    pub(crate) class: ClassNo,
 }
 
 impl Next {
@@ -296,17 +296,6 @@ impl Lanes {
     pub(crate) fn takes(&self, lane: &Lane) -> Vec<Take> {
         let comer = lane.key.comer(lane.flow, &self.needs, &self.flows);
         comer.map(|comer| self.gates.takes(&comer)).unwrap_or_default()
-    }
-
-    /// How many tasks wait at each gate at which any does.
-    pub(crate) fn waiting(&self) -> BTreeMap<&Gate, u64> {
-        let mut waiting = BTreeMap::new();
-        for (_, lane) in self.all.iter() {
-            if let Some(gate) = &lane.gate {
-                *waiting.entry(gate).or_default() += lane.tasks.len() as u64;
-            }
-        }
-        waiting
     }
 
     /// Since when the longest waiting task of a queue waits.
@@ -537,8 +526,12 @@ impl Lanes {
 
     /// Sets when it is looked at a gate again: when it opens by itself, if it is shut and somebody waits there.
     fn rearm(&mut self, gate: &Gate) {
-        let is_waited_for = self.held.contains_key(gate) && self.gates.is_shut(gate);
-        let at = self.gates.opens_at(gate).filter(|_| is_waited_for);
+        let (is_waited_for, is_shut) = (self.held.contains_key(gate), self.gates.is_shut(gate));
+        if is_waited_for && !is_shut && self.rings.contains_key(gate) {
+            // It is due, and only has not been looked at.
+            return;
+        }
+        let at = self.gates.opens_at(gate).filter(|_| is_waited_for && is_shut);
         if self.rings.get(gate).copied() == at {
             return;
         }

@@ -96,6 +96,7 @@ pub use gate::{Gate, Obstacle};
 pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
 pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof};
 pub use limits::{Bucketed, Permit, Take, Use};
+pub use price::Reckoned;
 pub use queue::Queue;
 pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};

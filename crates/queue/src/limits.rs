@@ -199,17 +199,6 @@ impl Limits {
         }
     }
 
-    /// How many leases that take this it would let through now, one after the other.
-    pub(crate) fn room(&self, take: &Take, throttles: &Throttles, now: Time) -> u32 {
-        match take {
-            Take::Permit(permit) => permit.cap(throttles).saturating_sub(self.used(permit)),
-            Take::Tokens(of, tokens) => of.rate(throttles).map_or(u32::MAX, |rate| {
-                let left = self.bucket(of).tokens(rate, instant(now));
-                left.checked_div(*tokens).unwrap_or(u32::MAX)
-            }),
-        }
-    }
-
     /// How long it takes until there are so many tokens, if others take so many before.
     pub(crate) fn wait_behind(
         &self,

@@ -10,9 +10,9 @@ use crate::{
     flows::{Extent, FlowNo, QueueNo},
 };
 
-/// The number of a class of sessions. It is never given again.
+/// The number of a class of sessions. It is never given again; 0: of none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ClassNo(pub(crate) u64);
+pub(crate) struct ClassNo(pub(crate) u32);
 
 /// What a lease is reckoned to cost, for its queue and for its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,20 +5,34 @@
 use std::time::Duration;
 
 use crate::{
-    Queue, TaskId, TaskSpec, Token, fairness::Virtual, lanes::Next, market::Cost, settle::End,
+    Queue, TaskId, TaskSpec, Token,
+    fairness::Virtual,
+    lanes::Next,
+    market::{ClassNo, Cost},
+    settle::End,
 };
+
+/// What a lease was charged for when it was granted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reckoned {
+    /// What its run is reckoned to take, in milliseconds.
+    run_ms: u32,
+    /// The class that it was granted to. None: nobody was charged.
+    class: ClassNo,
+}
 
 /// A lease costs at least a slot for so long, whatever became of it: else work that takes no time would always be next.
 const LEAST: Duration = Duration::from_millis(1);
 
 impl Queue {
-    /// A task is going to be leased. Says what its run is reckoned to take, which is kept with the lease.
-    pub(crate) fn charge(&mut self, next: &Next, token: Token) -> Duration {
-        let Some(task) = self.book.task(next.place.task) else { return Duration::ZERO };
+    /// A task is going to be leased. Says what it is charged for, which is kept with the lease.
+    pub(crate) fn charge(&mut self, next: &Next, token: Token) -> Reckoned {
+        let Some(task) = self.book.task(next.place.task) else { return Reckoned::default() };
         let reckoned = self.paces.mean(&task.spec.task_type).max(LEAST);
         let cost = self.cost(&task.spec, reckoned);
         self.index.lanes.charge(next, cost, token);
-        reckoned
+        let run_ms = u32::try_from(reckoned.as_millis()).unwrap_or(u32::MAX);
+        Reckoned { run_ms, class: next.class }
     }
 
     /// Its lease ends: what it was charged and did not use is credited, what it used beyond that is charged. How long such
@@ -30,9 +44,9 @@ impl Queue {
         if matches!(end, End::Succeeded(_)) {
             self.paces.learn(&task.spec.task_type, ran);
         }
-        let class = lease.session.and_then(|session| self.roster.settled_class(session));
-        let Some(class) = class else { return };
-        let costs = (self.cost(&task.spec, lease.reckoned), self.cost(&task.spec, ran.max(LEAST)));
+        let Reckoned { run_ms, class } = lease.reckoned;
+        let run = Duration::from_millis(run_ms.into());
+        let costs = (self.cost(&task.spec, run), self.cost(&task.spec, ran.max(LEAST)));
         self.index.lanes.correct(class, (&task.spec.queue, &task.spec.fairness_key), costs);
     }
 

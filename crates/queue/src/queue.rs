@@ -406,8 +406,6 @@ impl Queue {
             lease.revoking = lease.revoking.map(|it| Revoking { delivered: None, ..it });
             // What it did while nobody listened is not held against it.
             (lease.heard, lease.silence_since) = (Some(now), Some(now));
-            // Nobody has been charged for anything yet: of this lease only what it takes from here on is.
-            lease.reckoned = lease.started.map_or(Duration::ZERO, |started| now.since(started));
         }
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct Roster {
     bequeathed: u64,
     /// The labels that selectors ask for.
     label_names: BTreeSet<Name>,
-    founded: u64,
+    founded: u32,
     opened: u64,
     greeted: u64,
 }
@@ -206,6 +206,9 @@ impl Roster {
         let asked = known.clone().flat_map(|(_, need)| &need.shape.selector);
         let reclassed = self.tell_apart(asked.map(|(name, _)| name).cloned().collect(), needs);
         let mut news = News { founded: self.found(), ..News::default() };
+        if newcomers.is_empty() && !self.has_strangers {
+            return (news, reclassed);
+        }
         self.classes.retain(|_, class| {
             let is_gone = class.members == 0;
             self.bequeathed += if is_gone { class.granted } else { 0 };
@@ -221,10 +224,12 @@ impl Roster {
                 class.granted = std::mem::take(&mut self.bequeathed);
                 needs.iter().filter(|(_, need)| kind.serves(need)).map(|(no, _)| no).collect()
             };
-            news.told.extend(fresh.iter().map(|no| (class.no, *no)));
             let served = class.needs.get_or_insert_default();
-            served.extend(fresh);
-            served.sort_unstable();
+            if !fresh.is_empty() {
+                news.told.extend(fresh.iter().map(|no| (class.no, *no)));
+                served.extend(fresh);
+                served.sort_unstable();
+            }
         }
         self.has_strangers = false;
         (news, reclassed)
@@ -373,11 +378,6 @@ impl Roster {
     /// What a session can be offered.
     pub(crate) fn class(&self, id: SessionId) -> Option<&Kind> {
         self.members.get(&id)?.class.as_ref()
-    }
-
-    /// The number of the class that a session was of when leases were last granted.
-    pub(crate) fn settled_class(&self, id: SessionId) -> Option<ClassNo> {
-        self.members.get(&id)?.settled
     }
 
     fn class_no(&self, id: SessionId) -> Option<ClassNo> {

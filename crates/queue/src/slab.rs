@@ -2,23 +2,26 @@
 //!
 //! A number is given again once its thing is gone: whoever keeps one has to know that it lives.
 
+use std::collections::BTreeSet;
+
 /// Things by number.
 #[derive(Clone, Debug)]
 pub(crate) struct Slab<T> {
     places: Vec<Option<T>>,
-    free: Vec<u32>,
+    /// The numbers below the last one that are nobody's.
+    free: BTreeSet<u32>,
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { places: Vec::new(), free: Vec::new() }
+        Self { places: Vec::new(), free: BTreeSet::new() }
     }
 }
 
 impl<T> Slab<T> {
     /// Takes a thing in and says what its number is.
     pub(crate) fn insert(&mut self, thing: T) -> u32 {
-        if let Some(number) = self.free.pop()
+        if let Some(number) = self.free.pop_first()
             && let Some(place) = self.places.get_mut(number as usize)
         {
             *place = Some(thing);
@@ -43,7 +46,11 @@ impl<T> Slab<T> {
     /// Takes a thing out.
     pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
         let thing = self.places.get_mut(number as usize)?.take()?;
-        self.free.push(number);
+        self.free.insert(number);
+        while let Some(None) = self.places.last() {
+            self.places.pop();
+            self.free.pop_last();
+        }
         Some(thing)
     }
 

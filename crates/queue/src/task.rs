@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    Checkpoint, EndKind, Exclusivity, Guarantee, LeaseEnd, Ledger, Name, SessionId, TaskId,
-    TaskSpec, Token,
+    Checkpoint, EndKind, Exclusivity, Guarantee, LeaseEnd, Ledger, Name, Reckoned, SessionId,
+    TaskId, TaskSpec, Token,
 };
 
 /// What a failure takes beside its words.
@@ -175,9 +175,9 @@ pub struct Lease {
     pub heard: Option<Time>,
     /// From when the alarm of its silence is counted; no later than `heard`, which can so be a mere store. Not durable.
     pub silence_since: Option<Time>,
-    /// What its run was reckoned to take when it was granted, and its queue and key were charged for. Not durable: after a
-    /// restart nobody has been charged for anything.
-    pub reckoned: Duration,
+    /// What its queue and key were charged for when it was granted. Not durable: after a restart nobody has been charged for
+    /// anything.
+    pub reckoned: Reckoned,
 }
 
 /// A revocation under way.

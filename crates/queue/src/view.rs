@@ -11,7 +11,11 @@ use leasehold_policy::{CircuitState, Tally, Time};
 
 use crate::{
     Blocked, Gate, Guarded, Name, Obstacle, Phase, Queue, SchemaPrint, SchemasRead, SessionId,
-    StreamId, Task, TaskId, Token, backlog::Portion, lanes::Place, mark::Index, session::Session,
+    StreamId, Task, TaskId, Token,
+    backlog::Portion,
+    explain::Hold,
+    lanes::{LaneView, Place},
+    session::Session,
 };
 
 /// One queue.
@@ -197,12 +201,15 @@ impl Queue {
 
     /// Every circuit breaker, by what it guards. It costs as much as there are lanes.
     pub fn breakers(&self) -> impl Iterator<Item = BreakerView> {
-        let Index { lanes, .. } = &self.index;
-        let waiting = lanes.waiting();
-        lanes.gates.circuits().map(move |(guarded, circuit)| {
+        let mut waiting: BTreeMap<Guarded, u64> = BTreeMap::new();
+        for Portion { hold, count, .. } in self.backlog(self.index.lanes.iter()) {
+            if let Hold::Gate(Gate::Circuit(guarded)) = hold {
+                *waiting.entry(guarded).or_default() += count;
+            }
+        }
+        self.index.lanes.gates.circuits().map(move |(guarded, circuit)| {
             let terms = self.config.throttles.breakers.get(guarded);
             let tally = terms.map(|terms| circuit.tally(&terms.circuit, self.now));
-            let gate = Gate::Circuit(guarded.clone());
             BreakerView {
                 guarded: guarded.clone(),
                 state: circuit.state(),
@@ -210,7 +217,7 @@ impl Queue {
                 tally: tally.unwrap_or_default(),
                 probes: circuit.probes(),
                 probes_max: terms.map_or(0, |terms| terms.circuit.probes),
-                waiting: waiting.get(&gate).copied().unwrap_or_default(),
+                waiting: waiting.get(guarded).copied().unwrap_or_default(),
             }
         })
     }
@@ -244,7 +251,9 @@ impl Queue {
         for Portion { lane, hold, count, .. } in self.backlog(self.index.lanes.iter()) {
             let (queue, task_type) = (lane.queue, lane.task_type);
             let load = loads.entry((queue, task_type)).or_insert_with(|| empty(queue, task_type));
-            let blocked = hold.reason();
+            // Where a gate is shut, too, a worker would not help.
+            let shut = (hold == Hold::NoWorker).then(|| self.shut_of(&lane)).flatten();
+            let blocked = shut.map_or(hold.reason(), |gate| Hold::Gate(gate).reason());
             if blocked.is_for_a_worker() {
                 let since = lane.since;
                 load.since = Some(load.since.map_or(since, |earlier| earlier.min(since)));
@@ -259,6 +268,12 @@ impl Queue {
             load.leased = *leased;
         }
         loads.into_values()
+    }
+
+    /// The first gate that is shut for the first task of a lane.
+    fn shut_of(&self, lane: &LaneView<'_>) -> Option<Gate> {
+        let spec = &self.book.task(lane.first.task)?.spec;
+        self.index.lanes.gates.shut_for(spec, lane.first).next()
     }
 
     /// How long tasks of a type run that succeed: what half of them, and what 19 of 20 do not exceed. Rounded up by at most a

@@ -102,8 +102,8 @@ pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Repo
     let requeued = stage.play_again().await?;
     let Stage { door, worker, beside, .. } = stage;
     worker.stop().await?;
-    drop(beside);
     let floor = floor::killed(setup.leases, &door, subject.target.patience).await?;
+    drop(beside);
     let mut report = Report::default();
     Manners::Prompt.report(prompt, &floor, &mut report);
     Manners::Deaf.report(deaf, &floor, &mut report);

@@ -191,14 +191,14 @@ pub(super) async fn run(args: SubmitArgs, client: &Client, output: Output) -> Do
     if args.check {
         let late = client.validate(spec).await?;
         say("the task would be accepted");
-        warn_if_late(late, "it");
+        warn_if_late(late, "but");
         return Ok(Exit::Ok);
     }
     let receipt = client.submit(spec).await?;
     if receipt.deduplicated {
         say("the key names a task that existed already");
     }
-    warn_if_late(receipt.expected_finish, "the task");
+    warn_if_late(receipt.expected_finish, "accepted, but");
     if let Some(wait) = args.wait {
         say(&receipt.task_id);
         return wait::run(client, output, vec![receipt.task_id], wait.timeout()).await;
@@ -302,11 +302,11 @@ impl SubmitArgs {
 }
 
 /// Says of a task that was or would be accepted that it is likely to be over too late.
-fn warn_if_late(expected: Option<SystemTime>, what: &str) {
+fn warn_if_late(expected: Option<SystemTime>, what_but: &str) {
     let left = expected.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
     if let Some(left) = left {
         say(&format!(
-            "accepted, but {what} is likely to be over in {} only, after its deadline",
+            "{what_but} it is likely to be over in {} only, after its deadline",
             brief(left)
         ));
     }

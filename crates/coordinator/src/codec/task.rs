@@ -2,12 +2,12 @@
 //!
 //! Writers take their structs apart field by field, so that a new field cannot be forgotten.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Admission, Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Phase,
-    Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Trace, Wait,
+    Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Trace, Wait,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
@@ -328,7 +328,7 @@ impl Cursor<'_> {
             progress: None,
             heard: None,
             silence_since: None,
-            reckoned: Duration::ZERO,
+            reckoned: Reckoned::default(),
         };
         while let Some(kind) = self.extra()? {
             match kind {

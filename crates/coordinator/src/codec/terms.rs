@@ -34,12 +34,9 @@ impl Pen {
         if let Some(claims) = &spec.claims {
             self.claims(claims);
         }
-        let admission = match spec.admission {
-            Admission::Unasked => None,
-            Admission::BestEffort => Some(1),
-            Admission::Strict => Some(2),
-        };
-        self.extra(tag::ADMISSION, admission.as_ref(), |pen, kind| pen.byte(*kind));
+        // Nobody looks at the others once a task is accepted.
+        let strict = (spec.admission == Admission::Strict).then_some(2);
+        self.extra(tag::ADMISSION, strict.as_ref(), |pen, kind| pen.byte(*kind));
         self.end_extras();
     }
 
@@ -130,7 +127,6 @@ impl Cursor<'_> {
                 tag::FAILS_FAST => claimed.fails_fast = true,
                 tag::ADMISSION => {
                     *admission = match self.byte("admission")? {
-                        1 => Admission::BestEffort,
                         2 => Admission::Strict,
                         kind => return Err(Malformed::UnknownKind { what: "admission", kind }),
                     };

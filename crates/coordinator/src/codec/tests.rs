@@ -6,8 +6,8 @@ use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Admission, Charge, Checkpoint, Claims, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity,
     Failure, FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase,
-    Retry, RevocationReason, Revoking, SchemaPrint, Shape, StopProof, TaskId, TaskSpec, Token,
-    Trace, Wait,
+    Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape, StopProof, TaskId, TaskSpec,
+    Token, Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -249,7 +249,7 @@ fn phase() -> impl Strategy<Value = Phase> {
                 progress: None,
                 heard: None,
                 silence_since: None,
-                reckoned: Duration::ZERO,
+                reckoned: Reckoned::default(),
             })
         }),
     ]
@@ -503,7 +503,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
         progress: None,
         heard: None,
         silence_since: None,
-        reckoned: Duration::ZERO,
+        reckoned: Reckoned::default(),
     };
     let task = Task {
         id,

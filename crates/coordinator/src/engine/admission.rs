@@ -21,6 +21,19 @@ const LISTED_TASKS_MAX: usize = 10_000;
 /// What a request that only looks takes of a turn, in tasks.
 const LOOK_COST: usize = 8;
 
+/// What a submit takes of it for which it is reckoned whether it can be over in time; and one that may be refused for that,
+/// for which it is reckoned several times when it could be.
+const RECKON_COST: usize = 8;
+const REFUSE_COST: usize = 48;
+
+fn cost(admission: leasehold_queue::Admission) -> usize {
+    match admission {
+        leasehold_queue::Admission::Unasked => 1,
+        leasehold_queue::Admission::BestEffort => RECKON_COST,
+        leasehold_queue::Admission::Strict => REFUSE_COST,
+    }
+}
+
 impl Engine {
     /// Does what is asked and says how much of the turn it took, in tasks.
     pub(super) fn admit(&mut self, asked: Admission) -> usize {
@@ -36,7 +49,7 @@ impl Engine {
                 if answer.is_closed() {
                     return LOOK_COST;
                 }
-                let cost = tasks.len();
+                let cost = tasks.iter().map(|submit| cost(submit.spec.admission)).sum();
                 let accepted = self.submit(tasks);
                 self.say(Release::Submitted(Told::new(answer, Ok(accepted))));
                 return cost;

@@ -6,8 +6,8 @@ use leasehold_policy::Time;
 use leasehold_proto::v1;
 use leasehold_queue::{
     BlockedGroup, Blocker, Bound, Bucketed, Capacity, Ending, Estimate, Explanation, FailureReason,
-    Gate, Guarded, Holder, LabelGap, LeaseBound, Misfit, Name, Obstacle, Outlook, Permit,
-    QueueExplanation, SessionState, Take, Task, TaskSpec, Unfit, Use, Wait,
+    Gate, Guarantee, Guarded, Holder, LabelGap, Lease, LeaseBound, Misfit, Name, Obstacle, Outlook,
+    Permit, QueueExplanation, SessionState, Take, Task, TaskSpec, Unfit, Use, Wait,
 };
 
 use super::{
@@ -71,7 +71,10 @@ fn open(blank: v1::Explanation, task: &Task, explanation: &Explanation) -> v1::E
         ([], Some(outlook)) => held(task, outlook),
         ([], None) => String::new(),
     };
-    let revoke = task.lease().filter(|lease| lease.revoking.is_none()).map(|_| v1::Advice {
+    // Of what may be started once, the end of its lease is the end.
+    let is_once = task.spec.terms.guarantee == Guarantee::AtMostOnce && task.ran;
+    let goes_on = |lease: &&Lease| lease.revoking.is_none() && !is_once;
+    let revoke = task.lease().filter(goes_on).map(|_| v1::Advice {
         kind: v1::AdviceKind::RevokeLease.into(),
         text: "take the lease away: the task is leased again once the worker has stopped"
             .to_owned(),
@@ -388,7 +391,9 @@ fn advice_of(obstacle: &Obstacle, first: Option<&Holder>) -> Vec<v1::Advice> {
         Gate::Circuit(guarded) => vec![close_circuit(guarded)],
         Gate::Limit(take) => {
             let raise = raise_limit(take, *used, *max);
-            std::iter::once(raise).chain(first.and_then(end_holder)).collect()
+            // One less of more than there may be would change nothing.
+            let ends = first.filter(|_| used <= max).and_then(end_holder);
+            std::iter::once(raise).chain(ends).collect()
         }
     };
     wait.into_iter().chain(opens).collect()
@@ -398,9 +403,18 @@ fn close_circuit(guarded: &Guarded) -> v1::Advice {
     v1::Advice {
         kind: v1::AdviceKind::ResetBreaker.into(),
         text: format!("close the circuit of breakers.{guarded}, if what it guards is well again"),
-        command: format!("leasehold breaker reset {guarded}"),
+        command: format!("leasehold breaker reset {}", quoted(&guarded.to_string())),
         ..v1::Advice::default()
     }
+}
+
+/// A word as a shell has it, whatever is in it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/' | '-');
+    if word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn raise_limit(take: &Take, used: u32, max: u32) -> v1::Advice {
@@ -593,7 +607,9 @@ fn used_budget((budget, used, max): (v1::TaskBudget, i64, i64)) -> String {
         v1::TaskBudget::Attempts => format!("its attempts are used up ({used} of {max})"),
         v1::TaskBudget::WorkerLosses => format!("its workers were lost {used} times of {max}"),
         v1::TaskBudget::Leases => format!("it was leased {used} times of {max} without an end"),
-        v1::TaskBudget::TotalTime => "its whole time is used up".to_owned(),
+        v1::TaskBudget::TotalTime => {
+            "its time is used up, or could not suffice any more".to_owned()
+        }
         v1::TaskBudget::QueueTime => "nobody started it within its queue timeout".to_owned(),
         v1::TaskBudget::Starts => {
             "it may be started once, and nobody said how that start ended".to_owned()

@@ -6,8 +6,8 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
     Admission, Blocked, Charge, Checkpoint, EndKind, Ending, Failure, FailureReason, Key, Lease,
-    LeaseEnd, LeaseTerms, Ledger, Phase, Progress, Retry, RevocationReason, Revoking, Shape,
-    StopProof, Task, TaskId, TaskSpec, Token, Trace, Wait,
+    LeaseEnd, LeaseTerms, Ledger, Phase, Progress, Reckoned, Retry, RevocationReason, Revoking,
+    Shape, StopProof, Task, TaskId, TaskSpec, Token, Trace, Wait,
 };
 
 use super::{Detail, state, task, timestamp};
@@ -52,7 +52,7 @@ fn lease() -> Lease {
         acknowledged: true,
         heard: None,
         silence_since: None,
-        reckoned: Duration::ZERO,
+        reckoned: Reckoned::default(),
         started: Some(Time::from_unix_ms(2_500)),
         extended: Some(Time::from_unix_ms(9_000)),
         revoking: None,

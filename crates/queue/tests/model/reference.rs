@@ -109,8 +109,8 @@ struct Lease {
     told: Option<Time>,
     alarm: Alarm,
     ahead: Option<Ahead>,
-    /// How long it was thought to run when it was granted.
-    thought: Duration,
+    /// How long it was thought to run when it was granted, and which kind of session was charged for that.
+    thought: (Duration, Option<u64>),
 }
 
 /// Types, labels and readings of a session, as far as they matter.
@@ -523,7 +523,7 @@ impl Reference {
         seats.min()
     }
 
-    fn lease(&mut self, at: usize, session: usize, thought: Duration, why: Why) {
+    fn lease(&mut self, at: usize, session: usize, thought: (Duration, Option<u64>), why: Why) {
         let token = Token::new(self.epoch, self.minted);
         self.minted += 1;
         let is_ahead = self.sessions[session].slots <= self.used(self.sessions[session].id);

@@ -134,7 +134,7 @@ fn durable(task: &Task, now: Time) -> Task {
         Phase::Leased(lease) => {
             (lease.session, lease.acknowledged, lease.progress) = (None, false, None);
             (lease.heard, lease.silence_since) = (None, None);
-            lease.reckoned = Duration::ZERO;
+            lease.reckoned = leasehold_queue::Reckoned::default();
             if let Some(revoking) = &mut lease.revoking {
                 revoking.delivered = None;
             }

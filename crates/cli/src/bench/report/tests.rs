@@ -16,7 +16,7 @@ fn a_figure_has_a_text_and_a_number() {
         (Value::Ratio(1.5), "1.50x", "1.5"),
         (
             delays.unwrap_or(Value::Count(0)),
-            "p50 0.50 ms, p99 0.99 ms, max 1.00 ms",
+            "p50 0.50 ms, p99 0.99 ms, p99.9 1.00 ms, max 1.00 ms",
             r#"{"count":1000,"p50Micros":500,"p90Micros":900,"p99Micros":990,"p999Micros":999,"maxMicros":1000}"#,
         ),
     ];

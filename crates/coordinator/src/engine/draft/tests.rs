@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Admission, Command, Config, Effect, Failure, FailureReason, Hello, KeptKey, Key, LeaseTerms,
-    Name, Outcome, Phase, Queue, Reply, Retry, SchemasRead, SessionId, Shape, StreamId, Submit,
-    Task, TaskId, TaskSpec, Token, Unknown,
+    Name, Outcome, Phase, Queue, Reckoned, Reply, Retry, SchemasRead, SessionId, Shape, StreamId,
+    Submit, Task, TaskId, TaskSpec, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -250,7 +250,7 @@ fn durable(queue: &Queue) -> (Vec<Task>, Vec<KeptKey>) {
         if let Phase::Leased(lease) = &mut task.phase {
             (lease.session, lease.acknowledged, lease.progress) = (None::<SessionId>, true, None);
             (lease.heard, lease.silence_since) = (None, None);
-            lease.reckoned = Duration::ZERO;
+            lease.reckoned = Reckoned::default();
         }
         task
     };

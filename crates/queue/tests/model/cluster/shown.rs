@@ -1,10 +1,8 @@
 //! What the real queue answers and holds, as lines that can be compared.
 
-use std::time::Duration;
-
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Lease, NotWelcome, Phase, Queue, Refusal, ReplayRefusal, Reply, Task, TaskId,
+    Lease, NotWelcome, Phase, Queue, Reckoned, Refusal, ReplayRefusal, Reply, Task, TaskId,
 };
 
 /// What a watcher can tell of a task.
@@ -30,7 +28,7 @@ pub(super) fn durable(queue: &Queue, now: Time) -> Vec<String> {
                     revoking.delivered = None;
                 }
                 (lease.heard, lease.silence_since) = (None, None);
-                lease.reckoned = Duration::ZERO;
+                lease.reckoned = Reckoned::default();
             }
             // A wait that is over is a matter of the time, not of the journal.
             Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,

@@ -20,6 +20,7 @@ pub(super) struct Fair {
     /// In the order in which they were first seen, with who served the key last.
     known: Vec<(Who, Option<SessionId>)>,
     markets: Vec<Market>,
+    founded: u64,
     /// What the kind that was last gone had, if nobody has inherited that.
     orphan: Option<Market>,
     /// How long tasks of each type took that succeeded, and their average in microseconds.
@@ -35,6 +36,8 @@ pub(super) struct Fair {
 /// What a kind of session shares out.
 #[derive(Clone, Debug)]
 struct Market {
+    /// Which it is of all there have been.
+    no: u64,
     kind: Kind,
     /// Where the last turn was: of the queues, and of the keys of each queue.
     reached: Vec<(Option<String>, u128)>,
@@ -135,7 +138,8 @@ impl Reference {
             if let Some(before) = heir_of {
                 let own = self.fair.markets.iter().find(|market| market.kind == *before);
                 let own = own.cloned().unwrap_or_else(|| Market::new(kind));
-                founded.push(Market { kind: kind.clone(), ..own });
+                self.fair.founded += 1;
+                founded.push(Market { no: self.fair.founded, kind: kind.clone(), ..own });
             }
         }
         let (stay, gone) = std::mem::take(&mut self.fair.markets)
@@ -148,7 +152,8 @@ impl Reference {
         }
         for (kind, _) in heirs.into_iter().filter(|(_, heir_of)| heir_of.is_none()) {
             let own = self.fair.orphan.take().unwrap_or_else(|| Market::new(&kind));
-            self.fair.markets.push(Market { kind, ..own });
+            self.fair.founded += 1;
+            self.fair.markets.push(Market { no: self.fair.founded, kind, ..own });
         }
         for (session, (kind, _)) in self.sessions.iter_mut().zip(own) {
             session.settled = Some(kind);
@@ -186,8 +191,8 @@ impl Reference {
         self.config.valve <= given + 1
     }
 
-    /// What a task costs that is going to be leased. Says what it is thought to take.
-    pub(super) fn charge(&mut self, at: usize, kind: &Kind, why: Why) -> Duration {
+    /// What a task costs that is going to be leased. Says what it is thought to take, and who was told.
+    pub(super) fn charge(&mut self, at: usize, kind: &Kind, why: Why) -> (Duration, Option<u64>) {
         let spec = self.jobs[at].spec.clone();
         let average = self.fair.runs.iter().find(|(own, ..)| **own == *spec.task_type);
         let takes =
@@ -210,26 +215,19 @@ impl Reference {
         let given = self.fair.given.iter_mut().find(|(own, _)| own == kind);
         let (_, given) = given.expect("a known kind");
         *given = (*given + 1) % self.config.valve;
-        takes
+        let market = self.fair.markets.iter().find(|market| market.kind == *kind);
+        (takes, market.map(|market| market.no))
     }
 
-    /// What a lease took, in the end: for the kind of session that its session was of when leases were last granted.
+    /// What a lease took, in the end: for the kind of session that it was granted to.
     pub(super) fn put_right(&mut self, id: TaskId, ran: Duration) {
         let job = self.job_mut(id);
         let spec = job.spec.clone();
-        let (thought, holder) = job.lease().map(|it| (it.thought, it.session)).expect("a lease");
+        let (thought, told) = job.lease().expect("a lease").thought;
         let ran = ran.max(Duration::from_millis(1));
-        let Some(holder) = self.sessions.iter().find(|session| session.id == holder) else {
-            return;
-        };
-        let Some(kind) = holder.settled.clone() else { return };
-        // After a restart only what has waited since is known.
-        if self.fair.known.iter().all(|(who, _)| *who != key_of(&spec)) {
-            return;
-        }
         for who in [queue_of(&spec), key_of(&spec)] {
             let (thought, ran) = (self.cost(&who, thought), self.cost(&who, ran));
-            let market = self.fair.markets.iter_mut().find(|market| market.kind == kind);
+            let market = self.fair.markets.iter_mut().find(|market| Some(market.no) == told);
             if let Some(market) = market {
                 market.correct(&who, ran.saturating_sub(thought), thought.saturating_sub(ran));
             }
@@ -259,7 +257,7 @@ impl Reference {
 
 impl Market {
     fn new(kind: &Kind) -> Self {
-        Self { kind: kind.clone(), reached: Vec::new(), members: Vec::new() }
+        Self { no: 0, kind: kind.clone(), reached: Vec::new(), members: Vec::new() }
     }
 
     /// Where the last turn was among those that somebody is one of.

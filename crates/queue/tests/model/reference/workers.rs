@@ -36,7 +36,7 @@ impl Reference {
             lease.alarm = Alarm::default();
             lease.ahead = None;
             lease.silent_since = Some(self.now);
-            lease.thought = lease.started.map_or(Duration::ZERO, |at| self.now.since(at));
+            lease.thought = (Duration::ZERO, None);
         }
         (self.fair, self.asked) = (Fair::default(), Vec::new());
         self.jobs = jobs;
