@@ -39,7 +39,7 @@ impl Scene {
         let config = Some(config.to_owned());
         let options = Options { config, ..Options::default() };
         let coordinator = Coordinator::start_with(options).await;
-        let programs = [("work", "cat"), ("hold", "sleep 600")];
+        let programs = [("work", "cat"), ("hold", "sleep 600"), ("fail", "false")];
         let options = worker::Options { id: "first", slots, programs: &programs, args, env: &[] };
         let worker = worker::start(coordinator.address, coordinator.dir(), &options);
         let mut client = coordinator.client();
@@ -72,7 +72,8 @@ impl Scene {
         }
         let command = advice.command.replace("COMMAND", "cat").replace("FILE", &file);
         let command = command.replace("NAME", "second");
-        let words: Vec<&str> = command.split(' ').collect();
+        let words = words_of(&command);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words[..] {
             [""] => None,
             ["leasehold", ref args @ ..] => {
@@ -89,6 +90,21 @@ impl Scene {
             _ => panic!("an unknown command: {advice:?}"),
         }
     }
+}
+
+/// The words of a command as a shell has them: what is between quotes is one.
+fn words_of(command: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (at, part) in command.split('\'').enumerate() {
+        let quoted = at % 2 == 1;
+        for (n, word) in part.split(|c| c == ' ' && !quoted).enumerate() {
+            if 0 < n {
+                words.push(String::new());
+            }
+            words.last_mut().expect("a word").push_str(word);
+        }
+    }
+    words
 }
 
 fn work() -> TaskSpec {
@@ -124,6 +140,30 @@ async fn check(
             worker.map(|worker| worker.tail()).unwrap_or_default()
         );
     }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_circuit_runs_when_it_lets_a_probe_through_or_is_closed() {
+    let breaker = "{min_calls: 1, open_for: 5s, open_for_max: 5s}";
+    let config = format!("breakers: {{dependencies: {{the shop: {breaker}}}}}");
+    let set = async || {
+        let mut scene = Scene::set(&config, 1, &[]).await;
+        let dependencies = vec!["the shop".to_owned()];
+        let retry = Some(RetryPolicy { max_attempts: Some(1), ..RetryPolicy::default() });
+        let call = TaskSpec { dependencies: dependencies.clone(), retry, ..spec("fail") };
+        let failed = scene.client.submit(call).await;
+        scene.client.ended(&failed).await;
+        let id = scene.client.submit(TaskSpec { dependencies, ..work() }).await;
+        (scene, id)
+    };
+    let kinds = [AdviceKind::Wait, AdviceKind::ResetBreaker];
+    check(BlockedReason::CircuitOpen, &kinds, set, |blocker| {
+        let limit = blocker.limit.as_ref().expect("what is open");
+        assert_eq!(limit.limit, "breakers.dependencies.the shop");
+        assert_eq!((limit.used_count, limit.max_count), (1, 1));
+        assert_eq!(limit.available_time, blocker.advice[0].time);
+    })
+    .await;
 }
 
 #[tokio::test]
