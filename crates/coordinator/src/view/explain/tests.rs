@@ -214,7 +214,10 @@ fn what_has_ended_says_which_budget_was_used_up() {
             failed(FailureReason::Error, 1, 0),
             "its last failure was final, or left no time for another attempt; last: no luck",
         ),
-        (failed(FailureReason::TotalTimeout, 1, 0), "its whole time is used up; last: no luck"),
+        (
+            failed(FailureReason::TotalTimeout, 1, 0),
+            "its time is used up, or could not suffice any more; last: no luck",
+        ),
         (
             failed(FailureReason::QueueTimeout, 0, 0),
             "nobody started it within its queue timeout; last: no luck",
