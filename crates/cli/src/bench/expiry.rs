@@ -171,13 +171,17 @@ impl<'a> Stage<'a> {
         let waiting = TaskFilter::default().queue(&queue);
         let waiting = waiting.state(TaskState::Queued).state(TaskState::Scheduled);
         let tasks = self.client.list(waiting).take(self.setup.leases as usize).await?;
-        let late = tasks.iter().filter_map(|task| {
-            let lease = task.lease_ends.first()?;
-            let start = SystemTime::try_from(lease.start_time?).ok()?;
-            let end = SystemTime::try_from(lease.end_time?).ok()?;
-            Some(end.duration_since(start + attempt).unwrap_or_default())
-        });
-        let late = Delays::of(late)?;
+        let mut late = Delays::new()?;
+        for listed in tasks {
+            let task = self.client.get(&listed.task_id).await?;
+            let lease = task.lease_ends.first();
+            let moment = |time: Option<_>| SystemTime::try_from(time?).ok();
+            let start = lease.and_then(|lease| moment(lease.start_time));
+            let end = lease.and_then(|lease| moment(lease.end_time));
+            if let Some((start, end)) = start.zip(end) {
+                late.record(end.duration_since(start + attempt).unwrap_or_default());
+            }
+        }
         if late.count() < u64::from(self.setup.leases) {
             return Err(Failure::Bench("a task did not wait for another attempt".to_owned()));
         }

@@ -52,5 +52,5 @@ async fn function(socket: PathBuf, payload: Bytes, context: Context) -> Result<(
         std::future::pending::<()>().await;
     }
     context.cancelled().await;
-    Err(TaskError::permanent("asked to stop"))
+    Err(TaskError::retry("asked to stop"))
 }
