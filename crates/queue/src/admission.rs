@@ -7,13 +7,13 @@ use std::sync::Arc;
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    Accepted, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed, Submit, Task,
-    TaskId, TaskSpec, Use, Wait, book, keys, lanes::Place, need,
+    Accepted, Admission, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed,
+    Submit, Task, TaskId, TaskSpec, Use, Wait, book, keys, lanes::Place, need,
 };
 
 impl Queue {
     pub(crate) fn submit(&mut self, submit: Submit) -> Result<Accepted, Refusal> {
-        let Submit { id, spec, validate_only } = submit;
+        let Submit { id, mut spec, validate_only } = submit;
         if let Some(id) = self.named(&spec)? {
             return Ok(Accepted { id, deduplicated: true, late: None });
         }
@@ -29,6 +29,10 @@ impl Queue {
         let late = self.judge(&spec)?;
         if !validate_only {
             self.book.make_room(&spec.queue, self.config.limits.queues);
+            if spec.admission == Admission::BestEffort {
+                // It has been reckoned, and nobody looks at that again.
+                spec.admission = Admission::Unasked;
+            }
             let task = Box::new(self.task_of(id, spec));
             self.write(Record::TaskAccepted(task));
             self.show(id);
