@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 
 use leasehold_proto::v1::{TaskSpec, TaskState};
 use rustix::process::Signal;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     client::{Client, ends},
@@ -126,7 +126,7 @@ async fn work_that_may_finish_outlives_a_session_and_its_result_counts() {
 async fn stands_still(coordinator: &Coordinator, flags: &[&str], span: Duration) {
     let running = Running::start(coordinator, flags).await;
     coordinator.process.freeze().await;
-    sleep(span).await;
+    sleep_until(Instant::now() + span).await;
     coordinator.process.signal(Signal::CONT);
     let mut client = coordinator.client();
     until("each worker holds what it held", SOON, async || running.is_unharmed(&mut client).await)
