@@ -202,7 +202,7 @@ impl Queue {
     /// Every circuit breaker, by what it guards. It costs as much as there are lanes.
     pub fn breakers(&self) -> impl Iterator<Item = BreakerView> {
         let mut waiting: BTreeMap<Guarded, u64> = BTreeMap::new();
-        for Portion { hold, count, .. } in self.backlog(self.index.lanes.iter()) {
+        for (_, hold, count) in self.helpless() {
             if let Hold::Gate(Gate::Circuit(guarded)) = hold {
                 *waiting.entry(guarded).or_default() += count;
             }
@@ -248,12 +248,10 @@ impl Queue {
     /// What waits and what is leased, by queue and task type. It costs as much as there are lanes, however many tasks wait.
     pub fn loads(&self) -> impl Iterator<Item = LoadView> {
         let mut loads: BTreeMap<(&Name, &Name), LoadView> = BTreeMap::new();
-        for Portion { lane, hold, count, .. } in self.backlog(self.index.lanes.iter()) {
+        for (lane, hold, count) in self.helpless() {
             let (queue, task_type) = (lane.queue, lane.task_type);
             let load = loads.entry((queue, task_type)).or_insert_with(|| empty(queue, task_type));
-            // Where a gate is shut, too, a worker would not help.
-            let shut = (hold == Hold::NoWorker).then(|| self.shut_of(&lane)).flatten();
-            let blocked = shut.map_or(hold.reason(), |gate| Hold::Gate(gate).reason());
+            let blocked = hold.reason();
             if blocked.is_for_a_worker() {
                 let since = lane.since;
                 load.since = Some(load.since.map_or(since, |earlier| earlier.min(since)));
@@ -270,10 +268,17 @@ impl Queue {
         loads.into_values()
     }
 
-    /// The first gate that is shut for the first task of a lane.
-    fn shut_of(&self, lane: &LaneView<'_>) -> Option<Gate> {
-        let spec = &self.book.task(lane.first.task)?.spec;
-        self.index.lanes.gates.shut_for(spec, lane.first).next()
+    /// What waits for what: where a gate is shut, for that, though nobody is there who would serve it: a worker would not help.
+    fn helpless(&self) -> impl Iterator<Item = (LaneView<'_>, Hold, u64)> {
+        let shut = |lane: &LaneView<'_>| {
+            let spec = &self.book.task(lane.first.task)?.spec;
+            self.index.lanes.gates.shut_for(spec, lane.first).next().map(Hold::Gate)
+        };
+        let portions = self.backlog(self.index.lanes.iter()).into_iter();
+        portions.map(move |Portion { lane, hold, count, .. }| {
+            let shut = (hold == Hold::NoWorker).then(|| shut(&lane)).flatten();
+            (lane, shut.unwrap_or(hold), count)
+        })
     }
 
     /// How long tasks of a type run that succeed: what half of them, and what 19 of 20 do not exceed. Rounded up by at most a

@@ -234,8 +234,8 @@ fn only_as_many_wait_for_a_worker_as_their_limits_have_room_for() {
         loads
             q/t: NoCapacity 2 ConcurrencyLimit 2 since 0ms, 1 leased
         explain-queue q
-            2 like c: Permit(Key(\"two\")) at 1 of 2, a t1 on w
             2 like b: 1 of 1 slots of 1, q/t 1
+            2 like c: Permit(Key(\"two\")) at 1 of 2, a t1 on w
     ",
     );
 }
