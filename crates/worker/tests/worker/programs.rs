@@ -231,6 +231,8 @@ async fn its_environment_says_what_it_works_on() {
     let mut lines: Vec<&str> = text.lines().collect();
     let deadline = lines.iter().position(|it| it.starts_with("LEASEHOLD_DEADLINE="));
     let deadline = lines.remove(deadline.expect("a deadline"));
+    let whole = lines.iter().position(|it| it.starts_with("LEASEHOLD_TASK_DEADLINE="));
+    let whole = lines.remove(whole.expect("a deadline of the whole task"));
     let checkpoint = lines.iter().position(|it| it.starts_with("LEASEHOLD_CHECKPOINT="));
     let checkpoint = lines.remove(checkpoint.expect("a place for a checkpoint"));
     assert!(checkpoint.ends_with("/41/checkpoint"), "{checkpoint}");
@@ -254,8 +256,12 @@ async fn its_environment_says_what_it_works_on() {
     let (seconds, _) = deadline.split_once('.').expect("a fraction");
     let seconds = seconds.trim_start_matches("LEASEHOLD_DEADLINE=");
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
-    let left = seconds.parse::<u64>().expect("a number").abs_diff(now);
+    let seconds = seconds.parse::<u64>().expect("a number");
+    let left = seconds.abs_diff(now);
     assert!(left <= SOON.as_secs(), "{left} s to the deadline");
+    let (whole, _) = whole.split_once('.').expect("a fraction");
+    let whole = whole.trim_start_matches("LEASEHOLD_TASK_DEADLINE=");
+    assert!(seconds <= whole.parse().expect("a number"), "{whole} is before {seconds}");
     let parent = "TRACEPARENT=00-0af7651916cd43dd8448eb211c80319c-";
     assert!(trace.starts_with(parent) && !trace.contains("b7ad6b7169203331"), "{trace}");
 }
