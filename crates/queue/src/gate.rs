@@ -286,21 +286,25 @@ impl Gates {
 
     /// What has a breaker of all that a task of this kind calls.
     fn guarded(&self, comer: &Comer<'_>) -> impl Iterator<Item = Guarded> {
-        let breakers = &self.throttles.breakers;
-        let of_type = || Guarded::TaskType(Name::clone(comer.task_type));
-        let of_type = (!breakers.is_empty()).then(of_type).into_iter();
         let named = comer.gateway.iter().filter_map(|gate| match gate {
-            Gate::Circuit(guarded) => Some(guarded.clone()),
+            Gate::Circuit(guarded) => Some(guarded),
             Gate::Queue(_) | Gate::Limit(_) => None,
         });
-        named.chain(of_type).filter(|guarded| breakers.contains_key(guarded))
+        let named = named.filter(|guarded| self.throttles.breakers.contains_key(*guarded));
+        named.cloned().chain(self.guarded_type(comer))
+    }
+
+    /// Its type, if that has a breaker.
+    fn guarded_type(&self, comer: &Comer<'_>) -> Option<Guarded> {
+        let breakers = &self.throttles.breakers;
+        let of_type = || Guarded::TaskType(Name::clone(comer.task_type));
+        (!breakers.is_empty()).then(of_type).filter(|guarded| breakers.contains_key(guarded))
     }
 
     /// The gates that somebody has to pass because of the configuration, beside those that its task names.
     fn own(&self, comer: &Comer<'_>) -> impl Iterator<Item = Gate> {
-        let circuits = self.guarded(comer).map(Gate::Circuit);
-        let unnamed = circuits.filter(|circuit| !comer.gateway.contains(circuit));
-        unnamed.chain(self.own_takes(comer).map(Gate::Limit))
+        let circuit = self.guarded_type(comer).map(Gate::Circuit).into_iter();
+        circuit.chain(self.own_takes(comer).map(Gate::Limit))
     }
 
     /// What a lease takes because of the configuration, beside what its task says.

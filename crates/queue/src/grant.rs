@@ -1,8 +1,9 @@
 //! Leases: which waiting task goes to which free session.
 //!
 //! Of what the classes of sessions with free slots would take next, whatever goes first is leased; of those who serve it the
-//! emptiest session gets it. One that cannot be over in time is ended instead. Leases ahead of slots are granted when no class with a free slot has anything to take. One grant
-//! costs as much as there are classes of sessions and needs that they serve, whatever waits or is busy.
+//! emptiest session gets it. One that cannot be over in time is ended instead. Leases ahead of slots are granted when no class
+//! with a free slot has anything to take. One grant costs as much as there are classes of sessions and needs that they
+//! serve, whatever waits or is busy.
 
 use std::sync::Arc;
 
