@@ -9,6 +9,7 @@ mod disk;
 mod expiry;
 mod flow;
 pub(crate) mod holder;
+mod idle;
 mod latency;
 mod load;
 mod open_files;
@@ -113,9 +114,13 @@ pub(crate) struct Target {
     /// The coordinator's process id, to also show its processor time
     #[arg(long, value_name = "PID")]
     coordinator_pid: Option<u32>,
-    /// How many tasks the worker runs at once
+    /// How many tasks the workers run at once
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     slots: u32,
+    /// How many workers share the slots, each with a connection of its own: 1 to 1,000
+    #[arg(long, default_value_t = 1, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    workers: u32,
     /// Give up when nothing ends for this long
     #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = parse_duration)]
     patience: Duration,
@@ -133,6 +138,11 @@ enum Retention {
 }
 
 impl Target {
+    /// How many tasks each worker runs at once; at least one.
+    fn slots_each(&self) -> u32 {
+        (self.slots / self.workers).max(1)
+    }
+
     fn retention(&self) -> Retention {
         match (self.spawn, self.retention_zero) {
             (false, _) => Retention::Unknown,
@@ -271,7 +281,9 @@ impl Subject {
     /// Adds what all figures depend on.
     fn describe(&self, mut report: Report) -> Result<Report, Failure> {
         report.add("payload bytes", "payloadBytes", Value::Count(PAYLOAD_BYTES as u64));
-        report.add("worker slots", "workerSlots", Value::Count(self.target.slots.into()));
+        report.add("workers", "workers", Value::Count(self.target.workers.into()));
+        let slots = u64::from(self.target.workers) * u64::from(self.target.slots_each());
+        report.add("worker slots", "workerSlots", Value::Count(slots));
         report.text("durability", "durability", DURABILITY);
         report.text("retention", "retention", self.target.retention().text());
         if let Ok(directory) = self.directory() {

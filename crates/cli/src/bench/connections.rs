@@ -1,13 +1,11 @@
 //! Connections: what many idle workers cost the coordinator, in memory and in the dispatch to one that is busy.
 
-mod idle;
-
 use std::time::Duration;
 
-use self::idle::Idle;
 use super::{
     Subject,
     delays::Delays,
+    idle::Idle,
     latency, open_files,
     report::{Report, Value},
 };

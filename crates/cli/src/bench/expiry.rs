@@ -2,12 +2,14 @@
 //!
 //! A worker process runs a handler for each lease. Once all of them run, nothing is left to do but wait for the
 //! deadline: first with handlers that end when they are asked to, then with ones that do not and are killed after their
-//! grace. Then each attempt runs out by itself, and its task has another one left: how soon it is back in the queue. At last
-//! as many processes are killed without us: what that takes is what the machine takes.
+//! grace. Around both deadlines it is looked whether submits and heartbeats are answered. Then each attempt runs out by itself,
+//! and its task has another one left: how soon it is back in the queue. At last as many processes are killed without us: what
+//! that takes is what the machine takes.
 
 mod beside;
 mod crowd;
 mod floor;
+mod probe;
 
 use std::{
     env, io,
@@ -16,11 +18,12 @@ use std::{
 
 use clap::ValueEnum;
 use leasehold_client::{Client, TaskFilter, TaskSpec, v1::TaskState};
-use tokio::time;
+use tokio::{sync::watch, time};
 
 use self::{
     beside::Beside,
     crowd::{Crowd, Door},
+    probe::Answers,
 };
 use super::{
     Subject,
@@ -29,7 +32,7 @@ use super::{
     load::{self, Load},
     open_files,
     report::{Report, Value},
-    spawned::Worker,
+    spawned::{SLOTS_MAX, Worker},
 };
 use crate::{duration::parse_duration, failure::Failure};
 
@@ -39,9 +42,9 @@ const QUIET: Duration = Duration::from_secs(1);
 /// What is measured.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Setup {
-    /// How many leases: 1 to 10,000
+    /// How many leases: 1 to 10,000 of programs, 1 to 100,000 of functions, each 10,000 by a worker of their own
     #[arg(long, default_value_t = 1_000, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
     leases: u32,
     /// How many more leases are held meanwhile, which do not end: 0 to 100,000, each 10,000 by a worker of their own
     #[arg(long, default_value_t = 0, value_name = "N",
@@ -82,7 +85,7 @@ struct Stage<'a> {
     client: &'a Client,
     patience: Duration,
     door: Door,
-    worker: Worker,
+    workers: Vec<Worker>,
     beside: Beside,
     task_type: String,
 }
@@ -93,6 +96,8 @@ struct Ended {
     died: Delays,
     /// From then to the end of each task as the coordinator has recorded it.
     recorded: Delays,
+    /// How soon it answered meanwhile.
+    answers: Answers,
 }
 
 pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Report, Failure> {
@@ -100,19 +105,26 @@ pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Repo
     let prompt = stage.play(Manners::Prompt).await?;
     let deaf = stage.play(Manners::Deaf).await?;
     let requeued = stage.play_again().await?;
-    let Stage { door, worker, beside, .. } = stage;
-    worker.stop().await?;
-    let floor = floor::killed(setup.leases, &door, subject.target.patience).await?;
+    let Stage { door, workers, beside, .. } = stage;
+    for worker in workers {
+        worker.stop().await?;
+    }
+    let floor = match setup.kind {
+        Kind::Program => Some(floor::killed(setup.leases, &door, subject.target.patience).await?),
+        Kind::Async => None,
+    };
     drop(beside);
     let mut report = Report::default();
-    Manners::Prompt.report(prompt, &floor, &mut report);
-    Manners::Deaf.report(deaf, &floor, &mut report);
+    Manners::Prompt.report(prompt, floor.as_ref(), &mut report);
+    Manners::Deaf.report(deaf, floor.as_ref(), &mut report);
     report.add(
         "end of an attempt to its task back in the queue",
         "requeued",
         Value::Delays(requeued),
     );
-    report.add("floor: kill -9 without us", "floor", Value::Delays(floor));
+    if let Some(floor) = floor {
+        report.add("floor: kill -9 without us", "floor", Value::Delays(floor));
+    }
     report.text("handlers", "kind", setup.kind.text());
     report.add("leases", "leases", Value::Count(setup.leases.into()));
     report.add("held beside them", "beside", Value::Count(setup.beside.into()));
@@ -127,21 +139,10 @@ impl<'a> Stage<'a> {
             .map_err(|error| failed("listen for handlers", &error))?;
         let task_type = Load::new().queue().to_owned();
         let client = &subject.client;
-        let worker = match setup.kind {
-            Kind::Program => {
-                let own =
-                    env::current_exe().map_err(|error| failed("find this program", &error))?;
-                let program = [own.into(), "bench".into(), "handler".into(), door.path().into()];
-                Worker::of_program(client.address(), &task_type, setup.leases, &program)
-            }
-            Kind::Async => {
-                let who = (&*task_type, &*task_type);
-                Worker::of_functions(client.address(), who, setup.leases, door.path())
-            }
-        }?;
+        let workers = setup.kind.workers(setup.leases, client, &task_type, &door)?;
         let patience = subject.target.patience;
         let beside = Beside::hold(client, door.path(), setup.beside, patience).await?;
-        Ok(Self { setup, client, patience, door, worker, beside, task_type })
+        Ok(Self { setup, client, patience, door, workers, beside, task_type })
     }
 
     /// Lets attempts run out of tasks that have another one, and measures from the end of each by its own clock to the end
@@ -204,15 +205,21 @@ impl<'a> Stage<'a> {
         let late = manners.grace(self.setup);
         let due = start + self.setup.after + late;
         let patience = due.saturating_duration_since(Instant::now()) + self.patience;
-        let moments =
-            crowd.deaths(patience).await.map_err(|error| failed("see a death", &error))?;
+        let (end, over) = watch::channel(false);
+        let ended = async {
+            let deaths = crowd.deaths(patience).await;
+            self.all_over(manners).await?;
+            end.send_replace(true);
+            deaths.map_err(|error| failed("see a death", &error))
+        };
+        let (moments, answers) = tokio::try_join!(ended, probe::ask(self.client, over))?;
         if moments.len() < self.setup.leases as usize {
             let alive = self.setup.leases as usize - moments.len();
             return Err(Failure::Bench(format!("{alive} handlers outlived their deadline")));
         }
         let died = Delays::of(moments.iter().map(|moment| moment.saturating_duration_since(due)))?;
         let recorded = self.recorded(manners, deadline + late).await?;
-        Ok(Ended { died, recorded })
+        Ok(Ended { died, recorded, answers })
     }
 
     async fn submit(&self, spec: &TaskSpec) -> Result<(), Failure> {
@@ -237,13 +244,18 @@ impl<'a> Stage<'a> {
         Ok(crowd)
     }
 
-    /// When each task ended, as the coordinator has it.
-    async fn recorded(&self, manners: Manners, due: SystemTime) -> Result<Delays, Failure> {
+    /// Waits until every task has ended.
+    async fn all_over(&self, manners: Manners) -> Result<(), Failure> {
         let queue = self.queue(manners);
         load::until(self.patience, "the coordinator still holds open tasks", || {
             load::is_done(self.client, &queue)
         })
-        .await?;
+        .await
+    }
+
+    /// When each task ended, as the coordinator has it.
+    async fn recorded(&self, manners: Manners, due: SystemTime) -> Result<Delays, Failure> {
+        let queue = self.queue(manners);
         let failed = TaskFilter::default().queue(&queue).state(TaskState::Failed);
         let tasks = self.client.list(failed).take(self.setup.leases as usize).await?;
         if tasks.len() < self.setup.leases as usize {
@@ -260,6 +272,29 @@ impl<'a> Stage<'a> {
 }
 
 impl Kind {
+    /// As many workers as so many leases take.
+    fn workers(
+        self,
+        leases: u32,
+        client: &Client,
+        task_type: &str,
+        door: &Door,
+    ) -> Result<Vec<Worker>, Failure> {
+        let address = client.address();
+        match self {
+            Self::Program if SLOTS_MAX < leases => Err(Failure::Usage(format!(
+                "--leases: {leases} of programs are too many: at most {SLOTS_MAX}, or --kind async"
+            ))),
+            Self::Program => {
+                let own =
+                    env::current_exe().map_err(|error| failed("find this program", &error))?;
+                let program = [own.into(), "bench".into(), "handler".into(), door.path().into()];
+                Ok(vec![Worker::of_program(address, task_type, leases, &program)?])
+            }
+            Self::Async => Worker::crowd_of_functions(address, task_type, leases, door.path()),
+        }
+    }
+
     fn text(self) -> &'static str {
         match self {
             Self::Program => "programs: processes under guards",
@@ -278,24 +313,32 @@ impl Manners {
     }
 
     /// Says what came of handlers with these.
-    fn report(self, ended: Ended, floor: &Delays, report: &mut Report) {
-        let [died, ratio, recorded] = match self {
+    fn report(self, ended: Ended, floor: Option<&Delays>, report: &mut Report) {
+        let [died, ratio, recorded, submits, heartbeats] = match self {
             Self::Prompt => [
                 ("deadline to death, if prompt", "promptDied"),
                 ("its p99 to the floor's", "promptToFloor"),
                 ("deadline to its record", "promptRecorded"),
+                ("submits meanwhile", "promptSubmits"),
+                ("heartbeats meanwhile", "promptHeartbeats"),
             ],
             Self::Deaf => [
                 ("end of grace to death, if deaf", "deafDied"),
                 ("its p99 to the floor's", "deafToFloor"),
                 ("end of grace to its record", "deafRecorded"),
+                ("submits meanwhile", "deafSubmits"),
+                ("heartbeats meanwhile", "deafHeartbeats"),
             ],
         };
         let p99 = |delays: &Delays| delays.quantile(0.99).as_secs_f64();
-        let to_floor = p99(&ended.died) / p99(floor);
+        let to_floor = floor.map(|floor| p99(&ended.died) / p99(floor));
         report.add(died.0, died.1, Value::Delays(ended.died));
-        report.add(ratio.0, ratio.1, Value::Ratio(to_floor));
+        if let Some(to_floor) = to_floor {
+            report.add(ratio.0, ratio.1, Value::Ratio(to_floor));
+        }
         report.add(recorded.0, recorded.1, Value::Delays(ended.recorded));
+        report.add(submits.0, submits.1, Value::Delays(ended.answers.submits));
+        report.add(heartbeats.0, heartbeats.1, Value::Delays(ended.answers.heartbeats));
     }
 
     /// How long after the deadline they have to be gone.

@@ -1,6 +1,7 @@
-//! The load of a benchmark: its own queue and task type, and a worker that runs its tasks in this process.
+//! The load of a benchmark: its own queue and task type, and workers that run its tasks in this process.
 
 use std::{
+    fmt,
     future::Future,
     sync::{
         Arc,
@@ -11,11 +12,15 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use leasehold_client::{Client, TaskSpec};
-use leasehold_worker::{Error as WorkerError, TaskError, Worker};
-use tokio::{sync::Notify, time};
+use leasehold_worker::{TaskError, Worker};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time,
+};
 use tokio_stream::{self as stream, Stream};
 
-use super::Subject;
+use super::{Subject, idle};
 use crate::{failure::Failure, progress};
 
 /// The size of every payload, in bytes.
@@ -32,9 +37,6 @@ const BATCH_TASKS_MAX: u32 = 1_000;
 
 /// How often the coordinator is asked how its queues are.
 const STATE_POLL: Duration = Duration::from_millis(20);
-
-/// How often the coordinator is asked whether it knows the worker.
-const CONNECT_POLL: Duration = Duration::from_millis(5);
 
 /// Which tasks of a run have been run.
 #[derive(Debug)]
@@ -166,48 +168,65 @@ impl Load {
         Ok((submitted, ended))
     }
 
-    /// Runs tasks until `done`, and returns when the coordinator has every outcome.
+    /// Has tasks run by all workers until `done`, and returns when the coordinator has every outcome.
     pub(super) async fn work(
         &self,
         subject: &Subject,
         started: impl Fn(u64) + Send + Sync + Clone + 'static,
         done: impl Future<Output = ()>,
     ) -> Result<(), Failure> {
+        let (end, _) = watch::channel(false);
+        let mut workers = JoinSet::new();
+        for number in 0..subject.target.workers {
+            let mut ended = end.subscribe();
+            let until = async move { idle::is_over(&mut ended).await };
+            workers.spawn(self.worker(subject, number, started.clone()).run_until(until));
+        }
+        let failed = |why: &dyn fmt::Display| Failure::Bench(format!("a worker failed: {why}"));
+        tokio::pin!(done);
+        loop {
+            tokio::select! {
+                () = &mut done, if !*end.borrow() => { end.send_replace(true); },
+                worked = workers.join_next() => match worked {
+                    None => return Ok(()),
+                    Some(Ok(Ok(()))) => {}
+                    Some(Ok(Err(why))) => return Err(failed(&why)),
+                    Some(Err(why)) => return Err(failed(&why)),
+                },
+            }
+        }
+    }
+
+    /// One of the workers, with its share of the slots.
+    fn worker(
+        &self,
+        subject: &Subject,
+        number: u32,
+        started: impl Fn(u64) + Send + Sync + Clone + 'static,
+    ) -> Worker {
         let handler = move |payload: Bytes, _context| {
-            let ran = number(&payload).map(&started);
+            let ran = self::number(&payload).map(&started);
             async move { ran.ok_or_else(|| TaskError::permanent("no number in the payload")) }
         };
         Worker::default()
             .address(subject.client.address())
-            .id(&self.queue)
-            .slots(subject.target.slots)
+            .id(format!("{}-{number}", self.queue))
+            .slots(subject.target.slots_each())
             .drain_grace(DRAIN_GRACE)
             .task(self.queue.clone(), handler)
-            .run_until(done)
-            .await
-            .map_err(|error: WorkerError| Failure::Bench(format!("the worker failed: {error}")))
     }
 
-    /// Waits until the coordinator knows the worker.
+    /// Waits until the coordinator knows the workers.
     pub(super) async fn connected(&self, subject: &Subject) -> Result<(), Failure> {
-        let connected = async {
-            while !subject
-                .client
-                .workers()
-                .await?
-                .iter()
-                .any(|worker| worker.worker_id == self.queue)
-            {
-                time::sleep(CONNECT_POLL).await;
-            }
-            Ok(())
-        };
-        let late =
-            |_elapsed| Failure::Bench("the worker does not reach the coordinator".to_owned());
-        time::timeout(subject.target.patience, connected).await.map_err(late)?
+        until(subject.target.patience, "a worker does not reach the coordinator", || async {
+            let workers = subject.client.workers().await?;
+            let ours = workers.iter().filter(|it| it.worker_id.starts_with(&self.queue)).count();
+            Ok(subject.target.workers as usize <= ours)
+        })
+        .await
     }
 
-    /// The name of its queue, its task type and its worker.
+    /// The name of its queue and its task type, with which those of its workers begin.
     pub(super) fn queue(&self) -> &str {
         &self.queue
     }

@@ -33,6 +33,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// What `statfs` calls a file system that lives in memory.
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
+/// How many slots a worker has at most.
+pub(super) const SLOTS_MAX: u32 = 10_000;
+
 /// A running process of ours. It is killed when this is dropped.
 #[derive(Debug)]
 struct Process {
@@ -149,8 +152,22 @@ impl Worker {
         Process::start("pool", command).map(Self)
     }
 
-    /// Starts one of this name that does it with async functions, which come in by a socket.
-    pub(super) fn of_functions(
+    /// Starts as many as so many slots take, which do it with async functions that come in by a socket.
+    pub(super) fn crowd_of_functions(
+        address: &str,
+        task_type: &str,
+        slots: u32,
+        socket: &Path,
+    ) -> Result<Vec<Self>, Failure> {
+        let start = |number| {
+            let name = format!("{task_type}-{number}");
+            let slots = SLOTS_MAX.min(slots - number * SLOTS_MAX);
+            Self::of_functions(address, (&name, task_type), slots, socket)
+        };
+        (0..slots.div_ceil(SLOTS_MAX)).map(start).collect()
+    }
+
+    fn of_functions(
         address: &str,
         (name, task_type): (&str, &str),
         slots: u32,

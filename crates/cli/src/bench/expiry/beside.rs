@@ -11,9 +11,6 @@ use super::super::{
 };
 use crate::failure::Failure;
 
-/// How many one worker holds: as many as it can have slots.
-const PER_WORKER: u32 = 10_000;
-
 /// Longer than any run.
 const LIFE: Duration = Duration::from_hours(12);
 
@@ -33,12 +30,7 @@ impl Beside {
     ) -> Result<Self, Failure> {
         let load = Load::of_nobody();
         let queue = load.queue();
-        let mut workers = Vec::new();
-        for number in 0..leases.div_ceil(PER_WORKER) {
-            let name = format!("{queue}-{number}");
-            let slots = PER_WORKER.min(leases - number * PER_WORKER);
-            workers.push(Worker::of_functions(client.address(), (&name, queue), slots, door)?);
-        }
+        let workers = Worker::crowd_of_functions(client.address(), queue, leases, door)?;
         let spec = TaskSpec::new(queue)
             .queue(queue)
             .payload(holder::UNSEEN)
