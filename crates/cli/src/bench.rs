@@ -190,7 +190,7 @@ pub(crate) async fn run(command: BenchCommand, global: &Global, output: Output) 
         BenchCommand::Recovery(bench) => bench.run(global, output, recovery::measure).await,
         BenchCommand::Scaling(setup) => scaling::run(&setup, output).await,
         BenchCommand::Functions { socket, task_type } => {
-            holder::work(socket, task_type).await.map(|()| Exit::Ok)
+            holder::work(&socket, task_type).await.map(|()| Exit::Ok)
         }
         // It needs nothing of what is started by now, and was handled before.
         BenchCommand::Handler { .. } => Ok(Exit::Ok),

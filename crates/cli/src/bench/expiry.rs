@@ -227,10 +227,10 @@ impl<'a> Stage<'a> {
     }
 
     /// Waits until every handler runs.
-    async fn gather(&self, by: Instant) -> Result<Crowd, Failure> {
-        let mut crowd = Crowd::default();
+    async fn gather(&self, by: Instant) -> Result<Crowd<'_>, Failure> {
+        let mut crowd = self.door.crowd();
         while crowd.len() < self.setup.leases as usize {
-            let admitted = time::timeout_at(by.into(), self.door.admit(&mut crowd)).await;
+            let admitted = time::timeout_at(by.into(), crowd.admit()).await;
             // Handlers may queue up at the door until long after, when those in front have met their deadline.
             let in_time = admitted.ok().filter(|_| Instant::now() < by);
             let admitted = in_time.ok_or_else(|| {

@@ -9,20 +9,16 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{
-    super::delays::Delays,
-    crowd::{Crowd, Door},
-    failed,
-};
+use super::{super::delays::Delays, crowd::Door, failed};
 use crate::failure::Failure;
 
 /// From the first of as many kills to each death.
 pub(super) async fn killed(count: u32, door: &Door, patience: Duration) -> Result<Delays, Failure> {
-    let mut crowd = Crowd::default();
+    let mut crowd = door.crowd();
     let mut groups = Groups::default();
     for _ in 0..count {
         groups.start(door).map_err(|error| failed("start a handler", &error))?;
-        door.admit(&mut crowd).await.map_err(|error| failed("listen to a handler", &error))?;
+        crowd.admit().await.map_err(|error| failed("listen to a handler", &error))?;
     }
     let deaths = crowd.deaths(patience);
     let start = Instant::now();
