@@ -2,7 +2,9 @@
 
 use anyhow::Context as _;
 
-use crate::{core, process};
+use crate::core;
+#[cfg(feature = "coordinator")]
+use crate::process;
 
 /// One way through the product.
 pub(crate) struct Case {
@@ -13,10 +15,12 @@ pub(crate) struct Case {
 
 /// Every case.
 pub(crate) const CASES: &[Case] = &[
+    #[cfg(feature = "coordinator")]
     Case { name: "coordinator", run: process::flow },
     Case { name: "queue", run: |tasks| core::flow(tasks, core::Backlog::None) },
     Case { name: "queue-blocked", run: |tasks| core::flow(tasks, core::Backlog::Blocked) },
     Case { name: "queue-deep", run: |tasks| core::flow(tasks, core::Backlog::Waiting) },
+    #[cfg(feature = "coordinator")]
     Case { name: "restart", run: process::restart },
 ];
 
