@@ -389,6 +389,7 @@ fn hello(stream: StreamId, worker: &Name, instance: &Name, held: Vec<HeldLease>)
         task_types: vec![crate::config::TASK_TYPE.into()],
         reads: SchemasRead::default(),
         slots: 1,
+        resources: Vec::new(),
         prefetch: 0,
         held,
         labels: Vec::new(),

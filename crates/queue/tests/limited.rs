@@ -453,6 +453,7 @@ impl Both {
             task_types: vec!["t".into()],
             reads: SchemasRead::default(),
             slots: 1_000,
+            resources: Vec::new(),
             prefetch: 0,
             held: held.collect(),
             labels: Vec::new(),

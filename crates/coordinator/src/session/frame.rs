@@ -160,6 +160,8 @@ fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
         labels: labels.collect(),
         progress_timeout: spec.terms.progress_timeout.map(to_wire),
         checkpoint: assignment.checkpoint.clone(),
+        slots: i32::try_from(spec.shape.size.slots).unwrap_or(i32::MAX),
+        resources: view::resources(&spec.shape.size),
     }
 }
 

@@ -205,7 +205,10 @@ impl Cluster {
                 let (stream, slots) = (self.stream(*session), u32::from(*slots));
                 let prefetch = u32::from(*prefetch);
                 self.reference.capacity(stream, slots, prefetch);
-                self.apply(Command::Capacity { stream, slots, prefetch }, "done")
+                self.apply(
+                    Command::Capacity { stream, slots, resources: Vec::new(), prefetch },
+                    "done",
+                )
             }
             Step::Started { lease, stray } => {
                 let (token, stream) = self.lease(*lease, *stray);
@@ -328,6 +331,7 @@ impl Cluster {
             task_types: (0..2).filter(|t| types >> t & 1 == 1).map(type_name).collect(),
             reads: reads(*read),
             slots: u32::from(*slots),
+            resources: Vec::new(),
             prefetch: u32::from(*prefetch),
             held: self.held(own, held),
             labels: zone_labels(*zone),
@@ -355,6 +359,7 @@ impl Cluster {
             task_types: vec![type_name(0)],
             reads: SchemasRead::default(),
             slots,
+            resources: Vec::new(),
             prefetch: 0,
             held: vec![HeldLease { token, phase: LeasePhase::Finished }],
             labels: Vec::new(),

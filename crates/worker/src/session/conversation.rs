@@ -274,8 +274,9 @@ impl Session {
             labels: identity.labels.clone().into_iter().collect(),
             task_types: identity.task_types.iter().cloned().collect(),
             capacity: Some(v1::Capacity {
-                slots: i32::try_from(identity.slots).unwrap_or(i32::MAX),
+                slots: identity.whole.wire_slots(),
                 prefetch: i32::try_from(identity.prefetch).unwrap_or(i32::MAX),
+                resources: identity.whole.wire_resources(),
             }),
             held_leases: held.collect(),
             software: identity.software.clone(),

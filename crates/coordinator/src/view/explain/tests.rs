@@ -94,6 +94,7 @@ fn what_nobody_serves_says_what_is_wrong_with_each_and_what_worker_to_start() {
     let misfit = |state, labels, reads: &[u8], has_declined| Misfit {
         state,
         labels,
+        shortages: Vec::new(),
         reads: reads.iter().map(|byte| SchemaPrint([*byte; 32])).collect(),
         has_declined,
     };
@@ -102,7 +103,7 @@ fn what_nobody_serves_says_what_is_wrong_with_each_and_what_worker_to_start() {
         (misfit(SessionState::Draining, vec![gap(None)], &[7], true), 1, vec![name("w4")]),
     ];
     let selector = vec![(name("gpu"), name("it's big"))];
-    let shape = Shape { selector, schema: Some(SchemaPrint([0x1a; 32])) };
+    let shape = Shape { selector, schema: Some(SchemaPrint([0x1a; 32])), ..Shape::default() };
     check(
         &Blocker::NoWorker(Unfit { misfits, more: 0, others: 0 }),
         shape,
