@@ -133,7 +133,6 @@ mutants! {
     RefundUnbounded = "a charge that comes back late comes back whole",
     SizeIgnored = "a lease is granted where one slot is free, however much it takes",
     SizeForgottenAtBoot = "the leases that are found at boot take one slot each",
-    NeverReserved = "a task that finds no room is passed over for ever",
     ReservedForEver = "a session stays reserved for a task that does not wait any more",
     ProbesUnbounded = "a half-open circuit lets everybody through",
     ProbeNeverLeaves = "a probe that is over keeps its place",

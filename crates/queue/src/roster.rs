@@ -368,7 +368,7 @@ impl Roster {
         let class = kind.and_then(|kind| self.classes.get_mut(kind));
         let Some(class) = class.filter(|class| class.reservation.is_none()) else { return false };
         class.passed += 1;
-        (valve <= class.passed || passed.pick() == Pick::Aged) && !Mutant::NeverReserved.is_alive()
+        valve <= class.passed || passed.pick() == Pick::Aged
     }
 
     /// Reserves a session of the same class as this one for a task: of those that take tasks the one that has the least to wait
@@ -780,6 +780,9 @@ impl Class {
         self.eligible -= usize::from(before.eligible);
         self.eligible += usize::from(after.eligible);
         self.slots = self.slots.without(before.slots).with(after.slots);
+        if before.load == after.load && self.asks.len() == 1 {
+            return;
+        }
         let reserved = self.reservation.filter(|it| it.session == id).map(|it| it.ask);
         for (no, ask) in &mut self.asks {
             let is_open = reserved.is_none_or(|reserved| reserved == *no);

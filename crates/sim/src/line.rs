@@ -185,7 +185,8 @@ impl Line {
         let more_urgent = ready.iter().find(|other| other.priority < own.priority);
         let more_urgent = more_urgent.map(|other| other.place.1);
         if !own.size.is_plain() {
-            // Since somebody was reserved for it something more urgent may have come.
+            // Since somebody was reserved for it something more urgent may have come; and it may have gone by age.
+            self.granted.missed = 0;
             return Ok(());
         }
         // Where a limit may hold back what is more urgent, nobody knows whether this went by age.

@@ -390,6 +390,17 @@ async fn a_worker_must_say_who_it_is() {
             "InvalidArgument INVALID_FIELD",
         ),
         (
+            Said::Hello(v1::Hello {
+                capacity: Some(v1::Capacity {
+                    slots: 1,
+                    resources: [("gpu".to_owned(), 0)].into(),
+                    ..v1::Capacity::default()
+                }),
+                ..good()
+            }),
+            "InvalidArgument INVALID_FIELD",
+        ),
+        (
             Said::Hello(v1::Hello { journal_id, seen_epoch: i64::MAX, ..good() }),
             "FailedPrecondition LOWER_EPOCH",
         ),

@@ -159,6 +159,7 @@ fn what_outlives_its_lease_keeps_all_that_it_took() {
             cancelling
             s1: stop t1, Cancelled, within 100ms
         at 1100
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
         workers
             w/i1 Quarantined t1 of 4, 3 taken
         hello v s2 slots=3
@@ -166,8 +167,8 @@ fn what_outlives_its_lease_keeps_all_that_it_took() {
         grant
             s2: run b as t2, attempt 1
         stopped s1 t1
+            t1 of a stopped 0ns late, Aborted
             s1: t1 is Stale
-            t1 of a stopped 500ms late, Aborted
         workers
             v/i1 Active t2 of 3, 2 taken
             w/i1 Active  of 4
