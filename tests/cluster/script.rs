@@ -231,6 +231,7 @@ pub(crate) fn holding(hello: Hello, leases: &[(i64, leasehold_proto::v1::LeasePh
     let lease = |(token, phase): &(i64, leasehold_proto::v1::LeasePhase)| HeldLease {
         fencing_token: *token,
         phase: (*phase).into(),
+        ..HeldLease::default()
     };
     Hello { held_leases: leases.iter().map(lease).collect(), ..hello }
 }

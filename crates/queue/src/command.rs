@@ -9,7 +9,7 @@ use leasehold_policy::Time;
 
 use crate::{
     Config, Ending, Estimate, Failure, Guarded, Name, Progress, RevocationReason, Saved,
-    SchemasRead, SessionId, Start, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
+    SchemasRead, SessionId, Size, Start, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
 };
 
 /// One thing to do.
@@ -410,12 +410,14 @@ pub struct Hello {
 }
 
 /// A lease a worker says it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HeldLease {
     /// The lease.
     pub token: Token,
     /// How far its work is.
     pub phase: LeasePhase,
+    /// How much it takes, as the worker says. It counts where nobody else knows.
+    pub size: Size,
 }
 
 /// How far a lease's work is, says the worker.

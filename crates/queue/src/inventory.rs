@@ -33,7 +33,7 @@ impl Queue {
         let held = hello.held.clone();
         self.connect(session, hello);
         self.compare(session, &held);
-        let verdicts = held.iter().map(|held| self.verdict(session, *held)).collect();
+        let verdicts = held.iter().map(|held| self.verdict(session, held)).collect();
         self.park_pending(session, &self.pending(session, &held));
         if self.roster.get(session).is_some_and(Session::is_quarantined) {
             self.retract_all(session);
@@ -188,9 +188,9 @@ impl Queue {
         pending.map(|(token, _)| token).collect()
     }
 
-    /// A held lease that is not the session's (any more) is lost. As long as its work goes on it takes a slot, and whatever more
-    /// the worker alone knows: no more of them are kept than the worker has room for.
-    fn verdict(&mut self, id: SessionId, held: HeldLease) -> (Token, Verdict) {
+    /// A held lease that is not the session's (any more) is lost. As long as its work goes on it takes what the worker says
+    /// that it does: no more of them are kept than the worker has room for.
+    fn verdict(&mut self, id: SessionId, held: &HeldLease) -> (Token, Verdict) {
         if self.task_under(id, held.token).is_some() {
             return (held.token, Verdict::Retained);
         }
@@ -199,7 +199,7 @@ impl Queue {
                 let room = session.whole.slots.saturating_add(session.prefetch);
                 if session.work(held.token).is_none() && session.count() < room {
                     let zombie = Work::Zombie { task: None, acknowledged: true };
-                    session.hold(held.token, zombie, Size::default());
+                    session.hold(held.token, zombie, held.size.clone());
                 }
             });
         }

@@ -9,6 +9,7 @@ use crate::{
     Phase, Queue, SessionId, Size, TaskId,
     lanes::{Next, Place},
     roster::Reservation,
+    session::Session,
 };
 
 impl Queue {
@@ -38,7 +39,7 @@ impl Queue {
         for Reservation { session, task, .. } in
             self.roster.reservations().copied().collect::<Vec<_>>()
         {
-            let takes = self.roster.get(session).is_some_and(|session| session.takes_tasks());
+            let takes = self.roster.get(session).is_some_and(Session::takes_tasks);
             let task = self.book.task(task).filter(|task| takes && task.phase == Phase::Queued);
             let lanes = &mut self.index.lanes;
             if !task.is_some_and(|task| lanes.is_in_line(&task.spec, Place::of(task))) {

@@ -310,7 +310,9 @@ impl Roster {
         if news.is_empty() {
             return Vec::new();
         }
-        news.into_iter().for_each(|shape| self.learn(shape));
+        for shape in news {
+            self.learn(shape);
+        }
         if LABEL_NAMES_MAX < self.label_names.len() || RESOURCE_NAMES_MAX < self.measure.len() {
             (self.label_names, self.measure) = (BTreeSet::new(), Measure::default());
             needs.iter().for_each(|(_, need)| self.learn(&need.shape));

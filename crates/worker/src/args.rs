@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(long, env = "LEASEHOLD_SLOTS", value_name = "N")]
     slots: Option<u32>,
 
-    /// How much of a resource there is for what runs at a time, such as gpu=2 or memory_mb=65536
+    /// How much of a resource there is for what runs at a time, such as gpu=2
     #[arg(long = "resource", value_name = "NAME=AMOUNT")]
     resources: Vec<String>,
 

@@ -191,6 +191,7 @@ fn hello(name: &str, held: &[i64]) -> v1::Hello {
     let lease = |fencing_token: &i64| v1::HeldLease {
         fencing_token: *fencing_token,
         phase: v1::LeasePhase::Running.into(),
+        ..v1::HeldLease::default()
     };
     v1::Hello {
         protocol_version: 1,

@@ -122,14 +122,12 @@ impl Measured {
         }
         self.leased += row.view.leased;
         self.taken += row.view.taken;
-        for (blocked, slots) in &row.view.wanted {
+        let is_backlog = |blocked: Blocked| {
             let is_missing = service == Service::Missing;
-            match blocked {
-                Blocked::NoCapacity => self.wanted += slots,
-                Blocked::NoEligibleWorker if is_missing => self.wanted += slots,
-                _ => {}
-            }
-        }
+            blocked == Blocked::NoCapacity || is_missing && blocked == Blocked::NoEligibleWorker
+        };
+        let wanted = row.view.wanted.iter().filter(|(blocked, _)| is_backlog(*blocked));
+        self.wanted += wanted.map(|(_, slots)| slots).sum::<u64>();
         if backlog < self.backlog {
             let first = row.view.since.map(|since| now.since(since));
             self.oldest = self.oldest.max(first);

@@ -186,9 +186,9 @@ fn violations(hello: &v1::Hello) -> Vec<v1::FieldViolation> {
     check(capacity(&said).is_some(), "capacity", CAPACITY_RULE);
     check(
         hello.held_leases.len() <= HELD_MAX
-            && hello.held_leases.iter().all(|lease| 0 < lease.fencing_token),
+            && hello.held_leases.iter().all(|it| 0 < it.fencing_token && size_of(it).is_some()),
         "held_leases",
-        "must be at most 20,000 leases with positive tokens",
+        "must be at most 20,000 leases with positive tokens, none larger than a worker may be",
     );
     let are_labels_right = hello.labels.len() <= LABELS_MAX
         && hello.labels.iter().all(|(name, value)| {
@@ -214,8 +214,15 @@ fn is_name(text: &str, chars_max: usize, others: &str) -> bool {
     (1..=chars_max).contains(&text.len()) && text.chars().all(is_allowed)
 }
 
+/// How much a lease takes, in range: as much as a worker may have.
+fn size_of(lease: &v1::HeldLease) -> Option<Size> {
+    let (slots, resources) = (lease.slots.max(1), lease.resources.clone());
+    capacity(&v1::Capacity { slots, prefetch: 0, resources }).map(|(size, _)| size)
+}
+
 fn held(lease: &v1::HeldLease) -> HeldLease {
     HeldLease {
+        size: size_of(lease).unwrap_or_default(),
         token: Token::from_i64(lease.fencing_token),
         phase: match lease.phase() {
             v1::LeasePhase::Pending => LeasePhase::Pending,

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
     Command, Config, Dead, Effect, Ending, HeldLease, Hello, LeasePhase, Limits, Minter, Name,
-    Progress, Queue, Record, RevocationReason, SchemasRead, Start, StreamId, Submit, Task, TaskId,
-    Token, Unknown, Weights,
+    Progress, Queue, Record, RevocationReason, SchemasRead, Size, Start, StreamId, Submit, Task,
+    TaskId, Token, Unknown, Weights,
 };
 use proptest::test_runner::TestCaseError;
 
@@ -361,7 +361,7 @@ impl Cluster {
             slots,
             resources: Vec::new(),
             prefetch: 0,
-            held: vec![HeldLease { token, phase: LeasePhase::Finished }],
+            held: vec![HeldLease { token, phase: LeasePhase::Finished, size: Size::default() }],
             labels: Vec::new(),
             software: "model".into(),
         })?;

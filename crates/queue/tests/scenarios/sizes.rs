@@ -177,7 +177,7 @@ fn what_outlives_its_lease_keeps_all_that_it_took() {
 }
 
 #[test]
-fn a_restart_knows_what_leases_take_and_the_worker_alone_what_others_did() {
+fn a_restart_knows_what_leases_take() {
     check(
         "
         submit a size=3 uses=gpu:1
@@ -198,6 +198,38 @@ fn a_restart_knows_what_leases_take_and_the_worker_alone_what_others_did() {
         ok s2 t1
             a Succeeded; 1 attempts, 0 losses
             s2: t1 is Accepted
+        grant
+            s2: run b as t2, attempt 1
+    ",
+    );
+}
+
+#[test]
+fn what_its_worker_alone_knows_takes_what_the_worker_says() {
+    check(
+        "
+        submit a size=3 grace=100
+            accepted a
+        hello w s1 slots=4
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        start s1 t1
+        gone s1
+        cancel a
+            cancelling
+        at 1100
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+        restart
+        hello w s2 t1 slots=4 each=3
+            welcome, t1 Lost
+        workers
+            w/i1 Active t1 of 4, 3 taken
+        submit b size=2
+            accepted b
+        grant
+        stopped s2 t1
+            s2: t1 is Stale
         grant
             s2: run b as t2, attempt 1
     ",

@@ -326,7 +326,8 @@ impl Stage {
                 "finished" => LeasePhase::Finished,
                 _ => LeasePhase::Running,
             };
-            HeldLease { token: self.token(token), phase }
+            let size = Size { slots: words.number("each", 1), resources: Vec::new() };
+            HeldLease { token: self.token(token), phase, size }
         });
         Hello {
             stream: stream(words.at(1)),

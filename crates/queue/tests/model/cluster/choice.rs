@@ -113,7 +113,7 @@ fn lease(token: Token, n: usize, running: u8, finished: u8) -> HeldLease {
         (_, true) => LeasePhase::Running,
         _ => LeasePhase::Pending,
     };
-    HeldLease { token, phase }
+    HeldLease { token, phase, size: Size::default() }
 }
 
 pub(super) fn outcome_of(pick: u8) -> Outcome {

@@ -32,7 +32,7 @@ fn a_resource_that_is_taken_holds_up_what_a_slot_is_free_for() {
         "1 start 1",
         "1 say started 1",
         "9 start 2",
-        "9 say outcome 1 failure \"no luck\"",
+        "9 say outcome 1 FAILURE_REASON_ERROR: no luck",
         "9 say started 2",
     ];
     check_connected(&script, &expected);
