@@ -56,6 +56,7 @@ mod reload;
 mod rollout;
 mod schema;
 mod shutdown;
+mod sizes;
 mod state_dir;
 mod storage;
 mod stream;

@@ -220,7 +220,7 @@ pub(crate) fn hello(worker_id: &str, task_type: &str, slots: i32) -> Hello {
         worker_id: worker_id.to_owned(),
         instance_id: format!("{worker_id}-1"),
         task_types: vec![task_type.to_owned()],
-        capacity: Some(Capacity { slots, prefetch: 0 }),
+        capacity: Some(Capacity { slots, ..Capacity::default() }),
         software: "script/1".to_owned(),
         ..Hello::default()
     }
@@ -231,6 +231,7 @@ pub(crate) fn holding(hello: Hello, leases: &[(i64, leasehold_proto::v1::LeasePh
     let lease = |(token, phase): &(i64, leasehold_proto::v1::LeasePhase)| HeldLease {
         fencing_token: *token,
         phase: (*phase).into(),
+        ..HeldLease::default()
     };
     Hello { held_leases: leases.iter().map(lease).collect(), ..hello }
 }

@@ -20,6 +20,14 @@ pub(crate) use operator::{
 pub(crate) use scaling::ScalingJson;
 pub(crate) use task::{LineReceiptJson, ReceiptJson, ReplayJson, TaskJson, TasksJson};
 
+/// Amounts of resources, by name.
+type Amounts<'a> = BTreeMap<&'a str, Int64>;
+
+/// Sorted, so that the same amounts are always the same text.
+fn amounts(map: &std::collections::HashMap<String, i64>) -> Amounts<'_> {
+    map.iter().map(|(name, amount)| (name.as_str(), Int64(*amount))).collect()
+}
+
 /// Labels, by name.
 pub(crate) type Labels<'a> = BTreeMap<&'a str, &'a str>;
 

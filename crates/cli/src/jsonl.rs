@@ -58,6 +58,10 @@ struct Line {
     fairness_key: Option<String>,
     #[serde(default)]
     selector: BTreeMap<String, String>,
+    slots: Option<i32>,
+    /// Amounts by name.
+    #[serde(default)]
+    resources: BTreeMap<String, i64>,
 }
 
 /// What holds for every line that does not say otherwise.
@@ -168,6 +172,12 @@ fn add_texts(mut spec: TaskSpec, line: &Line) -> Result<TaskSpec, String> {
     }
     for (key, value) in &line.selector {
         spec = spec.worker_label(key, value);
+    }
+    if let Some(slots) = line.slots {
+        spec = spec.slots(slots);
+    }
+    for (name, amount) in &line.resources {
+        spec = spec.resource(name, *amount);
     }
     for key in &line.concurrency_keys {
         spec = spec.concurrency_key(key);

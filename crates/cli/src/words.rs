@@ -1,6 +1,9 @@
 //! The contract's values in the words of a table: states, reasons, times.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::SystemTime,
+};
 
 use leasehold_client::{
     duration::from_wire,
@@ -121,6 +124,22 @@ pub(crate) fn pairs(labels: &HashMap<String, String>) -> Option<String> {
     let labels: Vec<String> =
         labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     (!labels.is_empty()).then(|| labels.join(" "))
+}
+
+/// How much of a worker: `2 slots, gpu=1`; `None` for one slot and nothing else.
+pub(crate) fn size(slots: i32, resources: &HashMap<String, i64>) -> Option<String> {
+    let slots = Some(slots).filter(|slots| 1 < *slots).map(|slots| format!("{slots} slots"));
+    let all = slots.into_iter().chain(amounts(resources));
+    let all = all.collect::<Vec<_>>().join(", ");
+    (!all.is_empty()).then_some(all)
+}
+
+/// Amounts by name, in a line; `None` without any.
+pub(crate) fn amounts(resources: &HashMap<String, i64>) -> Option<String> {
+    let sorted: BTreeMap<_, _> = resources.iter().collect();
+    let pairs = sorted.into_iter().map(|(name, amount)| format!("{name}={amount}"));
+    let pairs = pairs.collect::<Vec<_>>().join(" ");
+    (!pairs.is_empty()).then_some(pairs)
 }
 
 /// What the handler last reported; `None` when it reported nothing.

@@ -133,7 +133,7 @@ fn task_types(worker: &Worker) -> String {
     worker.task_types.iter().map(with_schemas).collect::<Vec<_>>().join(",")
 }
 
-/// The slots, what is taken beyond them, and which of them are lost.
+/// The slots, what is taken beyond them, which of them are lost, and what there is beside them.
 fn slots(worker: &Worker) -> String {
     let ahead = match worker.prefetch {
         0 => String::new(),
@@ -143,5 +143,7 @@ fn slots(worker: &Worker) -> String {
         0 => String::new(),
         lost => format!(" ({lost} lost)"),
     };
-    format!("{}{ahead}{lost}", worker.slots)
+    let others = words::amounts(&worker.resources);
+    let others = others.map(|others| format!(" {others}")).unwrap_or_default();
+    format!("{}{ahead}{lost}{others}", worker.slots)
 }

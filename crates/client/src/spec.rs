@@ -206,6 +206,21 @@ impl TaskSpec {
         self
     }
 
+    /// How many of its worker's slots a lease takes, all of them together: 1 to 10,000. Default 1.
+    #[must_use]
+    pub fn slots(mut self, slots: i32) -> Self {
+        self.spec.slots = slots;
+        self
+    }
+
+    /// Takes so much of something that its worker says it has, such as `gpu` or `memory_mb`, together with the slots. A worker
+    /// that does not name it is given no such task. May be given several times, for at most 8.
+    #[must_use]
+    pub fn resource(mut self, name: impl Into<String>, amount: i64) -> Self {
+        self.spec.resources.insert(name.into(), amount);
+        self
+    }
+
     /// What the payload looks like: the fingerprint of its schema, as `leasehold schema fingerprint` prints it. Only a worker that
     /// reads this schema is given the task. Default: whoever takes its type reads it.
     #[must_use]

@@ -42,10 +42,10 @@ pub struct WorkerLoad {
     pub task_types: Vec<Name>,
     /// How its session is.
     pub state: SessionState,
-    /// How many tasks it can run at once.
+    /// Its slots: how many tasks of one slot it can run at once.
     pub slots: u32,
-    /// How many leases it holds.
-    pub leased: u32,
+    /// How many slots what it holds takes, or waits for.
+    pub used: u32,
     /// How busy the processor is that it may use, in thousandths. None: it has not said.
     pub cpu: Option<u16>,
 }
@@ -61,8 +61,8 @@ impl WorkerLoad {
             pool: pool.map(|(_, pool)| Name::clone(pool)).filter(|pool| !pool.is_empty()),
             task_types: view.task_types.clone(),
             state: view.state,
-            slots: view.slots,
-            leased: u32::try_from(view.tokens.len()).unwrap_or(u32::MAX),
+            slots: view.whole.slots,
+            used: view.used(),
             cpu,
         }
     }

@@ -21,6 +21,7 @@ mod claims;
 mod field;
 mod page;
 mod pool;
+mod size;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use page::{
     worker_page_token,
 };
 pub use pool::{follower, pool_name};
+pub use size::{AMOUNT_MAX, RESOURCE_NAME_BYTES_MAX};
 pub use states::States;
 
 use claims::Claimed;
@@ -125,6 +127,7 @@ impl Rules {
             shape: Shape {
                 selector: fields.selector(spec.worker_selector),
                 schema: fields.schema("spec.payload_schema", &spec.payload_schema),
+                size: fields.size(spec.slots, &spec.resources),
             },
             admission: fields.admission(spec.admission, &timeouts),
             payload: spec.payload,

@@ -10,7 +10,7 @@ use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{
     Admission, Blocked, BreakerView, Bucketed, Checkpoint, Claims, Ending, Exclusivity, Failure,
     FailureReason, Gate, Guarantee, Lease, Ledger, Name, Obstacle, Permit, Phase, QueueView, Retry,
-    RevocationReason, SchemaPrint, SessionState, Take, Task, TaskSpec, Use, Wait, WorkerView,
+    RevocationReason, SchemaPrint, SessionState, Size, Take, Task, TaskSpec, Use, Wait, WorkerView,
 };
 
 use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
@@ -231,6 +231,8 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
         fairness_key: spec.fairness_key.to_string(),
         worker_selector: pairs(&spec.shape.selector),
         payload_schema: spec.shape.schema.map(|it| it.to_string()).unwrap_or_default(),
+        slots: count(spec.shape.size.slots),
+        resources: resources(&spec.shape.size),
         concurrency_keys: claims.keys.iter().map(ToString::to_string).collect(),
         rate_charges: claims.charges.iter().map(rate_charge).collect(),
         dependencies: claims.dependencies.iter().map(ToString::to_string).collect(),
@@ -354,7 +356,7 @@ pub fn worker(view: &WorkerView, now: Time) -> v1::Worker {
         instance_id: view.instance.to_string(),
         session_id: long(view.session.0),
         state: worker_state(view.state).into(),
-        slots: count(view.slots),
+        slots: count(view.whole.slots),
         fencing_tokens: view.tokens.iter().map(|token| token.as_i64()).collect(),
         task_types: view.task_types.iter().map(ToString::to_string).collect(),
         labels: pairs(&view.labels),
@@ -364,7 +366,15 @@ pub fn worker(view: &WorkerView, now: Time) -> v1::Worker {
         prefetch: count(view.prefetch),
         lost_slots: count(view.lost),
         payload_schemas: view.reads.iter().map(payload_schemas).collect(),
+        resources: resources(&view.whole),
+        used_slots: count(view.taken.slots),
+        used_resources: resources(&view.taken),
     }
+}
+
+/// What is said of a size beside its slots.
+pub(crate) fn resources(size: &Size) -> HashMap<String, i64> {
+    size.resources.iter().map(|(name, amount)| (name.to_string(), long(*amount))).collect()
 }
 
 fn payload_schemas((name, read): (&Name, &BTreeSet<SchemaPrint>)) -> v1::PayloadSchemas {

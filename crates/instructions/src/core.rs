@@ -100,6 +100,7 @@ fn hello() -> Hello {
         task_types: vec!["echo".into()],
         reads: SchemasRead::default(),
         slots: SLOTS,
+        resources: Vec::new(),
         prefetch: 0,
         held: Vec::new(),
         labels: Vec::new(),

@@ -116,7 +116,7 @@ impl Site {
             worker_id: "worker".to_owned(),
             instance_id: "instance".to_owned(),
             task_types: vec!["echo".to_owned()],
-            capacity: Some(v1::Capacity { slots, prefetch: 0 }),
+            capacity: Some(v1::Capacity { slots, ..v1::Capacity::default() }),
             ..v1::Hello::default()
         };
         self.say(vec![v1::worker_event::Event::Hello(hello)])?;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
     Command, Disposition, Effect, Ending, Failure, FailureReason, HeldLease, Hello, LeasePhase,
-    Name, Output, Queue, Record, Reply, SchemasRead, StopProof, StreamId, Task, Token, Unknown,
-    Verdict,
+    Name, Output, Queue, Record, Reply, SchemasRead, Size, StopProof, StreamId, Task, Token,
+    Unknown, Verdict,
 };
 
 use crate::{
@@ -352,7 +352,7 @@ impl Cluster {
 }
 
 fn running(token: Token) -> HeldLease {
-    HeldLease { token, phase: LeasePhase::Running }
+    HeldLease { token, phase: LeasePhase::Running, size: Size::default() }
 }
 
 fn dead_letter(effect: &Effect) -> Option<Task> {
@@ -389,6 +389,7 @@ fn hello(stream: StreamId, worker: &Name, instance: &Name, held: Vec<HeldLease>)
         task_types: vec![crate::config::TASK_TYPE.into()],
         reads: SchemasRead::default(),
         slots: 1,
+        resources: Vec::new(),
         prefetch: 0,
         held,
         labels: Vec::new(),

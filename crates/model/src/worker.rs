@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_policy::Time;
-use leasehold_queue::{HeldLease, LeasePhase, RevocationReason, StreamId, Token};
+use leasehold_queue::{HeldLease, LeasePhase, RevocationReason, Size, StreamId, Token};
 
 use crate::{
     config::SESSION_TTL,
@@ -80,7 +80,10 @@ impl Worker {
         (self.stream, self.is_welcome, self.beaten) = (Some(stream), false, now);
         let held = self.leases.iter().map(|(token, lease)| (*token, lease.phase()));
         let finished = self.outbox.keys().map(|token| (*token, LeasePhase::Finished));
-        let held = held.chain(finished).map(|(token, phase)| HeldLease { token, phase });
+        let held = held.chain(finished).map(|(token, phase)| {
+            let size = Size::default();
+            HeldLease { token, phase, size }
+        });
         let hello = Word::Hello {
             instance: self.instance,
             held: held.collect(),

@@ -22,7 +22,7 @@ pub struct Settings {
     pub queue_wait: Duration,
     /// A longer 95th percentile from grant to start asks for workers, if `start_backlog` and `start_patience` agree.
     pub start_latency: Duration,
-    /// How many tasks wait at the least while that counts.
+    /// How many tasks of one slot wait at the least while that counts.
     pub start_backlog: u64,
     /// How long it has to last.
     pub start_patience: Duration,
@@ -57,11 +57,11 @@ pub struct Signals {
     pub workers: u32,
     /// Those of them that hold no lease.
     pub idle: u32,
-    /// How many tasks one of them runs at once, on average; 0: not known.
+    /// How many slots one of them has, on average; 0: not known.
     pub slots_each: u64,
-    /// Tasks under a lease.
+    /// How many slots leases take.
     pub leased: u64,
-    /// Tasks that wait for nothing but a worker.
+    /// How many slots the leases would take of tasks that wait for nothing but a worker.
     pub backlog: u64,
     /// Tasks that could be leased if something else did not hold them.
     pub held: Held,

@@ -199,7 +199,7 @@ impl Asker<'_> {
             flow: lane.flow,
             turn,
             tasks: tasks.saturating_mul(stands_for),
-            run_us: self.queue.micros(&need.task_type),
+            run_us: self.queue.slot_micros(&need.task_type, &need.shape),
             gone_by,
             shared,
             room: room.saturating_mul(stands_for),

@@ -182,8 +182,14 @@ pub(crate) fn cost(spec: &TaskSpec) -> u64 {
     let labels: usize = spec.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
     let trace = spec.trace.as_ref().map_or(0, |trace| trace.parent.len() + trace.state.len());
     let selector: usize = spec.shape.selector.iter().map(|(name, it)| name.len() + it.len()).sum();
+    let size = spec.shape.size.bytes();
     let claims = spec.claims.as_ref().map_or(0, |claims| claims.bytes());
-    let texts =
-        spec.content_type.len() + spec.fairness_key.len() + labels + selector + trace + claims;
+    let texts = spec.content_type.len()
+        + spec.fairness_key.len()
+        + labels
+        + selector
+        + size
+        + trace
+        + claims;
     TASK_OVERHEAD_BYTES + (spec.payload.len() + texts) as u64
 }

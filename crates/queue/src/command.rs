@@ -9,7 +9,7 @@ use leasehold_policy::Time;
 
 use crate::{
     Config, Ending, Estimate, Failure, Guarded, Name, Progress, RevocationReason, Saved,
-    SchemasRead, SessionId, Start, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
+    SchemasRead, SessionId, Size, Start, StopProof, StreamId, Task, TaskId, TaskSpec, Token,
 };
 
 /// One thing to do.
@@ -68,7 +68,9 @@ pub enum Command {
         stream: StreamId,
         /// How many tasks it can run at once.
         slots: u32,
-        /// How many leases it takes beyond them.
+        /// How much else it has, by name, ascending.
+        resources: Vec<(Name, u64)>,
+        /// How many leases it takes beyond its slots.
         prefetch: u32,
     },
     /// How many of the worker's slots hold work that cannot be stopped. For people: the leases say what is taken.
@@ -395,7 +397,9 @@ pub struct Hello {
     pub reads: SchemasRead,
     /// How many tasks it can run at once.
     pub slots: u32,
-    /// How many leases it takes beyond them, for when a slot is free.
+    /// How much else it has, by name, ascending.
+    pub resources: Vec<(Name, u64)>,
+    /// How many leases it takes beyond its slots, for when one is free.
     pub prefetch: u32,
     /// Every lease it holds or has an unacknowledged outcome of.
     pub held: Vec<HeldLease>,
@@ -406,12 +410,14 @@ pub struct Hello {
 }
 
 /// A lease a worker says it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HeldLease {
     /// The lease.
     pub token: Token,
     /// How far its work is.
     pub phase: LeasePhase,
+    /// How much it takes, as the worker says. It counts where nobody else knows.
+    pub size: Size,
 }
 
 /// How far a lease's work is, says the worker.

@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 use leasehold_policy::Time;
 
 use crate::{
-    Guarded, Lease, Phase, Queue, Take, Task, TaskSpec, Wait,
+    Guarded, Lease, Phase, Queue, Shape, Take, Task, TaskSpec, Wait,
     ahead::{Ahead, Line},
     gate::Gate,
     lanes::Place,
@@ -188,6 +188,11 @@ impl Queue {
         u64::try_from(self.paces.mean(task_type).as_micros()).unwrap_or(u64::MAX).max(1)
     }
 
+    /// How much slot-time such a run takes on average, in microseconds.
+    pub(crate) fn slot_micros(&self, task_type: &str, shape: &Shape) -> u64 {
+        self.micros(task_type).saturating_mul(shape.size.slots.into())
+    }
+
     /// When each of the slots that serve a task is free next.
     fn slot_ends(&self, serving: &Serving<'_>) -> Vec<End> {
         let holds = |lease: &Lease| {
@@ -196,7 +201,10 @@ impl Queue {
             let has_slot = !self.parking.is_parked(session, lease.token);
             (has_slot && serving.contains(kind)).then_some(())
         };
-        let busy = self.lease_ends(|task| task.lease().and_then(holds).is_some());
+        let busy = self.lease_ends(|task| {
+            let slots = u64::from(task.spec.shape.size.slots);
+            task.lease().and_then(holds).map_or(0, |()| slots)
+        });
         self.all_ends(busy, serving.slots(), serving.free())
     }
 
@@ -204,25 +212,27 @@ impl Queue {
     fn permit_ends(&self, take: &Take) -> Vec<End> {
         let gates = &self.index.lanes.gates;
         let limit = gates.use_of(take);
-        let takes = |task: &Task| gates.takes_of(&task.spec, Place::of(task)).contains(take);
+        let takes =
+            |task: &Task| u64::from(gates.takes_of(&task.spec, Place::of(task)).contains(take));
         let busy = self.lease_ends(takes);
         let free = limit.max.saturating_sub(limit.used);
         self.all_ends(busy, limit.max.into(), free.into())
     }
 
-    /// When some of the leases are likely to end, if they are few enough to be looked at.
-    fn lease_ends(&self, is_one: impl Fn(&Task) -> bool) -> Vec<End> {
+    /// When some of the leases are likely to end, each of which has so many of what is looked at, if they are few enough for
+    /// that.
+    fn lease_ends(&self, share: impl Fn(&Task) -> u64) -> Vec<End> {
         let leases = &self.index.leases;
         if LEASES_MAX < leases.len() {
             return Vec::new();
         }
         let tasks = leases.values().filter_map(|id| self.book.task(*id));
-        let ends = tasks.filter(|task| is_one(task)).filter_map(|task| {
-            let lease = task.lease()?;
+        let ends = tasks.map(|task| (task, share(task))).filter_map(|(task, count)| {
+            let lease = task.lease().filter(|_| 0 < count)?;
             let ran = self.now.since(lease.started.unwrap_or(lease.granted));
             let ran_us = u64::try_from(ran.as_micros()).unwrap_or(u64::MAX);
             let left_us = self.micros(&task.spec.task_type).saturating_sub(ran_us);
-            Some(End { in_us: left_us, count: 1 })
+            Some(End { in_us: left_us, count })
         });
         ends.collect()
     }
@@ -232,9 +242,14 @@ impl Queue {
         busy.sort_unstable();
         let taken = all.saturating_sub(free);
         // Those that are more than there may be by now give way to nobody.
-        let surplus = busy.len().saturating_sub(usize::try_from(taken).unwrap_or(usize::MAX));
-        busy.drain(..surplus);
-        let unknown = taken.saturating_sub(busy.len() as u64);
+        let known = |busy: &[End]| busy.iter().map(|end| end.count).fold(0, u64::saturating_add);
+        let mut surplus = known(&busy).saturating_sub(taken);
+        busy.retain_mut(|end| {
+            let gone = surplus.min(end.count);
+            (end.count, surplus) = (end.count - gone, surplus - gone);
+            0 < end.count
+        });
+        let unknown = taken.saturating_sub(known(&busy));
         if 0 < unknown {
             let (parts, usual) = (unknown.min(SPREAD), self.usual_run());
             busy.extend((1..=parts).map(|part| {
@@ -255,7 +270,7 @@ impl Queue {
     fn usual_run(&self) -> u64 {
         let leased = self.index.leased.iter();
         let line = leased.fold(Line::default(), |line, ((_, task_type), count)| {
-            line.and(Line::of(*count, self.micros(task_type)))
+            line.and(Line::of(count.slots, self.micros(task_type)))
         });
         line.mean_us()
     }

@@ -17,7 +17,8 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Blocked, Bucketed, Estimate, FailureReason, Gate, Lease, Name, Obstacle, Phase, Queue,
-    QueueView, SchemaPrint, SessionId, SessionState, Take, Task, TaskId, TaskSpec, Token, Wait,
+    QueueView, SchemaPrint, SessionId, SessionState, Size, Take, Task, TaskId, TaskSpec, Token,
+    Wait,
     backlog::Portion,
     lanes::Place,
     mark,
@@ -34,6 +35,9 @@ const NAMED_MAX: usize = 3;
 /// How many kinds of tasks that take the slots are told apart, and how many slots are looked into for that.
 const KINDS_MAX: usize = 10;
 const SLOTS_MAX: usize = 10_000;
+
+/// How many workers are named that are reserved.
+const RESERVED_MAX: usize = 10;
 
 /// How many things that a queue waits for are told apart.
 const GROUPS_MAX: usize = 20;
@@ -157,6 +161,8 @@ pub struct Misfit {
     pub state: SessionState,
     /// Labels that the task asks for and they do not have.
     pub labels: Vec<LabelGap>,
+    /// What they have less of, in all, than a lease of the task takes.
+    pub shortages: Vec<Shortage>,
     /// The payload schemas that they read where they do not read its own. Empty: they do.
     pub reads: BTreeSet<SchemaPrint>,
     /// Whether they said that they take its type, and declined such a task as unsupported.
@@ -174,6 +180,17 @@ pub struct LabelGap {
     pub found: Option<Name>,
 }
 
+/// What some workers have less of than a lease of a task takes, though nothing of it were taken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shortage {
+    /// The name of the resource. None: slots.
+    pub resource: Option<Name>,
+    /// How much of it a lease takes.
+    pub wanted: u64,
+    /// How much of it the one of them has that has most.
+    pub most: u64,
+}
+
 /// How the workers are that serve a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capacity {
@@ -189,6 +206,10 @@ pub struct Capacity {
     pub taken_by: Vec<(Name, Name, u64)>,
     /// How many are taken by tasks of others, or were not looked into: of very many slots only some are.
     pub more: u64,
+    /// How much of one worker a lease of the task takes, all of it together.
+    pub wanted: Size,
+    /// Which of the workers take nothing before they have room for a task that asks for much: this one, or another.
+    pub reserved: Vec<(Name, TaskId)>,
 }
 
 /// What a lease ends by, if its worker does not end it before.
@@ -365,12 +386,18 @@ impl Queue {
     fn unfit(&self, spec: &TaskSpec) -> Unfit {
         let mut others = 0;
         let mut kinds: BTreeMap<Misfit, (u64, Vec<Name>)> = BTreeMap::new();
+        let mut most: BTreeMap<Misfit, Vec<u64>> = BTreeMap::new();
         for (_, session) in self.roster.iter() {
             if !session.task_types.contains(&spec.task_type) {
                 others += 1;
                 continue;
             }
-            let (count, names) = kinds.entry(Misfit::of(session, spec)).or_default();
+            let mut misfit = Misfit::of(session, spec);
+            let amounts: Vec<u64> =
+                misfit.shortages.iter_mut().map(|it| std::mem::take(&mut it.most)).collect();
+            let known = most.entry(misfit.clone()).or_insert_with(|| amounts.clone());
+            known.iter_mut().zip(amounts).for_each(|(known, amount)| *known = amount.max(*known));
+            let (count, names) = kinds.entry(misfit).or_default();
             *count += 1;
             if names.len() < NAMED_MAX {
                 names.push(Name::clone(&session.worker));
@@ -378,7 +405,12 @@ impl Queue {
         }
         let more = kinds.values().skip(UNFIT_MAX).map(|(count, _)| count).sum();
         let misfits = kinds.into_iter().take(UNFIT_MAX);
-        let misfits = misfits.map(|(misfit, (count, names))| (misfit, count, names)).collect();
+        let misfits = misfits.map(|(mut misfit, (count, names))| {
+            let amounts = most.remove(&misfit).unwrap_or_default();
+            misfit.shortages.iter_mut().zip(amounts).for_each(|(it, amount)| it.most = amount);
+            (misfit, count, names)
+        });
+        let misfits = misfits.collect();
         Unfit { misfits, more, others }
     }
 
@@ -407,28 +439,37 @@ impl Queue {
     }
 
     fn crew(&self, spec: &TaskSpec) -> Capacity {
-        let (mut capacity, mut leases) = (Capacity::default(), 0);
+        let wanted = spec.shape.size.clone();
+        let (mut capacity, mut leases) = (Capacity { wanted, ..Capacity::default() }, 0);
+        let mut all_taken = 0;
+        let mut reserved: BTreeMap<SessionId, TaskId> =
+            self.roster.reservations().map(|it| (it.session, it.task)).collect();
         let mut kinds: BTreeMap<(&Name, &Name), u64> = BTreeMap::new();
         let serving =
             |(_, session): &(SessionId, &Session)| session.is_eligible() && session.serves(spec);
-        for (_, session) in self.roster.iter().filter(serving) {
+        for (id, session) in self.roster.iter().filter(serving) {
+            let task = reserved.remove(&id).map(|task| (Name::clone(&session.worker), task));
+            capacity.reserved.extend(task.filter(|_| capacity.reserved.len() < RESERVED_MAX));
             capacity.workers += 1;
             capacity.hushed += u64::from(!session.takes_tasks());
-            let slots = session.slots.saturating_sub(session.lost);
+            let slots = session.whole.slots.saturating_sub(session.lost);
             capacity.slots += u64::from(slots);
-            capacity.used += u64::from(session.used().min(slots));
+            capacity.used += u64::from((session.taken().slots + session.ahead()).min(slots));
             for (_, work) in session.held() {
                 let Work::Lease(id) = work else { continue };
                 leases += 1;
-                if let Some(task) = self.book.task(id).filter(|_| leases <= SLOTS_MAX) {
-                    *kinds.entry((&task.spec.queue, &task.spec.task_type)).or_default() += 1;
+                let task = self.book.task(id).filter(|_| leases <= SLOTS_MAX);
+                let slots = task.map_or(1, |task| task.spec.shape.size.slots.into());
+                all_taken += slots;
+                if let Some(task) = task {
+                    *kinds.entry((&task.spec.queue, &task.spec.task_type)).or_default() += slots;
                 }
             }
         }
         let mut kinds: Vec<_> = kinds.into_iter().collect();
         kinds.sort_by_key(|(_, count)| Reverse(*count));
         kinds.truncate(KINDS_MAX);
-        capacity.more = leases as u64 - kinds.iter().map(|(_, count)| count).sum::<u64>();
+        capacity.more = all_taken - kinds.iter().map(|(_, count)| count).sum::<u64>();
         let named = kinds.into_iter();
         let named = named.map(|((queue, kind), n)| (Name::clone(queue), Name::clone(kind), n));
         capacity.taken_by = named.collect();
@@ -478,8 +519,23 @@ impl Misfit {
         Self {
             state: session.state(),
             labels: gaps.filter(|gap| gap.found.as_ref() != Some(&gap.wanted)).collect(),
+            shortages: Shortage::all(&session.whole, &spec.shape.size),
             reads,
             has_declined: session.unsupported.contains(&spec.task_type),
         }
+    }
+}
+
+impl Shortage {
+    /// Everything that somebody has less of than is wanted.
+    fn all(whole: &Size, wanted: &Size) -> Vec<Self> {
+        let (most, slots) = (whole.slots.into(), wanted.slots.into());
+        let slots = Self { resource: None, wanted: slots, most };
+        let others = wanted.resources.iter().map(|(name, amount)| Self {
+            resource: Some(Name::clone(name)),
+            wanted: *amount,
+            most: whole.amount(name),
+        });
+        iter::once(slots).chain(others).filter(|it| it.most < it.wanted).collect()
     }
 }

@@ -1,9 +1,12 @@
 //! Whose turn it is among those who share something: stride scheduling, by virtual time.
 //!
-//! Virtual time is slot-milliseconds, the more of them the smaller a weight is. It knows no queue, no key and no task; who
-//! has a turn is a number here. Nothing of it is durable: after a restart all begin anew.
+//! Virtual time is slot-milliseconds, the more of them the smaller a weight is. What somebody has had is one account, whatever
+//! sizes he asked for; who is first is asked for some of the sizes, so that what has no room is passed over without a look at
+//! it. It knows no queue, no key and no task; who has a turn is a number here. Nothing of it is durable: after a restart all begin anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ask::{AskNo, Asks};
 
 /// What a slot-millisecond is worth at weight 1. A multiple of no weight in particular, but so large that rounding down
 /// loses less than a millionth at the largest weight.
@@ -46,8 +49,8 @@ pub(crate) struct Turns<K> {
     /// Where the last one stood who had his turn as the first.
     clock: Virtual,
     shares: BTreeMap<K, Share>,
-    /// Those with something in line: at which priority, and what they have had.
-    order: BTreeSet<(u8, Virtual, K)>,
+    /// Those with something in line, by its size: at which priority, and what they have had.
+    orders: Vec<BTreeSet<(u8, Virtual, K)>>,
     /// Those who are gone and have had more than those who stay.
     gone: BTreeSet<(Virtual, K)>,
 }
@@ -59,20 +62,23 @@ struct Share {
     credit: Virtual,
     /// Whether he has been in line since he came, and is not gone.
     is_here: bool,
-    /// How many things of his stand in line at each priority.
-    line: Vec<(u8, u32)>,
+    /// How many things of his stand in line of each size and priority.
+    line: Vec<(Stand, u32)>,
 }
+
+/// Of which size something in line is, and at which priority.
+pub(crate) type Stand = (AskNo, u8);
 
 impl<K> Default for Turns<K> {
     fn default() -> Self {
-        let (shares, order, gone) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { clock: Virtual::default(), shares, order, gone }
+        let (shares, orders, gone) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        Self { clock: Virtual::default(), shares, orders, gone }
     }
 }
 
 impl<K: Copy + Ord> Turns<K> {
     /// One more thing of somebody stands in line.
-    pub(crate) fn enter(&mut self, key: K, priority: u8) {
+    pub(crate) fn enter(&mut self, key: K, stand: Stand) {
         let share = self.shares.entry(key).or_default();
         if !share.is_here {
             self.gone.remove(&(share.had, key));
@@ -81,23 +87,32 @@ impl<K: Copy + Ord> Turns<K> {
             }
             share.is_here = true;
         }
-        if let Some((_, count)) = share.line.iter_mut().find(|(own, _)| *own == priority) {
+        if let Some((_, count)) = share.line.iter_mut().find(|(own, _)| *own == stand) {
             *count += 1;
-        } else {
-            share.line.push((priority, 1));
-            self.order.insert((priority, share.had, key));
+            return;
+        }
+        share.line.push((stand, 1));
+        let (ask, priority) = stand;
+        if self.orders.len() <= ask.index() {
+            self.orders.resize_with(ask.index() + 1, BTreeSet::new);
+        }
+        if let Some(order) = self.orders.get_mut(ask.index()) {
+            order.insert((priority, share.had, key));
         }
     }
 
     /// One thing less of somebody stands in line.
-    pub(crate) fn leave(&mut self, key: K, priority: u8) {
+    pub(crate) fn leave(&mut self, key: K, stand: Stand) {
         let Some(share) = self.shares.get_mut(&key) else { return };
-        let Some(at) = share.line.iter().position(|(own, _)| *own == priority) else { return };
+        let Some(at) = share.line.iter().position(|(own, _)| *own == stand) else { return };
         let Some((_, count)) = share.line.get_mut(at) else { return };
         *count -= 1;
         if *count == 0 {
             share.line.swap_remove(at);
-            self.order.remove(&(priority, share.had, key));
+            let (ask, priority) = stand;
+            if let Some(order) = self.orders.get_mut(ask.index()) {
+                order.remove(&(priority, share.had, key));
+            }
         }
     }
 
@@ -121,9 +136,11 @@ impl<K: Copy + Ord> Turns<K> {
         }
     }
 
-    /// Who is first, and at which priority.
-    pub(crate) fn first(&self) -> Option<(u8, K)> {
-        self.order.first().map(|(priority, _, key)| (*priority, *key))
+    /// Who is first with something of one of these sizes, and at which priority.
+    pub(crate) fn first(&self, asks: Asks) -> Option<(u8, K)> {
+        let firsts = asks.iter().take_while(|ask| ask.index() < self.orders.len());
+        let firsts = firsts.filter_map(|ask| self.orders.get(ask.index())?.first());
+        firsts.min().map(|(priority, _, key)| (*priority, *key))
     }
 
     /// Whoever is first has his turn.
@@ -161,7 +178,7 @@ impl<K: Copy + Ord> Turns<K> {
 
     /// The same of what was had, with nothing in line.
     pub(crate) fn emptied(mut self) -> Self {
-        self.order.clear();
+        self.orders.clear();
         self.shares.values_mut().for_each(|share| share.line.clear());
         self
     }
@@ -177,9 +194,11 @@ impl<K: Copy + Ord> Turns<K> {
         let before = share.had;
         change(share);
         if share.had != before {
-            for (priority, _) in &share.line {
-                self.order.remove(&(*priority, before, key));
-                self.order.insert((*priority, share.had, key));
+            for ((ask, priority), _) in &share.line {
+                if let Some(order) = self.orders.get_mut(ask.index()) {
+                    order.remove(&(*priority, before, key));
+                    order.insert((*priority, share.had, key));
+                }
             }
             if self.gone.remove(&(before, key)) {
                 self.gone.insert((share.had, key));
@@ -200,11 +219,11 @@ impl<K: Copy + Ord> Turns<K> {
 
 #[cfg(debug_assertions)]
 impl<K: Copy + Ord> Turns<K> {
-    /// How many things stand in line, by whose they are and at which priority.
-    pub(crate) fn line(&self) -> BTreeMap<(K, u8), u32> {
+    /// How many things stand in line, by whose they are, of which size and at which priority.
+    pub(crate) fn line(&self) -> BTreeMap<(K, Stand), u32> {
         let of = |(key, share): (&K, &Share)| {
             let key = *key;
-            share.line.clone().into_iter().map(move |(priority, count)| ((key, priority), count))
+            share.line.clone().into_iter().map(move |(stand, count)| ((key, stand), count))
         };
         self.shares.iter().flat_map(of).collect()
     }
@@ -213,12 +232,16 @@ impl<K: Copy + Ord> Turns<K> {
     pub(crate) fn agree(&self) -> bool {
         let of = |(key, share): (&K, &Share)| {
             let (key, had) = (*key, share.had);
-            share.line.clone().into_iter().map(move |(priority, _)| (priority, had, key))
+            share.line.clone().into_iter().map(move |(stand, _)| (stand, had, key))
         };
-        let order: BTreeSet<_> = self.shares.iter().flat_map(of).collect();
+        let stands: BTreeSet<_> = self.shares.iter().flat_map(of).collect();
+        let orders = AskNo::all().chain([AskNo::OTHER]).zip(&self.orders);
+        let order = orders.flat_map(|(ask, order)| {
+            order.iter().map(move |(priority, had, key)| ((ask, *priority), *had, *key))
+        });
         let gone = self.shares.iter().filter(|(_, share)| !share.is_here);
         let gone: BTreeSet<_> = gone.map(|(key, share)| (share.had, *key)).collect();
-        order == self.order && gone == self.gone
+        order.collect::<BTreeSet<_>>() == stands && gone == self.gone
     }
 }
 

@@ -10,11 +10,20 @@ use std::sync::Arc;
 use leasehold_policy::Mutant;
 
 use crate::{
-    Assignment, Effect, Granted, Name, Queue, Record, SessionId, Task, Token,
-    lanes::{Next, Pick},
+    Assignment, Effect, Granted, Name, Queue, Record, Task, Token,
+    ask::Asks,
+    lanes::{Next, Pick, Place},
     roster::Seating,
     session::Work,
 };
+
+/// A task whose turn it is.
+struct Turn {
+    next: Next,
+    seating: Seating,
+    /// Whose turn it would be, had somebody room for it.
+    passed: Option<Next>,
+}
 
 /// How many gates that have opened by themselves are looked at before a grant; the rest with the next.
 const OPENED_MAX: usize = 1_000;
@@ -51,37 +60,55 @@ impl Queue {
 
     /// Leases the task whose turn it is, or ends it. Says whether there was one.
     fn grant_next(&mut self, granted: &mut Granted) -> bool {
-        let Some((next, seating)) = self.next_for() else { return false };
+        self.review_reservations();
+        let Some(Turn { next, seating, passed }) = self.next_for() else { return false };
         if let Some(doom) = self.doom(&next) {
             self.cull(next.place.task, &doom, granted);
             return true;
         }
         let Some(token) = self.mint() else { return false };
-        self.lease(next, seating.session, token);
+        self.lease(next, seating, token);
+        if next.pick() == Pick::Reserved {
+            // Whoever is alike to it has had the room that was kept.
+            self.roster.unreserve(seating.session);
+        }
+        if let Some(passed) = passed {
+            self.pass_over(seating.session, &passed);
+        }
         granted.leased += 1;
         true
     }
 
-    fn next_for(&mut self) -> Option<(Next, Seating)> {
-        let Self { roster, index, paces, avoided, config, .. } = self;
+    fn next_for(&mut self) -> Option<Turn> {
+        let Self { roster, index, paces, avoided, config, book, .. } = self;
         let lanes = &mut index.lanes;
         let offers = roster.free().filter_map(|class| {
-            let is_aged = class.is_for_the_old(config.valve) || Mutant::ValveOpen.is_alive();
-            let is_aged = is_aged && !Mutant::ValveShut.is_alive();
-            let pick = if is_aged { Pick::Aged } else { Pick::First };
-            let next = lanes.next(class.no(), class.needs(), pick, paces)?;
+            let (next, passed) = if let Some((task, offer)) = class.reserved() {
+                let task = book.task(task)?;
+                (lanes.next_like((&task.spec, Place::of(task)), &offer, paces)?, None)
+            } else {
+                let is_aged = class.is_for_the_old(config.valve) || Mutant::ValveOpen.is_alive();
+                let is_aged = is_aged && !Mutant::ValveShut.is_alive();
+                let (pick, offer) = (if is_aged { Pick::Aged } else { Pick::First }, class.offer());
+                let next = lanes.next(&offer, pick, paces)?;
+                let all = class.is_partial().then(|| offer.of(Asks::ALL));
+                let turn = all.and_then(|all| lanes.next(&all, pick, paces));
+                (next, turn.filter(|turn| !offer.asks.contains(turn.ask)))
+            };
             let avoided = avoided.get(&next.place.task).copied();
-            Some((next, class.best(avoided, lanes.served_last(&next))?))
+            let seating = class.best(next.ask, avoided, lanes.served_last(&next))?;
+            Some(Turn { next, seating, passed })
         });
         // Nobody takes ahead what somebody with a slot could have, though it is not what goes next to him.
-        offers.min_by_key(|(next, seating)| (seating.is_ahead(), next.rank(), *seating))
+        offers.min_by_key(|it| (it.seating.is_ahead(), it.next.rank(), it.seating))
     }
 
-    fn lease(&mut self, next: Next, id: SessionId, token: Token) {
-        let task = next.place.task;
+    fn lease(&mut self, next: Next, seating: Seating, token: Token) {
+        let (task, id, is_ahead) = (next.place.task, seating.session, seating.is_ahead());
+        let size = self.size_of(task);
         let Some(session) = self.roster.get(id) else { return };
         assert!(session.load().is_some(), "a lease needs room in session {id:?}");
-        let is_ahead = session.slots <= session.used();
+        assert!(is_ahead || session.fits(&size), "a lease needs all its room in session {id:?}");
         let (worker, instance, stream) =
             (Name::clone(&session.worker), Name::clone(&session.instance), session.stream);
         let reckoned = self.charge(&next, token);
@@ -96,7 +123,7 @@ impl Queue {
         let (patience, assignment) =
             (granted.spec.start_timeout, Box::new(assignment(granted, token)));
         self.update(id, |session| {
-            session.hold(token, Work::Lease(task));
+            session.hold(token, Work::Lease(task), size);
             if is_ahead {
                 session.announce(token);
             } else {

@@ -88,10 +88,12 @@ fn check_sessions(queue: &Queue) {
         let parked = queue.parking.tokens(id);
         let is_held = parked.iter().all(|token| session.work(*token).is_some());
         assert!(is_held, "{id:?}: a lease waits for a slot that is not held");
+        let first = parked.first().and_then(|token| queue.parking.get(id, *token));
         assert!(
-            parked.is_empty() || session.slots <= session.used() - queue.parking.count(id),
-            "{id:?}: a slot is free for what waits"
+            first.is_none_or(|first| !session.has_left(&first.shape.size)),
+            "{id:?}: there is room for what waits"
         );
+        assert!(parked.len() == session.ahead() as usize, "{id:?}: what waits disagrees");
         for (token, work) in session.held() {
             let Work::Lease(task) = work else {
                 holds.push((token, None));

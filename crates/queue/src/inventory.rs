@@ -11,7 +11,7 @@ use leasehold_policy::Mutant;
 
 use crate::{
     CloseReason, Effect, EndKind, HeldLease, Hello, LeasePhase, Name, NotWelcome, Queue,
-    RevocationReason, SessionId, StopProof, StreamId, Task, TaskId, Token, Verdict, Welcome,
+    RevocationReason, SessionId, Size, StopProof, StreamId, Task, TaskId, Token, Verdict, Welcome,
     session::{Session, Work},
     settle::{Account, Word},
 };
@@ -33,7 +33,7 @@ impl Queue {
         let held = hello.held.clone();
         self.connect(session, hello);
         self.compare(session, &held);
-        let verdicts = held.iter().map(|held| self.verdict(session, *held)).collect();
+        let verdicts = held.iter().map(|held| self.verdict(session, held)).collect();
         self.park_pending(session, &self.pending(session, &held));
         if self.roster.get(session).is_some_and(Session::is_quarantined) {
             self.retract_all(session);
@@ -82,7 +82,7 @@ impl Queue {
     fn replace_streams(&mut self, worker: &str) {
         for id in self.roster.of_worker(worker) {
             let stream = self.update(id, |session| session.stream.take()).flatten();
-            self.parking.clear(id);
+            self.unpark_all(id);
             if let Some(stream) = stream {
                 self.emit(Effect::Close { stream, reason: CloseReason::Replaced });
             }
@@ -115,7 +115,8 @@ impl Queue {
         self.update(id, |session| {
             session.touch(now, believed);
             session.connect(hello.stream, hello.start);
-            (session.slots, session.prefetch) = (hello.slots, hello.prefetch);
+            session.whole = Size { slots: hello.slots, resources: hello.resources };
+            session.prefetch = hello.prefetch;
             session.task_types = hello.task_types.into_iter().collect();
             session.unsupported.clear();
             session.reads = hello.reads;
@@ -187,16 +188,18 @@ impl Queue {
         pending.map(|(token, _)| token).collect()
     }
 
-    /// A held lease that is not the session's (any more) is lost. As long as its work goes on it takes a slot: no more of
-    /// them are kept than the worker has room for.
-    fn verdict(&mut self, id: SessionId, held: HeldLease) -> (Token, Verdict) {
+    /// A held lease that is not the session's (any more) is lost. As long as its work goes on it takes what the worker says
+    /// that it does: no more of them are kept than the worker has room for.
+    fn verdict(&mut self, id: SessionId, held: &HeldLease) -> (Token, Verdict) {
         if self.task_under(id, held.token).is_some() {
             return (held.token, Verdict::Retained);
         }
         if held.phase != LeasePhase::Finished && !Mutant::LostWorkTakesNoSlot.is_alive() {
             self.update(id, |session| {
-                if session.work(held.token).is_none() && session.used() < session.room() {
-                    session.hold(held.token, Work::Zombie { task: None, acknowledged: true });
+                let room = session.whole.slots.saturating_add(session.prefetch);
+                if session.work(held.token).is_none() && session.count() < room {
+                    let zombie = Work::Zombie { task: None, acknowledged: true };
+                    session.hold(held.token, zombie, held.size.clone());
                 }
             });
         }

@@ -1,6 +1,6 @@
 //! What a session can be offered, as far as needs ask: sessions of one kind are alike to every need.
 //!
-//! It knows no session and no slot: whether there is room is another question.
+//! It knows no session and nothing that is taken: whether there is room now is another question.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 
 use leasehold_policy::Mutant;
 
-use crate::{Name, SchemasRead, Shape, need::Need};
+use crate::{Name, SchemasRead, Shape, Size, need::Need, session::Session, size::Measure};
 
 /// What sessions can have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,23 +20,21 @@ pub(crate) struct Traits {
     labels: BTreeMap<Name, Name>,
     /// Which payload schemas they read of these types.
     reads: SchemasRead,
+    /// Of what they have in all that which any task asks for.
+    pub(crate) whole: Size,
 }
 
 /// The traits of a class of sessions.
 pub(crate) type Kind = Arc<Traits>;
 
 impl Traits {
-    /// Those of a session that takes these types, where selectors ask for these labels.
-    pub(crate) fn new(
-        types: impl IntoIterator<Item = Name>,
-        labels: &[(Name, Name)],
-        asked: &BTreeSet<Name>,
-        reads: &SchemasRead,
-    ) -> Self {
-        let types: Vec<Name> = types.into_iter().collect();
+    /// Those of a session, where selectors ask for these labels and leases for what is measured.
+    pub(crate) fn new(session: &Session, asked: &BTreeSet<Name>, measure: &Measure) -> Self {
+        let Session { task_types, unsupported, labels, reads, whole, .. } = session;
+        let types: Vec<Name> = task_types.difference(unsupported).cloned().collect();
         let labels = labels.iter().filter(|(name, _)| asked.contains(name)).cloned();
-        let reads = reads.of_types(&types);
-        Self { types, labels: labels.collect(), reads }
+        let (reads, whole) = (reads.of_types(&types), measure.of(whole));
+        Self { types, labels: labels.collect(), reads, whole }
     }
 
     /// Whether tasks of this need can be offered to them.
@@ -48,6 +46,6 @@ impl Traits {
     pub(crate) fn fits(&self, task_type: &Name, shape: &Shape) -> bool {
         let has = |(name, value): &(Name, Name)| self.labels.get(name) == Some(value);
         let is_there = shape.selector.iter().all(has) || Mutant::SelectorIgnored.is_alive();
-        is_there && self.reads.reads(task_type, shape.schema)
+        is_there && self.whole.holds(&shape.size) && self.reads.reads(task_type, shape.schema)
     }
 }

@@ -10,12 +10,13 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Name, SessionId, Task, TaskId, TaskSpec, Token,
+    ask::{AskNo, Offer},
     flows::{FlowNo, Flows},
     gate::{Comer, Gate, Gates, Gateway},
     limits::{Bucketed, Take},
     line::{Head, Line},
     market::{ClassNo, Cost},
-    need::{NeedNo, Needs},
+    need::{Need, NeedNo, Needs},
     pace::Paces,
     slab::Slab,
 };
@@ -91,9 +92,9 @@ pub(crate) struct News {
     /// New ones, with that of which they are heirs.
     pub(crate) founded: Vec<(ClassNo, Option<ClassNo>)>,
     /// Those that are gone, with the needs that they served.
-    pub(crate) dissolved: Vec<(ClassNo, Vec<NeedNo>)>,
-    /// Who serves a need that he had not been told of.
-    pub(crate) told: Vec<(ClassNo, NeedNo)>,
+    pub(crate) dissolved: Vec<(ClassNo, Vec<(NeedNo, AskNo)>)>,
+    /// Who serves a need that he had not been told of, and what he calls its size.
+    pub(crate) told: Vec<(ClassNo, NeedNo, AskNo)>,
 }
 
 /// Tasks that are alike to everything but time.
@@ -117,8 +118,9 @@ pub(crate) struct Next {
     lane: LaneNo,
     /// Whether it goes for whose turn it is, or for its age.
     pick: Pick,
-    /// The class that it would be leased to.
+    /// The class that it would be leased to, and what that calls its size.
     pub(crate) class: ClassNo,
+    pub(crate) ask: AskNo,
 }
 
 impl Next {
@@ -146,6 +148,8 @@ pub(crate) struct LaneView<'a> {
     /// The task that goes first, and since when it waits.
     pub(crate) first: Place,
     pub(crate) since: Time,
+    /// How many slots a lease of each of them takes.
+    pub(crate) slots: u64,
     tasks: &'a BTreeMap<Place, Time>,
 }
 
@@ -169,6 +173,8 @@ pub(crate) enum Pick {
     First,
     /// Who has waited longest below the most urgent priority; if there is nobody, whose turn it is.
     Aged,
+    /// For whom a session is reserved.
+    Reserved,
 }
 
 impl Lanes {
@@ -275,9 +281,10 @@ impl Lanes {
 
     fn view<'a>(&'a self, lane: &'a Lane) -> Option<LaneView<'a>> {
         let queue = &self.flows.queue(self.flows.flow(lane.flow)?.queue)?.name;
-        let task_type = &self.needs.get(lane.key.need)?.task_type;
+        let Need { task_type, shape } = self.needs.get(lane.key.need)?;
         let (first, since) = lane.tasks.first_key_value()?;
-        Some(LaneView { queue, task_type, first: *first, since: *since, tasks: &lane.tasks })
+        let (first, since, slots) = (*first, *since, shape.size.slots.into());
+        Some(LaneView { queue, task_type, first, since, slots, tasks: &lane.tasks })
     }
 
     /// Every lane, or of more than `most` every so many-th, with how many it stands for.
@@ -303,21 +310,29 @@ impl Lanes {
         self.ages.get(queue)?.first().map(|(since, _)| *since)
     }
 
-    /// The task that goes next to a class that serves these needs.
-    pub(crate) fn next(
+    /// The task that goes next to a class, of the sizes that it offers.
+    pub(crate) fn next(&mut self, offer: &Offer<'_>, pick: Pick, paces: &Paces) -> Option<Next> {
+        let first = self.first(offer, paces)?;
+        match pick {
+            Pick::First | Pick::Reserved => Some(first),
+            Pick::Aged => Some(self.aged(offer, first.place.priority, paces).unwrap_or(first)),
+        }
+    }
+
+    /// The task that goes next of those that are alike to one that waits at this place, if they stand in line.
+    pub(crate) fn next_like(
         &mut self,
-        class: ClassNo,
-        needs: &[NeedNo],
-        pick: Pick,
+        (spec, place): (&TaskSpec, Place),
+        offer: &Offer<'_>,
         paces: &Paces,
     ) -> Option<Next> {
-        let first = self.first(class, needs, paces)?;
-        match pick {
-            Pick::First => Some(first),
-            Pick::Aged => {
-                Some(self.aged(class, needs, first.place.priority, paces).unwrap_or(first))
-            }
-        }
+        let lane = self.find(spec, place)?;
+        self.ask(lane).then(|| self.look(offer, lane, Pick::Reserved, paces))?
+    }
+
+    /// Whether the tasks that are alike to one that waits at this place stand in line.
+    pub(crate) fn is_in_line(&mut self, spec: &TaskSpec, place: Place) -> bool {
+        self.find(spec, place).is_some_and(|lane| self.ask(lane))
     }
 
     /// A task is leased: its queue and its flow are charged with what it is reckoned to cost, and it passes its gates.
@@ -357,9 +372,9 @@ impl Lanes {
             self.line.adopt(*class);
         }
         let Self { line, needs, all, flows, .. } = self;
-        for (class, need) in told {
-            needs.serve(need, class);
-            line.serve(class, need, |lane| {
+        for (class, need, ask) in told {
+            needs.serve(need, class, ask);
+            line.serve((class, need, ask), |lane| {
                 let flow = all.get(lane.0)?.flow;
                 Some((flows.flow(flow)?.queue, flow))
             });
@@ -395,37 +410,31 @@ impl Lanes {
     }
 
     /// The first task of a lane that may go on.
-    fn first(&mut self, class: ClassNo, served: &[NeedNo], paces: &Paces) -> Option<Next> {
+    fn first(&mut self, offer: &Offer<'_>, paces: &Paces) -> Option<Next> {
         loop {
             let start_by = |need, place| self.start_by(need, place, paces);
-            let lane = self.line.first(class, served, start_by)?;
+            let lane = self.line.first(offer, start_by)?;
             if self.ask(lane) {
-                return self.look(class, lane, Pick::First, paces);
+                return self.look(offer, lane, Pick::First, paces);
             }
         }
     }
 
-    fn aged(
-        &mut self,
-        class: ClassNo,
-        served: &[NeedNo],
-        above: u8,
-        paces: &Paces,
-    ) -> Option<Next> {
+    fn aged(&mut self, offer: &Offer<'_>, above: u8, paces: &Paces) -> Option<Next> {
         loop {
-            let oldest = served.iter().filter_map(|need| self.line.oldest_below(*need, above));
+            let oldest = offer.needs().filter_map(|need| self.line.oldest_below(need, above));
             let (_, lane) = oldest.min()?;
             if self.ask(lane) {
-                return self.look(class, lane, Pick::Aged, paces);
+                return self.look(offer, lane, Pick::Aged, paces);
             }
         }
     }
 
-    fn look(&self, class: ClassNo, no: LaneNo, pick: Pick, paces: &Paces) -> Option<Next> {
+    fn look(&self, offer: &Offer<'_>, no: LaneNo, pick: Pick, paces: &Paces) -> Option<Next> {
         let lane = self.all.get(no.0)?;
-        let place = lane.first()?;
+        let (place, class, ask) = (lane.first()?, offer.class, offer.ask(lane.key.need)?);
         let start_by = self.start_by(lane.key.need, place, paces);
-        Some(Next { start_by, place, lane: no, pick, class })
+        Some(Next { start_by, place, lane: no, pick, class, ask })
     }
 
     fn start_by(&self, need: NeedNo, place: Place, paces: &Paces) -> Time {

@@ -15,6 +15,7 @@ mod effect;
 mod id;
 mod ledger;
 mod record;
+mod size;
 mod spec;
 mod start;
 mod task;
@@ -22,6 +23,7 @@ mod tasks;
 mod view;
 
 // The durable state, and what is derived from it.
+mod ask;
 mod book;
 mod checkpoint;
 mod circuits;
@@ -62,6 +64,7 @@ mod passage;
 mod prefetch;
 mod price;
 mod queue;
+mod reservation;
 mod revocation;
 mod settle;
 mod stream;
@@ -89,7 +92,7 @@ pub use effect::{Assignment, Audience, CloseReason, Disposition, Effect, Ended, 
 pub use estimate::{Bound, Estimate, Over};
 pub use explain::{
     BlockedGroup, Blocker, Capacity, Explanation, Holder, LabelGap, LeaseBound, Misfit, Outlook,
-    QueueExplanation, Unfit,
+    QueueExplanation, Shortage, Unfit,
 };
 pub use fold::{Corrupt, Unknown};
 pub use gate::{Gate, Obstacle};
@@ -100,6 +103,7 @@ pub use price::Reckoned;
 pub use queue::Queue;
 pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};
+pub use size::Size;
 pub use spec::{Admission, Exclusivity, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Trace};
 pub use start::Start;
 pub use task::{

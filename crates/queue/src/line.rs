@@ -8,6 +8,7 @@ use leasehold_policy::Time;
 
 use crate::{
     TaskId,
+    ask::{AskNo, Offer},
     flows::{Extent, FlowNo, QueueNo},
     lanes::{LaneNo, Place},
     market::{ClassNo, Cost, Market},
@@ -46,9 +47,9 @@ impl Line {
         let bunch = self.bunches.entry((flow, place.priority, need)).or_default();
         bunch.insert((place, lane));
         if bunch.len() == 1 {
-            for class in needs.classes(need) {
+            for (class, ask) in needs.classes(need) {
                 if let Some(market) = self.markets.get_mut(class) {
-                    market.enter(queue, flow, place.priority);
+                    market.enter(queue, flow, (*ask, place.priority));
                 }
             }
         }
@@ -59,9 +60,9 @@ impl Line {
         let Head { queue, flow, need, place, lane } = *head;
         remove(&mut self.ages, &(need, place.priority), &(place.task, lane));
         if remove(&mut self.bunches, &(flow, place.priority, need), &(place, lane)) {
-            for class in needs.classes(need) {
+            for (class, ask) in needs.classes(need) {
                 if let Some(market) = self.markets.get_mut(class) {
-                    market.leave(queue, flow, place.priority);
+                    market.leave(queue, flow, (*ask, place.priority));
                 }
             }
         }
@@ -80,18 +81,17 @@ impl Line {
         }
     }
 
-    /// The lane whose turn it is for a class that serves these needs, ascending: of the flow whose turn it is the one that
-    /// has to start first.
+    /// The lane whose turn it is at a class, of the sizes that it offers: of the flow whose turn it is the one that has to start
+    /// first.
     pub(crate) fn first(
         &self,
-        class: ClassNo,
-        served: &[NeedNo],
+        offer: &Offer<'_>,
         start_by: impl Fn(NeedNo, Place) -> Time,
     ) -> Option<LaneNo> {
-        let (priority, flow) = self.markets.get(&class)?.first()?;
+        let (priority, flow) = self.markets.get(&offer.class)?.first(offer.asks)?;
         let (least, most) = ((flow, priority, NeedNo::MIN), (flow, priority, NeedNo::MAX));
         let own = self.bunches.range(least..=most);
-        let own = own.filter(|((.., need), _)| served.binary_search(need).is_ok());
+        let own = own.filter(|((.., need), _)| offer.ask(*need).is_some());
         let firsts = own.filter_map(|((.., need), bunch)| {
             let (place, lane) = *bunch.first()?;
             Some((start_by(*need, place), place, lane))
@@ -170,15 +170,14 @@ impl Line {
     /// A class serves a need: the lanes of it stand in line for it, too.
     pub(crate) fn serve(
         &mut self,
-        class: ClassNo,
-        need: NeedNo,
+        (class, need, ask): (ClassNo, NeedNo, AskNo),
         whose: impl Fn(LaneNo) -> Option<(QueueNo, FlowNo)>,
     ) {
         let Some(market) = self.markets.get_mut(&class) else { return };
         for ((_, priority), lanes) in self.ages.range((need, u8::MIN)..=(need, u8::MAX)) {
             let flows = lanes.iter().filter_map(|(_, lane)| whose(*lane));
             for (queue, flow) in flows.collect::<BTreeSet<_>>() {
-                market.enter(queue, flow, *priority);
+                market.enter(queue, flow, (ask, *priority));
             }
         }
     }
@@ -217,8 +216,8 @@ impl Line {
         let agrees = |(class, market): (&ClassNo, &Market)| {
             let mut line = BTreeMap::new();
             for (flow, priority, need) in self.bunches.keys() {
-                if needs.classes(*need).contains(class) {
-                    *line.entry((*flow, *priority)).or_insert(0) += 1;
+                for (_, ask) in needs.classes(*need).iter().filter(|(own, _)| own == class) {
+                    *line.entry((*flow, (*ask, *priority))).or_insert(0) += 1;
                 }
             }
             market.agrees() && market.line() == line

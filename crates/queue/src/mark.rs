@@ -136,6 +136,14 @@ impl Counts {
     }
 }
 
+/// Leases of tasks that are alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leased {
+    pub(crate) leases: u64,
+    /// How many slots they take.
+    pub(crate) slots: u64,
+}
+
 /// Everything that can be found about tasks without looking at each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
@@ -147,8 +155,8 @@ pub(crate) struct Index {
     pub(crate) counts: BTreeMap<Name, Counts>,
     /// Until when tasks wait for a time, by queue and what for. None is empty.
     pub(crate) waits: BTreeMap<(Name, Wait), BTreeSet<(Time, TaskId)>>,
-    /// How many tasks are leased, by queue and task type. None is zero.
-    pub(crate) leased: BTreeMap<(Name, Name), u64>,
+    /// What is leased, by queue and task type. None is of no leases.
+    pub(crate) leased: BTreeMap<(Name, Name), Leased>,
 }
 
 impl Index {
@@ -190,7 +198,9 @@ impl Index {
             State::Queued => self.lanes.insert(spec, mark.place, since),
             State::Leased(token) => {
                 self.leases.insert(token, id);
-                *self.leased.entry(kind(spec)).or_default() += 1;
+                let leased = self.leased.entry(kind(spec)).or_default();
+                leased.leases += 1;
+                leased.slots += u64::from(spec.shape.size.slots);
             }
         }
         self.unheard.extend(mark.unheard.map(|token| (token, id)));
@@ -213,9 +223,10 @@ impl Index {
             State::Leased(token) => {
                 self.leases.remove(&token);
                 let kind = kind(spec);
-                if let Some(count) = self.leased.get_mut(&kind) {
-                    *count -= 1;
-                    if *count == 0 {
+                if let Some(leased) = self.leased.get_mut(&kind) {
+                    leased.leases -= 1;
+                    leased.slots -= u64::from(spec.shape.size.slots);
+                    if leased.leases == 0 {
                         self.leased.remove(&kind);
                     }
                 }

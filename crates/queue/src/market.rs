@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    fairness::{Turns, Virtual},
+    ask::Asks,
+    fairness::{Stand, Turns, Virtual},
     flows::{Extent, FlowNo, QueueNo},
 };
 
@@ -30,16 +31,16 @@ pub(crate) struct Market {
 
 impl Market {
     /// What a flow has in line for the class is more by one.
-    pub(crate) fn enter(&mut self, queue: QueueNo, flow: FlowNo, priority: u8) {
-        self.queues.enter(queue, priority);
-        self.flows.entry(queue).or_default().enter(flow, priority);
+    pub(crate) fn enter(&mut self, queue: QueueNo, flow: FlowNo, stand: Stand) {
+        self.queues.enter(queue, stand);
+        self.flows.entry(queue).or_default().enter(flow, stand);
     }
 
     /// It is less by one.
-    pub(crate) fn leave(&mut self, queue: QueueNo, flow: FlowNo, priority: u8) {
-        self.queues.leave(queue, priority);
+    pub(crate) fn leave(&mut self, queue: QueueNo, flow: FlowNo, stand: Stand) {
+        self.queues.leave(queue, stand);
         if let Some(flows) = self.flows.get_mut(&queue) {
-            flows.leave(flow, priority);
+            flows.leave(flow, stand);
         }
     }
 
@@ -66,10 +67,10 @@ impl Market {
         }
     }
 
-    /// The flow whose turn it is, and at which priority.
-    pub(crate) fn first(&self) -> Option<(u8, FlowNo)> {
-        let (priority, queue) = self.queues.first()?;
-        let (own, flow) = self.flows.get(&queue)?.first()?;
+    /// The flow whose turn it is with something of one of these sizes, and at which priority.
+    pub(crate) fn first(&self, asks: Asks) -> Option<(u8, FlowNo)> {
+        let (priority, queue) = self.queues.first(asks)?;
+        let (own, flow) = self.flows.get(&queue)?.first(asks)?;
         debug_assert!(own == priority, "a queue stands for the most urgent of its flows");
         Some((priority, flow))
     }
@@ -114,8 +115,8 @@ impl Market {
 
 #[cfg(debug_assertions)]
 impl Market {
-    /// How many things stand in line at each priority, by whose they are.
-    pub(crate) fn line(&self) -> BTreeMap<(FlowNo, u8), u32> {
+    /// How many things stand in line of each size and priority, by whose they are.
+    pub(crate) fn line(&self) -> BTreeMap<(FlowNo, Stand), u32> {
         self.flows.values().flat_map(Turns::line).collect()
     }
 
@@ -123,8 +124,8 @@ impl Market {
     pub(crate) fn agrees(&self) -> bool {
         let mut queues = BTreeMap::new();
         for (queue, flows) in &self.flows {
-            for ((_, priority), count) in flows.line() {
-                *queues.entry((*queue, priority)).or_insert(0) += count;
+            for ((_, stand), count) in flows.line() {
+                *queues.entry((*queue, stand)).or_insert(0) += count;
             }
         }
         self.queues.agree() && self.flows.values().all(Turns::agree) && queues == self.queues.line()

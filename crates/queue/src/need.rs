@@ -1,11 +1,11 @@
-//! What tasks ask of workers, each called by a number: task type, labels and payload schema.
+//! What tasks ask of workers, each called by a number: task type, labels, payload schema and size.
 //!
 //! Which session can serve which need is worked out once for each pair of a need and a class of sessions, so that a grant
 //! compares no text. It knows no queue, no task and no session.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Name, Shape, idle::Idle, market::ClassNo, slab::Slab};
+use crate::{Name, Shape, ask::AskNo, idle::Idle, market::ClassNo, slab::Slab};
 
 /// How many needs without a waiting task are remembered, so that work that comes and goes is not introduced to every class
 /// of sessions each time.
@@ -48,8 +48,8 @@ pub(crate) struct Needs {
 struct Entry {
     need: Need,
     lanes: usize,
-    /// The classes of sessions that serve it.
-    classes: Vec<ClassNo>,
+    /// The classes of sessions that serve it, and what they call its size.
+    classes: Vec<(ClassNo, AskNo)>,
 }
 
 impl Needs {
@@ -101,23 +101,23 @@ impl Needs {
         self.all.get(no.0).map(|entry| &entry.need)
     }
 
-    /// The classes of sessions that serve a need, as far as they have been told of it.
-    pub(crate) fn classes(&self, no: NeedNo) -> &[ClassNo] {
+    /// The classes of sessions that serve a need, as far as they have been told of it, and what they call its size.
+    pub(crate) fn classes(&self, no: NeedNo) -> &[(ClassNo, AskNo)] {
         self.all.get(no.0).map(|entry| &*entry.classes).unwrap_or_default()
     }
 
     /// A class serves a need.
-    pub(crate) fn serve(&mut self, no: NeedNo, class: ClassNo) {
+    pub(crate) fn serve(&mut self, no: NeedNo, class: ClassNo, ask: AskNo) {
         if let Some(entry) = self.all.get_mut(no.0) {
-            entry.classes.push(class);
+            entry.classes.push((class, ask));
         }
     }
 
     /// A class is gone.
-    pub(crate) fn dissolve(&mut self, class: ClassNo, served: &[NeedNo]) {
-        for no in served {
+    pub(crate) fn dissolve(&mut self, class: ClassNo, served: &[(NeedNo, AskNo)]) {
+        for (no, _) in served {
             if let Some(entry) = self.all.get_mut(no.0) {
-                entry.classes.retain(|other| *other != class);
+                entry.classes.retain(|(other, _)| *other != class);
             }
         }
     }

@@ -218,10 +218,7 @@ impl Queue {
                 let Some(task) = self.book.task(task) else { return };
                 let task_type = Name::clone(&task.spec.task_type);
                 self.update(id, |session| session.unsupported.insert(task_type));
-                self.roster.classify(id);
-                if let Some(class) = self.roster.class(id) {
-                    self.parking.reclass(id, class);
-                }
+                self.reclassify(id);
             }
             DeclineReason::Retracted | DeclineReason::StartTimeout => {}
         }

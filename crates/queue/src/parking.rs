@@ -177,14 +177,14 @@ impl Parking {
         self.rows.get(&id)?.leases.first_key_value().map(|(token, _)| *token)
     }
 
+    /// A lease of a session that waits for a slot.
+    pub(crate) fn get(&self, id: SessionId, token: Token) -> Option<&Parked> {
+        self.rows.get(&id)?.leases.get(&token)
+    }
+
     /// Whether a lease of a session waits for a slot.
     pub(crate) fn is_parked(&self, id: SessionId, token: Token) -> bool {
         self.rows.get(&id).is_some_and(|row| row.leases.contains_key(&token))
-    }
-
-    /// How many wait at a session.
-    pub(crate) fn count(&self, id: SessionId) -> u32 {
-        self.rows.get(&id).map_or(0, |row| u32::try_from(row.leases.len()).unwrap_or(u32::MAX))
     }
 
     /// Those of a session that can be taken back, with their places.

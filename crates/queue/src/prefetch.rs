@@ -7,6 +7,7 @@ use leasehold_policy::Mutant;
 
 use crate::{
     Effect, Name, Queue, SessionId, Task, TaskId, Token,
+    ask::Asks,
     kind::Kind,
     lanes::{Pick, Place},
     parking::{Parked, Sake},
@@ -21,6 +22,7 @@ impl Queue {
         let Some(parked) = self.book.task(task).map(parked) else { return };
         let (place, waiting) = (parked.place, self.parking.of_session(id));
         self.parking.park(id, &class, token, Parked { is_aged: pick == Pick::Aged, ..parked });
+        self.update(id, |session| session.put_ahead(token));
         for (_, token) in waiting.into_iter().filter(|(other, _)| place.outranks(*other)) {
             if self.parking.gives_way(id, token) {
                 self.ask_back(id, token, Sake::Order);
@@ -28,28 +30,28 @@ impl Queue {
         }
     }
 
-    /// What a worker has just said that it has not started waits for slots behind everything else that it holds.
+    /// What a worker has just said that it has not started waits for slots behind everything else that it holds, in the order
+    /// of the grants: one that does not fit is not overtaken.
     pub(crate) fn park_pending(&mut self, id: SessionId, pending: &[Token]) {
-        let Some(session) = self.roster.get(id) else { return };
-        let count = u32::try_from(pending.len()).unwrap_or(u32::MAX);
-        let left = session.slots.saturating_sub(session.used().saturating_sub(count));
-        let left = usize::try_from(left).unwrap_or(usize::MAX).min(pending.len());
-        let (ready, waiting) = pending.split_at(left);
-        for token in ready {
-            let Some(parked) = self.task_under(id, *token).and_then(|it| self.book.task(it)) else {
+        self.update(id, |session| pending.iter().for_each(|token| session.put_ahead(*token)));
+        let Some(class) = self.roster.class(id).cloned() else { return };
+        for token in pending {
+            let task = self.task_under(id, *token).and_then(|it| self.book.task(it));
+            let Some(parked) = task.map(parked) else {
+                self.update(id, |session| session.seat(*token));
                 continue;
             };
-            let start_by = self.now + parked.spec.start_timeout;
-            self.update(id, |session| session.expect_by(*token, start_by));
-        }
-        let Some(class) = self.roster.class(id).cloned() else { return };
-        for token in waiting {
-            let task = self.task_under(id, *token).and_then(|it| self.book.task(it));
-            if let Some(parked) = task.map(parked) {
-                // After a restart it may be that nothing else has asked for what it asks of a worker.
-                self.index.lanes.needs.know(&parked.task_type, &parked.shape);
-                self.parking.park(id, &class, *token, parked);
+            if self.parking.first(id).is_none() && self.may_seat(id, &parked) {
+                let start_by = self.now + parked.start_timeout;
+                self.update(id, |session| {
+                    session.seat(*token);
+                    session.expect_by(*token, start_by);
+                });
+                continue;
             }
+            // After a restart it may be that nothing else has asked for what it asks of a worker.
+            self.index.lanes.needs.know(&parked.task_type, &parked.shape);
+            self.parking.park(id, &class, *token, parked);
         }
     }
 
@@ -57,31 +59,54 @@ impl Queue {
     pub(crate) fn vacate(&mut self, id: SessionId, token: Token) {
         self.parking.take(id, token);
         self.parking.resolve(id, token);
-        self.update(id, |session| session.free(token));
+        self.update(id, |session| session.vacate(token));
         self.release(token);
         self.promote(id);
     }
 
     /// The work of a lease began, whether a slot was known to be free or not.
     pub(crate) fn unpark(&mut self, id: SessionId, token: Token) {
-        self.parking.take(id, token);
+        let was_parked = self.parking.take(id, token).is_some();
         self.parking.resolve(id, token);
+        if was_parked {
+            self.update(id, |session| session.seat(token));
+        }
+    }
+
+    /// Nothing is known of which leases of a session wait for a slot.
+    pub(crate) fn unpark_all(&mut self, id: SessionId) {
+        self.parking.clear(id);
+        self.update(id, Session::seat_all);
+    }
+
+    /// What a session can be offered may have changed.
+    pub(crate) fn reclassify(&mut self, id: SessionId) {
+        self.roster.classify(id);
+        if let Some(class) = self.roster.class(id) {
+            self.parking.reclass(id, class);
+        }
     }
 
     /// Gives free slots to what waits, in the order of the grants: from here on its start is waited for.
     pub(crate) fn promote(&mut self, id: SessionId) {
         while let Some(token) = self.parking.first(id) {
-            let Some(session) = self.roster.get(id) else { return };
-            if session.slots <= session.used() - self.parking.count(id) {
+            let Some(parked) = self.parking.get(id, token) else { return };
+            if !self.may_seat(id, parked) {
                 return;
             }
             let Some(parked) = self.parking.take(id, token) else { return };
+            self.update(id, |session| session.seat(token));
             let task = self.task_under(id, token).and_then(|task| self.book.task(task));
             if task.and_then(Task::lease).is_some_and(|lease| lease.revoking.is_none()) {
                 let now = self.now;
                 self.update(id, |session| session.expect_start(token, now, parked.start_timeout));
             }
         }
+    }
+
+    /// Whether a session has room for a lease that waits there in front of all others.
+    fn may_seat(&self, id: SessionId, parked: &Parked) -> bool {
+        self.roster.get(id).is_some_and(|session| session.has_left(&parked.shape.size))
     }
 
     /// Asks back what waits at a worker that gets nothing new.
@@ -132,8 +157,7 @@ impl Queue {
         let Some(class) = self.roster.free_of(kind) else { return Vec::new() };
         let idle = class.idle().filter_map(|id| {
             let session = self.roster.get(id)?;
-            let free = session.slots - session.used();
-            Some((id, free.saturating_sub(self.parking.expected(id))))
+            Some((id, session.free().saturating_sub(self.parking.expected(id))))
         });
         idle.collect()
     }
@@ -153,8 +177,9 @@ impl Queue {
     fn displaced(&mut self) -> Vec<(TaskId, Token, SessionId)> {
         let Self { roster, index, parking, paces, now, .. } = self;
         let displaced = parking.of_classes().filter_map(|(kind, mut candidates)| {
-            let (class, needs) = roster.served_by(kind)?;
-            let next = index.lanes.next(class, needs, Pick::First, paces)?.place;
+            // What waits there would make room for one slot.
+            let asker = roster.offer_of(kind)?.of(Asks::PLAIN);
+            let next = index.lanes.next(&asker, Pick::First, paces)?.place;
             let takes = |id| roster.get(id).is_some_and(Session::takes_tasks);
             let (_, token, id) = candidates
                 .by_ref()

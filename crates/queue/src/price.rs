@@ -51,7 +51,8 @@ impl Queue {
     }
 
     fn cost(&self, spec: &TaskSpec, run: Duration) -> Cost {
-        let slot_ms = u64::try_from(run.as_millis()).unwrap_or(u64::MAX);
+        let run_ms = u64::try_from(run.as_millis()).unwrap_or(u64::MAX);
+        let slot_ms = run_ms.saturating_mul(spec.shape.size.slots.into());
         let (queue, flow) = self.config.weights(&spec.queue, &spec.fairness_key);
         Cost { queue: Virtual::of(slot_ms, queue), flow: Virtual::of(slot_ms, flow) }
     }

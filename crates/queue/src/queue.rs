@@ -8,7 +8,7 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Audience, Command, Config, Corrupt, Effect, Name, Output, Phase, Record, Reply, Revoking,
-    SessionId, Task, TaskId, Token, Unknown,
+    SessionId, Size, Task, TaskId, Token, Unknown,
     book::Book,
     eviction::Bans,
     fingerprint::Print,
@@ -251,7 +251,9 @@ impl Queue {
             Command::Sent { stream, tokens } => self.sent(stream, &tokens),
             Command::Delivered { stream, tokens } => self.delivered(stream, &tokens),
             Command::Informed { stream, revocations } => self.informed(stream, &revocations),
-            Command::Capacity { stream, slots, prefetch } => self.capacity(stream, slots, prefetch),
+            Command::Capacity { stream, slots, resources, prefetch } => {
+                self.capacity(stream, Size { slots, resources }, prefetch);
+            }
             Command::SlotsLost { stream, count } => self.slots_lost(stream, count),
             Command::Started { stream, token } => self.started(stream, token),
             Command::Progressed { stream, token, progress } => {
@@ -383,6 +385,8 @@ impl Queue {
         let Some(lease) = self.book.lease_mut(id) else { return };
         let (token, worker, instance) =
             (lease.token, Name::clone(&lease.worker), Name::clone(&lease.instance));
+        let is_forgotten = Mutant::SizeForgottenAtBoot.is_alive();
+        let size = if is_forgotten { Size::default() } else { self.size_of(id) };
         let session = self.roster.of_instance(&worker, &instance).unwrap_or_else(|| {
             let longest = match () {
                 () if Mutant::TtlShortenedAtBoot.is_alive() => self.config.session_ttl,
@@ -392,7 +396,7 @@ impl Queue {
             let believed = self.patience(longest);
             self.roster.open(Session::new(worker, instance, self.now, believed))
         });
-        self.update(session, |session| session.hold(token, Work::Lease(id)));
+        self.update(session, |session| session.hold(token, Work::Lease(id), size));
         if let Some(task) =
             self.book.task(id).filter(|_| !Mutant::PermitsForgottenAtBoot.is_alive())
         {

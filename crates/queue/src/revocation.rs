@@ -178,7 +178,7 @@ impl Queue {
             let (now, zombie) = (self.now, Work::Zombie { task: Some(id), acknowledged });
             self.update(session, |session| {
                 if Mutant::ZombieSlotFree.is_alive() {
-                    session.free(token);
+                    session.vacate(token);
                 } else {
                     session.outlive(token, zombie, now);
                 }

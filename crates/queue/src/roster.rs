@@ -12,18 +12,26 @@ use std::{
 use leasehold_policy::Mutant;
 
 use crate::{
-    Hello, Name, SchemaPrint, SessionId, StreamId, TaskSpec,
+    Hello, Name, SchemaPrint, SessionId, Shape, Size, StreamId, TaskId, TaskSpec,
+    ask::{AskNo, Asks, Offer},
     fingerprint::Print,
     kind::{Kind, Traits},
-    lanes::News,
+    lanes::{News, Next, Pick},
     market::ClassNo,
     need::{Need, NeedNo, Needs},
     session::{FULL, Session},
+    size::Measure,
 };
 
 /// Up to so many label names of selectors tell sessions apart before those that no task asks for any more are left out. Each
 /// splits classes, and a grant looks at each class.
 const LABEL_NAMES_MAX: usize = 64;
+
+/// The same for names of resources.
+const RESOURCE_NAMES_MAX: usize = 64;
+
+/// How many sessions of a class are looked at for the one that is reserved.
+const CANDIDATES_MAX: usize = 256;
 
 /// Every session.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +49,8 @@ pub(crate) struct Roster {
     bequeathed: u64,
     /// The labels that selectors ask for.
     label_names: BTreeSet<Name>,
+    /// What leases ask for of their worker.
+    measure: Measure,
     founded: u32,
     opened: u64,
     greeted: u64,
@@ -74,17 +84,38 @@ struct Slots {
 }
 
 /// Sessions of one kind.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Class {
     no: ClassNo,
-    members: usize,
+    members: BTreeSet<SessionId>,
     eligible: usize,
     slots: Slots,
-    free: BTreeSet<(u64, SessionId)>,
-    /// The needs that it serves, ascending. None: it has not been told of any.
-    needs: Option<Vec<NeedNo>>,
+    /// The sizes that it tells apart, and who has room for a lease of each. One slot is always among them.
+    asks: BTreeMap<AskNo, Ask>,
+    /// The needs that it serves, ascending, and their sizes. None: it has not been told of any.
+    needs: Option<Vec<(NeedNo, AskNo)>>,
     /// How many leases its sessions were granted since the last one by age, and those whose heir it is.
     granted: u64,
+    /// How many of its leases have gone before a task whose turn it was and which found no room, since a session was reserved.
+    passed: u64,
+    reservation: Option<Reservation>,
+}
+
+/// A size that a class tells apart.
+#[derive(Clone, Debug, PartialEq)]
+struct Ask {
+    /// None: any that is not among the others.
+    size: Option<Size>,
+    /// The sessions that have room for a lease of it, the emptiest first: of one slot also ahead.
+    sessions: BTreeSet<(u64, SessionId)>,
+}
+
+/// A session that takes nothing but one task, or one that is alike to it, until it has room for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reservation {
+    pub(crate) session: SessionId,
+    pub(crate) task: TaskId,
+    ask: AskNo,
 }
 
 /// The classes that serve some need.
@@ -120,14 +151,22 @@ impl Seating {
 }
 
 impl Free<'_> {
-    /// The number of the class.
-    pub(crate) const fn no(&self) -> ClassNo {
-        self.class.no
+    /// What somebody has room for now.
+    pub(crate) fn offer(&self) -> Offer<'_> {
+        let free = self.class.asks.iter().filter(|(_, ask)| !ask.sessions.is_empty());
+        self.class.offer(free.map(|(no, _)| *no).collect())
     }
 
-    /// The needs that its sessions serve, ascending.
-    pub(crate) fn needs(&self) -> &[NeedNo] {
-        self.class.needs.as_deref().unwrap_or_default()
+    /// Whether it serves needs that nobody has room for now.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.class.asks.values().any(|ask| ask.sessions.is_empty())
+    }
+
+    /// For whom a session is reserved that has room for it by now.
+    pub(crate) fn reserved(&self) -> Option<(TaskId, Offer<'_>)> {
+        let Reservation { task, ask, .. } = self.class.reservation?;
+        let has_room = self.class.asks.get(&ask).is_some_and(|it| !it.sessions.is_empty());
+        has_room.then(|| (task, self.class.offer([ask].into_iter().collect())))
     }
 
     /// Whether the next grant goes by age, as one in so many does.
@@ -135,12 +174,14 @@ impl Free<'_> {
         valve <= self.class.granted + 1
     }
 
-    /// The session that suits best.
+    /// The session that suits a lease of this size best.
     pub(crate) fn best(
         &self,
+        ask: AskNo,
         avoided: Option<SessionId>,
         last: Option<SessionId>,
     ) -> Option<Seating> {
+        let free = &self.class.asks.get(&ask)?.sessions;
         let rank = |(load, id): &(u64, SessionId)| Seating {
             is_full: FULL <= *load,
             is_avoided: avoided == Some(*id),
@@ -149,14 +190,15 @@ impl Free<'_> {
             session: *id,
         };
         // Only one session is avoided, so that the second one is as far as there is to look.
-        let best = self.class.free.iter().take(2).map(rank).min()?;
-        let last = last.map(|id| (best.load, id)).filter(|last| self.class.free.contains(last));
+        let best = free.iter().take(2).map(rank).min()?;
+        let last = last.map(|id| (best.load, id)).filter(|last| free.contains(last));
         Some(last.map_or(best, |last| rank(&last).min(best)))
     }
 
     /// The sessions with a free slot, the emptiest first.
     pub(crate) fn idle(&self) -> impl Iterator<Item = SessionId> {
-        self.class.free.iter().take_while(|(load, _)| *load < FULL).map(|(_, id)| *id)
+        let free = self.class.asks.get(&AskNo::PLAIN).into_iter().flat_map(|ask| &ask.sessions);
+        free.take_while(|(load, _)| *load < FULL).map(|(_, id)| *id)
     }
 }
 
@@ -182,9 +224,9 @@ impl Roster {
             let kind = Kind::new(kind);
             let class = self.classes.entry(Kind::clone(&kind)).or_insert_with(|| {
                 self.founded += 1;
-                Class { no: ClassNo(self.founded), ..Class::default() }
+                Class::new(ClassNo(self.founded))
             });
-            class.members += 1;
+            class.members.insert(id);
             self.has_strangers |= class.needs.is_none();
             self.moved.insert(id);
             if let Some(member) = self.members.get_mut(&id) {
@@ -195,41 +237,49 @@ impl Roster {
     }
 
     fn kind_of(&self, session: &Session) -> Traits {
-        let types = session.task_types.difference(&session.unsupported).cloned();
-        Traits::new(types, &session.labels, &self.label_names, &session.reads)
+        Traits::new(session, &self.label_names, &self.measure)
     }
 
     /// Tells each class of the needs that are new, or that it is new to, and says what is news and which sessions changed their
     /// class for that. Classes without sessions go, and the first new one inherits what they counted.
     pub(crate) fn meet(&mut self, newcomers: &[NeedNo], needs: &Needs) -> (News, Vec<SessionId>) {
         let known = newcomers.iter().filter_map(|no| Some((*no, needs.get(*no)?)));
-        let asked = known.clone().flat_map(|(_, need)| &need.shape.selector);
-        let reclassed = self.tell_apart(asked.map(|(name, _)| name).cloned().collect(), needs);
+        let reclassed = self.tell_apart(known.clone().map(|(_, need)| &need.shape), needs);
         let mut news = News { founded: self.found(), ..News::default() };
         if newcomers.is_empty() && !self.has_strangers {
             return (news, reclassed);
         }
         self.classes.retain(|_, class| {
-            let is_gone = class.members == 0;
+            let is_gone = class.members.is_empty();
             self.bequeathed += if is_gone { class.granted } else { 0 };
             if let Some(served) = class.needs.take_if(|_| is_gone) {
                 news.dissolved.push((class.no, served));
             }
             !is_gone
         });
+        let mut unseated = BTreeSet::new();
         for (kind, class) in &mut self.classes {
-            let fresh: Vec<NeedNo> = if class.needs.is_some() {
-                known.clone().filter(|(_, need)| kind.serves(need)).map(|(no, _)| no).collect()
+            let fresh: Vec<(NeedNo, &Need)> = if class.needs.is_some() {
+                known.clone().filter(|(_, need)| kind.serves(need)).collect()
             } else {
                 class.granted = std::mem::take(&mut self.bequeathed);
-                needs.iter().filter(|(_, need)| kind.serves(need)).map(|(no, _)| no).collect()
+                needs.iter().filter(|(_, need)| kind.serves(need)).collect()
             };
+            let before = class.asks.len();
+            let fresh = fresh.into_iter().map(|(no, need)| (no, class.number(&need.shape.size)));
+            let fresh: Vec<(NeedNo, AskNo)> = fresh.collect();
+            if before < class.asks.len() {
+                unseated.extend(&class.members);
+            }
             let served = class.needs.get_or_insert_default();
             if !fresh.is_empty() {
-                news.told.extend(fresh.iter().map(|no| (class.no, *no)));
+                news.told.extend(fresh.iter().map(|(need, ask)| (class.no, *need, *ask)));
                 served.extend(fresh);
                 served.sort_unstable();
             }
+        }
+        for id in unseated {
+            self.seat(id);
         }
         self.has_strangers = false;
         (news, reclassed)
@@ -246,19 +296,26 @@ impl Roster {
             }
             member.settled = no;
         }
-        let fresh = self.classes.values().filter(|it| 0 < it.members && it.needs.is_none());
+        let fresh = self.classes.values().filter(|it| !it.members.is_empty() && it.needs.is_none());
         fresh.map(|class| (class.no, heirs.get(&class.no).copied())).collect()
     }
 
-    /// Sessions are told apart by these labels, too.
-    fn tell_apart(&mut self, names: BTreeSet<Name>, needs: &Needs) -> Vec<SessionId> {
-        if names.is_subset(&self.label_names) {
+    /// Sessions are told apart by what these ask for, too.
+    fn tell_apart<'a>(
+        &mut self,
+        asked: impl Iterator<Item = &'a Shape>,
+        needs: &Needs,
+    ) -> Vec<SessionId> {
+        let news: Vec<&Shape> = asked.filter(|shape| !self.knows(shape)).collect();
+        if news.is_empty() {
             return Vec::new();
         }
-        self.label_names.extend(names);
-        if LABEL_NAMES_MAX < self.label_names.len() {
-            let asked = needs.iter().flat_map(|(_, need)| &need.shape.selector);
-            self.label_names = asked.map(|(name, _)| name).cloned().collect();
+        for shape in news {
+            self.learn(shape);
+        }
+        if LABEL_NAMES_MAX < self.label_names.len() || RESOURCE_NAMES_MAX < self.measure.len() {
+            (self.label_names, self.measure) = (BTreeSet::new(), Measure::default());
+            needs.iter().for_each(|(_, need)| self.learn(&need.shape));
         }
         let before: BTreeMap<SessionId, Option<Kind>> =
             self.members.iter().map(|(id, member)| (*id, member.class.clone())).collect();
@@ -269,12 +326,27 @@ impl Roster {
         moved.map(|(id, _)| id).collect()
     }
 
-    /// Needs are forgotten.
+    /// Whether sessions are told apart by all that this asks for.
+    fn knows(&self, shape: &Shape) -> bool {
+        shape.selector.iter().all(|(name, _)| self.label_names.contains(name))
+            && self.measure.knows(&shape.size)
+    }
+
+    fn learn(&mut self, shape: &Shape) {
+        self.label_names.extend(shape.selector.iter().map(|(name, _)| Name::clone(name)));
+        self.measure.learn(&shape.size);
+    }
+
+    /// Needs are forgotten, and the sizes that nobody asks for any more.
     pub(crate) fn part(&mut self, gone: &BTreeSet<NeedNo>) {
         for class in self.classes.values_mut() {
-            if let Some(needs) = &mut class.needs {
-                needs.retain(|need| !gone.contains(need));
-            }
+            let Some(needs) = &mut class.needs else { continue };
+            needs.retain(|(need, _)| !gone.contains(need));
+            let asked: BTreeSet<AskNo> = needs.iter().map(|(_, ask)| *ask).collect();
+            let reserved = class.reservation.map(|it| it.ask);
+            class.asks.retain(|ask, _| {
+                *ask == AskNo::PLAIN || asked.contains(ask) || reserved == Some(*ask)
+            });
         }
     }
 
@@ -288,6 +360,46 @@ impl Roster {
         let kind = self.members.get(&id).and_then(|member| member.class.as_ref());
         if let Some(class) = kind.and_then(|kind| self.classes.get_mut(kind)) {
             class.granted = (class.granted + 1).checked_rem(valve).unwrap_or(0);
+        }
+    }
+
+    /// A lease was granted by the class of a session though it was the turn of another task, which found no room. Says whether a
+    /// session is to be reserved for that: so many went before, or it had waited for its age to count.
+    pub(crate) fn pass_over(&mut self, id: SessionId, passed: &Next, valve: u64) -> bool {
+        let kind = self.members.get(&id).and_then(|member| member.class.as_ref());
+        let class = kind.and_then(|kind| self.classes.get_mut(kind));
+        let Some(class) = class.filter(|class| class.reservation.is_none()) else { return false };
+        class.passed += 1;
+        valve <= class.passed || passed.pick() == Pick::Aged
+    }
+
+    /// Reserves a session of the same class as this one for a task: of those that take tasks the one that has the least to wait
+    /// for.
+    pub(crate) fn reserve(&mut self, id: SessionId, next: &Next, size: &Size) -> Option<SessionId> {
+        let kind = self.members.get(&id)?.class.clone()?;
+        let class = self.classes.get_mut(&kind)?;
+        let members =
+            class.members.iter().filter_map(|id| Some((*id, &self.members.get(id)?.session)));
+        let candidates = members.filter(|(_, it)| it.takes_tasks()).take(CANDIDATES_MAX);
+        let (_, session) =
+            candidates.map(|(id, it)| ((it.lack(size), it.taken().slots, id), id)).min()?;
+        class.passed = 0;
+        class.reservation = Some(Reservation { session, task: next.place.task, ask: next.ask });
+        self.seat(session);
+        Some(session)
+    }
+
+    /// Every session that is reserved.
+    pub(crate) fn reservations(&self) -> impl Iterator<Item = &Reservation> {
+        self.classes.values().filter_map(|class| class.reservation.as_ref())
+    }
+
+    /// No session of the class of this one is reserved any more.
+    pub(crate) fn unreserve(&mut self, id: SessionId) {
+        let kind = self.members.get(&id).and_then(|member| member.class.as_ref());
+        let class = kind.and_then(|kind| self.classes.get_mut(kind));
+        if let Some(reservation) = class.and_then(|class| class.reservation.take()) {
+            self.seat(reservation.session);
         }
     }
 
@@ -421,30 +533,30 @@ impl Roster {
 
     /// The classes that have somebody free.
     pub(crate) fn free(&self) -> impl Iterator<Item = Free<'_>> {
-        let free = self.classes.iter().filter(|(_, class)| !class.free.is_empty());
+        let free = self.classes.iter().filter(|(_, class)| class.is_free());
         free.map(|(kind, class)| Free { kind, class })
     }
 
     /// The class of this kind, if it has somebody free.
     pub(crate) fn free_of(&self, kind: &Kind) -> Option<Free<'_>> {
         let (kind, class) = self.classes.get_key_value(kind)?;
-        (!class.free.is_empty()).then_some(Free { kind, class })
+        class.is_free().then_some(Free { kind, class })
     }
 
-    /// The number of the class of a kind, and the needs that it serves.
-    pub(crate) fn served_by(&self, kind: &Kind) -> Option<(ClassNo, &[NeedNo])> {
-        let class = self.classes.get(kind)?;
-        Some((class.no, class.needs.as_deref().unwrap_or_default()))
+    /// All that the class of a kind serves, whether somebody has room for it or not.
+    pub(crate) fn offer_of(&self, kind: &Kind) -> Option<Offer<'_>> {
+        Some(self.classes.get(kind)?.offer(Asks::ALL))
     }
 
     /// Whether somebody connected takes tasks of this type and shape, free or not.
     pub(crate) fn serves(&self, spec: &TaskSpec) -> bool {
-        self.is_any(spec, |class| 0 < class.eligible, |seat| seat.eligible)
+        self.is_any(spec, |class| 0 < class.eligible, |member| member.seat.eligible)
     }
 
     /// Whether somebody who takes tasks of this type and shape has room for one.
     pub(crate) fn has_room(&self, spec: &TaskSpec) -> bool {
-        self.is_any(spec, |class| !class.free.is_empty(), |seat| seat.load.is_some())
+        let size = &spec.shape.size;
+        self.is_any(spec, |class| class.has_room(size, &self.members), |it| it.has_room(size))
     }
 
     /// Whether there is somebody like that who serves tasks of this type and shape: the class, and of it the session.
@@ -452,23 +564,23 @@ impl Roster {
         &self,
         spec: &TaskSpec,
         has_such: impl Fn(&Class) -> bool,
-        is_such: impl Fn(&Seat) -> bool,
+        is_such: impl Fn(&Member) -> bool,
     ) -> bool {
         let has_type = |kind: &Kind| kind.types.binary_search(&spec.task_type).is_ok();
-        let such = self.classes.iter().filter(|(kind, class)| has_such(class) && has_type(kind));
-        let mut kinds = such.map(|(kind, _)| kind);
-        if spec.shape.selector.iter().all(|(name, _)| self.label_names.contains(name)) {
-            return kinds.any(|kind| kind.fits(&spec.task_type, &spec.shape));
+        let mut kinds = self.classes.iter().filter(|(kind, _)| has_type(kind));
+        if self.knows(&spec.shape) {
+            return kinds
+                .any(|(kind, class)| kind.fits(&spec.task_type, &spec.shape) && has_such(class));
         }
-        // A class knows only the labels that some need has asked for: until this one is met, each session is looked at.
-        let mut members = self.members.values().filter(|member| is_such(&member.seat));
+        // A class knows only what some need has asked for: until this one is met, each session is looked at.
+        let mut members = self.members.values().filter(|member| is_such(member));
         kinds.next().is_some() && members.any(|member| member.session.serves(spec))
     }
 
     /// Who serves tasks like this one, with how many slots.
     pub(crate) fn serving(&self, spec: &TaskSpec) -> Serving<'_> {
         let mut serving = Serving::default();
-        if spec.shape.selector.iter().all(|(name, _)| self.label_names.contains(name)) {
+        if self.knows(&spec.shape) {
             let serves = |kind: &Kind| {
                 kind.types.binary_search(&spec.task_type).is_ok()
                     && kind.fits(&spec.task_type, &spec.shape)
@@ -479,7 +591,7 @@ impl Roster {
             }
             return serving;
         }
-        // A class knows only the labels that some need has asked for.
+        // A class knows only what some need has asked for.
         let members = self.members.values().filter(|it| it.seat.eligible);
         for Member { class, seat, .. } in members.filter(|it| it.session.serves(spec)) {
             if let Some(kind) = class {
@@ -513,7 +625,7 @@ impl Roster {
         let before = std::mem::replace(&mut member.seat, seat);
         let class = member.class.as_ref().and_then(|class| self.classes.get_mut(class));
         if let Some(class) = class {
-            class.reseat(id, before, seat);
+            class.reseat(id, before, seat, Some(&member.session));
         }
     }
 
@@ -522,9 +634,10 @@ impl Roster {
         let before = std::mem::take(&mut member.seat);
         let Some(kind) = member.class.take() else { return };
         let Some(class) = self.classes.get_mut(&kind) else { return };
-        class.reseat(id, before, Seat::default());
-        class.members -= 1;
-        self.has_strangers |= class.members == 0;
+        class.reseat(id, before, Seat::default(), None);
+        class.reservation.take_if(|it| it.session == id);
+        class.members.remove(&id);
+        self.has_strangers |= class.members.is_empty();
     }
 
     /// Everything that is not derived from something else in it.
@@ -543,13 +656,10 @@ impl Roster {
         for (id, Member { session, class, seat, .. }) in &self.members {
             let fresh = Seat::of(session);
             let Some(kind) = class else { return false };
-            let Some(Class { no, needs, granted, .. }) = self.classes.get(kind) else {
-                return false;
-            };
-            let class = classes.entry(Kind::clone(kind)).or_default();
-            class.members += 1;
-            (class.no, class.needs, class.granted) = (*no, needs.clone(), *granted);
-            class.reseat(*id, Seat::default(), fresh);
+            let Some(known) = self.classes.get(kind) else { return false };
+            let class = classes.entry(Kind::clone(kind)).or_insert_with(|| known.vacant());
+            class.members.insert(*id);
+            class.reseat(*id, Seat::default(), fresh, Some(session));
             let found = self.of_instance(&session.worker, &session.instance) == Some(*id)
                 && session.stream.is_none_or(|stream| self.on_stream(stream) == Some(*id));
             let is_kind = **kind == self.kind_of(session);
@@ -558,7 +668,7 @@ impl Roster {
             }
         }
         let connected = self.members.values().filter(|m| m.session.stream.is_some()).count();
-        let kept = self.classes.iter().filter(|(_, class)| 0 < class.members);
+        let kept = self.classes.iter().filter(|(_, class)| !class.members.is_empty());
         classes.iter().eq(kept)
             && self.streams.len() == connected
             && self.workers.values().map(BTreeMap::len).sum::<usize>() == self.members.len()
@@ -611,28 +721,111 @@ impl Slots {
 impl Seat {
     fn of(session: &Session) -> Self {
         let (eligible, load) = (session.is_eligible(), session.load());
-        let (all, used) = (session.slots, session.used());
-        let all = if eligible { all.saturating_sub(session.lost) } else { 0 };
-        let free = if session.takes_tasks() { session.slots.saturating_sub(used) } else { 0 };
-        let ahead = if eligible { used.saturating_sub(session.slots) } else { 0 };
+        let slots = session.whole.slots.saturating_sub(session.lost);
+        let all = if eligible { slots } else { 0 };
+        let free = if session.takes_tasks() { session.free() } else { 0 };
+        let ahead = if eligible { session.ahead() } else { 0 };
         let slots = Slots { all: all.into(), free: free.min(all).into(), ahead: ahead.into() };
         Self { eligible, load, slots }
     }
 }
 
 impl Class {
-    fn reseat(&mut self, id: SessionId, before: Seat, after: Seat) {
+    fn new(no: ClassNo) -> Self {
+        let plain = Ask { size: Some(Size::default()), sessions: BTreeSet::new() };
+        Self {
+            no,
+            members: BTreeSet::new(),
+            eligible: 0,
+            slots: Slots::default(),
+            asks: BTreeMap::from([(AskNo::PLAIN, plain)]),
+            needs: None,
+            granted: 0,
+            passed: 0,
+            reservation: None,
+        }
+    }
+
+    /// What it calls a size, from here on if it is new.
+    fn number(&mut self, size: &Size) -> AskNo {
+        let known = self.asks.iter().find(|(_, ask)| ask.size.as_ref() == Some(size));
+        if let Some((no, _)) = known {
+            return *no;
+        }
+        let free = AskNo::all().find(|no| !self.asks.contains_key(no));
+        let size = free.map(|_| size.clone());
+        let no = free.unwrap_or(AskNo::OTHER);
+        self.asks.entry(no).or_insert_with(|| Ask { size, sessions: BTreeSet::new() });
+        no
+    }
+
+    fn offer(&self, asks: Asks) -> Offer<'_> {
+        let needs = self.needs.as_deref().unwrap_or_default();
+        Offer { class: self.no, needs, asks }
+    }
+
+    fn is_free(&self) -> bool {
+        self.asks.values().any(|ask| !ask.sessions.is_empty())
+    }
+
+    /// Whether a session has room for a lease of this size.
+    fn has_room(&self, size: &Size, members: &BTreeMap<SessionId, Member>) -> bool {
+        let known = self.asks.values().find(|ask| ask.size.as_ref() == Some(size));
+        if let Some(ask) = known {
+            return !ask.sessions.is_empty();
+        }
+        self.members.iter().filter_map(|id| members.get(id)).any(|it| it.has_room(size))
+    }
+
+    /// A session stands elsewhere than before, or is gone.
+    fn reseat(&mut self, id: SessionId, before: Seat, after: Seat, session: Option<&Session>) {
         self.eligible -= usize::from(before.eligible);
         self.eligible += usize::from(after.eligible);
         self.slots = self.slots.without(before.slots).with(after.slots);
-        if before.load == after.load {
+        if before.load == after.load && self.asks.len() == 1 {
             return;
         }
-        if let Some(load) = before.load {
-            self.free.remove(&(load, id));
+        let reserved = self.reservation.filter(|it| it.session == id).map(|it| it.ask);
+        for (no, ask) in &mut self.asks {
+            let is_open = reserved.is_none_or(|reserved| reserved == *no);
+            let fits = session.is_some_and(|session| is_open && ask.fits(*no, session));
+            let now = after.load.filter(|_| fits);
+            if let Some(load) = before.load.filter(|_| before.load != now) {
+                ask.sessions.remove(&(load, id));
+            }
+            if let Some(load) = now {
+                ask.sessions.insert((load, id));
+            }
         }
-        if let Some(load) = after.load {
-            self.free.insert((load, id));
+    }
+
+    /// The same without anybody in it.
+    #[cfg(debug_assertions)]
+    fn vacant(&self) -> Self {
+        let Self { needs, granted, passed, reservation, .. } = self.clone();
+        let size = |(no, ask): (&AskNo, &Ask)| {
+            (*no, Ask { size: ask.size.clone(), sessions: BTreeSet::new() })
+        };
+        let asks = self.asks.iter().map(size).collect();
+        Self { asks, needs, granted, passed, reservation, ..Self::new(self.no) }
+    }
+}
+
+impl Ask {
+    /// Whether a session that may be offered tasks has room for a lease of this size.
+    fn fits(&self, no: AskNo, session: &Session) -> bool {
+        match &self.size {
+            // One slot is taken ahead, too.
+            _ if no == AskNo::PLAIN => true,
+            Some(size) => session.fits(size),
+            None => session.is_idle(),
         }
+    }
+}
+
+impl Member {
+    /// Whether it has room for a lease of this size.
+    fn has_room(&self, size: &Size) -> bool {
+        self.seat.load.is_some() && (size.is_plain() || self.session.fits(size))
     }
 }

@@ -10,7 +10,8 @@ use std::{
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    Name, SchemasRead, SessionState, Start, StreamId, TaskId, TaskSpec, Token, fingerprint::Print,
+    Name, SchemasRead, SessionState, Size, Start, StreamId, TaskId, TaskSpec, Token,
+    fingerprint::Print,
 };
 
 /// By how much later than it must the coordinator gives a session up: the granularity of its timers.
@@ -39,7 +40,8 @@ pub(crate) struct Session {
     /// Whether its process lived when its stream was already there: it has answered on it. A hello may come from one that
     /// has died since.
     pub(crate) answers: bool,
-    pub(crate) slots: u32,
+    /// Its slots, and what else it has, taken or not.
+    pub(crate) whole: Size,
     /// How many leases it takes beyond its slots.
     pub(crate) prefetch: u32,
     /// How many of the slots hold work that cannot be stopped, as the worker said on this stream.
@@ -72,6 +74,10 @@ pub(crate) struct Session {
     hushed_until: Option<Time>,
     hushes: u32,
     held: BTreeMap<Token, Held>,
+    /// What of the whole is taken: more than that only where it has shrunk since, or work is not what it was believed to be.
+    taken: Size,
+    /// How many of the leases were granted ahead of a slot and wait for one.
+    ahead: u32,
     alarms: BTreeSet<(Time, Token)>,
     /// Revoked leases whose worker did not answer in time. Not empty exactly while quarantined.
     overdue: BTreeSet<Token>,
@@ -85,10 +91,13 @@ pub(crate) struct DrainRequest {
     pub(crate) grace: Option<Duration>,
 }
 
-/// What takes one slot.
-#[derive(Clone, Copy, Debug)]
+/// What takes something of a session.
+#[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) work: Work,
+    size: Size,
+    /// Whether it was granted ahead and waits for a slot, so that nothing is taken by it.
+    is_ahead: bool,
     /// Since when its lease is over, if that was decided without the worker's word.
     over_since: Option<Time>,
     alarm: Time,
@@ -104,7 +113,7 @@ struct Unsent {
     patience: Option<Duration>,
 }
 
-/// What a slot is taken by.
+/// What it is taken by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Work {
     /// The current lease of this task.
@@ -139,7 +148,7 @@ impl Session {
             greeted: 0,
             stream: None,
             answers: false,
-            slots: 0,
+            whole: Size::NOTHING,
             prefetch: 0,
             lost: 0,
             task_types: BTreeSet::new(),
@@ -160,6 +169,8 @@ impl Session {
             hushed_until: None,
             hushes: 0,
             held: BTreeMap::new(),
+            taken: Size::NOTHING,
+            ahead: 0,
             alarms: BTreeSet::new(),
             overdue: BTreeSet::new(),
             quarantined_since: None,
@@ -251,24 +262,63 @@ impl Session {
         is_type
             && !self.unsupported.contains(&spec.task_type)
             && spec.shape.selector.iter().all(has)
+            && self.whole.holds(&spec.shape.size)
     }
 
-    /// How full it is, if it is offered tasks: the emptier the sooner. Less than [`FULL`] exactly while a slot is free.
+    /// How full it is, if it is offered tasks: the emptier the sooner. Less than [`FULL`] exactly while a slot is free and
+    /// nothing waits for one: what waits is not overtaken.
     pub(crate) fn load(&self) -> Option<u64> {
-        let has_room = 0 < self.slots && self.used() < self.room();
-        let free = self.takes_tasks() && has_room;
-        free.then(|| u64::from(self.used()) * FULL / u64::from(self.slots.max(1)))
+        let (slots, is_seat) = (self.whole.slots, 0 < self.free() && self.ahead == 0);
+        let offered = self.takes_tasks() && 0 < slots && (is_seat || self.takes_ahead());
+        let used = u64::from(self.taken.slots) + u64::from(self.ahead);
+        let load = used * FULL / u64::from(slots.max(1));
+        offered.then(|| if is_seat { load } else { load.max(FULL) })
     }
 
-    /// How many leases it takes: for its slots and beyond them.
-    pub(crate) fn room(&self) -> u32 {
+    /// How many of its slots are free.
+    pub(crate) fn free(&self) -> u32 {
+        self.whole.slots.saturating_sub(self.taken.slots)
+    }
+
+    /// Whether a lease of this size fits beside what is taken.
+    pub(crate) fn has_left(&self, size: &Size) -> bool {
+        let is_ignored = Mutant::SizeIgnored.is_alive() && 0 < self.free();
+        is_ignored || self.whole.holds_beside(&self.taken, size)
+    }
+
+    /// Whether it can be granted a lease of this size now: what waits there already is not overtaken.
+    pub(crate) fn fits(&self, size: &Size) -> bool {
+        self.takes_tasks() && self.ahead == 0 && self.has_left(size)
+    }
+
+    /// Whether it holds nothing.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Whether it takes a lease more beyond its slots. What it holds beyond them already, since it has fewer than before,
+    /// counts.
+    fn takes_ahead(&self) -> bool {
         let more = u32::from(Mutant::PrefetchUnbounded.is_alive());
-        self.slots.saturating_add(self.prefetch).saturating_add(more)
+        let beyond = self.taken.slots.saturating_sub(self.whole.slots);
+        self.ahead.saturating_add(beyond) < self.prefetch.saturating_add(more)
     }
 
-    /// How many slots are taken.
-    pub(crate) fn used(&self) -> u32 {
-        u32::try_from(self.held.len()).unwrap_or(u32::MAX)
+    /// What is taken of it, without what was granted ahead.
+    pub(crate) const fn taken(&self) -> &Size {
+        &self.taken
+    }
+
+    /// How many leases were granted to it ahead.
+    pub(crate) const fn ahead(&self) -> u32 {
+        self.ahead
+    }
+
+    /// How much there is to wait for until a lease of this size fits: least where nothing has to end that nobody may hear of
+    /// again, then where the smallest part of what there is is wanting.
+    pub(crate) fn lack(&self, size: &Size) -> (bool, u64) {
+        let has_zombies = self.held.values().any(|held| matches!(held.work, Work::Zombie { .. }));
+        (has_zombies, self.whole.lack(&self.taken, size))
     }
 
     /// Whether its worker is to fence itself: it was evicted, or has been quarantined for too long.
@@ -302,14 +352,44 @@ impl Session {
 
 /// What it holds.
 impl Session {
-    /// Takes a slot.
-    pub(crate) fn hold(&mut self, token: Token, work: Work) {
-        self.free(token);
+    /// Work takes so much of it.
+    pub(crate) fn hold(&mut self, token: Token, work: Work, size: Size) {
+        self.vacate(token);
         let unsent = Unsent::default();
-        self.held.insert(token, Held { work, over_since: None, alarm: Time::NEVER, unsent });
+        self.taken.add(&size);
+        let (over_since, alarm, is_ahead) = (None, Time::NEVER, false);
+        self.held.insert(token, Held { work, size, is_ahead, over_since, alarm, unsent });
     }
 
-    /// What the token holds a slot for.
+    /// A lease that it holds was granted ahead: it takes nothing before it has a slot.
+    pub(crate) fn put_ahead(&mut self, token: Token) {
+        let Some(held) = self.held.get_mut(&token).filter(|held| !held.is_ahead) else { return };
+        held.is_ahead = true;
+        self.ahead += 1;
+        self.taken.remove(&held.size);
+    }
+
+    /// A lease that was granted ahead has its slot, or may have it.
+    pub(crate) fn seat(&mut self, token: Token) {
+        let Some(held) = self.held.get_mut(&token).filter(|held| held.is_ahead) else { return };
+        held.is_ahead = false;
+        self.ahead -= 1;
+        self.taken.add(&held.size);
+    }
+
+    /// It is not known of any of its leases whether it waits.
+    pub(crate) fn seat_all(&mut self) {
+        for token in self.held.keys().copied().collect::<Vec<_>>() {
+            self.seat(token);
+        }
+    }
+
+    /// How many leases it holds, and works on that are over.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.held.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What the token is held for.
     pub(crate) fn work(&self, token: Token) -> Option<Work> {
         self.held.get(&token).map(|held| held.work)
     }
@@ -338,10 +418,12 @@ impl Session {
         self.held.get(&token)?.over_since
     }
 
-    /// The slot is free. The last overdue answer ends the quarantine.
-    pub(crate) fn free(&mut self, token: Token) {
+    /// What it took is free. The last overdue answer ends the quarantine.
+    pub(crate) fn vacate(&mut self, token: Token) {
+        self.seat(token);
         if let Some(held) = self.held.remove(&token) {
             self.alarms.remove(&(held.alarm, token));
+            self.taken.remove(&held.size);
         }
         self.overdue.remove(&token);
         if self.overdue.is_empty() {
@@ -429,7 +511,7 @@ impl Session {
     /// Everything that decides how it goes on. When it was heard and what it was promised only count together.
     pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
         print.put((&self.worker, &self.instance, self.greeted, self.stream, self.draining));
-        print.put((self.slots, self.prefetch, self.lost, self.is_evicted));
+        print.put((&self.whole, self.prefetch, self.lost, self.is_evicted));
         print.put((&self.start, self.answers));
         print.put(&self.reads);
         print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));
@@ -441,7 +523,7 @@ impl Session {
         print.left(self.quarantined_since.map_or(Time::NEVER, |since| since + self.believed));
         print.put((self.held.len(), &self.overdue));
         for (token, held) in &self.held {
-            print.put((token, held.work));
+            print.put((token, held.work, &held.size));
             print.left(held.alarm);
             print.put(held.unsent);
         }
@@ -452,7 +534,13 @@ impl Session {
     pub(crate) fn agrees(&self) -> bool {
         let set = self.held.iter().filter(|(_, held)| held.alarm < Time::NEVER);
         let alarms: BTreeSet<_> = set.map(|(token, held)| (held.alarm, *token)).collect();
+        let mut taken = Size::NOTHING;
+        let seated = self.held.values().filter(|held| !held.is_ahead);
+        seated.for_each(|held| taken.add(&held.size));
+        let ahead = self.held.values().filter(|held| held.is_ahead).count();
         alarms == self.alarms
+            && taken == self.taken
+            && ahead == self.ahead as usize
             && self.held.values().all(Held::agrees)
             && self.overdue.iter().all(|token| self.held.contains_key(token))
             && self.overdue.is_empty() == self.quarantined_since.is_none()

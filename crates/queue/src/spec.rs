@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::Backoff;
 
-use crate::{Claims, Name, SchemaPrint};
+use crate::{Claims, Name, SchemaPrint, Size};
 
 /// A task as it was asked for. It never changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +57,8 @@ pub struct Shape {
     pub selector: Vec<(Name, Name)>,
     /// What its payload looks like. The worker has to read it. None: whoever takes its type reads it.
     pub schema: Option<SchemaPrint>,
+    /// How much of the worker a lease takes.
+    pub size: Size,
 }
 
 /// Whether a task is accepted that is unlikely to be over in time.

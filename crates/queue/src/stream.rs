@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Effect, EndKind, FailureReason, Progress, Queue, Record, RevocationReason, SessionId,
+    Effect, EndKind, FailureReason, Progress, Queue, Record, RevocationReason, SessionId, Size,
     StopProof, StreamId, TaskId, Token,
     session::{DrainRequest, Session, Work},
     settle::{Account, End, Word},
@@ -61,9 +61,10 @@ impl Queue {
         self.update(id, |session| session.lost = count);
     }
 
-    pub(crate) fn capacity(&mut self, stream: StreamId, slots: u32, prefetch: u32) {
+    pub(crate) fn capacity(&mut self, stream: StreamId, whole: Size, prefetch: u32) {
         let Some(id) = self.roster.on_stream(stream) else { return };
-        self.update(id, |session| (session.slots, session.prefetch) = (slots, prefetch));
+        self.update(id, |session| (session.whole, session.prefetch) = (whole, prefetch));
+        self.reclassify(id);
         self.promote(id);
     }
 
@@ -152,7 +153,7 @@ impl Queue {
     pub(crate) fn disconnect(&mut self, stream: StreamId) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         self.update(id, |session| session.stream = None);
-        self.parking.clear(id);
+        self.unpark_all(id);
         if Mutant::DisconnectExpires.is_alive() {
             self.expire(id);
         } else if Mutant::RequeueOnDrop.is_alive() {

@@ -11,7 +11,7 @@ use leasehold_policy::{CircuitState, Tally, Time};
 
 use crate::{
     Blocked, Gate, Guarded, Name, Obstacle, Phase, Queue, SchemaPrint, SchemasRead, SessionId,
-    StreamId, Task, TaskId, Token,
+    Size, StreamId, Task, TaskId, Token,
     backlog::Portion,
     explain::Hold,
     lanes::{LaneView, Place},
@@ -45,10 +45,14 @@ pub struct LoadView {
     /// Tasks that could be leased, by what they wait for. No count is zero. Of those that only wait for their turn no more
     /// wait for a worker than their limits have room for; the others wait for the limit that has the least.
     pub waiting: Vec<(Blocked, u64)>,
+    /// The same, as slots that their leases would take.
+    pub wanted: Vec<(Blocked, u64)>,
     /// Since when the one waits that goes first of those that a worker could take. None: there are none.
     pub since: Option<Time>,
     /// Tasks under a lease.
     pub leased: u64,
+    /// How many slots those take.
+    pub taken: u64,
 }
 
 /// One circuit breaker.
@@ -83,8 +87,12 @@ pub struct WorkerView {
     pub stream: Option<StreamId>,
     /// How its session is.
     pub state: SessionState,
-    /// How many tasks it can run at once.
-    pub slots: u32,
+    /// Its slots, and what else it has, taken or not.
+    pub whole: Size,
+    /// What of that is taken, as far as is known; by leases granted ahead nothing is.
+    pub taken: Size,
+    /// How many of its leases were granted ahead and wait for a slot.
+    pub ahead: u32,
     /// How many leases it takes beyond them.
     pub prefetch: u32,
     /// How many of its slots hold work that cannot be stopped.
@@ -134,6 +142,11 @@ pub struct KeptKey {
 }
 
 impl WorkerView {
+    /// How many of its slots are spoken for, by what waits for one, too.
+    pub const fn used(&self) -> u32 {
+        self.taken.slots.saturating_add(self.ahead)
+    }
+
     fn of((id, session): (SessionId, &Session)) -> Self {
         Self {
             worker: Name::clone(&session.worker),
@@ -141,7 +154,9 @@ impl WorkerView {
             session: id,
             stream: session.stream,
             state: session.state(),
-            slots: session.slots,
+            whole: session.whole.clone(),
+            taken: session.taken().clone(),
+            ahead: session.ahead(),
             prefetch: session.prefetch,
             lost: session.lost,
             tokens: session.held().map(|(token, _)| token).collect(),
@@ -158,7 +173,8 @@ impl WorkerView {
 /// Nothing waits and nothing is leased.
 fn empty(queue: &Name, task_type: &Name) -> LoadView {
     let (queue, task_type) = (Name::clone(queue), Name::clone(task_type));
-    LoadView { queue, task_type, waiting: Vec::new(), since: None, leased: 0 }
+    let (waiting, wanted) = (Vec::new(), Vec::new());
+    LoadView { queue, task_type, waiting, wanted, since: None, leased: 0, taken: 0 }
 }
 
 impl Queue {
@@ -256,14 +272,17 @@ impl Queue {
                 let since = lane.since;
                 load.since = Some(load.since.map_or(since, |earlier| earlier.min(since)));
             }
-            match load.waiting.iter_mut().find(|(known, _)| *known == blocked) {
-                Some((_, known)) => *known += count,
-                None => load.waiting.push((blocked, count)),
+            let slots = count.saturating_mul(lane.slots);
+            for (known, more) in [(&mut load.waiting, count), (&mut load.wanted, slots)] {
+                match known.iter_mut().find(|(known, _)| *known == blocked) {
+                    Some((_, known)) => *known += more,
+                    None => known.push((blocked, more)),
+                }
             }
         }
         for ((queue, task_type), leased) in &self.index.leased {
             let load = loads.entry((queue, task_type)).or_insert_with(|| empty(queue, task_type));
-            load.leased = *leased;
+            (load.leased, load.taken) = (leased.leases, leased.slots);
         }
         loads.into_values()
     }

@@ -49,6 +49,7 @@ impl World {
                 task_types: vec!["t".into()],
                 reads: SchemasRead::default(),
                 slots: *slots,
+                resources: Vec::new(),
                 prefetch: 0,
                 held: Vec::new(),
                 labels: Vec::new(),

@@ -303,7 +303,7 @@ impl Both {
             fairness_key: "".into(),
             shape: Shape {
                 selector: if wants_label { vec![label] } else { Vec::new() },
-                schema: None,
+                ..Shape::default()
             },
         };
         self.apply(Command::Submit(Box::new(Submit { id, spec, validate_only: false })));
@@ -351,6 +351,7 @@ impl Both {
             task_types: types.iter().map(|it| Name::from(*it)).collect(),
             reads: SchemasRead::default(),
             slots,
+            resources: Vec::new(),
             prefetch: 0,
             held: Vec::new(),
             labels: if has_label { vec![label] } else { Vec::new() },

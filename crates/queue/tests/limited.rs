@@ -18,7 +18,7 @@ use leasehold_policy::{Backoff, CircuitTerms, Jitter, Rate, Time};
 use leasehold_queue::{
     Admission, BreakerTerms, Caps, Claims, Command, Config, Effect, Failure, FailureReason,
     Guarded, HeldLease, Hello, LeasePhase, LeaseTerms, Minter, Outcome, Queue, QueueLimits, Record,
-    Retry, RetryBudget, SchemasRead, Shape, StopProof, StreamId, Submit, TaskId, TaskSpec,
+    Retry, RetryBudget, SchemasRead, Shape, Size, StopProof, StreamId, Submit, TaskId, TaskSpec,
     Throttles, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
@@ -442,7 +442,7 @@ impl Both {
         self.stream += 1;
         let held = self.lists.leased.iter().map(|lease| {
             let phase = if lease.is_started { LeasePhase::Running } else { LeasePhase::Pending };
-            HeldLease { token: lease.token, phase }
+            HeldLease { token: lease.token, phase, size: Size::default() }
         });
         let hello = Hello {
             stream: StreamId(self.stream),
@@ -453,6 +453,7 @@ impl Both {
             task_types: vec!["t".into()],
             reads: SchemasRead::default(),
             slots: 1_000,
+            resources: Vec::new(),
             prefetch: 0,
             held: held.collect(),
             labels: Vec::new(),

@@ -44,7 +44,7 @@ fn spec(number: u64, delay: Duration) -> TaskSpec {
         trace: None,
         key: None,
         fairness_key: "".into(),
-        shape: Shape { selector: Vec::new(), schema: Some(SchemaPrint(print)) },
+        shape: Shape { schema: Some(SchemaPrint(print)), ..Shape::default() },
     }
 }
 
@@ -74,6 +74,7 @@ fn hello(queue: &mut Queue) {
         task_types: vec![Name::from("t")],
         reads: SchemasRead::default(),
         slots: 10_000,
+        resources: Vec::new(),
         prefetch: 0,
         held: Vec::new(),
         labels: Vec::new(),

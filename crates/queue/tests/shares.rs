@@ -59,6 +59,7 @@ impl World {
             task_types: types.iter().map(|name| Name::from(*name)).collect(),
             reads: SchemasRead::default(),
             slots,
+            resources: Vec::new(),
             prefetch: 0,
             held: Vec::new(),
             labels: labels.iter().map(label).collect(),
@@ -406,7 +407,7 @@ fn conserves(queue: &Queue, seed: u64) {
         for worker in queue.workers() {
             let serves = worker.task_types.contains(&task.spec.task_type)
                 && task.spec.shape.selector.iter().all(|label| worker.labels.contains(label));
-            let is_full = worker.slots as usize <= worker.tokens.len();
+            let is_full = worker.whole.slots as usize <= worker.tokens.len();
             assert!(!serves || is_full, "seed {seed}: {} idles beside {}", worker.worker, task.id);
         }
     }

@@ -218,6 +218,7 @@ impl World {
                 task_types: KINDS.iter().map(|(name, ..)| (*name).into()).collect(),
                 reads: SchemasRead::default(),
                 slots: SLOTS,
+                resources: Vec::new(),
                 prefetch: 0,
                 held: Vec::new(),
                 labels: Vec::new(),

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_policy::Time;
-use leasehold_queue::{EndCause, Name, Next, Phase, Record, SchemaPrint, Task, TaskId};
+use leasehold_queue::{EndCause, Name, Next, Phase, Record, SchemaPrint, Size, Task, TaskId};
 
 use crate::{judge::Violation, plan::queue_name};
 
@@ -23,8 +23,9 @@ struct Entry {
     fairness_key: Name,
     selector: Vec<(Name, Name)>,
     schema: Option<SchemaPrint>,
-    /// Whether a limit may hold it back.
+    /// Whether a limit may hold it back, or that nobody has as much left as it takes.
     is_limited: bool,
+    size: Size,
     /// Whether it has failed before. Of those that have and those that have not, each go in their order; a lease by age looks at
     /// the first of both.
     is_retry: bool,
@@ -37,6 +38,7 @@ impl Entry {
             && self.fairness_key == other.fairness_key
             && self.selector == other.selector
             && self.schema == other.schema
+            && self.size == other.size
             && self.is_limited == other.is_limited
             && self.is_retry == other.is_retry
     }
@@ -144,8 +146,10 @@ impl Line {
             fairness_key: Name::clone(&task.spec.fairness_key),
             selector: task.spec.shape.selector.clone(),
             schema: task.spec.shape.schema,
-            is_limited: self.has_limits
-                && (task.spec.claims.is_some() || *task.spec.queue == *queue_name(1)),
+            is_limited: !task.spec.shape.size.is_plain()
+                || self.has_limits
+                    && (task.spec.claims.is_some() || *task.spec.queue == *queue_name(1)),
+            size: task.spec.shape.size.clone(),
             is_retry: 0 < task.attempts,
         };
         self.open.insert(task.id, entry);
@@ -180,6 +184,11 @@ impl Line {
         }
         let more_urgent = ready.iter().find(|other| other.priority < own.priority);
         let more_urgent = more_urgent.map(|other| other.place.1);
+        if !own.size.is_plain() {
+            // Since somebody was reserved for it something more urgent may have come; and it may have gone by age.
+            self.granted.missed = 0;
+            return Ok(());
+        }
         // Where a limit may hold back what is more urgent, nobody knows whether this went by age.
         let is_known = limited.iter().all(|other| own.priority <= other.priority);
         let is_anybody_below = ready.iter().any(|other| own.priority < other.priority);

@@ -204,6 +204,7 @@ fn hello() -> Hello {
         task_types: vec!["buy".into()],
         reads: SchemasRead::default(),
         slots: SLOTS,
+        resources: Vec::new(),
         prefetch: 0,
         held: Vec::new(),
         labels: Vec::new(),

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, SchemaPrint};
+use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, SchemaPrint, Size};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -122,6 +122,9 @@ pub const DEPENDENCY: &str = "shop";
 /// The rate key.
 pub const RATE: &str = "rate";
 
+/// The one resource.
+pub(crate) const GPU: &str = "gpu";
+
 /// The concurrency keys.
 pub const KEYS: [&str; 2] = ["one", "two"];
 
@@ -140,6 +143,9 @@ pub struct Crew {
     /// The payload schemas that it says it reads, as bits; 0: it does not say.
     #[serde(default, skip_serializing_if = "is_none")]
     pub reads: u8,
+    /// How much it has of the one resource.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gpus: u8,
 }
 
 /// What becomes of a worker for good.
@@ -245,6 +251,9 @@ pub struct Order {
     /// Whether it calls the dependency.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub calls: bool,
+    /// How many slots more than one its leases take, and how much of the one resource.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub size: (u8, u8),
 }
 
 /// What the tasks of a run are like.
@@ -268,6 +277,10 @@ struct Taste {
     limited_percent: u64,
     /// How many of a hundred call the dependency. What fails for good does not: that says nothing of it.
     calls_percent: u64,
+    /// How many of a hundred ask for more than a slot.
+    sized_percent: u64,
+    /// How much at most: slots, and of the one resource.
+    largest: (u32, u8),
 }
 
 /// The zone of the first worker, and of some others.
@@ -315,7 +328,7 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
     let drifts = rng.bool();
     let wild = rng.u8(..10) == 0;
     let prefetch = *pick(rng, &[0, 0, 1, 3]);
-    let has_schemas = rng.u8(..3) == 0;
+    let (has_schemas, has_gpus) = (rng.u8(..3) == 0, rng.u8(..3) == 0);
     let crew = |rng: &mut fastrand::Rng| Crew {
         slots: rng.u32(1..=4),
         prefetch: rng.u32(..=prefetch),
@@ -326,6 +339,7 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
         },
         zone: rng.u8(..=2),
         reads: if has_schemas { rng.u8(..4) } else { 0 },
+        gpus: if has_gpus { rng.u8(..=2) } else { 0 },
     };
     let count = *pick(rng, &[1, 2, 2, 3, 3, 4, 6]);
     let mut workers: Vec<Crew> = (0..count).map(|_| crew(rng)).collect();
@@ -386,6 +400,8 @@ fn wishes(rng: &mut fastrand::Rng, setting: &Setting) -> Vec<(Micros, Wish)> {
         schema_percent: *pick(rng, &[0, 30, 60]),
         limited_percent: if setting.limits.is_some() { *pick(rng, &[30, 100]) } else { 0 },
         calls_percent: if setting.breaker.is_some() { *pick(rng, &[50, 100]) } else { 0 },
+        sized_percent: *pick(rng, &[0, 0, 30, 70]),
+        largest: setting.workers.first().map_or((1, 0), |first| (first.slots, first.gpus)),
     };
     let count = *pick(rng, &[5, 15, 30, 50]);
     let calls = rng.u32(2..=count);
@@ -454,7 +470,14 @@ fn order(rng: &mut fastrand::Rng, ordinal: u32, taste: Taste) -> Order {
         keys: if is_limited { rng.u8(..4) } else { 0 },
         tokens: if is_limited { rng.u8(..=2) } else { 0 },
         calls,
+        size: if rng.u64(..100) < taste.sized_percent { size(rng, taste.largest) } else { (0, 0) },
     }
+}
+
+/// Something that the first worker, which always comes back, has room for.
+fn size(rng: &mut fastrand::Rng, (slots, gpus): (u32, u8)) -> (u8, u8) {
+    let more = u8::try_from(slots - 1).unwrap_or(u8::MAX);
+    (rng.u8(..=more), rng.u8(..=gpus))
 }
 
 fn terms(rng: &mut fastrand::Rng) -> LeaseTerms {
@@ -482,6 +505,8 @@ fn long_work(rng: &mut fastrand::Rng, setting: &Setting) -> Wish {
         schema_percent: 0,
         limited_percent: 0,
         calls_percent: 0,
+        sized_percent: 0,
+        largest: (1, 0),
     };
     let guarantee = *pick(rng, &[Guarantee::AtLeastOnce, Guarantee::AtMostOnce]);
     let orders = (0..slots).map(|n| Order {
@@ -506,6 +531,17 @@ const fn is_zero(number: &u8) -> bool {
 /// One of a few.
 pub(crate) fn pick<'a, T>(rng: &mut fastrand::Rng, choices: &'a [T]) -> &'a T {
     &choices[rng.usize(..choices.len())]
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference to the field")]
+const fn is_nothing(size: &(u8, u8)) -> bool {
+    size.0 == 0 && size.1 == 0
+}
+
+/// What a lease of an order takes of its worker, or a worker has: the one resource is called gpu.
+pub(crate) fn size_of(slots: u32, gpus: u8) -> Size {
+    let gpu = (0 < gpus).then(|| (GPU.into(), gpus.into()));
+    Size { slots, resources: gpu.into_iter().collect() }
 }
 
 /// What a worker says of its zone, and a task asks for.

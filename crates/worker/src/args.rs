@@ -70,9 +70,13 @@ pub(crate) struct Args {
     #[arg(long, env = "LEASEHOLD_WORKER_ID", value_name = "ID")]
     id: Option<String>,
 
-    /// How many programs may run at once [default: one for each core]
+    /// How many programs of one slot may run at once [default: one for each core]
     #[arg(long, env = "LEASEHOLD_SLOTS", value_name = "N")]
     slots: Option<u32>,
+
+    /// How much of a resource there is for what runs at a time, such as gpu=2
+    #[arg(long = "resource", value_name = "NAME=AMOUNT")]
+    resources: Vec<String>,
 
     /// How many tasks to take beyond the slots, to start the moment one is free [default: 0]
     #[arg(long, env = "LEASEHOLD_PREFETCH", value_name = "N")]
@@ -169,6 +173,10 @@ impl Args {
         lay(&mut config.telemetry.otlp_endpoint, self.otlp_endpoint.as_ref());
         lay(&mut config.telemetry.log_filter, self.log_filter.as_ref());
         config.telemetry.log_format = self.log_format.unwrap_or(config.telemetry.log_format);
+        for flag in &self.resources {
+            let (name, amount) = resource(flag)?;
+            config.resources.insert(name, amount);
+        }
         let mut command = Some(&self.command).filter(|it| !it.is_empty());
         for flag in &self.programs {
             let (task_type, program) = program(flag, &mut command)?;
@@ -188,6 +196,14 @@ fn lay<T: Clone>(value: &mut Option<T>, flag: Option<&T>) {
     if let Some(flag) = flag {
         *value = Some(flag.clone());
     }
+}
+
+/// Reads one `--resource`.
+fn resource(flag: &str) -> Result<(String, u64), ConfigError> {
+    let problem = "write NAME=AMOUNT, a whole number such as gpu=2";
+    let fault = || ConfigError::Resource { flag: flag.to_owned(), problem };
+    let (name, amount) = flag.split_once('=').ok_or_else(fault)?;
+    Ok((name.to_owned(), amount.parse().map_err(|_| fault())?))
 }
 
 /// Reads one `--program`. The first that names no command takes the one after `--`.

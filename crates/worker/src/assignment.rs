@@ -9,7 +9,7 @@ use leasehold_proto::{
 };
 use leasehold_telemetry::TraceContext;
 
-use crate::CancelReason;
+use crate::{CancelReason, size::Size};
 
 /// The right to run one task, as the coordinator named it: larger than every earlier token of the same task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +50,8 @@ pub(crate) struct Assignment {
     pub(crate) progress_timeout: Option<Duration>,
     /// What an earlier attempt saved for it.
     pub(crate) checkpoint: Option<Bytes>,
+    /// How much of the worker it takes.
+    pub(crate) size: Size,
 }
 
 impl Assignment {
@@ -75,6 +77,7 @@ impl Assignment {
             labels: assignment.labels.into_iter().collect(),
             progress_timeout: assignment.progress_timeout.map(duration),
             checkpoint: assignment.checkpoint,
+            size: Size::parse(assignment.slots, assignment.resources),
         }
     }
 }
@@ -119,6 +122,8 @@ impl Assignment {
             labels: self.labels.clone().into_iter().collect(),
             progress_timeout: self.progress_timeout.map(to_wire),
             checkpoint: self.checkpoint.clone(),
+            slots: self.size.wire_slots(),
+            resources: self.size.wire_resources(),
         }
     }
 }

@@ -25,8 +25,10 @@ pub(crate) struct Config {
     pub(crate) address: Option<String>,
     /// The worker's own name.
     pub(crate) id: Option<String>,
-    /// How many programs may run at once.
+    /// How many programs of one slot may run at once.
     pub(crate) slots: Option<u32>,
+    /// How much else there is for what runs at a time.
+    pub(crate) resources: BTreeMap<String, u64>,
     /// How many tasks it takes beyond them.
     pub(crate) prefetch: Option<u32>,
     /// What the worker is, for people and for tasks that ask for it.
@@ -165,6 +167,14 @@ pub(crate) enum ConfigError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// A `--resource` cannot be read.
+    #[error("--resource {flag}: {problem}")]
+    Resource {
+        /// The flag's value.
+        flag: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// The numbers of a pool do not fit together.
     #[error("pool: {0}")]
     Pool(String),
@@ -232,6 +242,9 @@ impl Config {
         }
         for (key, value) in &self.labels {
             worker = worker.label(key, value);
+        }
+        for (name, amount) in &self.resources {
+            worker = worker.resource(name, *amount);
         }
         for (task_type, program) in &self.programs {
             worker = worker.program(task_type, program.parse());

@@ -7,7 +7,7 @@ use std::{
 
 use leasehold_proto::{duration::to_wire, v1};
 
-use crate::clock::Moment;
+use crate::{clock::Moment, size::Size};
 
 /// Who a worker is and what it serves: what it says of itself in each hello.
 #[derive(Clone, Debug)]
@@ -26,8 +26,8 @@ pub(crate) struct Identity {
     pub(crate) task_types: BTreeSet<String>,
     /// Which payload schemas it reads of a type. Of one that is not there: every one.
     pub(crate) schemas: BTreeMap<String, BTreeSet<String>>,
-    /// How many tasks may run at once.
-    pub(crate) slots: u32,
+    /// How much what runs may take at a time.
+    pub(crate) whole: Size,
     /// How many leases it takes beyond its slots.
     pub(crate) prefetch: u32,
     /// The program and its version, for people.

@@ -25,6 +25,7 @@ mod progress;
 mod run;
 mod session;
 mod session_lost;
+mod size;
 mod slots;
 mod state_dir;
 mod stream;

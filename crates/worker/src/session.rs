@@ -274,11 +274,13 @@ impl Session {
         self.start_waiting(now);
     }
 
-    /// Starts what waits, as long as there are slots and room for results.
+    /// Starts what waits, as long as there are slots, resources and room for results. Nobody overtakes who came before: what asks
+    /// for much would else never have it.
     fn start_waiting(&mut self, now: Moment) {
-        while self.leases.busy() < self.slots() && self.outbox.has_room() {
+        while self.outbox.has_room() {
             let Some(token) = self.leases.next_waiting() else { return };
-            if !self.may_start(now, token) {
+            let has_room = self.leases.has_room(&self.identity.whole, token);
+            if !has_room || !self.may_start(now, token) {
                 break;
             }
             let Some((assignment, due)) = self.leases.start(now, token) else { return };
@@ -291,8 +293,7 @@ impl Session {
 
     /// Lets time run for what waits without a right to: where there is a slot for it, or more than was asked for ahead.
     fn hurry_waiting(&mut self, now: Moment) {
-        let free = self.slots().saturating_sub(self.leases.busy());
-        let ahead = self.prefetch();
+        let (free, ahead) = (self.leases.ready(&self.identity.whole), self.prefetch());
         let in_turn = self.leases.waiting().enumerate();
         let late = in_turn.filter(|(place, _)| *place < free || free + ahead <= *place);
         let late: Vec<Token> = late.map(|(_, token)| token).collect();
@@ -306,10 +307,13 @@ impl Session {
         let Some(lease) = self.leases.get(token) else { return };
         let grace = lease.assignment.kill_grace;
         match lease.stage {
-            Stage::Pending { .. } if self.leases.busy() < self.slots() => {
-                self.decline(token, v1::DeclineReason::StartTimeout);
+            Stage::Pending { .. } => {
+                let has_room = self.leases.has_room(&self.identity.whole, token);
+                let late = v1::DeclineReason::StartTimeout;
+                let reason = if has_room { late } else { v1::DeclineReason::NoCapacity };
+                self.decline(token, reason);
+                self.start_waiting(now);
             }
-            Stage::Pending { .. } => self.decline(token, v1::DeclineReason::NoCapacity),
             Stage::Running { due, .. } => {
                 let is_total = due.is_some() && due == lease.total_due;
                 let reason =
@@ -393,7 +397,7 @@ impl Session {
     }
 
     fn slots(&self) -> usize {
-        usize::try_from(self.identity.slots).unwrap_or(usize::MAX)
+        usize::try_from(self.identity.whole.slots).unwrap_or(usize::MAX)
     }
 
     fn prefetch(&self) -> usize {

@@ -17,6 +17,7 @@ use crate::{
     isolated, open_files,
     run::{self, Plan},
     session::Leaving,
+    size::Size,
     task::Task,
 };
 
@@ -56,7 +57,7 @@ const LABEL_VALUE_BYTES_MAX: usize = 255;
 pub struct Worker {
     address: String,
     id: String,
-    slots: u32,
+    whole: Size,
     prefetch: u32,
     labels: BTreeMap<String, String>,
     drain_grace: Duration,
@@ -77,7 +78,7 @@ impl Default for Worker {
         Self {
             address: DEFAULT_ADDRESS.to_owned(),
             id: identity::hostname(),
-            slots: u32::try_from(cores).unwrap_or(SLOTS_MAX),
+            whole: Size { slots: u32::try_from(cores).unwrap_or(SLOTS_MAX), ..Size::default() },
             prefetch: 0,
             labels: BTreeMap::new(),
             drain_grace: DEFAULT_DRAIN_GRACE,
@@ -124,9 +125,18 @@ impl Worker {
         Self { id: id.into(), ..self }
     }
 
-    /// How many tasks may run at once: 1 to 10,000. Default: one for each core.
-    pub fn slots(self, slots: u32) -> Self {
-        Self { slots, ..self }
+    /// How many tasks of one slot may run at once: 1 to 10,000. Default: one for each core.
+    pub fn slots(mut self, slots: u32) -> Self {
+        self.whole.slots = slots;
+        self
+    }
+
+    /// Has so much of something that tasks ask for, such as `gpu` or `memory_mb`, for all that runs at a time: 1 to 2^53. At most
+    /// 32, with names of 1 to 63 bytes. The worker starts what fits into what is left; that what runs keeps to what it asked for
+    /// is not enforced. A task that asks for what no worker names waits for one that does.
+    pub fn resource(mut self, name: impl Into<String>, amount: u64) -> Self {
+        self.whole.resources.insert(name.into(), amount);
+        self
     }
 
     /// How many tasks the coordinator may hand over beyond the slots, so that the next one starts the moment a slot is free
@@ -248,15 +258,17 @@ impl Worker {
             let problem = "must be 1 to 128 characters of [A-Za-z0-9._-]";
             return Err(Error::Setting { name: "worker id", value: self.id.clone(), problem });
         }
-        if !(1..=SLOTS_MAX).contains(&self.slots) {
+        let slots = self.whole.slots;
+        if !(1..=SLOTS_MAX).contains(&slots) {
             let problem = "must be from 1 to 10000";
-            return Err(Error::Setting { name: "slots", value: self.slots.to_string(), problem });
+            return Err(Error::Setting { name: "slots", value: slots.to_string(), problem });
         }
-        if SLOTS_MAX < self.slots.saturating_add(self.prefetch) {
+        if SLOTS_MAX < slots.saturating_add(self.prefetch) {
             let (value, problem) =
                 (self.prefetch.to_string(), "slots and prefetch are at most 10000 together");
             return Err(Error::Setting { name: "prefetch", value, problem });
         }
+        self.whole.check_resources()?;
         self.check_labels()?;
         self.check_tasks()?;
         self.check_schemas()
@@ -381,9 +393,9 @@ impl Worker {
             return Err(Error::GuardMissing);
         }
         if has_programs {
-            open_files::provide(self.slots);
+            open_files::provide(self.whole.slots);
         }
-        let lost_slots_max = self.lost_slots_max.unwrap_or(self.slots.saturating_sub(1) / 2);
+        let lost_slots_max = self.lost_slots_max.unwrap_or(self.whole.slots.saturating_sub(1) / 2);
         let task_types: BTreeSet<String> = self.tasks.keys().cloned().collect();
         Ok(Plan {
             endpoint: run::endpoint(&self.address)?,
@@ -395,7 +407,7 @@ impl Worker {
                 labels: self.labels,
                 task_types,
                 schemas: self.schemas,
-                slots: self.slots,
+                whole: self.whole,
                 prefetch: self.prefetch,
                 software: concat!("leasehold-worker/", env!("CARGO_PKG_VERSION")).to_owned(),
             },

@@ -2,12 +2,13 @@
 
 use leasehold_client::v1::{
     Advice, BlockedTasks, Blocker, EndSummary, ExplainQueueResponse, Explanation, Forecast,
-    LabelGap, LeaseBound, LeaseOutlook, LimitHolder, SlotHolder, SlotUse, UnfitGroup, UnfitWorkers,
+    LabelGap, LeaseBound, LeaseOutlook, LimitHolder, ReservedWorker, Shortage, SlotHolder, SlotUse,
+    UnfitGroup, UnfitWorkers,
 };
 use serde::Serialize;
 
 use super::{
-    Int64, Text, Time,
+    Amounts, Int64, Text, Time, amounts,
     operator::QueueJson,
     task::{BlockingLimitJson, FailureJson, LeaseJson},
 };
@@ -94,6 +95,16 @@ struct UnfitGroupJson<'a> {
     labels: Vec<LabelGapJson<'a>>,
     payload_schemas: &'a [String],
     declined: bool,
+    shortages: Vec<ShortageJson<'a>>,
+}
+
+/// A `Shortage`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShortageJson<'a> {
+    resource: &'a str,
+    wanted: Int64,
+    largest: Int64,
 }
 
 /// A `LabelGap`.
@@ -126,6 +137,17 @@ struct SlotUseJson<'a> {
     used_slots: Int64,
     taken_by: Vec<SlotHolderJson<'a>>,
     omitted_lease_count: Int64,
+    wanted_slots: i32,
+    wanted_resources: Amounts<'a>,
+    reserved: Vec<ReservedWorkerJson<'a>>,
+}
+
+/// A `ReservedWorker`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReservedWorkerJson<'a> {
+    worker_id: &'a str,
+    task_id: &'a str,
 }
 
 /// A `SlotHolder`.
@@ -272,6 +294,17 @@ impl<'a> From<&'a UnfitGroup> for UnfitGroupJson<'a> {
             labels: group.labels.iter().map(LabelGapJson::from).collect(),
             payload_schemas: &group.payload_schemas,
             declined: group.declined,
+            shortages: group.shortages.iter().map(ShortageJson::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a Shortage> for ShortageJson<'a> {
+    fn from(shortage: &'a Shortage) -> Self {
+        Self {
+            resource: &shortage.resource,
+            wanted: Int64(shortage.wanted),
+            largest: Int64(shortage.largest),
         }
     }
 }
@@ -302,7 +335,16 @@ impl<'a> From<&'a SlotUse> for SlotUseJson<'a> {
             used_slots: Int64(slot_use.used_slots),
             taken_by: slot_use.taken_by.iter().map(SlotHolderJson::from).collect(),
             omitted_lease_count: Int64(slot_use.omitted_lease_count),
+            wanted_slots: slot_use.wanted_slots,
+            wanted_resources: amounts(&slot_use.wanted_resources),
+            reserved: slot_use.reserved.iter().map(ReservedWorkerJson::from).collect(),
         }
+    }
+}
+
+impl<'a> From<&'a ReservedWorker> for ReservedWorkerJson<'a> {
+    fn from(reserved: &'a ReservedWorker) -> Self {
+        Self { worker_id: &reserved.worker_id, task_id: &reserved.task_id }
     }
 }
 

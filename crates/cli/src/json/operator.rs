@@ -5,7 +5,7 @@ use leasehold_client::v1::{
 };
 use serde::Serialize;
 
-use super::{Int64, Labels, Span, Text, Time, labels};
+use super::{Amounts, Int64, Labels, Span, Text, Time, amounts, labels};
 
 /// A `GetClusterResponse`.
 #[derive(Debug, Serialize)]
@@ -125,6 +125,9 @@ pub(crate) struct WorkerJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_heard_age: Option<Span>,
     payload_schemas: Vec<PayloadSchemasJson<'a>>,
+    resources: Amounts<'a>,
+    used_slots: i32,
+    used_resources: Amounts<'a>,
 }
 
 /// A `PayloadSchemas`.
@@ -204,6 +207,9 @@ impl<'a> From<&'a Worker> for WorkerJson<'a> {
             session_start_time: worker.session_start_time.map(Text),
             last_heard_age: worker.last_heard_age.map(Text),
             payload_schemas: worker.payload_schemas.iter().map(PayloadSchemasJson::from).collect(),
+            resources: amounts(&worker.resources),
+            used_slots: worker.used_slots,
+            used_resources: amounts(&worker.used_resources),
         }
     }
 }

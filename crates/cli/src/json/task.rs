@@ -6,7 +6,7 @@ use leasehold_client::v1::{
 };
 use serde::Serialize;
 
-use super::{Int64, Labels, Span, Text, Time, labels};
+use super::{Amounts, Int64, Labels, Span, Text, Time, amounts, labels};
 use crate::payload::encode;
 
 /// A `ListTasksResponse` without a page token.
@@ -117,6 +117,8 @@ struct SpecJson<'a> {
     fairness_key: &'a str,
     worker_selector: Labels<'a>,
     payload_schema: &'a str,
+    slots: i32,
+    resources: Amounts<'a>,
     concurrency_keys: &'a [String],
     rate_charges: Vec<RateChargeJson<'a>>,
     dependencies: &'a [String],
@@ -356,6 +358,8 @@ impl<'a> From<&'a TaskSpec> for SpecJson<'a> {
             fairness_key: &spec.fairness_key,
             worker_selector: labels(&spec.worker_selector),
             payload_schema: &spec.payload_schema,
+            slots: spec.slots,
+            resources: amounts(&spec.resources),
             concurrency_keys: &spec.concurrency_keys,
             rate_charges: spec.rate_charges.iter().map(RateChargeJson::from).collect(),
             dependencies: &spec.dependencies,

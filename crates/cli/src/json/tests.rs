@@ -9,9 +9,9 @@ use leasehold_client::{
         EndSummary, Exclusivity, ExplainQueueResponse, Explanation, Failure, FailureReason,
         Forecast, GetClusterResponse, Guarantee, Jitter, LabelGap, Lease, LeaseBound,
         LeaseBoundKind, LeaseCharge, LeaseEnd, LeaseEndKind, LeaseOutlook, LimitHolder,
-        PayloadSchemas, Progress, Queue, RateCharge, RetryPolicy, RevocationReason, SlotHolder,
-        SlotUse, StopProof, Task, TaskBudget, TaskSpec, TaskState, Timeouts, TraceContext,
-        UnfitGroup, UnfitWorkers, Worker, WorkerState,
+        PayloadSchemas, Progress, Queue, RateCharge, ReservedWorker, RetryPolicy, RevocationReason,
+        Shortage, SlotHolder, SlotUse, StopProof, Task, TaskBudget, TaskSpec, TaskState, Timeouts,
+        TraceContext, UnfitGroup, UnfitWorkers, Worker, WorkerState,
     },
 };
 use prost_types::{Duration, Timestamp};
@@ -69,6 +69,8 @@ fn full_spec() -> TaskSpec {
         fairness_key: "customer 7".into(),
         worker_selector: HashMap::from([("zone".into(), "a".into())]),
         payload_schema: "0a".into(),
+        slots: 2,
+        resources: HashMap::from([("gpu".into(), 1)]),
         concurrency_keys: vec!["stripe".into(), "tenant/7".into()],
         rate_charges: vec![
             RateCharge { key: "mail".into(), tokens: Some(2) },
@@ -220,6 +222,9 @@ fn what_operators_see() {
             task_type: "send".into(),
             fingerprints: vec!["0a".into()],
         }],
+        resources: HashMap::from([("memory_mb".into(), 4_096), ("gpu".into(), 2)]),
+        used_slots: 3,
+        used_resources: HashMap::from([("gpu".into(), 1)]),
     };
     check(WorkersJson::from(&[worker][..]), include_str!("tests/workers.json"));
 }
@@ -235,6 +240,7 @@ fn full_blocker() -> Blocker {
         ],
         payload_schemas: vec!["0a".into()],
         declined: true,
+        shortages: vec![Shortage { resource: "gpu".into(), wanted: 2, largest: 1 }],
     };
     Blocker {
         reason: BlockedReason::ConcurrencyLimit.into(),
@@ -271,6 +277,9 @@ fn full_blocker() -> Blocker {
                 lease_count: 3,
             }],
             omitted_lease_count: 2,
+            wanted_slots: 2,
+            wanted_resources: HashMap::from([("gpu".into(), 1)]),
+            reserved: vec![ReservedWorker { worker_id: "w1".into(), task_id: "0199".into() }],
         }),
         advice: vec![Advice {
             kind: AdviceKind::RaiseLimit.into(),

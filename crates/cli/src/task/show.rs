@@ -70,6 +70,7 @@ fn add_spec(details: &mut Details, spec: &TaskSpec, task: &Task) {
     details.maybe("fairness key", fairness_key);
     details.maybe("labels", words::pairs(&spec.labels));
     details.maybe("runs on", words::pairs(&spec.worker_selector));
+    details.maybe("takes", words::size(spec.slots, &spec.resources));
     details.maybe("timeouts", spec.timeouts.as_ref().and_then(timeouts));
     let schema = Some(spec.payload_schema.as_str()).filter(|schema| !schema.is_empty());
     details.maybe("payload schema", schema);

@@ -59,7 +59,7 @@ pub(crate) struct SubmitArgs {
     /// Submit many tasks: one JSON object a line, `-` for stdin. Fields: type, queue, payload or
     /// `payload_base64`, `content_type`, priority, key, delay, deadline, timeout, `total_timeout`,
     /// `queue_timeout`, `progress_timeout`, `max_attempts`, `at_most_once`, `best_effort`, admission, `concurrency_keys`, rates,
-    /// dependencies, `fail_fast`, labels, `fairness_key`, selector, `payload_schema`. Flags fill in what a line leaves out
+    /// dependencies, `fail_fast`, labels, `fairness_key`, selector, slots, resources, `payload_schema`. Flags fill in what a line leaves out
     #[arg(long, value_name = "FILE", conflicts_with_all = ["payload", "file", "key", "check"])]
     jsonl: Option<PathBuf>,
 
@@ -164,6 +164,14 @@ pub(crate) struct SubmitArgs {
     #[arg(long = "selector", value_name = "KEY=VALUE", value_parser = parse_label)]
     selector: Vec<(String, String)>,
 
+    /// How many of its worker's slots it takes while it runs [default: 1]
+    #[arg(long, value_name = "N")]
+    slots: Option<i32>,
+
+    /// What else of its worker it takes while it runs, such as gpu=1; give it several times for several
+    #[arg(long = "resource", value_name = "NAME=AMOUNT", value_parser = parse_resource)]
+    resources: Vec<(String, i64)>,
+
     /// Wait until the task has ended, at most this long if a duration is given; exit code 1 if it did
     /// not succeed
     #[arg(
@@ -249,6 +257,12 @@ impl SubmitArgs {
         }
         for (key, value) in &self.selector {
             spec = spec.worker_label(key, value);
+        }
+        if let Some(slots) = self.slots {
+            spec = spec.slots(slots);
+        }
+        for (name, amount) in &self.resources {
+            spec = spec.resource(name, *amount);
         }
         for key in &self.concurrency_keys {
             spec = spec.concurrency_key(key);
@@ -377,6 +391,13 @@ fn parse_charge(text: &str) -> Result<(String, i32), String> {
         format!("{text:?} is not of the form key or key=tokens, with a whole number of tokens")
     })?;
     Ok((key.to_owned(), tokens))
+}
+
+fn parse_resource(text: &str) -> Result<(String, i64), String> {
+    let parts = text.split_once('=').and_then(|(name, amount)| Some((name, amount.parse().ok()?)));
+    let (name, amount) =
+        parts.ok_or_else(|| format!("{text:?} is not of the form name=amount, such as gpu=1"))?;
+    Ok((name.to_owned(), amount))
 }
 
 fn parse_label(text: &str) -> Result<(String, String), String> {

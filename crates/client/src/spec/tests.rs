@@ -38,6 +38,8 @@ fn everything_said_is_in_the_request() {
         .label("owner", "ann")
         .fairness_key("customer 7")
         .worker_label("zone", "a")
+        .slots(12)
+        .resource("gpu", 13)
         .payload_schema("0a")
         .into_request();
     assert_eq!(request.idempotency_key, "cat");
@@ -54,6 +56,7 @@ fn everything_said_is_in_the_request() {
     assert_eq!(spec.admission(), Admission::Strict);
     assert_eq!((&*spec.fairness_key, &*spec.worker_selector["zone"]), ("customer 7", "a"));
     assert_eq!(spec.payload_schema, "0a");
+    assert_eq!((spec.slots, spec.resources["gpu"]), (12, 13));
     let timeouts = Timeouts {
         start: Some(seconds(2)),
         attempt: Some(seconds(3)),

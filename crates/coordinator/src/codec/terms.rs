@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use leasehold_queue::{
-    Admission, Claims, Exclusivity, Guarantee, LeaseTerms, Name, SchemaPrint, Shape, TaskSpec,
+    Admission, Claims, Exclusivity, Guarantee, LeaseTerms, Name, SchemaPrint, Shape, Size, TaskSpec,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
@@ -22,6 +22,8 @@ mod tag {
     pub(super) const DEPENDENCIES: u8 = 12;
     pub(super) const FAILS_FAST: u8 = 13;
     pub(super) const ADMISSION: u8 = 21;
+    pub(super) const SLOTS: u8 = 22;
+    pub(super) const RESOURCES: u8 = 23;
 }
 
 impl Pen {
@@ -59,7 +61,7 @@ impl Pen {
     }
 
     fn shape(&mut self, shape: &Shape) {
-        let Shape { selector, schema } = shape;
+        let Shape { selector, schema, size: Size { slots, resources } } = shape;
         let some = Some(selector).filter(|it| !it.is_empty());
         self.extra(tag::SELECTOR, some, |pen, selector| {
             pen.integer(selector.len() as u64);
@@ -69,6 +71,16 @@ impl Pen {
             }
         });
         self.extra(tag::SCHEMA, schema.as_ref(), |pen, SchemaPrint(bytes)| pen.raw(bytes));
+        let some = Some(slots).filter(|it| **it != 1);
+        self.extra(tag::SLOTS, some, |pen, slots| pen.integer(*slots));
+        let some = Some(resources).filter(|it| !it.is_empty());
+        self.extra(tag::RESOURCES, some, |pen, resources| {
+            pen.integer(resources.len() as u64);
+            for (name, amount) in resources {
+                pen.name(name);
+                pen.integer(*amount);
+            }
+        });
     }
 
     fn claims(&mut self, claims: &Claims) {
@@ -119,6 +131,13 @@ impl Cursor<'_> {
                     shape.selector = (0..count).map(label).collect::<Result<_, Malformed>>()?;
                 }
                 tag::SCHEMA => shape.schema = Some(SchemaPrint(self.array("schema")?)),
+                tag::SLOTS => shape.size.slots = self.small("slots")?,
+                tag::RESOURCES => {
+                    let count = self.count("resources")?;
+                    let amount = |_| Ok((self.name("resource")?, self.integer("amount")?));
+                    shape.size.resources =
+                        (0..count).map(amount).collect::<Result<_, Malformed>>()?;
+                }
                 tag::CLAIMS => self.limits(&mut claimed)?,
                 tag::DEPENDENCIES => {
                     let names = (0..self.count("dependencies")?).map(|_| self.name("dependency"));

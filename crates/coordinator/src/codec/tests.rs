@@ -6,8 +6,8 @@ use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Admission, Charge, Checkpoint, Claims, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity,
     Failure, FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase,
-    Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape, StopProof, TaskId, TaskSpec,
-    Token, Trace, Wait,
+    Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape, Size, StopProof, TaskId,
+    TaskSpec, Token, Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -76,7 +76,10 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
     let rest = (retry, vec((name(), name()), 0..4), option::of(trace), option::of(key()), limits);
     let labels = vec((name(), name()), 0..3);
     let schema = option::of(any::<[u8; 32]>().prop_map(SchemaPrint));
-    let shape = (labels, schema).prop_map(|(selector, schema)| Shape { selector, schema });
+    let size = (1..=10_000_u32, vec((name(), 1..=1_u64 << 53), 0..3));
+    let size = size.prop_map(|(slots, resources)| Size { slots, resources });
+    let shape = (labels, schema, size);
+    let shape = shape.prop_map(|(selector, schema, size)| Shape { selector, schema, size });
     let shape = prop_oneof![Just(Shape::default()), shape];
     // Of the others it is not kept which it was.
     let admissions = [Admission::Unasked, Admission::Strict];

@@ -191,13 +191,14 @@ fn hello(name: &str, held: &[i64]) -> v1::Hello {
     let lease = |fencing_token: &i64| v1::HeldLease {
         fencing_token: *fencing_token,
         phase: v1::LeasePhase::Running.into(),
+        ..v1::HeldLease::default()
     };
     v1::Hello {
         protocol_version: 1,
         worker_id: name.to_owned(),
         instance_id: "1".to_owned(),
         task_types: vec!["t".to_owned()],
-        capacity: Some(v1::Capacity { slots: 1, prefetch: 0 }),
+        capacity: Some(v1::Capacity { slots: 1, ..v1::Capacity::default() }),
         held_leases: held.iter().map(lease).collect(),
         ..v1::Hello::default()
     }
@@ -367,7 +368,7 @@ async fn a_worker_must_say_who_it_is() {
     let good = || hello("w", &[]);
     for (said, refusal) in [
         (
-            Said::Capacity(v1::Capacity { slots: 1, prefetch: 0 }),
+            Said::Capacity(v1::Capacity { slots: 1, ..v1::Capacity::default() }),
             "FailedPrecondition PROTOCOL_VIOLATION",
         ),
         (
@@ -384,7 +385,18 @@ async fn a_worker_must_say_who_it_is() {
         ),
         (
             Said::Hello(v1::Hello {
-                capacity: Some(v1::Capacity { slots: -1, prefetch: 0 }),
+                capacity: Some(v1::Capacity { slots: -1, ..v1::Capacity::default() }),
+                ..good()
+            }),
+            "InvalidArgument INVALID_FIELD",
+        ),
+        (
+            Said::Hello(v1::Hello {
+                capacity: Some(v1::Capacity {
+                    slots: 1,
+                    resources: [("gpu".to_owned(), 0)].into(),
+                    ..v1::Capacity::default()
+                }),
                 ..good()
             }),
             "InvalidArgument INVALID_FIELD",
@@ -429,7 +441,7 @@ async fn a_worker_that_breaks_a_rule_is_sent_away() {
         events: vec![v1::WorkerEvent { event }],
     };
     let second_hello = Some(Said::Hello(hello("w", &[])));
-    let slots = Some(Said::Capacity(v1::Capacity { slots: 10_001, prefetch: 0 }));
+    let slots = Some(Said::Capacity(v1::Capacity { slots: 10_001, ..v1::Capacity::default() }));
     for broken in [
         frame(1, 1, None),
         frame(3, 1, None),

@@ -72,7 +72,15 @@ impl Engine {
             self.flows.kinds().map(|(queue, kind)| (Name::clone(queue), Name::clone(kind)));
         for (queue, task_type) in others.filter(|kind| !seen.contains(kind)) {
             let flow = self.flows.sum(&queue, &task_type);
-            let view = LoadView { queue, task_type, waiting: Vec::new(), since: None, leased: 0 };
+            let view = LoadView {
+                queue,
+                task_type,
+                waiting: Vec::new(),
+                wanted: Vec::new(),
+                since: None,
+                leased: 0,
+                taken: 0,
+            };
             rows.push(Row { view, flow });
         }
         rows
@@ -124,7 +132,7 @@ impl Engine {
             for (state, _, count) in &mut workers {
                 *count += u64::from(*state == view.state);
             }
-            used += view.tokens.len() as u64;
+            used += u64::from(view.used());
             lost += u64::from(view.lost);
             match view.state {
                 SessionState::Active => free += idle(view),
@@ -232,5 +240,5 @@ fn time(metrics: &Metrics, flows: &mut Flows, task: &Task, end: &LeaseEnd) {
 }
 
 fn idle(worker: &WorkerView) -> u64 {
-    u64::from(worker.slots).saturating_sub(worker.tokens.len() as u64)
+    u64::from(worker.whole.slots.saturating_sub(worker.used()))
 }

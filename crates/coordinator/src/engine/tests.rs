@@ -62,7 +62,7 @@ impl Stage {
             worker_id: "w".to_owned(),
             instance_id: "1".to_owned(),
             task_types: vec!["t".to_owned()],
-            capacity: Some(v1::Capacity { slots: 2, prefetch: 0 }),
+            capacity: Some(v1::Capacity { slots: 2, ..v1::Capacity::default() }),
             ..v1::Hello::default()
         }));
         stage.write();

@@ -9,7 +9,7 @@ use std::{
 use leasehold_policy::Jitter;
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Admission, Exclusivity, Guarantee, LeaseTerms, SchemaPrint, TaskId, TaskSpec,
+    Admission, Exclusivity, Guarantee, LeaseTerms, SchemaPrint, Size, TaskId, TaskSpec,
 };
 use leasehold_telemetry::TraceContext;
 use prost_types::{Duration as Span, Timestamp};
@@ -69,6 +69,10 @@ fn label(name: &str, value: &str) -> v1::SubmitTaskRequest {
     request(|spec| spec.labels = labels.into())
 }
 
+fn resource(name: &str, amount: i64) -> v1::SubmitTaskRequest {
+    request(|spec| spec.resources = [(name.to_owned(), amount)].into())
+}
+
 #[test]
 fn what_is_left_out_has_its_default() {
     let spec = parse(request(|_| ())).unwrap();
@@ -111,6 +115,8 @@ fn what_is_said_is_taken() {
             spec.fairness_key = "customer 7".to_owned();
             spec.worker_selector =
                 [("z", ""), ("y", "1")].map(|(k, v)| (k.into(), v.into())).into();
+            spec.slots = 10_000;
+            spec.resources = [("gpu", 1), ("a", 1 << 53)].map(|(k, v)| (k.into(), v)).into();
             spec.retry = Some(v1::RetryPolicy {
                 max_attempts: Some(1),
                 initial: seconds(2),
@@ -134,6 +140,8 @@ fn what_is_said_is_taken() {
     assert_eq!(labels, [("a", "1"), ("b", "2")], "in the order of their keys");
     let selector = vec![("y".into(), "1".into()), ("z".into(), "".into())];
     assert_eq!((&*spec.fairness_key, spec.shape.selector), ("customer 7", selector));
+    let resources = vec![("a".into(), 1 << 53), ("gpu".into(), 1)];
+    assert_eq!(spec.shape.size, Size { slots: 10_000, resources });
     let backoff = spec.retry.backoff;
     assert_eq!((spec.retry.max_attempts, backoff.jitter), (1, Jitter::None));
     assert_eq!((backoff.initial.as_secs(), backoff.cap.as_secs()), (2, 3));
@@ -282,6 +290,22 @@ fn broken_rules_are_named() {
             request(|s| s.labels = (0..17).map(|n| (n.to_string(), String::new())).collect()),
             "spec.labels",
             "17 labels: at most 16",
+        ),
+        (request(|s| s.slots = -1), "spec.slots", "-1 is not 1 to 10000"),
+        (request(|s| s.slots = 10_001), "spec.slots", "10001 is not 1 to 10000"),
+        (resource("", 1), "spec.resources[\"\"]", "empty name"),
+        (resource("gpu", 0), "spec.resources[\"gpu\"]", "not 1 to 2^53 (9007199254740992)"),
+        (resource("gpu", (1 << 53) + 1), "spec.resources[\"gpu\"]", "not 1 to 2^53"),
+        (resource("g\n", 1), "spec.resources[\"g\\n\"]", "control characters"),
+        (
+            resource(&"g".repeat(64), 1),
+            "spec.resources[\"gggggggggggggggggggggggggggggggggggggggg\"...]",
+            "at most 63",
+        ),
+        (
+            request(|s| s.resources = (0..9).map(|n| (n.to_string(), 1)).collect()),
+            "spec.resources",
+            "9 resources: at most 8",
         ),
         (request(|s| s.payload_schema = "abc".into()), "spec.payload_schema", "64 lower-case"),
         (

@@ -28,8 +28,12 @@ pub struct Measured {
     pub backlog: u64,
     /// Tasks that wait for something that no worker brings.
     pub held: scale::Held,
+    /// How many slots the leases of these would take.
+    pub wanted: u64,
     /// Tasks under a lease.
     pub leased: u64,
+    /// How many slots those take.
+    pub taken: u64,
     /// How long the one has waited that goes first. None: none waits for a worker.
     pub oldest: Option<Duration>,
     /// How long it took lately, and how long what waits has waited so far.
@@ -117,6 +121,13 @@ impl Measured {
             }
         }
         self.leased += row.view.leased;
+        self.taken += row.view.taken;
+        let is_backlog = |blocked: Blocked| {
+            let is_missing = service == Service::Missing;
+            blocked == Blocked::NoCapacity || is_missing && blocked == Blocked::NoEligibleWorker
+        };
+        let wanted = row.view.wanted.iter().filter(|(blocked, _)| is_backlog(*blocked));
+        self.wanted += wanted.map(|(_, slots)| slots).sum::<u64>();
         if backlog < self.backlog {
             let first = row.view.since.map(|since| now.since(since));
             self.oldest = self.oldest.max(first);
@@ -135,10 +146,10 @@ impl Measured {
             SessionState::Active => {
                 self.workers += 1;
                 self.active += 1;
-                self.idle += u32::from(worker.leased == 0);
+                self.idle += u32::from(worker.used == 0);
                 self.slots += u64::from(worker.slots);
-                self.used += u64::from(worker.leased.min(worker.slots));
-                self.by_load.push((worker.leased, Name::clone(&worker.worker)));
+                self.used += u64::from(worker.used.min(worker.slots));
+                self.by_load.push((worker.used, Name::clone(&worker.worker)));
             }
             SessionState::Disconnected => self.workers += 1,
             SessionState::Draining => self.draining += 1,
@@ -177,7 +188,7 @@ impl Measured {
     #[expect(clippy::cast_precision_loss, reason = "beyond 2^52 tasks an estimate may round")]
     pub fn drain_seconds(&self) -> f64 {
         let run = self.flow.runs.mean().unwrap_or(RUN_UNKNOWN);
-        self.backlog as f64 * run.as_secs_f64() / self.slots.max(1) as f64
+        self.wanted as f64 * run.as_secs_f64() / self.slots.max(1) as f64
     }
 
     /// How many of its slots are taken, from 0 to 1; where there are none, whether somebody wants one.
@@ -195,8 +206,8 @@ impl Measured {
             workers: self.workers,
             idle: self.idle,
             slots_each: self.slots_each(),
-            leased: self.leased,
-            backlog: self.backlog,
+            leased: self.taken,
+            backlog: self.wanted,
             held: self.held,
             queue_wait: self.queue_wait(),
             start_latency: self.start_latency(),

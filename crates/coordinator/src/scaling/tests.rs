@@ -22,18 +22,19 @@ fn name(text: &str) -> Name {
 fn row(queue: &str, task_type: &str, waiting: &[(Blocked, u64)], leased: u64) -> Row {
     let since = waiting.iter().any(|(blocked, _)| blocked.is_for_a_worker()).then(|| at(0));
     let (queue, task_type, waiting) = (name(queue), name(task_type), waiting.to_vec());
-    let view = LoadView { queue, task_type, waiting, since, leased };
+    let wanted = waiting.clone();
+    let view = LoadView { queue, task_type, waiting, wanted, since, leased, taken: leased };
     Row { view, flow: None }
 }
 
-fn worker(id: &str, pool: Option<&str>, leased: u32) -> WorkerLoad {
+fn worker(id: &str, pool: Option<&str>, used: u32) -> WorkerLoad {
     WorkerLoad {
         worker: name(id),
         pool: pool.map(name),
         task_types: vec![name("t")],
         state: SessionState::Active,
         slots: 4,
-        leased,
+        used,
         cpu: Some(500),
     }
 }

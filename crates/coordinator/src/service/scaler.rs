@@ -224,7 +224,7 @@ fn value(scaling: &Scaling, trigger: &Trigger) -> Result<f64, Unknown> {
     }
     let measured = scaling.measure(&trigger.question)?;
     Ok(match trigger.metric {
-        Metric::DesiredWorkers | Metric::Work => (measured.backlog + measured.leased) as f64,
+        Metric::DesiredWorkers | Metric::Work => (measured.wanted + measured.taken) as f64,
         Metric::Backlog => measured.backlog as f64,
         Metric::OldestAge => measured.oldest.unwrap_or_default().as_secs_f64(),
         Metric::WaitP95 => measured.wait_p95().unwrap_or_default().as_secs_f64(),

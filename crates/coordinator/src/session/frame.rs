@@ -160,6 +160,10 @@ fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
         labels: labels.collect(),
         progress_timeout: spec.terms.progress_timeout.map(to_wire),
         checkpoint: assignment.checkpoint.clone(),
+        // One is what it is if nothing is said.
+        slots: i32::try_from(spec.shape.size.slots)
+            .map_or(i32::MAX, |slots| if slots == 1 { 0 } else { slots }),
+        resources: view::resources(&spec.shape.size),
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_proto::{PROTOCOL_VERSION, duration, v1};
 use leasehold_queue::{
-    HeldLease, Hello, LeasePhase, Name, SchemaPrint, SchemasRead, Start, StreamId, Token,
+    HeldLease, Hello, LeasePhase, Name, SchemaPrint, SchemasRead, Size, Start, StreamId, Token,
 };
 
 use crate::{
     config::is_worker_id,
+    parse::{AMOUNT_MAX, RESOURCE_NAME_BYTES_MAX},
     refusal::{Reason, Refusal},
     status::Status,
 };
@@ -32,7 +33,11 @@ const SCHEMAS_MAX: usize = 1_000;
 pub(super) const SLOTS_MAX: u32 = 10_000;
 
 /// The same for people.
-pub(super) const CAPACITY_RULE: &str = "slots and prefetch must be 0 to 10,000 together";
+pub(super) const CAPACITY_RULE: &str = "slots and prefetch must be 0 to 10,000 together, and resources at most 32, names of 1 to 63 \
+    bytes without control characters and amounts of 1 to 2^53";
+
+/// The most resources that it may name.
+const RESOURCES_MAX: usize = 32;
 
 /// The most leases it may hold: those it runs, and as many outcomes that were not acknowledged yet.
 pub(super) const HELD_MAX: usize = 2 * SLOTS_MAX as usize;
@@ -55,14 +60,14 @@ pub(super) fn read(
         .with("coordinatorVersion", PROTOCOL_VERSION));
     }
     refuse_superseded(&hello, coordinator)?;
-    let capacity = capacity(hello.capacity.unwrap_or_default());
+    let capacity = capacity(&hello.capacity.clone().unwrap_or_default());
     let violations = violations(&hello);
     if !violations.is_empty() {
         return Err(Refusal::fields(Reason::InvalidField, violations));
     }
     let reads = reads(&hello.payload_schemas);
     let name = |text: String| Name::from(text);
-    let (slots, prefetch) = capacity.unwrap_or_default();
+    let (Size { slots, resources }, prefetch) = capacity.unwrap_or_default();
     Ok(Hello {
         stream,
         worker: name(hello.worker_id),
@@ -72,6 +77,7 @@ pub(super) fn read(
         task_types: hello.task_types.into_iter().map(name).collect(),
         reads: reads.unwrap_or_default(),
         slots,
+        resources,
         prefetch,
         held: hello.held_leases.iter().map(held).collect(),
         labels: hello.labels.into_iter().map(|(key, value)| (name(key), name(value))).collect(),
@@ -105,11 +111,21 @@ fn reads(said: &[v1::PayloadSchemas]) -> Option<SchemasRead> {
     (count <= SCHEMAS_MAX).then(|| types.into_iter().collect())
 }
 
-/// Slots and prefetch, in range.
-pub(super) fn capacity(capacity: v1::Capacity) -> Option<(u32, u32)> {
+/// Slots and what else there is, and prefetch, in range.
+pub(super) fn capacity(capacity: &v1::Capacity) -> Option<(Size, u32)> {
     let slots = u32::try_from(capacity.slots).ok()?;
     let prefetch = u32::try_from(capacity.prefetch).ok()?;
-    (slots.saturating_add(prefetch) <= SLOTS_MAX).then_some((slots, prefetch))
+    let sorted: BTreeMap<_, _> = capacity.resources.iter().collect();
+    let is_name = |name: &str| {
+        (1..=RESOURCE_NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
+    };
+    let resource = |(name, amount): (&String, &i64)| {
+        let amount = u64::try_from(*amount).ok().filter(|it| (1..=AMOUNT_MAX).contains(it))?;
+        is_name(name).then(|| (Name::from(name.as_str()), amount))
+    };
+    let resources: Vec<(Name, u64)> = sorted.into_iter().map(resource).collect::<Option<_>>()?;
+    let is_right = resources.len() <= RESOURCES_MAX && slots.saturating_add(prefetch) <= SLOTS_MAX;
+    is_right.then_some((Size { slots, resources }, prefetch))
 }
 
 /// A worker that has seen a later epoch of this journal must not listen to this one.
@@ -166,12 +182,13 @@ fn violations(hello: &v1::Hello) -> Vec<v1::FieldViolation> {
         "must name each task type once, with 1 to 100 fingerprints of 64 lower-case hexadecimal digits, 1,000 in all; a type that \
          is left out reads every schema",
     );
-    check(capacity(hello.capacity.unwrap_or_default()).is_some(), "capacity", CAPACITY_RULE);
+    let said = hello.capacity.clone().unwrap_or_default();
+    check(capacity(&said).is_some(), "capacity", CAPACITY_RULE);
     check(
         hello.held_leases.len() <= HELD_MAX
-            && hello.held_leases.iter().all(|lease| 0 < lease.fencing_token),
+            && hello.held_leases.iter().all(|it| 0 < it.fencing_token && size_of(it).is_some()),
         "held_leases",
-        "must be at most 20,000 leases with positive tokens",
+        "must be at most 20,000 leases with positive tokens, none larger than a worker may be",
     );
     let are_labels_right = hello.labels.len() <= LABELS_MAX
         && hello.labels.iter().all(|(name, value)| {
@@ -197,8 +214,15 @@ fn is_name(text: &str, chars_max: usize, others: &str) -> bool {
     (1..=chars_max).contains(&text.len()) && text.chars().all(is_allowed)
 }
 
+/// How much a lease takes, in range: as much as a worker may have.
+fn size_of(lease: &v1::HeldLease) -> Option<Size> {
+    let (slots, resources) = (lease.slots.max(1), lease.resources.clone());
+    capacity(&v1::Capacity { slots, prefetch: 0, resources }).map(|(size, _)| size)
+}
+
 fn held(lease: &v1::HeldLease) -> HeldLease {
     HeldLease {
+        size: size_of(lease).unwrap_or_default(),
         token: Token::from_i64(lease.fencing_token),
         phase: match lease.phase() {
             v1::LeasePhase::Pending => LeasePhase::Pending,

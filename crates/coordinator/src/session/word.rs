@@ -7,8 +7,8 @@ use leasehold_proto::{
     v1::{self, lease_outcome::Outcome as Said, worker_event::Event},
 };
 use leasehold_queue::{
-    Command, DeclineReason, Failure, FailureReason, Name, Outcome, Progress, StopProof, StreamId,
-    Token,
+    Command, DeclineReason, Failure, FailureReason, Name, Outcome, Progress, Size, StopProof,
+    StreamId, Token,
 };
 
 use super::hello::{self, CAPACITY_RULE, HELD_MAX, SLOTS_MAX};
@@ -39,9 +39,9 @@ pub(super) fn read(
         Event::Hello(_) => return Err(violation("a worker says Hello once, at first")),
         Event::Heartbeat(heartbeat) => return self::heartbeat(stream, &heartbeat).map(Some),
         Event::Capacity(capacity) => {
-            let (slots, prefetch) =
-                hello::capacity(capacity).ok_or_else(|| violation(CAPACITY_RULE))?;
-            Command::Capacity { stream, slots, prefetch }
+            let (Size { slots, resources }, prefetch) =
+                hello::capacity(&capacity).ok_or_else(|| violation(CAPACITY_RULE))?;
+            Command::Capacity { stream, slots, resources, prefetch }
         }
         Event::SlotsLost(v1::SlotsLost { count }) => {
             let count = u32::try_from(count).ok().filter(|count| *count <= SLOTS_MAX);

@@ -7,12 +7,13 @@ use leasehold_proto::v1;
 use leasehold_queue::{
     BlockedGroup, Blocker, Bound, Bucketed, Capacity, Ending, Estimate, Explanation, FailureReason,
     Gate, Guarantee, Guarded, Holder, LabelGap, Lease, LeaseBound, Misfit, Name, Obstacle, Outlook,
-    Permit, QueueExplanation, SessionState, Take, Task, TaskSpec, Unfit, Use, Wait,
+    Permit, QueueExplanation, SessionState, Shortage, Size, Take, Task, TaskId, TaskSpec, Unfit,
+    Use, Wait,
 };
 
 use super::{
-    blocked_reason, blocking_limit, failure, failure_reason, lease_of, lease_view, long, queue,
-    short, state, timestamp, worker_state,
+    blocked_reason, blocking_limit, count, failure, failure_reason, lease_of, lease_view, long,
+    queue, resources, short, state, timestamp, worker_state,
 };
 use crate::{
     snapshot::{EndedView, Explained, Snapshot},
@@ -256,6 +257,18 @@ fn start_worker(spec: &TaskSpec) -> v1::Advice {
         let labels: Vec<String> = shape.selector.iter().map(pair).collect();
         configuration.push(format!("labels: {{{}}}", labels.join(", ")));
     }
+    let Size { slots, resources } = &shape.size;
+    if !shape.size.is_plain() {
+        wants.push(format!("has {}", amounts(&shape.size)));
+    }
+    if 1 < *slots {
+        configuration.push(format!("slots: {slots}"));
+    }
+    if !resources.is_empty() {
+        let pair = |(name, amount): &(Name, u64)| format!("{}: {amount}", plain(name));
+        let resources: Vec<String> = resources.iter().map(pair).collect();
+        configuration.push(format!("resources: {{{}}}", resources.join(", ")));
+    }
     let schemas = shape.schema.map(|schema| {
         wants.push(format!("reads payload schema {}", short(&schema)));
         format!(", schemas: [{schema}]")
@@ -313,7 +326,7 @@ fn nobody(unfit: &Unfit, spec: &TaskSpec) -> String {
 
 /// What is wrong with a worker.
 fn wrong(misfit: &Misfit) -> String {
-    let Misfit { state, labels, reads, has_declined } = misfit;
+    let Misfit { state, labels, shortages, reads, has_declined } = misfit;
     let state = match state {
         SessionState::Active => None,
         SessionState::Draining => Some("it drains"),
@@ -325,6 +338,10 @@ fn wrong(misfit: &Misfit) -> String {
     all.extend(labels.iter().map(|LabelGap { name, wanted, found }| match found {
         Some(found) => format!("its label {name} is {found}, not {wanted}"),
         None => format!("it has no label {name}, wanted {wanted}"),
+    }));
+    all.extend(shortages.iter().map(|Shortage { resource, wanted, most }| {
+        let what = resource.as_deref().unwrap_or("slots");
+        format!("the largest has {most} {what}, wanted {wanted}")
     }));
     if !reads.is_empty() {
         let reads: Vec<String> = reads.iter().take(super::SCHEMAS_SHOWN).map(short).collect();
@@ -345,11 +362,20 @@ fn unfit_workers(unfit: &Unfit) -> v1::UnfitWorkers {
         labels: misfit.labels.iter().map(label_gap).collect(),
         payload_schemas: misfit.reads.iter().map(ToString::to_string).collect(),
         declined: misfit.has_declined,
+        shortages: misfit.shortages.iter().map(shortage).collect(),
     };
     v1::UnfitWorkers {
         groups: misfits.iter().map(group).collect(),
         omitted_worker_count: long(*more),
         other_worker_count: long(*others),
+    }
+}
+
+fn shortage(shortage: &Shortage) -> v1::Shortage {
+    v1::Shortage {
+        resource: shortage.resource.as_deref().unwrap_or_default().to_owned(),
+        wanted: long(shortage.wanted),
+        largest: long(shortage.most),
     }
 }
 
@@ -494,9 +520,17 @@ fn holder(holder: &Holder) -> v1::LimitHolder {
 }
 
 fn crowded(capacity: &Capacity, spec: &TaskSpec) -> String {
-    let Capacity { workers, hushed, slots, used, .. } = capacity;
+    let Capacity { workers, hushed, slots, used, wanted, reserved, .. } = capacity;
     let (task_type, workers) = (&spec.task_type, counted(*workers, "worker"));
     let of = format!("{used} of {slots} slots for {task_type} are taken, of {workers}");
+    if let Some((worker, task)) = reserved.first() {
+        let more = reserved.len() - 1;
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        return format!("{of}; {worker} takes nothing before it has room for task {task}{more}");
+    }
+    if !wanted.is_plain() {
+        return format!("no worker has {} left at once: {of}", amounts(wanted));
+    }
     match hushed {
         0 if used < slots => format!("it is leased as soon as it is its turn: {of}"),
         0 => of,
@@ -510,7 +544,7 @@ fn counted(count: u64, what: &str) -> String {
 }
 
 fn slot_use(capacity: &Capacity) -> v1::SlotUse {
-    let Capacity { workers, hushed, slots, used, taken_by, more } = capacity;
+    let Capacity { workers, hushed, slots, used, taken_by, more, wanted, reserved } = capacity;
     let taken = taken_by.iter().map(|(queue, task_type, leases)| v1::SlotHolder {
         queue: queue.to_string(),
         task_type: task_type.to_string(),
@@ -523,7 +557,21 @@ fn slot_use(capacity: &Capacity) -> v1::SlotUse {
         used_slots: long(*used),
         taken_by: taken.collect(),
         omitted_lease_count: long(*more),
+        wanted_slots: count(wanted.slots),
+        wanted_resources: resources(wanted),
+        reserved: reserved.iter().map(reserved_worker).collect(),
     }
+}
+
+fn reserved_worker((worker, task): &(Name, TaskId)) -> v1::ReservedWorker {
+    v1::ReservedWorker { worker_id: worker.to_string(), task_id: task.to_string() }
+}
+
+/// As people read it: `2 slots, 1 gpu`.
+fn amounts(size: &Size) -> String {
+    let slots = counted(size.slots.into(), "slot");
+    let resources = size.resources.iter().map(|(name, amount)| format!(", {amount} {name}"));
+    format!("{slots}{}", resources.collect::<String>())
 }
 
 /// A task that has ended.

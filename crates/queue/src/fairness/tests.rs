@@ -8,7 +8,7 @@ fn at(ms: u64) -> Virtual {
 
 /// Somebody who is first has his turn.
 fn turn(turns: &mut Turns<usize>, cost: u64) -> usize {
-    let (_, who) = turns.first().unwrap();
+    let (_, who) = turns.first(Asks::ALL).unwrap();
     turns.pass(who);
     turns.charge(who, at(cost));
     assert!(turns.agree());
@@ -18,10 +18,10 @@ fn turn(turns: &mut Turns<usize>, cost: u64) -> usize {
 /// Who gets how many of so many turns, if each costs so many slot-milliseconds.
 fn shares(count: usize, costs: &[u64], weights: &[u32]) -> Vec<usize> {
     let mut turns = Turns::default();
-    (0..costs.len()).for_each(|who| turns.enter(who, 5));
+    (0..costs.len()).for_each(|who| turns.enter(who, (AskNo::PLAIN, 5)));
     let mut had = vec![0; costs.len()];
     for _ in 0..count {
-        let (_, who) = turns.first().unwrap();
+        let (_, who) = turns.first(Asks::ALL).unwrap();
         turns.pass(who);
         turns.charge(who, Virtual::of(costs[who], weights[who]));
         had[who] += 1;
@@ -47,11 +47,11 @@ fn turns_are_shared_by_weight_and_cost() {
 #[test]
 fn nobody_hoards_while_he_is_away() {
     let mut turns = Turns::default();
-    turns.enter(0, 5);
+    turns.enter(0, (AskNo::PLAIN, 5));
     for _ in 0..1_000 {
         turn(&mut turns, 10);
     }
-    turns.enter(1, 5);
+    turns.enter(1, (AskNo::PLAIN, 5));
     let next: Vec<usize> = (0..6).map(|_| turn(&mut turns, 10)).collect();
     assert_eq!(next, [1, 0, 1, 0, 1, 0]);
 }
@@ -59,16 +59,16 @@ fn nobody_hoards_while_he_is_away() {
 #[test]
 fn whoever_has_had_more_than_his_share_is_remembered_until_the_others_have_had_as_much() {
     let mut turns = Turns::default();
-    turns.enter(0, 5);
-    turns.enter(1, 5);
+    turns.enter(0, (AskNo::PLAIN, 5));
+    turns.enter(1, (AskNo::PLAIN, 5));
     assert_eq!(turn(&mut turns, 100), 0);
-    turns.leave(0, 5);
+    turns.leave(0, (AskNo::PLAIN, 5));
     turns.go(0);
     let others: Vec<usize> = (0..3).map(|_| turn(&mut turns, 40)).collect();
     assert_eq!(others, [1, 1, 1]);
-    turns.enter(0, 5);
+    turns.enter(0, (AskNo::PLAIN, 5));
     assert_eq!(turn(&mut turns, 10), 0, "he has had 100, the other one 120");
-    turns.leave(0, 5);
+    turns.leave(0, (AskNo::PLAIN, 5));
     turns.go(0);
     turn(&mut turns, 1);
     turn(&mut turns, 1);
@@ -78,21 +78,21 @@ fn whoever_has_had_more_than_his_share_is_remembered_until_the_others_have_had_a
 #[test]
 fn those_who_are_held_back_together_take_turns_however_far_others_go_on() {
     let mut turns = Turns::default();
-    turns.enter(0, 5);
+    turns.enter(0, (AskNo::PLAIN, 5));
     let mut got = Vec::new();
     for who in [1, 2] {
-        turns.enter(who, 5);
-        turns.leave(who, 5);
+        turns.enter(who, (AskNo::PLAIN, 5));
+        turns.leave(who, (AskNo::PLAIN, 5));
     }
     for _ in 0..6 {
         for _ in 0..100 {
             turn(&mut turns, 10);
         }
-        turns.enter(1, 5);
-        turns.enter(2, 5);
+        turns.enter(1, (AskNo::PLAIN, 5));
+        turns.enter(2, (AskNo::PLAIN, 5));
         got.push(turn(&mut turns, 10));
-        turns.leave(1, 5);
-        turns.leave(2, 5);
+        turns.leave(1, (AskNo::PLAIN, 5));
+        turns.leave(2, (AskNo::PLAIN, 5));
     }
     assert_eq!(got, [1, 2, 1, 2, 1, 2]);
 }
@@ -100,12 +100,12 @@ fn those_who_are_held_back_together_take_turns_however_far_others_go_on() {
 #[test]
 fn what_is_had_counts_at_every_priority() {
     let mut turns = Turns::default();
-    turns.enter(0, 2);
-    turns.enter(0, 5);
-    turns.enter(1, 5);
-    assert_eq!(turns.first(), Some((2, 0)));
+    turns.enter(0, (AskNo::PLAIN, 2));
+    turns.enter(0, (AskNo::PLAIN, 5));
+    turns.enter(1, (AskNo::PLAIN, 5));
+    assert_eq!(turns.first(Asks::ALL), Some((2, 0)));
     turns.charge(0, at(100));
-    turns.leave(0, 2);
+    turns.leave(0, (AskNo::PLAIN, 2));
     let next: Vec<usize> = (0..3).map(|_| turn(&mut turns, 60)).collect();
     assert_eq!(next, [1, 1, 0]);
 }
@@ -113,21 +113,21 @@ fn what_is_had_counts_at_every_priority() {
 #[test]
 fn whoever_goes_out_of_turn_pays_and_moves_nobody() {
     let mut turns = Turns::default();
-    turns.enter(0, 5);
-    turns.enter(1, 7);
+    turns.enter(0, (AskNo::PLAIN, 5));
+    turns.enter(1, (AskNo::PLAIN, 7));
     turns.charge(1, at(1_000));
-    turns.enter(2, 5);
-    assert_eq!((turns.clock, turns.first()), (at(0), Some((5, 0))));
-    turns.leave(0, 5);
-    turns.leave(2, 5);
-    turns.enter(0, 7);
-    assert_eq!(turns.first(), Some((7, 0)));
+    turns.enter(2, (AskNo::PLAIN, 5));
+    assert_eq!((turns.clock, turns.first(Asks::ALL)), (at(0), Some((5, 0))));
+    turns.leave(0, (AskNo::PLAIN, 5));
+    turns.leave(2, (AskNo::PLAIN, 5));
+    turns.enter(0, (AskNo::PLAIN, 7));
+    assert_eq!(turns.first(Asks::ALL), Some((7, 0)));
 }
 
 #[test]
 fn a_charge_is_put_right_both_ways() {
     let mut turns = Turns::default();
-    turns.enter(0, 5);
+    turns.enter(0, (AskNo::PLAIN, 5));
     let had = |turns: &Turns<usize>| turns.shares[&0].had;
     turns.charge(0, at(100));
     turns.correct(0, at(100), at(130));
@@ -148,13 +148,13 @@ fn a_charge_is_put_right_both_ways() {
 #[test]
 fn an_heir_goes_on_where_the_other_was() {
     let mut turns = Turns::default();
-    turns.enter(0, 5);
-    turns.enter(1, 5);
+    turns.enter(0, (AskNo::PLAIN, 5));
+    turns.enter(1, (AskNo::PLAIN, 5));
     turn(&mut turns, 100);
     let mut heir = turns.emptied();
-    assert_eq!(heir.first(), None);
-    heir.enter(0, 3);
-    heir.enter(1, 3);
-    assert_eq!(heir.first(), Some((3, 1)));
+    assert_eq!(heir.first(Asks::ALL), None);
+    heir.enter(0, (AskNo::PLAIN, 3));
+    heir.enter(1, (AskNo::PLAIN, 3));
+    assert_eq!(heir.first(Asks::ALL), Some((3, 1)));
     assert!(heir.agree());
 }

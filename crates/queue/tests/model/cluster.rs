@@ -9,8 +9,8 @@ use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
     Command, Config, Dead, Effect, Ending, HeldLease, Hello, LeasePhase, Limits, Minter, Name,
-    Progress, Queue, Record, RevocationReason, SchemasRead, Start, StreamId, Submit, Task, TaskId,
-    Token, Unknown, Weights,
+    Progress, Queue, Record, RevocationReason, SchemasRead, Size, Start, StreamId, Submit, Task,
+    TaskId, Token, Unknown, Weights,
 };
 use proptest::test_runner::TestCaseError;
 
@@ -205,7 +205,10 @@ impl Cluster {
                 let (stream, slots) = (self.stream(*session), u32::from(*slots));
                 let prefetch = u32::from(*prefetch);
                 self.reference.capacity(stream, slots, prefetch);
-                self.apply(Command::Capacity { stream, slots, prefetch }, "done")
+                self.apply(
+                    Command::Capacity { stream, slots, resources: Vec::new(), prefetch },
+                    "done",
+                )
             }
             Step::Started { lease, stray } => {
                 let (token, stream) = self.lease(*lease, *stray);
@@ -328,6 +331,7 @@ impl Cluster {
             task_types: (0..2).filter(|t| types >> t & 1 == 1).map(type_name).collect(),
             reads: reads(*read),
             slots: u32::from(*slots),
+            resources: Vec::new(),
             prefetch: u32::from(*prefetch),
             held: self.held(own, held),
             labels: zone_labels(*zone),
@@ -355,8 +359,9 @@ impl Cluster {
             task_types: vec![type_name(0)],
             reads: SchemasRead::default(),
             slots,
+            resources: Vec::new(),
             prefetch: 0,
-            held: vec![HeldLease { token, phase: LeasePhase::Finished }],
+            held: vec![HeldLease { token, phase: LeasePhase::Finished, size: Size::default() }],
             labels: Vec::new(),
             software: "model".into(),
         })?;

@@ -34,6 +34,7 @@ mod recovery;
 mod revocation;
 mod schema;
 mod sessions;
+mod sizes;
 mod turns;
 
 /// Plays the commands of a script and compares all that happens with what the script says.

@@ -14,9 +14,9 @@ use leasehold_queue::{
     DeclineReason, Disposition, Effect, Ended, Estimate, Exclusivity, Explanation, Failure,
     FailureReason, Gate, Guarantee, Guarded, HeldLease, Hello, Key, LeaseEnd, LeasePhase,
     LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Record,
-    Reply, Retry, RetryBudget, RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Start,
-    StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Turned, Unfit, Unknown,
-    Use, Wait, Weights,
+    Reply, Retry, RetryBudget, RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Size,
+    Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Turned, Unfit,
+    Unknown, Use, Wait, Weights,
 };
 
 pub(crate) struct Stage {
@@ -221,7 +221,8 @@ impl Stage {
             "beat" => Command::Heartbeat { stream, held: tokens() },
             "slots" => {
                 let slots = words.at(1).parse().expect("slots");
-                Command::Capacity { stream, slots, prefetch: words.number("prefetch", 0) }
+                let (resources, prefetch) = (amounts(words, "has"), words.number("prefetch", 0));
+                Command::Capacity { stream, slots, resources, prefetch }
             }
             "start" => Command::Started { stream, token: token() },
             "progress" => {
@@ -303,7 +304,11 @@ impl Stage {
             trace: None,
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
             fairness_key: words.value("by").unwrap_or_default().into(),
-            shape: Shape { selector: zone(words), schema: words.value("schema").map(schema) },
+            shape: Shape {
+                selector: zone(words),
+                schema: words.value("schema").map(schema),
+                size: Size { slots: words.number("size", 1), resources: amounts(words, "uses") },
+            },
             admission: match words.value("admission") {
                 Some("strict") => Admission::Strict,
                 Some(_) => Admission::BestEffort,
@@ -321,7 +326,8 @@ impl Stage {
                 "finished" => LeasePhase::Finished,
                 _ => LeasePhase::Running,
             };
-            HeldLease { token: self.token(token), phase }
+            let size = Size { slots: words.number("each", 1), resources: Vec::new() };
+            HeldLease { token: self.token(token), phase, size }
         });
         Hello {
             stream: stream(words.at(1)),
@@ -341,6 +347,7 @@ impl Stage {
             task_types: words.value("types").unwrap_or("t").split(',').map(Name::from).collect(),
             reads: words.value("reads").map(reads).unwrap_or_default(),
             slots: words.number("slots", 1),
+            resources: amounts(words, "has"),
             prefetch: words.number("prefetch", 0),
             held: held.collect(),
             labels: zone(words),
@@ -485,11 +492,19 @@ impl Stage {
                         format!(" {}={found} not {}", gap.name, gap.wanted)
                     };
                     let labels: String = misfit.labels.iter().map(gap).collect();
+                    let shortages = misfit.shortages.iter().map(|it| {
+                        let name = it.resource.as_deref().unwrap_or("slots");
+                        format!(" {name} {} not {}", it.most, it.wanted)
+                    });
+                    let shortages: String = shortages.collect();
                     let reads: String = misfit.reads.iter().map(|it| char::from(it.0[0])).collect();
                     let reads = if reads.is_empty() { reads } else { format!(" reads {reads}") };
                     let declined = if misfit.has_declined { " declined" } else { "" };
                     let names = names.join(" ");
-                    format!("; {count} {names}: {:?}{labels}{reads}{declined}", misfit.state)
+                    format!(
+                        "; {count} {names}: {:?}{labels}{shortages}{reads}{declined}",
+                        misfit.state
+                    )
                 });
                 assert_eq!(*more, 0, "all kinds are named");
                 format!("nobody{}; {others} others", kinds.collect::<String>())
@@ -509,13 +524,23 @@ impl Stage {
                 format!("{gate} at {used} of {max}{again}{holders}{more}")
             }
             Blocker::Capacity(it) => {
-                let Capacity { workers, hushed, slots, used, taken_by, more } = it;
+                let Capacity { workers, hushed, slots, used, taken_by, more, wanted, reserved } =
+                    it;
                 let taken = taken_by.iter().map(|(q, t, count)| format!(", {q}/{t} {count}"));
                 let taken: String = taken.collect();
                 let hushed =
                     if *hushed == 0 { String::new() } else { format!(", {hushed} hushed") };
                 assert_eq!(*more, 0, "all kinds are named");
-                format!("{used} of {slots} slots of {workers}{hushed}{taken}")
+                let wanted = if wanted.is_plain() {
+                    String::new()
+                } else {
+                    format!(", wants {}", size_text(wanted))
+                };
+                let reserved = reserved.iter();
+                let reserved =
+                    reserved.map(|(name, task)| format!(", {name} for {}", self.task_name(*task)));
+                let reserved: String = reserved.collect();
+                format!("{used} of {slots} slots of {workers}{hushed}{taken}{wanted}{reserved}")
             }
         }
     }
@@ -587,7 +612,12 @@ impl Stage {
     fn workers(&self) -> Vec<String> {
         let line = |w: leasehold_queue::WorkerView| {
             let tokens: Vec<String> = w.tokens.iter().map(|token| self.name(*token)).collect();
-            format!("{}/{} {:?} {} of {}", w.worker, w.instance, w.state, tokens.join(" "), w.slots)
+            let (tokens, slots) = (tokens.join(" "), size_text(&w.whole));
+            let taken = w.taken.slots as usize + w.ahead as usize;
+            let is_told = !w.whole.resources.is_empty() || taken != w.tokens.len();
+            let taken =
+                if is_told { format!(", {} taken", size_text(&w.taken)) } else { String::new() };
+            format!("{}/{} {:?} {tokens} of {slots}{taken}", w.worker, w.instance, w.state)
         };
         self.queue.workers().map(line).collect()
     }
@@ -761,6 +791,22 @@ fn at(stream: StreamId) -> String {
 
 fn zone(words: &Words<'_>) -> Vec<(Name, Name)> {
     words.value("zone").map(|zone| ("zone".into(), zone.into())).into_iter().collect()
+}
+
+/// Amounts by name: `gpu:1,memory:4`.
+fn amounts(words: &Words<'_>, key: &str) -> Vec<(Name, u64)> {
+    let amounts = words.value(key).into_iter().flat_map(|text| text.split(','));
+    let amounts = amounts.map(|text| {
+        let (name, amount) = text.split_once(':').expect("a name and an amount");
+        (Name::from(name), amount.parse().expect("an amount"))
+    });
+    amounts.collect()
+}
+
+fn size_text(size: &Size) -> String {
+    let Size { slots, resources } = size;
+    let resources = resources.iter().map(|(name, amount)| format!(" {name} {amount}"));
+    format!("{slots}{}", resources.collect::<String>())
 }
 
 /// Schemas are named by letters.

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 use leasehold_policy::Time;
 use leasehold_proto::v1::{self, DeclineReason, lease_outcome::Outcome};
 use leasehold_queue::{
-    Blocked, Blocker, Exclusivity, Gate, Permit, Phase, RevocationReason, SessionState, Take, Task,
-    TaskId, Token, Wait, WorkerView,
+    Blocked, Blocker, Exclusivity, Gate, Name, Permit, Phase, Queue, RevocationReason,
+    SessionState, Size, Take, Task, TaskId, Token, Wait, WorkerView,
 };
 
 use super::{Event, World, crew::Hand, watch::holds};
@@ -159,7 +159,7 @@ impl World {
             let lease = task.lease()?;
             let is_paused = queue.queue(&task.spec.queue).is_some_and(|view| view.paused);
             let may_start = lease.started.is_none() && lease.revoking.is_none();
-            let is_wanted = free.iter().any(|view| may_have(view, task));
+            let is_wanted = free.iter().any(|view| may_have(view, task) && has_left(view, task));
             may_start.then_some((lease.token, is_paused || !is_wanted))
         });
         let unstarted: BTreeMap<Token, bool> = unstarted.collect();
@@ -180,8 +180,7 @@ impl World {
             is_known || hand.is_some_and(|hand| self.is_well(hand))
         };
         let hoarder = holders.iter().find(|view| {
-            let slots = usize::try_from(view.slots).unwrap_or(usize::MAX);
-            let is_full = view.state == SessionState::Active && slots < view.tokens.len();
+            let is_full = view.state == SessionState::Active && 0 < view.ahead;
             is_full && has(view, |stays| !stays)
         });
         let hoarder = hoarder.filter(|_| holders.iter().all(is_answering));
@@ -210,7 +209,10 @@ impl World {
             task.phase == Phase::Queued && now < task.deadline && !is_paused && !is_limited
         });
         tasks.find_map(|task| {
-            let view = free.iter().find(|view| may_have(view, task))?;
+            let kept = reserved(queue, task);
+            let view = free.iter().find(|view| {
+                may_have(view, task) && has_left(view, task) && !kept.contains(&view.worker)
+            })?;
             Some((task.id, view.instance.to_string()))
         })
     }
@@ -223,7 +225,7 @@ impl World {
             let hand =
                 super::crew::of_instance(&view.instance).map(|(worker, _)| &self.crew[worker]);
             let is_hushed = hand.is_none_or(|hand| self.now < hand.hushed_until);
-            let has_room = view.tokens.len() < usize::try_from(view.slots).unwrap_or(usize::MAX);
+            let has_room = view.used() < view.whole.slots;
             view.state == SessionState::Active && has_room && !is_hushed
         });
         free.collect()
@@ -244,7 +246,28 @@ fn may_have(view: &WorkerView, task: &Task) -> bool {
     let mut reads = view.reads.iter().filter(|(task_type, _)| **task_type == task.spec.task_type);
     let is_read =
         task.spec.shape.schema.is_none_or(|schema| reads.all(|(_, read)| read.contains(&schema)));
-    is_read && task.spec.shape.selector.iter().all(|label| view.labels.contains(label))
+    let is_large = view.whole.holds(&task.spec.shape.size);
+    is_read && is_large && task.spec.shape.selector.iter().all(|label| view.labels.contains(label))
+}
+
+/// Whether a worker has as much left as a lease of the task takes, and nothing waits there.
+fn has_left(view: &WorkerView, task: &Task) -> bool {
+    let Size { slots, resources } = &task.spec.shape.size;
+    let left = |name: &str| view.whole.amount(name).saturating_sub(view.taken.amount(name));
+    view.ahead == 0
+        && view.taken.slots + slots <= view.whole.slots
+        && resources.iter().all(|(name, amount)| *amount <= left(name))
+}
+
+/// The workers that take nothing before they have room for a task that waits.
+fn reserved(queue: &Queue, task: &Task) -> Vec<Name> {
+    let capacities = queue.explain(task).blockers.into_iter().filter_map(|it| match it {
+        Blocker::Capacity(capacity) => Some(capacity.reserved),
+        _ => None,
+    });
+    let waits = |id: TaskId| queue.task(id).is_some_and(|task| task.phase == Phase::Queued);
+    let kept = capacities.flatten().filter(|(_, task)| waits(*task));
+    kept.map(|(worker, _)| worker).collect()
 }
 
 /// When time alone changes a task: a wait ends, an attempt or the task has had its time, a cancel its grace and the

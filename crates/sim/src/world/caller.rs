@@ -381,6 +381,7 @@ fn spec(order: &Order) -> TaskSpec {
         shape: Shape {
             selector: plan::zone_label(order.zone).map(names).into_iter().collect(),
             schema: plan::schema_print(order.schema),
+            size: plan::size_of(1 + u32::from(order.size.0), order.size.1),
         },
         admission: Admission::BestEffort,
     }

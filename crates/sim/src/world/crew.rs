@@ -21,7 +21,7 @@ use crate::{
     judge::Violation,
     make::Kind,
     moment::{HostClock, MS, Micros, SECOND},
-    plan::{Crew, DRIFT_PPM_MAX, schemas_read, zone_label},
+    plan::{Crew, DRIFT_PPM_MAX, GPU, schemas_read, zone_label},
     probe::Probe,
 };
 
@@ -126,9 +126,9 @@ impl Hand {
         self.clock.shows(now)
     }
 
-    /// How many handlers it may run.
-    pub(super) fn slots(&self) -> usize {
-        to_usize(self.slots)
+    /// How many handlers of one slot it may run.
+    pub(super) const fn slots(&self) -> u32 {
+        self.slots
     }
 
     /// Whether it is known which of two of its starts was the earlier one.
@@ -195,6 +195,7 @@ impl World {
             labels: zone_label(self.plan.setting.workers[worker].zone).into_iter().collect(),
             schemas: schemas_said(self.plan.setting.workers[worker].reads),
             slots: hand.slots,
+            resources: gpus(self.plan.setting.workers[worker].gpus),
             prefetch: hand.prefetch,
             drain_grace: Duration::from_secs(3),
             seed,
@@ -313,7 +314,9 @@ impl World {
         let mut checked = Ok(());
         match parcel {
             Parcel::Told(frame) => {
-                checked = check_room(hand.slots + hand.prefetch, session.load().0, &frame);
+                let gpus = self.plan.setting.workers[worker].gpus;
+                let room = (u64::from(hand.slots + hand.prefetch), u64::from(gpus));
+                checked = check_room(room, session.taken(GPU), &frame);
                 session.hear(shown, frame.clone());
                 self.note_told(worker, &frame);
             }
@@ -454,20 +457,32 @@ impl World {
     }
 }
 
-/// A worker is assigned no more than it has room for: whatever it holds, be it only a handler that does not die, takes
-/// a place until it has said otherwise. A welcome frees the places of what is lost.
-fn check_room(room: u32, held: usize, frame: &v1::ConnectResponse) -> Result<(), String> {
+/// A worker is assigned no more than it has room for, in slots, those that it takes ahead included, and of the one resource:
+/// whatever it holds, be it only a handler that does not die, takes its places until it has said otherwise. A welcome frees
+/// the places of what is lost.
+fn check_room(
+    room: (u64, u64),
+    held: (u64, u64),
+    frame: &v1::ConnectResponse,
+) -> Result<(), String> {
     let is_welcome = frame.events.iter().any(|it| matches!(it.event, Some(Told::Welcome(_))));
-    let assigned = frame.events.iter().filter(|it| matches!(it.event, Some(Told::Assignment(_))));
-    let (assigned, room) = (assigned.count(), to_usize(room));
-    if is_welcome || assigned == 0 || held + assigned <= room {
+    let assigned = frame.events.iter().filter_map(|it| match &it.event {
+        Some(Told::Assignment(it)) => Some((it.slots.max(1), it.resources.get(GPU).copied())),
+        _ => None,
+    });
+    let assigned = assigned.fold((0, 0), |(slots, gpus), (own, gpu)| {
+        (slots + u64::from(own.unsigned_abs()), gpus + gpu.unwrap_or(0).unsigned_abs())
+    });
+    let fits = held.0 + assigned.0 <= room.0 && held.1 + assigned.1 <= room.1;
+    if is_welcome || assigned.0 == 0 || fits {
         return Ok(());
     }
-    Err(format!("holds {held}, has room for {room} and is assigned {assigned}"))
+    Err(format!("holds {held:?}, has room for {room:?} and is assigned {assigned:?}"))
 }
 
-fn to_usize(count: u32) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
+/// How much it says it has.
+fn gpus(count: u8) -> BTreeMap<String, u64> {
+    (0 < count).then(|| (GPU.to_owned(), count.into())).into_iter().collect()
 }
 
 /// What a worker says that it reads, if it says so.

@@ -16,7 +16,7 @@ use crate::{
     ledger::{checkpoint_of, result_of},
     make::{Kind, Make},
     moment::{MS, Micros, SECOND},
-    plan::pick,
+    plan::{GPU, pick},
     probe::Probe,
 };
 
@@ -84,11 +84,7 @@ impl World {
         if make.saves {
             self.after(SAVE_AFTER, Event::Save(worker, incarnation, token, 1));
         }
-        let (running, slots) = (self.crew[worker].pieces.len(), self.crew[worker].slots());
-        if slots < running {
-            let message = format!("w{worker} runs {running} tasks in {slots} slots");
-            self.fail(Violation::new("slots", message));
-        }
+        self.check_room(worker);
         self.check_exclusive(worker);
         self.check_permits();
         let within = self.ledger.begin(Token::from_i64(token));
@@ -101,6 +97,22 @@ impl World {
         };
         if self.is_healed || !make.kind.is_endless() {
             self.plan_finish(worker, token, runs);
+        }
+    }
+
+    /// What runs takes no more than there is.
+    fn check_room(&mut self, worker: usize) {
+        let hand = &self.crew[worker];
+        let runs = hand.pieces.values().filter_map(|piece| piece.task_id.parse().ok());
+        let sizes = runs.filter_map(|id| Some(&self.ledger.task(id)?.spec.shape.size));
+        let taken = sizes.fold((0, 0), |(slots, gpus), size| {
+            (slots + u64::from(size.slots), gpus + size.amount(GPU))
+        });
+        let gpus = self.plan.setting.workers[worker].gpus;
+        let room = (u64::from(hand.slots()), u64::from(gpus));
+        if room.0 < taken.0 || room.1 < taken.1 {
+            let message = format!("w{worker} runs what takes {taken:?} and has {room:?}");
+            self.fail(Violation::new("slots", message));
         }
     }
 

@@ -37,6 +37,18 @@ fn a_command_is_split_like_a_shell_does_and_nothing_is_expanded() {
 }
 
 #[test]
+fn resources_lie_over_those_of_the_file() {
+    let resources = |flags: &[&str]| config(flags).map(|config| config.resources);
+    let two = ["--resource", "gpu=2", "--resource", "memory_mb=4096"];
+    let expected = [("gpu".to_owned(), 2), ("memory_mb".to_owned(), 4_096)];
+    assert_eq!(resources(&two), Ok(expected.into()));
+    for flag in ["gpu", "gpu=", "gpu=some", "gpu=-1", "gpu=1.5"] {
+        let error = format!("--resource {flag}: write NAME=AMOUNT, a whole number such as gpu=2");
+        assert_eq!(resources(&["--resource", flag]), Err(error));
+    }
+}
+
+#[test]
 fn a_command_that_is_none_is_named() {
     let table: [(&[&str], &str); 5] = [
         (&["--program", "t"], "--program t: no command: write TYPE=COMMAND"),

@@ -60,6 +60,7 @@ fn the_shipped_file_names_every_key() {
     assert_eq!(thumbnail.command, words(&["convert", "-", "-resize", "200x200", "png:-"]));
     assert!(thumbnail.directory.is_some() && !thumbnail.env.is_empty());
     assert_eq!(thumbnail.schemas.len(), 1);
+    assert_eq!((config.resources["gpu"], config.resources["memory_mb"]), (2, 65_536));
     config.worker().check().expect("it can be used");
 }
 
@@ -75,7 +76,7 @@ fn a_mistake_is_named_with_its_place() {
     for (text, error) in [
         (
             "slots: 2\nslotz: 3\n",
-            "w.yaml:2:1: unknown field `slotz`, expected one of address, id, slots, prefetch, labels, \
+            "w.yaml:2:1: unknown field `slotz`, expected one of address, id, slots, resources, prefetch, labels, \
              drain_grace, on_session_lost, lost_slots_max, state_dir, programs, pool, telemetry",
         ),
         ("slots: 2\nslots: 3\n", "w.yaml:2:1: duplicate mapping key: slots"),

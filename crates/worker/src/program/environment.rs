@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::Attempt;
-use crate::{isolated::MARKER, outcome::Failure};
+use crate::{isolated::MARKER, outcome::Failure, size::Size};
 
 /// The largest environment. The system's own limit is larger, but it is shared with the arguments and its error
 /// ("argument list too long") sends people looking in the wrong place.
@@ -62,6 +62,8 @@ fn of_attempt(attempt: &Attempt) -> impl Iterator<Item = (&'static str, String)>
         ("LEASEHOLD_GENERATION", it.generation.to_string()),
         ("LEASEHOLD_FENCING_TOKEN", it.token.to_string()),
         ("LEASEHOLD_WORKER_ID", attempt.worker_id.to_string()),
+        ("LEASEHOLD_TASK_SLOTS", it.size.slots.to_string()),
+        ("LEASEHOLD_TASK_RESOURCES", resources(&it.size)),
         (CHECKPOINT_BYTES_MAX, attempt.limits.checkpoint_bytes.to_string()),
         ("TRACEPARENT", trace.traceparent()),
         ("TRACESTATE", trace.tracestate().to_owned()),
@@ -69,6 +71,12 @@ fn of_attempt(attempt: &Attempt) -> impl Iterator<Item = (&'static str, String)>
     .into_iter()
     .chain(deadline)
     .chain(task_deadline)
+}
+
+/// What it takes of its worker beside slots, as a flag would say it: `gpu=1,memory_mb=4096`; empty for nothing.
+fn resources(size: &Size) -> String {
+    let pairs = size.resources.iter().map(|(name, amount)| format!("{name}={amount}"));
+    pairs.collect::<Vec<_>>().join(",")
 }
 
 /// The time after `limit`, by the wall clock, in seconds.

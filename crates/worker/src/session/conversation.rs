@@ -11,7 +11,7 @@ use leasehold_proto::{
 use prost::Message as _;
 
 use super::{Session, link::Link};
-use crate::{assignment::Token, clock::Moment};
+use crate::{assignment::Token, clock::Moment, size::Size};
 
 /// How many events a frame holds at most: a frame is one turn of the coordinator's attention.
 const EVENTS_PER_FRAME_MAX: usize = 256;
@@ -254,16 +254,19 @@ impl Session {
             .leases
             .iter()
             .filter(|_| !Mutant::InventoryIncomplete.is_alive())
-            .map(|(token, lease)| (token, lease.phase()));
+            .map(|(token, lease)| (token, lease.phase(), lease.assignment.size.clone()));
         let finished = self
             .outbox
             .tokens()
             .filter(|_| !Mutant::FinishedNotNamed.is_alive())
-            .map(|token| (token, v1::LeasePhase::Finished));
-        let held = running.chain(finished).map(|(Token(fencing_token), phase)| v1::HeldLease {
-            fencing_token,
-            phase: phase.into(),
-        });
+            .map(|token| (token, v1::LeasePhase::Finished, Size::default()));
+        let held =
+            running.chain(finished).map(|(Token(fencing_token), phase, size)| v1::HeldLease {
+                fencing_token,
+                phase: phase.into(),
+                slots: if size.slots == 1 { 0 } else { size.wire_slots() },
+                resources: size.wire_resources(),
+            });
         let identity = &self.identity;
         v1::Hello {
             protocol_version: leasehold_proto::PROTOCOL_VERSION,
@@ -274,8 +277,9 @@ impl Session {
             labels: identity.labels.clone().into_iter().collect(),
             task_types: identity.task_types.iter().cloned().collect(),
             capacity: Some(v1::Capacity {
-                slots: i32::try_from(identity.slots).unwrap_or(i32::MAX),
+                slots: identity.whole.wire_slots(),
                 prefetch: i32::try_from(identity.prefetch).unwrap_or(i32::MAX),
+                resources: identity.whole.wire_resources(),
             }),
             held_leases: held.collect(),
             software: identity.software.clone(),

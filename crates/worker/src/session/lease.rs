@@ -12,6 +12,7 @@ use crate::{
     CancelReason,
     assignment::{Assignment, Token},
     clock::Moment,
+    size::Size,
 };
 
 /// A lease the worker holds.
@@ -158,13 +159,21 @@ impl Stage {
 }
 
 /// All leases the worker holds. At most its slots and `WAITING_MAX` more.
-#[derive(Default)]
 pub(super) struct Leases {
     held: BTreeMap<Token, Lease>,
     /// What `held` says of timers, in the order they ring.
     timers: BTreeSet<(Moment, Token)>,
     /// The pending ones, first come first.
     waiting: VecDeque<Token>,
+    /// What the others take of the worker.
+    taken: Size,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        let (held, timers, waiting) = (BTreeMap::new(), BTreeSet::new(), VecDeque::new());
+        Self { held, timers, waiting, taken: Size::NOTHING }
+    }
 }
 
 impl Leases {
@@ -180,6 +189,9 @@ impl Leases {
     pub(super) fn remove(&mut self, token: Token) -> Option<Lease> {
         let lease = self.held.remove(&token)?;
         self.unlist(token, lease.stage);
+        if !lease.stage.is_pending() {
+            self.taken.remove(&lease.assignment.size);
+        }
         Some(lease)
     }
 
@@ -202,6 +214,9 @@ impl Leases {
         let total_remaining = lease.total_due.map(|due| due.since(now));
         Arc::make_mut(&mut lease.assignment).total_remaining = total_remaining;
         let assignment = Arc::clone(&lease.assignment);
+        if lease.stage.is_pending() {
+            self.taken.add(&assignment.size);
+        }
         let attempt_due = assignment.attempt_timeout.map(|limit| now + limit);
         let due = [attempt_due, lease.total_due].into_iter().flatten().min();
         self.set_stage(token, Stage::Running { since: now, due });
@@ -278,9 +293,29 @@ impl Leases {
         self.held.len() - self.waiting.len()
     }
 
-    /// How many have been killed and are known not to end.
+    /// How many slots those have that have been killed and are known not to end.
     pub(super) fn lost(&self) -> usize {
-        self.held.values().filter(|it| it.stage.is_lost()).count()
+        let lost = self.held.values().filter(|it| it.stage.is_lost());
+        lost.map(|it| usize::try_from(it.assignment.size.slots).unwrap_or(usize::MAX)).sum()
+    }
+
+    /// Whether what a lease takes is left, of all that the worker has.
+    pub(super) fn has_room(&self, whole: &Size, token: Token) -> bool {
+        let size = self.held.get(&token).map(|lease| &lease.assignment.size);
+        size.is_some_and(|size| whole.holds_beside(&self.taken, size))
+    }
+
+    /// For how many of the pending ones there is room, if nobody overtakes another.
+    pub(super) fn ready(&self, whole: &Size) -> usize {
+        let mut taken = self.taken.clone();
+        let sizes = self.waiting.iter().filter_map(|token| self.held.get(token));
+        let ready = sizes.take_while(|lease| {
+            let size = &lease.assignment.size;
+            let fits = whole.holds_beside(&taken, size);
+            taken.add(size);
+            fits
+        });
+        ready.count()
     }
 
     fn unlist(&mut self, token: Token, stage: Stage) {

@@ -18,7 +18,7 @@ impl Session {
     pub(super) fn handle_revocation(&mut self, now: Moment, revocation: v1::Revocation) {
         let token = Token(revocation.fencing_token);
         if revocation.unstarted_only {
-            return self.give_back(token);
+            return self.give_back(now, token);
         }
         let Some(lease) = self.leases.get(token) else {
             return self.deny(token, revocation.reason());
@@ -37,6 +37,7 @@ impl Session {
                 if let Some(lease) = self.leases.remove(token) {
                     self.post(&lease.assignment, answer::not_started(), None);
                 }
+                self.start_waiting(now);
             }
             Stage::Running { .. } => self.stop(token, reason, kill_at),
             Stage::Stopping { since, reason: earlier, kill_at: before } => {
@@ -52,10 +53,11 @@ impl Session {
 
     /// Gives a lease back whose work has not begun. Otherwise nothing has to be said: that it began is said anyway, and so is
     /// its outcome.
-    fn give_back(&mut self, token: Token) {
+    fn give_back(&mut self, now: Moment, token: Token) {
         let may = Mutant::RunningGivenBack.is_alive();
         if self.leases.get(token).is_some_and(|lease| may || lease.stage.since().is_none()) {
             self.decline(token, v1::DeclineReason::Retracted);
+            self.start_waiting(now);
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
     clock::Moment,
     identity::{self, Identity},
     outcome::{End, Failure},
+    size::Size,
 };
 
 /// A worker process, as far as its session goes.
@@ -41,8 +42,10 @@ pub struct Setup {
     pub labels: BTreeMap<String, String>,
     /// Which payload schemas it reads of a type, if not every one.
     pub schemas: BTreeMap<String, BTreeSet<String>>,
-    /// How many tasks it runs at once.
+    /// How many tasks of one slot it runs at once.
     pub slots: u32,
+    /// How much else it has, by name.
+    pub resources: BTreeMap<String, u64>,
     /// How many leases it takes beyond that.
     pub prefetch: u32,
     /// How long a drain waits for what runs.
@@ -122,7 +125,7 @@ impl Worker {
             labels: setup.labels,
             task_types: setup.task_types.into_iter().collect(),
             schemas: setup.schemas,
-            slots: setup.slots,
+            whole: Size { slots: setup.slots, resources: setup.resources },
             prefetch: setup.prefetch,
             software: "simulated".to_owned(),
         };
@@ -245,6 +248,15 @@ impl Worker {
     /// Whether it has an outcome of the lease that has not been answered.
     pub fn has_outcome(&self, token: i64) -> bool {
         self.session.outbox.get(Token(token)).is_some()
+    }
+
+    /// How many slots all leases take that it holds, those that wait for one included, and how much of a resource.
+    pub fn taken(&self, resource: &str) -> (u64, u64) {
+        let sizes = self.session.leases.iter().map(|(_, lease)| &lease.assignment.size);
+        sizes.fold((0, 0), |(slots, amount), size| {
+            let own = size.resources.get(resource).copied().unwrap_or(0);
+            (slots + u64::from(size.slots), amount + own)
+        })
     }
 
     /// How many leases it holds, and how many outcomes that have not been answered.

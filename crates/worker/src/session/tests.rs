@@ -27,6 +27,7 @@ use crate::{
     clock::Moment,
     identity::Identity,
     outcome::{End, Failure},
+    size::Size,
 };
 
 mod checkpoint;
@@ -38,6 +39,7 @@ mod leases;
 mod lost;
 mod prefetch;
 mod reconnect;
+mod sizes;
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -54,6 +56,8 @@ enum Step {
     Assign(i64),
     /// The same with other limits in ms: start, attempt, total, grace.
     AssignWithin(i64, [u64; 4]),
+    /// The same, and it takes so many slots and so much of `gpu`.
+    AssignSized(i64, i32, i64),
     /// A task of another type is assigned.
     AssignForeign(i64),
     /// A lease is revoked, with a grace in ms.
@@ -175,7 +179,7 @@ impl Stage {
             labels: BTreeMap::new(),
             task_types: BTreeSet::from(["work".to_owned()]),
             schemas: BTreeMap::new(),
-            slots: SLOTS,
+            whole: Size { slots: SLOTS, resources: [("gpu".to_owned(), 2)].into() },
             prefetch,
             software: String::new(),
         };
@@ -366,6 +370,13 @@ fn event(step: Step) -> Heard {
         })),
         Step::Assign(token) => assignment(token, "work", [10_000, 60_000, 3_600_000, 2_000]),
         Step::AssignWithin(token, limits) => assignment(token, "work", limits),
+        Step::AssignSized(token, slots, gpu) => {
+            let Heard::Assignment(plain) = event(Step::Assign(token)) else {
+                unreachable!("it is an assignment")
+            };
+            let resources = (0 < gpu).then(|| ("gpu".to_owned(), gpu)).into_iter().collect();
+            Heard::Assignment(Box::new(v1::Assignment { slots, resources, ..*plain }))
+        }
         Step::AssignForeign(token) => {
             assignment(token, "other", [10_000, 60_000, 3_600_000, 2_000])
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::{clock::Moment, identity};
+use crate::{clock::Moment, identity, size::Size};
 
 fn identity(instance_id: &str, boot: &str) -> Identity {
     Identity {
@@ -14,7 +14,7 @@ fn identity(instance_id: &str, boot: &str) -> Identity {
         labels: BTreeMap::new(),
         task_types: BTreeSet::new(),
         schemas: BTreeMap::new(),
-        slots: 1,
+        whole: Size::default(),
         prefetch: 0,
         software: String::new(),
     }

@@ -54,6 +54,16 @@ fn what_cannot_be_used_is_named() {
     let long = "v".repeat(256);
     let problem = "a label's value has at most 255 bytes";
     check(&worker().label("n", &long), &format!("label is \"{long}\": {problem}"));
+    worker().resource("n".repeat(63), 1 << 53).check().expect("the most");
+    let problem = "its name has 1 to 63 bytes and no control characters";
+    for name in ["".to_owned(), "n".repeat(64), "a\nb".to_owned()] {
+        let error = format!("resource is {name:?}: {problem}");
+        check(&worker().resource(name, 1), &error);
+    }
+    let problem = "its amount is a whole number from 1 to 2^53";
+    check(&worker().resource("gpu", 0), &format!("resource is \"gpu=0\": {problem}"));
+    let all = (0..33).fold(worker(), |worker, n| worker.resource(n.to_string(), 1));
+    check(&all, "number of resources is \"33\": at most 32 are allowed");
     let problem = "must not be empty, and have no equals sign or zero byte";
     for name in ["", "A=B"] {
         let program = Program::new("true").env(name, "v");

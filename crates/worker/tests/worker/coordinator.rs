@@ -262,6 +262,8 @@ pub(crate) fn assignment(token: i64, task_type: &str, payload: &[u8]) -> v1::Ass
         labels: HashMap::from([("k".to_owned(), "v".to_owned())]),
         progress_timeout: None,
         checkpoint: None,
+        slots: 0,
+        resources: HashMap::new(),
     }
 }
 

@@ -439,7 +439,11 @@ async fn a_result_is_repeated_on_every_stream_until_it_is_acknowledged() {
         running.stream.hang_up();
         let (stream, hello) = running.coordinator.welcome(LONG).await;
         running.stream = stream;
-        let finished = v1::HeldLease { fencing_token: 1, phase: v1::LeasePhase::Finished.into() };
+        let finished = v1::HeldLease {
+            fencing_token: 1,
+            phase: v1::LeasePhase::Finished.into(),
+            ..v1::HeldLease::default()
+        };
         assert_eq!(hello.held_leases, [finished]);
         assert_eq!(running.stream.unanswered_outcome(1).await, expected);
     }

@@ -247,6 +247,8 @@ async fn its_environment_says_what_it_works_on() {
             "LEASEHOLD_GENERATION=2",
             "LEASEHOLD_QUEUE=q",
             "LEASEHOLD_TASK_ID=task-41",
+            "LEASEHOLD_TASK_RESOURCES=",
+            "LEASEHOLD_TASK_SLOTS=1",
             "LEASEHOLD_TASK_TYPE=sh",
             "LEASEHOLD_WORKER_ID=w",
             "OWN=inherited",

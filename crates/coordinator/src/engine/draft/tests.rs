@@ -185,6 +185,7 @@ impl Writing {
             task_types: vec![Name::from("t")],
             reads: SchemasRead::default(),
             slots: 4,
+            resources: Vec::new(),
             prefetch: 0,
             held: Vec::new(),
             labels: Vec::new(),

@@ -14,6 +14,7 @@ fn hello(instance: &str) -> Hello {
         task_types: Vec::new(),
         reads: SchemasRead::default(),
         slots: 1,
+        resources: Vec::new(),
         prefetch: 0,
         held: Vec::new(),
         labels: Vec::new(),

@@ -95,7 +95,7 @@ impl Served {
             worker_id: worker_id.to_owned(),
             instance_id: "1".to_owned(),
             task_types: task_types.iter().map(ToString::to_string).collect(),
-            capacity: Some(v1::Capacity { slots: 8, prefetch: 0 }),
+            capacity: Some(v1::Capacity { slots: 8, ..v1::Capacity::default() }),
             ..v1::Hello::default()
         };
         frames.send(frame(1, 0, vec![Event::Hello(hello)])).await.unwrap();

@@ -6,8 +6,8 @@ use leasehold_policy::Time;
 use leasehold_proto::v1;
 use leasehold_queue::{
     Blocker, Bucketed, Capacity, Ending, FailureReason, Gate, Holder, LabelGap, Misfit, Name,
-    Obstacle, Permit, Phase, SchemaPrint, SessionState, Shape, Take, TaskId, TaskSpec, Token,
-    Unfit, Use, Wait,
+    Obstacle, Permit, Phase, SchemaPrint, SessionState, Shape, Shortage, Size, Take, TaskId,
+    TaskSpec, Token, Unfit, Use, Wait,
 };
 
 use super::explanation;
@@ -94,6 +94,7 @@ fn what_nobody_serves_says_what_is_wrong_with_each_and_what_worker_to_start() {
     let misfit = |state, labels, reads: &[u8], has_declined| Misfit {
         state,
         labels,
+        shortages: Vec::new(),
         reads: reads.iter().map(|byte| SchemaPrint([*byte; 32])).collect(),
         has_declined,
     };
@@ -102,7 +103,7 @@ fn what_nobody_serves_says_what_is_wrong_with_each_and_what_worker_to_start() {
         (misfit(SessionState::Draining, vec![gap(None)], &[7], true), 1, vec![name("w4")]),
     ];
     let selector = vec![(name("gpu"), name("it's big"))];
-    let shape = Shape { selector, schema: Some(SchemaPrint([0x1a; 32])) };
+    let shape = Shape { selector, schema: Some(SchemaPrint([0x1a; 32])), ..Shape::default() };
     check(
         &Blocker::NoWorker(Unfit { misfits, more: 0, others: 0 }),
         shape,
@@ -194,6 +195,54 @@ fn slots_are_counted() {
     ] {
         check(&blocker, Shape::default(), &[message, start]);
     }
+}
+
+#[test]
+fn what_asks_for_much_is_told_how_much_there_is_and_who_is_reserved() {
+    let size = Size { slots: 3, resources: vec![(name("gpu"), 2)] };
+    let shape = || Shape { size: size.clone(), ..Shape::default() };
+    let start = "start a worker that takes resize and has 3 slots, 2 gpu | slots: 3\nresources: {'gpu': 2}\nprograms: \
+                 {'resize': {command: COMMAND}} | leasehold-worker --id NAME --config FILE";
+    let shortage = |resource: Option<&str>, wanted, most| Shortage {
+        resource: resource.map(name),
+        wanted,
+        most,
+    };
+    let misfit = Misfit {
+        state: SessionState::Active,
+        labels: Vec::new(),
+        shortages: vec![shortage(None, 3, 2), shortage(Some("gpu"), 2, 0)],
+        reads: BTreeSet::new(),
+        has_declined: false,
+    };
+    let misfits = vec![(misfit, 2, vec![name("w1")])];
+    check(
+        &Blocker::NoWorker(Unfit { misfits, more: 0, others: 0 }),
+        shape(),
+        &[
+            "no worker fits that takes resize: w1 and 1 more: the largest has 2 slots, wanted 3, the largest has 0 gpu, wanted 2",
+            start,
+        ],
+    );
+    let capacity = |wanted, reserved| {
+        let (workers, slots, used) = (2, 8, 5);
+        Blocker::Capacity(Capacity {
+            workers,
+            slots,
+            used,
+            wanted,
+            reserved,
+            ..Capacity::default()
+        })
+    };
+    let wanted = "no worker has 3 slots, 2 gpu left at once: 5 of 8 slots for resize are taken, of 2 workers";
+    check(&capacity(size.clone(), Vec::new()), shape(), &[wanted, start]);
+    let reserved = "5 of 8 slots for resize are taken, of 2 workers; w1 takes nothing before it has room for task \
+                    00000000-0000-0000-0000-000000000007";
+    let plain =
+        "start a worker that takes resize | leasehold-worker --id NAME --program resize=COMMAND";
+    let for_task = vec![(name("w1"), TaskId::from_u128(7))];
+    check(&capacity(Size::default(), for_task), Shape::default(), &[reserved, plain]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Admission, Config, DeclineReason, Exclusivity, Failure, FailureReason, Guarantee, HeldLease,
     Key, LeasePhase, LeaseTerms, Limits, Name, Outcome, Retry, SchemaPrint, SchemasRead, SessionId,
-    Shape, StopProof, StreamId, Submit, TaskId, TaskSpec, Token,
+    Shape, Size, StopProof, StreamId, Submit, TaskId, TaskSpec, Token,
 };
 
 use super::{Cluster, SECOND};
@@ -53,6 +53,7 @@ impl Cluster {
             shape: Shape {
                 selector: zone_labels(submission.zone),
                 schema: (0 < submission.schema).then(|| schema(submission.schema)),
+                size: Size::default(),
             },
             admission: Admission::Unasked,
         };
@@ -112,7 +113,7 @@ fn lease(token: Token, n: usize, running: u8, finished: u8) -> HeldLease {
         (_, true) => LeasePhase::Running,
         _ => LeasePhase::Pending,
     };
-    HeldLease { token, phase }
+    HeldLease { token, phase, size: Size::default() }
 }
 
 pub(super) fn outcome_of(pick: u8) -> Outcome {

@@ -175,7 +175,7 @@ pub(crate) fn queue_lines(queue: &Queue) -> Vec<String> {
     lines.extend(queue.workers().map(|w| {
         format!(
             "{:?} {}/{} {:?} {} {:?} {}",
-            w.session, w.worker, w.instance, w.state, w.slots, w.tokens, w.last_heard
+            w.session, w.worker, w.instance, w.state, w.whole.slots, w.tokens, w.last_heard
         )
     }));
     lines.extend(
