@@ -1,6 +1,10 @@
 //! A task as the coordinator hands it to a worker, parsed.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use leasehold_proto::{
@@ -9,7 +13,7 @@ use leasehold_proto::{
 };
 use leasehold_telemetry::TraceContext;
 
-use crate::{CancelReason, size::Size};
+use crate::{CancelReason, size::Size, term::UNLIMITED};
 
 /// The right to run one task, as the coordinator named it: larger than every earlier token of the same task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +90,12 @@ impl Assignment {
     /// How long it may run from its start, unless it asks for more.
     pub(crate) fn time_limit(&self) -> Option<Duration> {
         [self.attempt_timeout, self.total_remaining].into_iter().flatten().min()
+    }
+
+    /// When that is over of one that starts now, and when the whole task's time is.
+    pub(crate) fn deadlines(&self, now: Instant) -> [Instant; 2] {
+        [self.time_limit(), self.total_remaining]
+            .map(|limit| now + limit.unwrap_or(UNLIMITED).min(UNLIMITED))
     }
 
     /// Which of its limits that is.

@@ -111,9 +111,11 @@ impl Alarm {
         Ok(Self { timer, set_for: None })
     }
 
-    /// Sets the timer; `None` stops it. The past rings at once.
+    /// Sets the timer; `None` stops it. The past rings at once. If it rings earlier already it is left as it is, so that
+    /// a moment that moves away with every turn is not set with every turn: who then finds nothing to do sets it again.
     pub(crate) fn set(&mut self, at: Option<Moment>) -> io::Result<()> {
-        if self.set_for == at {
+        let is_early_enough = self.set_for.zip(at).is_some_and(|(set_for, at)| set_for <= at);
+        if is_early_enough || self.set_for == at {
             return Ok(());
         }
         set_timer(self.timer.get_ref(), at)?;

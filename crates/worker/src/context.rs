@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use leasehold_telemetry::TraceContext;
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 use crate::{
     assignment::{Assignment, Token},
@@ -17,28 +17,37 @@ use crate::{
     guard::{Lookout, Reached},
     limits::{CheckpointTooLarge, Limits},
     progress::Board,
-    term::{NotExtended, Term, UNLIMITED},
+    term::{Ask, NotExtended, UNLIMITED},
+    tether::Tether,
 };
 
 /// What a handler knows of the attempt it makes, and how it talks back while it runs. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
-    assignment: Arc<Assignment>,
-    worker_id: Arc<str>,
-    trace: TraceContext,
-    signal: watch::Receiver<Signal>,
-    board: Arc<Board>,
-    limits: Limits,
-    hold: Hold,
-    task_deadline: Instant,
+    known: Arc<Known>,
 }
 
-/// How an attempt looks up whether its lease holds, and how long it may run.
-#[derive(Clone)]
-pub(crate) struct Hold {
+/// What is known of one attempt.
+pub(crate) struct Known {
+    pub(crate) house: Arc<House>,
+    pub(crate) assignment: Arc<Assignment>,
+    /// The attempt's own span.
+    pub(crate) trace: TraceContext,
+    pub(crate) limits: Limits,
+    /// Whether its lease holds.
+    pub(crate) lookout: Lookout,
+    pub(crate) tether: Arc<Tether>,
+    /// When the whole task runs out of time.
+    pub(crate) task_deadline: Instant,
+}
+
+/// What all attempts of a worker share.
+pub(crate) struct House {
+    pub(crate) worker_id: String,
     pub(crate) clock: Clock,
-    pub(crate) lookout: Arc<Lookout>,
-    pub(crate) term: Term,
+    pub(crate) board: Arc<Board>,
+    /// Where handlers ask for more time. `None`: nobody listens.
+    pub(crate) asks: Option<mpsc::Sender<Ask>>,
 }
 
 /// Why a handler should stop.
@@ -122,69 +131,39 @@ impl LeaseOver {
     }
 }
 
-/// What the session wants of a piece of work. It only ever grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Signal {
-    /// Go on.
-    #[default]
-    Run,
-    /// Stop by yourself.
-    Cancel(CancelReason),
-    /// You are being stopped.
-    Kill(CancelReason),
-}
-
-impl Signal {
-    fn reason(self) -> Option<CancelReason> {
-        match self {
-            Self::Run => None,
-            Self::Cancel(reason) | Self::Kill(reason) => Some(reason),
-        }
-    }
-}
-
 impl Context {
-    pub(crate) fn new(
-        assignment: Arc<Assignment>,
-        worker_id: Arc<str>,
-        trace: TraceContext,
-        signal: watch::Receiver<Signal>,
-        (board, limits): (Arc<Board>, Limits),
-        hold: Hold,
-    ) -> Self {
-        let left = assignment.total_remaining.unwrap_or(UNLIMITED).min(UNLIMITED);
-        let task_deadline = Instant::now() + left;
-        Self { assignment, worker_id, trace, signal, board, limits, hold, task_deadline }
+    pub(crate) fn new(known: Known) -> Self {
+        Self { known: Arc::new(known) }
     }
 
     /// The task's id.
     pub fn task_id(&self) -> &str {
-        &self.assignment.task_id
+        &self.known.assignment.task_id
     }
 
     /// The kind of work.
     pub fn task_type(&self) -> &str {
-        &self.assignment.task_type
+        &self.known.assignment.task_type
     }
 
     /// The queue the task waited in.
     pub fn queue(&self) -> &str {
-        &self.assignment.queue
+        &self.known.assignment.queue
     }
 
     /// The namespace the task belongs to.
     pub fn namespace(&self) -> &str {
-        &self.assignment.namespace
+        &self.known.assignment.namespace
     }
 
     /// The attempt this is, counting from 1. For people: it starts again when a task is replayed.
     pub fn attempt(&self) -> u32 {
-        self.assignment.attempt
+        self.known.assignment.attempt
     }
 
     /// How often the task has been replayed, counting from 1.
     pub fn generation(&self) -> u32 {
-        self.assignment.generation
+        self.known.assignment.generation
     }
 
     /// The lease's token: positive, and larger than every earlier one of the same task.
@@ -192,29 +171,29 @@ impl Context {
     /// Hand it to whatever the handler writes to. A store that refuses a token smaller than the largest it has seen
     /// of a task cannot be overwritten by a worker that has lost its lease without knowing.
     pub fn fencing_token(&self) -> i64 {
-        let Token(token) = self.assignment.token;
+        let Token(token) = self.known.assignment.token;
         token
     }
 
     /// The worker that runs this attempt.
     pub fn worker_id(&self) -> &str {
-        &self.worker_id
+        &self.known.house.worker_id
     }
 
     /// How the submitter says to read the payload. Empty if it did not.
     pub fn content_type(&self) -> &str {
-        &self.assignment.content_type
+        &self.known.assignment.content_type
     }
 
     /// The task's labels.
     pub fn labels(&self) -> &BTreeMap<String, String> {
-        &self.assignment.labels
+        &self.known.assignment.labels
     }
 
     /// When the handler will be asked to stop: the earlier end of this attempt's and of the whole task's time. Only
     /// [`extend`](Self::extend) moves it.
     pub fn deadline(&self) -> Instant {
-        self.hold.term.deadline()
+        self.known.tether.deadline()
     }
 
     /// How long it is to the deadline; zero behind it.
@@ -225,7 +204,7 @@ impl Context {
     /// How long it is until the whole task runs out of time, whatever this attempt may take of it; zero behind that. What a
     /// handler submits is given no more than this by `TaskSpec::within` of the client library.
     pub fn task_remaining(&self) -> Duration {
-        self.task_deadline.saturating_duration_since(Instant::now())
+        self.known.task_deadline.saturating_duration_since(Instant::now())
     }
 
     /// Asks that this attempt may run for `remaining` from now, waits for the coordinator, and says how long it may run.
@@ -238,29 +217,33 @@ impl Context {
     ///
     /// A blocking function asks with `tokio::runtime::Handle::current().block_on(ctx.extend(remaining))`.
     pub async fn extend(&self, remaining: Duration) -> Result<Duration, NotExtended> {
-        let Hold { clock, term, .. } = &self.hold;
-        let until = clock.now() + remaining.min(UNLIMITED);
+        let Known { house, tether, assignment, .. } = &*self.known;
+        let until = house.clock.now() + remaining.min(UNLIMITED);
+        let asked = async {
+            let asks = house.asks.as_ref().ok_or(NotExtended::Isolated)?;
+            tether.ask(asks, assignment.token, until).await
+        };
         tokio::select! {
             biased;
             reason = self.cancelled() => Err(NotExtended::Stopping(reason)),
-            asked = term.ask(self.assignment.token, until) => asked.map(|()| self.remaining()),
+            asked = asked => asked.map(|()| self.remaining()),
         }
     }
 
     /// How long a handler has from [`cancelled`](Self::cancelled) until it is aborted.
     pub fn kill_grace(&self) -> Duration {
-        self.assignment.kill_grace
+        self.known.assignment.kill_grace
     }
 
     /// How long the handler may take from one [`progress`](Self::progress) to the next before it is stopped as hung. `None`:
     /// as long as it runs.
     pub fn progress_timeout(&self) -> Option<Duration> {
-        self.assignment.progress_timeout
+        self.known.assignment.progress_timeout
     }
 
     /// The trace this attempt's span belongs to, for calls the handler makes.
     pub fn trace(&self) -> &TraceContext {
-        &self.trace
+        &self.known.trace
     }
 
     /// Waits until the handler should stop, and says why. A handler that does not listen is aborted at its next
@@ -268,20 +251,12 @@ impl Context {
     ///
     /// What a handler leaves running behind its own end has no lease either, and is told so: [`CancelReason::LeaseLost`].
     pub async fn cancelled(&self) -> CancelReason {
-        let mut signal = self.signal.clone();
-        let reason = match signal.wait_for(|it| it.reason().is_some()).await {
-            Ok(signal) => signal.reason(),
-            Err(_worker_gone) => None,
-        };
-        // Without a worker there is nobody to keep a lease alive.
-        reason.unwrap_or(CancelReason::LeaseLost)
+        self.known.tether.stopped().await
     }
 
     /// Why the handler should stop; `None` while it should not. What [`cancelled`](Self::cancelled) would say.
     pub fn cancel_reason(&self) -> Option<CancelReason> {
-        let reason = self.signal.borrow().reason();
-        let is_over = || self.signal.has_changed().is_err();
-        reason.or_else(|| is_over().then_some(CancelReason::LeaseLost))
+        self.known.tether.reason()
     }
 
     /// Whether the handler should stop.
@@ -296,8 +271,8 @@ impl Context {
     /// the lease's end by the kill grace or a quarter of the session's time, whichever is shorter: what takes longer
     /// than that can still come too late. Only whoever compares the [`fencing_token`](Self::fencing_token) is safe.
     pub fn guard(&self) -> Result<(), LeaseOver> {
-        let Hold { clock, lookout, .. } = &self.hold;
-        let reached = || match lookout.reached(clock.now())? {
+        let Known { house, lookout, .. } = &*self.known;
+        let reached = || match lookout.reached(house.clock.now())? {
             Reached::Session => Some(CancelReason::LeaseLost),
             Reached::Own => Some(CancelReason::AttemptTimeout),
         };
@@ -310,12 +285,12 @@ impl Context {
     /// Tells whoever watches how far the work is: a fraction from 0 to 1, if it is known, and a line of text. Call
     /// it as often as you like: the last one wins, a few a second are sent.
     pub fn progress(&self, fraction: impl Into<Option<f64>>, message: impl Into<String>) {
-        self.board.post(self.assignment.token, fraction.into(), message.into());
+        self.known.house.board.post(self.known.assignment.token, fraction.into(), message.into());
     }
 
     /// What an earlier attempt of this generation saved last. `None`: none did, so begin at the beginning.
     pub fn checkpoint(&self) -> Option<&Bytes> {
-        self.assignment.checkpoint.as_ref()
+        self.known.assignment.checkpoint.as_ref()
     }
 
     /// Saves where the next attempt can go on from, if this one does not end in a success: it gets this as its
@@ -331,8 +306,8 @@ impl Context {
     /// It is larger than the coordinator's `limits.checkpoint_bytes` (64 KiB by default), or that keeps none.
     pub fn save_checkpoint(&self, data: impl Into<Bytes>) -> Result<(), CheckpointTooLarge> {
         let data = data.into();
-        self.limits.admit_checkpoint(data.len())?;
-        self.board.post_checkpoint(self.assignment.token, data);
+        self.known.limits.admit_checkpoint(data.len())?;
+        self.known.house.board.post_checkpoint(self.known.assignment.token, data);
         Ok(())
     }
 }

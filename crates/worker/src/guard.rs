@@ -31,7 +31,7 @@ use std::{
 use signal_hook::consts::SIGCHLD;
 
 pub(crate) use self::{
-    lifeline::{Asker, Lifeline, Lookout, Reached, Renewal, Strand},
+    lifeline::{Asker, Lifeline, Lookout, Reached, Renewal, Strand, Window},
     link::{Report, header},
 };
 use crate::isolated;
@@ -89,10 +89,10 @@ impl Ward {
 /// directory to run in, if not the worker's, where its lease's bounds are written, and whether its ward can read them.
 ///
 /// The guard goes to the directory: one on a file system that does not answer holds up nobody else.
-pub(crate) fn arguments(directory: Option<&Path>, ward: Ward, strand: &Strand) -> [OsString; 5] {
+pub(crate) fn arguments(directory: Option<&Path>, ward: Ward, window: &Window) -> [OsString; 5] {
     let refuge = refuge::own().map_or(0, |group| group.as_raw_nonzero().get());
     let directory = directory.map(Path::as_os_str).unwrap_or_default();
-    let strand = strand.index().to_string();
+    let strand = window.index().to_string();
     let (refuge, directory) = (refuge.to_string().into(), directory.to_owned());
     [ARGUMENT.into(), refuge, directory, strand.into(), ward.as_str().into()]
 }

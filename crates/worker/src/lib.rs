@@ -10,6 +10,7 @@ mod assignment;
 mod clock;
 mod context;
 mod cpu;
+mod ends;
 mod error;
 pub mod guard;
 #[doc(hidden)]
@@ -32,6 +33,7 @@ mod stream;
 mod task;
 mod task_error;
 mod term;
+mod tether;
 mod worker;
 
 pub use bytes::Bytes;

@@ -32,6 +32,7 @@ pub(crate) use self::{
 };
 use crate::{
     assignment::Assignment,
+    context::House,
     guard::{Report, Strand, Ward},
     isolated::{FAILURE_BYTES_MAX, Frame, HEADER_BYTES, PROGRESS_BYTES_MAX, Reports},
     limits::Limits,
@@ -123,7 +124,7 @@ pub(crate) struct Attempt {
     pub(crate) program: Arc<Program>,
     pub(crate) kind: Kind,
     pub(crate) assignment: Arc<Assignment>,
-    pub(crate) worker_id: Arc<str>,
+    pub(crate) house: Arc<House>,
     /// The attempt's own span.
     pub(crate) trace: TraceContext,
     pub(crate) limits: Limits,
@@ -131,7 +132,7 @@ pub(crate) struct Attempt {
     pub(crate) scratch: Arc<Scratch>,
     /// What stops it.
     pub(crate) leash: Arc<Leash>,
-    /// Where its guard reads how long the lease holds.
+    /// How long the lease holds, for its guard to read.
     pub(crate) strand: Arc<Strand>,
 }
 
@@ -143,7 +144,11 @@ impl Attempt {
             Ok(environment) => environment,
             Err(failure) => return End::Returned(Err(failure)),
         };
-        let process = match Process::start(&self, environment) {
+        let window = match self.strand.write_down() {
+            Ok(window) => window,
+            Err(error) => return self.put_off(&error),
+        };
+        let process = match Process::start(&self, &window, environment) {
             Ok(process) => process,
             Err(error) if error.raw_os_error().is_some_and(is_scarcity) => {
                 return self.put_off(&error);

@@ -16,7 +16,7 @@ use crate::{
     Error,
     assignment::Token,
     clock::{Bell, Clock, Moment},
-    context::Signal,
+    context::House,
     cpu::Meter,
     guard::Lifeline,
     identity::Identity,
@@ -28,6 +28,7 @@ use crate::{
     stream::{self, Dial, Stream, StreamEvent},
     task::Task,
     term::{self, Ask},
+    tether::Signal,
 };
 
 /// How many ends of work are taken in before a frame is made: they leave together.
@@ -212,7 +213,6 @@ impl Connection {
         clock: Clock,
     ) -> Result<Self, Error> {
         let board = Arc::new(Board::default());
-        let worker_id = plan.identity.worker_id.clone();
         let state_dir = match &plan.state_dir {
             Some(directory) => Some(StateDir::claim(directory, &plan.identity).await?),
             None => None,
@@ -221,11 +221,17 @@ impl Connection {
         plan.identity.replaces = state_dir.as_ref().map_or_else(Vec::new, |it| it.gone.clone());
         let lifeline = Lifeline::new(pledge, plan.leaving.on_session_lost).map_err(Error::Start)?;
         let (asking, asks) = mpsc::channel(term::ASKS_MAX);
-        let work = Grounds { handlers, clock, lifeline: Arc::new(lifeline), asks: asking };
+        let house = House {
+            worker_id: plan.identity.worker_id.clone(),
+            clock,
+            board: Arc::clone(&board),
+            asks: Some(asking),
+        };
+        let work = Grounds { handlers, lifeline: Arc::new(lifeline), house: Arc::new(house) };
         Ok(Self {
             session: Session::new(plan.identity, plan.leaving, fastrand::u64(..)),
             stream: Stream::new(plan.endpoint, dial),
-            slots: Slots::new(plan.tasks, &worker_id, Arc::clone(&board), work),
+            slots: Slots::new(plan.tasks, work),
             clock,
             alarm: clock.bell().map_err(Error::Timer)?,
             meter: matches!(clock, Clock::Boot).then(Meter::new),
@@ -274,6 +280,7 @@ impl Connection {
                 Command::Exit(result) => return Some(result),
             }
         }
+        self.slots.set_off();
         None
     }
 

@@ -293,6 +293,9 @@ impl Session {
 
     /// Lets time run for what waits without a right to: where there is a slot for it, or more than was asked for ahead.
     fn hurry_waiting(&mut self, now: Moment) {
+        if self.leases.next_waiting().is_none() {
+            return;
+        }
         let (free, ahead) = (self.leases.ready(&self.identity.whole), self.prefetch());
         let in_turn = self.leases.waiting().enumerate();
         let late = in_turn.filter(|(place, _)| *place < free || free + ahead <= *place);

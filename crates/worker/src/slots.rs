@@ -1,49 +1,46 @@
 //! The work that runs: handlers on the caller's runtime, programs on the connection's.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, VecDeque},
     future::Future,
-    io,
+    io, mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use leasehold_proto::v1;
 use leasehold_telemetry::TraceContext;
-use tokio::{
-    runtime::Handle,
-    sync::{mpsc, oneshot, watch},
-    task::{AbortHandle, Id, JoinError, JoinSet},
-};
-use tracing::{Instrument as _, Span, warn};
+use tokio::{runtime::Handle, sync::oneshot, task::JoinSet};
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Context, Program, TaskError,
     assignment::{Assignment, Token},
-    clock::{Clock, Moment},
-    context::{Hold, Signal},
-    guard::{Asker, Lifeline, Renewal, Strand},
+    clock::Moment,
+    context::{House, Known},
+    ends::{self, Ends, Slip},
+    guard::{Asker, Lifeline, Lookout, Renewal, Strand},
     limits::Limits,
     outcome::{End, Failure},
     panic_note,
     program::{Attempt, Kind, Leash, Scratch},
-    progress::Board,
-    task::Task,
-    term::{Answer, Ask, Term},
+    task::{Function, Task},
+    term::Answer,
+    tether::{Signal, Tether},
 };
 
 /// The work that runs. The session says what to start and never exceeds the worker's slots.
 pub(crate) struct Slots {
     tasks: BTreeMap<String, Task>,
-    worker_id: Arc<str>,
-    board: Arc<Board>,
     grounds: Grounds,
     /// Where programs find and leave checkpoints.
     scratch: Arc<Scratch>,
-    running: JoinSet<End>,
-    /// Which lease a piece of work belongs to.
-    tokens: HashMap<Id, Token>,
+    /// Handlers that begin with the end of this turn: they cross to their runtime together.
+    starting: Vec<Launch>,
+    programs: JoinSet<()>,
+    ends: Arc<Ends>,
+    /// What has been taken of them.
+    ended: VecDeque<(Token, End)>,
     controls: BTreeMap<Token, Control>,
 }
 
@@ -51,11 +48,10 @@ pub(crate) struct Slots {
 pub(crate) struct Grounds {
     /// The caller's runtime, for handlers.
     pub(crate) handlers: Handle,
-    pub(crate) clock: Clock,
     /// Until when work may go on, for those who look by themselves.
     pub(crate) lifeline: Arc<Lifeline>,
-    /// Where handlers ask for more time.
-    pub(crate) asks: mpsc::Sender<Ask>,
+    /// What all attempts share.
+    pub(crate) house: Arc<House>,
 }
 
 /// What a piece of work begins with.
@@ -63,17 +59,26 @@ struct Start {
     assignment: Arc<Assignment>,
     /// The attempt's own span.
     trace: TraceContext,
+    span: Span,
     strand: Arc<Strand>,
-    term: Term,
     limits: Limits,
+    slip: Slip,
+}
+
+/// A handler that is about to begin.
+struct Launch {
+    function: Arc<dyn Function>,
+    payload: Bytes,
+    context: Context,
+    span: Span,
+    slip: Slip,
+    tether: Arc<Tether>,
 }
 
 /// What a piece of work is reached by.
 struct Control {
     rein: Rein,
     strand: Arc<Strand>,
-    /// The deadline as its handler knows it.
-    deadline: watch::Sender<Instant>,
     /// Whoever waits for more time.
     asking: Option<oneshot::Sender<Answer>>,
 }
@@ -81,31 +86,28 @@ struct Control {
 /// What stops a piece of work.
 enum Rein {
     /// A handler in this process hears what is wanted of it, and is aborted when that is not enough.
-    Handler { signal: watch::Sender<Signal>, abort: AbortHandle },
+    Handler(Arc<Tether>),
     /// A process gets signals. Who looks after it must live to see it die.
     Process(Arc<Leash>),
+    /// It has ended already.
+    None,
 }
 
 impl Slots {
-    pub(crate) fn new(
-        tasks: BTreeMap<String, Task>,
-        worker_id: &str,
-        board: Arc<Board>,
-        grounds: Grounds,
-    ) -> Self {
+    pub(crate) fn new(tasks: BTreeMap<String, Task>, grounds: Grounds) -> Self {
         Self {
             tasks,
-            worker_id: worker_id.into(),
-            board,
             grounds,
             scratch: Arc::new(Scratch::default()),
-            running: JoinSet::new(),
-            tokens: HashMap::new(),
+            starting: Vec::new(),
+            programs: JoinSet::new(),
+            ends: Arc::default(),
+            ended: VecDeque::new(),
             controls: BTreeMap::new(),
         }
     }
 
-    /// Begins the work of a lease.
+    /// Begins the work of a lease: with [`set_off`](Self::set_off) at the latest.
     pub(crate) fn start(
         &mut self,
         assignment: Arc<Assignment>,
@@ -113,109 +115,112 @@ impl Slots {
         limits: Limits,
     ) {
         let token = assignment.token;
-        let strand = match self.grounds.lifeline.strand(due, assignment.kill_grace) {
-            Ok(strand) => strand,
-            Err(error) => {
-                let error = error.to_string();
-                warn!(error, "no room to keep a lease's limits: its task is handed back");
-                let handle = self.running.spawn(async { End::NotStarted });
-                self.tokens.insert(handle.id(), token);
-                return;
-            }
-        };
+        let strand = self.grounds.lifeline.strand(due, assignment.kill_grace);
         let span = self.span(&assignment);
-        let limit = assignment.time_limit();
-        let (deadline, term) = Term::new(limit, Some(self.grounds.asks.clone()));
         let start = Start {
             trace: TraceContext::of_span(&span).unwrap_or_else(|| assignment.trace.child()),
             assignment,
+            span,
             strand: Arc::clone(&strand),
-            term,
             limits,
+            slip: self.ends.slip(token),
         };
-        let (id, rein) = self.launch(start, span);
-        self.tokens.insert(id, token);
-        self.controls.insert(token, Control { rein, strand, deadline, asking: None });
+        let rein = self.launch(start);
+        self.controls.insert(token, Control { rein, strand, asking: None });
+    }
+
+    /// Lets the handlers begin that were started in this turn.
+    pub(crate) fn set_off(&mut self) {
+        let handlers = &self.grounds.handlers;
+        match self.starting.len() {
+            0 => {}
+            1 => self.starting.drain(..).for_each(|launch| launch.spawn(handlers)),
+            // A thread of that runtime spawns at a small part of what it costs from here, where each wakes one.
+            _ => {
+                let starting = mem::take(&mut self.starting);
+                let all = async {
+                    let handlers = Handle::current();
+                    for launch in starting {
+                        launch.spawn(&handlers);
+                    }
+                };
+                drop(handlers.spawn(all));
+            }
+        }
     }
 
     /// Runs work where its kind runs.
-    fn launch(&mut self, start: Start, span: Span) -> (Id, Rein) {
+    fn launch(&mut self, start: Start) -> Rein {
         match self.tasks.get(&start.assignment.task_type).cloned() {
             Some(Task::Function(function)) => {
-                let strand = Arc::clone(&start.strand);
-                let (payload, context, signal) = self.context(start);
-                let handler = async move {
-                    // Not the handler's to drop: as long as it runs, the worker's pledge is kept.
-                    let _strand = strand;
-                    function.call(payload, context).await
-                };
-                let work = returned(handler).instrument(span);
-                let abort = self.running.spawn_on(work, &self.grounds.handlers);
-                (abort.id(), Rein::Handler { signal, abort })
+                let payload = start.assignment.payload.clone();
+                let (span, slip, context, tether) = self.context(start);
+                let rein = Rein::Handler(Arc::clone(&tether));
+                self.starting.push(Launch { function, payload, context, span, slip, tether });
+                rein
             }
             Some(Task::Blocking(function)) => {
-                let (payload, context, signal) = self.context(start);
+                let payload = start.assignment.payload.clone();
+                let (span, slip, context, tether) = self.context(start);
                 let work = move || {
                     let _entered = span.enter();
-                    end(panic_note::caught_blocking(|| function(&payload, &context)))
+                    let called = panic_note::caught_blocking(|| function(&payload, &context));
+                    slip.leave(end(called));
                 };
-                let abort = self.running.spawn_blocking_on(work, &self.grounds.handlers);
-                (abort.id(), Rein::Handler { signal, abort })
+                tether.tie(self.grounds.handlers.spawn_blocking(work).abort_handle());
+                Rein::Handler(tether)
             }
             Some(Task::Isolated(program, _)) => {
-                self.attempt(start, span, program, Kind::Isolated(Arc::clone(&self.board)))
+                let board = Arc::clone(&self.grounds.house.board);
+                self.attempt(start, program, Kind::Isolated(board))
             }
             Some(Task::Program(program)) => {
-                self.attempt(start, span, program, Kind::Program(Arc::clone(&self.board)))
+                let board = Arc::clone(&self.grounds.house.board);
+                self.attempt(start, program, Kind::Program(board))
             }
             // The session declines what is not served; should it ever err, the task says so.
             None => {
                 let failure = Failure::error("the worker does not serve this task type");
-                let abort = self.running.spawn(async { End::Returned(Err(failure)) });
-                let (signal, _nobody) = watch::channel(Signal::Run);
-                (abort.id(), Rein::Handler { signal, abort })
+                start.slip.leave(End::Returned(Err(failure)));
+                Rein::None
             }
         }
     }
 
     /// What a handler in this process is called with, and what it is told by.
-    fn context(&self, start: Start) -> (Bytes, Context, watch::Sender<Signal>) {
-        let (signal, listener) = watch::channel(Signal::Run);
-        let payload = start.assignment.payload.clone();
-        let lookout = Arc::new(start.strand.lookout());
-        let context = Context::new(
-            start.assignment,
-            Arc::clone(&self.worker_id),
-            start.trace,
-            listener,
-            (Arc::clone(&self.board), start.limits),
-            Hold { clock: self.grounds.clock, lookout, term: start.term },
-        );
-        (payload, context, signal)
+    fn context(&self, start: Start) -> (Span, Slip, Context, Arc<Tether>) {
+        let Start { assignment, trace, span, strand, limits, slip } = start;
+        let [deadline, task_deadline] = assignment.deadlines(Instant::now());
+        let tether = Arc::new(Tether::new(deadline));
+        let context = Context::new(Known {
+            house: Arc::clone(&self.grounds.house),
+            assignment,
+            trace,
+            limits,
+            lookout: Lookout::Here(strand),
+            tether: Arc::clone(&tether),
+            task_deadline,
+        });
+        (span, slip, context, tether)
     }
 
     /// Runs a program, on the runtime of the connection.
-    fn attempt(
-        &mut self,
-        start: Start,
-        span: Span,
-        program: Arc<Program>,
-        kind: Kind,
-    ) -> (Id, Rein) {
+    fn attempt(&mut self, start: Start, program: Arc<Program>, kind: Kind) -> Rein {
+        let Start { assignment, trace, span, strand, limits, slip } = start;
         let leash = Arc::<Leash>::default();
         let attempt = Attempt {
             program,
             kind,
-            assignment: start.assignment,
-            worker_id: Arc::clone(&self.worker_id),
-            trace: start.trace,
-            limits: start.limits,
+            assignment,
+            house: Arc::clone(&self.grounds.house),
+            trace,
+            limits,
             scratch: Arc::clone(&self.scratch),
             leash: Arc::clone(&leash),
-            strand: start.strand,
+            strand,
         };
-        let handle = self.running.spawn(attempt.run().instrument(span));
-        (handle.id(), Rein::Process(leash))
+        self.programs.spawn(ends::run(slip, attempt.run()).instrument(span));
+        Rein::Process(leash)
     }
 
     /// The leases hold until then; see [`Lifeline::renew`].
@@ -241,7 +246,9 @@ impl Slots {
     pub(crate) fn postpone(&self, token: Token, due: Moment) -> io::Result<()> {
         let Some(control) = self.controls.get(&token) else { return Ok(()) };
         control.strand.postpone(due)?;
-        control.deadline.send_replace(Instant::now() + due.since(self.grounds.clock.now()));
+        if let Rein::Handler(tether) = &control.rein {
+            tether.postpone(Instant::now() + due.since(self.grounds.house.clock.now()));
+        }
         Ok(())
     }
 
@@ -259,20 +266,16 @@ impl Slots {
     pub(crate) fn signal(&self, token: Token, signal: Signal) {
         let Some(Control { rein, strand, .. }) = self.controls.get(&token) else { return };
         let asker = match rein {
-            Rein::Process(_) if strand.is_due(self.grounds.clock.now()) => Asker::Guard,
-            Rein::Process(_) | Rein::Handler { .. } => Asker::Worker,
+            Rein::Process(_) if strand.is_due(self.grounds.house.clock.now()) => Asker::Guard,
+            Rein::Process(_) | Rein::Handler(_) | Rein::None => Asker::Worker,
         };
         if let Signal::Cancel(reason) = signal {
             // Unwritten it is guessed: whoever is asked to stop hears that in any case.
             let _unwritten = strand.ask(asker, reason.code());
         }
         match rein {
-            Rein::Handler { signal: told, abort } => {
-                told.send_replace(signal);
-                if matches!(signal, Signal::Kill(_)) {
-                    abort.abort();
-                }
-            }
+            Rein::Handler(tether) => tether.signal(signal),
+            Rein::None => {}
             Rein::Process(leash) => match signal {
                 Signal::Run => {}
                 Signal::Cancel(_) => leash.terminate(asker),
@@ -284,38 +287,43 @@ impl Slots {
     /// Waits until work ends; for ever if none runs. May be dropped and called again at any time.
     pub(crate) async fn next_end(&mut self) -> (Token, End) {
         loop {
-            match self.running.join_next_with_id().await {
-                Some(joined) => {
-                    if let Some(ended) = self.ended(joined) {
-                        return ended;
-                    }
-                }
-                None => std::future::pending().await,
+            if let Some(ended) = self.try_next_end() {
+                return ended;
             }
+            self.ends.arrived().await;
         }
     }
 
     /// Work that has ended already.
     pub(crate) fn try_next_end(&mut self) -> Option<(Token, End)> {
-        let joined = self.running.try_join_next_with_id()?;
-        self.ended(joined)
+        if self.ended.is_empty() {
+            self.ends.take(&mut self.ended);
+            while self.programs.try_join_next().is_some() {}
+        }
+        let (token, end) = self.ended.pop_front()?;
+        if let Some(Control { rein: Rein::Handler(tether), .. }) = self.controls.remove(&token) {
+            tether.loosen();
+        }
+        Some((token, end))
     }
 
     /// Stops all work, and waits until nothing of it is left: for ever, where something cannot be stopped.
     pub(crate) async fn stop(mut self) {
-        // What cannot be aborted hears of it by this.
-        self.controls.clear();
-        self.running.shutdown().await;
+        self.cut_all();
+        while !self.controls.is_empty() {
+            self.next_end().await;
+        }
     }
 
-    fn ended(&mut self, joined: Result<(Id, End), JoinError>) -> Option<(Token, End)> {
-        let (id, end) = match joined {
-            Ok(ended) => ended,
-            Err(error) => (error.id(), end_of(error)),
-        };
-        let token = self.tokens.remove(&id)?;
-        self.controls.remove(&token);
-        Some((token, end))
+    /// What cannot be aborted hears of it by this.
+    fn cut_all(&mut self) {
+        self.starting.clear();
+        self.programs.abort_all();
+        for control in self.controls.values() {
+            if let Rein::Handler(tether) = &control.rein {
+                tether.cut();
+            }
+        }
     }
 
     fn span(&self, assignment: &Assignment) -> Span {
@@ -329,10 +337,30 @@ impl Slots {
             fencing_token = assignment.token.0,
             attempt = assignment.attempt,
             generation = assignment.generation,
-            worker_id = &*self.worker_id,
+            worker_id = self.grounds.house.worker_id,
         );
         leasehold_telemetry::set_parent(&span, &assignment.trace);
         span
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        self.cut_all();
+    }
+}
+
+impl Launch {
+    /// Begins it on a runtime.
+    fn spawn(self, handlers: &Handle) {
+        let Self { function, payload, context, span, slip, tether } = self;
+        let handler = async move {
+            // Not the handler's to drop: as long as it runs, the worker's pledge is kept.
+            let _kept = context.clone();
+            returned(function.call(payload, context)).await
+        };
+        let work = ends::run(slip, handler).instrument(span);
+        tether.tie(handlers.spawn(work).abort_handle());
     }
 }
 
@@ -344,16 +372,4 @@ async fn returned(handler: impl Future<Output = Result<Bytes, TaskError>>) -> En
 /// What it means that a handler returned, or panicked.
 fn end(caught: Result<Result<Bytes, TaskError>, Failure>) -> End {
     End::Returned(caught.and_then(|result| result.map_err(TaskError::into_failure)))
-}
-
-/// What it means that work did not return.
-fn end_of(error: JoinError) -> End {
-    match error.try_into_panic() {
-        // Only what a handler leaves behind can panic here, when it is dropped.
-        Ok(payload) => {
-            let message = panic_note::words(payload.as_ref());
-            End::Returned(Err(Failure::new(v1::FailureReason::Panic, &message, "")))
-        }
-        Err(_aborted) => End::Aborted,
-    }
 }

@@ -1,13 +1,10 @@
-//! How long an attempt may run, and how its handler asks for more.
+//! How a handler asks for more time.
 //!
 //! A request goes out on a channel; whoever answers it has moved the deadline before. It knows no session and no lease.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::{CancelReason, assignment::Token, clock::Moment};
 
@@ -53,44 +50,4 @@ pub(crate) enum Answer {
     Granted,
     /// It may not.
     Refused,
-}
-
-/// How long one attempt may run. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Term {
-    deadline: watch::Receiver<Instant>,
-    /// `None`: nobody listens.
-    asks: Option<mpsc::Sender<Ask>>,
-    /// Held by whoever asks: one request of an attempt is under way at a time.
-    turn: Arc<Mutex<()>>,
-}
-
-impl Term {
-    /// A term of that length from now, and what moves its deadline.
-    pub(crate) fn new(
-        limit: Option<Duration>,
-        asks: Option<mpsc::Sender<Ask>>,
-    ) -> (watch::Sender<Instant>, Self) {
-        let limit = limit.unwrap_or(UNLIMITED).min(UNLIMITED);
-        let (sender, deadline) = watch::channel(Instant::now() + limit);
-        (sender, Self { deadline, asks, turn: Arc::default() })
-    }
-
-    /// When the handler is asked to stop.
-    pub(crate) fn deadline(&self) -> Instant {
-        *self.deadline.borrow()
-    }
-
-    /// Asks for more, and waits until the deadline has been moved.
-    pub(crate) async fn ask(&self, token: Token, until: Moment) -> Result<(), NotExtended> {
-        let asks = self.asks.as_ref().ok_or(NotExtended::Isolated)?;
-        let _turn = self.turn.lock().await;
-        let (answer, answered) = oneshot::channel();
-        // A worker that is gone keeps no lease.
-        asks.send(Ask { token, until, answer }).await.map_err(|_| NotExtended::Refused)?;
-        match answered.await {
-            Ok(Answer::Granted) => Ok(()),
-            Ok(Answer::Refused) | Err(_) => Err(NotExtended::Refused),
-        }
-    }
 }

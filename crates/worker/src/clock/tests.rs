@@ -31,6 +31,24 @@ async fn it_can_be_stopped_and_set_again() {
     alarm.ring().await.expect("it rings");
 }
 
+#[tokio::test]
+async fn a_later_moment_leaves_it_ringing_early_and_an_earlier_one_does_not() {
+    let mut alarm = Alarm::new().expect("a timer");
+    let begin = Moment::now();
+    let far = begin + Duration::from_hours(1);
+    for moments in [
+        [Duration::from_millis(20), Duration::from_hours(1)],
+        [Duration::from_hours(1), Duration::from_millis(20)],
+    ] {
+        alarm.set(None).expect("it can be stopped");
+        for moment in moments {
+            alarm.set(Some(begin + moment)).expect("it can be set");
+        }
+        alarm.ring().await.expect("it rings");
+        assert!(Moment::now() < far, "{moments:?}");
+    }
+}
+
 #[test]
 fn sums_stay_in_range() {
     let far = Moment::default() + Duration::MAX;

@@ -3,7 +3,8 @@
 //! A guard stops its program when its time is over, also if the worker is stopped and can tell it nothing. So what guards
 //! go by is written down beforehand, where each looks when its own timer rings: one write renews the leases of all
 //! programs, however many there are. Moments are those of the boot clock, which all processes of a machine share.
-//! Handlers look there as well, before they do what cannot be taken back. It knows no sessions and no programs.
+//! Handlers look before they do what cannot be taken back: in the worker's own process at what it goes by itself, so that
+//! nothing has to be written down for them. It knows no sessions and no programs.
 
 use std::{
     fs::File,
@@ -13,7 +14,7 @@ use std::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
         unix::{fs::FileExt as _, net::UnixStream},
     },
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -79,19 +80,34 @@ pub(crate) struct Lifeline {
     /// The records that are free again, and the first that was never used. As many as programs have run at once.
     free: Mutex<(Vec<u32>, u32)>,
     /// What the session's record says.
-    session: Mutex<Option<Bound>>,
+    session: Mutex<Bound>,
 }
 
-/// The record of one lease, free again when this is dropped.
+/// Until when the work of one lease may go on.
 pub(crate) struct Strand {
     lifeline: Arc<Lifeline>,
-    index: u32,
-    /// What the record says.
-    bound: Mutex<Bound>,
+    told: Mutex<Told>,
 }
 
-/// The lifeline of one lease, to be looked at.
-pub(crate) struct Lookout {
+/// What is known of a lease, and where.
+#[derive(Clone, Copy)]
+struct Told {
+    bound: Bound,
+    /// The record that says so too, if another process looks there. It is free again with the strand.
+    index: Option<u32>,
+}
+
+/// Where the lifeline of one lease is looked at.
+#[derive(Clone)]
+pub(crate) enum Lookout {
+    /// In the worker.
+    Here(Arc<Strand>),
+    /// In a process that it has started.
+    There(Arc<Window>),
+}
+
+/// The memory that says how long one lease holds, as another process sees it.
+pub(crate) struct Window {
     memory: Arc<File>,
     /// Whoever has the lifeline keeps the worker's pledge open with it.
     pledge: Option<Arc<File>>,
@@ -143,7 +159,7 @@ impl Lifeline {
         let over = Bound { at: Moment::default(), span: Duration::ZERO, asked: survived };
         over.write(&memory, SESSION)?;
         let memory = Arc::new(memory);
-        let (free, session) = (Mutex::new((Vec::new(), SESSION + 1)), Mutex::new(None));
+        let (free, session) = (Mutex::new((Vec::new(), SESSION + 1)), Mutex::new(over));
         Ok(Self { memory, pledge, survived, free, session })
     }
 
@@ -152,29 +168,24 @@ impl Lifeline {
     pub(crate) fn renew(&self, valid_until: Moment, stop_margin: Duration) -> io::Result<Renewal> {
         let bound = Bound { at: valid_until, span: stop_margin, asked: self.survived };
         bound.write(&self.memory, SESSION)?;
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = session.replace(bound);
-        let nearer = before.is_some_and(|it| bound.at < it.at || it.span < bound.span);
+        let before = std::mem::replace(&mut *locked(&self.session), bound);
+        let nearer =
+            before.at != Moment::default() && (bound.at < before.at || before.span < bound.span);
         Ok(if nearer { Renewal::Shorter } else { Renewal::Longer })
     }
 
-    /// Gives a lease a record of its own. `due`: when its work is to be asked to stop; `grace`: from there to the kill.
-    pub(crate) fn strand(
-        self: &Arc<Self>,
-        due: Option<Moment>,
-        grace: Duration,
-    ) -> io::Result<Arc<Strand>> {
+    /// What holds for one lease. `due`: when its work is to be asked to stop; `grace`: from there to the kill.
+    pub(crate) fn strand(self: &Arc<Self>, due: Option<Moment>, grace: Duration) -> Arc<Strand> {
         let at = due.unwrap_or(Moment::of_nanos(u64::MAX));
         let bound = Bound { at, span: grace, asked: 0 };
-        let (lifeline, index) = (Arc::clone(self), self.take_index());
-        let strand = Strand { lifeline, index, bound: Mutex::new(bound) };
-        bound.write(&self.memory, index)?;
-        Ok(Arc::new(strand))
+        Arc::new(Strand {
+            lifeline: Arc::clone(self),
+            told: Mutex::new(Told { bound, index: None }),
+        })
     }
 
     fn take_index(&self) -> u32 {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let (freed, unused) = &mut *free;
+        let (freed, unused) = &mut *locked(&self.free);
         freed.pop().unwrap_or_else(|| {
             *unused += 1;
             *unused - 1
@@ -183,9 +194,13 @@ impl Lifeline {
 }
 
 impl Strand {
-    /// Which record it is.
-    pub(super) fn index(&self) -> u32 {
-        self.index
+    /// Gives it a record, for a process that looks there from now on.
+    pub(crate) fn write_down(self: &Arc<Self>) -> io::Result<Window> {
+        let told = &mut *locked(&self.told);
+        let index = *told.index.get_or_insert_with(|| self.lifeline.take_index());
+        told.bound.write(&self.lifeline.memory, index)?;
+        let (memory, pledge) = (Arc::clone(&self.lifeline.memory), self.lifeline.pledge.clone());
+        Ok(Window { memory, pledge, index, _strand: Some(Arc::clone(self)) })
     }
 
     /// The work may go on until `due`. That is later than before: a guard that looks at its old time finds the new one.
@@ -204,31 +219,34 @@ impl Strand {
 
     /// Whether the lease's own time is over.
     pub(crate) fn is_due(&self, now: Moment) -> bool {
-        self.bound.lock().unwrap_or_else(PoisonError::into_inner).at <= now
+        locked(&self.told).bound.at <= now
     }
 
     fn change(&self, change: impl FnOnce(&mut Bound)) -> io::Result<()> {
-        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut bound);
-        bound.write(&self.lifeline.memory, self.index)
-    }
-
-    /// A look at it, for somebody in this process.
-    pub(crate) fn lookout(self: &Arc<Self>) -> Lookout {
-        let (memory, pledge) = (Arc::clone(&self.lifeline.memory), self.lifeline.pledge.clone());
-        Lookout { memory, pledge, index: self.index, _strand: Some(Arc::clone(self)) }
+        let told = &mut *locked(&self.told);
+        change(&mut told.bound);
+        match told.index {
+            Some(index) => told.bound.write(&self.lifeline.memory, index),
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for Strand {
     fn drop(&mut self) {
-        let mut free = self.lifeline.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let (freed, _) = &mut *free;
-        freed.push(self.index);
+        if let Some(index) = locked(&self.told).index {
+            let (freed, _) = &mut *locked(&self.lifeline.free);
+            freed.push(index);
+        }
     }
 }
 
-impl Lookout {
+impl Window {
+    /// Which record it shows.
+    pub(super) fn index(&self) -> u32 {
+        self.index
+    }
+
     /// Hands it to the process that holds the other end of a socket pair, with one byte of no meaning.
     pub(crate) fn send(&self, link: &UnixStream) -> io::Result<()> {
         let pledge = self.pledge.as_ref().map(|pledge| pledge.as_fd());
@@ -266,6 +284,18 @@ impl Lookout {
         Ok(fcntl_setfd(pledge, FdFlags::empty())?)
     }
 
+    /// What holds at this moment.
+    pub(super) fn limits(&self) -> io::Result<Limits> {
+        let (session, lease) = self.bounds()?;
+        Ok(Limits::of(session, lease))
+    }
+
+    fn bounds(&self) -> io::Result<(Bound, Bound)> {
+        Ok((Bound::read(&self.memory, SESSION)?, Bound::read(&self.memory, self.index)?))
+    }
+}
+
+impl Lookout {
     /// The bound at which work is asked to stop that is reached at `now`, if one is. If it cannot be read, the session's
     /// is: what nobody can vouch for must not go on.
     pub(crate) fn reached(&self, now: Moment) -> Option<Reached> {
@@ -282,14 +312,14 @@ impl Lookout {
         u8::try_from(lease.asked & !BY_WORKER).ok().filter(|why| *why > 0)
     }
 
-    /// What holds at this moment.
-    pub(super) fn limits(&self) -> io::Result<Limits> {
-        let (session, lease) = self.bounds()?;
-        Ok(Limits::of(session, lease))
-    }
-
     fn bounds(&self) -> io::Result<(Bound, Bound)> {
-        Ok((Bound::read(&self.memory, SESSION)?, Bound::read(&self.memory, self.index)?))
+        match self {
+            Self::Here(strand) => {
+                let session = *locked(&strand.lifeline.session);
+                Ok((session, locked(&strand.told).bound))
+            }
+            Self::There(window) => window.bounds(),
+        }
     }
 }
 
@@ -345,6 +375,11 @@ impl Bound {
 /// Differs as soon as one of the numbers is an older one. Of a record that was never written it is wrong.
 fn check([at, span, asked]: [u64; 3]) -> u64 {
     !(at ^ span.rotate_left(21) ^ asked.rotate_left(42))
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing can panic while a lock is held, so what it protects is whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn offset(index: u32) -> u64 {

@@ -31,7 +31,7 @@ use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGURG, SIG
 use super::{
     Ward,
     feed::{Feed, Source},
-    lifeline::Lookout,
+    lifeline::Window,
     link::Report,
 };
 use crate::{
@@ -57,7 +57,7 @@ enum Watched {
 
 /// What the guard goes by beside the program and the worker's socket.
 struct Clockwork {
-    lookout: Lookout,
+    lookout: Window,
     timer: Timer,
     /// Whether the guard has asked the group to stop.
     has_asked: bool,
@@ -82,7 +82,7 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let strand = strand.ok_or(ErrorKind::InvalidInput)?;
     let is_isolated = arguments.next().as_deref() == Some(OsStr::new(Ward::Isolated.as_str()));
     let worker = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let lookout = Lookout::receive(&worker, strand)?;
+    let lookout = Window::receive(&worker, strand)?;
     lookout.bequeath()?;
     worker.set_nonblocking(true)?;
     let clockwork = Clockwork::new(lookout)?;
@@ -118,7 +118,7 @@ fn guard(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
 /// socket, over which it is handed the lifeline: a pipe is what other programs expect.
 fn start(
     mut command: impl Iterator<Item = OsString>,
-    heir: Option<(u32, &Lookout)>,
+    heir: Option<(u32, &Window)>,
     worker: UnixStream,
 ) -> io::Result<(Child, Feed)> {
     let mut program = Command::new(command.next().unwrap_or_default());
@@ -206,7 +206,7 @@ fn watch_all(child: &mut Child, feed: &mut Feed, clockwork: &mut Clockwork) -> i
 }
 
 impl Clockwork {
-    fn new(lookout: Lookout) -> io::Result<Self> {
+    fn new(lookout: Window) -> io::Result<Self> {
         let (nudges, bell) = UnixStream::pair()?;
         nudges.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(SIGURG, bell)?;

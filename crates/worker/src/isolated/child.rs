@@ -9,6 +9,7 @@ use std::{
     process::exit,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -19,22 +20,22 @@ use rustix::{
     stdio::{dup2_stdin, dup2_stdout},
 };
 use signal_hook::consts::SIGTERM;
-use tokio::{io::AsyncReadExt as _, runtime::Builder, sync::watch};
+use tokio::{io::AsyncReadExt as _, runtime::Builder};
 
 use super::Frame;
 use crate::{
     Context, TaskError,
     assignment::Assignment,
     clock::{Clock, Moment},
-    context::{CancelReason, Hold, Signal},
-    guard::{Lookout, Reached},
+    context::{CancelReason, House, Known},
+    guard::{Lookout, Reached, Window},
     limits::Limits,
     outcome::Failure,
     panic_note,
     program::CHECKPOINT_BYTES_MAX,
     progress::{Board, Pace},
     task::{Blocking, Task},
-    term::Term,
+    tether::{Signal, Tether},
 };
 
 /// Names the lease's record to a process that is to call a function. Its own children inherit it and are none.
@@ -66,7 +67,8 @@ pub(crate) fn adopt() -> io::Result<()> {
     let (stops, bell) = UnixStream::pair()?;
     signal_hook::low_level::pipe::register(SIGTERM, bell)?;
     let mut stdin = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let lookout = Lookout::receive(&stdin, index)?;
+    let window = Window::receive(&stdin, index)?;
+    let lookout = Lookout::There(Arc::new(window));
     let mut bytes = Vec::new();
     stdin.read_to_end(&mut bytes)?;
     let assignment =
@@ -111,27 +113,34 @@ fn talk(
     stops: UnixStream,
     function: Arc<Blocking>,
 ) -> io::Result<Infallible> {
-    let (signal, listener) = watch::channel(Signal::Run);
-    let signal = Arc::new(signal);
-    // Without reports the attempt goes on, and it is killed where it would have been asked.
-    let _lasting = Arc::clone(&signal);
     let board = Arc::new(Board::default());
     let frames = Arc::new(Mutex::new(frames));
-    let lookout = Arc::new(lookout);
     let worker_id = std::env::var("LEASEHOLD_WORKER_ID").unwrap_or_default();
     let trace = assignment.trace.clone();
     let payload = assignment.payload.clone();
-    let (_deadline, term) = Term::new(assignment.time_limit(), None);
-    let hold = Hold { clock: Clock::Boot, lookout: Arc::clone(&lookout), term };
     let limit = assignment.limit();
-    let assignment = Arc::new(assignment);
-    let reports = (Arc::clone(&board), limits());
-    let context = Context::new(assignment, worker_id.into(), trace, listener, reports, hold);
+    let [deadline, task_deadline] = assignment.deadlines(Instant::now());
+    let tether = Arc::new(Tether::new(deadline));
+    let context = Context::new(Known {
+        house: Arc::new(House {
+            worker_id,
+            clock: Clock::Boot,
+            board: Arc::clone(&board),
+            asks: None,
+        }),
+        assignment: Arc::new(assignment),
+        trace,
+        limits: limits(),
+        lookout: lookout.clone(),
+        tether: Arc::clone(&tether),
+        task_deadline,
+    });
     let reporter =
         Reporter { board: Arc::clone(&board), frames: Arc::clone(&frames), lookout, limit };
     stops.set_nonblocking(true)?;
     thread::Builder::new().name("reports".to_owned()).spawn(move || {
-        let _silent = reporter.run(stops, &signal);
+        // Without reports the attempt goes on, and it is killed where it would have been asked.
+        let _silent = reporter.run(stops, &tether);
     })?;
     // Not on this thread: the runtime that `main` may have begun forbids it to the function to begin another.
     let call = move || -> Result<Bytes, Failure> {
@@ -157,13 +166,13 @@ fn limits() -> Limits {
 struct Reporter {
     board: Arc<Board>,
     frames: Arc<Mutex<File>>,
-    lookout: Arc<Lookout>,
+    lookout: Lookout,
     /// Why it is to stop when its own time is over.
     limit: CancelReason,
 }
 
 impl Reporter {
-    fn run(self, stops: UnixStream, signal: &watch::Sender<Signal>) -> io::Result<()> {
+    fn run(self, stops: UnixStream, tether: &Tether) -> io::Result<()> {
         Builder::new_current_thread().enable_all().build()?.block_on(async {
             let mut stops = tokio::net::UnixStream::from_std(stops)?;
             let mut pace = Pace::new();
@@ -172,7 +181,7 @@ impl Reporter {
                     () = pace.next(&self.board) => report(&self.board, &mut locked(&self.frames))?,
                     read = stops.read_u8() => {
                         read?;
-                        signal.send_replace(Signal::Cancel(self.reason()));
+                        tether.signal(Signal::Cancel(self.reason()));
                     }
                 }
             }

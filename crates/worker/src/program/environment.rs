@@ -61,7 +61,7 @@ fn of_attempt(attempt: &Attempt) -> impl Iterator<Item = (&'static str, String)>
         ("LEASEHOLD_ATTEMPT", it.attempt.to_string()),
         ("LEASEHOLD_GENERATION", it.generation.to_string()),
         ("LEASEHOLD_FENCING_TOKEN", it.token.to_string()),
-        ("LEASEHOLD_WORKER_ID", attempt.worker_id.to_string()),
+        ("LEASEHOLD_WORKER_ID", attempt.house.worker_id.clone()),
         ("LEASEHOLD_TASK_SLOTS", it.size.slots.to_string()),
         ("LEASEHOLD_TASK_RESOURCES", resources(&it.size)),
         (CHECKPOINT_BYTES_MAX, attempt.limits.checkpoint_bytes.to_string()),

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     assignment::Token,
-    guard::{self, Report},
+    guard::{self, Report, Window},
     progress::Board,
 };
 
@@ -84,12 +84,13 @@ pub(super) struct Exit {
 impl Process {
     pub(super) fn start(
         attempt: &Attempt,
+        window: &Window,
         environment: BTreeMap<OsString, OsString>,
     ) -> io::Result<Self> {
         let program = &attempt.program;
         // All that needs a descriptor comes before the program: once that runs, nothing may fail.
         let (link, guards_link) = UnixStream::pair()?;
-        attempt.strand.lookout().send(&link)?;
+        window.send(&link)?;
         link.set_nonblocking(true)?;
         let talk = tokio::net::UnixStream::from_std(link.try_clone()?)?;
         let (stdout, guards_stdout) = io::pipe()?;
@@ -99,11 +100,7 @@ impl Process {
         let mut command = Command::new(EXECUTABLE);
         command
             .arg0("leasehold-guard")
-            .args(guard::arguments(
-                program.directory.as_deref(),
-                attempt.kind.ward(),
-                &attempt.strand,
-            ))
+            .args(guard::arguments(program.directory.as_deref(), attempt.kind.ward(), window))
             .arg(&program.path)
             .args(&program.arguments)
             .env_clear()

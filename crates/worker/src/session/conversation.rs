@@ -10,7 +10,7 @@ use leasehold_proto::{
 };
 use prost::Message as _;
 
-use super::{Session, link::Link};
+use super::{Session, link::Link, outbox::Letter};
 use crate::{assignment::Token, clock::Moment, size::Size};
 
 /// How many events a frame holds at most: a frame is one turn of the coordinator's attention.
@@ -206,6 +206,10 @@ impl Session {
                 let sequence = conversation.next_heartbeat_sequence(now);
                 let load = self.cpu.map(|cpu| v1::WorkerLoad { cpu_permille: Some(cpu) });
                 Event::Heartbeat(v1::Heartbeat { sequence, held_tokens: self.held_tokens(), load })
+            }
+            // A result that is said next says that as well.
+            Notice::Started(token) if self.outbox.get(token).is_some_and(Letter::is_result) => {
+                return None;
             }
             Notice::Started(Token(fencing_token)) => {
                 Event::LeaseStarted(v1::LeaseStarted { fencing_token })

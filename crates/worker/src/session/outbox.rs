@@ -41,6 +41,11 @@ impl Letter {
         self.outcome.encoded_len() + self.checkpoint.as_ref().map_or(0, Bytes::len)
     }
 
+    /// Whether it is the result of work that began and came to its end.
+    pub(super) fn is_result(&self) -> bool {
+        matches!(self.outcome.outcome, Some(Outcome::Success(_)))
+    }
+
     /// What kind of outcome it is, for the log.
     pub(super) fn kind(&self) -> &'static str {
         match self.outcome.outcome {

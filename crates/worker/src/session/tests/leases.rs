@@ -34,6 +34,21 @@ fn work_runs_in_the_slots_and_its_outcome_is_said_once() {
     );
 }
 
+/// A frame says what is known when it is made: that work began is part of its result, and not of any other end.
+#[test]
+fn a_start_that_was_not_said_before_the_result_needs_no_words() {
+    check_connected(
+        &[(1, Stuck), (2, Assign(1)), (3, Done(1, 2)), (4, Assign(2)), (5, Failed(2)), (6, Free)],
+        &[
+            "2 start 1",
+            "4 start 2",
+            "6 say outcome 1 success of 2 bytes",
+            "6 say started 2",
+            "6 say outcome 2 FAILURE_REASON_ERROR: no luck",
+        ],
+    );
+}
+
 #[test]
 fn what_cannot_be_worked_on_is_declined() {
     check_connected(
