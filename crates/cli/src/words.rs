@@ -1,6 +1,6 @@
 //! The contract's values in the words of a table: states, reasons, times.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::{borrow::Cow, collections::HashMap, time::SystemTime};
 
 use leasehold_client::{
     duration::from_wire,
@@ -95,6 +95,14 @@ pub(crate) fn blocked(task: &Task) -> Option<String> {
 pub(crate) fn blocked_reason(reason: BlockedReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix("BLOCKED_REASON_").unwrap_or(name)
+}
+
+/// A queue, with its namespace where that is not the usual one.
+pub(crate) fn queue<'a>(namespace: &str, queue: &'a str) -> Cow<'a, str> {
+    match namespace {
+        "" | "default" => Cow::Borrowed(queue),
+        _ => Cow::Owned(format!("{namespace}/{queue}")),
+    }
 }
 
 /// So many tasks.

@@ -42,6 +42,7 @@ mod market;
 mod need;
 mod pace;
 mod parking;
+mod quota;
 mod roster;
 mod schema;
 mod session;
@@ -98,6 +99,7 @@ pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof
 pub use limits::{Bucketed, Permit, Take, Use};
 pub use price::Reckoned;
 pub use queue::Queue;
+pub use quota::{Quota, Usage};
 pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};
 pub use spec::{Admission, Exclusivity, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Trace};
@@ -106,4 +108,6 @@ pub use task::{
     Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,
     Task, Wait,
 };
-pub use view::{BreakerView, KeptKey, LoadView, QueueView, SessionState, WorkerView};
+pub use view::{
+    BreakerView, KeptKey, LoadView, NamespaceView, QueueView, SessionState, WorkerView,
+};

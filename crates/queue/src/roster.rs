@@ -9,7 +9,7 @@ use std::{
     ops::Bound::{Excluded, Unbounded},
 };
 
-use leasehold_policy::Mutant;
+use leasehold_policy::{Mutant, namespace};
 
 use crate::{
     Hello, Name, SchemaPrint, SessionId, StreamId, TaskSpec,
@@ -196,7 +196,8 @@ impl Roster {
 
     fn kind_of(&self, session: &Session) -> Traits {
         let types = session.task_types.difference(&session.unsupported).cloned();
-        Traits::new(types, &session.labels, &self.label_names, &session.reads)
+        let namespaces = session.namespaces.iter().cloned();
+        Traits::new(types, namespaces, &session.labels, &self.label_names, &session.reads)
     }
 
     /// Tells each class of the needs that are new, or that it is new to, and says what is news and which sessions changed their
@@ -458,7 +459,8 @@ impl Roster {
         let such = self.classes.iter().filter(|(kind, class)| has_such(class) && has_type(kind));
         let mut kinds = such.map(|(kind, _)| kind);
         if spec.shape.selector.iter().all(|(name, _)| self.label_names.contains(name)) {
-            return kinds.any(|kind| kind.fits(&spec.task_type, &spec.shape));
+            return kinds
+                .any(|kind| kind.fits(namespace::of(&spec.queue), &spec.task_type, &spec.shape));
         }
         // A class knows only the labels that some need has asked for: until this one is met, each session is looked at.
         let mut members = self.members.values().filter(|member| is_such(&member.seat));
@@ -471,7 +473,7 @@ impl Roster {
         if spec.shape.selector.iter().all(|(name, _)| self.label_names.contains(name)) {
             let serves = |kind: &Kind| {
                 kind.types.binary_search(&spec.task_type).is_ok()
-                    && kind.fits(&spec.task_type, &spec.shape)
+                    && kind.fits(namespace::of(&spec.queue), &spec.task_type, &spec.shape)
             };
             let classes = self.classes.iter().filter(|(_, class)| 0 < class.eligible);
             for (kind, class) in classes.filter(|(kind, _)| serves(kind)) {

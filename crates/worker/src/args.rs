@@ -84,6 +84,11 @@ pub(crate) struct Args {
     #[arg(long = "program", value_name = "TYPE=COMMAND")]
     programs: Vec<String>,
 
+    /// Take tasks of this namespace; may be given several times. Of the configuration file's none are then taken [default: of
+    /// every namespace]
+    #[arg(long = "namespace", value_name = "NAME")]
+    namespaces: Vec<String>,
+
     /// How long a drain waits for what runs, such as 30s [default: 30s]
     #[arg(long, env = "LEASEHOLD_DRAIN_GRACE", value_name = "DURATION")]
     drain_grace: Option<Drain>,
@@ -169,6 +174,9 @@ impl Args {
         lay(&mut config.telemetry.otlp_endpoint, self.otlp_endpoint.as_ref());
         lay(&mut config.telemetry.log_filter, self.log_filter.as_ref());
         config.telemetry.log_format = self.log_format.unwrap_or(config.telemetry.log_format);
+        if !self.namespaces.is_empty() {
+            config.namespaces.clone_from(&self.namespaces);
+        }
         let mut command = Some(&self.command).filter(|it| !it.is_empty());
         for flag in &self.programs {
             let (task_type, program) = program(flag, &mut command)?;

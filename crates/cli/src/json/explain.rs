@@ -32,6 +32,7 @@ pub(crate) struct ExplanationJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<EndSummaryJson<'a>>,
     advice: Vec<AdviceJson<'a>>,
+    namespace: &'a str,
 }
 
 /// An `ExplainQueueResponse`.
@@ -94,6 +95,7 @@ struct UnfitGroupJson<'a> {
     labels: Vec<LabelGapJson<'a>>,
     payload_schemas: &'a [String],
     declined: bool,
+    namespaces: &'a [String],
 }
 
 /// A `LabelGap`.
@@ -135,6 +137,7 @@ struct SlotHolderJson<'a> {
     queue: &'a str,
     task_type: &'a str,
     lease_count: Int64,
+    namespace: &'a str,
 }
 
 /// A `Forecast`.
@@ -212,6 +215,7 @@ impl<'a> From<&'a Explanation> for ExplanationJson<'a> {
             lease: explanation.lease.as_ref().map(OutlookJson::from),
             end: explanation.end.as_ref().map(EndSummaryJson::from),
             advice: explanation.advice.iter().map(AdviceJson::from).collect(),
+            namespace: &explanation.namespace,
         }
     }
 }
@@ -272,6 +276,7 @@ impl<'a> From<&'a UnfitGroup> for UnfitGroupJson<'a> {
             labels: group.labels.iter().map(LabelGapJson::from).collect(),
             payload_schemas: &group.payload_schemas,
             declined: group.declined,
+            namespaces: &group.namespaces,
         }
     }
 }
@@ -312,6 +317,7 @@ impl<'a> From<&'a SlotHolder> for SlotHolderJson<'a> {
             queue: &holder.queue,
             task_type: &holder.task_type,
             lease_count: Int64(holder.lease_count),
+            namespace: &holder.namespace,
         }
     }
 }

@@ -200,6 +200,7 @@ fn what_operators_see() {
         queued_count: 2,
         leased_count: 3,
         oldest_queued_age: Some(span(4, 0)),
+        namespace: "team".into(),
     };
     check(QueuesJson::from(&[queue, Queue::default()][..]), include_str!("tests/queues.json"));
     let worker = Worker {
@@ -220,6 +221,7 @@ fn what_operators_see() {
             task_type: "send".into(),
             fingerprints: vec!["0a".into()],
         }],
+        namespaces: vec!["team".into()],
     };
     check(WorkersJson::from(&[worker][..]), include_str!("tests/workers.json"));
 }
@@ -235,6 +237,7 @@ fn full_blocker() -> Blocker {
         ],
         payload_schemas: vec!["0a".into()],
         declined: true,
+        namespaces: vec!["other".into()],
     };
     Blocker {
         reason: BlockedReason::ConcurrencyLimit.into(),
@@ -269,6 +272,7 @@ fn full_blocker() -> Blocker {
                 queue: "mail".into(),
                 task_type: "send".into(),
                 lease_count: 3,
+                namespace: "team".into(),
             }],
             omitted_lease_count: 2,
         }),
@@ -317,6 +321,7 @@ fn explanations() {
             finish_time: Some(at(9, 0)),
         }),
         advice: vec![Advice::default()],
+        namespace: "team".into(),
     };
     check(ExplanationJson::from(&explanation), include_str!("tests/explanation.json"));
     let explained = ExplainQueueResponse {

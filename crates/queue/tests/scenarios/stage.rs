@@ -13,10 +13,10 @@ use leasehold_queue::{
     Admission, Blocker, BreakerTerms, BreakerView, Capacity, Caps, Claims, Command, Config, Dead,
     DeclineReason, Disposition, Effect, Ended, Estimate, Exclusivity, Explanation, Failure,
     FailureReason, Gate, Guarantee, Guarded, HeldLease, Hello, Key, LeaseEnd, LeasePhase,
-    LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Record,
-    Reply, Retry, RetryBudget, RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Start,
-    StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Turned, Unfit, Unknown,
-    Use, Wait, Weights,
+    LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Quota,
+    Record, Reply, Retry, RetryBudget, RevocationReason, Saved, SchemaPrint, SchemasRead, Shape,
+    Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Turned, Unfit,
+    Unknown, Use, Wait, Weights,
 };
 
 pub(crate) struct Stage {
@@ -339,6 +339,12 @@ impl Stage {
                 .map(Name::from)
                 .collect(),
             task_types: words.value("types").unwrap_or("t").split(',').map(Name::from).collect(),
+            namespaces: words
+                .value("serves")
+                .into_iter()
+                .flat_map(|it| it.split(','))
+                .map(Name::from)
+                .collect(),
             reads: words.value("reads").map(reads).unwrap_or_default(),
             slots: words.number("slots", 1),
             prefetch: words.number("prefetch", 0),
@@ -392,6 +398,14 @@ impl Stage {
             (queue.into(), Weights { queue: queue_weight, ..Weights::default() })
         });
         self.config.weights = weights.into_iter().collect();
+        // As `NAMESPACE:TASKS:BYTES`, where a part that is left out bounds nothing.
+        let quotas = words.value("quotas").into_iter().flat_map(|it| it.split(','));
+        let quotas = quotas.map(|quota| {
+            let parts: Vec<&str> = quota.split(':').collect();
+            let part = |at: usize| parts.get(at).and_then(|it| it.parse().ok());
+            (parts[0].into(), Quota { open_tasks: part(1), open_bytes: part(2) })
+        });
+        self.config.quotas = quotas.collect();
         self.restart(&Words(Vec::new()))
     }
 
@@ -484,12 +498,19 @@ impl Stage {
                         let found = gap.found.as_deref().unwrap_or("none");
                         format!(" {}={found} not {}", gap.name, gap.wanted)
                     };
+                    let serves: Vec<&str> = misfit.namespaces.iter().map(|it| &**it).collect();
+                    let serves = serves.join(",");
+                    let serves =
+                        if serves.is_empty() { serves } else { format!(" serves {serves}") };
                     let labels: String = misfit.labels.iter().map(gap).collect();
                     let reads: String = misfit.reads.iter().map(|it| char::from(it.0[0])).collect();
                     let reads = if reads.is_empty() { reads } else { format!(" reads {reads}") };
                     let declined = if misfit.has_declined { " declined" } else { "" };
                     let names = names.join(" ");
-                    format!("; {count} {names}: {:?}{labels}{reads}{declined}", misfit.state)
+                    format!(
+                        "; {count} {names}: {:?}{serves}{labels}{reads}{declined}",
+                        misfit.state
+                    )
                 });
                 assert_eq!(*more, 0, "all kinds are named");
                 format!("nobody{}; {others} others", kinds.collect::<String>())

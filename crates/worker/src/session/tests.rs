@@ -174,6 +174,7 @@ impl Stage {
             replaces: Vec::new(),
             labels: BTreeMap::new(),
             task_types: BTreeSet::from(["work".to_owned()]),
+            namespaces: BTreeSet::new(),
             schemas: BTreeMap::new(),
             slots: SLOTS,
             prefetch,

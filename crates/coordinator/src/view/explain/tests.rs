@@ -94,6 +94,7 @@ fn what_nobody_serves_says_what_is_wrong_with_each_and_what_worker_to_start() {
     let misfit = |state, labels, reads: &[u8], has_declined| Misfit {
         state,
         labels,
+        namespaces: BTreeSet::new(),
         reads: reads.iter().map(|byte| SchemaPrint([*byte; 32])).collect(),
         has_declined,
     };
