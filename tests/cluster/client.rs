@@ -140,7 +140,9 @@ impl Client {
     /// Whether the coordinator answers and says that nothing of a queue is left to do. A queue without open tasks
     /// may be forgotten.
     pub(crate) async fn is_drained(&mut self, name: &str) -> bool {
-        let Ok(answer) = self.admin.list_queues(ListQueuesRequest {}).await else { return false };
+        let Ok(answer) = self.admin.list_queues(ListQueuesRequest::default()).await else {
+            return false;
+        };
         let open = |it: &Queue| it.scheduled_count + it.queued_count + it.leased_count;
         answer.into_inner().queues.iter().filter(|it| it.name == name).all(|it| open(it) == 0)
     }

@@ -407,7 +407,7 @@ async fn an_operator_reads_what_holds_a_task_and_a_queue() {
     assert_eq!(json["blockers"][0]["reason"], "BLOCKED_REASON_CONCURRENCY_LIMIT", "{json}");
     assert_eq!(json["blockers"][0]["holders"][0]["taskId"], holder, "{json}");
     assert_eq!(json["forecast"]["tasksAhead"], "1", "{json}");
-    let unknown = ExplainQueueRequest { queue: "nowhere".to_owned() };
+    let unknown = ExplainQueueRequest { queue: "nowhere".to_owned(), ..Default::default() };
     let status = scene.client.admin.explain_queue(unknown).await.expect_err("there is none");
     assert_eq!(status.code(), tonic::Code::NotFound);
 }

@@ -130,7 +130,7 @@ async fn every_metric_follows_what_there_is() {
         .await;
     }
     // What is leased keeps a deployment that would go for want of a backlog.
-    let pause = PauseQueueRequest { queue: "default".to_owned() };
+    let pause = PauseQueueRequest { queue: "default".to_owned(), ..Default::default() };
     client.admin.pause_queue(pause).await.expect("the queue can be paused");
     keda.polls(&pool("backlog"), (0.0, true)).await;
     keda.polls(&[("metric", "backlog"), ("taskTypes", "other")], (0.0, false)).await;

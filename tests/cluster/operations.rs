@@ -118,7 +118,7 @@ async fn a_paused_queue_stays_paused_over_a_restart() {
     let mut coordinator = Coordinator::start().await;
     let mut client = coordinator.client();
     let id = client.submit(spec("echo")).await;
-    let request = PauseQueueRequest { queue: "default".to_owned() };
+    let request = PauseQueueRequest { queue: "default".to_owned(), ..Default::default() };
     let paused = client.admin.pause_queue(request).await.expect("the queue exists");
     assert!(paused.into_inner().queue.is_some_and(|it| it.paused));
     let before = client.admin.get_cluster(GetClusterRequest {}).await.expect("it answers");
@@ -133,7 +133,7 @@ async fn a_paused_queue_stays_paused_over_a_restart() {
     let mut script = Script::join(coordinator.address, hello("worker", "echo", 1)).await;
     until("the worker is known", SOON, async || client.worker("worker").await.is_some()).await;
     assert_eq!(client.task(&id).await.state(), TaskState::Queued);
-    let request = ResumeQueueRequest { queue: "default".to_owned() };
+    let request = ResumeQueueRequest { queue: "default".to_owned(), ..Default::default() };
     client.admin.resume_queue(request).await.expect("the queue exists");
     assert_eq!(script.assignment().await.task_id, id);
 }

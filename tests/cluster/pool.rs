@@ -186,7 +186,7 @@ async fn a_backlog_that_no_worker_may_take_starts_none() {
     let mut client = coordinator.client();
     let _pool = start(coordinator.address, &coordinator, &["--min", "1", "--max", "4"]);
     has(&mut client, 1).await;
-    let request = PauseQueueRequest { queue: "default".to_owned() };
+    let request = PauseQueueRequest { queue: "default".to_owned(), ..Default::default() };
     client.admin.pause_queue(request).await.expect("the queue can be paused");
     submit(&mut client, &coordinator, 50).await;
     let scaling = eventually("it says what bounds it", SOON, async || {

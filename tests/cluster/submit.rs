@@ -50,7 +50,7 @@ async fn keyed(
     let request = SubmitTaskRequest {
         spec: Some(TaskSpec { payload: bytes(payload), ..spec(task_type) }),
         idempotency_key: key.to_owned(),
-        validate_only: false,
+        ..SubmitTaskRequest::default()
     };
     Ok(client.tasks.submit_task(request).await?.into_inner())
 }
@@ -100,6 +100,7 @@ async fn everything_wrong_with_a_task_is_said_at_once() {
         spec: Some(TaskSpec { labels, ..good() }),
         idempotency_key: "k".repeat(257),
         validate_only: true,
+        ..SubmitTaskRequest::default()
     };
     assert_eq!(refused(&client, request).await.fields, ["idempotency_key", "spec.labels"]);
     assert_eq!(refused(&client, SubmitTaskRequest::default()).await.fields, ["spec.task_type"]);
@@ -227,7 +228,7 @@ async fn an_unknown_task_is_not_found_by_any_call() {
         let status = client.tasks.get_task(request).await.expect_err("this is no id");
         refusal::expect(&status, Code::InvalidArgument, "INVALID_FIELD");
     }
-    let request = ResumeQueueRequest { queue: "unheard-of".to_owned() };
+    let request = ResumeQueueRequest { queue: "unheard-of".to_owned(), ..Default::default() };
     let status = client.admin.resume_queue(request).await.expect_err("there is no such queue");
     refusal::expect(&status, Code::NotFound, "QUEUE_NOT_FOUND");
 }

@@ -7,8 +7,9 @@ use clap_complete::Shell;
 
 use crate::{
     bench::BenchCommand, breaker::BreakerCommand, config::ConfigCommand, dead::DeadCommand,
-    duration::parse_duration, errors::ErrorsArgs, lease::LeaseCommand, queue::QueueCommand,
-    scaling::ScalingCommand, schema::SchemaCommand, task::TaskCommand, worker::WorkerCommand,
+    duration::parse_duration, errors::ErrorsArgs, lease::LeaseCommand, namespace::NamespaceCommand,
+    queue::QueueCommand, scaling::ScalingCommand, schema::SchemaCommand, task::TaskCommand,
+    worker::WorkerCommand,
 };
 
 /// How long a person looks at a command that does nothing. Waits have limits of their own.
@@ -70,6 +71,11 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "LEASEHOLD_CLIENT_NAME", value_name = "NAME")]
     pub(crate) client_name: Option<String>,
 
+    /// Of which namespace queues, tasks that are submitted and lists are; a task that is named by its id is found whatever its
+    /// namespace [default: default]
+    #[arg(short, long, global = true, env = "LEASEHOLD_NAMESPACE", value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+
     /// Which log lines to write to stderr: a level, or target=level,...
     #[arg(
         long = "log",
@@ -102,6 +108,9 @@ pub(crate) enum Command {
     /// Look at queues, pause and resume them
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Look at what namespaces have open, and may have
+    #[command(subcommand)]
+    Namespace(NamespaceCommand),
     /// Look at circuit breakers, and close circuits by hand
     #[command(subcommand)]
     Breaker(BreakerCommand),
@@ -141,6 +150,7 @@ impl Command {
             Self::Task(_) => "task",
             Self::Dead(_) => "dead",
             Self::Queue(_) => "queue",
+            Self::Namespace(_) => "namespace",
             Self::Breaker(_) => "breaker",
             Self::Lease(_) => "lease",
             Self::Worker(_) => "worker",

@@ -103,6 +103,7 @@ fn page(reason: Reason) -> &'static str {
         Reason::WorkerNotFound => include_str!("../../../docs/errors/WORKER_NOT_FOUND.md"),
         Reason::RateLimited => include_str!("../../../docs/errors/RATE_LIMITED.md"),
         Reason::CircuitOpen => include_str!("../../../docs/errors/CIRCUIT_OPEN.md"),
+        Reason::NamespaceQuota => include_str!("../../../docs/errors/NAMESPACE_QUOTA.md"),
         Reason::ConfigInvalid => include_str!("../../../docs/errors/CONFIG_INVALID.md"),
         Reason::WorkerBanned => include_str!("../../../docs/errors/WORKER_BANNED.md"),
     }

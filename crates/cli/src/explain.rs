@@ -64,7 +64,8 @@ fn show(explanation: &Explanation, output: Output) -> Result<(), Failure> {
 /// What fits on a line each.
 fn details(explanation: &Explanation, now: SystemTime) -> Details {
     let mut details = Details::default();
-    let Explanation { task_id, queue, task_type, .. } = explanation;
+    let Explanation { task_id, namespace, queue, task_type, .. } = explanation;
+    let queue = words::queue(namespace, queue);
     details.line("task", format!("{task_id} ({task_type} in queue {queue})"));
     details.line("state", words::state(explanation.state()));
     if explanation.blockers.is_empty() {
@@ -167,7 +168,8 @@ fn facts(blocker: &Blocker) -> Vec<String> {
     if let Some(slot_use) = slot_use {
         facts.extend(slot_use.taken_by.iter().map(|it| {
             let tasks = words::tasks(it.lease_count);
-            format!("taken by {tasks} {} of queue {}", it.task_type, it.queue)
+            let queue = words::queue(&it.namespace, &it.queue);
+            format!("taken by {tasks} {} of queue {queue}", it.task_type)
         }));
         if 0 < slot_use.omitted_lease_count {
             facts.push(format!("taken by {} others", slot_use.omitted_lease_count));

@@ -15,7 +15,8 @@ use serde::{Serialize, Serializer};
 pub(crate) use config::{ChangesJson, ConfigJson, ViolationsJson};
 pub(crate) use explain::{ExplanationJson, QueueExplanationJson};
 pub(crate) use operator::{
-    BreakerJson, BreakersJson, ClusterJson, DrainJson, QueueJson, QueuesJson, WorkersJson,
+    BreakerJson, BreakersJson, ClusterJson, DrainJson, NamespacesJson, QueueJson, QueuesJson,
+    WorkersJson,
 };
 pub(crate) use scaling::ScalingJson;
 pub(crate) use task::{LineReceiptJson, ReceiptJson, ReplayJson, TaskJson, TasksJson};

@@ -19,6 +19,7 @@ mod failure;
 mod json;
 mod jsonl;
 mod lease;
+mod namespace;
 mod output;
 mod payload;
 mod progress;
@@ -147,6 +148,7 @@ async fn dispatch(global: Global, command: Command) -> Done {
         Command::Worker(command) => worker::run(command, &client()?, output).await,
         Command::Scaling(command) => scaling::run(command, &client()?, output).await,
         Command::Cluster => cluster::run(&client()?, output).await,
+        Command::Namespace(command) => namespace::run(command, &client()?, output).await,
         Command::Config(command) => config::run(command, &client()?, output).await,
         Command::Bench(command) => bench::run(command, &global, output).await,
         // Handled before anything is started.
@@ -158,5 +160,6 @@ async fn dispatch(global: Global, command: Command) -> Done {
 fn connect(global: &Global) -> Result<Client, Failure> {
     let options = ClientOptions::new(global.address.as_str()).call_timeout(global.call_timeout);
     let options = options.client_name(global.client_name.clone().unwrap_or_default());
+    let options = options.namespace(global.namespace.clone().unwrap_or_default());
     Ok(Client::connect(options)?)
 }

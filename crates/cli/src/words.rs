@@ -1,6 +1,7 @@
 //! The contract's values in the words of a table: states, reasons, times.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     time::SystemTime,
 };
@@ -98,6 +99,14 @@ pub(crate) fn blocked(task: &Task) -> Option<String> {
 pub(crate) fn blocked_reason(reason: BlockedReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix("BLOCKED_REASON_").unwrap_or(name)
+}
+
+/// A queue, with its namespace where that is not the usual one.
+pub(crate) fn queue<'a>(namespace: &str, queue: &'a str) -> Cow<'a, str> {
+    match namespace {
+        "" | "default" => Cow::Borrowed(queue),
+        _ => Cow::Owned(format!("{namespace}/{queue}")),
+    }
 }
 
 /// So many tasks.

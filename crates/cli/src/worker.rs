@@ -107,6 +107,7 @@ fn table(workers: &[Worker]) -> Table {
         Column::Right("HEARD"),
         Column::Left("SOFTWARE"),
         Column::Left("TASK TYPES"),
+        Column::Left("NAMESPACES"),
     ]);
     for worker in workers {
         table.row([
@@ -117,9 +118,15 @@ fn table(workers: &[Worker]) -> Table {
             words::span(worker.last_heard_age.as_ref()).into(),
             worker.software.as_str().into(),
             task_types(worker).into(),
+            namespaces(worker).into(),
         ]);
     }
     table
+}
+
+/// The namespaces that it serves.
+fn namespaces(worker: &Worker) -> String {
+    if worker.namespaces.is_empty() { "all".to_owned() } else { worker.namespaces.join(", ") }
 }
 
 /// The task types, each with the payload schemas that it is read in if not in all.

@@ -8,9 +8,10 @@ use leasehold_proto::{
         Breaker, DiffConfigRequest, DiffConfigResponse, DrainWorkersRequest, DrainWorkersResponse,
         EvictWorkerRequest, ExplainQueueRequest, ExplainQueueResponse, GetClusterRequest,
         GetClusterResponse, GetConfigRequest, GetConfigResponse, GetScalingRequest,
-        ListBreakersRequest, ListQueuesRequest, ListWorkersRequest, PauseQueueRequest, PoolScaling,
-        Queue, ReloadConfigRequest, ReloadConfigResponse, ResetBreakerRequest, ResumeQueueRequest,
-        RevokeLeaseRequest, Task, Worker,
+        ListBreakersRequest, ListNamespacesRequest, ListQueuesRequest, ListWorkersRequest,
+        Namespace, PauseQueueRequest, PoolScaling, Queue, ReloadConfigRequest,
+        ReloadConfigResponse, ResetBreakerRequest, ResumeQueueRequest, RevokeLeaseRequest, Task,
+        Worker,
     },
 };
 
@@ -50,11 +51,11 @@ impl Client {
             .await
     }
 
-    /// Every queue with its counts, by name.
+    /// Every queue of the client's namespace with its counts, by name.
     pub async fn queues(&self) -> Result<Vec<Queue>, Error> {
         let response = self
             .call("leasehold.v1.AdminService/ListQueues", Repeat::Safe)
-            .unary(ListQueuesRequest {}, |request| {
+            .unary(ListQueuesRequest { namespace: self.namespace() }, |request| {
                 let mut service = self.admin_service();
                 async move { service.list_queues(request).await }
             })
@@ -64,7 +65,7 @@ impl Client {
 
     /// Says what the tasks of a queue wait for: at most 20 things, what most wait for first.
     pub async fn explain_queue(&self, queue: &str) -> Result<ExplainQueueResponse, Error> {
-        let request = ExplainQueueRequest { queue: queue.to_owned() };
+        let request = ExplainQueueRequest { queue: queue.to_owned(), namespace: self.namespace() };
         self.call("leasehold.v1.AdminService/ExplainQueue", Repeat::Safe)
             .unary(request, |request| {
                 let mut service = self.admin_service();
@@ -75,7 +76,7 @@ impl Client {
 
     /// Stops leasing tasks of a queue, durably. Running ones go on.
     pub async fn pause_queue(&self, queue: &str) -> Result<Queue, Error> {
-        let request = PauseQueueRequest { queue: queue.to_owned() };
+        let request = PauseQueueRequest { queue: queue.to_owned(), namespace: self.namespace() };
         let response = self
             .call("leasehold.v1.AdminService/PauseQueue", Repeat::Safe)
             .unary(request, |request| {
@@ -88,7 +89,7 @@ impl Client {
 
     /// Leases tasks of a queue again, durably.
     pub async fn resume_queue(&self, queue: &str) -> Result<Queue, Error> {
-        let request = ResumeQueueRequest { queue: queue.to_owned() };
+        let request = ResumeQueueRequest { queue: queue.to_owned(), namespace: self.namespace() };
         let response = self
             .call("leasehold.v1.AdminService/ResumeQueue", Repeat::Safe)
             .unary(request, |request| {
@@ -97,6 +98,18 @@ impl Client {
             })
             .await?;
         response.queue.ok_or_else(|| self.malformed("a queue"))
+    }
+
+    /// Every namespace that has a queue or bounds of its own, by name.
+    pub async fn namespaces(&self) -> Result<Vec<Namespace>, Error> {
+        let response = self
+            .call("leasehold.v1.AdminService/ListNamespaces", Repeat::Safe)
+            .unary(ListNamespacesRequest {}, |request| {
+                let mut service = self.admin_service();
+                async move { service.list_namespaces(request).await }
+            })
+            .await?;
+        Ok(response.namespaces)
     }
 
     /// Every circuit breaker, by name.

@@ -109,6 +109,11 @@ impl Client {
         &self.options.address
     }
 
+    /// The namespace of everything that is not named by an id, as a request has it.
+    pub(crate) fn namespace(&self) -> String {
+        self.options.namespace.clone()
+    }
+
     pub(crate) fn options(&self) -> &ClientOptions {
         &self.options
     }

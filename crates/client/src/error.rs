@@ -296,6 +296,9 @@ impl Refusal {
                 Some("try again when the coordinator is up")
             }
             Reason::Overloaded => Some("try again later, or with fewer calls at once"),
+            Reason::NamespaceQuota => {
+                Some("wait until tasks of the namespace have ended, or raise the limit it names")
+            }
             Reason::RateLimited => {
                 Some("submit more slowly, or ask for a higher limits.submit_rate")
             }

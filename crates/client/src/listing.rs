@@ -114,6 +114,7 @@ impl Listing {
                     task_type: task_type.clone(),
                     page_size: PAGE_SIZE,
                     page_token,
+                    namespace: self.client.namespace(),
                 };
                 let send = |request| {
                     let mut service = self.client.task_service();
@@ -129,6 +130,7 @@ impl Listing {
                     task_type: task_type.clone(),
                     page_size: PAGE_SIZE,
                     page_token,
+                    namespace: self.client.namespace(),
                 };
                 let send = |request| {
                     let mut service = self.client.dead_letter_service();

@@ -67,6 +67,7 @@ pub struct ClientOptions {
     pub(crate) retry: Retry,
     pub(crate) generated_keys: GeneratedKeys,
     pub(crate) client_name: String,
+    pub(crate) namespace: String,
 }
 
 impl ClientOptions {
@@ -129,6 +130,14 @@ impl ClientOptions {
         self
     }
 
+    /// Of which namespace its tasks and queues are: 1 to 63 characters of `A-Z a-z 0-9 . _ -`. A task that is named by its id is
+    /// found whatever its namespace. Default "default".
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
     /// Refuses a message that the coordinator would not take. Only a stream asks: there the
     /// coordinator's own refusal would end the call, and the other tasks on it.
     pub(crate) fn check_size(&self, bytes: usize) -> Result<(), Error> {
@@ -165,6 +174,7 @@ impl Default for ClientOptions {
             retry: Retry::WithBackoff(BACKOFF_DEFAULT),
             generated_keys: GeneratedKeys::Random,
             client_name: String::new(),
+            namespace: String::new(),
         }
     }
 }

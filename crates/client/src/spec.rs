@@ -9,6 +9,8 @@ use leasehold_proto::{
     v1::{self, SubmitTaskRequest, Timeouts},
 };
 
+use crate::ClientOptions;
+
 /// The least time that is asked for.
 const LEAST: Duration = Duration::from_millis(1);
 
@@ -260,8 +262,8 @@ impl TaskSpec {
         self
     }
 
-    /// The message of the contract.
-    pub(crate) fn into_request(mut self) -> SubmitTaskRequest {
+    /// The message of the contract, as a client with these options sends it.
+    pub(crate) fn into_request(mut self, options: &ClientOptions) -> SubmitTaskRequest {
         if let Some(until) = self.within {
             // No time at all would break a rule; so little says the same and ends the task at once.
             let left = until.saturating_duration_since(Instant::now()).max(LEAST);
@@ -276,6 +278,7 @@ impl TaskSpec {
             spec: Some(self.spec),
             idempotency_key: self.idempotency_key,
             validate_only: false,
+            namespace: options.namespace.clone(),
         }
     }
 

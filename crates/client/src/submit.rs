@@ -38,7 +38,7 @@ impl Client {
     /// A submit without an idempotency key is given a random one, so that it can be repeated when its
     /// answer was lost: see [`GeneratedKeys`](crate::GeneratedKeys).
     pub async fn submit(&self, spec: TaskSpec) -> Result<Receipt, Error> {
-        let request = keyed(spec.into_request(), self.options());
+        let request = keyed(spec.into_request(self.options()), self.options());
         let call = Call::new(self.options(), repeat_of(&request), span_of(&request));
         let send = |request| {
             let mut service = self.task_service();
@@ -53,7 +53,8 @@ impl Client {
     /// Asks whether a task would be accepted, and accepts nothing. Says when it would be likely to be over, as
     /// [`Receipt::expected_finish`] does.
     pub async fn validate(&self, spec: TaskSpec) -> Result<Option<SystemTime>, Error> {
-        let request = SubmitTaskRequest { validate_only: true, ..spec.into_request() };
+        let request =
+            SubmitTaskRequest { validate_only: true, ..spec.into_request(self.options()) };
         let send = |request| {
             let mut service = self.task_service();
             async move { service.submit_task(request).await }
@@ -71,7 +72,7 @@ impl Client {
         let start = Instant::now();
         let timeout = self.options().call_timeout;
         let mut outage = Outage::new(self.options().retry, timeout).since(start);
-        let keyed = |spec: TaskSpec| keyed(spec.into_request(), self.options());
+        let keyed = |spec: TaskSpec| keyed(spec.into_request(self.options()), self.options());
         let mut tasks: Vec<_> =
             specs.into_iter().map(|spec| Submission::new(keyed(spec))).collect();
         loop {

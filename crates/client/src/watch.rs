@@ -19,7 +19,7 @@ pub enum WatchFilter {
     Tasks(Vec<String>),
     /// Every task of this queue, from here on.
     Queue(String),
-    /// Every task, from here on.
+    /// Every task of the client's namespace, from here on.
     All,
 }
 
@@ -47,7 +47,8 @@ impl Client {
             WatchFilter::Queue(queue) => request.queue = queue,
             WatchFilter::All => {}
         }
-        // On the wire, no tasks and no queue mean everything.
+        request.namespace = self.namespace();
+        // On the wire, no tasks and no queue mean everything in the namespace.
         let request = (!names_nothing).then_some(request);
         let (client, outage) = (self.clone(), self.outage());
         Watch { client, request, stream: None, changes: VecDeque::new(), outage }

@@ -1,13 +1,15 @@
 //! The rules that a configuration as a whole must keep.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{borrow::Cow, ops::RangeInclusive, time::Duration};
 
 use super::{
     Config, Violation,
     breakers::{BREAKERS_MAX, Breaker},
     duration,
-    name::{is_limit_key, is_queue_name, is_task_type, is_worker_id},
+    name::{is_limit_key, is_namespace, is_queue_name, is_task_type, is_worker_id},
+    namespaces::DefaultsOverride,
     scaling::POOLS_MAX,
+    settings::{Defaults, QueueSettings},
 };
 
 /// Below it heartbeats cost more than they tell.
@@ -51,6 +53,9 @@ const RETRIES_PER_SECOND: RangeInclusive<f64> = 0.001..=1_000_000.0;
 /// As many attempts as a task may ask for.
 pub const ATTEMPTS_MAX: u32 = 1_000;
 
+/// Namespaces that the file may name: each takes room for as long as it is named. Others exist by being used.
+const NAMESPACES_MAX: usize = 1_000;
+
 /// The largest weight of a queue or a fairness key.
 const WEIGHT_MAX: u32 = 1_000;
 
@@ -70,6 +75,7 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
     scaling(config, &mut broken);
     order(config, &mut broken);
     queues(config, &mut broken);
+    namespaces(config, &mut broken);
     concurrency(config, &mut broken);
     breakers(config, &mut broken);
     reload(config, &mut broken);
@@ -79,8 +85,8 @@ pub(super) fn violations(config: &Config) -> Vec<Violation> {
 struct Broken(Vec<Violation>);
 
 impl Broken {
-    fn add(&mut self, key: &'static str, problem: impl Into<String>) {
-        self.0.push(Violation { key, place: None, problem: problem.into() });
+    fn add(&mut self, key: impl Into<Cow<'static, str>>, problem: impl Into<String>) {
+        self.0.push(Violation { key: key.into(), place: None, problem: problem.into() });
     }
 }
 
@@ -128,29 +134,35 @@ fn session(config: &Config, broken: &mut Broken) {
 }
 
 fn defaults(config: &Config, broken: &mut Broken) {
-    let (defaults, retry) = (&config.defaults, &config.defaults.retry);
+    defaults_of("defaults", &config.defaults, broken);
+    if config.shutdown.grace.is_zero() {
+        broken.add("shutdown.grace", "must be more than zero");
+    }
+}
+
+/// Those of one section.
+fn defaults_of(section: &str, defaults: &Defaults, broken: &mut Broken) {
+    let retry = &defaults.retry;
+    let mut add = |key: &str, problem: String| broken.add(format!("{section}.{key}"), problem);
     let positive = [
-        ("defaults.start_timeout", defaults.start_timeout),
-        ("defaults.attempt_timeout", defaults.attempt_timeout),
-        ("defaults.total_timeout", defaults.total_timeout),
-        ("defaults.kill_grace", defaults.kill_grace),
-        ("defaults.retry.initial", retry.initial),
-        ("defaults.retry.cap", retry.cap),
-        ("shutdown.grace", config.shutdown.grace),
+        ("start_timeout", defaults.start_timeout),
+        ("attempt_timeout", defaults.attempt_timeout),
+        ("total_timeout", defaults.total_timeout),
+        ("kill_grace", defaults.kill_grace),
+        ("retry.initial", retry.initial),
+        ("retry.cap", retry.cap),
     ];
     for (key, _) in positive.iter().filter(|(_, value)| value.is_zero()) {
-        broken.add(key, "must be more than zero");
+        add(key, "must be more than zero".to_owned());
     }
     if !(1..=ATTEMPTS_MAX).contains(&retry.max_attempts) {
-        let problem = format!("{} is not 1 to {ATTEMPTS_MAX}", retry.max_attempts);
-        broken.add("defaults.retry.max_attempts", problem);
+        add("retry.max_attempts", format!("{} is not 1 to {ATTEMPTS_MAX}", retry.max_attempts));
     }
     if !(1.0..=FACTOR_MAX).contains(&retry.factor) {
-        let problem = format!("{} is not 1.0 to {FACTOR_MAX}", retry.factor);
-        broken.add("defaults.retry.factor", problem);
+        add("retry.factor", format!("{} is not 1.0 to {FACTOR_MAX}", retry.factor));
     }
     if retry.initial > retry.cap {
-        broken.add("defaults.retry.initial", "is more than defaults.retry.cap: raise the cap");
+        add("retry.initial", format!("is more than {section}.retry.cap: raise the cap"));
     }
 }
 
@@ -167,7 +179,7 @@ fn limits(config: &Config, broken: &mut Broken) {
         ("limits.connections", u64::from(limits.connections)),
     ];
     for (key, _) in positive.iter().filter(|(_, value)| *value == 0) {
-        broken.add(key, "must be at least 1");
+        broken.add(*key, "must be at least 1");
     }
     if limits.attempt_timeout.is_zero() {
         broken.add("limits.attempt_timeout", "must be more than zero");
@@ -197,21 +209,63 @@ fn retention(config: &Config, broken: &mut Broken) {
 
 fn queues(config: &Config, broken: &mut Broken) {
     for (name, settings) in &config.queues.settings {
-        if !is_queue_name(name) {
-            let problem =
-                format!("{name:?} is no queue name: 1 to 128 characters of A-Z a-z 0-9 . _ -");
-            broken.add("queues.settings", problem);
+        queue("queues.settings", name, settings, broken);
+    }
+}
+
+/// One queue of a section.
+fn queue(section: &str, name: &str, settings: &QueueSettings, broken: &mut Broken) {
+    let mut add = |problem: String| broken.add(format!("{section}.{name}"), problem);
+    if !is_queue_name(name) {
+        add(format!("{name:?} is no queue name: 1 to 128 characters of A-Z a-z 0-9 . _ -"));
+    }
+    if settings.retention.failed.is_some_and(|kept| kept.is_zero()) {
+        add(format!("retention.failed of queue {name:?} must be more than zero"));
+    }
+    let caps = [
+        ("concurrency", settings.concurrency),
+        ("concurrency_per_key", settings.concurrency_per_key),
+    ];
+    for (key, _) in caps.iter().filter(|(_, cap)| *cap == Some(0)) {
+        add(format!("{key} of queue {name:?} {AT_LEAST_ONE}"));
+    }
+    let own = ("weight".to_owned(), settings.weight);
+    let keys = settings.weights.iter().map(|(key, weight)| (format!("weights.{key}"), *weight));
+    for (what, weight) in [own].into_iter().chain(keys) {
+        if !(1..=WEIGHT_MAX).contains(&weight) {
+            add(format!("{what} of queue {name:?}: {weight} is not 1 to {WEIGHT_MAX}"));
         }
-        if settings.retention.failed.is_some_and(|kept| kept.is_zero()) {
-            let problem = format!("retention.failed of queue {name:?} must be more than zero");
-            broken.add("queues.settings", problem);
+    }
+}
+
+fn namespaces(config: &Config, broken: &mut Broken) {
+    let count = config.namespaces.len();
+    if NAMESPACES_MAX < count {
+        broken.add("namespaces", format!("{count} namespaces are more than {NAMESPACES_MAX}"));
+    }
+    for (name, own) in &config.namespaces {
+        let section = format!("namespaces.{name}");
+        if !is_namespace(name) {
+            let rule = "1 to 63 characters of A-Z a-z 0-9 . _ -";
+            broken.add(section.clone(), format!("{name:?} is no namespace: {rule}"));
         }
-        let caps = [
-            ("concurrency", settings.concurrency),
-            ("concurrency_per_key", settings.concurrency_per_key),
-        ];
-        for (key, _) in caps.iter().filter(|(_, cap)| *cap == Some(0)) {
-            broken.add("queues.settings", format!("{key} of queue {name:?} {AT_LEAST_ONE}"));
+        for (key, max) in [("open_tasks", own.open_tasks), ("open_bytes", own.open_bytes)] {
+            if max == Some(0) {
+                broken.add(format!("{section}.{key}"), "must be at least 1");
+            }
+        }
+        // What it does not say itself is wrong where it is said.
+        if own.defaults != DefaultsOverride::default() {
+            let defaults = config.defaults_of(name);
+            defaults_of(&format!("{section}.defaults"), &defaults, broken);
+        }
+        for (queue_name, own) in &own.queues {
+            queue(
+                &format!("{section}.queues"),
+                queue_name,
+                &own.over(&QueueSettings::default()),
+                broken,
+            );
         }
     }
 }
@@ -365,17 +419,6 @@ fn order(config: &Config, broken: &mut Broken) {
     if CULL_RUNS_MAX < config.queues.cull_after_runs {
         let problem = format!("must be at most {CULL_RUNS_MAX}");
         broken.add("queues.cull_after_runs", problem);
-    }
-    for (name, settings) in &config.queues.settings {
-        let own = ("weight".to_owned(), settings.weight);
-        let keys = settings.weights.iter().map(|(key, weight)| (format!("weights.{key}"), *weight));
-        for (what, weight) in [own].into_iter().chain(keys) {
-            if !(1..=WEIGHT_MAX).contains(&weight) {
-                let problem =
-                    format!("{what} of queue {name:?}: {weight} is not 1 to {WEIGHT_MAX}");
-                broken.add("queues.settings", problem);
-            }
-        }
     }
 }
 

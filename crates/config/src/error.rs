@@ -1,17 +1,20 @@
 //! Why a configuration is not taken.
 
 use std::{
-    collections::BTreeMap,
+    borrow::Cow,
     fmt, io,
     path::{Path, PathBuf},
 };
 
 use serde_saphyr::UserMessageFormatter;
 
-use super::place::{self, Place};
+use super::place::{Place, Places};
 
 /// What is wrong may repeat a key or a value, and those are whatever somebody wrote.
 const MESSAGE_CHARS_MAX: usize = 300;
+
+/// Of so many things that are wrong it is said where they stand: finding one takes as long as there are keys beside it.
+const PLACED_MAX: usize = 1_000;
 
 /// A configuration is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -89,10 +92,9 @@ impl ConfigError {
     #[must_use]
     pub fn placed(self, text: &str, file: &Path) -> Self {
         let Self::Invalid { mut violations, .. } = self else { return self };
-        // Looking for one reads all of the text, and thousands of queues may be wrong in the same way.
-        let mut places = BTreeMap::new();
-        for Violation { key, place, .. } in &mut violations {
-            *place = *places.entry(*key).or_insert_with(|| place::of(text, key));
+        let places = Places::read(text);
+        for Violation { key, place, .. } in violations.iter_mut().take(PLACED_MAX) {
+            *place = places.of(key);
         }
         Self::Invalid { path: Some(file.to_owned()), violations }
     }
@@ -103,10 +105,14 @@ impl ConfigError {
             Self::Invalid { violations, .. } => violations.clone(),
             Self::Malformed { line, column, message, .. } => {
                 let place = Some(Place { line: *line, column: *column });
-                vec![Violation { key: "", place, problem: message.clone() }]
+                vec![Violation { key: "".into(), place, problem: message.clone() }]
             }
             Self::Unreadable { source, .. } => {
-                vec![Violation { key: "", place: None, problem: format!("{self}: {source}") }]
+                vec![Violation {
+                    key: "".into(),
+                    place: None,
+                    problem: format!("{self}: {source}"),
+                }]
             }
             Self::NoFile { .. }
             | Self::TooLarge { .. }
@@ -114,7 +120,7 @@ impl ConfigError {
             | Self::Unsettled { .. }
             | Self::Absent
             | Self::Unprintable(_) => {
-                vec![Violation { key: "", place: None, problem: self.to_string() }]
+                vec![Violation { key: "".into(), place: None, problem: self.to_string() }]
             }
         }
     }
@@ -167,8 +173,8 @@ fn first_line(message: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The key, such as `session.ttl`. Empty: it is about the whole file, or what its message says.
-    pub key: &'static str,
-    /// Where the key stands, or the nearest one around it. None: nowhere, so that it is a flag's or a default.
+    pub key: Cow<'static, str>,
+    /// Where the key stands, or the nearest one around it. None: nowhere, so that it is a flag's or a default, or one of too many.
     pub place: Option<Place>,
     /// What is wrong, the limit, and the way out.
     pub problem: String,

@@ -21,6 +21,7 @@ mod duration;
 mod error;
 mod file;
 mod name;
+mod namespaces;
 mod place;
 mod rate;
 mod scaling;
@@ -37,14 +38,19 @@ pub use check::{ATTEMPTS_MAX, FACTOR_MAX, WORKERS_MAX};
 pub use duration::{ParseDurationError, parse as parse_duration};
 pub use error::{ConfigError, Violation};
 pub use file::{Contents, FILE_BYTES_MAX, Hash, is_blank};
-pub use name::{NAME_BYTES_MAX, is_limit_key, is_queue_name, is_task_type, is_worker_id};
+pub use name::{
+    NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, is_limit_key, is_namespace, is_queue_name, is_task_type,
+    is_worker_id,
+};
+pub use namespaces::{DefaultsOverride, Namespace, QueueOverride, RetryOverride};
 pub use place::Place;
 pub use rate::{ParseRateError, Per, RateLimit};
 pub use scaling::{POOLS_MAX, PoolSettings, Scaling};
 pub use schema::schema;
 pub use settings::{
-    Concurrency, Defaults, Exclusivity, Jitter, LateResults, Limits, LogFormat, QueueSettings,
-    Queues, Reload, Retention, RetentionOverride, Retry, Session, Shutdown, Telemetry,
+    Admission, Concurrency, Defaults, Exclusivity, Jitter, LateResults, Limits, LogFormat,
+    QueueSettings, Queues, Reload, Retention, RetentionOverride, Retry, Session, Shutdown,
+    Telemetry,
 };
 pub use watch::{Look, Sight, Watch};
 
@@ -77,6 +83,8 @@ pub struct Config {
     pub retention: Retention,
     /// Queues.
     pub queues: Queues,
+    /// What holds in single namespaces, where it differs from the rest: by name, at most 1,000.
+    pub namespaces: BTreeMap<String, Namespace>,
     /// Pools of workers. Read at the start only.
     pub scaling: Scaling,
     /// How many leases may carry a concurrency key at a time.
@@ -105,6 +113,7 @@ impl Default for Config {
             limits: Limits::default(),
             retention: Retention::default(),
             queues: Queues::default(),
+            namespaces: BTreeMap::new(),
             scaling: Scaling::default(),
             concurrency: Concurrency::default(),
             rates: BTreeMap::new(),
@@ -157,17 +166,5 @@ impl Config {
             limits,
             ..wanted.clone()
         }
-    }
-
-    /// How long a finished task of `queue` stays readable. Zero: not at all.
-    pub fn finished_retention(&self, queue: &str) -> Duration {
-        let own = self.queues.settings.get(queue).and_then(|settings| settings.retention.finished);
-        own.unwrap_or(self.retention.finished)
-    }
-
-    /// How long a dead letter of `queue` is kept.
-    pub fn failed_retention(&self, queue: &str) -> Duration {
-        let own = self.queues.settings.get(queue).and_then(|settings| settings.retention.failed);
-        own.unwrap_or(self.retention.failed)
     }
 }

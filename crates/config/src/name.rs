@@ -3,6 +3,14 @@
 /// The longest name of a queue, task type or limit.
 pub const NAME_BYTES_MAX: usize = 128;
 
+/// The longest name of a namespace, as of one in Kubernetes.
+pub const NAMESPACE_BYTES_MAX: usize = 63;
+
+/// Whether a text can name a namespace.
+pub fn is_namespace(text: &str) -> bool {
+    text.len() <= NAMESPACE_BYTES_MAX && is_queue_name(text)
+}
+
 /// Whether a text can name a queue.
 pub fn is_queue_name(text: &str) -> bool {
     is_name(text, |c| matches!(c, b'.' | b'_' | b'-'))

@@ -17,18 +17,35 @@ pub struct Place {
     pub column: u64,
 }
 
-/// Where the key stands, or the nearest of those around it that do. None: not even the first one is there.
-pub(super) fn of(text: &str, key: &str) -> Option<Place> {
-    let mut node = serde_saphyr::from_str::<Node>(text).ok()?;
-    let mut place = None;
-    for part in key.split('.') {
-        let Some(at) = node.0.iter().position(|(name, _)| name.value == part) else { break };
-        let (name, below) = node.0.swap_remove(at);
-        let (line, column) = (name.defined.line(), name.defined.column());
-        place = Some(Place { line, column });
-        node = below;
+/// Where everything stands in a text.
+pub(super) struct Places(Option<Node>);
+
+impl Places {
+    /// Reads the text. Nothing stands anywhere in one that cannot be read.
+    pub(super) fn read(text: &str) -> Self {
+        Self(serde_saphyr::from_str(text).ok())
     }
-    place
+
+    /// Where the key stands, or the nearest of those around it that do. None: not even the first one is there.
+    pub(super) fn of(&self, key: &str) -> Option<Place> {
+        let (mut node, mut left, mut place) = (self.0.as_ref()?, key, None);
+        while !left.is_empty() {
+            // Names may have dots: the longest one that is there is meant.
+            let found = node.0.iter().filter_map(|(name, below)| {
+                Some((behind(left, &name.value)?, name.defined, below))
+            });
+            let Some((rest, at, below)) = found.min_by_key(|(rest, ..)| rest.len()) else { break };
+            place = Some(Place { line: at.line(), column: at.column() });
+            (node, left) = (below, rest);
+        }
+        place
+    }
+}
+
+/// What is left of a key behind the name that it begins with.
+fn behind<'a>(key: &'a str, name: &str) -> Option<&'a str> {
+    let rest = key.strip_prefix(name)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
 }
 
 /// The keys of a map, each with its place and what is below it. Nothing, if it is no map.

@@ -254,7 +254,7 @@ pub struct Queues {
     /// How many runs of its type have to be known before a task is ended, instead of leased, that has less time left than the
     /// fastest of them took; at most 400. Zero: it is always tried.
     pub cull_after_runs: u32,
-    /// Settings of single queues, by name. A queue that is named here always exists.
+    /// Settings of single queues, by name, in whatever namespace. A queue that is named here always exists in "default".
     pub settings: BTreeMap<String, QueueSettings>,
 }
 
@@ -274,6 +274,8 @@ pub struct QueueSettings {
     pub exclusivity: Exclusivity,
     /// Whether a result counts that comes after the session of its worker ended.
     pub late_results: LateResults,
+    /// Whether a task that does not say is accepted though it is unlikely to be over by its deadline.
+    pub admission: Admission,
     /// How much of the slots' time the queue gets beside other queues that wait as well, at the same priority.
     pub weight: u32,
     /// How much its fairness keys get of that beside each other: 1 if they are not named.
@@ -299,6 +301,7 @@ impl Default for QueueSettings {
             retention: RetentionOverride::default(),
             exclusivity: Exclusivity::default(),
             late_results: LateResults::default(),
+            admission: Admission::default(),
             weight: 1,
             weights: BTreeMap::new(),
             concurrency: None,
@@ -345,6 +348,17 @@ pub enum Exclusivity {
     #[default]
     Strict,
     /// Once the kill grace of a revocation is over.
+    BestEffort,
+}
+
+/// Whether a task is accepted that is unlikely to be over by its deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Admission {
+    /// It is refused.
+    Strict,
+    /// It is.
+    #[default]
     BestEffort,
 }
 

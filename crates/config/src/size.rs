@@ -22,6 +22,28 @@ pub(super) fn print(value: u64) -> String {
     }
 }
 
+/// The same for a size that may be left out.
+pub(super) mod optional {
+    use super::{Deserializer, Serializer};
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        source: D,
+    ) -> Result<Option<u64>, D::Error> {
+        super::deserialize(source).map(Some)
+    }
+
+    #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<u64>,
+        sink: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => super::serialize(value, sink),
+            None => sink.serialize_none(),
+        }
+    }
+}
+
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<u64, D::Error> {
     let text = String::deserialize(source)?;
     let bytes = text.trim().parse().ok().or_else(|| parse(&text));

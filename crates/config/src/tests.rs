@@ -53,6 +53,8 @@ fn what_is_printed_reads_the_same() {
          session: {ttl: 2500ms}\nlimits: {payload_bytes: 300001, submit_rate: 5/m burst 2}\n\
          concurrency: {default: 2, keys: {a: 1}, prefixes: {b/: 3}}\n\
          rates: {mail: 10/s, sms: 1/m burst 5}\n\
+         namespaces: {team: {open_tasks: 5, open_bytes: 1KiB, submit_rate: 1/s, defaults: {retry: {factor: 3.0}}, \
+         queues: {a: {weight: 2, weights: {k: 3}, rate: 1/s, admission: strict, retention: {failed: 1h}}}}}\n\
          breakers: {task_types: {mail: {slow_after: 2s}}, dependencies: {db: {retry_budget: {burst: 3}}}}\n",
     )
     .unwrap();
@@ -103,6 +105,31 @@ fn queues_and_their_keys_have_weights() {
     }
 }
 
+/// What a namespace says goes before what is said of queues of that name, key by key.
+#[test]
+fn a_namespace_has_settings_of_its_own() {
+    let config = read(
+        "queues: {settings: {mail: {weight: 3, rate: 5/s, weights: {a: 1, b: 1}, retention: {failed: 1h}}}}\n\
+         namespaces: {team: {defaults: {kill_grace: 1s}, queues: {mail: {weight: 2, weights: {b: 9}, \
+         retention: {finished: 1m}}, own: {}}}, default: {queues: {mail: {weight: 7}}}}\n",
+    )
+    .unwrap();
+    let weight = |queue: &str| config.queue(queue).map(|it| it.weight);
+    let weights = ["mail", "team/mail", "other/mail", "team/own", "other/own"].map(weight);
+    assert_eq!(weights, [Some(7), Some(2), Some(3), Some(1), None]);
+    let own = config.queue("team/mail").unwrap();
+    assert_eq!((own.weights["a"], own.weights["b"], own.rate.is_some()), (1, 9, true));
+    let (finished, failed) = (Duration::from_mins(1), Duration::from_hours(1));
+    assert_eq!(config.finished_retention("team/mail"), finished);
+    assert_eq!(config.failed_retention("team/mail"), failed);
+    assert_eq!(config.finished_retention("other/mail"), config.retention.finished);
+    assert_eq!(config.defaults_of("team").kill_grace, Duration::from_secs(1));
+    assert_eq!(config.defaults_of("team").retry, config.defaults.retry);
+    assert_eq!(*config.defaults_of("other"), config.defaults);
+    let declared: Vec<_> = config.declared().collect();
+    assert_eq!(declared, ["mail", "mail", "team/mail", "team/own"]);
+}
+
 #[test]
 fn a_queue_may_keep_its_tasks_longer() {
     let config = read("queues: {settings: {a: {retention: {finished: 0s}}}}\n").unwrap();
@@ -143,7 +170,7 @@ fn malformed_files_are_refused_with_their_place() {
 /// Values that do not fit together, and the keys that are named.
 #[test]
 fn rules_between_values_are_all_reported() {
-    let cases: [(&str, &[&str]); 38] = [
+    let cases: [(&str, &[&str]); 42] = [
         ("listen: 0.0.0.0:7171\n", &["listen"]),
         ("ops_listen: 192.0.2.1:1\n", &["ops_listen"]),
         ("listen: '[::1]:7172'\nops_listen: '[::1]:7172'\n", &["ops_listen"]),
@@ -173,7 +200,7 @@ fn rules_between_values_are_all_reported() {
         ("rates: {'': 1/s, b: 2/s}\n", &["rates"]),
         (
             "queues: {settings: {a: {concurrency: 0, concurrency_per_key: 0, rate: 1/s}}}\n",
-            &["queues.settings", "queues.settings"],
+            &["queues.settings.a", "queues.settings.a"],
         ),
         ("breakers: {task_types: {mail: {}}, dependencies: {db: {retry_budget: {}}}}\n", &[]),
         (
@@ -197,11 +224,26 @@ fn rules_between_values_are_all_reported() {
         ("reload: {interval: 61m}\n", &["reload.interval"]),
         (
             "queues: {settings: {'a b': {retention: {failed: 0s}}}}\n",
-            &["queues.settings", "queues.settings"],
+            &["queues.settings.a b", "queues.settings.a b"],
         ),
         ("scaling: {interval: 99ms, cooldown: 0s}\n", &["scaling.interval", "scaling.cooldown"]),
         ("scaling: {cpu_low: 76}\n", &["scaling.cpu_low"]),
         ("scaling: {cpu_high: 101}\n", &["scaling.cpu_high"]),
+        ("namespaces: {'a b': {}}\n", &["namespaces.a b"]),
+        ("namespaces: {default: {}, a.b-c_d: {open_tasks: 1}}\n", &[]),
+        (
+            "namespaces: {a: {open_tasks: 0, open_bytes: 0B, queues: {'x y': {concurrency: 0}}}}\n",
+            &[
+                "namespaces.a.open_tasks",
+                "namespaces.a.open_bytes",
+                "namespaces.a.queues.x y",
+                "namespaces.a.queues.x y",
+            ],
+        ),
+        (
+            "namespaces: {a: {defaults: {retry: {max_attempts: 0}}}}\n",
+            &["namespaces.a.defaults.retry.max_attempts"],
+        ),
         ("scaling: {min_workers: 17}\n", &["scaling.max_workers"]),
         ("scaling: {min_workers: 0, max_workers: 10000}\n", &[]),
         ("scaling: {pools: {p: {max_workers: 0}}}\n", &["scaling.pools"]),
@@ -214,7 +256,7 @@ fn rules_between_values_are_all_reported() {
         let named: Vec<_> = match read(text) {
             Ok(_) => Vec::new(),
             Err(ConfigError::Invalid { violations, .. }) => {
-                violations.iter().map(|v| v.key).collect()
+                violations.iter().map(|v| v.key.to_string()).collect()
             }
             Err(error) => panic!("{text:?}: {error}"),
         };
@@ -321,7 +363,15 @@ fn broken_rules_are_told_with_their_place() {
         ("# nothing\nsession:\n  heartbeat_interval: 19s\n", "c.yaml:2:1: session.ttl: "),
         (
             "retention:\n  finished: 1h\nqueues:\n  settings:\n    'a b': {}\n",
-            "c.yaml:4:3: queues.settings: ",
+            "c.yaml:5:5: queues.settings.a b: ",
+        ),
+        (
+            "namespaces:\n  a.b:\n    queues:\n      c.d:\n        weight: 0\n",
+            "c.yaml:4:7: namespaces.a.b.queues.c.d: weight of queue \"c.d\": 0 ",
+        ),
+        (
+            "namespaces:\n  a:\n    defaults: {retry: {initial: 1h}}\n",
+            "c.yaml:3:24: namespaces.a.defaults.retry.initial: is more than",
         ),
     ];
     for (text, expected) in cases {
@@ -370,7 +420,7 @@ type Differs = (&'static str, &'static str, &'static str, bool);
 /// Each key with another value than its default, and whether it can hold without a restart.
 #[test]
 fn what_differs_is_told_key_by_key() {
-    let cases: [(&str, &[Differs]); 10] = [
+    let cases: [(&str, &[Differs]); 11] = [
         ("{}", &[]),
         ("limits: {open_tasks: 7}", &[("limits.open_tasks", "10000000", "7", false)]),
         ("limits: {connections: 7}", &[("limits.connections", "10000", "7", true)]),
@@ -388,10 +438,18 @@ fn what_differs_is_told_key_by_key() {
         (
             "queues: {settings: {a.b: {exclusivity: best-effort}}}",
             &[
+                ("queues.settings.\"a.b\".admission", "unset", "best-effort", false),
                 ("queues.settings.\"a.b\".exclusivity", "unset", "best-effort", false),
                 ("queues.settings.\"a.b\".late_results", "unset", "reject", false),
                 ("queues.settings.\"a.b\".rate", "unset", "unlimited", false),
                 ("queues.settings.\"a.b\".weight", "unset", "1", false),
+            ],
+        ),
+        (
+            "namespaces: {a.b: {open_tasks: 7, queues: {c: {weight: 2}}}}",
+            &[
+                ("namespaces.\"a.b\".open_tasks", "unset", "7", false),
+                ("namespaces.\"a.b\".queues.c.weight", "unset", "2", false),
             ],
         ),
         (

@@ -7,14 +7,15 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_queue::{
-    Accepted, BreakerView, Guarded, Name, QueueExplanation, QueueView, Refusal, TaskId, TaskSpec,
-    Token, WorkerView,
+    Accepted, BreakerView, Guarded, Name, NamespaceView, QueueExplanation, QueueView, Refusal,
+    TaskId, TaskSpec, Token, WorkerView,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     archive::Archive,
     config::Config,
+    queues::Queues,
     refusal::Scope,
     request::{Admission, Control},
     snapshot::{Explained, Snapshot},
@@ -57,8 +58,8 @@ pub enum LeaseName {
 /// Which open tasks to list.
 #[derive(Clone, Debug)]
 pub struct ListFilter {
-    /// Only this queue.
-    pub queue: Option<Name>,
+    /// Only in these queues. None: in all.
+    pub queues: Option<Queues>,
     /// Only this task type.
     pub task_type: Option<Name>,
     /// Only in these states. Empty: all.
@@ -303,6 +304,11 @@ impl Handle {
     /// Every queue, by name.
     pub async fn queues(&self) -> Result<Vec<QueueView>, Unavailable> {
         self.admit(|answer| Admission::Queues { answer }).await
+    }
+
+    /// Every namespace that has a queue or bounds of its own, by name.
+    pub async fn namespaces(&self) -> Result<Vec<NamespaceView>, Unavailable> {
+        self.admit(|answer| Admission::Namespaces { answer }).await
     }
 
     /// Every circuit breaker, by what it guards.

@@ -18,6 +18,7 @@ pub mod load;
 pub mod metrics;
 pub mod ops;
 pub mod parse;
+pub mod queues;
 mod recovery;
 pub mod refusal;
 pub mod reload;

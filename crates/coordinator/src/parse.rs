@@ -3,17 +3,20 @@
 //! A request that breaks rules is refused with every violation at once. It decides nothing about the task and
 //! knows neither the engine nor the transport.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use leasehold_policy::Backoff;
+use leasehold_policy::{Backoff, namespace};
 use leasehold_proto::v1;
 use leasehold_queue::{Guarded, Key, LeaseTerms, Name, Retry, Shape, TaskId, TaskSpec, Trace};
 use leasehold_telemetry::TraceContext;
-use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    config::{Config, QueueSettings, RateLimit},
+    config::{Admission, Config, Defaults, Exclusivity, RateLimit},
+    queues::Queues,
     refusal::{Reason, Refusal},
 };
 
@@ -69,16 +72,18 @@ impl Rules {
         now: SystemTime,
         trace: &TraceContext,
     ) -> Result<TaskSpec, Refusal> {
-        let v1::SubmitTaskRequest { spec, idempotency_key, validate_only: _ } = request;
+        let v1::SubmitTaskRequest { spec, idempotency_key, validate_only: _, namespace } = request;
         let mut fields = Fields::default();
         let spec = spec.unwrap_or_default();
         fields.payload(&spec.payload, self.0.limits.payload_bytes);
         let timeouts = spec.timeouts.unwrap_or_default();
-        let total = self.total(&mut fields, timeouts.total, timeouts.deadline, now);
-        let defaults = &self.0.defaults;
-        let queue = self.queue(&spec.queue);
+        let space = fields.namespace("namespace", &namespace);
+        let defaults = &*self.0.defaults_of(space);
+        let total = total(&mut fields, &timeouts, now, defaults.total_timeout);
+        let queue: Name = namespace::join(space, fields.queue("spec.queue", &spec.queue)).into();
+        let (exclusivity, admission) = self.unless_said(&queue);
         let task = TaskSpec {
-            queue: fields.queue("spec.queue", &spec.queue).into(),
+            queue,
             task_type: fields.task_type("spec.task_type", &spec.task_type).into(),
             content_type: fields.text("spec.content_type", &spec.content_type, 128).into(),
             priority: fields.priority(spec.priority),
@@ -99,10 +104,10 @@ impl Rules {
                 timeouts.kill_grace,
                 defaults.kill_grace,
             ),
-            retry: self.retry(&mut fields, spec.retry.unwrap_or_default()),
+            retry: retry(&mut fields, spec.retry.unwrap_or_default(), defaults),
             terms: LeaseTerms {
                 guarantee: fields.guarantee(spec.guarantee),
-                exclusivity: fields.exclusivity(spec.exclusivity, queue.exclusivity),
+                exclusivity: fields.exclusivity(spec.exclusivity, exclusivity),
                 progress_timeout: fields.progress_timeout(timeouts.progress),
                 queue_timeout: fields.optional_limit("spec.timeouts.queue", timeouts.queue),
             },
@@ -129,51 +134,49 @@ impl Rules {
                 schema: fields.schema("spec.payload_schema", &spec.payload_schema),
                 size: fields.size(spec.slots, &spec.resources),
             },
-            admission: fields.admission(spec.admission, &timeouts),
+            admission: fields.admission(spec.admission, &timeouts, admission),
             payload: spec.payload,
         };
         fields.finish(task)
     }
 
+    /// How fast all clients together may submit to the namespace of a queue, if that is bounded.
+    pub fn submit_rate_of(&self, queue: &str) -> Option<RateLimit> {
+        self.0.namespaces.get(namespace::of(queue))?.submit_rate
+    }
+
     /// What holds for the tasks of a queue, unless they say otherwise.
-    fn queue(&self, name: &str) -> QueueSettings {
-        let name = if name.is_empty() { DEFAULT_QUEUE } else { name };
-        self.0.queues.settings.get(name).cloned().unwrap_or_default()
+    fn unless_said(&self, queue: &str) -> (Exclusivity, Admission) {
+        let settings = self.0.queue(queue);
+        settings.map_or_else(Default::default, |it| (it.exclusivity, it.admission))
     }
+}
 
-    /// The earlier of both limits; the default counts only where neither is given.
-    fn total(
-        &self,
-        fields: &mut Fields,
-        total: Option<prost_types::Duration>,
-        deadline: Option<Timestamp>,
-        now: SystemTime,
-    ) -> std::time::Duration {
-        let default = self.0.defaults.total_timeout;
-        let relative = total.map(|_| fields.limit("spec.timeouts.total", total, default));
-        let absolute =
-            deadline.map(|time| fields.deadline("spec.timeouts.deadline", time, now, default));
-        match (relative, absolute) {
-            (Some(relative), Some(absolute)) => relative.min(absolute),
-            (Some(limit), None) | (None, Some(limit)) => limit,
-            (None, None) => default,
-        }
+/// The earlier of both limits; the default counts only where neither is given.
+fn total(fields: &mut Fields, said: &v1::Timeouts, now: SystemTime, default: Duration) -> Duration {
+    let relative = said.total.map(|_| fields.limit("spec.timeouts.total", said.total, default));
+    let absolute =
+        said.deadline.map(|time| fields.deadline("spec.timeouts.deadline", time, now, default));
+    match (relative, absolute) {
+        (Some(relative), Some(absolute)) => relative.min(absolute),
+        (Some(limit), None) | (None, Some(limit)) => limit,
+        (None, None) => default,
     }
+}
 
-    fn retry(&self, fields: &mut Fields, retry: v1::RetryPolicy) -> Retry {
-        let defaults = &self.0.defaults.retry;
-        let cap = fields.limit("spec.retry.cap", retry.cap, defaults.cap);
-        // A ceiling above the cap would never be reached, so a default never asks for one.
-        let initial = defaults.initial.min(cap);
-        Retry {
-            max_attempts: fields.attempts(retry.max_attempts, defaults.max_attempts),
-            backoff: Backoff {
-                initial: fields.initial(retry.initial, initial, cap),
-                factor: fields.factor(retry.factor, defaults.factor),
-                cap,
-                jitter: fields.jitter(retry.jitter, defaults.jitter.into()),
-            },
-        }
+fn retry(fields: &mut Fields, said: v1::RetryPolicy, defaults: &Defaults) -> Retry {
+    let defaults = &defaults.retry;
+    let cap = fields.limit("spec.retry.cap", said.cap, defaults.cap);
+    // A ceiling above the cap would never be reached, so a default never asks for one.
+    let initial = defaults.initial.min(cap);
+    Retry {
+        max_attempts: fields.attempts(said.max_attempts, defaults.max_attempts),
+        backoff: Backoff {
+            initial: fields.initial(said.initial, initial, cap),
+            factor: fields.factor(said.factor, defaults.factor),
+            cap,
+            jitter: fields.jitter(said.jitter, defaults.jitter.into()),
+        },
     }
 }
 
@@ -184,17 +187,33 @@ pub fn task_id(field: &str, text: &str) -> Result<TaskId, Refusal> {
     })
 }
 
-/// The name of an existing queue, as it came in a field.
-pub fn queue_name(field: &str, text: &str) -> Result<Name, Refusal> {
-    queue_filter(field, text)?
-        .ok_or_else(|| Refusal::field(field, "is empty: name a queue, such as \"default\""))
+/// The name by which an existing queue is known, as it and its namespace came in `queue` and `namespace`.
+pub fn queue_name(queue: &str, space: &str) -> Result<Name, Refusal> {
+    match queues(queue, space)? {
+        Queues::One(name) => Ok(name),
+        Queues::Of(_) => {
+            Err(Refusal::field("queue", "is empty: name a queue, such as \"default\""))
+        }
+    }
 }
 
-/// The queue that something is restricted to, if any.
-pub fn queue_filter(field: &str, text: &str) -> Result<Option<Name>, Refusal> {
+/// The queues that something is restricted to, as `queue` and `namespace` say.
+pub fn queues(queue: &str, space: &str) -> Result<Queues, Refusal> {
     let mut fields = Fields::default();
-    let name = (!text.is_empty()).then(|| fields.queue(field, text));
-    fields.finish(name.map(Name::from))
+    let space = fields.namespace("namespace", space);
+    let queues = if queue.is_empty() {
+        Queues::Of(space.into())
+    } else {
+        Queues::One(namespace::join(space, fields.queue("queue", queue)).into())
+    };
+    fields.finish(queues)
+}
+
+/// The namespace that something is restricted to.
+pub fn namespace(space: &str) -> Result<Name, Refusal> {
+    let mut fields = Fields::default();
+    let space = fields.namespace("namespace", space);
+    fields.finish(space.into())
 }
 
 /// The task type that something is restricted to, if any.

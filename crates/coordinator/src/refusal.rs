@@ -3,7 +3,7 @@
 //! Every refusal of every service is a [`Refusal`]: its reason decides the status code, and its details become the
 //! google.rpc messages of the status. It knows nothing of what was asked for.
 
-use std::{collections::HashMap, fmt::Display, time::Duration};
+use std::{borrow::Cow, collections::HashMap, fmt::Display, time::Duration};
 
 use leasehold_proto::{ERROR_DOMAIN, v1};
 use leasehold_telemetry::TraceContext;
@@ -45,10 +45,10 @@ pub struct Refusal {
 }
 
 /// A bound that is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// Its key in the configuration, such as `limits.open_tasks`; of a fixed one, what it bounds.
-    pub limit: &'static str,
+    pub limit: Cow<'static, str>,
     /// Among whose things it counts.
     pub scope: Scope,
     /// How many there are, or how much.
@@ -66,6 +66,8 @@ pub enum Scope {
     Task,
     /// Those of one client.
     Client,
+    /// Those of one namespace.
+    Namespace,
 }
 
 impl Scope {
@@ -75,6 +77,7 @@ impl Scope {
             Self::Coordinator => "coordinator",
             Self::Task => "task",
             Self::Client => "client",
+            Self::Namespace => "namespace",
         }
     }
 }
@@ -135,7 +138,7 @@ impl Refusal {
         let quota = self.quota.as_deref().map(|Quota { limit, scope, used, max }| {
             let (used, max) = (used.to_string(), max.to_string());
             [
-                ("limit", (*limit).to_owned()),
+                ("limit", limit.to_string()),
                 ("scope", scope.name().to_owned()),
                 ("used", used),
                 ("max", max),
@@ -153,7 +156,7 @@ impl Refusal {
             details.add_bad_request_violation(&violation.field, &violation.description);
         }
         if let Some(quota) = &self.quota {
-            details.add_quota_failure_violation(quota.limit, &self.message);
+            details.add_quota_failure_violation(&*quota.limit, &self.message);
         }
         if self.retry_after.is_some() {
             details.set_retry_info(self.retry_after);
@@ -208,9 +211,11 @@ fn code(reason: Reason) -> Code {
         | Reason::WorkerNotFound => Code::NotFound,
         Reason::WorkerBanned => Code::PermissionDenied,
         Reason::IdempotencyKeyConflict => Code::AlreadyExists,
-        Reason::QueueFull | Reason::StorageFull | Reason::Overloaded | Reason::RateLimited => {
-            Code::ResourceExhausted
-        }
+        Reason::QueueFull
+        | Reason::StorageFull
+        | Reason::Overloaded
+        | Reason::RateLimited
+        | Reason::NamespaceQuota => Code::ResourceExhausted,
         Reason::ShuttingDown | Reason::Recovering | Reason::CircuitOpen => Code::Unavailable,
         Reason::ConfigInvalid
         | Reason::NotFailed

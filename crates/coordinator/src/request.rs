@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Accepted, BreakerView, Command, Guarded, Hello, Name, Progress, QueueExplanation, QueueView,
-    Refusal, StreamId, TaskId, Token, WorkerView,
+    Accepted, BreakerView, Command, Guarded, Hello, Name, NamespaceView, Progress,
+    QueueExplanation, QueueView, Refusal, StreamId, TaskId, Token, WorkerView,
 };
 use tokio::sync::oneshot;
 
@@ -208,6 +208,11 @@ pub(crate) enum Admission {
     Queues {
         /// All of them.
         answer: Answer<Vec<QueueView>>,
+    },
+    /// Show the namespaces.
+    Namespaces {
+        /// All of them.
+        answer: Answer<Vec<NamespaceView>>,
     },
     /// Show the circuit breakers.
     Breakers {

@@ -20,6 +20,7 @@ use crate::{
     handle::Unavailable,
     load::{Load, WorkerLoad},
     metrics::{Metrics, Scaled},
+    queues::Queues,
     status::Status,
 };
 
@@ -76,8 +77,8 @@ pub struct Question {
     pub pool: Option<Name>,
     /// Only of these task types. Empty: all, or those of the pool.
     pub task_types: BTreeSet<Name>,
-    /// Only in this queue.
-    pub queue: Option<Name>,
+    /// Only in these queues.
+    pub queues: Option<Queues>,
 }
 
 /// Why a question has no answer.
@@ -183,7 +184,7 @@ impl Scaling {
             pool: question.pool.as_ref(),
             task_types: &task_types,
             is_any_type: question.pool.is_none() && task_types.is_empty(),
-            queue: question.queue.as_ref(),
+            queues: question.queues.as_ref(),
         };
         Ok(Measured::of(&load, &scope, pools.now(now)))
     }

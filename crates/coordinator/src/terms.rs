@@ -1,9 +1,11 @@
 //! What the queue and the workers are told of a configuration.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
+
+use leasehold_policy::namespace;
 
 use leasehold_queue::{
-    BreakerTerms, Caps, Guarded, Name, QueueLimits, RetryBudget, Throttles, Weights,
+    BreakerTerms, Caps, Guarded, Name, QueueLimits, Quota, RetryBudget, Throttles, Weights,
 };
 
 use crate::config::{self, Breaker, Breakers, Concurrency, Config, LateResults, QueueSettings};
@@ -13,7 +15,7 @@ mod tests;
 
 /// The same in the queue's words. What a task gets that does not say otherwise is not in it: that is decided at the submit.
 pub fn queue(config: &Config) -> leasehold_queue::Config {
-    let settings = &config.queues.settings;
+    let settings = settings(config);
     let late = settings.iter().filter(|(_, own)| own.late_results == LateResults::AcceptIfNewest);
     leasehold_queue::Config {
         session_ttl: config.session.ttl,
@@ -21,33 +23,56 @@ pub fn queue(config: &Config) -> leasehold_queue::Config {
         leases_max: config.limits.leases_per_generation,
         attempt_max: config.limits.attempt_timeout,
         key_retention: config.retention.keys,
-        declared_queues: settings.keys().map(|name| Name::from(name.as_str())).collect(),
-        late_results: late.map(|(name, _)| Name::from(name.as_str())).collect(),
+        declared_queues: config.declared().map(Name::from).collect(),
+        late_results: late.map(|(name, _)| Name::clone(name)).collect(),
         create_queues: config.queues.create,
-        weights: settings.iter().map(|(name, own)| (name.as_str().into(), weights(own))).collect(),
+        weights: settings.iter().map(|(name, own)| (Name::clone(name), weights(own))).collect(),
         valve: config.queues.aging_every,
         cull_runs: Some(config.queues.cull_after_runs).filter(|runs| 0 < *runs),
-        throttles: Arc::new(throttles(config)),
+        throttles: Arc::new(throttles(config, &settings)),
         limits: leasehold_queue::Limits {
             open_tasks: config.limits.open_tasks,
             open_bytes: config.limits.open_bytes,
             queues: config.limits.queues,
             key_bytes: config.limits.key_bytes,
         },
+        quotas: quotas(config),
         ..leasehold_queue::Config::default()
     }
 }
 
+type Settings<'a> = BTreeMap<Name, Cow<'a, QueueSettings>>;
+
+/// What holds for single queues, and, under the name that it has anywhere, for queues of a name in whatever other namespace.
+fn settings(config: &Config) -> Settings<'_> {
+    let common = config.queues.settings.iter();
+    let common = common.map(|(name, own)| (namespace::anywhere(name).into(), Cow::Borrowed(own)));
+    let single = config.declared().filter_map(|name| {
+        let own = config.queue(&name)?;
+        Some((Name::from(name), own))
+    });
+    common.chain(single).collect()
+}
+
+/// What single namespaces may have open.
+fn quotas(config: &Config) -> BTreeMap<Name, Quota> {
+    let quotas = config.namespaces.iter().map(|(name, own)| {
+        let quota = Quota { open_tasks: own.open_tasks, open_bytes: own.open_bytes };
+        (Name::from(name.as_str()), quota)
+    });
+    quotas.filter(|(_, quota)| *quota != Quota::default()).collect()
+}
+
 /// How leases are held back though somebody has a slot.
-fn throttles(config: &Config) -> Throttles {
+fn throttles(config: &Config, settings: &Settings<'_>) -> Throttles {
     let rates = config.rates.iter().map(|(key, rate)| (Name::from(key.as_str()), (*rate).into()));
-    let queues = config.queues.settings.iter().map(|(name, settings)| {
+    let queues = settings.iter().map(|(name, settings)| {
         let limits = QueueLimits {
             leases: settings.concurrency,
             leases_per_key: settings.concurrency_per_key,
             rate: settings.rate.map(Into::into),
         };
-        (Name::from(name.as_str()), limits)
+        (Name::clone(name), limits)
     });
     let queues = queues.filter(|(_, limits)| *limits != QueueLimits::default()).collect();
     let (caps, breakers) = (caps(&config.concurrency), breakers(&config.breakers));

@@ -5,15 +5,16 @@
 use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
-use leasehold_policy::{CircuitState, Jitter, Time};
+use leasehold_policy::{CircuitState, Jitter, Time, namespace};
 use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{
     Admission, Blocked, BreakerView, Bucketed, Checkpoint, Claims, Ending, Exclusivity, Failure,
-    FailureReason, Gate, Guarantee, Lease, Ledger, Name, Obstacle, Permit, Phase, QueueView, Retry,
-    RevocationReason, SchemaPrint, SessionState, Size, Take, Task, TaskSpec, Use, Wait, WorkerView,
+    FailureReason, Gate, Guarantee, Lease, Ledger, Name, NamespaceView, Obstacle, Permit, Phase,
+    QueueView, Retry, RevocationReason, SchemaPrint, SessionState, Size, Take, Task, TaskSpec, Use,
+    Wait, WorkerView,
 };
 
-use crate::{handle::OpenState, snapshot::Snapshot, status::Budgets};
+use crate::{config::Config, handle::OpenState, snapshot::Snapshot, status::Budgets};
 
 mod explain;
 mod ledger;
@@ -36,9 +37,6 @@ const SHORT_DIGITS: usize = 12;
 static NO_CLAIMS: Claims =
     Claims { keys: Vec::new(), charges: Vec::new(), dependencies: Vec::new(), fails_fast: false };
 
-/// The one namespace there is.
-const NAMESPACE: &str = "default";
-
 /// How much of a task is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
@@ -59,7 +57,7 @@ pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
     let budgets = detail.budgets();
     v1::Task {
         task_id: task.id.to_string(),
-        namespace: NAMESPACE.to_owned(),
+        namespace: namespace::of(&task.spec.queue).to_owned(),
         spec: Some(spec(task, detail)),
         state: state(snapshot).into(),
         blocked_reason: blocked.map_or(v1::BlockedReason::Unspecified, blocked_reason).into(),
@@ -114,7 +112,7 @@ fn short(print: &SchemaPrint) -> String {
 
 /// What a task waits at, by the key of the configuration that sets it.
 fn blocking_limit(obstacle: &Obstacle) -> v1::BlockingLimit {
-    let of_queue = |queue: &Name, what: &str| format!("queues.settings.{queue}.{what}");
+    let of_queue = queue_key;
     let (limit, key) = match &obstacle.gate {
         Gate::Queue(queue) => ("queue".to_owned(), queue.to_string()),
         Gate::Circuit(guarded) => (format!("breakers.{guarded}"), String::new()),
@@ -136,6 +134,14 @@ fn blocking_limit(obstacle: &Obstacle) -> v1::BlockingLimit {
     let Use { used, max, free_at } = obstacle.limit;
     let available_time = free_at.map(timestamp);
     v1::BlockingLimit { limit, key, used_count: used.into(), max_count: max.into(), available_time }
+}
+
+/// The key of the configuration that says something of a queue.
+fn queue_key(queue: &str, what: &str) -> String {
+    match namespace::split(queue) {
+        (namespace::DEFAULT, name) => format!("queues.settings.{name}.{what}"),
+        (space, name) => format!("namespaces.{space}.queues.{name}.{what}"),
+    }
 }
 
 fn checkpoint(checkpoint: &Checkpoint) -> v1::Checkpoint {
@@ -202,7 +208,7 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
     let spec: &TaskSpec = &task.spec;
     let claims = spec.claims.as_deref().unwrap_or(&NO_CLAIMS);
     v1::TaskSpec {
-        queue: spec.queue.to_string(),
+        queue: namespace::split(&spec.queue).1.to_owned(),
         task_type: spec.task_type.to_string(),
         payload: match detail {
             Detail::Full(_) => spec.payload.clone(),
@@ -315,10 +321,25 @@ fn failure(failure: &Failure) -> v1::Failure {
     }
 }
 
+/// A namespace, where this configuration holds.
+pub fn namespace(view: &NamespaceView, config: &Config) -> v1::Namespace {
+    let submit_rate = config.namespaces.get(&*view.name).and_then(|own| own.submit_rate);
+    v1::Namespace {
+        name: view.name.to_string(),
+        open_task_count: long(view.usage.tasks),
+        open_bytes: long(view.usage.bytes),
+        open_task_max: view.quota.open_tasks.map(long),
+        open_bytes_max: view.quota.open_bytes.map(long),
+        submit_rate: submit_rate.map(|rate| rate.to_string()).unwrap_or_default(),
+    }
+}
+
 /// A queue as it is at `now`.
 pub fn queue(view: &QueueView, now: Time) -> v1::Queue {
+    let (space, name) = namespace::split(&view.name);
     v1::Queue {
-        name: view.name.to_string(),
+        name: name.to_owned(),
+        namespace: space.to_owned(),
         paused: view.paused,
         scheduled_count: long(view.scheduled),
         queued_count: long(view.queued),
@@ -369,6 +390,7 @@ pub fn worker(view: &WorkerView, now: Time) -> v1::Worker {
         resources: resources(&view.whole),
         used_slots: count(view.taken.slots),
         used_resources: resources(&view.taken),
+        namespaces: view.namespaces.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -7,10 +7,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use leasehold_queue::{Audience, Failure, LeaseEnd, Name, Task, TaskId};
+use leasehold_queue::{Audience, Failure, LeaseEnd, Task, TaskId};
 use tokio::sync::Notify;
 
-use crate::snapshot::Snapshot;
+use crate::{queues::Queues, snapshot::Snapshot};
 
 #[cfg(test)]
 mod tests;
@@ -34,10 +34,10 @@ const TAKEN_BYTES_MAX: usize = 1 << 20;
 /// Which tasks to watch.
 #[derive(Clone, Debug, Default)]
 pub struct WatchFilter {
-    /// These. Empty: all of `queue`.
+    /// These. Empty: all of `queues`.
     pub tasks: BTreeSet<TaskId>,
-    /// Only this queue. None: every queue.
-    pub queue: Option<Name>,
+    /// Only in these queues. None: in every queue.
+    pub queues: Option<Queues>,
     /// Whether to begin with the present state of each named task.
     pub include_current: bool,
 }
@@ -45,7 +45,7 @@ pub struct WatchFilter {
 impl WatchFilter {
     fn matches(&self, task: &Task) -> bool {
         let named = self.tasks.is_empty() || self.tasks.contains(&task.id);
-        named && self.queue.as_ref().is_none_or(|queue| *queue == task.spec.queue)
+        named && self.queues.as_ref().is_none_or(|queues| queues.contains(&task.spec.queue))
     }
 }
 

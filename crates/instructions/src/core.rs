@@ -98,6 +98,7 @@ fn hello() -> Hello {
         start: None,
         replaces: Vec::new(),
         task_types: vec!["echo".into()],
+        namespaces: Vec::new(),
         reads: SchemasRead::default(),
         slots: SLOTS,
         resources: Vec::new(),

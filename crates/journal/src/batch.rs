@@ -123,12 +123,26 @@ pub struct Row {
 /// Which rows of the people's tables to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Only this queue.
-    pub queue: Option<String>,
+    /// Only rows of these queues.
+    pub queues: Queues,
     /// Only this task type.
     pub task_type: Option<String>,
     /// Only this class (of finished rows).
     pub class: Option<Class>,
+}
+
+/// Of which queues rows are listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Queues {
+    /// Of all.
+    #[default]
+    All,
+    /// Of this one.
+    One(String),
+    /// Of those whose names begin so.
+    Under(String),
+    /// Of those in whose names this is not.
+    Without(char),
 }
 
 /// A page: rows with a larger row id than `after`, at most `limit` of them, in ascending order.

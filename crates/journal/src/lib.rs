@@ -24,7 +24,9 @@ mod sweep;
 #[cfg(test)]
 mod sample;
 
-pub use batch::{Batch, Class, Epoch, FailedRow, Filter, FinishedRow, Page, Position, Row, RowId};
+pub use batch::{
+    Batch, Class, Epoch, FailedRow, Filter, FinishedRow, Page, Position, Queues, Row, RowId,
+};
 pub use error::{AppendError, Damage, DatabaseError, Fault, OpenError, QueryError, ReadError};
 pub use journal::{Journal, Options};
 pub use people::Counts;

@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use crate::{
-    Counts, FailedRow, Filter, FinishedRow, Page, QueryError, RowId, database,
+    Counts, FailedRow, Filter, FinishedRow, Page, QueryError, Queues, RowId, database,
     people::{self, class_text},
 };
 
@@ -137,11 +137,19 @@ impl Reader {
         stretch: Stretch,
     ) -> rusqlite::Result<Vec<T>> {
         let mut select = self.connection.prepare_cached(&query.select)?;
+        let (one, under, without) = match &filter.queues {
+            Queues::All => (None, None, None),
+            Queues::One(queue) => (Some(queue), None, None),
+            Queues::Under(beginning) => (None, Some(beginning), None),
+            Queues::Without(letter) => (None, None, Some(letter.to_string())),
+        };
         let rows = select.query_map(
             named_params! {
                 ":after": stretch.after,
                 ":end": stretch.end.unwrap_or(RowId::MAX),
-                ":queue": filter.queue,
+                ":queue": one,
+                ":under": under,
+                ":without": without,
                 ":task_type": filter.task_type,
                 ":class": filter.class.map(class_text),
                 ":limit": people::stored(stretch.limit as u64),
@@ -188,6 +196,8 @@ fn list_sql(table: &str, columns: &str) -> String {
     format!(
         "SELECT {columns} FROM {table} WHERE row_id > :after AND row_id <= :end
             AND (:queue IS NULL OR queue = :queue)
+            AND (:under IS NULL OR substr(queue, 1, length(:under)) = :under)
+            AND (:without IS NULL OR instr(queue, :without) = 0)
             AND (:task_type IS NULL OR task_type = :task_type)"
     )
 }

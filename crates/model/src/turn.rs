@@ -387,6 +387,7 @@ fn hello(stream: StreamId, worker: &Name, instance: &Name, held: Vec<HeldLease>)
         start: None,
         replaces: Vec::new(),
         task_types: vec![crate::config::TASK_TYPE.into()],
+        namespaces: Vec::new(),
         reads: SchemasRead::default(),
         slots: 1,
         resources: Vec::new(),

@@ -1,5 +1,5 @@
-//! Pure decisions: time arithmetic, durations as people write them, backoff, rates, circuits and how many workers there should
-//! be.
+//! Pure decisions: time arithmetic, durations as people write them, backoff, rates, circuits, how many workers there should be,
+//! and whose a queue is.
 //!
 //! Everything here is a function of its arguments: no clock, disk, network, runtime or randomness. The one exception is
 //! the deliberate bugs of the feature `mutants`, which no shipped build has.
@@ -9,6 +9,7 @@ mod bucket;
 mod circuit;
 mod duration;
 mod mutant;
+pub mod namespace;
 pub mod scale;
 mod time;
 

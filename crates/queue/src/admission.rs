@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use leasehold_policy::{Mutant, Time};
+use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
     Accepted, Admission, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed,
@@ -119,13 +119,18 @@ impl Queue {
 
     fn admit(&self, spec: &TaskSpec) -> Result<(), Refusal> {
         let limits = &self.config.limits;
+        if !self.config.quotas.is_empty() {
+            let name = namespace::of(&spec.queue);
+            let quota = self.config.quotas.get(name).copied().unwrap_or_default();
+            quota.admit(name, self.book.usages.of(name), book::cost(spec))?;
+        }
         within("limits.open_tasks", self.open_tasks(), 1, limits.open_tasks)?;
         within("limits.open_bytes", self.open_bytes(), book::cost(spec), limits.open_bytes)?;
         if !self.book.is_counted(&spec.queue) {
             within("limits.queues", self.book.queue_count(), 1, limits.queues)?;
         }
         let needs = &self.index.lanes.needs;
-        if !needs.is_active(&spec.task_type, &spec.shape) {
+        if !needs.is_active(namespace::of(&spec.queue), &spec.task_type, &spec.shape) {
             within("needs", needs.active(), 1, need::ACTIVE_MAX)?;
         }
         let Some(key) = &spec.key else { return Ok(()) };

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     Lease, Name, Phase, Task, TaskId, TaskSpec, decided::Decided, fingerprint::Print, idle::Idle,
-    keys::Keys, tasks::Tasks,
+    keys::Keys, quota::Usages, tasks::Tasks,
 };
 
 /// What an open task takes in memory beside the bytes of its spec: its entry, its specification, its places in a lane
@@ -28,6 +28,8 @@ pub(crate) struct Book {
     /// How many open tasks each queue has.
     pub(crate) open: BTreeMap<Name, u64>,
     pub(crate) open_bytes: u64,
+    /// What each namespace has of both.
+    pub(crate) usages: Usages,
     pub(crate) session_ttl_max: Duration,
     /// Queues that the configuration names. Not durable.
     pub(crate) declared: BTreeSet<Name>,
@@ -146,7 +148,9 @@ impl Book {
         let queue = &task.spec.queue;
         *self.open.entry(Name::clone(queue)).or_default() += 1;
         self.idle.remove(queue);
-        self.open_bytes += size(&task);
+        let bytes = size(&task);
+        self.open_bytes += bytes;
+        self.usages.enter(queue, bytes);
         if let Some(key) = &task.spec.key {
             self.keys.insert(queue, key, task.id, None);
         }
@@ -164,7 +168,9 @@ impl Book {
                 self.rest(queue);
             }
         }
-        self.open_bytes -= size(&task);
+        let bytes = size(&task);
+        self.open_bytes -= bytes;
+        self.usages.leave(queue, bytes);
         if let Some(key) = &task.spec.key {
             self.keys.release(queue, key, id);
         }

@@ -3,7 +3,7 @@
 //! It does not know what is in a checkpoint, nor how large a single one may be.
 
 use bytes::Bytes;
-use leasehold_policy::{Mutant, Time};
+use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{Queue, Record, SessionId, StreamId, Task, TaskId, Token, session::Work};
 
@@ -25,7 +25,7 @@ pub enum Saved {
     Kept,
     /// Its lease is not the current one of its task: nothing changed.
     Stale,
-    /// `limits.open_bytes` leaves no room for it: the one before is kept.
+    /// `limits.open_bytes`, or that of its namespace, leaves no room for it: the one before is kept.
     NoRoom,
 }
 
@@ -41,8 +41,14 @@ impl Queue {
         if Mutant::CheckpointNotNewest.is_alive() && before.is_some() {
             return Saved::Kept;
         }
-        let others = self.book.open_bytes - task.checkpoint_bytes();
-        if self.config.limits.open_bytes < others.saturating_add(data.len() as u64) {
+        let namespace = namespace::of(&task.spec.queue);
+        let quota = self.config.quotas.get(namespace).and_then(|quota| quota.open_bytes);
+        let bounds = [
+            (self.book.open_bytes, self.config.limits.open_bytes),
+            (self.book.usages.of(namespace).bytes, quota.unwrap_or(u64::MAX)),
+        ];
+        let (old, new) = (task.checkpoint_bytes(), data.len() as u64);
+        if bounds.iter().any(|(used, max)| *max < (used - old).saturating_add(new)) {
             return Saved::NoRoom;
         }
         self.write(Record::CheckpointSaved { task: id, token, data, time: self.now });

@@ -301,6 +301,18 @@ pub enum Refusal {
         /// How much there may be.
         max: u64,
     },
+    /// Its namespace has as much open as it may.
+    #[error("namespace {namespace:?} is at its {what}: {used} of {max}")]
+    Quota {
+        /// The namespace.
+        namespace: Name,
+        /// What it has too much of: `open_tasks` or `open_bytes`.
+        what: &'static str,
+        /// How much there is.
+        used: u64,
+        /// How much there may be.
+        max: u64,
+    },
     /// A circuit is open that its leases would have to pass, and it does not want to wait.
     #[error("the circuit of {guarded} is open: {bad} of {calls} calls failed or were slow")]
     CircuitOpen {
@@ -393,6 +405,8 @@ pub struct Hello {
     pub replaces: Vec<Name>,
     /// The task types it serves.
     pub task_types: Vec<Name>,
+    /// The namespaces it serves. Empty: every one.
+    pub namespaces: Vec<Name>,
     /// Which payload schemas it reads.
     pub reads: SchemasRead,
     /// How many tasks it can run at once.

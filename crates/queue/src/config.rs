@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use leasehold_policy::{CircuitTerms, Rate};
+use leasehold_policy::{CircuitTerms, Rate, namespace};
 
-use crate::{Guarded, Name};
+use crate::{Guarded, Name, Quota};
 
 /// Times and limits of the queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,11 +32,12 @@ pub struct Config {
     /// Queues that exist whether they are used or not. No limit counts them.
     pub declared_queues: BTreeSet<Name>,
     /// Queues in which the result of a lease counts that comes after the session of its worker ended, as long as the task
-    /// was not leased again.
+    /// was not leased again. Those [`anywhere`](namespace::anywhere) are meant as far as they are not declared.
     pub late_results: BTreeSet<Name>,
     /// Whether a submit or a pause may create a queue.
     pub create_queues: bool,
-    /// What queues get beside each other, and keys beside each other within a queue, where that is not the same for all.
+    /// What queues get beside each other, and keys beside each other within a queue, where that is not the same for all. Of a queue
+    /// that is not named what is said of its name [`anywhere`](namespace::anywhere) counts.
     pub weights: BTreeMap<Name, Weights>,
     /// Every how many grants of a class of sessions one goes by age, below the most urgent priority; at least 1.
     pub valve: u64,
@@ -47,6 +48,8 @@ pub struct Config {
     pub throttles: Arc<Throttles>,
     /// Bounds.
     pub limits: Limits,
+    /// Bounds of single namespaces. Of one that is not named there are none.
+    pub quotas: BTreeMap<Name, Quota>,
 }
 
 /// How much a queue gets, and its keys within it. Nothing is zero.
@@ -67,8 +70,16 @@ impl Default for Weights {
 impl Config {
     /// The weight of a queue, and of a fairness key within it.
     pub(crate) fn weights(&self, queue: &str, key: &str) -> (u32, u32) {
-        let Some(weights) = self.weights.get(queue) else { return (1, 1) };
+        let Some(weights) = namespace::setting(&self.weights, queue) else { return (1, 1) };
         (weights.queue, weights.keys.get(key).copied().unwrap_or(1))
+    }
+
+    /// Whether a result that comes late counts in this queue.
+    pub(crate) fn takes_late(&self, queue: &Name) -> bool {
+        let elsewhere =
+            namespace::elsewhere(queue).filter(|_| !self.declared_queues.contains(queue));
+        self.late_results.contains(queue)
+            || elsewhere.is_some_and(|name| self.late_results.contains(name))
     }
 }
 
@@ -79,10 +90,18 @@ pub struct Throttles {
     pub caps: Caps,
     /// How much leases may take of each rate key. A key that is not here limits nothing.
     pub rates: BTreeMap<Name, Rate>,
-    /// Queues whose leases are limited.
+    /// Queues whose leases are limited. Of one that is not named what is said of its name [`anywhere`](namespace::anywhere)
+    /// counts.
     pub queues: BTreeMap<Name, QueueLimits>,
     /// What is guarded by a circuit breaker. Whatever is not here is not.
     pub breakers: BTreeMap<Guarded, BreakerTerms>,
+}
+
+impl Throttles {
+    /// How the leases of a queue are limited, if they are.
+    pub(crate) fn of_queue(&self, queue: &str) -> Option<&QueueLimits> {
+        namespace::setting(&self.queues, queue)
+    }
 }
 
 /// How one circuit breaker does what it does.
@@ -181,6 +200,7 @@ impl Default for Config {
                 queues: 10_000,
                 key_bytes: 256 << 20,
             },
+            quotas: BTreeMap::new(),
         }
     }
 }

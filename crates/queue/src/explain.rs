@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use leasehold_policy::{Mutant, Time};
+use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
     Blocked, Bucketed, Estimate, FailureReason, Gate, Lease, Name, Obstacle, Phase, Queue,
@@ -159,6 +159,8 @@ pub struct Unfit {
 pub struct Misfit {
     /// How their sessions are. Other than active: they take nothing.
     pub state: SessionState,
+    /// The namespaces that they serve where that of the task is none of them. Empty: it is.
+    pub namespaces: BTreeSet<Name>,
     /// Labels that the task asks for and they do not have.
     pub labels: Vec<LabelGap>,
     /// What they have less of, in all, than a lease of the task takes.
@@ -514,10 +516,12 @@ impl Misfit {
             wanted: Name::clone(wanted),
             found: found(name),
         });
+        let serves_it = session.is_for(namespace::of(&spec.queue));
         let reads_it = session.reads.reads(&spec.task_type, spec.shape.schema);
         let reads = session.reads.of(&spec.task_type).filter(|_| !reads_it).collect();
         Self {
             state: session.state(),
+            namespaces: session.namespaces.iter().filter(|_| !serves_it).cloned().collect(),
             labels: gaps.filter(|gap| gap.found.as_ref() != Some(&gap.wanted)).collect(),
             shortages: Shortage::all(&session.whole, &spec.shape.size),
             reads,

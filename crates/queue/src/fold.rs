@@ -111,7 +111,11 @@ impl Book {
         let before = task.left_bytes();
         task.change(record)?;
         let after = task.left_bytes();
-        self.open_bytes = self.open_bytes - before + after;
+        if before != after {
+            let spec = Arc::clone(&task.spec);
+            self.open_bytes = self.open_bytes - before + after;
+            self.usages.resize(&spec.queue, before, after);
+        }
         Ok(())
     }
 

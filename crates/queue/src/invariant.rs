@@ -10,6 +10,7 @@ use crate::{
     EndKind, Name, Phase, Queue, Task, Token,
     book::size,
     mark::{Counts, due},
+    quota::Usages,
     session::Work,
     timers::Alarm,
 };
@@ -117,6 +118,7 @@ fn check_sessions(queue: &Queue) {
 fn check_totals(queue: &Queue) {
     let mut counts: BTreeMap<_, Counts> = BTreeMap::new();
     let (mut keyed, mut bytes, mut alarms, mut queued) = (0, 0, 0, 0);
+    let mut usages = Usages::default();
     for task in queue.book.tasks.iter() {
         let counts = counts.entry(Name::clone(&task.spec.queue)).or_default();
         match task.phase {
@@ -127,6 +129,7 @@ fn check_totals(queue: &Queue) {
         queued += usize::from(task.phase == Phase::Queued);
         keyed += usize::from(task.spec.key.is_some());
         bytes += size(task);
+        usages.enter(&task.spec.queue, size(task));
         alarms += usize::from(due(task) < Time::NEVER);
     }
     let open = counts.iter().map(|(name, c)| (name, c.scheduled + c.queued + c.leased));
@@ -141,6 +144,7 @@ fn check_totals(queue: &Queue) {
     assert!(unheard == queue.index.unheard.len(), "leases that may be heard late");
     assert!(alarms + queue.roster.ids().len() == queue.index.timers.len(), "alarms");
     assert!(bytes == queue.book.open_bytes, "open bytes");
+    assert!(usages == queue.book.usages, "what namespaces take");
     let (live, key_bytes) = queue.book.keys.audit();
     assert!(live == keyed && key_bytes == queue.book.keys.bytes(), "keys");
     assert!(queue.avoided.keys().all(|id| queue.book.task(*id).is_some()), "avoided sessions");

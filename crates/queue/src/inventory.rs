@@ -119,6 +119,7 @@ impl Queue {
             session.prefetch = hello.prefetch;
             session.task_types = hello.task_types.into_iter().collect();
             session.unsupported.clear();
+            session.namespaces = hello.namespaces.into_iter().collect();
             session.reads = hello.reads;
             session.labels = hello.labels;
             session.software = hello.software;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leasehold_policy::{Mutant, Time};
+use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
     Name, SessionId, Task, TaskId, TaskSpec, Token,
@@ -182,7 +182,8 @@ impl Lanes {
     pub(crate) fn insert(&mut self, spec: &TaskSpec, place: Place, since: Time) {
         self.ages.entry(Name::clone(&spec.queue)).or_default().insert((since, place.task));
         let flow = self.flows.open(&spec.queue, &spec.fairness_key);
-        let need = self.needs.number(&spec.task_type, &spec.shape);
+        let namespace = namespace::of(&spec.queue);
+        let need = self.needs.number(namespace, &spec.task_type, &spec.shape);
         let key = LaneKey::new(need, place, spec);
         let Some(no) = self.flows.lane(flow, &key) else {
             return self.open_lane(flow, key, (place, since));
@@ -281,7 +282,7 @@ impl Lanes {
 
     fn view<'a>(&'a self, lane: &'a Lane) -> Option<LaneView<'a>> {
         let queue = &self.flows.queue(self.flows.flow(lane.flow)?.queue)?.name;
-        let Need { task_type, shape } = self.needs.get(lane.key.need)?;
+        let Need { task_type, shape, .. } = self.needs.get(lane.key.need)?;
         let (first, since) = lane.tasks.first_key_value()?;
         let (first, since, slots) = (*first, *since, shape.size.slots.into());
         Some(LaneView { queue, task_type, first, since, slots, tasks: &lane.tasks })
@@ -565,7 +566,7 @@ impl Lanes {
 
     fn find(&self, spec: &TaskSpec, place: Place) -> Option<LaneNo> {
         let flow = self.flows.find(&spec.queue, &spec.fairness_key)?;
-        let need = self.needs.find(&spec.task_type, &spec.shape)?;
+        let need = self.needs.find(namespace::of(&spec.queue), &spec.task_type, &spec.shape)?;
         self.flows.lane(flow, &LaneKey::new(need, place, spec))
     }
 }

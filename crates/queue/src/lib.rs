@@ -44,6 +44,7 @@ mod market;
 mod need;
 mod pace;
 mod parking;
+mod quota;
 mod roster;
 mod schema;
 mod session;
@@ -101,6 +102,7 @@ pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof
 pub use limits::{Bucketed, Permit, Take, Use};
 pub use price::Reckoned;
 pub use queue::Queue;
+pub use quota::{Quota, Usage};
 pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};
 pub use size::Size;
@@ -110,4 +112,6 @@ pub use task::{
     Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,
     Task, Wait,
 };
-pub use view::{BreakerView, KeptKey, LoadView, QueueView, SessionState, WorkerView};
+pub use view::{
+    BreakerView, KeptKey, LoadView, NamespaceView, QueueView, SessionState, WorkerView,
+};

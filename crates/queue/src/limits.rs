@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_policy::{Bucket, Mutant, Rate, Receipt, Time};
+use leasehold_policy::{Bucket, Mutant, Rate, Receipt, Time, namespace};
 
 use crate::{Claims, Guarded, Name, Token, config::Throttles};
 
@@ -104,7 +104,7 @@ pub(crate) fn takes_of(
     (queue, key): Whose<'_>,
     throttles: &Throttles,
 ) -> impl Iterator<Item = Take> {
-    let limits = throttles.queues.get(queue).copied().unwrap_or_default();
+    let limits = throttles.of_queue(queue).copied().unwrap_or_default();
     let leases = limits.leases.map(|_| Take::Permit(Permit::Queue(Name::clone(queue))));
     let flow = limits
         .leases_per_key
@@ -130,11 +130,11 @@ impl Permit {
         match self {
             Self::Key(key) => throttles.caps.of(key),
             Self::Queue(queue) => {
-                let limits = throttles.queues.get(queue);
+                let limits = throttles.of_queue(queue);
                 limits.and_then(|limits| limits.leases).unwrap_or(u32::MAX)
             }
             Self::Flow(queue, _) => {
-                let limits = throttles.queues.get(queue);
+                let limits = throttles.of_queue(queue);
                 limits.and_then(|limits| limits.leases_per_key).unwrap_or(u32::MAX)
             }
         }
@@ -146,11 +146,20 @@ impl Bucketed {
     fn rate(&self, throttles: &Throttles) -> Option<Rate> {
         match self {
             Self::Key(key) => throttles.rates.get(key).copied(),
-            Self::Queue(queue) => throttles.queues.get(queue)?.rate,
+            Self::Queue(queue) => throttles.of_queue(queue)?.rate,
             Self::Retries(guarded) => {
                 throttles.breakers.get(guarded)?.retries.map(|budget| budget.rate)
             }
         }
+    }
+}
+
+impl Bucketed {
+    /// What stands for its bucket until something is taken from that: the one that was emptied at the start for all queues of
+    /// its name.
+    fn anywhere(&self) -> Option<Self> {
+        let Self::Queue(queue) = self else { return None };
+        namespace::elsewhere(queue).map(|name| Self::Queue(name.into()))
     }
 }
 
@@ -228,7 +237,8 @@ impl Limits {
                 Take::Permit(permit) => hold.permits.push(self.hold(permit, token)),
                 Take::Tokens(of, tokens) => {
                     let Some(rate) = of.rate(throttles) else { continue };
-                    let bucket = self.buckets.entry(of.clone()).or_default();
+                    let fresh = self.bucket(of);
+                    let bucket = self.buckets.entry(of.clone()).or_insert(fresh);
                     if let Ok(receipt) = bucket.take(rate, *tokens, instant(now)) {
                         hold.receipts.push((of.clone(), receipt));
                     }
@@ -352,7 +362,8 @@ impl Limits {
     }
 
     fn bucket(&self, of: &Bucketed) -> Bucket {
-        self.buckets.get(of).copied().unwrap_or_default()
+        let common = || self.buckets.get(&of.anywhere()?);
+        self.buckets.get(of).or_else(common).copied().unwrap_or_default()
     }
 
     fn wait(&self, of: &Bucketed, tokens: u32, throttles: &Throttles, now: Time) -> Duration {

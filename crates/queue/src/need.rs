@@ -1,4 +1,4 @@
-//! What tasks ask of workers, each called by a number: task type, labels, payload schema and size.
+//! What tasks ask of workers, each called by a number: namespace, task type, labels, payload schema and size.
 //!
 //! Which session can serve which need is worked out once for each pair of a need and a class of sessions, so that a grant
 //! compares no text. It knows no queue, no task and no session.
@@ -30,6 +30,7 @@ impl NeedNo {
 /// What a task asks of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Need {
+    pub(crate) namespace: Name,
     pub(crate) task_type: Name,
     pub(crate) shape: Shape,
 }
@@ -38,7 +39,8 @@ pub(crate) struct Need {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Needs {
     all: Slab<Entry>,
-    numbers: BTreeMap<Name, BTreeMap<Shape, NeedNo>>,
+    /// By namespace, task type and the rest.
+    numbers: BTreeMap<Name, BTreeMap<Name, BTreeMap<Shape, NeedNo>>>,
     idle: Idle<NeedNo>,
     /// Those that no class of sessions has been told of.
     newcomers: Vec<NeedNo>,
@@ -54,26 +56,29 @@ struct Entry {
 
 impl Needs {
     /// The number of a need, new or not.
-    pub(crate) fn number(&mut self, task_type: &Name, shape: &Shape) -> NeedNo {
-        if let Some(no) = self.find(task_type, shape) {
+    pub(crate) fn number(&mut self, namespace: &str, task_type: &Name, shape: &Shape) -> NeedNo {
+        if let Some(no) = self.find(namespace, task_type, shape) {
             return no;
         }
-        let need = Need { task_type: Name::clone(task_type), shape: shape.clone() };
+        let namespace = Name::from(namespace);
+        let (task_type, shape) = (Name::clone(task_type), shape.clone());
+        let types = self.numbers.entry(Name::clone(&namespace)).or_default();
+        let shapes = types.entry(Name::clone(&task_type)).or_default();
+        let need = Need { namespace, task_type, shape: shape.clone() };
         let no = NeedNo(self.all.insert(Entry { need, lanes: 0, classes: Vec::new() }));
-        let shapes = self.numbers.entry(Name::clone(task_type)).or_default();
-        shapes.insert(shape.clone(), no);
+        shapes.insert(shape, no);
         self.newcomers.push(no);
         no
     }
 
     /// The number of a need that there is.
-    pub(crate) fn find(&self, task_type: &Name, shape: &Shape) -> Option<NeedNo> {
-        self.numbers.get(task_type)?.get(shape).copied()
+    pub(crate) fn find(&self, namespace: &str, task_type: &Name, shape: &Shape) -> Option<NeedNo> {
+        self.numbers.get(namespace)?.get(task_type)?.get(shape).copied()
     }
 
     /// A need is known, whether a task waits that has it or not.
-    pub(crate) fn know(&mut self, task_type: &Name, shape: &Shape) {
-        let no = self.number(task_type, shape);
+    pub(crate) fn know(&mut self, namespace: &str, task_type: &Name, shape: &Shape) {
+        let no = self.number(namespace, task_type, shape);
         self.enter(no);
         self.leave(no);
     }
@@ -143,8 +148,8 @@ impl Needs {
     }
 
     /// Whether a waiting task has it.
-    pub(crate) fn is_active(&self, task_type: &Name, shape: &Shape) -> bool {
-        self.find(task_type, shape).is_some_and(|no| !self.idle.contains(&no))
+    pub(crate) fn is_active(&self, namespace: &str, task_type: &Name, shape: &Shape) -> bool {
+        self.find(namespace, task_type, shape).is_some_and(|no| !self.idle.contains(&no))
     }
 
     /// Forgets those that have been idle longest, if there are too many.
@@ -161,12 +166,15 @@ impl Needs {
 
     fn forget_one(&mut self) -> Option<NeedNo> {
         let no = self.idle.forget_one()?;
-        let Need { task_type, shape } = self.all.remove(no.0)?.need;
-        if let Some(shapes) = self.numbers.get_mut(&task_type) {
-            shapes.remove(&shape);
-            if shapes.is_empty() {
-                self.numbers.remove(&task_type);
-            }
+        let Need { namespace, task_type, shape } = self.all.remove(no.0)?.need;
+        let types = self.numbers.get_mut(&namespace)?;
+        let shapes = types.get_mut(&task_type)?;
+        shapes.remove(&shape);
+        if shapes.is_empty() {
+            types.remove(&task_type);
+        }
+        if types.is_empty() {
+            self.numbers.remove(&namespace);
         }
         Some(no)
     }

@@ -67,7 +67,7 @@ impl Queue {
 
     /// The lease whose result would still count although the session of its worker is over.
     pub(crate) fn may_be_late<'a>(&self, task: &'a Task) -> Option<&'a LeaseEnd> {
-        let is_wanted = self.config.late_results.contains(&task.spec.queue);
+        let is_wanted = self.config.takes_late(&task.spec.queue);
         task.unheard_end().filter(|_| is_wanted || Mutant::LateAnyway.is_alive())
     }
 

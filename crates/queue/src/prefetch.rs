@@ -3,7 +3,7 @@
 //!
 //! Being taken back costs nothing: the task goes back to its place, and the lease does not even count as one.
 
-use leasehold_policy::Mutant;
+use leasehold_policy::{Mutant, namespace};
 
 use crate::{
     Effect, Name, Queue, SessionId, Task, TaskId, Token,
@@ -50,7 +50,8 @@ impl Queue {
                 continue;
             }
             // After a restart it may be that nothing else has asked for what it asks of a worker.
-            self.index.lanes.needs.know(&parked.task_type, &parked.shape);
+            let namespace = namespace::of(&parked.queue);
+            self.index.lanes.needs.know(namespace, &parked.task_type, &parked.shape);
             self.parking.park(id, &class, *token, parked);
         }
     }
@@ -166,7 +167,8 @@ impl Queue {
     fn most_urgent_of(&self, kind: &Kind) -> Option<(Token, SessionId)> {
         let firsts = kind.types.iter().flat_map(|task_type| {
             let firsts = self.parking.firsts(task_type);
-            firsts.filter(move |(_, shape, _)| kind.fits(task_type, shape))
+            firsts
+                .filter(move |(queue, shape, _)| kind.fits(namespace::of(queue), task_type, shape))
         });
         let free = firsts.filter(|(queue, ..)| !self.book.is_paused(queue));
         free.map(|(.., candidate)| candidate).min().map(|(_, token, id)| (token, id))

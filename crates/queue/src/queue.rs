@@ -118,6 +118,9 @@ impl Queue {
         if Mutant::KeysForgottenAtBoot.is_alive() {
             self.book.keys = crate::keys::Keys::default();
         }
+        if Mutant::QuotaForgottenAtBoot.is_alive() {
+            self.book.usages = crate::quota::Usages::default();
+        }
         if Mutant::CancelForgottenAtBoot.is_alive() {
             for id in self.book.tasks.iter().map(|task| task.id).collect::<Vec<_>>() {
                 if let Some(task) = self.book.tasks.get_mut(id) {

@@ -9,7 +9,7 @@ use std::{
     ops::Bound::{Excluded, Unbounded},
 };
 
-use leasehold_policy::Mutant;
+use leasehold_policy::{Mutant, namespace};
 
 use crate::{
     Hello, Name, SchemaPrint, SessionId, Shape, Size, StreamId, TaskId, TaskSpec,
@@ -569,8 +569,9 @@ impl Roster {
         let has_type = |kind: &Kind| kind.types.binary_search(&spec.task_type).is_ok();
         let mut kinds = self.classes.iter().filter(|(kind, _)| has_type(kind));
         if self.knows(&spec.shape) {
-            return kinds
-                .any(|(kind, class)| kind.fits(&spec.task_type, &spec.shape) && has_such(class));
+            let namespace = namespace::of(&spec.queue);
+            let fits = |kind: &Kind| kind.fits(namespace, &spec.task_type, &spec.shape);
+            return kinds.any(|(kind, class)| fits(kind) && has_such(class));
         }
         // A class knows only what some need has asked for: until this one is met, each session is looked at.
         let mut members = self.members.values().filter(|member| is_such(member));
@@ -583,7 +584,7 @@ impl Roster {
         if self.knows(&spec.shape) {
             let serves = |kind: &Kind| {
                 kind.types.binary_search(&spec.task_type).is_ok()
-                    && kind.fits(&spec.task_type, &spec.shape)
+                    && kind.fits(namespace::of(&spec.queue), &spec.task_type, &spec.shape)
             };
             let classes = self.classes.iter().filter(|(_, class)| 0 < class.eligible);
             for (kind, class) in classes.filter(|(kind, _)| serves(kind)) {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use leasehold_policy::{Mutant, Time};
+use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
     Name, SchemasRead, SessionState, Size, Start, StreamId, TaskId, TaskSpec, Token,
@@ -49,6 +49,8 @@ pub(crate) struct Session {
     pub(crate) task_types: BTreeSet<Name>,
     /// Task types the worker said it serves and then declined, on this stream. At most as many as it said.
     pub(crate) unsupported: BTreeSet<Name>,
+    /// The namespaces it serves, as it said in its last hello. Empty: every one.
+    pub(crate) namespaces: BTreeSet<Name>,
     /// Which payload schemas it reads, as it said in its last hello.
     pub(crate) reads: SchemasRead,
     pub(crate) labels: Vec<(Name, Name)>,
@@ -153,6 +155,7 @@ impl Session {
             lost: 0,
             task_types: BTreeSet::new(),
             unsupported: BTreeSet::new(),
+            namespaces: BTreeSet::new(),
             reads: SchemasRead::default(),
             labels: Vec::new(),
             software: "".into(),
@@ -260,9 +263,15 @@ impl Session {
         let is_type = self.task_types.contains(&spec.task_type);
         let has = |label: &(Name, Name)| self.labels.contains(label);
         is_type
+            && self.is_for(namespace::of(&spec.queue))
             && !self.unsupported.contains(&spec.task_type)
             && spec.shape.selector.iter().all(has)
             && self.whole.holds(&spec.shape.size)
+    }
+
+    /// Whether it serves a namespace.
+    pub(crate) fn is_for(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || self.namespaces.contains(namespace)
     }
 
     /// How full it is, if it is offered tasks: the emptier the sooner. Less than [`FULL`] exactly while a slot is free and
@@ -513,7 +522,7 @@ impl Session {
         print.put((&self.worker, &self.instance, self.greeted, self.stream, self.draining));
         print.put((&self.whole, self.prefetch, self.lost, self.is_evicted));
         print.put((&self.start, self.answers));
-        print.put(&self.reads);
+        print.put((&self.reads, &self.namespaces));
         print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));
         print.put(self.drain_request.map(|request| request.grace));
         print.left(self.armed);

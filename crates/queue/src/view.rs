@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use leasehold_policy::{CircuitState, Tally, Time};
+use leasehold_policy::{CircuitState, Tally, Time, namespace};
 
 use crate::{
-    Blocked, Gate, Guarded, Name, Obstacle, Phase, Queue, SchemaPrint, SchemasRead, SessionId,
-    Size, StreamId, Task, TaskId, Token,
+    Blocked, Gate, Guarded, Name, Obstacle, Phase, Queue, Quota, SchemaPrint, SchemasRead,
+    SessionId, Size, StreamId, Task, TaskId, Token, Usage,
     backlog::Portion,
     explain::Hold,
     lanes::{LaneView, Place},
@@ -101,6 +101,8 @@ pub struct WorkerView {
     pub tokens: Vec<Token>,
     /// The task types it serves.
     pub task_types: Vec<Name>,
+    /// The namespaces it serves. Empty: every one.
+    pub namespaces: Vec<Name>,
     /// Which payload schemas it reads.
     pub reads: SchemasRead,
     /// For people.
@@ -126,6 +128,17 @@ pub enum SessionState {
     Disconnected,
     /// An operator gave it up: it gets nothing new and is not acknowledged until it ends.
     Evicted,
+}
+
+/// A namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceView {
+    /// Its name.
+    pub name: Name,
+    /// What it has open.
+    pub usage: Usage,
+    /// What it may have open.
+    pub quota: Quota,
 }
 
 /// An idempotency key that outlives its task.
@@ -161,6 +174,7 @@ impl WorkerView {
             lost: session.lost,
             tokens: session.held().map(|(token, _)| token).collect(),
             task_types: session.task_types.iter().cloned().collect(),
+            namespaces: session.namespaces.iter().cloned().collect(),
             reads: session.reads.clone(),
             labels: session.labels.clone(),
             software: Name::clone(&session.software),
@@ -333,6 +347,23 @@ impl Queue {
     /// Idempotency keys that outlive their tasks, by (queue, key).
     pub fn kept_keys(&self) -> impl Iterator<Item = KeptKey> {
         self.book.keys.iter_kept()
+    }
+
+    /// Every namespace that has a queue, or bounds of its own, by name.
+    pub fn namespaces(&self) -> impl Iterator<Item = NamespaceView> {
+        let used = self.book.queues().map(|queue| namespace::of(queue));
+        let bounded = self.config.quotas.keys().map(|name| &**name);
+        let all: BTreeSet<&str> = used.chain(bounded).collect();
+        all.into_iter().map(|name| NamespaceView {
+            name: name.into(),
+            usage: self.usage(name),
+            quota: self.config.quotas.get(name).copied().unwrap_or_default(),
+        })
+    }
+
+    /// What a namespace has open.
+    pub fn usage(&self, namespace: &str) -> Usage {
+        self.book.usages.of(namespace)
     }
 
     /// How many tasks have not ended.

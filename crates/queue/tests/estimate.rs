@@ -47,6 +47,7 @@ impl World {
                 start: None,
                 replaces: Vec::new(),
                 task_types: vec!["t".into()],
+                namespaces: Vec::new(),
                 reads: SchemasRead::default(),
                 slots: *slots,
                 resources: Vec::new(),

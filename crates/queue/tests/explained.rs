@@ -349,6 +349,7 @@ impl Both {
             start: None,
             replaces: Vec::new(),
             task_types: types.iter().map(|it| Name::from(*it)).collect(),
+            namespaces: Vec::new(),
             reads: SchemasRead::default(),
             slots,
             resources: Vec::new(),

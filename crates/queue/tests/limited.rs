@@ -451,6 +451,7 @@ impl Both {
             start: None,
             replaces: Vec::new(),
             task_types: vec!["t".into()],
+            namespaces: Vec::new(),
             reads: SchemasRead::default(),
             slots: 1_000,
             resources: Vec::new(),

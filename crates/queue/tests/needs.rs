@@ -72,6 +72,7 @@ fn hello(queue: &mut Queue) {
         start: None,
         replaces: Vec::new(),
         task_types: vec![Name::from("t")],
+        namespaces: Vec::new(),
         reads: SchemasRead::default(),
         slots: 10_000,
         resources: Vec::new(),

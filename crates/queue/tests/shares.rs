@@ -57,6 +57,7 @@ impl World {
             start: None,
             replaces: Vec::new(),
             task_types: types.iter().map(|name| Name::from(*name)).collect(),
+            namespaces: Vec::new(),
             reads: SchemasRead::default(),
             slots,
             resources: Vec::new(),

@@ -143,6 +143,7 @@ impl World {
             start: None,
             replaces: Vec::new(),
             task_types: vec!["t".into()],
+            namespaces: Vec::new(),
             reads: SchemasRead::default(),
             slots: whole.slots,
             resources: whole.resources.clone(),

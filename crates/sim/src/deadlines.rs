@@ -216,6 +216,7 @@ impl World {
                 start: None,
                 replaces: Vec::new(),
                 task_types: KINDS.iter().map(|(name, ..)| (*name).into()).collect(),
+                namespaces: Vec::new(),
                 reads: SchemasRead::default(),
                 slots: SLOTS,
                 resources: Vec::new(),

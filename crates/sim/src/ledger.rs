@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use leasehold_journal::Batch;
-use leasehold_policy::Time;
+use leasehold_policy::{Time, namespace};
 use leasehold_queue::{
     EndCause, EndKind, Ending, Failure, FailureReason, Guarantee, LeaseTerms, Name, Next, Record,
     RevocationReason, SchemaPrint, StopProof, Task, TaskId, TaskSpec, Token,
@@ -22,7 +22,7 @@ use crate::{
     circuits::Circuits,
     judge::Violation,
     line::Line,
-    plan::{Setting, queue_name, schemas_read, zone_label},
+    plan::{Setting, TEAM, queue_name, schemas_read, zone_label},
     rates::Rates,
 };
 
@@ -144,6 +144,7 @@ pub struct Ledger {
     line: Line,
     rates: Rates,
     circuits: Circuits,
+    quota: Option<u64>,
 }
 
 /// The label of each worker that has one.
@@ -175,6 +176,7 @@ impl Ledger {
             ),
             rates: Rates::new(setting.limits),
             circuits: Circuits::new(setting.breaker),
+            quota: setting.quota,
             ..Self::default()
         }
     }
@@ -309,6 +311,7 @@ impl Ledger {
             Record::TaskAccepted(task) => {
                 let known = self.tasks.insert(task.id, entry(task));
                 ensure(known.is_none(), "accepted", || format!("{} twice", task.id))?;
+                self.check_quota(&task.spec.queue)?;
             }
             Record::TaskMoved(task) => self.moved(task)?,
             Record::TaskReplayed(task) => self.replayed(task)?,
@@ -385,7 +388,17 @@ impl Ledger {
         ensure(task.generation == generation + 1, "replay", || format!("{id} skips one"))?;
         let last = before.and_then(|it| it.last);
         self.tasks.insert(id, Entry { last, ..entry(task) });
-        Ok(())
+        self.check_quota(&task.spec.queue)
+    }
+
+    /// Nothing is let in beyond the quota of its namespace, however often the coordinator was started in between.
+    fn check_quota(&self, queue: &str) -> Result<(), Violation> {
+        let Some(quota) = self.quota.filter(|_| namespace::of(queue) == TEAM) else {
+            return Ok(());
+        };
+        let is_open = |it: &&Entry| it.ended.is_none() && namespace::of(&it.queue) == TEAM;
+        let open = self.tasks.values().filter(is_open).count() as u64;
+        ensure(open <= quota, "quota", || format!("{open} tasks of {TEAM} are open, of {quota}"))
     }
 
     fn grant(&mut self, id: TaskId, held: Held) -> Result<(), Violation> {

@@ -202,6 +202,7 @@ fn hello() -> Hello {
         start: None,
         replaces: Vec::new(),
         task_types: vec!["buy".into()],
+        namespaces: Vec::new(),
         reads: SchemasRead::default(),
         slots: SLOTS,
         resources: Vec::new(),

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use leasehold_policy::namespace;
 use leasehold_queue::{Exclusivity, Guarantee, LeaseTerms, SchemaPrint, Size};
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +80,9 @@ pub struct Setting {
     /// What each queue gets beside the other.
     #[serde(default = "alike")]
     pub weights: [u32; QUEUES],
+    /// How many open tasks the namespace of the second queue may have. None: as many as want to.
+    #[serde(default)]
+    pub quota: Option<u64>,
 }
 
 /// How leases are held back.
@@ -309,7 +313,10 @@ impl Plan {
     /// The plan of a seed.
     pub fn of(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let setting = setting(&mut rng);
+        let mut setting = setting(&mut rng);
+        // Drawn beside the others, which are as they were.
+        let mut beside = fastrand::Rng::with_seed(!seed);
+        setting.quota = *pick(&mut beside, &[None, Some(2), Some(6)]);
         let Drawn { faults, work, wishes: more } = match shape::draw(&mut rng, &setting) {
             Some(drawn) => drawn,
             None => Drawn { faults: fault::draw(&mut rng, &setting), ..Drawn::default() },
@@ -370,6 +377,7 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
         aging_every: *pick(rng, &[2, 5, 64]),
         cull_after_runs: *pick(rng, &[0, 1, 2, 5]),
         weights: *pick(rng, &[[1, 1], [1, 3]]),
+        quota: None,
         breaker: (rng.u8(..3) == 0).then(|| Breaker {
             window: Duration::from_secs(*pick(rng, &[3, 30])),
             calls_min: rng.u32(1..=5),
@@ -559,9 +567,13 @@ pub(crate) fn schemas_read(reads: u8) -> BTreeSet<SchemaPrint> {
     (1..=2).filter(|schema| reads & schema != 0).filter_map(schema_print).collect()
 }
 
-/// What a queue is called.
+/// The namespace of the second queue.
+pub const TEAM: &str = "team";
+
+/// By what a queue is known.
 pub(crate) fn queue_name(queue: usize) -> String {
-    format!("q{queue}")
+    let space = if queue == 0 { namespace::DEFAULT } else { TEAM };
+    namespace::join(space, &format!("q{queue}"))
 }
 
 /// As it is where nobody says otherwise.

@@ -38,6 +38,7 @@ probes! {
     Configured = "another configuration held without a restart",
     OperatorRevoked = "an operator took a lease away",
     Quarantined = "a worker was quarantined",
+    QuotaReached = "a namespace had as much open as it may",
     LimitReached = "all the permits of a limit were taken",
     GoodbyeSaid = "a worker said goodbye",
     HandedBack = "a lease was handed back",

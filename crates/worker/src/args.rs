@@ -88,6 +88,11 @@ pub(crate) struct Args {
     #[arg(long = "program", value_name = "TYPE=COMMAND")]
     programs: Vec<String>,
 
+    /// Take tasks of this namespace; may be given several times. Of the configuration file's none are then taken [default: of
+    /// every namespace]
+    #[arg(long = "namespace", value_name = "NAME")]
+    namespaces: Vec<String>,
+
     /// How long a drain waits for what runs, such as 30s [default: 30s]
     #[arg(long, env = "LEASEHOLD_DRAIN_GRACE", value_name = "DURATION")]
     drain_grace: Option<Drain>,
@@ -176,6 +181,9 @@ impl Args {
         for flag in &self.resources {
             let (name, amount) = resource(flag)?;
             config.resources.insert(name, amount);
+        }
+        if !self.namespaces.is_empty() {
+            config.namespaces.clone_from(&self.namespaces);
         }
         let mut command = Some(&self.command).filter(|it| !it.is_empty());
         for flag in &self.programs {

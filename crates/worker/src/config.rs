@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) prefetch: Option<u32>,
     /// What the worker is, for people and for tasks that ask for it.
     pub(crate) labels: BTreeMap<String, String>,
+    /// Of which namespaces it takes tasks. Empty: of every one.
+    pub(crate) namespaces: Vec<String>,
     /// How long a drain waits for what runs.
     pub(crate) drain_grace: Option<Drain>,
     /// What becomes of running work when the session may be over.
@@ -245,6 +247,9 @@ impl Config {
         }
         for (name, amount) in &self.resources {
             worker = worker.resource(name, *amount);
+        }
+        for namespace in &self.namespaces {
+            worker = worker.namespace(namespace);
         }
         for (task_type, program) in &self.programs {
             worker = worker.program(task_type, program.parse());

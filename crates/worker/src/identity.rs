@@ -24,6 +24,8 @@ pub(crate) struct Identity {
     pub(crate) labels: BTreeMap<String, String>,
     /// What it serves.
     pub(crate) task_types: BTreeSet<String>,
+    /// Of which namespaces it takes tasks. Empty: of every one.
+    pub(crate) namespaces: BTreeSet<String>,
     /// Which payload schemas it reads of a type. Of one that is not there: every one.
     pub(crate) schemas: BTreeMap<String, BTreeSet<String>>,
     /// How much what runs may take at a time.

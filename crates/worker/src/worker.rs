@@ -36,6 +36,12 @@ const TASK_TYPES_MAX: usize = 1_000;
 /// The most payload schemas it may read of one task type; the coordinator's limit.
 const SCHEMAS_MAX: usize = 100;
 
+/// The most namespaces a worker may name; the coordinator's limit.
+const NAMESPACES_MAX: usize = 100;
+
+/// The longest name of a namespace; the coordinator's limit.
+const NAMESPACE_BYTES_MAX: usize = 63;
+
 /// The most labels a worker may have; the coordinator's limit.
 const LABELS_MAX: usize = 16;
 
@@ -66,6 +72,7 @@ pub struct Worker {
     lost_slots_max: Option<u32>,
     state_dir: Option<PathBuf>,
     tasks: BTreeMap<String, Task>,
+    namespaces: BTreeSet<String>,
     schemas: BTreeMap<String, BTreeSet<String>>,
     /// A task type that was given twice: an error once the worker runs.
     served_twice: Option<String>,
@@ -86,6 +93,7 @@ impl Default for Worker {
             lost_slots_max: None,
             state_dir: None,
             tasks: BTreeMap::new(),
+            namespaces: BTreeSet::new(),
             schemas: BTreeMap::new(),
             served_twice: None,
         }
@@ -149,6 +157,13 @@ impl Worker {
     /// Adds a label, for people and for tasks that ask for it in their selector. At most 16.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// Takes tasks of this namespace: 1 to 63 characters of `[A-Za-z0-9._-]`. Give it once for each, at most 100. Default: it takes
+    /// tasks of every namespace.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespaces.insert(namespace.into());
         self
     }
 
@@ -270,6 +285,7 @@ impl Worker {
         }
         self.whole.check_resources()?;
         self.check_labels()?;
+        self.check_namespaces()?;
         self.check_tasks()?;
         self.check_schemas()
     }
@@ -318,6 +334,21 @@ impl Worker {
             return Err(Error::Setting { name: "label", value: value.clone(), problem });
         }
         Ok(())
+    }
+
+    fn check_namespaces(&self) -> Result<(), Error> {
+        if NAMESPACES_MAX < self.namespaces.len() {
+            let (value, problem) = (self.namespaces.len().to_string(), "at most 100 are allowed");
+            return Err(Error::Setting { name: "number of namespaces", value, problem });
+        }
+        let is_right = |name: &&String| {
+            name.len() <= NAMESPACE_BYTES_MAX && identity::is_worker_id(name.as_str())
+        };
+        let Some(wrong) = self.namespaces.iter().find(|name| !is_right(name)) else {
+            return Ok(());
+        };
+        let problem = "must be 1 to 63 characters of [A-Za-z0-9._-]";
+        Err(Error::Setting { name: "namespace", value: wrong.clone(), problem })
     }
 
     fn check_tasks(&self) -> Result<(), Error> {
@@ -406,6 +437,7 @@ impl Worker {
                 replaces: Vec::new(),
                 labels: self.labels,
                 task_types,
+                namespaces: self.namespaces,
                 schemas: self.schemas,
                 whole: self.whole,
                 prefetch: self.prefetch,

@@ -150,7 +150,8 @@ impl Load {
 
     /// Looks how much waits. Without an answer it is taken to be as much as before.
     async fn look(&mut self) {
-        let asked = timeout(PATIENCE, self.client.admin.list_queues(ListQueuesRequest {})).await;
+        let asked =
+            timeout(PATIENCE, self.client.admin.list_queues(ListQueuesRequest::default())).await;
         let Ok(Ok(answer)) = asked else { return self.client = Client::new(self.address) };
         let waits = |it: &Queue| it.queued_count + it.scheduled_count;
         let queues = answer.into_inner().queues;

@@ -33,6 +33,7 @@ pub(crate) struct ExplanationJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<EndSummaryJson<'a>>,
     advice: Vec<AdviceJson<'a>>,
+    namespace: &'a str,
 }
 
 /// An `ExplainQueueResponse`.
@@ -96,6 +97,7 @@ struct UnfitGroupJson<'a> {
     payload_schemas: &'a [String],
     declined: bool,
     shortages: Vec<ShortageJson<'a>>,
+    namespaces: &'a [String],
 }
 
 /// A `Shortage`.
@@ -157,6 +159,7 @@ struct SlotHolderJson<'a> {
     queue: &'a str,
     task_type: &'a str,
     lease_count: Int64,
+    namespace: &'a str,
 }
 
 /// A `Forecast`.
@@ -234,6 +237,7 @@ impl<'a> From<&'a Explanation> for ExplanationJson<'a> {
             lease: explanation.lease.as_ref().map(OutlookJson::from),
             end: explanation.end.as_ref().map(EndSummaryJson::from),
             advice: explanation.advice.iter().map(AdviceJson::from).collect(),
+            namespace: &explanation.namespace,
         }
     }
 }
@@ -295,6 +299,7 @@ impl<'a> From<&'a UnfitGroup> for UnfitGroupJson<'a> {
             payload_schemas: &group.payload_schemas,
             declined: group.declined,
             shortages: group.shortages.iter().map(ShortageJson::from).collect(),
+            namespaces: &group.namespaces,
         }
     }
 }
@@ -354,6 +359,7 @@ impl<'a> From<&'a SlotHolder> for SlotHolderJson<'a> {
             queue: &holder.queue,
             task_type: &holder.task_type,
             lease_count: Int64(holder.lease_count),
+            namespace: &holder.namespace,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The cluster, its queues and its workers as JSON. The field names and their order are the contract's.
 
 use leasehold_client::v1::{
-    Breaker, DrainWorkersResponse, GetClusterResponse, PayloadSchemas, Queue, Worker,
+    Breaker, DrainWorkersResponse, GetClusterResponse, Namespace, PayloadSchemas, Queue, Worker,
 };
 use serde::Serialize;
 
@@ -31,6 +31,26 @@ pub(crate) struct QueuesJson<'a> {
     queues: Vec<QueueJson<'a>>,
 }
 
+/// A `ListNamespacesResponse`.
+#[derive(Debug, Serialize)]
+pub(crate) struct NamespacesJson<'a> {
+    namespaces: Vec<NamespaceJson<'a>>,
+}
+
+/// A `Namespace`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NamespaceJson<'a> {
+    name: &'a str,
+    open_task_count: Int64,
+    open_bytes: Int64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_task_max: Option<Int64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_bytes_max: Option<Int64>,
+    submit_rate: &'a str,
+}
+
 /// A `Queue`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +62,7 @@ pub(crate) struct QueueJson<'a> {
     leased_count: Int64,
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_queued_age: Option<Span>,
+    namespace: &'a str,
 }
 
 /// A `ListBreakersResponse`.
@@ -128,6 +149,7 @@ pub(crate) struct WorkerJson<'a> {
     resources: Amounts<'a>,
     used_slots: i32,
     used_resources: Amounts<'a>,
+    namespaces: &'a [String],
 }
 
 /// A `PayloadSchemas`.
@@ -171,6 +193,26 @@ impl<'a> From<&'a Queue> for QueueJson<'a> {
             queued_count: Int64(queue.queued_count),
             leased_count: Int64(queue.leased_count),
             oldest_queued_age: queue.oldest_queued_age.map(Text),
+            namespace: &queue.namespace,
+        }
+    }
+}
+
+impl<'a> From<&'a [Namespace]> for NamespacesJson<'a> {
+    fn from(namespaces: &'a [Namespace]) -> Self {
+        Self { namespaces: namespaces.iter().map(NamespaceJson::from).collect() }
+    }
+}
+
+impl<'a> From<&'a Namespace> for NamespaceJson<'a> {
+    fn from(namespace: &'a Namespace) -> Self {
+        Self {
+            name: &namespace.name,
+            open_task_count: Int64(namespace.open_task_count),
+            open_bytes: Int64(namespace.open_bytes),
+            open_task_max: namespace.open_task_max.map(Int64),
+            open_bytes_max: namespace.open_bytes_max.map(Int64),
+            submit_rate: &namespace.submit_rate,
         }
     }
 }
@@ -210,6 +252,7 @@ impl<'a> From<&'a Worker> for WorkerJson<'a> {
             resources: amounts(&worker.resources),
             used_slots: worker.used_slots,
             used_resources: amounts(&worker.used_resources),
+            namespaces: &worker.namespaces,
         }
     }
 }

@@ -202,6 +202,7 @@ fn what_operators_see() {
         queued_count: 2,
         leased_count: 3,
         oldest_queued_age: Some(span(4, 0)),
+        namespace: "team".into(),
     };
     check(QueuesJson::from(&[queue, Queue::default()][..]), include_str!("tests/queues.json"));
     let worker = Worker {
@@ -225,6 +226,7 @@ fn what_operators_see() {
         resources: HashMap::from([("memory_mb".into(), 4_096), ("gpu".into(), 2)]),
         used_slots: 3,
         used_resources: HashMap::from([("gpu".into(), 1)]),
+        namespaces: vec!["team".into()],
     };
     check(WorkersJson::from(&[worker][..]), include_str!("tests/workers.json"));
 }
@@ -241,6 +243,7 @@ fn full_blocker() -> Blocker {
         payload_schemas: vec!["0a".into()],
         declined: true,
         shortages: vec![Shortage { resource: "gpu".into(), wanted: 2, largest: 1 }],
+        namespaces: vec!["other".into()],
     };
     Blocker {
         reason: BlockedReason::ConcurrencyLimit.into(),
@@ -275,6 +278,7 @@ fn full_blocker() -> Blocker {
                 queue: "mail".into(),
                 task_type: "send".into(),
                 lease_count: 3,
+                namespace: "team".into(),
             }],
             omitted_lease_count: 2,
             wanted_slots: 2,
@@ -326,6 +330,7 @@ fn explanations() {
             finish_time: Some(at(9, 0)),
         }),
         advice: vec![Advice::default()],
+        namespace: "team".into(),
     };
     check(ExplanationJson::from(&explanation), include_str!("tests/explanation.json"));
     let explained = ExplainQueueResponse {

@@ -61,7 +61,7 @@ pub(super) fn details(task: &Task, now: SystemTime) -> Details {
 }
 
 fn add_spec(details: &mut Details, spec: &TaskSpec, task: &Task) {
-    details.line("queue", spec.queue.as_str());
+    details.line("queue", &*words::queue(&task.namespace, &spec.queue));
     details.line("type", spec.task_type.as_str());
     details.maybe("priority", spec.priority.map(|priority| priority.to_string()));
     let key = Some(task.idempotency_key.as_str()).filter(|key| !key.is_empty());

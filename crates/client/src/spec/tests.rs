@@ -9,6 +9,7 @@ use leasehold_proto::{
 use prost_types::Timestamp;
 
 use super::{LEAST, TaskSpec};
+use crate::ClientOptions;
 
 fn seconds(seconds: i64) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }
@@ -41,7 +42,7 @@ fn everything_said_is_in_the_request() {
         .slots(12)
         .resource("gpu", 13)
         .payload_schema("0a")
-        .into_request();
+        .into_request(&ClientOptions::default());
     assert_eq!(request.idempotency_key, "cat");
     assert!(!request.validate_only);
     let spec = request.spec.expect("there is a spec");
@@ -78,7 +79,7 @@ fn everything_said_is_in_the_request() {
 
 #[test]
 fn what_is_left_out_stays_unset() {
-    let request = TaskSpec::new("resize").into_request();
+    let request = TaskSpec::new("resize").into_request(&ClientOptions::default());
     let spec = request.spec.expect("there is a spec");
     assert_eq!(
         (spec.priority, spec.initial_delay, spec.timeouts, spec.retry),
@@ -90,7 +91,12 @@ fn what_is_left_out_stays_unset() {
 #[test]
 fn a_task_has_no_more_time_than_what_submits_it() {
     let total = |spec: TaskSpec| {
-        let timeouts = spec.into_request().spec.expect("there is a spec").timeouts.expect("times");
+        let timeouts = spec
+            .into_request(&ClientOptions::default())
+            .spec
+            .expect("there is a spec")
+            .timeouts
+            .expect("times");
         from_wire(&timeouts.total.expect("a total")).expect("a duration")
     };
     let (short, long) = (Duration::from_secs(5), Duration::from_secs(500));

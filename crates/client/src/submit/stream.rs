@@ -188,7 +188,8 @@ where
 
     /// Takes a task in, or answers it at once when no message could carry it.
     fn take_in(&mut self, spec: TaskSpec) {
-        let request = keyed(spec.into_request(), self.client.options());
+        let options = self.client.options();
+        let request = keyed(spec.into_request(options), options);
         let alone = request.encoded_len() + ENVELOPE_BYTES;
         match self.client.options().check_size(alone) {
             Ok(()) => self.window.push(request),

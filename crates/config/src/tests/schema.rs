@@ -116,6 +116,11 @@ fn the_schema_refuses_what_the_reader_refuses() {
         ("breakers: {dependencies: {db: {failures: 3}}}", false),
         ("breakers: {dependencies: {db: {probes: -1}}}", false),
         ("breakers: {default: {}}", false),
+        ("namespaces: {team: {open_tasks: 3, open_bytes: 1MiB, submit_rate: 5/s}}", true),
+        ("namespaces: {team: {queues: {mail: {admission: strict, rate: 1/s}}}}", true),
+        ("namespaces: {team: {queues: {mail: {admission: never}}}}", false),
+        ("namespaces: {team: {open_task: 3}}", false),
+        ("namespaces: {team: {limits: {}}}", false),
         ("telemetry: {log_format: xml}", false),
         ("reload: {interval: 1s}", true),
     ];
@@ -142,7 +147,8 @@ fn look(root: &Value, schema: &Value, path: &str, wrong: &mut Vec<String>) {
         for word in ["description", "default"] {
             // What is left out of a queue is as it is for all of them.
             let is_override = path.starts_with(".queues.settings.*.retention.")
-                || path.starts_with(".scaling.pools.*.");
+                || path.starts_with(".scaling.pools.*.")
+                || path.starts_with(".namespaces.*.");
             if of.get(word).is_none() && !(word == "default" && is_override) {
                 wrong.push(format!("{path} has no {word}"));
             }

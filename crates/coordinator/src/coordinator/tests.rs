@@ -22,6 +22,7 @@ use tonic::Status as GrpcStatus;
 use super::*;
 use crate::{
     handle::{ListFilter, OpenState, Replay, Submission, Unavailable},
+    queues::Queues,
     session::FRAMES_MAX,
     snapshot::Snapshot,
     watch::WatchFilter,
@@ -624,7 +625,7 @@ async fn open_tasks_are_listed_in_pages() {
         let (mut found, mut after) = (Vec::new(), Some(TaskId::from_u128(0)));
         while let Some(id) = after {
             let filter = ListFilter {
-                queue: queue.map(Name::from),
+                queues: queue.map(|queue| Queues::One(queue.into())),
                 task_type: Some(Name::from("t")),
                 states: states.to_vec(),
                 after: id,
@@ -651,7 +652,7 @@ async fn a_watch_shows_each_task_to_its_end() {
     let mut node = Node::start(dir.path()).await;
     let open = node.submit(spec("long payload")).await;
     let unknown = TaskId::from_u128(7);
-    let filter = WatchFilter { tasks: [open, unknown].into(), queue: None, include_current: true };
+    let filter = WatchFilter { tasks: [open, unknown].into(), queues: None, include_current: true };
     let mut watch = node.handle().watch(filter).await.unwrap();
     assert_eq!(watch.absent, [unknown]);
     let first = patiently("the present", watch.next()).await.unwrap().unwrap();

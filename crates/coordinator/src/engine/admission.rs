@@ -90,6 +90,12 @@ impl Engine {
                 self.say(Release::Queues(Told::new(answer, queues)));
                 return cost;
             }
+            Admission::Namespaces { answer } => {
+                let namespaces: Vec<_> = self.queue.namespaces().collect();
+                let cost = namespaces.len().max(LOOK_COST);
+                self.say(Release::Namespaces(Told::new(answer, namespaces)));
+                return cost;
+            }
             Admission::Breakers { answer } => {
                 let breakers: Vec<_> = self.queue.breakers().collect();
                 self.say(Release::Breakers(Told::new(answer, breakers)));
@@ -166,7 +172,7 @@ impl Engine {
 
 impl ListFilter {
     fn matches(&self, task: &Task) -> bool {
-        self.queue.as_ref().is_none_or(|queue| *queue == task.spec.queue)
+        self.queues.as_ref().is_none_or(|queues| queues.contains(&task.spec.queue))
             && self.task_type.as_ref().is_none_or(|task_type| *task_type == task.spec.task_type)
             && (self.states.is_empty() || self.states.contains(&OpenState::of(task)))
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leasehold_policy::{Tally, Turn};
 use leasehold_queue::{
-    Accepted, BreakerView, CloseReason, Command, Disposition, Effect, Ended, Ending,
+    Accepted, BreakerView, CloseReason, Command, Disposition, Effect, Ended, Ending, NamespaceView,
     QueueExplanation, QueueView, Refusal, StreamId, Task, TaskId, Token, Turned, Welcome,
     WorkerView,
 };
@@ -44,6 +44,7 @@ pub(super) enum Release {
     Waits(Told<Result<Option<Waiter>, Unavailable>>),
     Watches(Told<Result<Watch, Unavailable>>),
     Queues(Told<Vec<QueueView>>),
+    Namespaces(Told<Vec<NamespaceView>>),
     Workers(Told<Vec<WorkerView>>),
     Breakers(Told<Vec<BreakerView>>),
     Breaker(Told<Option<BreakerView>>),
@@ -92,6 +93,7 @@ impl Engine {
                 Release::Waits(told) => told.tell(),
                 Release::Watches(told) => told.tell(),
                 Release::Queues(told) => told.tell(),
+                Release::Namespaces(told) => told.tell(),
                 Release::Breakers(told) => told.tell(),
                 Release::Breaker(told) => told.tell(),
                 Release::Workers(told) => told.tell(),

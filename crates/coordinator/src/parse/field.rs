@@ -5,14 +5,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use leasehold_policy::Jitter;
+use leasehold_policy::{Jitter, namespace};
 use leasehold_proto::{duration, v1};
 use leasehold_queue::{Admission, Exclusivity, Guarantee, Name, SchemaPrint};
 use prost_types::Timestamp;
 
 use super::{DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITY_MAX, Reason, Refusal};
 use crate::config::{
-    self, ATTEMPTS_MAX, DURATION_MAX, FACTOR_MAX, NAME_BYTES_MAX, is_queue_name, is_task_type,
+    self, ATTEMPTS_MAX, DURATION_MAX, FACTOR_MAX, NAME_BYTES_MAX, NAMESPACE_BYTES_MAX,
+    is_namespace, is_queue_name, is_task_type,
 };
 
 const KEY_BYTES_MAX: usize = 256;
@@ -51,6 +52,17 @@ impl Fields {
         let reason =
             if self.payload_too_large { Reason::PayloadTooLarge } else { Reason::InvalidField };
         Err(Refusal::fields(reason, self.violations))
+    }
+
+    pub(super) fn namespace<'a>(&mut self, field: &str, text: &'a str) -> &'a str {
+        if text.is_empty() {
+            return namespace::DEFAULT;
+        }
+        if !is_namespace(text) {
+            let rule = format!("1 to {NAMESPACE_BYTES_MAX} characters of A-Z a-z 0-9 . _ -");
+            self.broken(field, format!("{} is no namespace: {rule}", shown(text)));
+        }
+        text
     }
 
     pub(super) fn queue<'a>(&mut self, field: &str, text: &'a str) -> &'a str {
@@ -297,14 +309,21 @@ impl Fields {
     }
 
     /// Nothing has to be reckoned of a task for which nobody said by when it has to be over.
-    pub(super) fn admission(&mut self, value: i32, timeouts: &v1::Timeouts) -> Admission {
+    pub(super) fn admission(
+        &mut self,
+        value: i32,
+        timeouts: &v1::Timeouts,
+        default: config::Admission,
+    ) -> Admission {
         let is_timed = timeouts.total.is_some() || timeouts.deadline.is_some();
+        let best_effort = if is_timed { Admission::BestEffort } else { Admission::Unasked };
         match v1::Admission::try_from(value) {
+            Ok(v1::Admission::Unspecified) => match default {
+                config::Admission::Strict => Admission::Strict,
+                config::Admission::BestEffort => best_effort,
+            },
             Ok(v1::Admission::Strict) => Admission::Strict,
-            Ok(v1::Admission::Unspecified | v1::Admission::BestEffort) if is_timed => {
-                Admission::BestEffort
-            }
-            Ok(v1::Admission::Unspecified | v1::Admission::BestEffort) => Admission::Unasked,
+            Ok(v1::Admission::BestEffort) => best_effort,
             Err(_) => {
                 self.broken(
                     "spec.admission",

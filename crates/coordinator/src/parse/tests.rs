@@ -18,6 +18,7 @@ use super::{Rules, States, digest};
 use crate::{
     config::Config,
     handle::OpenState,
+    queues::Queues,
     refusal::{Reason, Refusal},
 };
 
@@ -369,9 +370,10 @@ fn all_violations_come_at_once() {
         }),
         idempotency_key: "\n".to_owned(),
         validate_only: false,
+        namespace: "a/b".to_owned(),
     })
     .unwrap_err();
-    assert_eq!(refusal.violations.len(), 6, "{refusal:?}");
+    assert_eq!(refusal.violations.len(), 7, "{refusal:?}");
 }
 
 #[test]
@@ -455,10 +457,19 @@ fn ids_pages_and_generations() {
 
 #[test]
 fn queues_that_are_named() {
-    assert_eq!(super::queue_name("queue", "q").as_deref(), Ok("q"));
-    assert!(super::queue_name("queue", "").is_err());
-    assert_eq!(super::queue_filter("queue", ""), Ok(None));
-    assert!(super::queue_filter("queue", "a b").is_err());
+    for (queue, space, known) in
+        [("q", "", "q"), ("q", "default", "q"), ("q", "team", "team/q"), ("a.b", "c.d", "c.d/a.b")]
+    {
+        assert_eq!(super::queue_name(queue, space).as_deref(), Ok(known));
+        assert_eq!(super::queues(queue, space), Ok(Queues::One(known.into())));
+    }
+    assert_eq!(super::queues("", ""), Ok(Queues::Of("default".into())));
+    assert_eq!(super::queues("", "team"), Ok(Queues::Of("team".into())));
+    let long = "n".repeat(64);
+    for (queue, space) in [("", "team"), ("a b", ""), ("a/b", ""), ("q", "a/b"), ("q", &long)] {
+        assert!(super::queue_name(queue, space).is_err(), "{queue} of {space}");
+    }
+    assert!(super::queues("", "a b").is_err() && super::namespace(&long).is_err());
     assert!(super::task_type_filter("task_type", "a/b").is_ok());
 }
 

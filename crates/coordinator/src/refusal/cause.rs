@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, fmt::Display, time::Duration};
 
+use leasehold_policy::namespace;
 use leasehold_proto::v1;
 use leasehold_queue::{self as queue, TaskId};
 use tonic::Status;
@@ -35,8 +36,10 @@ impl Refusal {
 
     /// No queue has this name.
     pub fn no_queue(queue: &str) -> Self {
+        let (space, name) = namespace::split(queue);
         Self::new(Reason::QueueNotFound, format!("queue {queue:?} does not exist"))
-            .with("queue", queue)
+            .with("namespace", space)
+            .with("queue", name)
     }
 
     /// There is no such lease, or no more.
@@ -87,10 +90,24 @@ impl Refusal {
         let message = format!(
             "client {client} has submitted as fast as it may: limits.submit_rate is {rate}, at most {max} at once"
         );
-        let (limit, scope) = ("limits.submit_rate", Scope::Client);
+        let (limit, scope) = ("limits.submit_rate".into(), Scope::Client);
         let quota = Some(Box::new(Quota { limit, scope, used: max, max }));
         Self { quota, ..Self::new(Reason::RateLimited, message) }
             .with("client", client)
+            .with("rate", rate)
+            .retry_after(wait)
+    }
+
+    /// A namespace is submitted to as fast as it may be.
+    pub fn namespace_rate_limited(namespace: &str, rate: RateLimit, wait: Duration) -> Self {
+        let (limit, max) = (format!("namespaces.{namespace}.submit_rate"), u64::from(rate.burst));
+        let message = format!(
+            "namespace {namespace:?} is submitted to as fast as it may be: {limit} is {rate}, at most {max} at once"
+        );
+        let (limit, scope) = (limit.into(), Scope::Namespace);
+        let quota = Some(Box::new(Quota { limit, scope, used: max, max }));
+        Self { quota, ..Self::new(Reason::NamespaceQuota, message) }
+            .with("namespace", namespace)
             .with("rate", rate)
             .retry_after(wait)
     }
@@ -114,6 +131,7 @@ impl Refusal {
     /// There are as many of something as there may be.
     pub fn overloaded(limit: &'static str, scope: Scope, max: u64) -> Self {
         let message = format!("{limit} are at their limit of {max}: try again later");
+        let limit = limit.into();
         let quota = Some(Box::new(Quota { limit, scope, used: max, max }));
         Self { quota, ..Self::new(Reason::Overloaded, message) }.retry_after(FULL_RETRY)
     }
@@ -131,9 +149,16 @@ impl From<queue::Refusal> for Refusal {
                     .with("sentDigest", hex(&sent))
             }
             queue::Refusal::Full { what, used, max } => {
-                let (limit, scope) = (what, Scope::Coordinator);
+                let (limit, scope) = (what.into(), Scope::Coordinator);
                 let quota = Some(Box::new(Quota { limit, scope, used, max }));
                 Self { quota, ..Self::new(Reason::QueueFull, message) }.retry_after(FULL_RETRY)
+            }
+            queue::Refusal::Quota { namespace, what, used, max } => {
+                let limit = format!("namespaces.{namespace}.{what}").into();
+                let quota = Some(Box::new(Quota { limit, scope: Scope::Namespace, used, max }));
+                Self { quota, ..Self::new(Reason::NamespaceQuota, message) }
+                    .with("namespace", namespace)
+                    .retry_after(FULL_RETRY)
             }
             queue::Refusal::CircuitOpen { guarded, bad, calls, wait } => {
                 Self::new(Reason::CircuitOpen, message)
@@ -144,7 +169,10 @@ impl From<queue::Refusal> for Refusal {
             }
             queue::Refusal::Infeasible(why) => Self::infeasible(message, &why),
             queue::Refusal::UnknownQueue { queue } => {
-                Self::new(Reason::QueueNotFound, message).with("queue", queue)
+                let (space, name) = namespace::split(&queue);
+                Self::new(Reason::QueueNotFound, message)
+                    .with("namespace", space)
+                    .with("queue", name)
             }
         }
     }
@@ -219,7 +247,7 @@ fn place(violation: &Violation) -> String {
         Some(Place { line, column }) if key.is_empty() => format!("line {line}, column {column}"),
         Some(Place { line, column }) => format!("{key} (line {line}, column {column})"),
         None if key.is_empty() => "file".to_owned(),
-        None => (*key).to_owned(),
+        None => key.to_string(),
     }
 }
 

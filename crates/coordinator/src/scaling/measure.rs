@@ -6,7 +6,10 @@ use leasehold_policy::{Time, scale};
 use leasehold_queue::{Blocked, Name, SessionState};
 
 use super::DEFAULT_POOL;
-use crate::load::{Flow, Load, Row, WorkerLoad};
+use crate::{
+    load::{Flow, Load, Row, WorkerLoad},
+    queues::Queues,
+};
 
 /// How long a task is taken to run as long as none has ended in the window.
 const RUN_UNKNOWN: Duration = Duration::from_secs(1);
@@ -18,7 +21,7 @@ pub(super) struct Scope<'a> {
     pub(super) task_types: &'a BTreeSet<Name>,
     /// Whether the types do not matter.
     pub(super) is_any_type: bool,
-    pub(super) queue: Option<&'a Name>,
+    pub(super) queues: Option<&'a Queues>,
 }
 
 /// What is measured.
@@ -70,7 +73,8 @@ impl Scope<'_> {
 
     fn has_row(&self, row: &Row) -> bool {
         let view = &row.view;
-        self.has_type(&view.task_type) && self.queue.is_none_or(|queue| *queue == view.queue)
+        self.has_type(&view.task_type)
+            && self.queues.is_none_or(|queues| queues.contains(&view.queue))
     }
 
     fn has_worker(&self, worker: &WorkerLoad) -> bool {

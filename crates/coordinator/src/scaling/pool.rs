@@ -148,7 +148,7 @@ impl Pool {
     pub(super) fn measure(&self, name: &Name, load: &Load, time: Time, now: Instant) -> Measured {
         let task_types = self.task_types(now);
         let scope =
-            Scope { pool: Some(name), task_types: &task_types, is_any_type: false, queue: None };
+            Scope { pool: Some(name), task_types: &task_types, is_any_type: false, queues: None };
         let mut measured = Measured::of(load, &scope, time);
         if let Some(follower) = self.follower(now) {
             // It knows of those that are being started, and of those that are gone for good.

@@ -220,7 +220,8 @@ fn a_question_is_about_what_it_names() {
     stage.look(10, rows, vec![worker("a", Some("p"), 2), worker("b", None, 4), gone]);
     let measure = |pool: Option<&str>, types: &[&str], queue: Option<&str>| {
         let task_types = types.iter().map(|it| name(it)).collect();
-        let question = Question { pool: pool.map(name), task_types, queue: queue.map(name) };
+        let queues = queue.map(|queue| Queues::One(name(queue)));
+        let question = Question { pool: pool.map(name), task_types, queues };
         let found = stage.scaling.measure(&question).unwrap();
         (found.backlog, found.held.paused, found.leased, found.active, found.used)
     };

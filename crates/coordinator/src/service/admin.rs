@@ -20,6 +20,7 @@ use crate::{
     config::{Change, DURATION_MAX, Hash, is_worker_id},
     handle::{Handle, LeaseName},
     parse,
+    queues::Queues,
     refusal::{self, Reason, Refusal},
     reload::Reloader,
     scaling::Scaling,
@@ -86,18 +87,30 @@ impl AdminService for AdminApi {
 
     async fn list_queues(
         &self,
-        _: Request<v1::ListQueuesRequest>,
+        request: Request<v1::ListQueuesRequest>,
     ) -> Answer<v1::ListQueuesResponse> {
+        let of = Queues::Of(parse::namespace(&request.get_ref().namespace)?);
         let (queues, now) = (self.handle.queues().await?, wall());
-        let queues = queues.iter().map(|queue| view::queue(queue, now)).collect();
+        let queues = queues.iter().filter(|queue| of.contains(&queue.name));
+        let queues = queues.map(|queue| view::queue(queue, now)).collect();
         Ok(Response::new(v1::ListQueuesResponse { queues }))
+    }
+
+    async fn list_namespaces(
+        &self,
+        _: Request<v1::ListNamespacesRequest>,
+    ) -> Answer<v1::ListNamespacesResponse> {
+        let (views, config) = (self.handle.namespaces().await?, self.handle.config());
+        let namespaces = views.iter().map(|view| view::namespace(view, &config)).collect();
+        Ok(Response::new(v1::ListNamespacesResponse { namespaces }))
     }
 
     async fn pause_queue(
         &self,
         request: Request<v1::PauseQueueRequest>,
     ) -> Answer<v1::PauseQueueResponse> {
-        let name = parse::queue_name("queue", &request.get_ref().queue)?;
+        let request = request.get_ref();
+        let name = parse::queue_name(&request.queue, &request.namespace)?;
         let queue = Some(one(&name, self.handle.pause(Arc::clone(&name)).await?)?);
         Ok(Response::new(v1::PauseQueueResponse { queue }))
     }
@@ -106,7 +119,8 @@ impl AdminService for AdminApi {
         &self,
         request: Request<v1::ResumeQueueRequest>,
     ) -> Answer<v1::ResumeQueueResponse> {
-        let name = parse::queue_name("queue", &request.get_ref().queue)?;
+        let request = request.get_ref();
+        let name = parse::queue_name(&request.queue, &request.namespace)?;
         let queue = Some(one(&name, self.handle.resume(Arc::clone(&name)).await?)?);
         Ok(Response::new(v1::ResumeQueueResponse { queue }))
     }
@@ -115,7 +129,8 @@ impl AdminService for AdminApi {
         &self,
         request: Request<v1::ExplainQueueRequest>,
     ) -> Answer<v1::ExplainQueueResponse> {
-        let name = parse::queue_name("queue", &request.get_ref().queue)?;
+        let request = request.get_ref();
+        let name = parse::queue_name(&request.queue, &request.namespace)?;
         let explained = self.handle.explain_queue(Arc::clone(&name)).await?;
         let explained = explained.ok_or_else(|| Refusal::no_queue(&name))?;
         Ok(Response::new(view::queue_explanation(&explained, wall())))

@@ -77,7 +77,7 @@ impl DeadLetterService for DeadLetterApi {
         let limit = parse::page_size(request.page_size)?;
         let after = parse::page_token(&request.page_token)?;
         let filter = Filter {
-            queue: parse::queue_filter("queue", &request.queue)?.as_deref().map(str::to_owned),
+            queues: parse::queues(&request.queue, &request.namespace)?.rows(),
             task_type: parse::task_type_filter("task_type", &request.task_type)?
                 .as_deref()
                 .map(str::to_owned),

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use leasehold_policy::namespace;
 use leasehold_proto::v1;
 use leasehold_queue::Accepted;
 use leasehold_telemetry::TraceContext;
@@ -14,7 +15,7 @@ use crate::{
     view::timestamp,
 };
 
-use super::turnstile::{Client, Turnstile};
+use super::turnstile::{Client, Rates, Turnstile};
 
 /// What became of one task.
 pub(super) type Outcome = Result<v1::SubmitTaskResponse, Refusal>;
@@ -43,11 +44,12 @@ impl Intake {
             let validate_only = request.validate_only;
             let spec = rules.task(request, now, trace);
             let spec = spec.and_then(|spec| {
-                // Who only asks adds no work.
-                if !validate_only && let Some(limit) = rules.submit_rate() {
-                    let passed = self.turnstile.pass(limit, client, turned_away);
-                    passed.inspect_err(|_| turned_away += 1)?;
-                }
+                // Who only asks costs the engine a turn as well.
+                let rates = Rates {
+                    client: (client, rules.submit_rate()),
+                    namespace: (namespace::of(&spec.queue), rules.submit_rate_of(&spec.queue)),
+                };
+                self.turnstile.pass(rates, turned_away).inspect_err(|_| turned_away += 1)?;
                 Ok(spec)
             });
             checked.push(spec.map(|spec| {

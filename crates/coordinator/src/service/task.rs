@@ -26,6 +26,7 @@ use crate::{
     handle::{Handle, ListFilter, Unavailable},
     metrics::Metrics,
     parse::{self, States},
+    queues::Queues,
     refusal::Refusal,
     snapshot::Snapshot,
     transport::CallDeadline,
@@ -229,7 +230,7 @@ fn wait(
 /// What a list is asked for.
 #[derive(Debug)]
 struct Query {
-    queue: Option<leasehold_queue::Name>,
+    queues: Queues,
     task_type: Option<leasehold_queue::Name>,
     states: States,
     limit: usize,
@@ -239,7 +240,7 @@ struct Query {
 impl Query {
     fn read(request: &v1::ListTasksRequest) -> Result<Self, Refusal> {
         Ok(Self {
-            queue: parse::queue_filter("queue", &request.queue)?,
+            queues: parse::queues(&request.queue, &request.namespace)?,
             task_type: parse::task_type_filter("task_type", &request.task_type)?,
             states: States::read("states", &request.states)?,
             limit: parse::page_size(request.page_size)?,
@@ -249,7 +250,7 @@ impl Query {
 
     fn open(&self) -> ListFilter {
         ListFilter {
-            queue: self.queue.clone(),
+            queues: Some(self.queues.clone()),
             task_type: self.task_type.clone(),
             states: self.states.open.clone(),
             after: self.after,
@@ -259,7 +260,7 @@ impl Query {
 
     fn rows(&self, class: Option<Class>) -> Filter {
         Filter {
-            queue: self.queue.as_deref().map(str::to_owned),
+            queues: self.queues.rows(),
             task_type: self.task_type.as_deref().map(str::to_owned),
             class,
         }

@@ -1,16 +1,18 @@
-//! How fast each client may submit: a bucket for each, in front of the engine.
+//! How fast each client may submit, and how fast all of them together to each namespace: a bucket for each, in front of the
+//! engine.
 //!
 //! It knows no task. Who a client says it is, it believes: nobody is authenticated.
 
 use std::{
     collections::HashMap,
     fmt,
+    hash::Hash,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use leasehold_policy::{Bucket, Rate};
+use leasehold_policy::{Bucket, Rate, Receipt};
 use tokio::time::Instant;
 use tonic::Request;
 
@@ -22,7 +24,7 @@ const CLIENT: &str = "leasehold-client";
 /// The longest name; a longer one is none.
 const CLIENT_BYTES_MAX: usize = 128;
 
-/// How many clients are told apart: some 100 bytes each. Beyond it those that come anew share one bucket.
+/// How many clients, and how many namespaces, are told apart: some 100 bytes each. Beyond it those that come anew share one bucket.
 const CLIENTS_MAX: usize = 10_000;
 
 /// How often it is looked for clients that need not be remembered.
@@ -59,16 +61,33 @@ impl fmt::Display for Client {
     }
 }
 
-/// What every client has left.
+/// What every client has left, and every namespace.
 #[derive(Clone, Debug)]
 pub(super) struct Turnstile {
     began: Instant,
-    tallies: Arc<Mutex<Tallies>>,
+    tallies: Arc<Mutex<Door>>,
 }
 
+/// What is left of every rate.
 #[derive(Debug, Default)]
-struct Tallies {
-    buckets: HashMap<Client, Bucket>,
+struct Door {
+    clients: Tallies<Client>,
+    namespaces: Tallies<Arc<str>>,
+}
+
+/// Whose rates a task has to pass at the door.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rates<'a> {
+    /// Who submits it, and how fast each client may.
+    pub(super) client: (&'a Client, Option<RateLimit>),
+    /// Its namespace, and how fast all clients may submit to that.
+    pub(super) namespace: (&'a str, Option<RateLimit>),
+}
+
+/// What each of those has left that are held to a rate.
+#[derive(Debug)]
+struct Tallies<K> {
+    buckets: HashMap<K, Bucket>,
     /// Of everybody who found no place.
     crowd: Bucket,
     swept: Duration,
@@ -79,46 +98,65 @@ impl Turnstile {
         Self { began: Instant::now(), tallies: Arc::default() }
     }
 
-    /// Lets one more task of a client pass. `refused` of the same call were not: when there is room for those as well, the
-    /// refusal says, so that a batch comes back once.
-    pub(super) fn pass(
-        &self,
-        limit: RateLimit,
-        client: &Client,
-        refused: u32,
-    ) -> Result<(), Refusal> {
+    /// Lets one more task pass: by both rates or by none. `refused` of the same call were not: when there is room for those as
+    /// well, the refusal says, so that a batch comes back once.
+    pub(super) fn pass(&self, rates: Rates<'_>, refused: u32) -> Result<(), Refusal> {
+        let Rates { client: (client, by_client), namespace: (space, by_space) } = rates;
+        let now = self.began.elapsed();
         let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = tallies.take(limit.into(), client, self.began.elapsed(), refused);
-        taken.map_err(|wait| Refusal::rate_limited(client, limit, wait))
+        let Door { clients, namespaces } = &mut *tallies;
+        let taken = by_client.map(|limit| {
+            let taken = clients.take(limit.into(), client, now, refused);
+            taken.map_err(|wait| Refusal::rate_limited(client, limit, wait))
+        });
+        let taken = taken.transpose()?;
+        let Some(limit) = by_space else { return Ok(()) };
+        let passed = namespaces.take(limit.into(), &Arc::from(space), now, refused);
+        passed.map(drop).map_err(|wait| {
+            if let Some(receipt) = taken {
+                clients.refund(client, receipt, now);
+            }
+            Refusal::namespace_rate_limited(space, limit, wait)
+        })
     }
 }
 
-impl Tallies {
+impl<K> Default for Tallies<K> {
+    fn default() -> Self {
+        Self { buckets: HashMap::new(), crowd: Bucket::default(), swept: Duration::ZERO }
+    }
+}
+
+impl<K: Clone + Eq + Hash> Tallies<K> {
     fn take(
         &mut self,
         rate: Rate,
-        client: &Client,
+        whose: &K,
         now: Duration,
         refused: u32,
-    ) -> Result<(), Duration> {
-        let bucket = self.bucket(client, now);
+    ) -> Result<Receipt, Duration> {
+        let bucket = self.bucket(whose, now);
         bucket.clip(rate, now);
         let all = refused.saturating_add(1).min(rate.burst);
-        let taken = bucket.take(rate, 1, now).map(drop);
+        let taken = bucket.take(rate, 1, now);
         taken.map_err(|_| bucket.wait(rate, all, now))
     }
 
-    fn bucket(&mut self, client: &Client, now: Duration) -> &mut Bucket {
-        if !self.buckets.contains_key(client) {
+    fn refund(&mut self, whose: &K, receipt: Receipt, now: Duration) {
+        self.bucket(whose, now).refund(receipt, now);
+    }
+
+    fn bucket(&mut self, whose: &K, now: Duration) -> &mut Bucket {
+        if !self.buckets.contains_key(whose) {
             self.make_room(now);
             if CLIENTS_MAX <= self.buckets.len() {
                 return &mut self.crowd;
             }
         }
-        self.buckets.entry(client.clone()).or_default()
+        self.buckets.entry(whose.clone()).or_default()
     }
 
-    /// Forgets the clients whose buckets are full: a new one is the same.
+    /// Forgets those whose buckets are full: a new one is the same.
     fn make_room(&mut self, now: Duration) {
         if CLIENTS_MAX <= self.buckets.len() && self.swept + SWEEP_INTERVAL <= now {
             self.buckets.retain(|_, bucket| !bucket.is_full(now));

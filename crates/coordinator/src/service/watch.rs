@@ -34,8 +34,11 @@ pub(super) fn filter(request: &v1::WatchTasksRequest) -> Result<WatchFilter, Ref
         .iter()
         .map(|id| parse::task_id("task_ids", id))
         .collect::<Result<_, _>>()?;
-    let queue = parse::queue_filter("queue", &request.queue)?;
-    Ok(WatchFilter { tasks, queue, include_current: request.include_current })
+    let queues = parse::queues(&request.queue, &request.namespace)?;
+    // Ids are of whatever namespace.
+    let by_queue = tasks.is_empty() || !request.queue.is_empty();
+    let queues = Some(queues).filter(|_| by_queue);
+    Ok(WatchFilter { tasks, queues, include_current: request.include_current })
 }
 
 /// One watch.

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
+use leasehold_policy::namespace;
 use leasehold_proto::{
     PROTOCOL_VERSION, duration::to_wire, v1, v1::coordinator_event::Event as Said,
 };
@@ -15,9 +16,6 @@ const FRAME_BYTES_MAX: usize = 1 << 20;
 
 /// And where it ends with small events.
 const FRAME_EVENTS_MAX: usize = 1_024;
-
-/// The only namespace there is.
-const NAMESPACE: &str = "default";
 
 /// One frame, and what the engine is told of once the worker has acted upon it.
 #[derive(Debug)]
@@ -141,12 +139,13 @@ fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
         traceparent: trace.parent.to_string(),
         tracestate: trace.state.to_string(),
     });
+    let (space, queue) = namespace::split(&spec.queue);
     let labels = spec.labels.iter().map(|(name, value)| (name.to_string(), value.to_string()));
     v1::Assignment {
         fencing_token: assignment.token.as_i64(),
         task_id: assignment.task.to_string(),
-        namespace: NAMESPACE.to_owned(),
-        queue: spec.queue.to_string(),
+        namespace: space.to_owned(),
+        queue: queue.to_owned(),
         task_type: spec.task_type.to_string(),
         payload: spec.payload.clone(),
         content_type: spec.content_type.to_string(),

@@ -8,7 +8,7 @@ use leasehold_queue::{
 };
 
 use crate::{
-    config::is_worker_id,
+    config::{is_namespace, is_worker_id},
     parse::{AMOUNT_MAX, RESOURCE_NAME_BYTES_MAX},
     refusal::{Reason, Refusal},
     status::Status,
@@ -21,6 +21,8 @@ const BOOT_ID_CHARS_MAX: usize = 64;
 const REPLACED_MAX: usize = 16;
 const TASK_TYPE_CHARS_MAX: usize = 128;
 const TASK_TYPES_MAX: usize = 1_000;
+/// Each tells sessions apart; who serves more of them serves all.
+const NAMESPACES_MAX: usize = 100;
 const LABELS_MAX: usize = 16;
 const LABEL_NAME_BYTES_MAX: usize = 63;
 const LABEL_VALUE_BYTES_MAX: usize = 255;
@@ -75,6 +77,7 @@ pub(super) fn read(
         start: hello.process_start.as_ref().and_then(start),
         replaces: hello.replaces_instance_ids.into_iter().map(name).collect(),
         task_types: hello.task_types.into_iter().map(name).collect(),
+        namespaces: hello.namespaces.into_iter().map(name).collect(),
         reads: reads.unwrap_or_default(),
         slots,
         resources,
@@ -175,6 +178,12 @@ fn violations(hello: &v1::Hello) -> Vec<v1::FieldViolation> {
             && types.iter().all(|name| is_name(name, TASK_TYPE_CHARS_MAX, "._/-")),
         "task_types",
         "must be 1 to 1,000 names of 1 to 128 characters of [A-Za-z0-9._/-]",
+    );
+    let namespaces = &hello.namespaces;
+    check(
+        namespaces.len() <= NAMESPACES_MAX && namespaces.iter().all(|name| is_namespace(name)),
+        "namespaces",
+        "must be at most 100, each 1 to 63 characters of [A-Za-z0-9._-]",
     );
     check(
         reads(&hello.payload_schemas).is_some(),

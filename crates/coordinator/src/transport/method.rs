@@ -22,7 +22,7 @@ pub(super) enum Kind {
 const OTHER: Method = Method { name: "_OTHER", kind: Kind::Unary };
 
 /// Every method, by name.
-pub(super) const METHODS: [(&str, Kind); 38] = [
+pub(super) const METHODS: [(&str, Kind); 39] = [
     ("externalscaler.ExternalScaler/GetMetricSpec", Kind::Unary),
     ("externalscaler.ExternalScaler/GetMetrics", Kind::Unary),
     ("externalscaler.ExternalScaler/IsActive", Kind::Unary),
@@ -41,6 +41,7 @@ pub(super) const METHODS: [(&str, Kind); 38] = [
     ("leasehold.v1.AdminService/GetConfig", Kind::Unary),
     ("leasehold.v1.AdminService/GetScaling", Kind::Unary),
     ("leasehold.v1.AdminService/ListBreakers", Kind::Unary),
+    ("leasehold.v1.AdminService/ListNamespaces", Kind::Unary),
     ("leasehold.v1.AdminService/ListQueues", Kind::Unary),
     ("leasehold.v1.AdminService/ListWorkers", Kind::Unary),
     ("leasehold.v1.AdminService/PauseQueue", Kind::Unary),

@@ -2,7 +2,7 @@
 //!
 //! What would change it is said of each blocker alone: done, that one is out of the way. It decides nothing and asks nobody.
 
-use leasehold_policy::Time;
+use leasehold_policy::{Time, namespace};
 use leasehold_proto::v1;
 use leasehold_queue::{
     BlockedGroup, Blocker, Bound, Bucketed, Capacity, Ending, Estimate, Explanation, FailureReason,
@@ -13,22 +13,26 @@ use leasehold_queue::{
 
 use super::{
     blocked_reason, blocking_limit, count, failure, failure_reason, lease_of, lease_view, long,
-    queue, resources, short, state, timestamp, worker_state,
+    queue, queue_key, resources, short, state, timestamp, worker_state,
 };
 use crate::{
     snapshot::{EndedView, Explained, Snapshot},
     status::Budgets,
 };
 
+/// How many of its namespaces are named of a worker.
+const NAMESPACES_SHOWN: usize = 4;
+
 /// An open task, or one that has ended.
 pub fn explanation(explained: &Explained, budgets: Budgets) -> v1::Explanation {
     let Explained { snapshot, explanation } = explained;
     let Snapshot { task, ended, .. } = snapshot;
-    let (queue, task_type) = (task.spec.queue.to_string(), task.spec.task_type.to_string());
+    let (space, queue) = namespace::split(&task.spec.queue);
     let blank = v1::Explanation {
         task_id: task.id.to_string(),
-        queue,
-        task_type,
+        namespace: space.to_owned(),
+        queue: queue.to_owned(),
+        task_type: task.spec.task_type.to_string(),
         state: state(snapshot).into(),
         ..v1::Explanation::default()
     };
@@ -204,7 +208,7 @@ fn blocker(blocker: &Blocker, spec: &TaskSpec) -> v1::Blocker {
                 advice: vec![v1::Advice {
                     kind: v1::AdviceKind::ResumeQueue.into(),
                     text: format!("resume queue {queue}"),
-                    command: format!("leasehold queue resume {queue}"),
+                    command: format!("leasehold queue resume {}", words(queue)),
                     ..v1::Advice::default()
                 }],
                 ..blank
@@ -326,7 +330,7 @@ fn nobody(unfit: &Unfit, spec: &TaskSpec) -> String {
 
 /// What is wrong with a worker.
 fn wrong(misfit: &Misfit) -> String {
-    let Misfit { state, labels, shortages, reads, has_declined } = misfit;
+    let Misfit { state, namespaces, labels, shortages, reads, has_declined } = misfit;
     let state = match state {
         SessionState::Active => None,
         SessionState::Draining => Some("it drains"),
@@ -343,6 +347,11 @@ fn wrong(misfit: &Misfit) -> String {
         let what = resource.as_deref().unwrap_or("slots");
         format!("the largest has {most} {what}, wanted {wanted}")
     }));
+    if !namespaces.is_empty() {
+        let all_of: Vec<&str> = namespaces.iter().take(NAMESPACES_SHOWN).map(|it| &**it).collect();
+        let more = if all_of.len() < namespaces.len() { ", ..." } else { "" };
+        all.push(format!("it serves only namespaces {}{more}", all_of.join(", ")));
+    }
     if !reads.is_empty() {
         let reads: Vec<String> = reads.iter().take(super::SCHEMAS_SHOWN).map(short).collect();
         all.push(format!("it reads payload schemas {} instead", reads.join(", ")));
@@ -363,6 +372,7 @@ fn unfit_workers(unfit: &Unfit) -> v1::UnfitWorkers {
         payload_schemas: misfit.reads.iter().map(ToString::to_string).collect(),
         declined: misfit.has_declined,
         shortages: misfit.shortages.iter().map(shortage).collect(),
+        namespaces: misfit.namespaces.iter().map(ToString::to_string).collect(),
     };
     v1::UnfitWorkers {
         groups: misfits.iter().map(group).collect(),
@@ -434,6 +444,14 @@ fn close_circuit(guarded: &Guarded) -> v1::Advice {
     }
 }
 
+/// A queue as a command names it.
+fn words(queue: &str) -> String {
+    match namespace::split(queue) {
+        (namespace::DEFAULT, name) => name.to_owned(),
+        (space, name) => format!("{name} --namespace {space}"),
+    }
+}
+
 /// A word as a shell has it, whatever is in it.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/' | '-');
@@ -447,26 +465,31 @@ fn raise_limit(take: &Take, used: u32, max: u32) -> v1::Advice {
     // A cap may be lower than what is used by now, and tasks may be held behind one that is not used up yet.
     let more = used.max(max).saturating_add(1);
     let of_queue = |queue: &str, what: &str, value: &str| {
-        format!("queues: {{settings: {{{}: {{{what}: {value}}}}}}}", plain(queue))
+        let (space, name) = namespace::split(queue);
+        let own = format!("{{{}: {{{what}: {value}}}}}", plain(name));
+        if space == namespace::DEFAULT {
+            format!("queues: {{settings: {own}}}")
+        } else {
+            format!("namespaces: {{{}: {{queues: {own}}}}}", plain(space))
+        }
     };
     let (key, configuration) = match take {
         Take::Permit(Permit::Key(key)) => (
             format!("concurrency.keys.{key}"),
             format!("concurrency: {{keys: {{{}: {more}}}}}", plain(key)),
         ),
-        Take::Permit(Permit::Queue(queue)) => (
-            format!("queues.settings.{queue}.concurrency"),
-            of_queue(queue, "concurrency", &more.to_string()),
-        ),
+        Take::Permit(Permit::Queue(queue)) => {
+            (queue_key(queue, "concurrency"), of_queue(queue, "concurrency", &more.to_string()))
+        }
         Take::Permit(Permit::Flow(queue, _)) => (
-            format!("queues.settings.{queue}.concurrency_per_key"),
+            queue_key(queue, "concurrency_per_key"),
             of_queue(queue, "concurrency_per_key", &more.to_string()),
         ),
         Take::Tokens(Bucketed::Key(key), _) => {
             (format!("rates.{key}"), format!("rates: {{{}: RATE}}", plain(key)))
         }
         Take::Tokens(Bucketed::Queue(queue), _) => {
-            (format!("queues.settings.{queue}.rate"), of_queue(queue, "rate", "RATE"))
+            (queue_key(queue, "rate"), of_queue(queue, "rate", "RATE"))
         }
         Take::Tokens(Bucketed::Retries(guarded), _) => {
             let (kind, name) = match guarded {
@@ -545,10 +568,14 @@ fn counted(count: u64, what: &str) -> String {
 
 fn slot_use(capacity: &Capacity) -> v1::SlotUse {
     let Capacity { workers, hushed, slots, used, taken_by, more, wanted, reserved } = capacity;
-    let taken = taken_by.iter().map(|(queue, task_type, leases)| v1::SlotHolder {
-        queue: queue.to_string(),
-        task_type: task_type.to_string(),
-        lease_count: long(*leases),
+    let taken = taken_by.iter().map(|(queue, task_type, leases)| {
+        let (space, queue) = namespace::split(queue);
+        v1::SlotHolder {
+            namespace: space.to_owned(),
+            queue: queue.to_owned(),
+            task_type: task_type.to_string(),
+            lease_count: long(*leases),
+        }
     });
     v1::SlotUse {
         worker_count: long(*workers),

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Admission, Charge, ENDS_MAX, EndKind, Ended, Ending, FailureReason, LeaseTerms, Ledger, Phase,
-    Retry, Shape, StopProof, TaskSpec, Token,
+    Admission, Charge, ENDS_MAX, EndKind, Ended, Ending, FailureReason, LeaseTerms, Ledger, Name,
+    Phase, Retry, Shape, StopProof, TaskSpec, Token,
 };
 use prost::Message as _;
 use tokio_util::task::TaskTracker;
@@ -87,7 +87,7 @@ async fn taken(watch: &mut Watch) -> Option<Result<Vec<(u64, u64)>, Lagged>> {
 async fn each_sees_what_it_asked_for() {
     let mut watchers = Watchers::default();
     let everything = WatchFilter::default();
-    let queue = WatchFilter { queue: Some(Name::from("q")), ..WatchFilter::default() };
+    let queue = WatchFilter { queues: Some(Queues::One("q".into())), ..WatchFilter::default() };
     let named = WatchFilter { tasks: [id(2), id(4)].into(), ..WatchFilter::default() };
     let mut each: Vec<_> = [everything, queue, named]
         .into_iter()
@@ -110,7 +110,7 @@ async fn each_sees_what_it_asked_for() {
 async fn the_present_comes_first_if_it_is_asked_for() {
     let mut watchers = Watchers::default();
     let tasks = [id(1), id(2)].into();
-    let filter = WatchFilter { tasks, queue: None, include_current: true };
+    let filter = WatchFilter { tasks, queues: None, include_current: true };
     let mut watch = watchers.watch(filter.clone(), 9, vec![open(1, "q", 1)]).unwrap();
     assert_eq!(watch.absent, [id(2)]);
     assert_eq!(taken(&mut watch).await, Some(Ok(vec![(1, 1)])));

@@ -51,12 +51,12 @@ fn pages(reader: &Reader, filter: &Filter, limit: u32) -> Vec<Vec<RowId>> {
 fn pages_and_filters_split_the_rows_in_order() {
     let (_dir, _journal, reader) = shelf(1..=30);
     let all = Filter::default();
-    let queue = Filter { queue: Some("queue-0".to_owned()), ..Filter::default() };
+    let queue = Filter { queues: Queues::One("queue-0".to_owned()), ..Filter::default() };
     let odd = Filter { task_type: Some("type-1".to_owned()), ..Filter::default() };
     let cancelled = Filter { class: Some(Class::Cancelled), ..Filter::default() };
     let one =
-        Filter { queue: queue.queue.clone(), ..Filter { class: cancelled.class, ..odd.clone() } };
-    let none = Filter { queue: Some("queue-0' OR 1=1 --".to_owned()), ..Filter::default() };
+        Filter { queues: queue.queues.clone(), ..Filter { class: cancelled.class, ..odd.clone() } };
+    let none = Filter { queues: Queues::One("queue-0' OR 1=1 --".to_owned()), ..Filter::default() };
     let expect = |filter: &Filter, limit, expected: &[&[RowId]]| {
         let found = pages(&reader, filter, limit);
         assert_eq!(found, expected, "{filter:?} by {limit}");
@@ -65,6 +65,17 @@ fn pages_and_filters_split_the_rows_in_order() {
     expect(&all, 1_000, &[&thirty]);
     expect(&all, u32::MAX, &[&thirty]);
     expect(&queue, 4, &[&[3, 6, 9, 12], &[15, 18, 21, 24], &[27, 30]]);
+    let under = |beginning: &str| Filter {
+        queues: Queues::Under(beginning.to_owned()),
+        ..Filter::default()
+    };
+    let without = |letter| Filter { queues: Queues::Without(letter), ..Filter::default() };
+    expect(&under("queue-0"), 1_000, &[&[3, 6, 9, 12, 15, 18, 21, 24, 27, 30]]);
+    expect(&under("queue-"), 1_000, &[&thirty]);
+    expect(&under("ueue-0"), 5, &[&[]]);
+    expect(&under("que%"), 5, &[&[]]);
+    expect(&without('-'), 5, &[&[]]);
+    expect(&without('/'), 1_000, &[&thirty]);
     expect(&odd, 10, &[&[1, 3, 5, 7, 9, 11, 13, 15, 17, 19], &[21, 23, 25, 27, 29]]);
     expect(&cancelled, 3, &[&[5, 10, 15], &[20, 25, 30], &[]]);
     expect(&one, 5, &[&[15]]);
@@ -76,7 +87,7 @@ fn pages_and_filters_split_the_rows_in_order() {
 fn dead_letters_are_listed_without_payload_and_regardless_of_class() {
     let (_dir, _journal, reader) = shelf(1..=9);
     let filter = Filter {
-        queue: Some("queue-1".to_owned()),
+        queues: Queues::One("queue-1".to_owned()),
         class: Some(Class::Cancelled),
         ..Filter::default()
     };
@@ -104,7 +115,7 @@ fn a_filter_that_fits_nothing_for_long_still_gets_on() {
             [ROWS],
         )
         .expect("they are written");
-    let filter = Filter { queue: Some("last".to_owned()), ..Filter::default() };
+    let filter = Filter { queues: Queues::One("last".to_owned()), ..Filter::default() };
     let pages = pages(&reader, &filter, 100);
     let per_call = STATEMENT_ROWS_MAX * STATEMENTS_PER_PAGE_MAX;
     assert_eq!(pages.len(), ROWS.div_ceil(per_call) as usize);

@@ -13,10 +13,10 @@ use leasehold_queue::{
     Admission, Blocker, BreakerTerms, BreakerView, Capacity, Caps, Claims, Command, Config, Dead,
     DeclineReason, Disposition, Effect, Ended, Estimate, Exclusivity, Explanation, Failure,
     FailureReason, Gate, Guarantee, Guarded, HeldLease, Hello, Key, LeaseEnd, LeasePhase,
-    LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Record,
-    Reply, Retry, RetryBudget, RevocationReason, Saved, SchemaPrint, SchemasRead, Shape, Size,
-    Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Turned, Unfit,
-    Unknown, Use, Wait, Weights,
+    LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Quota,
+    Record, Reply, Retry, RetryBudget, RevocationReason, Saved, SchemaPrint, SchemasRead, Shape,
+    Size, Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Turned,
+    Unfit, Unknown, Use, Wait, Weights,
 };
 
 pub(crate) struct Stage {
@@ -345,6 +345,12 @@ impl Stage {
                 .map(Name::from)
                 .collect(),
             task_types: words.value("types").unwrap_or("t").split(',').map(Name::from).collect(),
+            namespaces: words
+                .value("serves")
+                .into_iter()
+                .flat_map(|it| it.split(','))
+                .map(Name::from)
+                .collect(),
             reads: words.value("reads").map(reads).unwrap_or_default(),
             slots: words.number("slots", 1),
             resources: amounts(words, "has"),
@@ -399,6 +405,14 @@ impl Stage {
             (queue.into(), Weights { queue: queue_weight, ..Weights::default() })
         });
         self.config.weights = weights.into_iter().collect();
+        // As `NAMESPACE:TASKS:BYTES`, where a part that is left out bounds nothing.
+        let quotas = words.value("quotas").into_iter().flat_map(|it| it.split(','));
+        let quotas = quotas.map(|quota| {
+            let parts: Vec<&str> = quota.split(':').collect();
+            let part = |at: usize| parts.get(at).and_then(|it| it.parse().ok());
+            (parts[0].into(), Quota { open_tasks: part(1), open_bytes: part(2) })
+        });
+        self.config.quotas = quotas.collect();
         self.restart(&Words(Vec::new()))
     }
 
@@ -491,6 +505,10 @@ impl Stage {
                         let found = gap.found.as_deref().unwrap_or("none");
                         format!(" {}={found} not {}", gap.name, gap.wanted)
                     };
+                    let serves: Vec<&str> = misfit.namespaces.iter().map(|it| &**it).collect();
+                    let serves = serves.join(",");
+                    let serves =
+                        if serves.is_empty() { serves } else { format!(" serves {serves}") };
                     let labels: String = misfit.labels.iter().map(gap).collect();
                     let shortages = misfit.shortages.iter().map(|it| {
                         let name = it.resource.as_deref().unwrap_or("slots");
@@ -502,7 +520,7 @@ impl Stage {
                     let declined = if misfit.has_declined { " declined" } else { "" };
                     let names = names.join(" ");
                     format!(
-                        "; {count} {names}: {:?}{labels}{shortages}{reads}{declined}",
+                        "; {count} {names}: {:?}{serves}{labels}{shortages}{reads}{declined}",
                         misfit.state
                     )
                 });

@@ -9,7 +9,9 @@ use std::{
 use bytes::Bytes;
 use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_policy::{Backoff, Jitter};
-use leasehold_queue::{Admission, Claims, Exclusivity, Key, Name, Retry, Shape, TaskId, TaskSpec};
+use leasehold_queue::{
+    Admission, Claims, Exclusivity, Key, Name, Refusal, Retry, Shape, TaskId, TaskSpec,
+};
 
 use super::{
     Event, World,
@@ -256,8 +258,10 @@ impl World {
             }
             Answer::Submitted(Some(accepted)) => {
                 for (order, accepted) in call.orders.iter().zip(accepted) {
-                    if let Ok(accepted) = accepted {
-                        self.acknowledge(order, accepted.id, accepted.deduplicated, call.site);
+                    match accepted {
+                        Ok(it) => self.acknowledge(order, it.id, it.deduplicated, call.site),
+                        Err(Refusal::Quota { .. }) => self.sometimes(Probe::QuotaReached),
+                        Err(_) => {}
                     }
                 }
             }

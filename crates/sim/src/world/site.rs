@@ -7,10 +7,12 @@ use std::{
 };
 
 use leasehold_coordinator::{
-    config::{Breaker, Config, LateResults, Per, QueueSettings, RateLimit, RetryBudget},
+    config::{
+        Breaker, Config, LateResults, Per, QueueOverride, QueueSettings, RateLimit, RetryBudget,
+    },
     simulation::{Coordinator, Dial, Exit, Start},
 };
-use leasehold_policy::{Rate, Time};
+use leasehold_policy::{Rate, Time, namespace};
 use leasehold_queue::{Name, SessionId, SessionState, StreamId};
 use leasehold_worker::simulation::Hangup;
 
@@ -23,7 +25,7 @@ use crate::{
     fault::Way,
     judge::Violation,
     moment::{MS, Micros, SECOND},
-    plan::{self, DEPENDENCY, KEYS, RATE, Setting, Wanted, queue_name},
+    plan::{self, DEPENDENCY, KEYS, RATE, Setting, TEAM, Wanted, queue_name},
     probe::Probe,
 };
 
@@ -245,7 +247,7 @@ impl World {
                 rate,
                 ..QueueSettings::default()
             };
-            (queue_name(queue), own)
+            (queue, own)
         });
         let is_plain = |it: &QueueSettings| {
             it.weight == 1 && it.late_results == LateResults::Reject && it.rate.is_none()
@@ -257,7 +259,19 @@ impl World {
         if let Some(breaker) = &setting.breaker {
             config.breakers.dependencies = [(DEPENDENCY.to_owned(), breaker_of(breaker))].into();
         }
-        config.queues.settings = settings.filter(|(_, own)| !is_plain(own)).collect();
+        for (queue, own) in settings.filter(|(_, own)| !is_plain(own)) {
+            let known = queue_name(queue);
+            let (space, name) = namespace::split(&known);
+            if space == namespace::DEFAULT {
+                config.queues.settings.insert(name.to_owned(), own);
+            } else {
+                let team = config.namespaces.entry(space.to_owned()).or_default();
+                team.queues.insert(name.to_owned(), over(own));
+            }
+        }
+        if let Some(quota) = setting.quota {
+            config.namespaces.entry(TEAM.to_owned()).or_default().open_tasks = Some(quota);
+        }
         config
     }
 
@@ -501,6 +515,18 @@ fn breaker_of(breaker: &plan::Breaker) -> Breaker {
 }
 
 /// So many in a second, and so many at once.
+/// The same, as a namespace says it of its own queue.
+fn over(own: QueueSettings) -> QueueOverride {
+    QueueOverride {
+        late_results: Some(own.late_results),
+        weight: Some(own.weight),
+        weights: own.weights,
+        concurrency: own.concurrency,
+        rate: own.rate,
+        ..QueueOverride::default()
+    }
+}
+
 const fn per_second((tokens, burst): (u32, u32)) -> RateLimit {
     RateLimit { tokens, per: Per::Second, burst }
 }

@@ -14,7 +14,7 @@ use crate::{
     judge::Violation,
     ledger::{Entry, step_of},
     moment::{MS, Micros},
-    plan::micros,
+    plan::{TEAM, micros},
     probe::Probe,
 };
 use leasehold_coordinator::simulation::{Answer, Ask};
@@ -302,8 +302,9 @@ impl World {
                     .iter()
                     .flatten()
                     .find(|accepted| self.ledger.task(accepted.id).is_none());
-                holds(missing.is_none(), "undurable", || format!("accepted: {missing:?}"))
-                    .and_then(|()| judge_refusals(accepted, &self.site.bounds))
+                holds(missing.is_none(), "undurable", || format!("accepted: {missing:?}")).and_then(
+                    |()| judge_refusals(accepted, &self.site.bounds, self.plan.setting.quota),
+                )
             }
             (Some(Ask::Cancel(id)), Answer::Cancelled(None)) => {
                 // One that was replayed may have been between its ends when it was asked for.
@@ -519,12 +520,18 @@ pub(super) fn holds(
 fn judge_refusals(
     accepted: &[Result<Accepted, Refusal>],
     bounds: &BTreeSet<u64>,
+    quota: Option<u64>,
 ) -> Result<(), Violation> {
     let is_wrong = |refusal: &&Refusal| match refusal {
         Refusal::Full { what: "limits.open_tasks", used, max } => {
             used < max || !bounds.contains(max)
         }
-        Refusal::Full { .. }
+        // It has been the same since the cluster began, so that nobody can be beyond it.
+        Refusal::Quota { namespace, what: "open_tasks", used, max } => {
+            **namespace != *TEAM || used != max || Some(*max) != quota
+        }
+        Refusal::Quota { .. }
+        | Refusal::Full { .. }
         | Refusal::KeyConflict { .. }
         | Refusal::UnknownQueue { .. }
         | Refusal::CircuitOpen { .. }

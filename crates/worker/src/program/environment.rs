@@ -57,6 +57,7 @@ fn of_attempt(attempt: &Attempt) -> impl Iterator<Item = (&'static str, String)>
     [
         ("LEASEHOLD_TASK_ID", it.task_id.clone()),
         ("LEASEHOLD_TASK_TYPE", it.task_type.clone()),
+        ("LEASEHOLD_NAMESPACE", it.namespace.clone()),
         ("LEASEHOLD_QUEUE", it.queue.clone()),
         ("LEASEHOLD_ATTEMPT", it.attempt.to_string()),
         ("LEASEHOLD_GENERATION", it.generation.to_string()),

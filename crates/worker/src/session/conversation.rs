@@ -290,6 +290,7 @@ impl Session {
             stream_number: self.streams,
             process_start: identity.process_start.clone(),
             replaces_instance_ids: identity.replaces.clone(),
+            namespaces: identity.namespaces.iter().cloned().collect(),
             payload_schemas: identity.schemas.iter().map(payload_schemas).collect(),
         }
     }

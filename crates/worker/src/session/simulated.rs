@@ -124,6 +124,7 @@ impl Worker {
             process_start: Some(identity::start(&setup.start.0, at(setup.start.1))),
             labels: setup.labels,
             task_types: setup.task_types.into_iter().collect(),
+            namespaces: BTreeSet::new(),
             schemas: setup.schemas,
             whole: Size { slots: setup.slots, resources: setup.resources },
             prefetch: setup.prefetch,

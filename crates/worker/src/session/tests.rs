@@ -178,6 +178,7 @@ impl Stage {
             replaces: Vec::new(),
             labels: BTreeMap::new(),
             task_types: BTreeSet::from(["work".to_owned()]),
+            namespaces: BTreeSet::new(),
             schemas: BTreeMap::new(),
             whole: Size { slots: SLOTS, resources: [("gpu".to_owned(), 2)].into() },
             prefetch,

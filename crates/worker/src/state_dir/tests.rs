@@ -13,6 +13,7 @@ fn identity(instance_id: &str, boot: &str) -> Identity {
         replaces: Vec::new(),
         labels: BTreeMap::new(),
         task_types: BTreeSet::new(),
+        namespaces: BTreeSet::new(),
         schemas: BTreeMap::new(),
         whole: Size::default(),
         prefetch: 0,

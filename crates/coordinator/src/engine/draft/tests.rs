@@ -183,6 +183,7 @@ impl Writing {
             start: None,
             replaces: Vec::new(),
             task_types: vec![Name::from("t")],
+            namespaces: Vec::new(),
             reads: SchemasRead::default(),
             slots: 4,
             resources: Vec::new(),

@@ -12,6 +12,7 @@ fn hello(instance: &str) -> Hello {
         start: None,
         replaces: Vec::new(),
         task_types: Vec::new(),
+        namespaces: Vec::new(),
         reads: SchemasRead::default(),
         slots: 1,
         resources: Vec::new(),

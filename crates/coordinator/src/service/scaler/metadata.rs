@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use leasehold_policy::namespace;
 use leasehold_proto::v1;
 use leasehold_queue::Name;
 
 use crate::{
-    config::{is_queue_name, is_task_type},
+    config::{is_namespace, is_queue_name, is_task_type},
     parse,
+    queues::Queues,
     refusal::{Reason, Refusal},
     scaling::{DEFAULT_POOL, Question},
 };
@@ -19,9 +21,6 @@ const OF_KEDA: [&str; 5] = ["scalerAddress", "enableTLS", "unsafeSsl", "tlsCertF
 const FROM_ENV: &str = "FromEnv";
 
 const METRICS: &str = "desired_workers, work, backlog, oldest_age_seconds, wait_p95_seconds, drain_seconds, slot_utilization";
-
-/// The only namespace there is.
-const NAMESPACE: &str = "default";
 
 /// What is measured for KEDA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,24 +90,31 @@ impl Trigger {
         let pool = keys.pool();
         let queue = keys.queue();
         let task_types = keys.task_types();
-        let namespace = keys.take("namespace");
-        let is_ours = matches!(namespace, "" | NAMESPACE);
-        keys.need("namespace", is_ours.then_some(()), || {
-            format!("is {namespace:?}: there is only {NAMESPACE:?}")
-        });
+        let space = keys.namespace();
         let target = keys.number("target", 0.0);
         let activation = keys.number("activationTarget", -f64::MIN_POSITIVE);
-        if metric == Some(Metric::DesiredWorkers) && queue.is_some() {
-            let problem = "workers are not scaled by queue: leave it out, or choose another metric";
-            keys.add("queue", problem.to_owned());
-        }
-        keys.finish()?;
         // Workers are scaled by pool, and the other metrics are of everything unless they are of something.
         let is_scaled = metric == Some(Metric::DesiredWorkers);
+        let elsewhere = space.filter(|space| *space != namespace::DEFAULT);
+        for (key, is_said) in [("queue", queue.is_some()), ("namespace", elsewhere.is_some())] {
+            if is_scaled && is_said {
+                let rule = format!(
+                    "workers are not scaled by {key}: leave it out, or choose another metric"
+                );
+                keys.add(key, rule);
+            }
+        }
+        keys.finish()?;
+        let queues = match (queue, space.filter(|_| !is_scaled)) {
+            (Some(queue), space) => Some(Queues::One(
+                namespace::join(space.unwrap_or(namespace::DEFAULT), &queue).into(),
+            )),
+            (None, space) => space.map(|space| Queues::Of(space.into())),
+        };
         let pool = pool.or_else(|| is_scaled.then(|| Name::from(DEFAULT_POOL)));
         Ok(Self {
             metric: metric.unwrap_or(Metric::DesiredWorkers),
-            question: Question { pool, task_types, queue },
+            question: Question { pool, task_types, queues },
             target,
             activation,
         })
@@ -121,8 +127,11 @@ impl Trigger {
 
     /// What the metric is called: one name for each metric, pool and queue, of the letters that Kubernetes takes.
     pub(super) fn name(&self) -> String {
-        let Question { pool, queue, .. } = &self.question;
-        let parts = [Some(self.metric.name()), pool.as_deref(), queue.as_deref()];
+        let Question { pool, queues, .. } = &self.question;
+        let of = queues.as_ref().map(|queues| match queues {
+            Queues::Of(name) | Queues::One(name) => &**name,
+        });
+        let parts = [Some(self.metric.name()), pool.as_deref(), of];
         let parts = parts.into_iter().flatten().flat_map(|part| ["-", part]);
         let plain = |letter: char| {
             let letter = letter.to_ascii_lowercase();
@@ -181,6 +190,13 @@ impl<'a> Keys<'a> {
         let text = Some(self.take("queue")).filter(|it| !it.is_empty())?;
         self.need("queue", is_queue_name(text).then(|| text.into()), || {
             format!("is {text:?}, not 1 to 128 characters of [A-Za-z0-9._-]")
+        })
+    }
+
+    fn namespace(&mut self) -> Option<&'a str> {
+        let text = Some(self.take("namespace")).filter(|it| !it.is_empty())?;
+        self.need("namespace", is_namespace(text).then_some(text), || {
+            format!("is {text:?}, not 1 to 63 characters of [A-Za-z0-9._-]")
         })
     }
 

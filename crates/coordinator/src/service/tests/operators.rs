@@ -59,8 +59,9 @@ async fn what_is_no_dead_letter_says_what_it_is() {
 #[tokio::test]
 async fn a_paused_queue_leases_nothing_until_it_is_resumed() {
     let mut served = Served::start(|_| ()).await;
-    let pause = |queue: &str| v1::PauseQueueRequest { queue: queue.to_owned() };
-    let resume = v1::ResumeQueueRequest { queue: "default".to_owned() };
+    let pause =
+        |queue: &str| v1::PauseQueueRequest { queue: queue.to_owned(), ..Default::default() };
+    let resume = v1::ResumeQueueRequest { queue: "default".to_owned(), ..Default::default() };
     let unknown = served.admin().resume_queue(resume.clone()).await;
     refused(unknown, Code::NotFound, "QUEUE_NOT_FOUND");
     refused(served.admin().pause_queue(pause("")).await, Code::InvalidArgument, "INVALID_FIELD");
@@ -70,7 +71,8 @@ async fn a_paused_queue_leases_nothing_until_it_is_resumed() {
     served.work("w1", &["echo"]).await;
     let id = served.submit(submit("echo", "")).await;
     assert_eq!(served.get(&id).await.blocked_reason(), v1::BlockedReason::QueuePaused);
-    let queues = served.admin().list_queues(v1::ListQueuesRequest {}).await.unwrap().into_inner();
+    let queues =
+        served.admin().list_queues(v1::ListQueuesRequest::default()).await.unwrap().into_inner();
     let [queue] = queues.queues.as_slice() else { panic!("{queues:?}") };
     assert_eq!((queue.name.as_str(), queue.paused, queue.queued_count), ("default", true, 2));
     assert!(queue.oldest_queued_age.is_some());

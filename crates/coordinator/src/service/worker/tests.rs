@@ -17,7 +17,7 @@ fn who_comes_too_many_at_once_is_told_when_to_come_back() {
     assert_eq!(refusal.reason, Reason::Overloaded);
     let quota = refusal.quota.map(|quota| (quota.limit, quota.max));
     let max = u64::from(STREAMS_RATE.burst);
-    assert_eq!(quota, Some(("beginnings of worker streams in a second", max)));
+    assert_eq!(quota, Some(("beginnings of worker streams in a second".into(), max)));
     assert_eq!(refusal.retry_after, Some(STREAMS_RATE.interval + RETURN_WITHIN / 2));
     assert_eq!(begin(&mut beginnings, now + STREAMS_RATE.interval, 0.5), Ok(()));
 }

@@ -95,6 +95,7 @@ fn what_nobody_serves_says_what_is_wrong_with_each_and_what_worker_to_start() {
         state,
         labels,
         shortages: Vec::new(),
+        namespaces: BTreeSet::new(),
         reads: reads.iter().map(|byte| SchemaPrint([*byte; 32])).collect(),
         has_declined,
     };
@@ -210,6 +211,7 @@ fn what_asks_for_much_is_told_how_much_there_is_and_who_is_reserved() {
     };
     let misfit = Misfit {
         state: SessionState::Active,
+        namespaces: BTreeSet::new(),
         labels: Vec::new(),
         shortages: vec![shortage(None, 3, 2), shortage(Some("gpu"), 2, 0)],
         reads: BTreeSet::new(),

@@ -77,7 +77,10 @@ fn our_readers_never_hold_the_log() {
         for _ in 0..3 {
             let (reader, done) = (journal.reader().expect("it opens"), &done);
             scope.spawn(move || {
-                let filter = crate::Filter { queue: Some("none".to_owned()), ..Default::default() };
+                let filter = crate::Filter {
+                    queues: crate::Queues::One("none".to_owned()),
+                    ..Default::default()
+                };
                 let page = crate::Page { after: 0, limit: 10 };
                 while !done.load(Ordering::Relaxed) {
                     reader.list_finished(&filter, page).expect("it is listed");

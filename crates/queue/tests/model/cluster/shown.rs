@@ -55,6 +55,15 @@ pub(super) fn reply_line(reply: &Reply) -> String {
         | Reply::Replayed(Err(ReplayRefusal::Refused(Refusal::Full { what, used, .. }))) => {
             format!("full {what} {used}")
         }
+        Reply::Submitted(Err(Refusal::Quota { namespace, what, used, .. }))
+        | Reply::Replayed(Err(ReplayRefusal::Refused(Refusal::Quota {
+            namespace,
+            what,
+            used,
+            ..
+        }))) => {
+            format!("quota {namespace} {what} {used}")
+        }
         Reply::Submitted(Err(Refusal::Infeasible(_))) => "infeasible".into(),
         Reply::Submitted(Err(Refusal::UnknownQueue { .. })) => "unknown queue".into(),
         Reply::Submitted(Err(Refusal::CircuitOpen { guarded, .. })) => format!("open {guarded}"),

@@ -30,12 +30,28 @@ fn every_key_is_read() {
     let expected = Question {
         pool: Some("Thumbs_1".into()),
         task_types: ["a".into(), "b/c".into()].into(),
-        queue: Some("q.1".into()),
+        queues: Some(Queues::One("q.1".into())),
     };
     assert_eq!(trigger.question, expected);
     assert_eq!((trigger.metric, trigger.target), (Metric::Work, Some(2.5)));
     assert_eq!(trigger.activation, Some(0.0));
     assert_eq!(trigger.name(), "leasehold-work-thumbs-1-q-1");
+}
+
+#[test]
+fn a_namespace_says_whose_tasks_are_measured() {
+    for (keys, expected) in [
+        (&[][..], None),
+        (&[("namespace", "default")], Some(Queues::Of("default".into()))),
+        (&[("namespace", "team")], Some(Queues::Of("team".into()))),
+        (&[("queue", "q")], Some(Queues::One("q".into()))),
+        (&[("queue", "q"), ("namespace", "team")], Some(Queues::One("team/q".into()))),
+    ] {
+        let trigger = parse(&[&[("metric", "work")], keys].concat()).unwrap();
+        assert_eq!(trigger.question.queues, expected, "{keys:?}");
+    }
+    // Of workers that are scaled the old word still says nothing.
+    assert_eq!(parse(&[("namespace", "default")]).unwrap().question.queues, None);
 }
 
 #[test]
@@ -77,7 +93,14 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ),
         (
             &[("namespace", "prod")],
-            vec!["namespace: is \"prod\": there is only \"default\"".to_owned()],
+            vec![
+                "namespace: workers are not scaled by namespace: leave it out, or choose another metric"
+                    .to_owned(),
+            ],
+        ),
+        (
+            &[("metric", "work"), ("namespace", "a/b")],
+            vec!["namespace: is \"a/b\", not 1 to 63 characters of [A-Za-z0-9._-]".to_owned()],
         ),
         (
             &[("target", "0"), ("activationTarget", "-1")],

@@ -1,0 +1,86 @@
+//! What the tasks of each namespace take that have not ended, and what they may.
+//!
+//! It is counted with the tasks themselves, so that it is right after a restart, and looked at only where something asks to come
+//! in. It knows no task: it is told whose something was, and how large.
+
+use std::collections::BTreeMap;
+
+use leasehold_policy::namespace;
+
+use crate::{Name, Refusal};
+
+/// What the tasks of a namespace may take that have not ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// How many there may be. None: as many as the coordinator has room for.
+    pub open_tasks: Option<u64>,
+    /// What their payloads, their checkpoints and what is kept beside them may take in bytes. None: the same. It refuses a
+    /// checkpoint, too.
+    pub open_bytes: Option<u64>,
+}
+
+/// What the tasks of a namespace take that have not ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// How many there are.
+    pub tasks: u64,
+    /// What their payloads, their checkpoints and what is kept beside them take in bytes.
+    pub bytes: u64,
+}
+
+/// What every namespace takes that has a task. No more of them than there are queues.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usages(BTreeMap<Name, Usage>);
+
+impl Usages {
+    /// A task is there.
+    pub(crate) fn enter(&mut self, queue: &str, bytes: u64) {
+        let name = namespace::of(queue);
+        let usage = match self.0.get_mut(name) {
+            Some(usage) => usage,
+            None => self.0.entry(name.into()).or_default(),
+        };
+        usage.tasks += 1;
+        usage.bytes += bytes;
+    }
+
+    /// A task is gone.
+    pub(crate) fn leave(&mut self, queue: &str, bytes: u64) {
+        let name = namespace::of(queue);
+        let Some(usage) = self.0.get_mut(name) else { return };
+        usage.tasks -= 1;
+        usage.bytes -= bytes;
+        if usage.tasks == 0 {
+            self.0.remove(name);
+        }
+    }
+
+    /// A task takes as much as it did not before.
+    pub(crate) fn resize(&mut self, queue: &str, before: u64, after: u64) {
+        if let Some(usage) = self.0.get_mut(namespace::of(queue)) {
+            usage.bytes = usage.bytes - before + after;
+        }
+    }
+
+    /// What a namespace takes.
+    pub(crate) fn of(&self, namespace: &str) -> Usage {
+        self.0.get(namespace).copied().unwrap_or_default()
+    }
+}
+
+impl Quota {
+    /// Whether a namespace that takes so much has room for one more task of that size.
+    pub(crate) fn admit(self, name: &str, usage: Usage, bytes: u64) -> Result<(), Refusal> {
+        let Usage { tasks, bytes: taken } = usage;
+        let bounds = [
+            ("open_tasks", tasks, 1, self.open_tasks),
+            ("open_bytes", taken, bytes, self.open_bytes),
+        ];
+        for (what, used, more, max) in bounds {
+            if let Some(max) = max.filter(|max| *max < used.saturating_add(more)) {
+                return Err(Refusal::Quota { namespace: name.into(), what, used, max });
+            }
+        }
+        Ok(())
+    }
+}
