@@ -20,6 +20,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "queue", run: |tasks| core::flow(tasks, core::Backlog::None) },
     Case { name: "queue-blocked", run: |tasks| core::flow(tasks, core::Backlog::Blocked) },
     Case { name: "queue-deep", run: |tasks| core::flow(tasks, core::Backlog::Waiting) },
+    Case { name: "queue-large", run: |tasks| core::flow(tasks, core::Backlog::Large) },
     #[cfg(feature = "coordinator")]
     Case { name: "restart", run: process::restart },
 ];

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Admission, Audience, Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome, Queue,
-    Retry, SchemasRead, Shape, StreamId, Submit, TaskSpec, Token,
+    Retry, SchemasRead, Shape, Size, StreamId, Submit, TaskSpec, Token,
 };
 
 const STREAM: StreamId = StreamId(1);
@@ -35,11 +35,15 @@ pub(crate) enum Backlog {
     Blocked,
     /// Tasks that are less urgent.
     Waiting,
+    /// Tasks that are more urgent, and for each of which the worker would have to hold nothing else.
+    Large,
 }
 
 /// Lets so many tasks flow through a queue.
 pub(crate) fn flow(tasks: u64, backlog: Backlog) -> anyhow::Result<()> {
-    let mut queue = Queue::new(Config::default(), 1);
+    // Nothing is reserved for what is large: the one worker would take nothing else.
+    let valve = if backlog == Backlog::Large { u64::MAX } else { Config::default().valve };
+    let mut queue = Queue::new(Config { valve, ..Config::default() }, 1);
     queue.recovered(START, None);
     queue.play_to(Audience::Nobody);
     let mut minter = Minter::new(0, START);
@@ -51,11 +55,19 @@ pub(crate) fn flow(tasks: u64, backlog: Backlog) -> anyhow::Result<()> {
         Backlog::None => None,
         Backlog::Blocked => Some(spec("unserved", 0)),
         Backlog::Waiting => Some(spec("echo", 9)),
+        Backlog::Large => {
+            let size = Size { slots: SLOTS + 1, ..Size::default() };
+            Some(TaskSpec { shape: Shape { size, ..Shape::default() }, ..spec("echo", 0) })
+        }
     };
+    queue.apply(START, Command::Hello(Box::new(hello(backlog))));
+    if backlog == Backlog::Large {
+        submit(&mut queue, spec("echo", 5));
+        queue.apply(START, Command::Grant { most: 1 });
+    }
     for _ in 0..other.as_ref().map_or(0, |_| BACKLOG) {
         submit(&mut queue, other.clone().unwrap_or_else(|| spec("echo", 9)));
     }
-    queue.apply(START, Command::Hello(Box::new(hello())));
     drop(queue.take_output());
     let mut done = 0;
     while done < tasks {
@@ -90,7 +102,7 @@ fn granted(effects: Vec<Effect>) -> Vec<Token> {
     effects.into_iter().filter_map(assigned).collect()
 }
 
-fn hello() -> Hello {
+fn hello(backlog: Backlog) -> Hello {
     Hello {
         stream: STREAM,
         worker: "worker".into(),
@@ -100,7 +112,8 @@ fn hello() -> Hello {
         task_types: vec!["echo".into()],
         namespaces: Vec::new(),
         reads: SchemasRead::default(),
-        slots: SLOTS,
+        // One of them stays taken beside what is large.
+        slots: SLOTS + u32::from(backlog == Backlog::Large),
         resources: Vec::new(),
         prefetch: 0,
         held: Vec::new(),

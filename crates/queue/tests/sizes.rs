@@ -197,7 +197,7 @@ impl World {
             let task = self.queue.task(*id).unwrap();
             for blocker in self.queue.explain(task).blockers {
                 let Blocker::Capacity(capacity) = blocker else { continue };
-                let stream = |name: &Name| StreamId(name[1..].parse().unwrap());
+                let stream = |name: &Name| StreamId(name.trim_start_matches('w').parse().unwrap());
                 let reserved = capacity.reserved.iter();
                 self.reserved.extend(reserved.map(|(name, task)| (stream(name), *task)));
             }
