@@ -47,6 +47,7 @@ mod keda;
 mod late;
 mod limits;
 mod lost_slot;
+mod namespaces;
 mod operations;
 mod ownership;
 mod pool;

@@ -14,7 +14,7 @@ fn what_is_configured_reaches_the_queue() {
     let told = queue(&Config::parse(text, Path::new("c.yaml")).unwrap());
     assert_eq!((told.valve, told.weights["a"].queue, told.weights["a"].keys["red"]), (9, 3, 2));
     assert_eq!(told.declared_queues, ["a".into(), "b".into()].into());
-    assert_eq!(told.late_results, ["b".into()].into());
+    assert_eq!(told.late_results, ["b".into(), "/b".into()].into());
     assert_eq!((told.create_queues, told.worker_losses_max, told.cull_runs), (false, 7, None));
     assert_eq!(queue(&Config::default()).cull_runs, Some(20));
     let seconds = [told.attempt_max, told.key_retention, told.session_ttl].map(|it| it.as_secs());
@@ -35,7 +35,31 @@ fn limits_reach_the_queue() {
     assert_eq!(throttles.rates, [("mail".into(), rate(100, 20))].into());
     let q = QueueLimits { leases: Some(5), leases_per_key: None, rate: Some(rate(30_000, 2)) };
     let r = QueueLimits { leases_per_key: Some(6), ..QueueLimits::default() };
-    assert_eq!(throttles.queues, [("q".into(), q), ("r".into(), r)].into());
+    let anywhere = [("/q".into(), q), ("/r".into(), r)];
+    assert_eq!(
+        throttles.queues,
+        [("q".into(), q), ("r".into(), r)].into_iter().chain(anywhere).collect()
+    );
+}
+
+/// A queue that a namespace names has settings of its own; every other one of its name goes by what is said of that.
+#[test]
+fn namespaces_reach_the_queue() {
+    let text = "queues: {settings: {q: {weight: 3, concurrency: 5, late_results: accept-if-newest}}}\n\
+                namespaces: {team: {open_tasks: 7, queues: {q: {weight: 2, late_results: reject}, own: {rate: 1/s}}}, \
+                default: {open_bytes: 1KiB, queues: {q: {concurrency: 6}}}, free: {submit_rate: 1/s}}\n";
+    let told = queue(&Config::parse(text, Path::new("c.yaml")).unwrap());
+    assert_eq!(told.declared_queues, ["q".into(), "team/q".into(), "team/own".into()].into());
+    let weights = ["q", "/q", "team/q", "team/own"].map(|name| told.weights[name].queue);
+    assert_eq!((weights, told.weights.len()), ([3, 3, 2, 1], 4));
+    let leases = ["q", "/q", "team/q"].map(|name| told.throttles.queues[name].leases);
+    assert_eq!(leases, [Some(6), Some(5), Some(5)]);
+    assert_eq!(told.throttles.queues.len(), 4);
+    assert_eq!(told.late_results, ["q".into(), "/q".into()].into());
+    let quota = |open_tasks, open_bytes| Quota { open_tasks, open_bytes };
+    let quotas =
+        [("team".into(), quota(Some(7), None)), ("default".into(), quota(None, Some(1_024)))];
+    assert_eq!(told.quotas, quotas.into());
 }
 
 #[test]

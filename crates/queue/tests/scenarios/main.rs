@@ -27,6 +27,7 @@ mod guarantee;
 mod late;
 mod ledger;
 mod limits;
+mod namespaces;
 mod order;
 mod prefetch;
 mod progress;

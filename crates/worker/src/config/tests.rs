@@ -77,7 +77,7 @@ fn a_mistake_is_named_with_its_place() {
         (
             "slots: 2\nslotz: 3\n",
             "w.yaml:2:1: unknown field `slotz`, expected one of address, id, slots, resources, prefetch, labels, \
-             drain_grace, on_session_lost, lost_slots_max, state_dir, programs, pool, telemetry",
+             namespaces, drain_grace, on_session_lost, lost_slots_max, state_dir, programs, pool, telemetry",
         ),
         ("slots: 2\nslots: 3\n", "w.yaml:2:1: duplicate mapping key: slots"),
         ("slots: many\n", "w.yaml:1:8: invalid u32"),

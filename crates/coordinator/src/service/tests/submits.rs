@@ -9,7 +9,7 @@ use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
 use super::served::{SOON, Served, refused, submit};
-use crate::config::{Config, QueueSettings};
+use crate::config::{Config, Namespace, QueueSettings};
 
 #[tokio::test]
 async fn a_task_is_submitted_worked_on_and_awaited() {
@@ -186,9 +186,9 @@ async fn a_client_submits_no_faster_than_it_may_and_slows_down_nobody_else() {
     };
     let only_asks = v1::SubmitTaskRequest { validate_only: true, ..submit("echo", "") };
     let wrong = v1::SubmitTaskRequest::default();
-    // Who calls, and which of its tasks are refused for being too fast. What is not accepted for another reason costs nothing.
+    // Who calls, and which of its tasks are refused for being too fast. What breaks a rule costs nothing.
     let calls = [
-        (Some("ci"), vec![only_asks, wrong, submit("echo", ""), submit("echo", "")], vec![]),
+        (Some("ci"), vec![only_asks, wrong, submit("echo", "")], vec![]),
         (Some("ci"), vec![submit("echo", ""), submit("echo", "")], vec!["ci", "ci"]),
         (None, vec![submit("echo", ""); 3], vec!["127.0.0.1"]),
         (Some("people"), vec![submit("echo", "")], vec![]),
@@ -209,6 +209,33 @@ async fn a_client_submits_no_faster_than_it_may_and_slows_down_nobody_else() {
             let hours = f64::from(u32::try_from(wait).unwrap()) / 3_600.0;
             assert!((f64::from(place) - 0.5..=f64::from(place)).contains(&hours), "{refusal:?}");
         }
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_is_submitted_to_no_faster_than_it_may_be() {
+    let limit = |config: &mut Config| {
+        config.limits.submit_rate = "1/h burst 3".parse().ok();
+        let team = Namespace { submit_rate: "1/h burst 1".parse().ok(), ..Namespace::default() };
+        config.namespaces = [("team".to_owned(), team)].into();
+    };
+    let served = Served::start(limit).await;
+    let to = |namespace: &str| v1::SubmitTaskRequest {
+        namespace: namespace.to_owned(),
+        ..submit("echo", "")
+    };
+    // The second one of the team takes nothing of what its client may, who is then held to that.
+    for (namespace, refused) in [
+        ("team", None),
+        ("team", Some("NAMESPACE_QUOTA")),
+        ("other", None),
+        ("", None),
+        ("team", Some("RATE_LIMITED")),
+    ] {
+        let answer = served.tasks().submit_task(to(namespace)).await;
+        let reason = answer.err().map(|status| status.get_details_error_info().unwrap().reason);
+        assert_eq!(reason.as_deref(), refused, "{namespace}");
     }
     served.stop().await;
 }
