@@ -26,10 +26,14 @@ const BATCH_DELAY: Duration = Duration::from_secs(1);
 /// How long the collector may take over one batch.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What spans the environment wants to be recorded of traces that begin here.
+pub(crate) const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+
 /// A tracer provider and what it needs to live.
 #[derive(Debug)]
 pub(crate) struct Export {
-    pub(crate) provider: SdkTracerProvider,
+    /// `None`: spans are not collected, and have their [`Places`](crate::places::Places) all the same.
+    pub(crate) provider: Option<SdkTracerProvider>,
     /// Drives the connection to the collector; `None` if nothing is exported.
     pub(crate) runtime: Option<Runtime>,
 }
@@ -55,12 +59,17 @@ impl Export {
             .with_resource(resource(service_name))
             .with_span_processor(batches)
             .build();
-        Ok(Self { provider, runtime: Some(runtime) })
+        Ok(Self { provider: Some(provider), runtime: Some(runtime) })
     }
 
     /// Spans get their ids and go nowhere.
-    pub(crate) fn nowhere(service_name: &'static str) -> Self {
-        let provider = SdkTracerProvider::builder().with_resource(resource(service_name)).build();
+    pub(crate) fn nowhere(
+        service_name: &'static str,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Self {
+        // What others are to record of traces that begin here only a tracer knows.
+        let provider = variable(SAMPLER)
+            .map(|_| SdkTracerProvider::builder().with_resource(resource(service_name)).build());
         Self { provider, runtime: None }
     }
 }

@@ -10,6 +10,7 @@
 mod export;
 mod line;
 mod metadata;
+mod places;
 mod settings;
 mod sink;
 mod span;

@@ -5,6 +5,7 @@
 
 mod fields;
 mod json;
+mod kept;
 mod text;
 
 use std::fmt;
@@ -12,22 +13,26 @@ use std::fmt;
 use opentelemetry::trace::TraceContextExt as _;
 use serde_json::Value;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use self::fields::Fields;
+pub(crate) use self::kept::KeptFields;
 use crate::LogFormat;
+use crate::places::{self, Places};
 
 const TRACE_ID: &str = "trace_id";
 
-/// Writes events as lines; the spans around them keep their fields as JSON ([`JsonFields`]).
+/// Writes events as lines; the spans around them keep their fields as text ([`KeptFields`]).
 pub(crate) struct LineFormat<T> {
     pub(crate) format: LogFormat,
     pub(crate) timer: T,
     /// What every line says beside its own.
     pub(crate) field: Option<(&'static str, String)>,
+    /// Whether spans have their places in traces by themselves, and not by a tracer.
+    pub(crate) places: Option<Places>,
 }
 
 /// What a line says, in either format.
@@ -41,14 +46,14 @@ struct Line<'a> {
     fields: Vec<(String, Value)>,
 }
 
-impl<S, T> FormatEvent<S, JsonFields> for LineFormat<T>
+impl<S, T> FormatEvent<S, KeptFields> for LineFormat<T>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     T: FormatTime,
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, JsonFields>,
+        context: &FmtContext<'_, S, KeptFields>,
         writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -57,7 +62,11 @@ where
         let mut fields = Fields::default();
         event.record(&mut fields);
         add_span_fields(&mut fields, context, event);
-        add_trace_id(&mut fields);
+        if self.places.is_none() {
+            add_trace_id(&mut fields);
+        } else if let Some(place) = context.lookup_current().and_then(|span| places::of(&span)) {
+            fields.add(TRACE_ID, Value::from(place.trace_id()));
+        }
         if let Some((name, value)) = &self.field {
             fields.add(name, Value::from(value.as_str()));
         }
@@ -73,7 +82,7 @@ where
 
 fn add_span_fields<S>(
     fields: &mut Fields,
-    context: &FmtContext<'_, S, JsonFields>,
+    context: &FmtContext<'_, S, KeptFields>,
     event: &Event<'_>,
 ) where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -81,8 +90,8 @@ fn add_span_fields<S>(
     let parent = event.parent().and_then(|id| context.span(id));
     let innermost = parent.or_else(|| context.lookup_current());
     for span in innermost.into_iter().flat_map(|span| span.scope()) {
-        if let Some(text) = span.extensions().get::<FormattedFields<JsonFields>>() {
-            fields.add_json(text);
+        if let Some(text) = span.extensions().get::<FormattedFields<KeptFields>>() {
+            fields.add_kept(text);
         }
     }
 }

@@ -9,7 +9,7 @@ use opentelemetry::trace::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::TraceContext;
+use crate::{TraceContext, places};
 
 /// Makes `span` a child of `parent`, which may live in another process.
 ///
@@ -20,6 +20,7 @@ pub fn set_parent(span: &Span, parent: &TraceContext) {
     // It fails where nothing traces (there is no parent to set then) and for a span that has
     // already started, which the caller is told not to pass.
     drop(span.set_parent(context));
+    places::set_parent(span, parent);
 }
 
 /// Links `span` to `other`: related work that did not cause it, or caused it long ago.
@@ -38,7 +39,8 @@ impl TraceContext {
 
     /// The context of `span`; `None` where nothing traces. Starts the span if it has not started.
     pub fn of_span(span: &Span) -> Option<Self> {
-        Self::of_span_context(span.context().span().span_context())
+        places::of_span(span)
+            .or_else(|| Self::of_span_context(span.context().span().span_context()))
     }
 
     fn of_span_context(context: &SpanContext) -> Option<Self> {

@@ -9,13 +9,13 @@ use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{EnvFilter, FilterExt as _, ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt};
 
 use crate::export::{Export, ExportError};
-use crate::line::LineFormat;
+use crate::line::{KeptFields, LineFormat};
+use crate::places::Places;
 use crate::settings::{LogFormat, Settings};
 use crate::sink::{Drained, LINES_MAX, Sink};
 
@@ -29,7 +29,7 @@ const LINES_WAIT: Duration = Duration::from_secs(1);
 const SCOPE: &str = "leasehold";
 
 /// Spans of this level and above are traced; the log filter does not matter to them.
-const TRACED: LevelFilter = LevelFilter::INFO;
+pub(crate) const TRACED: LevelFilter = LevelFilter::INFO;
 
 /// A process's telemetry while it is on. Dropping it is the same as [`Telemetry::shutdown`].
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub fn init(settings: &Settings) -> Result<Telemetry, InitError> {
         is_coloured: io::stderr().is_terminal() && variable("NO_COLOR").is_none(),
         field: settings.log_field.clone(),
     };
-    let subscriber = subscriber(&telemetry.export.provider, filter, output);
+    let subscriber = subscriber(telemetry.export.provider.as_ref(), filter, output);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::AlreadyOn)?;
     Ok(telemetry)
 }
@@ -103,14 +103,22 @@ impl Telemetry {
     /// The same for `limit` at most. Zero: what the collector does not have yet is lost.
     pub fn shutdown_within(self, limit: Duration) {
         // Dropped next, it finds the provider shut down and waits no more.
-        drop(self.export.provider.shutdown_with_timeout(limit));
+        self.stop_export(limit);
+    }
+}
+
+impl Telemetry {
+    fn stop_export(&self, limit: Duration) {
+        if let Some(provider) = &self.export.provider {
+            // An error here means that the collector is away or slow, and that was logged.
+            drop(provider.shutdown_with_timeout(limit));
+        }
     }
 }
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        // An error here means that the collector is away or slow, and that was logged.
-        drop(self.export.provider.shutdown_with_timeout(FLUSH_MAX));
+        self.stop_export(FLUSH_MAX);
         if let Some(runtime) = self.export.runtime.take() {
             // Waiting for a runtime is forbidden inside another one, where we may well be.
             runtime.shutdown_background();
@@ -131,7 +139,7 @@ pub(crate) struct Output<T, W> {
 
 /// Everything between a span or event and its destinations.
 pub(crate) fn subscriber<T, W>(
-    provider: &SdkTracerProvider,
+    provider: Option<&SdkTracerProvider>,
     filter: EnvFilter,
     output: Output<T, W>,
 ) -> impl Subscriber + Send + Sync + use<T, W>
@@ -143,25 +151,31 @@ where
         filter_fn(|metadata| metadata.is_span() && *metadata.level() <= TRACED)
             .with_max_level_hint(TRACED)
     };
-    let traces = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer(SCOPE))
-        .with_location(false)
-        .with_threads(false)
-        .with_tracked_inactivity(false)
-        .with_target(false)
-        .with_filter(traced_spans());
+    let traces = provider.map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer(SCOPE))
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_target(false)
+            .with_filter(traced_spans())
+    });
+    let places = provider.is_none().then_some(Places);
     let lines = fmt::layer()
         .with_ansi(output.is_coloured)
         .with_writer(output.writer)
-        .fmt_fields(JsonFields::new())
+        .fmt_fields(KeptFields)
         .event_format(LineFormat {
             format: output.format,
             timer: output.timer,
             field: output.field,
+            places,
         })
         // A filter that hides events must not hide the spans that name their task.
         .with_filter(filter.or(traced_spans()));
-    Registry::default().with(traces).with(lines)
+    // It wants nothing of spans but to be found.
+    let places = places.map(|places| places.with_filter(LevelFilter::OFF));
+    Registry::default().with(traces).with(places).with(lines)
 }
 
 fn parse_filter(filter: String) -> Result<EnvFilter, InitError> {
@@ -173,7 +187,7 @@ fn export(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Export, InitError> {
     let Some(endpoint) = settings.endpoint(&variable) else {
-        return Ok(Export::nowhere(settings.service_name));
+        return Ok(Export::nowhere(settings.service_name, variable));
     };
     Export::to(&endpoint, settings.service_name, variable)
         .map_err(|source: ExportError| InitError::Export { endpoint, source: source.into() })

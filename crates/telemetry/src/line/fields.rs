@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::field::{Field, Visit};
+
+use super::kept;
 
 /// The field `tracing` keeps an event's message in.
 const MESSAGE: &str = "message";
@@ -13,7 +15,7 @@ const MESSAGE: &str = "message";
 const RESERVED: [&str; 4] = ["timestamp", "level", "target", MESSAGE];
 
 /// Fields of this prefix instruct the tracing layer and say nothing to a reader.
-const INSTRUCTIONS: &str = "otel.";
+pub(super) const INSTRUCTIONS: &str = "otel.";
 
 #[derive(Default)]
 pub(super) struct Fields {
@@ -31,11 +33,9 @@ impl Fields {
         }
     }
 
-    /// Adds the fields of a span, kept as the text of a JSON object.
-    pub(super) fn add_json(&mut self, text: &str) {
-        // A span without fields may keep an empty text.
-        let object: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
-        for (name, value) in object {
+    /// Adds the fields of a span, as they were kept.
+    pub(super) fn add_kept(&mut self, text: &str) {
+        for (name, value) in kept::read(text) {
             self.add(&name, value);
         }
     }

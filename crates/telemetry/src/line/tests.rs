@@ -46,17 +46,32 @@ impl FormatTime for Noon {
     }
 }
 
-/// What `scene` writes, with every line's constant start cut to `*`.
+/// What `scene` writes, with every line's constant start cut to `*`: the same with a tracer and without.
 fn written(format: LogFormat, filter: &str, scene: impl Fn()) -> String {
-    let paper = Paper::default();
-    let output =
-        Output { format, timer: Noon, writer: paper.clone(), is_coloured: false, field: None };
-    drawn(&paper, output, filter, scene)
+    let [traced, untraced] = [Some("parentbased_always_on"), None].map(|sampler| {
+        let paper = Paper::default();
+        let output =
+            Output { format, timer: Noon, writer: paper.clone(), is_coloured: false, field: None };
+        drawn_by(sampler, &paper, output, filter, &scene)
+    });
+    assert_eq!(traced, untraced);
+    traced
 }
 
 fn drawn(paper: &Paper, output: Output<Noon, Paper>, filter: &str, scene: impl Fn()) -> String {
+    drawn_by(None, paper, output, filter, scene)
+}
+
+fn drawn_by(
+    sampler: Option<&str>,
+    paper: &Paper,
+    output: Output<Noon, Paper>,
+    filter: &str,
+    scene: impl Fn(),
+) -> String {
     let filter = filter.parse().expect("a filter");
-    with_default(subscriber(&Export::nowhere("test").provider, filter, output), scene);
+    let export = Export::nowhere("test", |_| sampler.map(str::to_owned));
+    with_default(subscriber(export.provider.as_ref(), filter, output), scene);
     let bytes = paper.0.lock().expect("nobody panics while writing").clone();
     let text = String::from_utf8(bytes).expect("lines are text");
     let json = "{\"timestamp\":\"2026-11-23T12:00:00Z\",";
@@ -131,6 +146,20 @@ fn hostile_text_stays_inside_its_line_and_field() {
         "* INFO t: x\\r\\ny\\u{1b} name=\"a=\\\"b\\\"\\n\\u{1b}[2J\\u{9b}31m\" level_=mine\n",
         "*\"level\":\"INFO\",\"target\":\"t\",\"message\":\"x\\r\\ny\\u001b\",\
          \"name\":\"a=\\\"b\\\"\\n\\u001b[2J\\u009b31m\",\"level_\":\"mine\"}\n",
+    );
+}
+
+#[test]
+fn hostile_text_of_a_span_is_kept_as_it_was() {
+    check(
+        || {
+            let name = "a=\"b\"\\\n\u{1b}[2J\u{9b}31m\u{7f}";
+            let span = info_span!(parent: None, "s", name, n = -1, half = 0.5, none = f64::NAN);
+            info!(target: "t", parent: &span, "x");
+        },
+        "* INFO t: x half=0.5 n=-1 name=\"a=\\\"b\\\"\\\\\\n\\u{1b}[2J\\u{9b}31m\\u{7f}\" none=null\n",
+        "*\"level\":\"INFO\",\"target\":\"t\",\"message\":\"x\",\"half\":0.5,\"n\":-1,\
+         \"name\":\"a=\\\"b\\\"\\\\\\n\\u001b[2J\\u009b31m\\u007f\",\"none\":null}\n",
     );
 }
 

@@ -11,17 +11,21 @@ use crate::export::Export;
 use crate::settings::LogFormat;
 use crate::telemetry::{Output, subscriber};
 
-/// Runs `test` in a process that traces, logs nothing and exports nothing.
-fn traced(test: impl FnOnce()) {
-    let output = Output {
-        format: LogFormat::Text,
-        timer: (),
-        writer: io::sink,
-        is_coloured: false,
-        field: None,
-    };
-    let filter = "off".parse().expect("a filter");
-    with_default(subscriber(&Export::nowhere("test").provider, filter, output), test);
+/// Runs `test` in a process that traces, logs nothing and exports nothing: with a tracer, and without.
+fn traced(test: impl Fn()) {
+    for sampler in [Some("parentbased_always_on"), None] {
+        let output = Output {
+            format: LogFormat::Text,
+            timer: (),
+            writer: io::sink,
+            is_coloured: false,
+            field: None,
+        };
+        let filter = "off".parse().expect("a filter");
+        let export = Export::nowhere("test", |_| sampler.map(str::to_owned));
+        assert_eq!(export.provider.is_some(), sampler.is_some());
+        with_default(subscriber(export.provider.as_ref(), filter, output), &test);
+    }
 }
 
 fn remote(traceparent: &str) -> TraceContext {
