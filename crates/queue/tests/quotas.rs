@@ -10,8 +10,8 @@ use leasehold_policy::{Backoff, Jitter, Time, namespace};
 use leasehold_queue::{
     Admission, Command, Config, Dead, Effect, Ending, Failure, FailureReason, HeldLease, Hello,
     LeasePhase, LeaseTerms, Name, Outcome, Queue, Quota, Record, Refusal, ReplayRefusal, Reply,
-    Retry, Saved, SchemasRead, Shape, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Token,
-    Unknown, Usage,
+    Retry, Saved, SchemasRead, Shape, Size, StopProof, StreamId, Submit, Task, TaskId, TaskSpec,
+    Token, Unknown, Usage,
 };
 
 /// What a task takes beside what is in it.
@@ -75,6 +75,7 @@ impl World {
             namespaces: Vec::new(),
             reads: SchemasRead::default(),
             slots: 8,
+            resources: Vec::new(),
             prefetch: 0,
             held: self.leases.keys().map(|token| held(*token)).collect(),
             labels: Vec::new(),
@@ -262,7 +263,7 @@ impl World {
 }
 
 fn held(token: Token) -> HeldLease {
-    HeldLease { token, phase: LeasePhase::Running }
+    HeldLease { token, phase: LeasePhase::Running, size: Size::default() }
 }
 
 fn spec(queue: &str, size: usize) -> TaskSpec {
