@@ -152,10 +152,12 @@ impl World {
     /// A worker that would be given something, and one that is connected and well and has leases waiting for its slots that
     /// the first one may have. Those of a paused queue stay with it.
     fn hoards(&self) -> Option<(String, String)> {
-        let free = self.free();
         let queue = self.site.machine.as_ref()?.queue();
-        let tasks = queue.tasks_after(TaskId::from_u128(0));
-        let unstarted = tasks.filter_map(|task| {
+        let tasks = || queue.tasks_after(TaskId::from_u128(0));
+        let kept: Vec<Name> = tasks().flat_map(|task| reserved(queue, task)).collect();
+        let mut free = self.free();
+        free.retain(|view| !kept.contains(&view.worker));
+        let unstarted = tasks().filter_map(|task| {
             let lease = task.lease()?;
             let is_paused = queue.queue(&task.spec.queue).is_some_and(|view| view.paused);
             let may_start = lease.started.is_none() && lease.revoking.is_none();
