@@ -66,3 +66,4 @@ mod timeout;
 mod trace;
 mod wait;
 mod wall_clock;
+mod worker_reload;

@@ -14,6 +14,7 @@ use tonic::transport::Endpoint;
 
 use crate::{
     Error,
+    adjuster::{Size, Sizes},
     assignment::Token,
     clock::{Bell, Clock, Moment},
     context::Signal,
@@ -45,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) leaving: Leaving,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) tasks: BTreeMap<String, Task>,
+    /// Where it hears that it is to take more or less.
+    pub(crate) sizes: Option<Sizes>,
 }
 
 /// Who asks the worker to leave.
@@ -199,6 +202,7 @@ struct Connection {
     /// Handlers that want more time.
     asks: mpsc::Receiver<Ask>,
     requests: Requests,
+    sizes: Option<Sizes>,
     /// It is this worker's for as long as it runs.
     _state_dir: Option<StateDir>,
 }
@@ -233,6 +237,7 @@ impl Connection {
             pace: Pace::new(),
             asks,
             requests,
+            sizes: plan.sizes,
             _state_dir: state_dir,
         })
     }
@@ -292,6 +297,7 @@ impl Connection {
                 self.session.handle_drain(now, None, reason);
             }
             Happened::Request(Request::Stop) => self.session.handle_interrupt(),
+            Happened::Size(size) => self.session.handle_size(now, size),
             Happened::End(token, end) => {
                 self.end(now, token, end);
                 for _ in 0..ENDS_PER_TURN_MAX {
@@ -333,6 +339,7 @@ impl Connection {
                 Happened::Alarm
             }
             request = self.requests.next() => Happened::Request(request),
+            size = resized(&mut self.sizes) => Happened::Size(size),
             (token, end) = self.slots.next_end() => Happened::End(token, end),
             permit = room, if self.session.has_frame() => Happened::Room(permit),
             event = self.stream.next() => Happened::Stream(event),
@@ -347,6 +354,7 @@ impl Connection {
 enum Happened {
     Alarm,
     Request(Request),
+    Size(Size),
     End(Token, End),
     Room(mpsc::OwnedPermit<leasehold_proto::v1::ConnectRequest>),
     Stream(StreamEvent),
@@ -393,6 +401,13 @@ impl Requests {
             return Request::Stop;
         }
         Request::Drain(reason)
+    }
+}
+
+async fn resized(sizes: &mut Option<Sizes>) -> Size {
+    match sizes {
+        Some(sizes) => sizes.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -56,7 +56,7 @@ fn written(format: LogFormat, filter: &str, scene: impl Fn()) -> String {
 
 fn drawn(paper: &Paper, output: Output<Noon, Paper>, filter: &str, scene: impl Fn()) -> String {
     let filter = filter.parse().expect("a filter");
-    with_default(subscriber(&Export::nowhere("test").provider, filter, output), scene);
+    with_default(subscriber(&Export::nowhere("test").provider, filter, output).0, scene);
     let bytes = paper.0.lock().expect("nobody panics while writing").clone();
     let text = String::from_utf8(bytes).expect("lines are text");
     let json = "{\"timestamp\":\"2026-11-23T12:00:00Z\",";

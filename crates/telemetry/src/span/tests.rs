@@ -21,7 +21,7 @@ fn traced(test: impl FnOnce()) {
         field: None,
     };
     let filter = "off".parse().expect("a filter");
-    with_default(subscriber(&Export::nowhere("test").provider, filter, output), test);
+    with_default(subscriber(&Export::nowhere("test").provider, filter, output).0, test);
 }
 
 fn remote(traceparent: &str) -> TraceContext {
