@@ -22,7 +22,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("crates/config", &["policy"]),
     ("crates/coordinator", &["config", "journal", "policy", "proto", "queue", "telemetry"]),
     ("crates/client", &["policy", "proto", "telemetry"]),
-    ("crates/worker", &["policy", "proto", "telemetry"]),
+    ("crates/worker", &["config", "policy", "proto", "telemetry"]),
     ("crates/cli", &["client", "config", "proto", "schema", "telemetry", "worker"]),
     ("crates/demo", &["client", "proto", "telemetry", "worker"]),
     ("crates/instructions", &["coordinator", "journal", "policy", "proto", "queue"]),

@@ -67,3 +67,4 @@ mod timeout;
 mod trace;
 mod wait;
 mod wall_clock;
+mod worker_reload;

@@ -25,9 +25,25 @@ const START: Time = Time::from_unix_ms(1_800_000_000_000);
 const QUEUES: [&str; 6] = ["q", "p", "team/q", "team/p", "other/q", "third/q"];
 const SPACES: [&str; 4] = ["default", "team", "other", "third"];
 
+/// Numbers that a seed decides (`SplitMix64`).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ mixed >> 31) >> 1).expect("64 bits") % end
+    }
+
+    fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+}
+
 /// A queue, and what somebody counts beside it.
 struct World {
-    rng: fastrand::Rng,
+    rng: Dice,
     config: Config,
     queue: Queue,
     records: Vec<Record>,
@@ -43,7 +59,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let config = Config { session_ttl: LONG, ..Config::default() };
-        let (rng, queue) = (fastrand::Rng::with_seed(seed), Queue::new(config.clone(), 1));
+        let (rng, queue) = (Dice(seed), Queue::new(config.clone(), 1));
         let usages = SPACES.iter().map(|space| (*space, Usage::default())).collect();
         let mut world = Self {
             rng,
@@ -141,9 +157,9 @@ impl World {
     }
 
     fn submit(&mut self) {
-        let queue = QUEUES[self.rng.usize(..QUEUES.len())];
-        let size = self.rng.usize(..600);
-        let validate_only = self.rng.u8(..8) == 0;
+        let queue = QUEUES[self.rng.below(QUEUES.len())];
+        let size = self.rng.below(600);
+        let validate_only = self.rng.below(8) == 0;
         self.minted += 1;
         let id = TaskId::from_u128(self.minted.into());
         let expected = self.verdict(queue, OVERHEAD + size as u64);
@@ -156,7 +172,7 @@ impl World {
     }
 
     fn replay(&mut self) {
-        let Some(at) = self.dead.len().checked_sub(1).map(|last| self.rng.usize(..=last)) else {
+        let Some(at) = self.dead.len().checked_sub(1).map(|last| self.rng.below(last + 1)) else {
             return;
         };
         let task = self.dead.swap_remove(at);
@@ -176,33 +192,33 @@ impl World {
     /// One of the open tasks, and its queue.
     fn task(&mut self) -> Option<(TaskId, Name)> {
         let count = usize::try_from(self.queue.open_tasks()).expect("few");
-        let at = self.rng.usize(..count.max(1));
+        let at = self.rng.below(count.max(1));
         let task = self.queue.tasks_after(TaskId::from_u128(0)).nth(at)?;
         Some((task.id, Name::clone(&task.spec.queue)))
     }
 
     /// One of the leases, and the queue of its task.
     fn lease(&mut self) -> Option<(Token, Name)> {
-        let at = self.rng.usize(..self.leases.len().max(1));
+        let at = self.rng.below(self.leases.len().max(1));
         let (token, task) = self.leases.iter().nth(at)?;
         Some((*token, Name::clone(&self.queue.task(*task)?.spec.queue)))
     }
 
     fn end(&mut self) {
         let (Some((token, queue)), stream) = (self.lease(), self.stream()) else { return };
-        let outcome = if self.rng.bool() {
+        let outcome = if self.rng.coin() {
             Outcome::Succeeded { result: Bytes::new() }
         } else {
             let failure = Failure {
                 reason: FailureReason::Error,
-                message: "x".repeat(self.rng.usize(..100)).into(),
+                message: "x".repeat(self.rng.below(100)).into(),
                 details: "".into(),
                 counted: false,
                 token: None,
                 worker: None,
                 time: self.now,
             };
-            let (retryable, stop) = (self.rng.bool(), StopProof::Returned);
+            let (retryable, stop) = (self.rng.coin(), StopProof::Returned);
             Outcome::Failed { failure, retryable, retry_delay: Duration::ZERO, stop }
         };
         self.apply_to(&queue, Command::Outcome { stream, token, outcome });
@@ -213,7 +229,7 @@ impl World {
         let (Some((token, queue)), stream) = (self.lease(), self.stream()) else { return };
         let task = self.queue.task(self.leases[&token]).expect("it is open");
         let old = task.checkpoint.as_ref().map_or(0, |it| it.data.len() as u64);
-        let data = Bytes::from(vec![self.rng.u8(..); self.rng.usize(1..500)]);
+        let data = Bytes::from(vec![b'x'; 1 + self.rng.below(500)]);
         let space = namespace::of(&queue);
         let max = self.config.quotas.get(space).and_then(|quota| quota.open_bytes);
         let fits = self.usages[space].bytes - old + data.len() as u64 <= max.unwrap_or(u64::MAX);
@@ -224,8 +240,8 @@ impl World {
 
     fn configure(&mut self) {
         let quotas = SPACES.iter().map(|space| {
-            let open_tasks = self.rng.bool().then(|| self.rng.u64(1..12));
-            let open_bytes = self.rng.bool().then(|| self.rng.u64(1_000..12_000));
+            let open_tasks = self.rng.coin().then(|| 1 + self.rng.below(11) as u64);
+            let open_bytes = self.rng.coin().then(|| 1_000 + self.rng.below(11_000) as u64);
             (Name::from(*space), Quota { open_tasks, open_bytes })
         });
         self.config.quotas = quotas.collect();
@@ -242,7 +258,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        match self.rng.u8(..20) {
+        match self.rng.below(20) {
             0..8 => self.submit(),
             8..10 => drop(self.apply(Command::Grant { most: 3 })),
             10..13 => self.end(),

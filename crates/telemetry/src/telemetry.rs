@@ -11,7 +11,7 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt as _, ParseError, filter_f
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{Layer as _, Registry, fmt};
+use tracing_subscriber::{Layer as _, Registry, fmt, reload};
 
 use crate::export::{Export, ExportError};
 use crate::line::{KeptFields, LineFormat};
@@ -37,6 +37,16 @@ pub(crate) const TRACED: LevelFilter = LevelFilter::INFO;
 pub struct Telemetry {
     pub(crate) export: Export,
     pub(crate) lines: Drained,
+    pub(crate) refilter: Refilter,
+}
+
+/// Puts another filter into the place of the one that lines pass.
+pub(crate) struct Refilter(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl std::fmt::Debug for Refilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Refilter")
+    }
 }
 
 /// Why telemetry cannot be turned on.
@@ -74,7 +84,6 @@ pub fn init(settings: &Settings) -> Result<Telemetry, InitError> {
     let (sink, lines) = Sink::start(LINES_MAX, io::stderr(), |lines| {
         tracing::warn!(lines, "log lines were dropped: nobody read them in time");
     });
-    let telemetry = Telemetry { export, lines };
     let output = Output {
         format: settings.log_format,
         timer: SystemTime,
@@ -82,7 +91,8 @@ pub fn init(settings: &Settings) -> Result<Telemetry, InitError> {
         is_coloured: io::stderr().is_terminal() && variable("NO_COLOR").is_none(),
         field: settings.log_field.clone(),
     };
-    let subscriber = subscriber(telemetry.export.provider.as_ref(), filter, output);
+    let (subscriber, refilter) = subscriber(export.provider.as_ref(), filter, output);
+    let telemetry = Telemetry { export, lines, refilter };
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::AlreadyOn)?;
     Ok(telemetry)
 }
@@ -91,6 +101,14 @@ impl Telemetry {
     /// Whether spans go to a collector.
     pub fn is_exporting(&self) -> bool {
         self.export.runtime.is_some()
+    }
+
+    /// Writes the lines of this filter from here on; without one, those that are written where settings say nothing.
+    pub fn set_filter(&self, filter: Option<&str>) -> Result<(), InitError> {
+        let log_filter = filter.map(str::to_owned);
+        let settings = Settings { log_filter, ..Settings::new(SCOPE) };
+        (self.refilter.0)(parse_filter(settings.filter(|name| std::env::var(name).ok()))?);
+        Ok(())
     }
 
     /// Hands the last spans to the collector, for two seconds at most, and stops exporting.
@@ -142,7 +160,7 @@ pub(crate) fn subscriber<T, W>(
     provider: Option<&SdkTracerProvider>,
     filter: EnvFilter,
     output: Output<T, W>,
-) -> impl Subscriber + Send + Sync + use<T, W>
+) -> (impl Subscriber + Send + Sync + use<T, W>, Refilter)
 where
     T: FormatTime + Send + Sync + 'static,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -161,6 +179,7 @@ where
             .with_filter(traced_spans())
     });
     let places = provider.is_none().then_some(Places);
+    let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer()
         .with_ansi(output.is_coloured)
         .with_writer(output.writer)
@@ -175,7 +194,11 @@ where
         .with_filter(filter.or(traced_spans()));
     // It wants nothing of spans but to be found.
     let places = places.map(|places| places.with_filter(LevelFilter::OFF));
-    Registry::default().with(traces).with(places).with(lines)
+    let refilter = move |filter| {
+        // It fails only where the subscriber is gone, and nobody writes lines any more.
+        let _gone = handle.reload(filter);
+    };
+    (Registry::default().with(traces).with(places).with(lines), Refilter(Box::new(refilter)))
 }
 
 fn parse_filter(filter: String) -> Result<EnvFilter, InitError> {

@@ -2,9 +2,14 @@
 //!
 //! Flags win over the environment, the environment over the file, the file over the defaults.
 
-use std::{ffi::OsStr, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, builder::Resettable};
+
+use leasehold_config::Contents;
 
 use crate::config::{Command, Config, ConfigError, Drain, LogFormat, Program, SessionLost};
 
@@ -133,6 +138,22 @@ pub(crate) struct Args {
     command: Vec<String>,
 }
 
+/// A configuration file as it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// What it held.
+    pub(crate) contents: Contents,
+}
+
+impl File {
+    /// Its text, and where that is from.
+    pub(crate) fn text(&self) -> (&str, &Path) {
+        (&self.contents.text, &self.path)
+    }
+}
+
 impl CommandLine {
     /// Reads the command line, and the environment behind it. A variable that is empty is one that is not set.
     pub(crate) fn read() -> Result<Self, clap::Error> {
@@ -150,9 +171,9 @@ fn unset(arg: clap::Arg) -> clap::Arg {
 }
 
 impl PoolArgs {
-    /// The configuration of one of its workers, and of all of them.
-    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
-        let mut config = self.worker.config()?;
+    /// These flags laid over a file's text: the configuration of one of its workers, and of all of them.
+    pub(crate) fn over(&self, text: Option<(&str, &Path)>) -> Result<Config, ConfigError> {
+        let mut config = self.worker.over(text)?;
         lay(&mut config.pool.min, self.min.as_ref());
         lay(&mut config.pool.max, self.max.as_ref());
         lay(&mut config.pool.poll, self.poll.as_ref());
@@ -161,12 +182,16 @@ impl PoolArgs {
 }
 
 impl Args {
-    /// The configuration: the file if one is named, with the flags laid over it.
-    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
-        let mut config = match &self.config {
-            Some(path) => Config::read(path)?,
-            None => Config::default(),
-        };
+    /// The file, if one is named.
+    pub(crate) fn file(&self) -> Result<Option<File>, ConfigError> {
+        let Some(path) = &self.config else { return Ok(None) };
+        Ok(Some(File { path: path.clone(), contents: Contents::read(path)? }))
+    }
+
+    /// These flags laid over a file's text, if there is one.
+    pub(crate) fn over(&self, text: Option<(&str, &Path)>) -> Result<Config, ConfigError> {
+        let file = text.map(|(text, path)| Config::parse(text, path));
+        let mut config = file.transpose()?.unwrap_or_default();
         lay(&mut config.address, self.address.as_ref());
         lay(&mut config.id, self.id.as_ref());
         lay(&mut config.slots, self.slots.as_ref());

@@ -4,18 +4,16 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    fmt,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
+use leasehold_config::is_blank;
 use leasehold_policy::{ParseDurationError, parse_duration};
 use leasehold_worker::{OnSessionLost, Worker};
 use serde::{Deserialize, Deserializer, de};
-
-/// The largest configuration file that is read: it is written by hand.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The whole configuration of a worker. What is not set is the library's default.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -133,22 +131,18 @@ pub(crate) struct Drain(pub(crate) Duration);
 /// Why a configuration is not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
+    /// The file cannot be read, is too large, or says nothing any more.
+    #[error(transparent)]
+    File(#[from] leasehold_config::ConfigError),
+    /// What it says differs where nothing can change while the worker works.
+    #[error("{} cannot change while the worker works: what runs is kept; restart it", keys.join(", "))]
+    Fixed {
+        /// Each key that differs.
+        keys: Vec<&'static str>,
     },
-    /// The file is too large to be a configuration.
-    #[error("{} has {bytes} bytes, a configuration has at most {FILE_BYTES_MAX}", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-    },
+    /// The log filter cannot be read.
+    #[error("telemetry.log_filter")]
+    LogFilter(#[from] leasehold_telemetry::InitError),
     /// The text is not YAML, or a key or value is not one of ours.
     #[error("{}:{line}:{column}: {message}", path.display())]
     Malformed {
@@ -186,21 +180,10 @@ pub(crate) enum ConfigError {
 }
 
 impl Config {
-    /// Reads a file.
-    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-        let bytes = fs::metadata(path).map_err(unreadable)?.len();
-        if bytes > FILE_BYTES_MAX {
-            return Err(ConfigError::TooLarge { path: path.to_owned(), bytes });
-        }
-        let text = fs::read_to_string(path).map_err(unreadable)?;
-        Self::parse(&text, path)
-    }
-
     /// Reads the text of a file; `path` is only for the error.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         // A file with nothing but comments is a file that changes nothing.
-        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        if is_blank(text) {
             return Ok(Self::default());
         }
         serde_saphyr::from_str(text).map_err(|error| {
@@ -213,6 +196,27 @@ impl Config {
                 message: message(&plain).to_owned(),
             }
         })
+    }
+
+    /// Which keys differ between this and another one that cannot change while a worker works.
+    pub(crate) fn fixed(&self, other: &Self) -> Vec<&'static str> {
+        let Self { telemetry, .. } = self;
+        let of_logs = (&telemetry.otlp_endpoint, telemetry.log_format)
+            != (&other.telemetry.otlp_endpoint, other.telemetry.log_format);
+        let differ = [
+            ("address", self.address != other.address),
+            ("id", self.id != other.id),
+            ("labels", self.labels != other.labels),
+            ("namespaces", self.namespaces != other.namespaces),
+            ("drain_grace", self.drain_grace != other.drain_grace),
+            ("on_session_lost", self.on_session_lost != other.on_session_lost),
+            ("lost_slots_max", self.lost_slots_max != other.lost_slots_max),
+            ("state_dir", self.state_dir != other.state_dir),
+            ("programs", self.programs != other.programs),
+            ("pool", self.pool != other.pool),
+            ("telemetry.otlp_endpoint, telemetry.log_format", of_logs),
+        ];
+        differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 
     /// The worker it describes.

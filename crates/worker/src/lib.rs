@@ -6,6 +6,7 @@
 //! The connection lives on a thread of its own and speaks for a state machine that knows neither clock nor network
 //! (`session.rs`); everything here is the shell around it. It knows nothing of the coordinator's queue or journal.
 
+mod adjuster;
 mod assignment;
 mod clock;
 mod context;
@@ -38,6 +39,7 @@ mod worker;
 
 pub use bytes::Bytes;
 
+pub use adjuster::Adjuster;
 pub use context::{CancelReason, Context, LeaseOver};
 pub use error::Error;
 pub use limits::CheckpointTooLarge;

@@ -5,17 +5,19 @@
 mod args;
 mod config;
 mod pool;
+mod reload;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
-use leasehold_telemetry::Settings;
+use leasehold_telemetry::{Settings, Telemetry};
 use leasehold_worker::{Error, guard};
 use tokio::runtime::Runtime;
 
 use self::{
-    args::{Args, CommandLine, PoolArgs, Role},
+    args::{Args, CommandLine, File, PoolArgs, Role},
     config::{Config, ConfigError},
     pool::{Ended, Member, Plan},
+    reload::{Again, Reload},
 };
 
 /// A wrong flag or configuration (`EX_USAGE` of sysexits.h).
@@ -59,18 +61,21 @@ fn main() -> ExitCode {
 
 /// One worker, once everything is checked that can be checked without a coordinator.
 fn be_worker(args: &Args) -> Result<ExitCode, ConfigError> {
-    let config = args.config()?;
+    let file = args.file()?;
+    let config = args.over(file.as_ref().map(File::text))?;
     config.worker().check()?;
     if args.check {
         warn_of_directories(&config);
         return Ok(ExitCode::SUCCESS);
     }
-    Ok(run(&config, None))
+    let again = |text: (&str, &Path)| args.over(Some(text));
+    Ok(run(&config, file, again, None))
 }
 
 /// A pool, or the worker of one that this process was started to be.
 fn be_pool(args: &PoolArgs) -> Result<ExitCode, ConfigError> {
-    let config = args.config()?;
+    let file = args.worker.file()?;
+    let config = args.over(file.as_ref().map(File::text))?;
     if let Some(member) = Member::of(args) {
         if let Err(error) = member.bind() {
             complain(&error);
@@ -78,7 +83,8 @@ fn be_pool(args: &PoolArgs) -> Result<ExitCode, ConfigError> {
         }
         let config = member.config(config);
         config.worker().check()?;
-        return Ok(run(&config, config.id.clone()));
+        let again = |text: (&str, &Path)| Ok(member.config(args.over(Some(text))?));
+        return Ok(run(&config, file, again, config.id.clone()));
     }
     let plan = Plan::of(&config)?;
     if args.worker.check {
@@ -99,21 +105,33 @@ fn warn_of_directories(config: &Config) {
     }
 }
 
-/// Runs one worker. `member`: what every line of its log calls it, if it shares the log with others.
-fn run(config: &Config, member: Option<String>) -> ExitCode {
+/// Runs one worker, and looks at its file again meanwhile: `again` is the configuration with another text of it. `member`: what every
+/// line of its log calls it, if it shares the log with others.
+fn run(config: &Config, file: Option<File>, again: impl Again, member: Option<String>) -> ExitCode {
     let field = member.map(|member| ("worker", member));
-    with_telemetry(config, field, |runtime| match runtime.block_on(config.worker().run()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&error);
-            ExitCode::from(exit_code(&error))
+    with_telemetry(config, field, |runtime, telemetry| {
+        let (worker, adjuster) = config.worker().adjustable();
+        let ended = runtime.block_on(async {
+            let Some(file) = file else { return worker.run().await };
+            let reload = Reload::new(file, again, config.clone(), adjuster, telemetry);
+            tokio::select! {
+                ended = worker.run() => ended,
+                never = reload.run() => match never {},
+            }
+        });
+        match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error);
+                ExitCode::from(exit_code(&error))
+            }
         }
     })
 }
 
 /// Keeps a pool of workers.
 fn keep(config: &Config, plan: Plan) -> ExitCode {
-    with_telemetry(config, None, |runtime| match runtime.block_on(pool::run(plan)) {
+    with_telemetry(config, None, |runtime, _| match runtime.block_on(pool::run(plan)) {
         Ok(Ended::Drained(code)) => ExitCode::from(code),
         Ok(Ended::Interrupted) => ExitCode::from(EXIT_INTERRUPTED),
         Err(error) => {
@@ -126,7 +144,7 @@ fn keep(config: &Config, plan: Plan) -> ExitCode {
 fn with_telemetry(
     config: &Config,
     log_field: Option<(&'static str, String)>,
-    work: impl FnOnce(&Runtime) -> ExitCode,
+    work: impl FnOnce(&Runtime, &Telemetry) -> ExitCode,
 ) -> ExitCode {
     let settings = Settings {
         otlp_endpoint: config.telemetry.otlp_endpoint.clone(),
@@ -144,7 +162,7 @@ fn with_telemetry(
     };
     // Programs are watched from the connection's own thread: there is nothing to share a second one for.
     let code = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => work(&runtime),
+        Ok(runtime) => work(&runtime, &telemetry),
         Err(error) => {
             complain(&error);
             ExitCode::from(EXIT_BROKEN)

@@ -14,6 +14,7 @@ use tonic::transport::Endpoint;
 
 use crate::{
     Error,
+    adjuster::{Room, Rooms},
     assignment::Token,
     clock::{Bell, Clock, Moment},
     context::House,
@@ -46,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) leaving: Leaving,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) tasks: BTreeMap<String, Task>,
+    /// Where it hears that it is to take more or less.
+    pub(crate) rooms: Option<Rooms>,
 }
 
 /// Who asks the worker to leave.
@@ -200,6 +203,7 @@ struct Connection {
     /// Handlers that want more time.
     asks: mpsc::Receiver<Ask>,
     requests: Requests,
+    rooms: Option<Rooms>,
     /// It is this worker's for as long as it runs.
     _state_dir: Option<StateDir>,
 }
@@ -239,6 +243,7 @@ impl Connection {
             pace: Pace::new(),
             asks,
             requests,
+            rooms: plan.rooms,
             _state_dir: state_dir,
         })
     }
@@ -299,6 +304,7 @@ impl Connection {
                 self.session.handle_drain(now, None, reason);
             }
             Happened::Request(Request::Stop) => self.session.handle_interrupt(),
+            Happened::Resized(room) => self.session.handle_room(now, room),
             Happened::End(token, end) => {
                 self.end(now, token, end);
                 for _ in 0..ENDS_PER_TURN_MAX {
@@ -340,6 +346,7 @@ impl Connection {
                 Happened::Alarm
             }
             request = self.requests.next() => Happened::Request(request),
+            room = resized(&mut self.rooms) => Happened::Resized(room),
             (token, end) = self.slots.next_end() => Happened::End(token, end),
             permit = room, if self.session.has_frame() => Happened::Room(permit),
             event = self.stream.next() => Happened::Stream(event),
@@ -354,6 +361,7 @@ impl Connection {
 enum Happened {
     Alarm,
     Request(Request),
+    Resized(Room),
     End(Token, End),
     Room(mpsc::OwnedPermit<leasehold_proto::v1::ConnectRequest>),
     Stream(StreamEvent),
@@ -400,6 +408,13 @@ impl Requests {
             return Request::Stop;
         }
         Request::Drain(reason)
+    }
+}
+
+async fn resized(rooms: &mut Option<Rooms>) -> Room {
+    match rooms {
+        Some(rooms) => rooms.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -44,6 +44,7 @@ use self::{
 };
 use crate::{
     CancelReason, Error, OnSessionLost,
+    adjuster::Room,
     assignment::{Assignment, Token},
     clock::Moment,
     identity::Identity,
@@ -206,6 +207,13 @@ impl Session {
         }
         self.start_waiting(now);
         self.conclude();
+    }
+
+    /// It takes so much from here on. What runs goes on.
+    pub(crate) fn handle_room(&mut self, now: Moment, room: Room) {
+        (self.identity.whole.slots, self.identity.prefetch) = (room.slots, room.prefetch);
+        self.notify(Notice::Capacity);
+        self.start_waiting(now);
     }
 
     /// The processor is so busy, in thousandths: to be told with the next heartbeat.

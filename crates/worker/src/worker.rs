@@ -12,7 +12,9 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    Context, Error, OnSessionLost, Program, TaskResult, guard, identity,
+    Adjuster, Context, Error, OnSessionLost, Program, TaskResult,
+    adjuster::{Room, Rooms},
+    guard, identity,
     identity::Identity,
     isolated, open_files,
     run::{self, Plan},
@@ -73,6 +75,7 @@ pub struct Worker {
     state_dir: Option<PathBuf>,
     tasks: BTreeMap<String, Task>,
     namespaces: BTreeSet<String>,
+    rooms: Option<Rooms>,
     schemas: BTreeMap<String, BTreeSet<String>>,
     /// A task type that was given twice: an error once the worker runs.
     served_twice: Option<String>,
@@ -94,6 +97,7 @@ impl Default for Worker {
             state_dir: None,
             tasks: BTreeMap::new(),
             namespaces: BTreeSet::new(),
+            rooms: None,
             schemas: BTreeMap::new(),
             served_twice: None,
         }
@@ -152,6 +156,14 @@ impl Worker {
     /// worker has a slot, and go back at no cost when one has. Together with the slots at most 10,000. Default 0.
     pub fn prefetch(self, prefetch: u32) -> Self {
         Self { prefetch, ..self }
+    }
+
+    /// Says that slots and prefetch may change while the worker works, and who changes them. What they are at the start is as said
+    /// by then.
+    pub fn adjustable(self) -> (Self, Adjuster) {
+        let room = Room { slots: self.whole.slots, prefetch: self.prefetch };
+        let (adjuster, rooms) = Adjuster::new(room);
+        (Self { rooms: Some(rooms), ..self }, adjuster)
     }
 
     /// Adds a label, for people and for tasks that ask for it in their selector. At most 16.
@@ -261,6 +273,11 @@ impl Worker {
         &self.address
     }
 
+    /// How many tasks it runs at once, and how many it takes beyond them, whoever said so.
+    pub fn size(&self) -> (u32, u32) {
+        (self.whole.slots, self.prefetch)
+    }
+
     /// The task types it serves, ascending.
     pub fn task_types(&self) -> impl Iterator<Item = &str> {
         self.tasks.keys().map(String::as_str)
@@ -273,16 +290,7 @@ impl Worker {
             let problem = "must be 1 to 128 characters of [A-Za-z0-9._-]";
             return Err(Error::Setting { name: "worker id", value: self.id.clone(), problem });
         }
-        let slots = self.whole.slots;
-        if !(1..=SLOTS_MAX).contains(&slots) {
-            let problem = "must be from 1 to 10000";
-            return Err(Error::Setting { name: "slots", value: slots.to_string(), problem });
-        }
-        if SLOTS_MAX < slots.saturating_add(self.prefetch) {
-            let (value, problem) =
-                (self.prefetch.to_string(), "slots and prefetch are at most 10000 together");
-            return Err(Error::Setting { name: "prefetch", value, problem });
-        }
+        check_size(self.whole.slots, self.prefetch)?;
         self.whole.check_resources()?;
         self.check_labels()?;
         self.check_namespaces()?;
@@ -450,8 +458,22 @@ impl Worker {
             },
             state_dir: self.state_dir,
             tasks: self.tasks,
+            rooms: self.rooms.map(|rooms| rooms.of(has_programs)),
         })
     }
+}
+
+/// Whether a worker can take so much.
+pub(crate) fn check_size(slots: u32, prefetch: u32) -> Result<(), Error> {
+    if !(1..=SLOTS_MAX).contains(&slots) {
+        let problem = "must be from 1 to 10000";
+        return Err(Error::Setting { name: "slots", value: slots.to_string(), problem });
+    }
+    if SLOTS_MAX < slots.saturating_add(prefetch) {
+        let problem = "slots and prefetch are at most 10000 together";
+        return Err(Error::Setting { name: "prefetch", value: prefetch.to_string(), problem });
+    }
+    Ok(())
 }
 
 /// Whether an environment can hold a variable of this name.

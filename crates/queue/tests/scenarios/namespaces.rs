@@ -78,7 +78,7 @@ fn a_quota_that_is_lowered_takes_nothing_away() {
         ok s1 t1
             a Succeeded; 1 attempts, 0 losses
             s1: t1 is Accepted
-        submit c queue=team/q
+        submit f queue=team/q
             refused: namespace \"team\" is at its open_tasks: 1 of 1
         cancel b
             b Cancelled; 0 attempts, 0 losses

@@ -68,9 +68,9 @@ fn process(endpoint: &str) -> (Telemetry, impl Subscriber + Send + Sync + use<>)
         field: None,
     };
     let filter = "off".parse().expect("a filter");
-    let subscriber = subscriber(export.provider.as_ref(), filter, output);
+    let (subscriber, refilter) = subscriber(export.provider.as_ref(), filter, output);
     let (_, lines) = Sink::start(1, io::sink(), |_| {});
-    (Telemetry { export, lines }, subscriber)
+    (Telemetry { export, lines, refilter }, subscriber)
 }
 
 fn spans(exported: &[ResourceSpans]) -> Vec<Span> {

@@ -71,7 +71,7 @@ fn drawn_by(
 ) -> String {
     let filter = filter.parse().expect("a filter");
     let export = Export::nowhere("test", |_| sampler.map(str::to_owned));
-    with_default(subscriber(export.provider.as_ref(), filter, output), scene);
+    with_default(subscriber(export.provider.as_ref(), filter, output).0, scene);
     let bytes = paper.0.lock().expect("nobody panics while writing").clone();
     let text = String::from_utf8(bytes).expect("lines are text");
     let json = "{\"timestamp\":\"2026-11-23T12:00:00Z\",";

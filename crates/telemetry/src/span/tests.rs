@@ -24,7 +24,7 @@ fn traced(test: impl Fn()) {
         let filter = "off".parse().expect("a filter");
         let export = Export::nowhere("test", |_| sampler.map(str::to_owned));
         assert_eq!(export.provider.is_some(), sampler.is_some());
-        with_default(subscriber(export.provider.as_ref(), filter, output), &test);
+        with_default(subscriber(export.provider.as_ref(), filter, output).0, &test);
     }
 }
 

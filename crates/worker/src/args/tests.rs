@@ -2,15 +2,17 @@
 
 use clap::Parser as _;
 
-use super::{CommandLine, Role};
+use super::{CommandLine, File, Role};
 use crate::config::{Command, Config};
 
 fn config(flags: &[&str]) -> Result<Config, String> {
     let flags = std::iter::once(&"leasehold-worker").chain(flags);
     let line = CommandLine::try_parse_from(flags).map_err(|error| error.to_string())?;
     let config = match line.role {
-        None => line.worker.config(),
-        Some(Role::Pool(pool)) => pool.config(),
+        None => line.worker.file().and_then(|it| line.worker.over(it.as_ref().map(File::text))),
+        Some(Role::Pool(pool)) => {
+            pool.worker.file().and_then(|it| pool.over(it.as_ref().map(File::text)))
+        }
     };
     config.map_err(|error| error.to_string())
 }

@@ -37,6 +37,7 @@ pub(super) enum Notice {
     Drain,
     Goodbye,
     SlotsLost,
+    Capacity,
 }
 
 /// One stream.
@@ -189,7 +190,8 @@ impl Session {
             | Notice::Extend(_)
             | Notice::Drain
             | Notice::Goodbye
-            | Notice::SlotsLost => None,
+            | Notice::SlotsLost
+            | Notice::Capacity => None,
         };
         checkpoint.flatten().map_or(0, Bytes::len)
     }
@@ -245,12 +247,22 @@ impl Session {
                 let count = i32::try_from(self.leases.lost()).unwrap_or(i32::MAX);
                 Event::SlotsLost(v1::SlotsLost { count })
             }
+            Notice::Capacity => Event::Capacity(self.capacity()),
             Notice::Goodbye => {
                 let reason = self.drain.as_ref()?.reason.clone();
                 Event::Goodbye(v1::Goodbye { reason })
             }
         };
         Some(event)
+    }
+
+    /// What it takes.
+    fn capacity(&self) -> v1::Capacity {
+        v1::Capacity {
+            slots: self.identity.whole.wire_slots(),
+            prefetch: i32::try_from(self.identity.prefetch).unwrap_or(i32::MAX),
+            resources: self.identity.whole.wire_resources(),
+        }
     }
 
     fn hello(&self) -> v1::Hello {
@@ -280,11 +292,7 @@ impl Session {
             seen_epoch: self.journal.as_ref().map_or(0, |it| it.epoch),
             labels: identity.labels.clone().into_iter().collect(),
             task_types: identity.task_types.iter().cloned().collect(),
-            capacity: Some(v1::Capacity {
-                slots: identity.whole.wire_slots(),
-                prefetch: i32::try_from(identity.prefetch).unwrap_or(i32::MAX),
-                resources: identity.whole.wire_resources(),
-            }),
+            capacity: Some(self.capacity()),
             held_leases: held.collect(),
             software: identity.software.clone(),
             stream_number: self.streams,
