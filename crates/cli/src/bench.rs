@@ -67,10 +67,10 @@ pub(crate) enum BenchCommand {
     /// The worker whose functions `expiry` sees end
     #[command(hide = true)]
     Functions {
-        /// Where they say that they run
-        socket: PathBuf,
         /// Whose work they do
         task_type: String,
+        /// Where they say that they run
+        socket: Option<PathBuf>,
     },
 }
 
@@ -189,8 +189,8 @@ pub(crate) async fn run(command: BenchCommand, global: &Global, output: Output) 
         BenchCommand::Expiry(bench) => bench.run(global, output, expiry::measure).await,
         BenchCommand::Recovery(bench) => bench.run(global, output, recovery::measure).await,
         BenchCommand::Scaling(setup) => scaling::run(&setup, output).await,
-        BenchCommand::Functions { socket, task_type } => {
-            holder::work(&socket, task_type).await.map(|()| Exit::Ok)
+        BenchCommand::Functions { task_type, socket } => {
+            holder::work(task_type, socket.as_deref()).await.map(|()| Exit::Ok)
         }
         // It needs nothing of what is started by now, and was handled before.
         BenchCommand::Handler { .. } => Ok(Exit::Ok),

@@ -13,7 +13,15 @@ pub(crate) struct Case {
     run: fn(u64) -> anyhow::Result<()>,
 }
 
-/// Every case.
+/// Those that go through the whole coordinator, and are there with its feature alone.
+const OF_THE_COORDINATOR: &[&str] = &["coordinator", "restart"];
+
+/// Whether the case of this name is left out.
+pub(crate) fn is_left_out(name: &str) -> bool {
+    cfg!(not(feature = "coordinator")) && OF_THE_COORDINATOR.contains(&name)
+}
+
+/// Every case that is not left out.
 pub(crate) const CASES: &[Case] = &[
     #[cfg(feature = "coordinator")]
     Case { name: "coordinator", run: process::flow },

@@ -141,7 +141,7 @@ impl<'a> Stage<'a> {
         let client = &subject.client;
         let workers = setup.kind.workers(setup.leases, client, &task_type, &door)?;
         let patience = subject.target.patience;
-        let beside = Beside::hold(client, door.path(), setup.beside, patience).await?;
+        let beside = Beside::hold(client, setup.beside, patience).await?;
         Ok(Self { setup, client, patience, door, workers, beside, task_type })
     }
 
@@ -212,7 +212,8 @@ impl<'a> Stage<'a> {
             end.send_replace(true);
             deaths.map_err(|error| failed("see a death", &error))
         };
-        let (moments, answers) = tokio::try_join!(ended, probe::ask(self.client, over))?;
+        let (moments, answers) =
+            tokio::try_join!(ended, probe::ask(self.client, due - late - QUIET, over))?;
         if moments.len() < self.setup.leases as usize {
             let alive = self.setup.leases as usize - moments.len();
             return Err(Failure::Bench(format!("{alive} handlers outlived their deadline")));
@@ -291,7 +292,9 @@ impl Kind {
                 let program = [own.into(), "bench".into(), "handler".into(), door.path().into()];
                 Ok(vec![Worker::of_program(address, task_type, leases, &program)?])
             }
-            Self::Async => Worker::crowd_of_functions(address, task_type, leases, door.path()),
+            Self::Async => {
+                Worker::crowd_of_functions(address, task_type, leases, Some(door.path()))
+            }
         }
     }
 

@@ -34,7 +34,7 @@ const WORDS_AT_ONCE: usize = 4_096;
 /// What a payload says to whoever must be killed. Any other handler dies of SIGTERM.
 pub(super) const DEAF: &str = "deaf";
 
-/// What it says to a function whose end nobody wants to see.
+/// What it says to a function whose end nobody sees.
 pub(super) const UNSEEN: &str = "unseen";
 
 /// The program: runs until a signal ends it, or the listener goes.
@@ -50,16 +50,19 @@ pub(crate) fn run(socket: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A worker with the functions. Where the coordinator is, and how many may run, it finds in the environment.
-pub(super) async fn work(socket: &Path, task_type: String) -> Result<(), Failure> {
+/// A worker with the functions, whose ends are seen if there is a socket. Where the coordinator is, and how many may run, it finds
+/// in the environment.
+pub(super) async fn work(task_type: String, socket: Option<&Path>) -> Result<(), Failure> {
     let (words, said) = mpsc::sync_channel(WORDS_WAITING_MAX);
-    let failed = |error: io::Error| Failure::Bench(format!("the functions are not heard: {error}"));
-    let connection = UnixStream::connect(socket).map_err(failed)?;
-    // It ends with the last of the functions; whoever listens waits for that before the worker is asked to go.
-    thread::Builder::new()
-        .name("words".to_owned())
-        .spawn(move || tell(connection, &said))
-        .map_err(failed)?;
+    if let Some(socket) = socket {
+        let connected = UnixStream::connect(socket).and_then(|connection| {
+            // It ends with the last of the functions; whoever listens waits for that before the worker is asked to go.
+            let words = thread::Builder::new().name("words".to_owned());
+            words.spawn(move || tell(connection, &said))
+        });
+        connected
+            .map_err(|error| Failure::Bench(format!("the functions are not heard: {error}")))?;
+    }
     let handler = move |payload, context| function(words.clone(), payload, context);
     let worked = async { Worker::from_env()?.task(task_type, handler).run().await };
     worked.await.map_err(|error| Failure::Bench(format!("the worker failed: {error}")))

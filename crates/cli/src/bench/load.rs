@@ -210,18 +210,22 @@ impl Load {
         };
         Worker::default()
             .address(subject.client.address())
-            .id(format!("{}-{number}", self.queue))
+            .id(self.worker_id(number))
             .slots(subject.target.slots_each())
             .drain_grace(DRAIN_GRACE)
             .task(self.queue.clone(), handler)
+    }
+
+    fn worker_id(&self, number: u32) -> String {
+        format!("{}-{number}", self.queue)
     }
 
     /// Waits until the coordinator knows the workers.
     pub(super) async fn connected(&self, subject: &Subject) -> Result<(), Failure> {
         until(subject.target.patience, "a worker does not reach the coordinator", || async {
             let workers = subject.client.workers().await?;
-            let ours = workers.iter().filter(|it| it.worker_id.starts_with(&self.queue)).count();
-            Ok(subject.target.workers as usize <= ours)
+            let is_there = |number| workers.iter().any(|it| it.worker_id == self.worker_id(number));
+            Ok((0..subject.target.workers).all(is_there))
         })
         .await
     }

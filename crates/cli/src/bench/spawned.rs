@@ -152,12 +152,12 @@ impl Worker {
         Process::start("pool", command).map(Self)
     }
 
-    /// Starts as many as so many slots take, which do it with async functions that come in by a socket.
+    /// Starts as many as so many slots take, which do it with async functions; those come in by a socket, if there is one.
     pub(super) fn crowd_of_functions(
         address: &str,
         task_type: &str,
         slots: u32,
-        socket: &Path,
+        socket: Option<&Path>,
     ) -> Result<Vec<Self>, Failure> {
         let start = |number| {
             let name = format!("{task_type}-{number}");
@@ -171,13 +171,12 @@ impl Worker {
         address: &str,
         (name, task_type): (&str, &str),
         slots: u32,
-        socket: &Path,
+        socket: Option<&Path>,
     ) -> Result<Self, Failure> {
         let mut command = command("leasehold")?;
         command
-            .args(["bench", "functions"])
-            .arg(socket)
-            .arg(task_type)
+            .args(["bench", "functions", task_type])
+            .args(socket)
             .env("LEASEHOLD_ADDRESS", address)
             .env("LEASEHOLD_WORKER_ID", name)
             .env("LEASEHOLD_SLOTS", slots.to_string());

@@ -1,6 +1,6 @@
 //! Leases that are held while others expire, and that do not end.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use leasehold_client::{Client, TaskSpec};
 
@@ -24,13 +24,12 @@ impl Beside {
     /// Has so many held, once all of them run.
     pub(super) async fn hold(
         client: &Client,
-        door: &Path,
         leases: u32,
         patience: Duration,
     ) -> Result<Self, Failure> {
         let load = Load::of_nobody();
         let queue = load.queue();
-        let workers = Worker::crowd_of_functions(client.address(), queue, leases, door)?;
+        let workers = Worker::crowd_of_functions(client.address(), queue, leases, None)?;
         let spec = TaskSpec::new(queue)
             .queue(queue)
             .payload(holder::UNSEEN)

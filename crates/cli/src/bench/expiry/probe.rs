@@ -1,7 +1,7 @@
 //! Whether the coordinator still answers while many leases end: a submit and a heartbeat are due every few milliseconds by the
 //! clock, and each is measured from when it was due.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leasehold_client::{Client, TaskSpec};
 use tokio::{
@@ -30,8 +30,13 @@ pub(super) struct Answers {
     pub(super) heartbeats: Delays,
 }
 
-/// Asks until `over` says so.
-pub(super) async fn ask(client: &Client, over: watch::Receiver<bool>) -> Result<Answers, Failure> {
+/// Asks from a moment on until `over` says so.
+pub(super) async fn ask(
+    client: &Client,
+    from: Instant,
+    over: watch::Receiver<bool>,
+) -> Result<Answers, Failure> {
+    time::sleep_until(from.into()).await;
     let submits = submit(client, over.clone());
     let (submits, heartbeats) = tokio::try_join!(submits, beat(client, over))?;
     Ok(Answers { submits, heartbeats })
