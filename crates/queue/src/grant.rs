@@ -67,13 +67,14 @@ impl Queue {
             return true;
         }
         let Some(token) = self.mint() else { return false };
+        let took = passed.map(|passed| (self.size_of(next.place.task), passed));
         self.lease(next, seating, token);
         if next.pick() == Pick::Reserved {
             // Whoever is alike to it has had the room that was kept.
             self.roster.unreserve(seating.session);
         }
-        if let Some(passed) = passed {
-            self.pass_over(seating.session, &passed);
+        if let Some((took, passed)) = took {
+            self.pass_over(seating.session, &took, &passed);
         }
         granted.leased += 1;
         true
@@ -83,9 +84,12 @@ impl Queue {
         let Self { roster, index, paces, avoided, config, book, .. } = self;
         let lanes = &mut index.lanes;
         let offers = roster.free().filter_map(|class| {
-            let (next, passed) = if let Some((task, offer)) = class.reserved() {
+            let reserved = class.reserved().and_then(|(task, offer)| {
                 let task = book.task(task)?;
-                (lanes.next_like((&task.spec, Place::of(task)), &offer, paces)?, None)
+                lanes.next_like((&task.spec, Place::of(task)), &offer, paces)
+            });
+            let (next, passed) = if let Some(next) = reserved {
+                (next, None)
             } else {
                 let is_aged = class.is_for_the_old(config.valve) || Mutant::ValveOpen.is_alive();
                 let is_aged = is_aged && !Mutant::ValveShut.is_alive();
@@ -99,8 +103,11 @@ impl Queue {
             let seating = class.best(next.ask, avoided, lanes.served_last(&next))?;
             Some(Turn { next, seating, passed })
         });
-        // Nobody takes ahead what somebody with a slot could have, though it is not what goes next to him.
-        offers.min_by_key(|it| (it.seating.is_ahead(), it.next.rank(), it.seating))
+        // Nobody takes ahead what somebody with a slot could have, though it is not what goes next to him. For whom room was kept
+        // is not to lose a permit, which all classes share, to somebody else each time.
+        offers.min_by_key(|Turn { next, seating, .. }| {
+            (seating.is_ahead(), next.pick() != Pick::Reserved, next.rank(), *seating)
+        })
     }
 
     fn lease(&mut self, next: Next, seating: Seating, token: Token) {

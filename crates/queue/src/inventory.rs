@@ -115,7 +115,7 @@ impl Queue {
         self.update(id, |session| {
             session.touch(now, believed);
             session.connect(hello.stream, hello.start);
-            session.whole = Size { slots: hello.slots, resources: hello.resources };
+            session.have(Size { slots: hello.slots, resources: hello.resources });
             session.prefetch = hello.prefetch;
             session.task_types = hello.task_types.into_iter().collect();
             session.unsupported.clear();

@@ -331,11 +331,6 @@ impl Lanes {
         self.ask(lane).then(|| self.look(offer, lane, Pick::Reserved, paces))?
     }
 
-    /// Whether the tasks that are alike to one that waits at this place stand in line.
-    pub(crate) fn is_in_line(&mut self, spec: &TaskSpec, place: Place) -> bool {
-        self.find(spec, place).is_some_and(|lane| self.ask(lane))
-    }
-
     /// A task is leased: its queue and its flow are charged with what it is reckoned to cost, and it passes its gates.
     pub(crate) fn charge(&mut self, next: &Next, cost: Cost, token: Token) {
         let Next { place, lane, pick, class, .. } = *next;

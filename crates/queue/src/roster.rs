@@ -30,8 +30,10 @@ const LABEL_NAMES_MAX: usize = 64;
 /// The same for names of resources.
 const RESOURCE_NAMES_MAX: usize = 64;
 
-/// How many sessions of a class are looked at for the one that is reserved.
+/// How many sessions of a class are looked at for the one that is reserved, and of how many of those it is reckoned when they
+/// have room.
 const CANDIDATES_MAX: usize = 256;
+const RECKONED_MAX: usize = 8;
 
 /// Every session.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +74,8 @@ struct Seat {
     eligible: bool,
     load: Option<u64>,
     slots: Slots,
+    /// Of the session, what it has and what is taken.
+    changes: u64,
 }
 
 /// Slots of sessions that are connected and take leases.
@@ -110,12 +114,13 @@ struct Ask {
     sessions: BTreeSet<(u64, SessionId)>,
 }
 
-/// A session that takes nothing but one task, or one that is alike to it, until it has room for that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A session that takes nothing that stands in the way of one task, or one that is alike to it, until it has room for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reservation {
     pub(crate) session: SessionId,
     pub(crate) task: TaskId,
     ask: AskNo,
+    size: Size,
 }
 
 /// The classes that serve some need.
@@ -164,9 +169,9 @@ impl Free<'_> {
 
     /// For whom a session is reserved that has room for it by now.
     pub(crate) fn reserved(&self) -> Option<(TaskId, Offer<'_>)> {
-        let Reservation { task, ask, .. } = self.class.reservation?;
-        let has_room = self.class.asks.get(&ask).is_some_and(|it| !it.sessions.is_empty());
-        has_room.then(|| (task, self.class.offer([ask].into_iter().collect())))
+        let Reservation { task, ask, .. } = self.class.reservation.as_ref()?;
+        let has_room = self.class.asks.get(ask).is_some_and(|it| !it.sessions.is_empty());
+        has_room.then(|| (*task, self.class.offer([*ask].into_iter().collect())))
     }
 
     /// Whether the next grant goes by age, as one in so many does.
@@ -279,7 +284,7 @@ impl Roster {
             }
         }
         for id in unseated {
-            self.seat(id);
+            self.seat_anew(id);
         }
         self.has_strangers = false;
         (news, reclassed)
@@ -343,7 +348,7 @@ impl Roster {
             let Some(needs) = &mut class.needs else { continue };
             needs.retain(|(need, _)| !gone.contains(need));
             let asked: BTreeSet<AskNo> = needs.iter().map(|(_, ask)| *ask).collect();
-            let reserved = class.reservation.map(|it| it.ask);
+            let reserved = class.reservation.as_ref().map(|it| it.ask);
             class.asks.retain(|ask, _| {
                 *ask == AskNo::PLAIN || asked.contains(ask) || reserved == Some(*ask)
             });
@@ -363,29 +368,42 @@ impl Roster {
         }
     }
 
-    /// A lease was granted by the class of a session though it was the turn of another task, which found no room. Says whether a
-    /// session is to be reserved for that: so many went before, or it had waited for its age to count.
+    /// A lease was granted by the class of a session that stands in the way of another task, whose turn it was and which found no
+    /// room. Says whether a session is to be reserved for that: so many went before, or it had waited for its age to count.
     pub(crate) fn pass_over(&mut self, id: SessionId, passed: &Next, valve: u64) -> bool {
+        let is_known = self.reservations().any(|it| it.task == passed.place.task);
         let kind = self.members.get(&id).and_then(|member| member.class.as_ref());
-        let class = kind.and_then(|kind| self.classes.get_mut(kind));
-        let Some(class) = class.filter(|class| class.reservation.is_none()) else { return false };
+        let Some(class) = kind.and_then(|kind| self.classes.get_mut(kind)) else { return false };
         class.passed += 1;
-        valve <= class.passed || passed.pick() == Pick::Aged
+        let is_due = valve <= class.passed || passed.pick() == Pick::Aged;
+        is_due && class.reservation.is_none() && !is_known
     }
 
-    /// Reserves a session of the same class as this one for a task: of those that take tasks the one that has the least to wait
-    /// for.
-    pub(crate) fn reserve(&mut self, id: SessionId, next: &Next, size: &Size) -> Option<SessionId> {
+    /// Reserves a session of the same class as this one for a task: of those that take tasks and have least to wait for, the one
+    /// that has it soonest.
+    pub(crate) fn reserve<R: Ord>(
+        &mut self,
+        id: SessionId,
+        (next, size): (&Next, &Size),
+        room_by: impl Fn(&Session) -> R,
+    ) -> Option<SessionId> {
         let kind = self.members.get(&id)?.class.clone()?;
         let class = self.classes.get_mut(&kind)?;
         let members =
             class.members.iter().filter_map(|id| Some((*id, &self.members.get(id)?.session)));
         let candidates = members.filter(|(_, it)| it.takes_tasks()).take(CANDIDATES_MAX);
-        let (_, session) =
-            candidates.map(|(id, it)| ((it.lack(size), it.taken().slots, id), id)).min()?;
-        class.passed = 0;
-        class.reservation = Some(Reservation { session, task: next.place.task, ask: next.ask });
-        self.seat(session);
+        let mut candidates: Vec<_> = candidates
+            .map(|(id, session)| ((session.lack(size), session.taken().slots, id), session))
+            .collect();
+        candidates.sort_unstable_by_key(|(lack, _)| *lack);
+        let reckoned = candidates.into_iter().take(RECKONED_MAX);
+        let (_, (.., session)) = reckoned.map(|(lack, session)| (room_by(session), lack)).min()?;
+        if next.pick() == Pick::First {
+            class.passed = 0;
+        }
+        let (task, ask) = (next.place.task, next.ask);
+        class.reservation = Some(Reservation { session, task, ask, size: size.clone() });
+        self.seat_anew(session);
         Some(session)
     }
 
@@ -399,7 +417,7 @@ impl Roster {
         let kind = self.members.get(&id).and_then(|member| member.class.as_ref());
         let class = kind.and_then(|kind| self.classes.get_mut(kind));
         if let Some(reservation) = class.and_then(|class| class.reservation.take()) {
-            self.seat(reservation.session);
+            self.seat_anew(reservation.session);
         }
     }
 
@@ -630,6 +648,15 @@ impl Roster {
         }
     }
 
+    /// A session is offered tasks of other sizes than before: it is reserved, or is not any more, or its class knows more of them.
+    fn seat_anew(&mut self, id: SessionId) {
+        let Some(member) = self.members.get(&id) else { return };
+        let class = member.class.as_ref().and_then(|class| self.classes.get_mut(class));
+        if let Some(class) = class {
+            class.offer_to(id, (member.seat.load, member.seat.load), Some(&member.session));
+        }
+    }
+
     fn leave_class(&mut self, id: SessionId) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let before = std::mem::take(&mut member.seat);
@@ -727,7 +754,7 @@ impl Seat {
         let free = if session.takes_tasks() { session.free() } else { 0 };
         let ahead = if eligible { session.ahead() } else { 0 };
         let slots = Slots { all: all.into(), free: free.min(all).into(), ahead: ahead.into() };
-        Self { eligible, load, slots }
+        Self { eligible, load, slots, changes: session.changes() }
     }
 }
 
@@ -772,7 +799,7 @@ impl Class {
     /// Whether a session has room for a lease of this size.
     fn has_room(&self, size: &Size, members: &BTreeMap<SessionId, Member>) -> bool {
         let known = self.asks.values().find(|ask| ask.size.as_ref() == Some(size));
-        if let Some(ask) = known {
+        if let Some(ask) = known.or_else(|| self.asks.get(&AskNo::OTHER)) {
             return !ask.sessions.is_empty();
         }
         self.members.iter().filter_map(|id| members.get(id)).any(|it| it.has_room(size))
@@ -783,15 +810,27 @@ impl Class {
         self.eligible -= usize::from(before.eligible);
         self.eligible += usize::from(after.eligible);
         self.slots = self.slots.without(before.slots).with(after.slots);
-        if before.load == after.load && self.asks.len() == 1 {
-            return;
+        let has_other_room = before.changes != after.changes && 1 < self.asks.len();
+        if before.load != after.load || has_other_room || session.is_none() {
+            self.offer_to(id, (before.load, after.load), session);
         }
-        let reserved = self.reservation.filter(|it| it.session == id).map(|it| it.ask);
+    }
+
+    /// A session is offered tasks of the sizes that it has room for.
+    fn offer_to(
+        &mut self,
+        id: SessionId,
+        (before, after): (Option<u64>, Option<u64>),
+        session: Option<&Session>,
+    ) {
+        let reservation = self.reservation.as_ref().filter(|it| it.session == id);
         for (no, ask) in &mut self.asks {
-            let is_open = reserved.is_none_or(|reserved| reserved == *no);
-            let fits = session.is_some_and(|session| is_open && ask.fits(*no, session));
-            let now = after.load.filter(|_| fits);
-            if let Some(load) = before.load.filter(|_| before.load != now) {
+            let fits = session.is_some_and(|session| match reservation {
+                None => ask.fits(*no, session),
+                Some(reservation) => reservation.lets(*no, ask, session),
+            });
+            let now = after.filter(|_| fits);
+            if let Some(load) = before.filter(|_| before != now) {
                 ask.sessions.remove(&(load, id));
             }
             if let Some(load) = now {
@@ -809,6 +848,19 @@ impl Class {
         };
         let asks = self.asks.iter().map(size).collect();
         Self { asks, needs, granted, passed, reservation, ..Self::new(self.no) }
+    }
+}
+
+impl Reservation {
+    /// Whether the session, which is reserved, has room for a lease of a size that does not stand in the way.
+    fn lets(&self, no: AskNo, ask: &Ask, session: &Session) -> bool {
+        let is_beside =
+            |size: &Size| session.fits(size) && !session.is_in_the_way(size, &self.size);
+        if no == self.ask {
+            session.fits(&self.size)
+        } else {
+            ask.size.as_ref().is_some_and(is_beside)
+        }
     }
 }
 

@@ -75,6 +75,7 @@ pub(crate) struct Session {
     favoured: Duration,
     hushed_until: Option<Time>,
     hushes: u32,
+    changes: u64,
     held: BTreeMap<Token, Held>,
     /// What of the whole is taken: more than that only where it has shrunk since, or work is not what it was believed to be.
     taken: Size,
@@ -171,6 +172,7 @@ impl Session {
             favoured: Duration::ZERO,
             hushed_until: None,
             hushes: 0,
+            changes: 0,
             held: BTreeMap::new(),
             taken: Size::NOTHING,
             ahead: 0,
@@ -266,7 +268,7 @@ impl Session {
             && self.is_for(namespace::of(&spec.queue))
             && !self.unsupported.contains(&spec.task_type)
             && spec.shape.selector.iter().all(has)
-            && self.whole.holds(&spec.shape.size)
+            && self.whole.serves(&spec.shape.size)
     }
 
     /// Whether it serves a namespace.
@@ -298,6 +300,24 @@ impl Session {
     /// Whether it can be granted a lease of this size now: what waits there already is not overtaken.
     pub(crate) fn fits(&self, size: &Size) -> bool {
         self.takes_tasks() && self.ahead == 0 && self.has_left(size)
+    }
+
+    /// Whether another lease of one size would stand in the way of one that waits until it has room.
+    pub(crate) fn is_in_the_way(&self, one: &Size, waits: &Size) -> bool {
+        let mut taken = self.taken.clone();
+        taken.add(one);
+        self.whole.is_in_the_way(&taken, one, waits)
+    }
+
+    /// It has so much in all.
+    pub(crate) fn have(&mut self, whole: Size) {
+        self.whole = whole;
+        self.changes += 1;
+    }
+
+    /// How often what it has, or what is taken of that, has changed.
+    pub(crate) const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Whether it holds nothing.
@@ -368,6 +388,7 @@ impl Session {
         self.taken.add(&size);
         let (over_since, alarm, is_ahead) = (None, Time::NEVER, false);
         self.held.insert(token, Held { work, size, is_ahead, over_since, alarm, unsent });
+        self.changes += 1;
     }
 
     /// A lease that it holds was granted ahead: it takes nothing before it has a slot.
@@ -376,6 +397,7 @@ impl Session {
         held.is_ahead = true;
         self.ahead += 1;
         self.taken.remove(&held.size);
+        self.changes += 1;
     }
 
     /// A lease that was granted ahead has its slot, or may have it.
@@ -384,6 +406,7 @@ impl Session {
         held.is_ahead = false;
         self.ahead -= 1;
         self.taken.add(&held.size);
+        self.changes += 1;
     }
 
     /// It is not known of any of its leases whether it waits.
@@ -401,6 +424,11 @@ impl Session {
     /// What the token is held for.
     pub(crate) fn work(&self, token: Token) -> Option<Work> {
         self.held.get(&token).map(|held| held.work)
+    }
+
+    /// How much a lease takes that it holds.
+    pub(crate) fn size(&self, token: Token) -> Option<&Size> {
+        self.held.get(&token).map(|held| &held.size)
     }
 
     /// Everything it holds.
@@ -433,6 +461,7 @@ impl Session {
         if let Some(held) = self.held.remove(&token) {
             self.alarms.remove(&(held.alarm, token));
             self.taken.remove(&held.size);
+            self.changes += 1;
         }
         self.overdue.remove(&token);
         if self.overdue.is_empty() {

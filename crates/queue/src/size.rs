@@ -51,6 +51,25 @@ impl Size {
             && other.resources.iter().all(|(name, amount)| *amount <= left(name))
     }
 
+    /// Whether, of what is taken by now, what this took stands in the way of another one: of something that it took there is not
+    /// enough left for that.
+    pub(crate) fn is_in_the_way(&self, taken: &Self, took: &Self, wanted: &Self) -> bool {
+        let is_short = |all: u64, taken: u64, took: u64, wanted: u64| {
+            0 < took && 0 < wanted && all.saturating_sub(taken) < wanted
+        };
+        let slots =
+            is_short(self.slots.into(), taken.slots.into(), took.slots.into(), wanted.slots.into());
+        let is_short = |(name, wanted): &(Name, u64)| {
+            is_short(self.amount(name), taken.amount(name), took.amount(name), *wanted)
+        };
+        slots || wanted.resources.iter().any(is_short)
+    }
+
+    /// Whether who has so much in all takes leases of this size: of one slot whoever there is, who may have none now.
+    pub(crate) fn serves(&self, asked: &Self) -> bool {
+        asked.is_plain() || self.holds(asked)
+    }
+
     /// The other one is taken, too.
     pub(crate) fn add(&mut self, other: &Self) {
         self.slots = self.slots.saturating_add(other.slots);

@@ -63,7 +63,10 @@ impl Queue {
 
     pub(crate) fn capacity(&mut self, stream: StreamId, whole: Size, prefetch: u32) {
         let Some(id) = self.roster.on_stream(stream) else { return };
-        self.update(id, |session| (session.whole, session.prefetch) = (whole, prefetch));
+        self.update(id, |session| {
+            session.have(whole);
+            session.prefetch = prefetch;
+        });
         self.reclassify(id);
         self.promote(id);
     }
@@ -73,7 +76,7 @@ impl Queue {
         let Some(task) = self.task_under(id, token) else { return };
         self.acknowledge(id, token);
         self.unpark(id, token);
-        self.update(id, Session::prove);
+        self.promote(id);
         self.note_start(id, task, token);
     }
 
@@ -83,6 +86,8 @@ impl Queue {
         if lease.started.is_some() {
             return;
         }
+        self.update(id, Session::prove);
+        let Some(lease) = self.book.lease_mut(task) else { return };
         let revoking = lease.revoking.is_some();
         self.write(Record::LeaseStarted { task, token, time: self.now });
         self.index.lanes.gates.spend(token);

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Admission, Audience, Blocker, Command, Config, Effect, Hello, LeaseTerms, Minter, Name,
-    Outcome, Queue, Retry, SchemasRead, Shape, Size, StreamId, Submit, TaskId, TaskSpec, Token,
+    Outcome, Queue, QueueLimits, Retry, SchemasRead, Shape, Size, StreamId, Submit, TaskId,
+    TaskSpec, Throttles, Token,
 };
 
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
@@ -47,6 +48,18 @@ impl Crew {
         i128::from(size.slots) <= self.left(None) && size.resources.iter().all(has)
     }
 
+    /// Whether a lease of one size beside what runs leaves room for another: or takes nothing of what that needs.
+    fn is_free_for_both(&self, one: &Size, waits: &Size) -> bool {
+        let names = waits.resources.iter().map(|(name, _)| Some(&**name)).chain([None]);
+        let of = |size: &Size, name: Option<&str>| {
+            name.map_or(i128::from(size.slots), |name| i128::from(size.amount(name)))
+        };
+        names.into_iter().all(|name| {
+            let (own, other) = (of(one, name), of(waits, name));
+            own == 0 || other == 0 || own + other <= self.left(name)
+        })
+    }
+
     fn could_ever(&self, size: &Size) -> bool {
         let has = |(name, amount): &(Name, u64)| *amount <= self.whole.amount(name);
         size.slots <= self.whole.slots && size.resources.iter().all(has)
@@ -66,6 +79,8 @@ struct World {
     grants: u64,
     /// How long a run takes at most, in ms.
     run_max: u64,
+    /// Whether what waits may wait for a limit.
+    is_limited: bool,
     dice: Dice,
     seed: u64,
 }
@@ -116,7 +131,13 @@ fn spec(queue: &str, priority: u8, size: Size) -> TaskSpec {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut queue = Queue::new(Config { valve: VALVE, ..Config::default() }, 1);
+        Self::with(seed, Throttles::default())
+    }
+
+    fn with(seed: u64, throttles: Throttles) -> Self {
+        let is_limited = throttles != Throttles::default();
+        let throttles = Arc::new(throttles);
+        let mut queue = Queue::new(Config { valve: VALVE, throttles, ..Config::default() }, 1);
         queue.recovered(START, None);
         queue.play_to(Audience::Nobody);
         Self {
@@ -129,6 +150,7 @@ impl World {
             reserved: BTreeMap::new(),
             grants: 0,
             run_max: RUN_MAX,
+            is_limited,
             dice: Dice(seed),
             seed,
         }
@@ -176,12 +198,18 @@ impl World {
             self.queue.apply(self.now, Command::Started { stream, token });
             let crew = self.crews.get_mut(&stream).unwrap();
             assert!(crew.has_room(&size), "seed {seed}: {stream:?} has no room for {size:?}");
-            crew.runs.insert(token, Arc::clone(&assignment.spec));
-            if let Some(task) = self.reserved.remove(&stream) {
-                let waits = self.waiting.get(&task).filter(|_| task != assignment.task);
-                let is_like = waits.is_none_or(|spec| spec.shape == assignment.spec.shape);
-                assert!(is_like, "seed {seed}: {stream:?}, reserved for {task}, is given {size:?}");
+            if let Some(task) = self.reserved.get(&stream) {
+                let waits = self.waiting.get(task).filter(|_| *task != assignment.task);
+                let is_fair = waits.is_none_or(|spec| {
+                    let other = &spec.shape.size;
+                    *other == size || crew.is_free_for_both(&size, other)
+                });
+                assert!(is_fair, "seed {seed}: {stream:?}, reserved for {task}, is given {size:?}");
+                if waits.is_none_or(|spec| spec.shape.size == size) {
+                    self.reserved.remove(&stream);
+                }
             }
+            crew.runs.insert(token, Arc::clone(&assignment.spec));
             let run = Duration::from_millis(1 + self.dice.roll(self.run_max));
             self.ends.push(Reverse((self.now + run, token, stream)));
             self.waiting.remove(&assignment.task);
@@ -207,8 +235,9 @@ impl World {
         for (id, spec) in &self.waiting {
             let size = &spec.shape.size;
             for (stream, crew) in &self.crews {
-                let takes = !crew.drains && !self.reserved.contains_key(stream);
-                let idles = takes && crew.has_room(size);
+                let waits = self.reserved.get(stream).and_then(|task| self.waiting.get(task));
+                let is_kept = waits.is_some_and(|it| !crew.is_free_for_both(size, &it.shape.size));
+                let idles = !self.is_limited && !crew.drains && !is_kept && crew.has_room(size);
                 assert!(!idles, "seed {}: {stream:?} idles beside {id}: {size:?}", self.seed);
             }
         }
@@ -379,4 +408,113 @@ fn what_somebody_has_is_counted_in_slots() {
     }
     let (a, b) = (had["a"], had["b"]);
     assert!(a.abs_diff(b) * 50 < a + b, "{a} slots and {b} are no halves");
+}
+
+fn slots(slots: u32) -> Size {
+    Size { slots, resources: Vec::new() }
+}
+
+/// Keeps so many tasks of one slot waiting, for so many ends, and says when a task was leased: after how many grants.
+fn wait_for(world: &mut World, large: TaskId, small: &TaskSpec, ends: usize) -> u64 {
+    let before = world.grants;
+    for _ in 0..ends {
+        while world.waiting.values().filter(|it| it.shape.size == small.shape.size).count() < 20 {
+            world.submit(small.clone());
+        }
+        world.grant();
+        if !world.waiting.contains_key(&large) {
+            return world.grants - before;
+        }
+        world.end_one();
+    }
+    panic!("after {} grants it still waits", world.grants - before);
+}
+
+/// What comes free of a limit is taken by whoever fits: the room that was kept is not given up for that.
+#[test]
+fn a_limit_that_is_used_up_does_not_starve_what_asks_for_much() {
+    for workers in 1..=3_u64 {
+        let own = QueueLimits { leases: Some(4), ..QueueLimits::default() };
+        let queues = [("a".into(), own)].into();
+        let mut world = World::with(workers, Throttles { queues, ..Throttles::default() });
+        for _ in 0..workers {
+            world.worker(slots(4));
+        }
+        let small = spec("a", 5, slots(1));
+        for _ in 0..8 {
+            world.submit(small.clone());
+        }
+        world.grant();
+        let large = world.submit(spec("a", 5, slots(4)));
+        wait_for(&mut world, large, &small, 400);
+    }
+}
+
+/// Work that takes nothing of what is wanting goes on where it waits.
+#[test]
+fn what_wants_a_resource_keeps_no_slots_free() {
+    let mut world = World::new(3);
+    world.worker(Size { slots: 16, resources: amounts(&[("gpu", 1)]) });
+    let on_gpu = spec("a", 5, Size { slots: 1, resources: amounts(&[("gpu", 1)]) });
+    world.run_max = 1;
+    world.submit(on_gpu.clone());
+    world.grant();
+    // It runs for long.
+    let Reverse((_, token, stream)) = world.ends.pop().unwrap();
+    for _ in 0..5 {
+        world.submit(on_gpu.clone());
+    }
+    for _ in 0..500 {
+        while world.waiting.len() < 40 {
+            world.submit(spec("a", 5, slots(1)));
+        }
+        world.grant();
+        let crew = &world.crews[&stream];
+        assert_eq!(crew.left(None), 0, "every slot is taken beside the one that runs: {token}");
+        world.end_one();
+    }
+}
+
+/// Workers of several classes are not kept free for one task.
+#[test]
+fn for_one_task_one_worker_is_reserved() {
+    let mut world = World::new(4);
+    for memory in 1..=4 {
+        world.worker(Size { slots: 4, resources: amounts(&[("memory", memory)]) });
+    }
+    let large = spec("a", 5, Size { slots: 4, resources: amounts(&[("memory", 1)]) });
+    let (large, mut most) = (world.submit(large), 0);
+    for _ in 0..300 {
+        while world.waiting.len() < 40 {
+            world.submit(spec("a", 5, slots(1)));
+        }
+        world.grant();
+        if !world.waiting.contains_key(&large) {
+            break;
+        }
+        most = most.max(world.reserved.len());
+        world.end_one();
+    }
+    assert!(!world.waiting.contains_key(&large), "it goes");
+    assert_eq!(most, 1, "so many workers were reserved for it at once");
+}
+
+/// Turns by age reserve for the oldest; whose turn it is otherwise counts beside them.
+#[test]
+fn older_work_that_asks_for_much_does_not_starve_more_urgent_such_work() {
+    let mut world = World::new(5);
+    for _ in 0..2 {
+        world.worker(slots(4));
+    }
+    for _ in 0..200 {
+        world.submit(spec("old", 6, slots(4)));
+    }
+    let small = spec("a", 5, slots(1));
+    for _ in 0..20 {
+        world.submit(small.clone());
+        world.grant();
+    }
+    let large = world.submit(spec("urgent", 0, slots(4)));
+    let after = wait_for(&mut world, large, &small, 2_000);
+    assert!(after < 20 * VALVE, "it waits for {after} grants");
 }

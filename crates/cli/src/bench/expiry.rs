@@ -203,7 +203,8 @@ impl<'a> Stage<'a> {
         self.submit(&spec).await?;
         let crowd = self.gather(start + self.setup.after.saturating_sub(QUIET)).await?;
         let late = manners.grace(self.setup);
-        let due = start + self.setup.after + late;
+        let (near, due) =
+            (start + self.setup.after.saturating_sub(QUIET), start + self.setup.after + late);
         let patience = due.saturating_duration_since(Instant::now()) + self.patience;
         let (end, over) = watch::channel(false);
         let ended = async {
@@ -212,8 +213,7 @@ impl<'a> Stage<'a> {
             end.send_replace(true);
             deaths.map_err(|error| failed("see a death", &error))
         };
-        let (moments, answers) =
-            tokio::try_join!(ended, probe::ask(self.client, due - late - QUIET, over))?;
+        let (moments, answers) = tokio::try_join!(ended, probe::ask(self.client, near, over))?;
         if moments.len() < self.setup.leases as usize {
             let alive = self.setup.leases as usize - moments.len();
             return Err(Failure::Bench(format!("{alive} handlers outlived their deadline")));
