@@ -102,7 +102,7 @@ async fn a_large_task_has_a_worker_reserved_beside_a_stream_of_small_ones() {
     reaches(&mut client, &held, TaskState::Running).await;
     let large = submit(&mut client, &coordinator, "large", 2, &[]).await;
     for n in 0..2 {
-        let gate = format!("small {n}");
+        let gate = format!("small-{n}");
         let small = submit(&mut client, &coordinator, &gate, 1, &[]).await;
         reaches(&mut client, &small, TaskState::Running).await;
         open(&coordinator, &gate);

@@ -533,7 +533,7 @@ impl Misfit {
 impl Shortage {
     /// Everything that somebody has less of than is wanted.
     fn all(whole: &Size, wanted: &Size) -> Vec<Self> {
-        let (most, slots) = (whole.slots.into(), wanted.slots.into());
+        let (most, slots) = (whole.slots.max(1).into(), wanted.slots.into());
         let slots = Self { resource: None, wanted: slots, most };
         let others = wanted.resources.iter().map(|(name, amount)| Self {
             resource: Some(Name::clone(name)),

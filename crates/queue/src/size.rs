@@ -39,9 +39,11 @@ impl Size {
         own.map_or(0, |(_, amount)| *amount)
     }
 
-    /// Whether the other one fits into it.
+    /// Whether the other one fits into it, if nothing of it is taken. Who has no slot at the moment counts as having one: it is
+    /// room that is wanting, not a worker.
     pub fn holds(&self, other: &Self) -> bool {
-        self.holds_beside(&Self::NOTHING, other)
+        let has = |(name, amount): &(Name, u64)| *amount <= self.amount(name);
+        other.slots <= self.slots.max(1) && other.resources.iter().all(has)
     }
 
     /// Whether the other one fits into what is left of it beside what is taken.
@@ -145,7 +147,7 @@ impl Measure {
     /// What of all that a session has matters to anybody.
     pub(crate) fn of(&self, whole: &Size) -> Size {
         let matters = |(name, _): &&(Name, u64)| self.resources.contains(name);
-        let slots = if self.slots { whole.slots } else { 1 };
+        let slots = if self.slots { whole.slots.max(1) } else { 1 };
         Size { slots, resources: whole.resources.iter().filter(matters).cloned().collect() }
     }
 }

@@ -56,7 +56,7 @@ fn what_cannot_be_used_is_named() {
     check(&worker().label("n", &long), &format!("label is \"{long}\": {problem}"));
     worker().resource("n".repeat(63), 1 << 53).check().expect("the most");
     let problem = "its name has 1 to 63 bytes and no control characters";
-    for name in ["".to_owned(), "n".repeat(64), "a\nb".to_owned()] {
+    for name in [String::new(), "n".repeat(64), "a\nb".to_owned()] {
         let error = format!("resource is {name:?}: {problem}");
         check(&worker().resource(name, 1), &error);
     }
