@@ -446,7 +446,7 @@ impl Worker {
             },
             state_dir: self.state_dir,
             tasks: self.tasks,
-            sizes: self.sizes.map(|sizes| sizes.of(has_programs)),
+            sizes: self.sizes.map(|it| if has_programs { it.of_programs() } else { it }),
         })
     }
 }
