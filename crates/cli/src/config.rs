@@ -10,7 +10,8 @@ use leasehold_client::{
     Client,
     v1::{ConfigChange, GetConfigResponse},
 };
-use leasehold_config::{Config, ConfigError, Contents, Place, Violation};
+use leasehold_config::{Config, ConfigError, Contents, Place, Telemetry, Violation};
+use leasehold_telemetry::Settings;
 
 use crate::{
     Done,
@@ -94,7 +95,13 @@ pub(crate) async fn run(command: ConfigCommand, client: &Client, output: Output)
 
 fn check(file: &Path, output: Output) -> Done {
     let checked = Contents::read(file).and_then(|Contents { text, .. }| {
-        Config::parse(&text, file)?.check().map_err(|error| error.placed(&text, file))
+        let config = Config::parse(&text, file)?;
+        let mut violations = config.check().err().map_or_else(Vec::new, |it| it.violations());
+        violations.extend(telemetry(&config));
+        if violations.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::Invalid { path: None, violations }.placed(&text, file))
     });
     let violations = checked.as_ref().err().map(ConfigError::violations).unwrap_or_default();
     let name = file.display().to_string();
@@ -107,6 +114,19 @@ fn check(file: &Path, output: Output) -> Done {
         }
     }
     Ok(if checked.is_ok() { Exit::Ok } else { Exit::Usage })
+}
+
+/// What of logs and traces the next start would refuse.
+fn telemetry(config: &Config) -> impl Iterator<Item = Violation> {
+    let Telemetry { otlp_endpoint, log_filter, .. } = &config.telemetry;
+    let (endpoint, filter) = (Some(otlp_endpoint.clone()), Some(log_filter.clone()));
+    let of_spans = Settings { otlp_endpoint: endpoint, ..Settings::new("leasehold") };
+    let of_lines = Settings { log_filter: filter, ..Settings::new("leasehold") };
+    let checks = [("telemetry.otlp_endpoint", of_spans), ("telemetry.log_filter", of_lines)];
+    checks.into_iter().filter_map(|(key, settings)| {
+        let problem = leasehold_telemetry::check(&settings).err()?.to_string();
+        Some(Violation { key: key.into(), place: None, problem })
+    })
 }
 
 /// As compilers write it, so that editors find the place.

@@ -102,10 +102,14 @@ fn addresses(config: &Config, broken: &mut Broken) {
             );
         }
     }
-    if config.listen == config.ops_listen && config.listen.port() != 0 {
-        let problem =
-            format!("{} is the address of `listen` too: choose another port", config.listen);
-        broken.add("ops_listen", problem);
+    let (one, other) = (config.listen, config.ops_listen);
+    // All addresses of a machine are also each of them, and those of IPv6 most often those of IPv4, too.
+    let meets = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    if meets && one.port() == other.port() && one.port() != 0 {
+        broken.add(
+            "ops_listen",
+            format!("{other} takes the port of `listen`, {one}: choose another"),
+        );
     }
     if config.data.as_os_str().is_empty() {
         broken.add("data", "is empty: name a directory");

@@ -170,8 +170,10 @@ fn malformed_files_are_refused_with_their_place() {
 /// Values that do not fit together, and the keys that are named.
 #[test]
 fn rules_between_values_are_all_reported() {
-    let cases: [(&str, &[&str]); 42] = [
+    let cases: [(&str, &[&str]); 44] = [
         ("listen: 0.0.0.0:7171\n", &["listen"]),
+        ("{listen: 0.0.0.0:7172, insecure: true}\n", &["ops_listen"]),
+        ("{listen: 127.0.0.2:7172}\n", &[]),
         ("ops_listen: 192.0.2.1:1\n", &["ops_listen"]),
         ("listen: '[::1]:7172'\nops_listen: '[::1]:7172'\n", &["ops_listen"]),
         ("data: ''\n", &["data"]),

@@ -10,6 +10,7 @@ use std::{
 };
 
 use leasehold_policy::Time;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -79,6 +80,8 @@ struct Shared {
     /// Held while a look is taken up, so that there is one at a time and the last one wins.
     eye: tokio::sync::Mutex<Eye>,
     refused: Mutex<Option<Arc<Refused>>>,
+    /// A configuration holds that may want another pause between two looks.
+    taken: Notify,
 }
 
 #[derive(Debug)]
@@ -86,6 +89,16 @@ struct Eye {
     watch: Watch,
     /// Whether the file said nothing when it was taken last.
     was_blank: bool,
+}
+
+impl Eye {
+    /// A content, unless it says nothing where the file said something before.
+    fn said(&self, contents: Contents, path: &Path) -> Result<Contents, ConfigError> {
+        if is_blank(&contents.text) && !self.was_blank {
+            return Err(ConfigError::Emptied { path: path.to_owned() });
+        }
+        Ok(contents)
+    }
 }
 
 /// Why the file as it stands does not hold.
@@ -145,7 +158,8 @@ impl Reloader {
         let was_blank = known.is_some_and(|known| known.is_blank);
         let eye = tokio::sync::Mutex::new(Eye { watch, was_blank });
         let refused = Mutex::new(None);
-        Self { shared: Arc::new(Shared { source, handle, metrics, eye, refused }) }
+        let taken = Notify::new();
+        Self { shared: Arc::new(Shared { source, handle, metrics, eye, refused, taken }) }
     }
 
     /// Looks again and again, and at once with each SIGHUP, until the end.
@@ -161,6 +175,7 @@ impl Reloader {
                         tracing::warn!(%error, "the configuration file is looked at again later");
                     }
                 }
+                () = self.shared.taken.notified() => pause = self.interval(),
                 () = ending.cancelled() => return,
             }
         }
@@ -218,7 +233,11 @@ impl Reloader {
             (Some(text), _) => {
                 (Ok(Contents { hash: Hash::of(text.as_bytes()), text }), Path::new("FILE"))
             }
-            (None, Some(path)) => (settled(path).await.seen, path),
+            (None, Some(path)) => {
+                let seen = settled(path).await.seen;
+                let eye = self.shared.eye.lock().await;
+                (seen.and_then(|contents| eye.said(contents, path)), path)
+            }
             (None, None) => (Err(ConfigError::Absent), Path::new("FILE")),
         };
         let hash = contents.as_ref().ok().map(|contents| contents.hash);
@@ -243,10 +262,8 @@ impl Reloader {
         let hash = look.seen.as_ref().ok().map(|contents| contents.hash);
         let before = self.shared.handle.applied();
         let wanted = look.seen.and_then(|contents| {
+            let contents = eye.said(contents, path)?;
             let is_blank = is_blank(&contents.text);
-            if is_blank && !eye.was_blank {
-                return Err(ConfigError::Emptied { path: path.to_owned() });
-            }
             let wanted = self.shared.source.args.over(&contents.text, path)?;
             let config = before.config.without_restart(&wanted);
             config.check()?;
@@ -263,6 +280,7 @@ impl Reloader {
         };
         self.shared.handle.configure(Arc::new(applied)).await?;
         eye.was_blank = is_blank;
+        self.shared.taken.notify_one();
         *self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.tell(before.hash, &reloaded);
         Ok(reloaded)

@@ -137,6 +137,7 @@ mutants! {
     ProbesUnbounded = "a half-open circuit lets everybody through",
     ProbeNeverLeaves = "a probe that is over keeps its place",
     ExplainedBriefly = "an explanation names only the first thing that holds a task",
+    QuotaBeyond = "a namespace has one task more open than it may",
     QuotaForgottenAtBoot = "what is open over a restart counts against no quota",
     RowTwice = "a replayed dead letter stays in its table",
 }

@@ -50,7 +50,7 @@ impl Traits {
     pub(crate) fn fits(&self, namespace: &str, task_type: &Name, shape: &Shape) -> bool {
         let has = |(name, value): &(Name, Name)| self.labels.get(name) == Some(value);
         let is_there = shape.selector.iter().all(has) || Mutant::SelectorIgnored.is_alive();
-        let is_there = is_there && self.whole.serves(&shape.size);
+        let is_there = is_there && self.whole.holds(&shape.size);
         is_there && self.is_for(namespace) && self.reads.reads(task_type, shape.schema)
     }
 

@@ -268,7 +268,7 @@ impl Session {
             && self.is_for(namespace::of(&spec.queue))
             && !self.unsupported.contains(&spec.task_type)
             && spec.shape.selector.iter().all(has)
-            && self.whole.serves(&spec.shape.size)
+            && self.whole.holds(&spec.shape.size)
     }
 
     /// Whether it serves a namespace.

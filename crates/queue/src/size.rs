@@ -67,11 +67,6 @@ impl Size {
         slots || wanted.resources.iter().any(is_short)
     }
 
-    /// Whether who has so much in all takes leases of this size: of one slot whoever there is, who may have none now.
-    pub(crate) fn serves(&self, asked: &Self) -> bool {
-        asked.is_plain() || self.holds(asked)
-    }
-
     /// The other one is taken, too.
     pub(crate) fn add(&mut self, other: &Self) {
         self.slots = self.slots.saturating_add(other.slots);

@@ -19,5 +19,5 @@ mod trace_context;
 
 pub use settings::{LogFormat, Settings};
 pub use span::{add_link, set_parent};
-pub use telemetry::{InitError, Telemetry, init};
+pub use telemetry::{InitError, Telemetry, check, init};
 pub use trace_context::TraceContext;

@@ -97,6 +97,12 @@ pub fn init(settings: &Settings) -> Result<Telemetry, InitError> {
     Ok(telemetry)
 }
 
+/// Whether a process could be given these settings, whatever its environment says. Nothing is turned on, and no collector asked.
+pub fn check(settings: &Settings) -> Result<(), InitError> {
+    parse_filter(settings.filter(|_| None))?;
+    export(settings, |_| None).map(drop)
+}
+
 impl Telemetry {
     /// Whether spans go to a collector.
     pub fn is_exporting(&self) -> bool {

@@ -47,9 +47,9 @@ impl Adjuster {
 }
 
 impl Rooms {
-    /// Those of a worker that runs programs, or of one that does not.
-    pub(crate) fn of(self, has_programs: bool) -> Self {
-        Self { has_programs, ..self }
+    /// The same, of a worker that runs programs.
+    pub(crate) fn of_programs(self) -> Self {
+        Self { has_programs: true, ..self }
     }
 
     /// The next one that is another one than before; never, once nobody can say any more.

@@ -126,7 +126,7 @@ async fn hung_up(hangups: &mut Option<Signal>) {
         None => None,
     };
     if heard.is_none() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

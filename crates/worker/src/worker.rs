@@ -458,7 +458,7 @@ impl Worker {
             },
             state_dir: self.state_dir,
             tasks: self.tasks,
-            rooms: self.rooms.map(|rooms| rooms.of(has_programs)),
+            rooms: self.rooms.map(|it| if has_programs { it.of_programs() } else { it }),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use clap::Parser as _;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::coordinator::{Running, start};
@@ -203,5 +204,39 @@ async fn without_a_file_there_is_nothing_to_reload() {
     let compared = fixed.compare(Some("limits: {open_tasks: 3}\n".to_owned())).await.unwrap();
     let keys: Vec<_> = compared.changes.iter().map(|it| it.key.as_str()).collect();
     assert_eq!(keys, ["data", "limits.open_tasks"], "no flag is laid over it");
+    stage.stop().await;
+}
+
+/// A difference is that of what would be taken.
+#[tokio::test]
+async fn a_file_that_says_nothing_any_more_differs_in_nothing() {
+    let stage = Stage::new("limits: {open_tasks: 1}\n").await;
+    stage.put(Some("# limits: {open_tasks: 1}\n"));
+    let refused = stage.reloader.compare(None).await.unwrap_err();
+    assert!(refused.message.contains("is empty"), "{}", refused.message);
+    stage.put(Some("{}\n"));
+    let compared = stage.reloader.compare(None).await.unwrap();
+    assert_eq!(compared.changes.len(), 1);
+    stage.stop().await;
+}
+
+/// Whoever looks once an hour is told by the call that it is more often from here on.
+#[tokio::test]
+async fn an_interval_holds_as_soon_as_its_file_does() {
+    let stage = Stage::new("reload: {interval: 1h}\n").await;
+    let ending = CancellationToken::new();
+    let mut looks = JoinSet::new();
+    looks.spawn(stage.reloader.clone().run(Hangups::listen().unwrap(), ending.clone()));
+    stage.put(Some("reload: {interval: 100ms}\n"));
+    stage.reloader.at_once().await.unwrap();
+    stage.put(Some("reload: {interval: 100ms}\nlimits: {open_tasks: 5}\n"));
+    let seen = async {
+        while stage.open_tasks() != 5 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), seen).await.expect("it is looked at again");
+    ending.cancel();
+    looks.join_next().await.unwrap().unwrap();
     stage.stop().await;
 }

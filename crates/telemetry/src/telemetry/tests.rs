@@ -5,6 +5,20 @@ use std::error::Error as _;
 use super::{InitError, init};
 use crate::Settings;
 
+/// What a start would refuse is known without one.
+#[test]
+fn settings_are_checked_without_a_process() {
+    let filter =
+        |text: &str| Settings { log_filter: Some(text.to_owned()), ..Settings::new("test") };
+    let endpoint =
+        |text: &str| Settings { otlp_endpoint: Some(text.to_owned()), ..Settings::new("test") };
+    for right in [filter("debug,h2=info"), endpoint(""), endpoint("http://127.0.0.1:4317")] {
+        assert!(super::check(&right).is_ok(), "{right:?}");
+    }
+    assert!(matches!(super::check(&filter("a=b=c")), Err(InitError::Filter { .. })));
+    assert!(matches!(super::check(&endpoint("not a url")), Err(InitError::Export { .. })));
+}
+
 #[test]
 fn what_cannot_work_is_refused_with_its_reason() {
     let filter = Settings { log_filter: Some("a=b=c".to_owned()), ..Settings::new("test") };

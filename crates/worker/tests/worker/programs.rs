@@ -245,6 +245,7 @@ async fn its_environment_says_what_it_works_on() {
             "LEASEHOLD_CHECKPOINT_BYTES_MAX=1000",
             "LEASEHOLD_FENCING_TOKEN=41",
             "LEASEHOLD_GENERATION=2",
+            "LEASEHOLD_NAMESPACE=default",
             "LEASEHOLD_QUEUE=q",
             "LEASEHOLD_TASK_ID=task-41",
             "LEASEHOLD_TASK_RESOURCES=",
