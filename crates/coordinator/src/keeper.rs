@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 
 use leasehold_journal::Position;
 use leasehold_policy::Mutant;
-use leasehold_queue::{Name, Record, TaskId};
+use leasehold_queue::{IdHashing, Name, Record, TaskId};
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +33,7 @@ pub(crate) struct Keeper {
     /// Below how many bytes of records nothing is moved or dropped.
     tidy_bytes: u64,
     batches: VecDeque<Homes>,
-    tasks: HashMap<TaskId, Home>,
+    tasks: HashMap<TaskId, Home, IdHashing>,
     keys: HashMap<KeyName, Home>,
     /// Bytes of records in all batches.
     retained: u64,
@@ -92,7 +92,7 @@ impl Keeper {
         Self {
             tidy_bytes,
             batches: VecDeque::new(),
-            tasks: HashMap::new(),
+            tasks: HashMap::default(),
             keys: HashMap::new(),
             retained: 0,
             live: 0,

@@ -81,8 +81,8 @@ impl Recovered {
         loop {
             let before = records.remaining();
             let Some(record) = records.next().transpose()? else { return Ok(()) };
-            queue.replay(&record, unknown)?;
             self.keeper.written(position, &record, before - records.remaining());
+            queue.replay(record, unknown)?;
             self.records += 1;
         }
     }
@@ -107,7 +107,7 @@ pub(crate) fn replay_facts(
 ) -> Result<(), RecoveryError> {
     for (name, value) in facts {
         let Some(record) = fact(name, value)? else { continue };
-        let replayed = queue.replay(&record, Unknown::Skip);
+        let replayed = queue.replay(record, Unknown::Skip);
         replayed.map_err(|_| RecoveryError::Fact { name: name.clone() })?;
     }
     Ok(())

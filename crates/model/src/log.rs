@@ -126,7 +126,7 @@ impl End {
 
 impl Beginning {
     fn fold(&mut self, record: &Record) -> Result<(), Violation> {
-        self.queue.replay(record, Unknown::Refuse).map_err(|corrupt| Violation {
+        self.queue.replay(record.clone(), Unknown::Refuse).map_err(|corrupt| Violation {
             invariant: "I7",
             what: format!("a record that does not follow from those before it: {corrupt}"),
         })?;

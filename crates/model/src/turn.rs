@@ -41,7 +41,7 @@ impl Cluster {
         let is_forgotten =
             |record: &Record| forgets && matches!(record, Record::EpochStarted { .. });
         for record in log.records().filter(|record| !is_forgotten(record)) {
-            let read = queue.replay(record, Unknown::Refuse);
+            let read = queue.replay(record.clone(), Unknown::Refuse);
             read.map_err(|corrupt| Violation { invariant: "I7", what: corrupt.to_string() })?;
         }
         Ok(())

@@ -143,7 +143,7 @@ impl Book {
     }
 
     /// Takes a task in, in place of the one with its id.
-    pub(crate) fn insert(&mut self, task: Task) {
+    pub(crate) fn insert(&mut self, task: Box<Task>) {
         self.remove(task.id);
         let queue = &task.spec.queue;
         *self.open.entry(Name::clone(queue)).or_default() += 1;

@@ -75,8 +75,10 @@ impl Book {
             Record::EpochStarted { session_ttl, .. } => {
                 self.session_ttl_max = self.session_ttl_max.max(*session_ttl);
             }
-            Record::TaskAccepted(task) | Record::TaskReplayed(task) => self.open(task, record)?,
-            Record::TaskMoved(task) => self.insert(Task::clone(task)),
+            Record::TaskAccepted(task) | Record::TaskReplayed(task) => {
+                self.open(Box::clone(task), |_| record.clone())?;
+            }
+            Record::TaskMoved(task) => self.insert(Box::clone(task)),
             Record::KeyKept { queue, key, task, until } => {
                 self.keys.insert(queue, key, *task, Some(*until));
             }
@@ -97,11 +99,38 @@ impl Book {
         Ok(None)
     }
 
-    fn open(&mut self, task: &Task, record: &Record) -> Result<(), Corrupt> {
-        if self.tasks.get(task.id).is_some() {
-            return Err(wrong_state(task.id, record));
+    /// Folds a record that nobody needs afterwards: a task in it is the one that is kept.
+    pub(crate) fn absorb(&mut self, record: Record, unknown: Unknown) -> Result<(), Corrupt> {
+        match record {
+            Record::TaskAccepted(task) => self.open(task, Record::TaskAccepted),
+            Record::TaskReplayed(task) => self.open(task, Record::TaskReplayed),
+            Record::TaskMoved(task) => {
+                self.insert(task);
+                Ok(())
+            }
+            record @ (Record::EpochStarted { .. }
+            | Record::LeaseGranted { .. }
+            | Record::LeaseStarted { .. }
+            | Record::LeaseRevoking { .. }
+            | Record::LeaseExtended { .. }
+            | Record::CheckpointSaved { .. }
+            | Record::LeaseEnded { .. }
+            | Record::CancelRequested { .. }
+            | Record::TaskEnded { .. }
+            | Record::KeyKept { .. }
+            | Record::QueuePaused { .. }) => self.fold(&record, unknown).map(drop),
         }
-        self.insert(task.clone());
+    }
+
+    fn open(
+        &mut self,
+        task: Box<Task>,
+        record: impl FnOnce(Box<Task>) -> Record,
+    ) -> Result<(), Corrupt> {
+        if self.tasks.get(task.id).is_some() {
+            return Err(wrong_state(task.id, &record(task)));
+        }
+        self.insert(task);
         Ok(())
     }
 

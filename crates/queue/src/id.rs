@@ -1,6 +1,11 @@
 //! Names and numbers: tasks, tokens, sessions, streams.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+    str::FromStr,
+    sync::Arc,
+};
 
 use leasehold_policy::Time;
 
@@ -49,6 +54,34 @@ impl TaskId {
     pub fn first_serial_at(time: Time) -> i64 {
         let ms = u128::from(time.unix_ms()) & ((1 << MS_BITS) - 1);
         i64::try_from(ms << COUNTER_BITS).unwrap_or(i64::MAX)
+    }
+}
+
+/// Spreads task ids over a table, for a map that has nothing else for keys. Ids are minted here, with 43 random bits each:
+/// nobody chooses what falls together. This is the finalizer of SplitMix64.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IdHasher(u64);
+
+/// What a map from task ids is made with.
+pub type IdHashing = BuildHasherDefault<IdHasher>;
+
+impl Hasher for IdHasher {
+    #[expect(clippy::cast_possible_truncation, reason = "one half is folded into the other before")]
+    fn write_u128(&mut self, bits: u128) {
+        let folded = (bits ^ (bits >> 64)) as u64;
+        let mixed = (folded ^ (folded >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        self.0 = mixed ^ (mixed >> 31);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u128(u128::from(self.0 ^ u64::from(*byte)));
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -97,7 +97,7 @@ pub use explain::{
 };
 pub use fold::{Corrupt, Unknown};
 pub use gate::{Gate, Obstacle};
-pub use id::{Minter, Name, SessionId, StreamId, TaskId, Token};
+pub use id::{IdHasher, IdHashing, Minter, Name, SessionId, StreamId, TaskId, Token};
 pub use ledger::{Charge, ENDS_MAX, EndFact, EndKind, LeaseEnd, Ledger, StopProof};
 pub use limits::{Bucketed, Permit, Take, Use};
 pub use price::Reckoned;

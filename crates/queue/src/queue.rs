@@ -98,8 +98,8 @@ impl Queue {
     ///
     /// Facts that are kept beside the journal are records too: a pause is a [`Record::QueuePaused`], the longest promise to
     /// workers an [`Record::EpochStarted`].
-    pub fn replay(&mut self, record: &Record, unknown: Unknown) -> Result<(), Corrupt> {
-        self.book.fold(record, unknown).map(drop)
+    pub fn replay(&mut self, record: Record, unknown: Unknown) -> Result<(), Corrupt> {
+        self.book.absorb(record, unknown)
     }
 
     /// The journal is read: from here on commands are applied. Leases found in it are kept for their workers as long as

@@ -3,11 +3,14 @@
 //!
 //! It knows nothing of a task but its id. Nothing depends on the order in which the tables hold them.
 
-use std::{collections::BTreeSet, iter, ops::Bound::Excluded, ops::Bound::Unbounded};
+use std::{
+    collections::BTreeSet, hash::BuildHasher as _, iter, ops::Bound::Excluded,
+    ops::Bound::Unbounded,
+};
 
 use hashbrown::{HashTable, hash_table::Entry};
 
-use crate::{Task, TaskId};
+use crate::{IdHashing, Task, TaskId};
 
 /// Tables that grow apart: each does so by moving everything in it, which must not be felt, though there are ten million
 /// tasks.
@@ -54,12 +57,12 @@ impl Tasks {
     }
 
     /// Takes a task in whose id is not there.
-    pub(crate) fn insert(&mut self, task: Task) {
+    pub(crate) fn insert(&mut self, task: Box<Task>) {
         let (id, hash) = (task.id, hash(task.id));
         let Some(table) = self.tables.get_mut(table(hash)) else { return };
         let entry = table.entry(hash, |other| other.id == id, |task| self::hash(task.id));
         let Entry::Vacant(vacant) = entry else { return };
-        vacant.insert(Box::new(task));
+        vacant.insert(task);
         self.len += 1;
         if self.order.last().is_none_or(|last| *last < id) {
             self.order.push(id);
@@ -121,15 +124,8 @@ impl Tasks {
     }
 }
 
-/// Ids are minted here, with 43 random bits each: nobody chooses what falls together. This is the finalizer of
-/// SplitMix64.
-#[expect(clippy::cast_possible_truncation, reason = "one half is folded into the other before")]
-const fn hash(id: TaskId) -> u64 {
-    let bits = id.as_u128();
-    let folded = (bits ^ (bits >> 64)) as u64;
-    let mixed = (folded ^ (folded >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+fn hash(id: TaskId) -> u64 {
+    IdHashing::default().hash_one(id)
 }
 
 /// By bits that the tables themselves use least.

@@ -601,7 +601,7 @@ impl Both {
         self.epoch += 1;
         let mut queue = Queue::new(config(self.lists.setting), self.epoch);
         for record in &self.records {
-            queue.replay(record, Unknown::Refuse).expect("a sound journal");
+            queue.replay(record.clone(), Unknown::Refuse).expect("a sound journal");
         }
         queue.recovered(self.now, Some(self.now));
         self.queue = queue;

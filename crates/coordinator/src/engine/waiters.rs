@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use leasehold_queue::TaskId;
+use leasehold_queue::{IdHashing, TaskId};
 use tokio::sync::oneshot;
 
 use crate::{handle::Waiter, snapshot::Snapshot};
@@ -16,7 +16,7 @@ type Sender = oneshot::Sender<Box<Snapshot>>;
 /// Every waiter, by task.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    by_task: HashMap<TaskId, Vec<Sender>>,
+    by_task: HashMap<TaskId, Vec<Sender>, IdHashing>,
     count: usize,
     /// At how many waiters those who have given up are looked for.
     sweep_at: usize,

@@ -7,7 +7,7 @@ use leasehold_policy::namespace;
 use leasehold_proto::{
     PROTOCOL_VERSION, duration::to_wire, v1, v1::coordinator_event::Event as Said,
 };
-use leasehold_queue::{Assignment, Disposition, RevocationReason, Token, Verdict, Welcome};
+use leasehold_queue::{Assignment, Disposition, Name, RevocationReason, Token, Verdict, Welcome};
 
 use crate::{egress::Event, status::Status, terms::SessionTerms, view};
 
@@ -135,20 +135,22 @@ fn say_welcome(welcome: &Welcome, terms: &SessionTerms, coordinator: &Status) ->
 
 fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
     let spec = &*assignment.spec;
+    // What formats a name takes several times as long as what copies it.
+    let owned = |name: &Name| str::to_owned(name);
     let trace = spec.trace.as_ref().map(|trace| v1::TraceContext {
-        traceparent: trace.parent.to_string(),
-        tracestate: trace.state.to_string(),
+        traceparent: owned(&trace.parent),
+        tracestate: owned(&trace.state),
     });
     let (space, queue) = namespace::split(&spec.queue);
-    let labels = spec.labels.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    let labels = spec.labels.iter().map(|(name, value)| (owned(name), owned(value)));
     v1::Assignment {
         fencing_token: assignment.token.as_i64(),
         task_id: assignment.task.to_string(),
         namespace: space.to_owned(),
         queue: queue.to_owned(),
-        task_type: spec.task_type.to_string(),
+        task_type: owned(&spec.task_type),
         payload: spec.payload.clone(),
-        content_type: spec.content_type.to_string(),
+        content_type: owned(&spec.content_type),
         attempt: i32::try_from(assignment.attempt).unwrap_or(i32::MAX),
         generation: i32::try_from(assignment.generation).unwrap_or(i32::MAX),
         start_timeout: Some(to_wire(spec.start_timeout)),

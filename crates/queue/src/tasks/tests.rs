@@ -16,7 +16,7 @@ fn check(steps: Vec<(u16, bool)>) {
         } else if let map::Entry::Vacant(entry) = expected.entry(id) {
             let task = Task { id, ..*task() };
             entry.insert(task.clone());
-            tasks.insert(task);
+            tasks.insert(Box::new(task));
         }
         assert_eq!((tasks.len(), tasks.get(id)), (expected.len(), expected.get(&id)));
     }

@@ -422,7 +422,9 @@ impl Cluster {
         for (at, record) in self.journal.records.iter().enumerate() {
             let settled = at < self.journal.settled;
             let unknown = if settled { Unknown::Skip } else { Unknown::Refuse };
-            queue.replay(record, unknown).map_err(|e| TestCaseError::fail(e.to_string()))?;
+            queue
+                .replay(record.clone(), unknown)
+                .map_err(|e| TestCaseError::fail(e.to_string()))?;
         }
         queue.recovered(self.now, Some(self.now));
         self.queue = queue;

@@ -368,7 +368,7 @@ impl Stage {
         self.queue = Queue::new(self.config.clone(), self.epoch);
         for (at, record) in self.records.iter().enumerate() {
             let unknown = if at < self.settled { Unknown::Skip } else { Unknown::Refuse };
-            self.queue.replay(record, unknown).expect("a sound journal");
+            self.queue.replay(record.clone(), unknown).expect("a sound journal");
         }
         self.queue.recovered(self.now, Some(self.now));
         self.records.extend(self.queue.take_output().records);

@@ -223,7 +223,7 @@ impl Writing {
             let unknown =
                 if *position <= self.rows.settled { Unknown::Skip } else { Unknown::Refuse };
             for record in Records::new(body).unwrap() {
-                queue.replay(&record.unwrap(), unknown).unwrap();
+                queue.replay(record.unwrap(), unknown).unwrap();
             }
         }
         queue.recovered(self.now, Some(self.now));
