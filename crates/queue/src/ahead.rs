@@ -13,7 +13,7 @@ use crate::{
     flows::{FlowNo, QueueNo},
     gate::Gate,
     lanes::{Lane, Place},
-    need::NeedNo,
+    need::{Audience, NeedNo},
     roster::Serving,
 };
 
@@ -23,6 +23,9 @@ const LANES_MAX: usize = 512;
 /// How many tasks are passed by, of all lanes together, to find out how many there are before one in the middle. Beyond that
 /// the deadlines in a lane are taken to be spread evenly.
 const STEPS_MAX: usize = 8_192;
+
+/// How many classes of sessions are looked at, for all lanes together, to find out how many slots two needs share.
+const CLASSES_MAX: usize = 4_096;
 
 /// Tasks that go before another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +105,10 @@ struct Asker<'a> {
     place: Place,
     flow: Option<FlowNo>,
     takes: Vec<Take>,
-    shared: BTreeMap<NeedNo, (u64, u64)>,
+    /// By what such needs have in common; by the need, as long as classes have not been told of it.
+    shared: BTreeMap<Result<Audience, NeedNo>, (u64, u64)>,
+    /// How many classes are looked at for each of them.
+    classes: usize,
     steps: usize,
 }
 
@@ -112,19 +118,15 @@ impl Queue {
         let lanes = &self.index.lanes;
         let takes = lanes.gates.takes_of(spec, place);
         let flow = lanes.flows.find(&spec.queue, &spec.fairness_key);
-        let mut asker = Asker {
-            queue: self,
-            serving,
-            place,
-            flow,
-            takes,
-            shared: BTreeMap::new(),
-            steps: STEPS_MAX,
-        };
         let own = lanes.lane(spec, place);
         let others = lanes.sample(LANES_MAX).filter(|(no, ..)| own.is_none_or(|own| own.0 != *no));
+        let others: Vec<_> = others.collect();
+        let (shared, classes) = (BTreeMap::new(), CLASSES_MAX / (others.len() + 1));
+        let queue = self;
+        let mut asker =
+            Asker { queue, serving, place, flow, takes, shared, classes, steps: STEPS_MAX };
         let rivals = own.map(|(_, lane)| (lane, 1)).into_iter();
-        let rivals = rivals.chain(others.map(|(_, lane, stands_for)| (lane, stands_for)));
+        let rivals = rivals.chain(others.into_iter().map(|(_, lane, stands_for)| (lane, stands_for)));
         let rivals: Vec<Rival> =
             rivals.filter_map(|(lane, stands_for)| asker.rival(lane, stands_for)).collect();
         let turns = Turns::new(self, spec, flow, &rivals);
@@ -171,9 +173,7 @@ impl Asker<'_> {
             return None;
         }
         let need = lanes.needs.get(lane.key.need)?;
-        let (roster, serving) = (&self.queue.roster, self.serving);
-        let shared = self.shared.entry(lane.key.need);
-        let shared = *shared.or_insert_with(|| roster.shared(serving, need));
+        let shared = self.shared(lane.key.need);
         let (mut room, mut limits) = (u64::MAX, Vec::new());
         for take in lanes.takes(lane) {
             if let Some(limit) = self.takes.iter().position(|own| is_same(own, &take)) {
@@ -205,6 +205,14 @@ impl Asker<'_> {
             room: room.saturating_mul(stands_for),
             limits,
         })
+    }
+
+    /// Of the slots that serve a need, how many serve the task, too.
+    fn shared(&mut self, need: NeedNo) -> (u64, u64) {
+        let (roster, needs) = (&self.queue.roster, &self.queue.index.lanes.needs);
+        let alike = if roster.has_told(needs) { Ok(needs.audience(need)) } else { Err(need) };
+        let looked = || roster.shared(self.serving, (need, needs), self.classes);
+        *self.shared.entry(alike).or_insert_with(looked)
     }
 
     /// How many tasks of a lane go before: counted from whichever end is near enough, else reckoned.

@@ -3,12 +3,17 @@
 //! It promises nothing and changes nothing. Slots and each limit are looked at as if they alone held the task back, and the
 //! latest of them counts. What an estimate costs is bounded, whatever waits and runs.
 
-use std::{fmt, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    fmt,
+    time::Duration,
+};
 
 use leasehold_policy::Time;
 
 use crate::{
-    Guarded, Lease, Phase, Queue, Take, Task, TaskSpec, Wait,
+    Guarded, Lease, Permit, Phase, Queue, SessionId, Take, Task, TaskSpec, Token, Wait,
     ahead::{Ahead, Line},
     gate::Gate,
     lanes::Place,
@@ -96,15 +101,7 @@ impl Queue {
             Phase::Scheduled { eligible, wait } => {
                 self.reckon(spec, place, Some((*eligible, *wait)))
             }
-            Phase::Leased(lease) => {
-                let started = lease.started.unwrap_or(lease.granted);
-                let over = self
-                    .over(&spec.task_type, started)
-                    .map(|over| Over { p50: over.p50.max(self.now), p95: over.p95.max(self.now) });
-                let slots = self.roster.serving(spec).slots();
-                let (starts, bound_by) = (Some(started), Bound::Nothing);
-                Estimate { ahead: 0, slots, starts, over, bound_by }
-            }
+            Phase::Leased(lease) => self.reckon_leased(task, lease),
         }
     }
 
@@ -116,8 +113,24 @@ impl Queue {
         self.reckon(spec, place, delay)
     }
 
+    fn reckon_leased(&self, task: &Task, lease: &Lease) -> Estimate {
+        let parked = lease.session.filter(|id| self.parking.is_parked(*id, lease.token));
+        let (starts, bound_by) = match parked {
+            Some(id) => {
+                let wait = self.row(id).get(&lease.token).copied();
+                (wait.map(|us| self.now + Duration::from_micros(us)), Bound::Capacity)
+            }
+            None => (Some(lease.started.unwrap_or(self.now)), Bound::Nothing),
+        };
+        let over = starts.and_then(|at| self.over(&task.spec.task_type, at));
+        let over =
+            over.map(|over| Over { p50: over.p50.max(self.now), p95: over.p95.max(self.now) });
+        let slots = self.roster.serving(&task.spec, &self.index.lanes.needs).slots();
+        Estimate { ahead: 0, slots, starts, over, bound_by }
+    }
+
     fn reckon(&self, spec: &TaskSpec, place: Place, wait: Option<(Time, Wait)>) -> Estimate {
-        let serving = self.roster.serving(spec);
+        let serving = self.roster.serving(spec, &self.index.lanes.needs);
         let ahead = self.ahead(spec, place, &serving);
         let found = self.latest((spec, place), &serving, &ahead).map(|(at, bound_by)| match wait {
             Some((eligible, wait)) if at <= eligible => (eligible, Bound::Delay(wait)),
@@ -167,7 +180,7 @@ impl Queue {
                     let before = u32::try_from(line.tokens).unwrap_or(u32::MAX);
                     gates.wait_behind(of, before, *tokens)
                 }
-                Take::Permit(_) => nth_start(&self.permit_ends(take), *line)
+                Take::Permit(permit) => nth_start(&self.permit_ends(permit), *line)
                     .ok_or_else(|| Bound::Limit(take.clone()))?,
             };
             let at = self.now + wait;
@@ -185,46 +198,70 @@ impl Queue {
 
     /// What a run of a type takes on average, in microseconds.
     pub(crate) fn micros(&self, task_type: &str) -> u64 {
-        u64::try_from(self.paces.mean(task_type).as_micros()).unwrap_or(u64::MAX).max(1)
+        as_micros(self.paces.mean(task_type)).max(1)
     }
 
     /// When each of the slots that serve a task is free next.
     fn slot_ends(&self, serving: &Serving<'_>) -> Vec<End> {
-        let holds = |lease: &Lease| {
+        let leases = &self.index.leases;
+        let looked = if LEASES_MAX < leases.len() { 0 } else { leases.len() };
+        let tasks = leases.values().take(looked).filter_map(|id| self.book.task(*id));
+        let ends = tasks.filter_map(|task| {
+            let lease = task.lease()?;
             let session = lease.session?;
-            let kind = self.roster.class(session)?;
+            let class = self.roster.class_no(session)?;
             let has_slot = !self.parking.is_parked(session, lease.token);
-            (has_slot && serving.contains(kind)).then_some(())
-        };
-        let busy = self.lease_ends(|task| task.lease().and_then(holds).is_some());
-        self.all_ends(busy, serving.slots(), serving.free())
+            (has_slot && serving.contains(class)).then(|| self.lease_end(task, lease))
+        });
+        self.all_ends(ends.collect(), serving.slots(), serving.free())
     }
 
     /// When each permit of a limit is free next.
-    fn permit_ends(&self, take: &Take) -> Vec<End> {
+    fn permit_ends(&self, permit: &Permit) -> Vec<End> {
         let gates = &self.index.lanes.gates;
-        let limit = gates.use_of(take);
-        let takes = |task: &Task| gates.takes_of(&task.spec, Place::of(task)).contains(take);
-        let busy = self.lease_ends(takes);
+        let limit = gates.use_of(&Take::Permit(permit.clone()));
+        let mut rows = BTreeMap::new();
+        let few = usize::try_from(limit.used).is_ok_and(|used| used <= LEASES_MAX);
+        let holders = gates.holders(permit).take(if few { LEASES_MAX } else { 0 });
+        let ends = holders.filter_map(|token| {
+            let task = self.book.task(*self.index.leases.get(&token)?)?;
+            let lease = task.lease()?;
+            let mut end = self.lease_end(task, lease);
+            if let Some(id) = lease.session.filter(|id| self.parking.is_parked(*id, token)) {
+                let row: &BTreeMap<Token, u64> = rows.entry(id).or_insert_with(|| self.row(id));
+                end.in_us = row.get(&token)?.saturating_add(self.micros(&task.spec.task_type));
+            }
+            Some(end)
+        });
         let free = limit.max.saturating_sub(limit.used);
-        self.all_ends(busy, limit.max.into(), free.into())
+        self.all_ends(ends.collect(), limit.max.into(), free.into())
     }
 
-    /// When some of the leases are likely to end, if they are few enough to be looked at.
-    fn lease_ends(&self, is_one: impl Fn(&Task) -> bool) -> Vec<End> {
-        let leases = &self.index.leases;
-        if LEASES_MAX < leases.len() {
-            return Vec::new();
-        }
-        let tasks = leases.values().filter_map(|id| self.book.task(*id));
-        let ends = tasks.filter(|task| is_one(task)).filter_map(|task| {
-            let lease = task.lease()?;
-            let ran = self.now.since(lease.started.unwrap_or(lease.granted));
-            let ran_us = u64::try_from(ran.as_micros()).unwrap_or(u64::MAX);
-            let left_us = self.micros(&task.spec.task_type).saturating_sub(ran_us);
-            Some(End { in_us: left_us, count: 1 })
+    /// When a lease with a slot is likely to end.
+    fn lease_end(&self, task: &Task, lease: &Lease) -> End {
+        let ran = self.now.since(lease.started.unwrap_or(lease.granted));
+        let left_us = self.micros(&task.spec.task_type).saturating_sub(as_micros(ran));
+        End { in_us: left_us.min(as_micros(task.deadline.since(self.now))), count: 1 }
+    }
+
+    /// When each of the leases that wait at a session for a slot is likely to get one, in microseconds from now.
+    fn row(&self, id: SessionId) -> BTreeMap<Token, u64> {
+        let Some(session) = self.roster.get(id) else { return BTreeMap::new() };
+        let task_of = |token: &Token| self.book.task(*self.index.leases.get(token)?);
+        let (parked, running): (Vec<Token>, Vec<Token>) =
+            session.held().map(|(token, _)| token).partition(|it| self.parking.is_parked(id, *it));
+        let ends = running.iter().filter_map(|token| {
+            let task = task_of(token)?;
+            Some(Reverse(self.lease_end(task, task.lease()?).in_us))
         });
-        ends.collect()
+        let mut ends: BinaryHeap<Reverse<u64>> = ends.collect();
+        let starts = parked.into_iter().filter_map(|token| {
+            let Reverse(start) = ends.pop()?;
+            let run = task_of(&token).map_or(0, |task| self.micros(&task.spec.task_type));
+            ends.push(Reverse(start.saturating_add(run)));
+            Some((token, start))
+        });
+        starts.collect()
     }
 
     /// When each of so many is free next, where so many are free and of some of the others it is known.
@@ -288,4 +325,8 @@ fn nth_start(ends: &[End], before: Line) -> Option<Duration> {
         if before.tasks < started_by(middle) { high = middle } else { low = middle + 1 }
     }
     Some(Duration::from_micros(low))
+}
+
+fn as_micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

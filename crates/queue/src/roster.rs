@@ -17,9 +17,13 @@ use crate::{
     kind::{Kind, Traits},
     lanes::News,
     market::ClassNo,
-    need::{Need, NeedNo, Needs},
+    need::{NeedNo, Needs},
     session::{FULL, Session},
 };
+
+pub(crate) use serving::Serving;
+
+mod serving;
 
 /// Up to so many label names of selectors tell sessions apart before those that no task asks for any more are left out. Each
 /// splits classes, and a grant looks at each class.
@@ -32,6 +36,8 @@ pub(crate) struct Roster {
     workers: BTreeMap<Name, BTreeMap<Name, SessionId>>,
     streams: BTreeMap<StreamId, SessionId>,
     classes: BTreeMap<Kind, Class>,
+    /// The slots of each class, by its number.
+    slots: BTreeMap<ClassNo, Slots>,
     /// Whether a class has not been told of the needs that there are, or has no sessions any more.
     has_strangers: bool,
     /// Sessions that have changed their class since the classes were last told of needs.
@@ -51,6 +57,8 @@ pub(crate) struct Roster {
 struct Member {
     session: Session,
     class: Option<Kind>,
+    /// The number of that.
+    no: Option<ClassNo>,
     /// The class that it was of when the classes were last told of needs.
     settled: Option<ClassNo>,
     seat: Seat,
@@ -85,13 +93,6 @@ struct Class {
     needs: Option<Vec<NeedNo>>,
     /// How many leases its sessions were granted since the last one by age, and those whose heir it is.
     granted: u64,
-}
-
-/// The classes that serve some need.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Serving<'a> {
-    classes: Vec<&'a Kind>,
-    slots: Slots,
 }
 
 /// A class that has somebody to offer a task to.
@@ -167,8 +168,8 @@ impl Roster {
         let id = SessionId(self.opened);
         let instances = self.workers.entry(Name::clone(&session.worker)).or_default();
         instances.insert(Name::clone(&session.instance), id);
-        let (class, settled, seat) = (None, None, Seat::default());
-        self.members.insert(id, Member { session, class, settled, seat });
+        let (class, no, settled, seat) = (None, None, None, Seat::default());
+        self.members.insert(id, Member { session, class, no, settled, seat });
         self.classify(id);
         id
     }
@@ -185,10 +186,11 @@ impl Roster {
                 Class { no: ClassNo(self.founded), ..Class::default() }
             });
             class.members += 1;
+            let no = class.no;
             self.has_strangers |= class.needs.is_none();
             self.moved.insert(id);
             if let Some(member) = self.members.get_mut(&id) {
-                member.class = Some(kind);
+                (member.class, member.no) = (Some(kind), Some(no));
             }
         }
         self.seat(id);
@@ -212,6 +214,9 @@ impl Roster {
         self.classes.retain(|_, class| {
             let is_gone = class.members == 0;
             self.bequeathed += if is_gone { class.granted } else { 0 };
+            if is_gone {
+                self.slots.remove(&class.no);
+            }
             if let Some(served) = class.needs.take_if(|_| is_gone) {
                 news.dissolved.push((class.no, served));
             }
@@ -380,8 +385,9 @@ impl Roster {
         self.members.get(&id)?.class.as_ref()
     }
 
-    fn class_no(&self, id: SessionId) -> Option<ClassNo> {
-        Some(self.classes.get(self.class(id)?)?.no)
+    /// The number of that.
+    pub(crate) fn class_no(&self, id: SessionId) -> Option<ClassNo> {
+        self.members.get(&id)?.no
     }
 
     /// Every session of a worker.
@@ -437,67 +443,6 @@ impl Roster {
         Some((class.no, class.needs.as_deref().unwrap_or_default()))
     }
 
-    /// Whether somebody connected takes tasks of this type and shape, free or not.
-    pub(crate) fn serves(&self, spec: &TaskSpec) -> bool {
-        self.is_any(spec, |class| 0 < class.eligible, |seat| seat.eligible)
-    }
-
-    /// Whether somebody who takes tasks of this type and shape has room for one.
-    pub(crate) fn has_room(&self, spec: &TaskSpec) -> bool {
-        self.is_any(spec, |class| !class.free.is_empty(), |seat| seat.load.is_some())
-    }
-
-    /// Whether there is somebody like that who serves tasks of this type and shape: the class, and of it the session.
-    fn is_any(
-        &self,
-        spec: &TaskSpec,
-        has_such: impl Fn(&Class) -> bool,
-        is_such: impl Fn(&Seat) -> bool,
-    ) -> bool {
-        let has_type = |kind: &Kind| kind.types.binary_search(&spec.task_type).is_ok();
-        let such = self.classes.iter().filter(|(kind, class)| has_such(class) && has_type(kind));
-        let mut kinds = such.map(|(kind, _)| kind);
-        if spec.shape.selector.iter().all(|(name, _)| self.label_names.contains(name)) {
-            return kinds.any(|kind| kind.fits(&spec.task_type, &spec.shape));
-        }
-        // A class knows only the labels that some need has asked for: until this one is met, each session is looked at.
-        let mut members = self.members.values().filter(|member| is_such(&member.seat));
-        kinds.next().is_some() && members.any(|member| member.session.serves(spec))
-    }
-
-    /// Who serves tasks like this one, with how many slots.
-    pub(crate) fn serving(&self, spec: &TaskSpec) -> Serving<'_> {
-        let mut serving = Serving::default();
-        if spec.shape.selector.iter().all(|(name, _)| self.label_names.contains(name)) {
-            let serves = |kind: &Kind| {
-                kind.types.binary_search(&spec.task_type).is_ok()
-                    && kind.fits(&spec.task_type, &spec.shape)
-            };
-            let classes = self.classes.iter().filter(|(_, class)| 0 < class.eligible);
-            for (kind, class) in classes.filter(|(kind, _)| serves(kind)) {
-                serving.add(kind, class.slots);
-            }
-            return serving;
-        }
-        // A class knows only the labels that some need has asked for.
-        let members = self.members.values().filter(|it| it.seat.eligible);
-        for Member { class, seat, .. } in members.filter(|it| it.session.serves(spec)) {
-            if let Some(kind) = class {
-                serving.add(kind, seat.slots);
-            }
-        }
-        serving
-    }
-
-    /// How many slots a need is served with, and how many of them are of classes that serve another one, too.
-    pub(crate) fn shared(&self, serving: &Serving<'_>, need: &Need) -> (u64, u64) {
-        let classes = self.classes.iter().filter(|(kind, _)| kind.serves(need));
-        classes.fold((0, 0), |(shared, all), (kind, class)| {
-            let common = if serving.classes.contains(&kind) { class.slots.all } else { 0 };
-            (shared + common, all + class.slots.all)
-        })
-    }
-
     /// The schemas that are read where the task would go if its own were: of those who are connected and take its type and
     /// all else it asks for. Empty: there is nobody like that.
     pub(crate) fn read_instead(&self, spec: &TaskSpec) -> BTreeSet<SchemaPrint> {
@@ -514,15 +459,18 @@ impl Roster {
         let class = member.class.as_ref().and_then(|class| self.classes.get_mut(class));
         if let Some(class) = class {
             class.reseat(id, before, seat);
+            self.slots.insert(class.no, class.slots);
         }
     }
 
     fn leave_class(&mut self, id: SessionId) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let before = std::mem::take(&mut member.seat);
+        member.no = None;
         let Some(kind) = member.class.take() else { return };
         let Some(class) = self.classes.get_mut(&kind) else { return };
         class.reseat(id, before, Seat::default());
+        self.slots.insert(class.no, class.slots);
         class.members -= 1;
         self.has_strangers |= class.members == 0;
     }
@@ -540,12 +488,15 @@ impl Roster {
     #[cfg(debug_assertions)]
     pub(crate) fn agrees(&self) -> bool {
         let mut classes: BTreeMap<Kind, Class> = BTreeMap::new();
-        for (id, Member { session, class, seat, .. }) in &self.members {
+        for (id, Member { session, class, no: known, seat, .. }) in &self.members {
             let fresh = Seat::of(session);
             let Some(kind) = class else { return false };
             let Some(Class { no, needs, granted, .. }) = self.classes.get(kind) else {
                 return false;
             };
+            if *known != Some(*no) {
+                return false;
+            }
             let class = classes.entry(Kind::clone(kind)).or_default();
             class.members += 1;
             (class.no, class.needs, class.granted) = (*no, needs.clone(), *granted);
@@ -559,40 +510,12 @@ impl Roster {
         }
         let connected = self.members.values().filter(|m| m.session.stream.is_some()).count();
         let kept = self.classes.iter().filter(|(_, class)| 0 < class.members);
+        let slots: BTreeMap<ClassNo, Slots> =
+            self.classes.values().map(|class| (class.no, class.slots)).collect();
         classes.iter().eq(kept)
+            && self.slots == slots
             && self.streams.len() == connected
             && self.workers.values().map(BTreeMap::len).sum::<usize>() == self.members.len()
-    }
-}
-
-impl Serving<'_> {
-    /// How many slots there are, taken or not.
-    pub(crate) const fn slots(&self) -> u64 {
-        self.slots.all
-    }
-
-    /// How many of them are free.
-    pub(crate) const fn free(&self) -> u64 {
-        self.slots.free
-    }
-
-    /// How many leases have been granted ahead of them.
-    pub(crate) const fn leased_ahead(&self) -> u64 {
-        self.slots.ahead
-    }
-}
-
-impl<'a> Serving<'a> {
-    /// Whether sessions of this class are among them.
-    pub(crate) fn contains(&self, kind: &Kind) -> bool {
-        self.classes.contains(&kind)
-    }
-
-    fn add(&mut self, kind: &'a Kind, slots: Slots) {
-        if !self.classes.contains(&kind) {
-            self.classes.push(kind);
-        }
-        self.slots = self.slots.with(slots);
     }
 }
 

@@ -315,7 +315,7 @@ impl Session {
     }
 
     /// Everything it holds.
-    pub(crate) fn held(&self) -> impl Iterator<Item = (Token, Work)> {
+    pub(crate) fn held(&self) -> impl ExactSizeIterator<Item = (Token, Work)> {
         self.held.iter().map(|(token, held)| (*token, held.work))
     }
 

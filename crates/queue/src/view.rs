@@ -292,6 +292,11 @@ impl Queue {
         self.roster.len()
     }
 
+    /// How many leases there are.
+    pub fn lease_count(&self) -> usize {
+        self.index.leases.len()
+    }
+
     /// Whether one start of a worker has a session.
     pub fn has_session(&self, worker: &str, instance: &str) -> bool {
         self.roster.of_instance(worker, instance).is_some()
