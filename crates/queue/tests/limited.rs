@@ -595,7 +595,7 @@ impl Both {
     }
 
     fn say(&mut self, token: Token, outcome: Outcome) {
-        self.apply(Command::Outcome { stream: StreamId(self.stream), token, outcome });
+        self.apply(Command::Outcome { stream: StreamId(self.stream), token, outcome, ran: None });
     }
 
     fn restart(&mut self) {
