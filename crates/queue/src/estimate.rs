@@ -14,9 +14,11 @@ use leasehold_policy::Time;
 
 use crate::{
     Guarded, Lease, Permit, Phase, Queue, SessionId, Take, Task, TaskSpec, Token, Wait,
-    ahead::{Ahead, Line},
+    ahead::Ahead,
     gate::Gate,
     lanes::Place,
+    pace::as_micros,
+    rehearsal::{Act, End, rehearse},
     roster::Serving,
 };
 
@@ -142,7 +144,7 @@ impl Queue {
             Err(bound_by) => (None, bound_by),
         };
         let over = starts.and_then(|at| self.over(&spec.task_type, at));
-        Estimate { ahead: ahead.to_slots.tasks, slots: serving.slots(), starts, over, bound_by }
+        Estimate { ahead: ahead.tasks, slots: serving.slots(), starts, over, bound_by }
     }
 
     /// When the last of what a task waits for is there, and what that is; or what may never be.
@@ -156,16 +158,11 @@ impl Queue {
         if self.book.is_paused(&spec.queue) {
             return Err(Bound::Paused);
         }
-        let leased_ahead = Line::of(serving.leased_ahead(), self.micros(&spec.task_type));
-        let line = ahead.to_slots.and(leased_ahead);
         let slots = self.slot_ends(serving);
-        let slot = nth_start(&slots, line).ok_or(Bound::Worker)?;
+        let acts: Vec<Act> =
+            self.leased_ahead(spec, serving).chain(ahead.to_slots.iter().copied()).collect();
+        let slot = rehearse(&slots, &acts).ok_or(Bound::Worker)?;
         let mut latest = (self.now + slot, Bound::Capacity);
-        if leased_ahead.tasks == 0 {
-            // What has not had its turn when its time is over is gone.
-            let free = nth_start(&slots, Line::default()).unwrap_or_default();
-            latest.0 = latest.0.min(ahead.gone_by.max(self.now + free));
-        }
         for gate in gates.shut_for(spec, place) {
             if let Gate::Circuit(guarded) = &gate {
                 let at = gates.opens_at(&gate).ok_or_else(|| Bound::Circuit(guarded.clone()))?;
@@ -174,13 +171,13 @@ impl Queue {
                 }
             }
         }
-        for (take, line) in &ahead.to_limits {
+        for (take, acts, tokens_before) in &ahead.to_limits {
             let wait = match take {
                 Take::Tokens(of, tokens) => {
-                    let before = u32::try_from(line.tokens).unwrap_or(u32::MAX);
+                    let before = u32::try_from(*tokens_before).unwrap_or(u32::MAX);
                     gates.wait_behind(of, before, *tokens)
                 }
-                Take::Permit(permit) => nth_start(&self.permit_ends(permit), *line)
+                Take::Permit(permit) => rehearse(&self.permit_ends(permit), acts)
                     .ok_or_else(|| Bound::Limit(take.clone()))?,
             };
             let at = self.now + wait;
@@ -189,6 +186,16 @@ impl Queue {
             }
         }
         Ok(latest)
+    }
+
+    /// What was granted ahead of the slots that serve a task, as if it were like the task.
+    fn leased_ahead(&self, spec: &TaskSpec, serving: &Serving<'_>) -> impl Iterator<Item = Act> {
+        let (leases, run_us) = (serving.leased_ahead(), self.micros(&spec.task_type));
+        let parts = leases.min(SPREAD);
+        (0..parts).map(move |part| {
+            let count = leases * (part + 1) / parts - leases * part / parts;
+            Act { count, run_us, left_us: u64::MAX, least_us: 0 }
+        })
     }
 
     fn over(&self, task_type: &str, starts: Time) -> Option<Over> {
@@ -239,8 +246,11 @@ impl Queue {
 
     /// When a lease with a slot is likely to end.
     fn lease_end(&self, task: &Task, lease: &Lease) -> End {
-        let ran = self.now.since(lease.started.unwrap_or(lease.granted));
-        let left_us = self.micros(&task.spec.task_type).saturating_sub(as_micros(ran));
+        let (ran, task_type) =
+            (self.now.since(lease.started.unwrap_or(lease.granted)), &task.spec.task_type);
+        // What has run for longer than most is nearer to its end than to its beginning, and not over.
+        let half = self.paces.p95(task_type).saturating_sub(ran) / 2;
+        let left_us = self.micros(task_type).saturating_sub(as_micros(ran)).max(as_micros(half));
         End { in_us: left_us.min(as_micros(task.deadline.since(self.now))), count: 1 }
     }
 
@@ -291,42 +301,11 @@ impl Queue {
     /// What is leased takes on average, in microseconds.
     fn usual_run(&self) -> u64 {
         let leased = self.index.leased.iter();
-        let line = leased.fold(Line::default(), |line, ((_, task_type), count)| {
-            line.and(Line::of(*count, self.micros(task_type)))
-        });
-        line.mean_us()
+        let (count, work) =
+            leased.fold((0_u128, 0_u128), |(all, work), ((_, task_type), count)| {
+                let count = u128::from(*count);
+                (all + count, work + count * u128::from(self.micros(task_type)))
+            });
+        u64::try_from(work / count.max(1)).unwrap_or(u64::MAX).max(1)
     }
-}
-
-/// So many slots or permits are free at one time, counted from now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct End {
-    in_us: u64,
-    count: u64,
-}
-
-/// How long it takes until somebody starts who stands in line for the first that is free, if those before him all run as
-/// long as they do on average. None: there is nothing to be had.
-fn nth_start(ends: &[End], before: Line) -> Option<Duration> {
-    let all = ends.iter().map(|end| end.count).fold(0, u64::saturating_add);
-    let longest = ends.iter().map(|end| end.in_us).max().filter(|_| 0 < all)?;
-    let run = before.mean_us();
-    let started_by = |at: u64| {
-        let starts = ends.iter().filter_map(|end| {
-            let rounds = at.checked_sub(end.in_us)? / run + 1;
-            Some(rounds.saturating_mul(end.count))
-        });
-        starts.fold(0, u64::saturating_add)
-    };
-    let rounds = before.tasks / all + 1;
-    let (mut low, mut high) = (0, longest.saturating_add(rounds.saturating_mul(run)));
-    while low < high {
-        let middle = low.midpoint(high);
-        if before.tasks < started_by(middle) { high = middle } else { low = middle + 1 }
-    }
-    Some(Duration::from_micros(low))
-}
-
-fn as_micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

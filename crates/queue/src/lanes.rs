@@ -4,7 +4,10 @@
 //! that has to be looked at, whatever waits behind him: they are ordered by deadline, then age, and one that comes back
 //! takes its old place. It knows no worker.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use leasehold_policy::{Mutant, Time};
 
@@ -41,6 +44,14 @@ impl Place {
     /// That of one that is submitted now and has to be over by then: behind all that are like it.
     pub(crate) fn of_new(spec: &TaskSpec, deadline: Time) -> Self {
         Self { priority: spec.priority, deadline, task: TaskId::LAST, is_retry: false }
+    }
+
+    /// The place among tasks that run for another time, so that in both lanes the same tasks have to start before it.
+    pub(crate) fn due_as(self, usual: Duration, theirs: Duration) -> Self {
+        if usual == theirs {
+            return self;
+        }
+        Self { deadline: self.deadline - usual + theirs, ..self }
     }
 
     /// Whether the task has run out of time.

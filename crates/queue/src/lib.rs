@@ -62,6 +62,7 @@ mod passage;
 mod prefetch;
 mod price;
 mod queue;
+mod rehearsal;
 mod revocation;
 mod settle;
 mod stream;

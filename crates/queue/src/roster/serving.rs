@@ -74,7 +74,8 @@ impl Roster {
             return (serving.slots.all, serving.slots.all);
         }
         let (own, others) = (&*serving.classes, self.classes_of(no, needs, most));
-        let (fewer, more) = if own.len() < others.len() { (own, &*others) } else { (&*others, own) };
+        let (fewer, more) =
+            if own.len() < others.len() { (own, &*others) } else { (&*others, own) };
         let both = self.slots_of(fewer, most, |class| more.binary_search(&class).is_ok()).all;
         (both, self.slots_of(&others, most, |_| true).all.max(both))
     }
