@@ -292,6 +292,12 @@ impl Queue {
         self.roster.len()
     }
 
+    /// For tests: how often tasks that are alike have come into line or gone to a gate that was shut.
+    #[doc(hidden)]
+    pub const fn moves(&self) -> u64 {
+        self.index.lanes.moves()
+    }
+
     /// How many leases there are.
     pub fn lease_count(&self) -> usize {
         self.index.leases.len()
