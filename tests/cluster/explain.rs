@@ -67,7 +67,10 @@ impl Scene {
         let name = if is_for_worker { "worker.yaml" } else { "coordinator.yaml" };
         let file = dir.join(name).to_str().expect("a path of UTF-8").to_owned();
         if !advice.configuration.is_empty() {
-            let text = advice.configuration.replace("COMMAND", "cat").replace("RATE", "100/s");
+            let text = advice.configuration.replace("COMMAND", "cat");
+            let text =
+                text.replace("share: SHARE, per_second: RATE", "share: 0.5, per_second: 100");
+            let text = text.replace("BURST", "10").replace("RATE", "100/s");
             fs::write(&file, text).expect("the configuration can be written");
         }
         let command = advice.command.replace("COMMAND", "cat").replace("FILE", &file);
@@ -162,6 +165,39 @@ async fn what_waits_for_a_circuit_runs_when_it_lets_a_probe_through_or_is_closed
         assert_eq!(limit.limit, "breakers.dependencies.the shop");
         assert_eq!((limit.used_count, limit.max_count), (1, 1));
         assert_eq!(limit.available_time, blocker.advice[0].time);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_failed_runs_again_when_its_retry_budget_has_a_token_or_is_raised() {
+    let budget = "retry_budget: {share: 0.0, per_second: 0.1, burst: 1}";
+    let breaker = format!("{{min_calls: 100, {budget}}}");
+    let config = format!("breakers: {{dependencies: {{the shop: {breaker}}}}}");
+    let set = async || {
+        let program = r#"again=sh -c "test $LEASEHOLD_ATTEMPT -gt 1""#;
+        let mut scene = Scene::set(&config, 1, &["--program", program]).await;
+        let retry = RetryPolicy {
+            initial: Some(duration(Duration::from_millis(1))),
+            jitter: Jitter::None.into(),
+            ..RetryPolicy::default()
+        };
+        let again = TaskSpec {
+            dependencies: vec!["the shop".to_owned()],
+            retry: Some(retry),
+            ..spec("again")
+        };
+        let first = scene.client.submit(again.clone()).await;
+        scene.client.ended(&first).await;
+        let id = scene.client.submit(again).await;
+        (scene, id)
+    };
+    let kinds = [AdviceKind::Wait, AdviceKind::RaiseLimit];
+    check(BlockedReason::RetryBudget, &kinds, set, |blocker| {
+        let limit = blocker.limit.as_ref().expect("what is used up");
+        assert_eq!(limit.limit, "breakers.dependencies.the shop.retry_budget");
+        assert_eq!((limit.used_count, limit.max_count), (1, 1));
+        assert_eq!(limit.available_time, blocker.advice[0].time, "{blocker:?}");
     })
     .await;
 }

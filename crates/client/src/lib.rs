@@ -20,6 +20,7 @@ mod admin;
 mod call;
 mod client;
 mod dead;
+mod draft;
 mod error;
 mod listing;
 mod options;

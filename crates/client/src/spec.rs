@@ -5,14 +5,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use leasehold_proto::{
-    duration::{from_wire, to_wire},
+    duration::to_wire,
     v1::{self, SubmitTaskRequest, Timeouts},
 };
 
-use crate::ClientOptions;
-
-/// The least time that is asked for.
-const LEAST: Duration = Duration::from_millis(1);
+use crate::{ClientOptions, draft::Draft};
 
 /// A task to submit. Everything but the task type may be left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,7 +105,7 @@ impl TaskSpec {
     }
 
     /// It has to be over within this time from now, whatever else is said of its times: what is left to the task that submits it,
-    /// such as `Context::task_remaining` of a handler. What passes until it is submitted counts.
+    /// such as `Context::task_remaining` of a handler. What passes until it is submitted counts, repeats of the submit included.
     #[must_use]
     pub fn within(mut self, remaining: Duration) -> Self {
         let until = Instant::now().checked_add(remaining);
@@ -262,24 +259,16 @@ impl TaskSpec {
         self
     }
 
-    /// The message of the contract, as a client with these options sends it.
-    pub(crate) fn into_request(mut self, options: &ClientOptions) -> SubmitTaskRequest {
-        if let Some(until) = self.within {
-            // No time at all would break a rule; so little says the same and ends the task at once.
-            let left = until.saturating_duration_since(Instant::now()).max(LEAST);
-            let total = self.spec.timeouts.as_ref().and_then(|timeouts| timeouts.total);
-            let own = total.as_ref().map(from_wire).transpose();
-            // What breaks a rule is for the coordinator to name.
-            if let Ok(own) = own {
-                self.timeouts().total = Some(to_wire(own.unwrap_or(left).min(left)));
-            }
-        }
-        SubmitTaskRequest {
-            spec: Some(self.spec),
-            idempotency_key: self.idempotency_key,
+    /// What a client with these options sends of it, each time.
+    pub(crate) fn into_draft(self, options: &ClientOptions) -> Draft {
+        let Self { spec, idempotency_key, within } = self;
+        let request = SubmitTaskRequest {
+            spec: Some(spec),
+            idempotency_key,
             validate_only: false,
             namespace: options.namespace.clone(),
-        }
+        };
+        Draft { request, within }
     }
 
     fn timeouts(&mut self) -> &mut Timeouts {

@@ -13,11 +13,13 @@ use leasehold_proto::v1::{
 pub use stream::{StreamOptions, SubmitStream};
 
 use tokio::time::{self, Instant};
+use tonic::Request;
 use tracing::Span;
 
 use crate::{
     Client, ClientOptions, Error, Refusal, TaskSpec,
     call::{Call, submit_span},
+    draft::Draft,
     outage::{Outage, Repeat},
 };
 
@@ -38,14 +40,15 @@ impl Client {
     /// A submit without an idempotency key is given a random one, so that it can be repeated when its
     /// answer was lost: see [`GeneratedKeys`](crate::GeneratedKeys).
     pub async fn submit(&self, spec: TaskSpec) -> Result<Receipt, Error> {
-        let request = keyed(spec.into_request(self.options()), self.options());
-        let call = Call::new(self.options(), repeat_of(&request), span_of(&request));
-        let send = |request| {
+        let draft = keyed(spec.into_draft(self.options()), self.options());
+        let (repeat, span) = (repeat_of(&draft.request), span_of(&draft.request));
+        let call = Call::new(self.options(), repeat, span);
+        let send = |draft: Request<Draft>| {
             let mut service = self.task_service();
-            async move { service.submit_task(request).await }
+            async move { service.submit_task(draft.map(Draft::message)).await }
         };
         let span = call.span();
-        let receipt = Receipt::from(call.unary(request, send).await?);
+        let receipt = Receipt::from(call.unary(draft, send).await?);
         span.in_scope(|| tracing::debug!(task_id = receipt.task_id, "task accepted"));
         Ok(receipt)
     }
@@ -53,8 +56,8 @@ impl Client {
     /// Asks whether a task would be accepted, and accepts nothing. Says when it would be likely to be over, as
     /// [`Receipt::expected_finish`] does.
     pub async fn validate(&self, spec: TaskSpec) -> Result<Option<SystemTime>, Error> {
-        let request =
-            SubmitTaskRequest { validate_only: true, ..spec.into_request(self.options()) };
+        let request = spec.into_draft(self.options()).message();
+        let request = SubmitTaskRequest { validate_only: true, ..request };
         let send = |request| {
             let mut service = self.task_service();
             async move { service.submit_task(request).await }
@@ -72,14 +75,14 @@ impl Client {
         let start = Instant::now();
         let timeout = self.options().call_timeout;
         let mut outage = Outage::new(self.options().retry, timeout).since(start);
-        let keyed = |spec: TaskSpec| keyed(spec.into_request(self.options()), self.options());
+        let keyed = |spec: TaskSpec| keyed(spec.into_draft(self.options()), self.options());
         let mut tasks: Vec<_> =
             specs.into_iter().map(|spec| Submission::new(keyed(spec))).collect();
         loop {
             let open = tasks.iter().filter(|task| task.is_open());
-            let requests: Vec<_> = open.map(|task| task.request.clone()).collect();
+            let drafts: Vec<_> = open.map(|task| task.draft.clone()).collect();
             let left = timeout.saturating_sub(start.elapsed());
-            match self.submit_once(requests, left).await {
+            match self.submit_once(drafts, left).await {
                 Ok(outcomes) => settle(&mut tasks, outcomes),
                 Err(error) if tasks.iter().all(|task| task.outcome.is_none()) => return Err(error),
                 Err(error) => {
@@ -105,19 +108,21 @@ impl Client {
     /// Submits these tasks, once they are all there is to say about.
     async fn submit_once(
         &self,
-        requests: Vec<SubmitTaskRequest>,
+        drafts: Vec<Draft>,
         left: Duration,
     ) -> Result<Vec<Result<Receipt, Error>>, Error> {
-        let expected = requests.len();
-        let all_keyed = requests.iter().all(|request| repeat_of(request) == Repeat::Safe);
+        let expected = drafts.len();
+        let all_keyed = drafts.iter().all(|draft| repeat_of(&draft.request) == Repeat::Safe);
         let repeat = if all_keyed { Repeat::Safe } else { Repeat::OnlyIfRefused };
-        let send = |request| {
-            let mut service = self.task_service();
-            async move { service.batch_submit_tasks(request).await }
+        let batch = |drafts: Vec<Draft>| BatchSubmitTasksRequest {
+            requests: drafts.into_iter().map(Draft::message).collect(),
         };
-        let message = BatchSubmitTasksRequest { requests };
+        let send = |drafts: Request<Vec<Draft>>| {
+            let mut service = self.task_service();
+            async move { service.batch_submit_tasks(drafts.map(batch)).await }
+        };
         let call = self.call("leasehold.v1.TaskService/BatchSubmitTasks", repeat).timeout(left);
-        let response = call.unary(message, send).await?;
+        let response = call.unary(drafts, send).await?;
         if response.outcomes.len() != expected {
             return Err(self.malformed("an outcome for each task"));
         }
@@ -129,13 +134,13 @@ impl Client {
 /// One task of a batch, and what has become of it so far.
 #[derive(Debug)]
 struct Submission {
-    request: SubmitTaskRequest,
+    draft: Draft,
     outcome: Option<Result<Receipt, Error>>,
 }
 
 impl Submission {
-    fn new(request: SubmitTaskRequest) -> Self {
-        Self { request, outcome: None }
+    fn new(draft: Draft) -> Self {
+        Self { draft, outcome: None }
     }
 
     /// Why it should be tried again.
@@ -163,7 +168,7 @@ fn settle(tasks: &mut [Submission], outcomes: Vec<Result<Receipt, Error>>) {
 fn fail(tasks: &mut [Submission], error: &Error) {
     let is_late = matches!(error, Error::NoAnswer { .. });
     for task in tasks.iter_mut().filter(|task| task.is_open()) {
-        if !is_late || task.outcome.is_none() || repeat_of(&task.request) != Repeat::Safe {
+        if !is_late || task.outcome.is_none() || repeat_of(&task.draft.request) != Repeat::Safe {
             task.outcome = Some(Err(error.clone()));
         }
     }
@@ -189,11 +194,11 @@ fn read_outcome(outcome: SubmitOutcome, missing: impl FnOnce() -> Error) -> Resu
 }
 
 /// Gives a request a random key where it has none and the options say so.
-fn keyed(mut request: SubmitTaskRequest, options: &ClientOptions) -> SubmitTaskRequest {
-    if request.idempotency_key.is_empty() && options.generates_keys() {
-        request.idempotency_key = format!("client-{:032x}", fastrand::u128(..));
+fn keyed(mut draft: Draft, options: &ClientOptions) -> Draft {
+    if draft.request.idempotency_key.is_empty() && options.generates_keys() {
+        draft.request.idempotency_key = format!("client-{:032x}", fastrand::u128(..));
     }
-    request
+    draft
 }
 
 fn span_of(request: &SubmitTaskRequest) -> Span {

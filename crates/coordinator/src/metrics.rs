@@ -196,19 +196,20 @@ impl Metrics {
         self.series.circuit_turns.get_or_create_owned(&label).inc();
     }
 
-    /// What every circuit does.
-    pub fn set_circuits<'a>(&self, circuits: impl Iterator<Item = (&'a Guarded, CircuitState)>) {
-        // What is configured no more has no state any more.
-        self.series.circuits.clear();
-        for (guarded, state) in circuits {
-            let number = match state {
-                CircuitState::Closed => 0,
-                CircuitState::HalfOpen { .. } => 1,
-                CircuitState::Open { .. } => 2,
-            };
-            let label = [("breaker", guarded.to_string())];
-            self.series.circuits.get_or_create_owned(&label).set(number);
-        }
+    /// What a circuit does.
+    pub fn set_circuit(&self, guarded: &Guarded, state: CircuitState) {
+        let number = match state {
+            CircuitState::Closed => 0,
+            CircuitState::HalfOpen { .. } => 1,
+            CircuitState::Open { .. } => 2,
+        };
+        let label = [("breaker", guarded.to_string())];
+        self.series.circuits.get_or_create_owned(&label).set(number);
+    }
+
+    /// A circuit is not there any more.
+    pub fn forget_circuit(&self, guarded: &Guarded) {
+        self.series.circuits.remove(&[("breaker", guarded.to_string())]);
     }
 }
 

@@ -91,7 +91,7 @@ fn finish(queue: &mut Queue, tokens: Vec<Token>) {
     for token in tokens {
         queue.apply(START, Command::Started { stream: STREAM, token });
         let outcome = Outcome::Succeeded { result: Bytes::new() };
-        queue.apply(START, Command::Outcome { stream: STREAM, token, outcome });
+        queue.apply(START, Command::Outcome { stream: STREAM, token, outcome, ran: None });
     }
 }
 

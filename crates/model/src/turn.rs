@@ -316,7 +316,7 @@ impl Cluster {
                 StopProof::Aborted,
             ),
         };
-        Command::Outcome { stream, token, outcome }
+        Command::Outcome { stream, token, outcome, ran: None }
     }
 
     /// Which lease an outcome is taken to be of, where that is done wrong.

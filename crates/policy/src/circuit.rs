@@ -17,9 +17,9 @@ pub use window::{PARTS, Tally};
 pub struct CircuitTerms {
     /// How far back calls count; they leave the window a thirtieth of it at a time.
     pub window: Duration,
-    /// Fewer calls than that in the window open nothing; at least 1.
+    /// Fewer calls than that in the window, or in its last tenth, open nothing; at least 1.
     pub calls_min: u32,
-    /// The share of failed calls that opens it, in thousandths; 1 to 1,000.
+    /// The share of failed calls, of those in the window or in its last tenth, that opens it, in thousandths; 1 to 1,000.
     pub failure_share: u16,
     /// The share of calls that opens it because they ran longer than that. None: time does not matter.
     pub slow: Option<SlowTerms>,
@@ -102,6 +102,8 @@ pub struct Circuit {
     state: CircuitState,
     since: Time,
     window: Window,
+    /// What opened it. Unless it is closed.
+    opened: Tally,
     /// How many rounds of probes have failed since it was last closed.
     failed_rounds: u32,
     /// How many probes may still run, of whatever round.
@@ -146,11 +148,11 @@ impl Circuit {
         self.probes
     }
 
-    /// What is in its window; while it is not closed, what was in it when it opened.
+    /// What is in its window; while it is not closed, what opened it.
     pub fn tally(&self, terms: &CircuitTerms, now: Time) -> Tally {
         match self.state {
             CircuitState::Closed => self.window.at(terms.window, now),
-            CircuitState::Open { .. } | CircuitState::HalfOpen { .. } => self.window.tally(),
+            CircuitState::Open { .. } | CircuitState::HalfOpen { .. } => self.opened,
         }
     }
 
@@ -193,8 +195,8 @@ impl Circuit {
         match self.state {
             CircuitState::Closed => {
                 self.window.count(terms.window, now, Tally::of(call, terms));
-                let opens = self.window.tally().opens(terms);
-                opens.then(|| self.open(terms, now))
+                self.opened = self.window.opens(terms)?;
+                Some(self.open(terms, now))
             }
             CircuitState::HalfOpen { .. } if call.end == CallEnd::Failed => {
                 self.failed_rounds = self.failed_rounds.saturating_add(1);

@@ -4,7 +4,7 @@
 //! fairness keys it knows only that they are taken, not whose turn it is now: it can be wrong by what is owed to them, and
 //! by one run of each.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{cmp::Ordering, collections::BTreeMap, time::Duration};
 
 use leasehold_policy::Time;
 
@@ -13,7 +13,9 @@ use crate::{
     flows::{FlowNo, QueueNo},
     gate::Gate,
     lanes::{Lane, Place},
-    need::NeedNo,
+    need::{Audience, NeedNo},
+    pace::as_micros,
+    rehearsal::{ACTS_MAX, Act},
     roster::Serving,
 };
 
@@ -24,64 +26,81 @@ const LANES_MAX: usize = 512;
 /// the deadlines in a lane are taken to be spread evenly.
 const STEPS_MAX: usize = 8_192;
 
-/// Tasks that go before another one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Line {
-    /// How many.
-    pub(crate) tasks: u64,
-    /// How many tokens they take of the limit in question.
-    pub(crate) tokens: u64,
-    /// How long they run, taken together, in microseconds.
-    work_us: u128,
-}
+/// How many classes of sessions are looked at, for all lanes together, to find out how many slots two needs share.
+const CLASSES_MAX: usize = 4_096;
+
+/// A whole, in parts: how far the own flow is on its way to the task.
+const WHOLE: u128 = 1 << 32;
 
 /// What goes before a task to the slots that serve it, and to each limit that its lease takes of.
 #[derive(Clone, Debug)]
 pub(crate) struct Ahead {
-    pub(crate) to_slots: Line,
-    /// By when the last of those has run out of time, if it has not had its turn by then.
-    pub(crate) gone_by: Time,
-    pub(crate) to_limits: Vec<(Take, Line)>,
-}
-
-impl Line {
-    /// So many tasks that run for so long each.
-    pub(crate) fn of(tasks: u64, run_us: u64) -> Self {
-        Self { tasks, tokens: 0, work_us: u128::from(tasks) * u128::from(run_us) }
-    }
-
-    /// Both.
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            tasks: self.tasks.saturating_add(other.tasks),
-            tokens: self.tokens.saturating_add(other.tokens),
-            work_us: self.work_us.saturating_add(other.work_us),
-        }
-    }
-
-    /// How long one of them runs on average, in microseconds; at least one.
-    pub(crate) fn mean_us(self) -> u64 {
-        let mean = self.work_us.checked_div(self.tasks.into()).unwrap_or_default();
-        u64::try_from(mean).unwrap_or(u64::MAX).max(1)
-    }
+    /// How many tasks go before it to the slots.
+    pub(crate) tasks: u64,
+    /// Those, in their order.
+    pub(crate) to_slots: Vec<Act>,
+    /// To each permit, in their order; to each bucket only how many tokens they take.
+    pub(crate) to_limits: Vec<(Take, Vec<Act>, u64)>,
 }
 
 /// A lane that has tasks which go before the one in question, or may.
-struct Rival {
+struct Rival<'a> {
     queue: QueueNo,
     flow: FlowNo,
+    priority: u8,
     turn: Turn,
     /// How many tasks: those that go before, or where turns are taken, all.
     tasks: u64,
     run_us: u64,
-    /// When the last of them runs out of time.
-    gone_by: Time,
+    /// How many slots each of them takes: as much work as so many that take one.
+    slots: u64,
+    /// With less than this left they are ended instead, in microseconds.
+    least_us: u64,
+    /// The most of them that there are, one by one: when their time is over, and how much earlier they have to start.
+    places: Places<'a>,
     /// Of the slots that serve it, how many serve the task, too.
     shared: (u64, u64),
     /// How many of its tasks get past the limits that it is under and the task is not.
     room: u64,
     /// Which of the limits that the task is under it is under, too, and how many tokens it takes of it.
     limits: Vec<(usize, u64)>,
+}
+
+/// The tasks of a lane that may go before.
+#[derive(Clone, Copy)]
+struct Places<'a> {
+    lane: &'a Lane,
+    count: u64,
+    /// How many lanes it stands for.
+    stands_for: u64,
+    /// When the first and the last of them run out of time.
+    first: Time,
+    last: Time,
+    /// How much earlier they have to start.
+    usual: Duration,
+}
+
+impl Rival<'_> {
+    /// How long each of its tasks runs, in slot-time.
+    fn slot_us(&self) -> u64 {
+        self.run_us.saturating_mul(self.slots)
+    }
+}
+
+impl Places<'_> {
+    /// When so many of them run out of time that stand for the first so many.
+    fn deadlines(&self, wanted: u64, firsts: u64) -> impl Iterator<Item = Time> {
+        let is_each = wanted == firsts;
+        let most = usize::try_from(firsts).unwrap_or(usize::MAX);
+        let each = self.lane.tasks.keys().take(if is_each { most } else { 0 });
+        let apart = self.last.since(self.first).as_millis() * u128::from(firsts);
+        let parts = u128::from(2 * wanted) * u128::from(self.count.max(1));
+        let some = (0..if is_each { 0 } else { wanted }).map(move |nth| {
+            let after = apart * u128::from(2 * nth + 1) / parts;
+            self.first + Duration::from_millis(u64::try_from(after).unwrap_or(u64::MAX))
+        });
+        each.map(|place| place.deadline).chain(some)
+    }
 }
 
 /// Why a lane goes before a task.
@@ -100,9 +119,14 @@ struct Asker<'a> {
     queue: &'a Queue,
     serving: &'a Serving<'a>,
     place: Place,
+    /// How much earlier it has to start than it has to be over.
+    usual: Duration,
     flow: Option<FlowNo>,
     takes: Vec<Take>,
-    shared: BTreeMap<NeedNo, (u64, u64)>,
+    /// By what such needs have in common; by the need, as long as classes have not been told of it.
+    shared: BTreeMap<Result<Audience, NeedNo>, (u64, u64)>,
+    /// How many classes are looked at for each of them.
+    classes: usize,
     steps: usize,
 }
 
@@ -112,47 +136,95 @@ impl Queue {
         let lanes = &self.index.lanes;
         let takes = lanes.gates.takes_of(spec, place);
         let flow = lanes.flows.find(&spec.queue, &spec.fairness_key);
-        let mut asker = Asker {
-            queue: self,
-            serving,
-            place,
-            flow,
-            takes,
-            shared: BTreeMap::new(),
-            steps: STEPS_MAX,
-        };
         let own = lanes.lane(spec, place);
         let others = lanes.sample(LANES_MAX).filter(|(no, ..)| own.is_none_or(|own| own.0 != *no));
+        let others: Vec<_> = others.collect();
+        let (shared, classes) = (BTreeMap::new(), CLASSES_MAX / (others.len() + 1));
+        let (queue, usual, steps) = (self, self.paces.p95(&spec.task_type), STEPS_MAX);
+        let mut asker = Asker { queue, serving, place, usual, flow, takes, shared, classes, steps };
         let rivals = own.map(|(_, lane)| (lane, 1)).into_iter();
-        let rivals = rivals.chain(others.map(|(_, lane, stands_for)| (lane, stands_for)));
-        let rivals: Vec<Rival> =
+        let rivals =
+            rivals.chain(others.into_iter().map(|(_, lane, stands_for)| (lane, stands_for)));
+        let rivals: Vec<Rival<'_>> =
             rivals.filter_map(|(lane, stands_for)| asker.rival(lane, stands_for)).collect();
         let turns = Turns::new(self, spec, flow, &rivals);
-        let mut to_limits: Vec<(Take, Line)> =
-            asker.takes.into_iter().map(|take| (take, Line::default())).collect();
-        let (mut to_slots, mut gone_by) = (Line::default(), self.now);
-        for rival in &rivals {
-            let tasks = turns.before(rival);
+        let before: Vec<u64> = rivals.iter().map(|rival| turns.before(rival)).collect();
+        let to_slots = rivals.iter().zip(&before).map(|(rival, before)| {
             let (shared, all) = rival.shared;
-            let competing = part(tasks.min(rival.room), shared.into(), all.into());
-            to_slots = to_slots.and(Line::of(competing, rival.run_us));
-            if 0 < competing {
-                gone_by = gone_by.max(rival.gone_by);
-            }
-            for (limit, tokens) in &rival.limits {
-                if let Some((_, line)) = to_limits.get_mut(*limit) {
-                    let tokens = tasks.saturating_mul(*tokens);
-                    *line = line.and(Line { tokens, ..Line::of(tasks, rival.run_us) });
+            (rival, *before, part((*before).min(rival.room), shared.into(), all.into()))
+        });
+        let to_slots: Vec<_> = to_slots.collect();
+        let to_limits = asker.takes.into_iter().enumerate().map(|(limit, take)| {
+            let takes = |rival: &Rival<'_>| {
+                rival.limits.iter().find(|(of, _)| *of == limit).map(|(_, tokens)| *tokens)
+            };
+            let own = rivals.iter().zip(&before);
+            let own = own.filter_map(|(rival, before)| Some((rival, *before, takes(rival)?)));
+            let tokens = own.clone().map(|(_, tasks, tokens)| tasks.saturating_mul(tokens));
+            let tokens = tokens.fold(0, u64::saturating_add);
+            let acts = match &take {
+                Take::Permit(_) => self
+                    .acts(own.map(|(rival, tasks, _)| (rival, tasks, tasks)), |rival| rival.run_us),
+                Take::Tokens(..) => Vec::new(),
+            };
+            (take, acts, tokens)
+        });
+        let to_limits = to_limits.collect();
+        let tasks = to_slots.iter().map(|(.., tasks)| *tasks).fold(0, u64::saturating_add);
+        Ahead { tasks, to_slots: self.acts(to_slots.into_iter(), Rival::slot_us), to_limits }
+    }
+
+    /// What goes before of some lanes, and how much of that counts, in the order of their turns: first what is more urgent;
+    /// then those of the own flow, and while these go on what takes turns with them.
+    fn acts<'a>(
+        &self,
+        rivals: impl Iterator<Item = (&'a Rival<'a>, u64, u64)> + Clone,
+        run_us: impl Fn(&Rival<'a>) -> u64,
+    ) -> Vec<Act> {
+        let all = rivals.clone().map(|(.., tasks)| tasks).fold(0, u64::saturating_add);
+        let together = all.div_ceil(ACTS_MAX as u64).max(1);
+        let (mut acts, mut own) = (Vec::new(), Vec::new());
+        for (rival, before, tasks) in rivals.filter(|(.., tasks)| 0 < *tasks) {
+            let Places { count, stands_for, usual, .. } = rival.places;
+            let firsts = before.div_ceil(stands_for).clamp(1, count.max(1));
+            let wanted = tasks.div_ceil(together).min(firsts);
+            for (nth, deadline) in (0..).zip(rival.places.deadlines(wanted, firsts)) {
+                let act = Act {
+                    count: tasks * (nth + 1) / wanted - tasks * nth / wanted,
+                    run_us: run_us(rival),
+                    left_us: as_micros(deadline.since(self.now)),
+                    least_us: rival.least_us,
+                };
+                let start_by = deadline - usual;
+                match rival.turn {
+                    Turn::Urgent => acts.push(((0, rival.priority.into(), start_by), act)),
+                    Turn::Own => own.push((start_by, act)),
+                    Turn::Other => {
+                        acts.push((
+                            (1, u128::from(nth) * WHOLE / u128::from(wanted), start_by),
+                            act,
+                        ));
+                    }
                 }
             }
         }
-        Ahead { to_slots, gone_by, to_limits }
+        own.sort_by_key(|(start_by, _)| *start_by);
+        let work = |act: &Act| u128::from(act.count) * u128::from(act.run_us);
+        let all = own.iter().map(|(_, act)| work(act)).sum::<u128>().max(1);
+        let mut done = 0;
+        acts.extend(own.into_iter().map(|(start_by, act)| {
+            let at = done * WHOLE / all;
+            done += work(&act);
+            ((1, at, start_by), act)
+        }));
+        acts.sort_by_key(|(turn, _)| *turn);
+        acts.into_iter().map(|(_, act)| act).collect()
     }
 }
 
-impl Asker<'_> {
+impl<'a> Asker<'a> {
     /// A lane, if it has to do with the task.
-    fn rival(&mut self, lane: &Lane, stands_for: u64) -> Option<Rival> {
+    fn rival(&mut self, lane: &'a Lane, stands_for: u64) -> Option<Rival<'a>> {
         let lanes = &self.queue.index.lanes;
         let flow = lanes.flows.flow(lane.flow)?;
         let turn = match lane.key.priority.cmp(&self.place.priority) {
@@ -171,9 +243,7 @@ impl Asker<'_> {
             return None;
         }
         let need = lanes.needs.get(lane.key.need)?;
-        let (roster, serving) = (&self.queue.roster, self.serving);
-        let shared = self.shared.entry(lane.key.need);
-        let shared = *shared.or_insert_with(|| roster.shared(serving, need));
+        let shared = self.shared(lane.key.need);
         let (mut room, mut limits) = (u64::MAX, Vec::new());
         for take in lanes.takes(lane) {
             if let Some(limit) = self.takes.iter().position(|own| is_same(own, &take)) {
@@ -187,29 +257,46 @@ impl Asker<'_> {
         if shared.0 == 0 && limits.is_empty() {
             return None;
         }
-        let all = lane.tasks.len() as u64;
-        let (tasks, last) = if turn == Turn::Own {
-            (self.rank(lane), lane.tasks.range(..self.place).next_back())
+        let usual = self.queue.paces.p95(&need.task_type);
+        let count = if turn == Turn::Own {
+            self.rank(lane, self.place.due_as(self.usual, usual))
         } else {
-            (all, lane.tasks.last_key_value())
+            lane.tasks.len() as u64
         };
-        let gone_by = last.map_or(self.queue.now, |(place, _)| place.deadline);
+        let first = lane.tasks.first_key_value()?.0.deadline;
+        let last = lane.tasks.last_key_value()?.0.deadline;
+        let last = if turn == Turn::Own { last.min(self.place.deadline) } else { last };
+        let places = Places { lane, count, stands_for, first, last: last.max(first), usual };
+        let fastest = self.queue.paces.fastest(&need.task_type);
+        let fastest = fastest
+            .filter(|(_, runs)| self.queue.config.cull_runs.is_some_and(|enough| enough <= *runs));
         Some(Rival {
             queue: flow.queue,
             flow: lane.flow,
+            priority: lane.key.priority,
             turn,
-            tasks: tasks.saturating_mul(stands_for),
-            run_us: self.queue.slot_micros(&need.task_type, &need.shape),
-            gone_by,
+            tasks: count.saturating_mul(stands_for),
+            run_us: self.queue.micros(&need.task_type),
+            slots: need.shape.size.slots.into(),
+            least_us: fastest.map_or(0, |(fastest, _)| as_micros(fastest)),
+            places,
             shared,
             room: room.saturating_mul(stands_for),
             limits,
         })
     }
 
+    /// Of the slots that serve a need, how many serve the task, too.
+    fn shared(&mut self, need: NeedNo) -> (u64, u64) {
+        let (roster, needs) = (&self.queue.roster, &self.queue.index.lanes.needs);
+        let alike = if roster.has_told(needs) { Ok(needs.audience(need)) } else { Err(need) };
+        let looked = || roster.shared(self.serving, (need, needs), self.classes);
+        *self.shared.entry(alike).or_insert_with(looked)
+    }
+
     /// How many tasks of a lane go before: counted from whichever end is near enough, else reckoned.
-    fn rank(&mut self, lane: &Lane) -> u64 {
-        let (place, all) = (self.place, lane.tasks.len());
+    fn rank(&mut self, lane: &Lane, place: Place) -> u64 {
+        let all = lane.tasks.len();
         let Some((first, _)) = lane.tasks.first_key_value() else { return 0 };
         let Some((last, _)) = lane.tasks.last_key_value() else { return 0 };
         if *last < place {
@@ -243,7 +330,7 @@ struct Turns {
 }
 
 impl Turns {
-    fn new(queue: &Queue, spec: &TaskSpec, flow: Option<FlowNo>, rivals: &[Rival]) -> Self {
+    fn new(queue: &Queue, spec: &TaskSpec, flow: Option<FlowNo>, rivals: &[Rival<'_>]) -> Self {
         let known = &queue.index.lanes.flows;
         let own_queue = flow.and_then(|flow| known.flow(flow)).map(|flow| flow.queue);
         let own_queue = own_queue.or_else(|| known.number(&spec.queue));
@@ -251,7 +338,7 @@ impl Turns {
         let (mut flows, mut queues) = (BTreeMap::new(), BTreeMap::new());
         let mut own = 0;
         for rival in rivals {
-            let work = u128::from(rival.tasks) * u128::from(rival.run_us);
+            let work = u128::from(rival.tasks) * u128::from(rival.slot_us());
             match rival.turn {
                 Turn::Urgent => {}
                 Turn::Own => own += work,
@@ -277,7 +364,7 @@ impl Turns {
     }
 
     /// How many of its tasks go before.
-    fn before(&self, rival: &Rival) -> u64 {
+    fn before(&self, rival: &Rival<'_>) -> u64 {
         let turns = match rival.turn {
             Turn::Urgent | Turn::Own => return rival.tasks,
             Turn::Other if Some(rival.queue) == self.queue => self.flows.get(&rival.flow),

@@ -123,6 +123,8 @@ pub enum Command {
         token: Token,
         /// How it ended.
         outcome: Outcome,
+        /// How long the handler ran, as its worker says. None: it was not started, or the worker does not say.
+        ran: Option<Duration>,
     },
     /// The worker takes nothing new.
     Drain {
@@ -461,7 +463,7 @@ pub struct Welcome {
 pub enum NotWelcome {
     /// A later process of the same worker is connected.
     Outlived,
-    /// An operator evicted it.
+    /// An operator evicted it, or it has been told to stop something for too long that it still runs.
     Banned {
         /// For how long it is not let in.
         left: Duration,

@@ -3,15 +3,22 @@
 //! It promises nothing and changes nothing. Slots and each limit are looked at as if they alone held the task back, and the
 //! latest of them counts. What an estimate costs is bounded, whatever waits and runs.
 
-use std::{fmt, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    fmt,
+    time::Duration,
+};
 
 use leasehold_policy::Time;
 
 use crate::{
-    Guarded, Lease, Phase, Queue, Shape, Take, Task, TaskSpec, Wait,
-    ahead::{Ahead, Line},
+    Guarded, Lease, Permit, Phase, Queue, SessionId, Take, Task, TaskSpec, Token, Wait,
+    ahead::Ahead,
     gate::Gate,
     lanes::Place,
+    pace::as_micros,
+    rehearsal::{Act, End, rehearse},
     roster::Serving,
 };
 
@@ -96,15 +103,7 @@ impl Queue {
             Phase::Scheduled { eligible, wait } => {
                 self.reckon(spec, place, Some((*eligible, *wait)))
             }
-            Phase::Leased(lease) => {
-                let started = lease.started.unwrap_or(lease.granted);
-                let over = self
-                    .over(&spec.task_type, started)
-                    .map(|over| Over { p50: over.p50.max(self.now), p95: over.p95.max(self.now) });
-                let slots = self.roster.serving(spec).slots();
-                let (starts, bound_by) = (Some(started), Bound::Nothing);
-                Estimate { ahead: 0, slots, starts, over, bound_by }
-            }
+            Phase::Leased(lease) => self.reckon_leased(task, lease),
         }
     }
 
@@ -116,8 +115,24 @@ impl Queue {
         self.reckon(spec, place, delay)
     }
 
+    fn reckon_leased(&self, task: &Task, lease: &Lease) -> Estimate {
+        let parked = lease.session.filter(|id| self.parking.is_parked(*id, lease.token));
+        let (starts, bound_by) = match parked {
+            Some(id) => {
+                let wait = self.row(id).get(&lease.token).copied();
+                (wait.map(|us| self.now + Duration::from_micros(us)), Bound::Capacity)
+            }
+            None => (Some(lease.started.unwrap_or(self.now)), Bound::Nothing),
+        };
+        let over = starts.and_then(|at| self.over(&task.spec.task_type, at));
+        let over =
+            over.map(|over| Over { p50: over.p50.max(self.now), p95: over.p95.max(self.now) });
+        let slots = self.roster.serving(&task.spec, &self.index.lanes.needs).slots();
+        Estimate { ahead: 0, slots, starts, over, bound_by }
+    }
+
     fn reckon(&self, spec: &TaskSpec, place: Place, wait: Option<(Time, Wait)>) -> Estimate {
-        let serving = self.roster.serving(spec);
+        let serving = self.roster.serving(spec, &self.index.lanes.needs);
         let ahead = self.ahead(spec, place, &serving);
         let found = self.latest((spec, place), &serving, &ahead).map(|(at, bound_by)| match wait {
             Some((eligible, wait)) if at <= eligible => (eligible, Bound::Delay(wait)),
@@ -129,7 +144,7 @@ impl Queue {
             Err(bound_by) => (None, bound_by),
         };
         let over = starts.and_then(|at| self.over(&spec.task_type, at));
-        Estimate { ahead: ahead.to_slots.tasks, slots: serving.slots(), starts, over, bound_by }
+        Estimate { ahead: ahead.tasks, slots: serving.slots(), starts, over, bound_by }
     }
 
     /// When the last of what a task waits for is there, and what that is; or what may never be.
@@ -143,16 +158,11 @@ impl Queue {
         if self.book.is_paused(&spec.queue) {
             return Err(Bound::Paused);
         }
-        let leased_ahead = Line::of(serving.leased_ahead(), self.micros(&spec.task_type));
-        let line = ahead.to_slots.and(leased_ahead);
         let slots = self.slot_ends(serving);
-        let slot = nth_start(&slots, line).ok_or(Bound::Worker)?;
+        let acts: Vec<Act> =
+            self.leased_ahead(spec, serving).chain(ahead.to_slots.iter().copied()).collect();
+        let slot = rehearse(&slots, &acts).ok_or(Bound::Worker)?;
         let mut latest = (self.now + slot, Bound::Capacity);
-        if leased_ahead.tasks == 0 {
-            // What has not had its turn when its time is over is gone.
-            let free = nth_start(&slots, Line::default()).unwrap_or_default();
-            latest.0 = latest.0.min(ahead.gone_by.max(self.now + free));
-        }
         for gate in gates.shut_for(spec, place) {
             if let Gate::Circuit(guarded) = &gate {
                 let at = gates.opens_at(&gate).ok_or_else(|| Bound::Circuit(guarded.clone()))?;
@@ -161,13 +171,13 @@ impl Queue {
                 }
             }
         }
-        for (take, line) in &ahead.to_limits {
+        for (take, acts, tokens_before) in &ahead.to_limits {
             let wait = match take {
                 Take::Tokens(of, tokens) => {
-                    let before = u32::try_from(line.tokens).unwrap_or(u32::MAX);
+                    let before = u32::try_from(*tokens_before).unwrap_or(u32::MAX);
                     gates.wait_behind(of, before, *tokens)
                 }
-                Take::Permit(_) => nth_start(&self.permit_ends(take), *line)
+                Take::Permit(permit) => rehearse(&self.permit_ends(permit), acts)
                     .ok_or_else(|| Bound::Limit(take.clone()))?,
             };
             let at = self.now + wait;
@@ -178,6 +188,16 @@ impl Queue {
         Ok(latest)
     }
 
+    /// What was granted ahead of the slots that serve a task, as if it were like the task.
+    fn leased_ahead(&self, spec: &TaskSpec, serving: &Serving<'_>) -> impl Iterator<Item = Act> {
+        let (leases, run_us) = (serving.leased_ahead(), self.micros(&spec.task_type));
+        let parts = leases.min(SPREAD);
+        (0..parts).map(move |part| {
+            let count = leases * (part + 1) / parts - leases * part / parts;
+            Act { count, run_us, left_us: u64::MAX, least_us: 0 }
+        })
+    }
+
     fn over(&self, task_type: &str, starts: Time) -> Option<Over> {
         let (p50, p95) = self.paces.usual(task_type)?;
         Some(Over { p50: starts + p50, p95: starts + p95 })
@@ -185,56 +205,75 @@ impl Queue {
 
     /// What a run of a type takes on average, in microseconds.
     pub(crate) fn micros(&self, task_type: &str) -> u64 {
-        u64::try_from(self.paces.mean(task_type).as_micros()).unwrap_or(u64::MAX).max(1)
-    }
-
-    /// How much slot-time such a run takes on average, in microseconds.
-    pub(crate) fn slot_micros(&self, task_type: &str, shape: &Shape) -> u64 {
-        self.micros(task_type).saturating_mul(shape.size.slots.into())
+        as_micros(self.paces.mean(task_type)).max(1)
     }
 
     /// When each of the slots that serve a task is free next.
     fn slot_ends(&self, serving: &Serving<'_>) -> Vec<End> {
-        let holds = |lease: &Lease| {
+        let leases = &self.index.leases;
+        let looked = if LEASES_MAX < leases.len() { 0 } else { leases.len() };
+        let tasks = leases.values().take(looked).filter_map(|id| self.book.task(*id));
+        let ends = tasks.filter_map(|task| {
+            let lease = task.lease()?;
             let session = lease.session?;
-            let kind = self.roster.class(session)?;
+            let class = self.roster.class_no(session)?;
             let has_slot = !self.parking.is_parked(session, lease.token);
-            (has_slot && serving.contains(kind)).then_some(())
-        };
-        let busy = self.lease_ends(|task| {
-            let slots = u64::from(task.spec.shape.size.slots);
-            task.lease().and_then(holds).map_or(0, |()| slots)
+            let slots = task.spec.shape.size.slots.into();
+            (has_slot && serving.contains(class))
+                .then(|| End { count: slots, ..self.lease_end(task, lease) })
         });
-        self.all_ends(busy, serving.slots(), serving.free())
+        self.all_ends(ends.collect(), serving.slots(), serving.free())
     }
 
     /// When each permit of a limit is free next.
-    fn permit_ends(&self, take: &Take) -> Vec<End> {
+    fn permit_ends(&self, permit: &Permit) -> Vec<End> {
         let gates = &self.index.lanes.gates;
-        let limit = gates.use_of(take);
-        let takes =
-            |task: &Task| u64::from(gates.takes_of(&task.spec, Place::of(task)).contains(take));
-        let busy = self.lease_ends(takes);
+        let limit = gates.use_of(&Take::Permit(permit.clone()));
+        let mut rows = BTreeMap::new();
+        let few = usize::try_from(limit.used).is_ok_and(|used| used <= LEASES_MAX);
+        let holders = gates.holders(permit).take(if few { LEASES_MAX } else { 0 });
+        let ends = holders.filter_map(|token| {
+            let task = self.book.task(*self.index.leases.get(&token)?)?;
+            let lease = task.lease()?;
+            let mut end = self.lease_end(task, lease);
+            if let Some(id) = lease.session.filter(|id| self.parking.is_parked(*id, token)) {
+                let row: &BTreeMap<Token, u64> = rows.entry(id).or_insert_with(|| self.row(id));
+                end.in_us = row.get(&token)?.saturating_add(self.micros(&task.spec.task_type));
+            }
+            Some(end)
+        });
         let free = limit.max.saturating_sub(limit.used);
-        self.all_ends(busy, limit.max.into(), free.into())
+        self.all_ends(ends.collect(), limit.max.into(), free.into())
     }
 
-    /// When some of the leases are likely to end, each of which has so many of what is looked at, if they are few enough for
-    /// that.
-    fn lease_ends(&self, share: impl Fn(&Task) -> u64) -> Vec<End> {
-        let leases = &self.index.leases;
-        if LEASES_MAX < leases.len() {
-            return Vec::new();
-        }
-        let tasks = leases.values().filter_map(|id| self.book.task(*id));
-        let ends = tasks.map(|task| (task, share(task))).filter_map(|(task, count)| {
-            let lease = task.lease().filter(|_| 0 < count)?;
-            let ran = self.now.since(lease.started.unwrap_or(lease.granted));
-            let ran_us = u64::try_from(ran.as_micros()).unwrap_or(u64::MAX);
-            let left_us = self.micros(&task.spec.task_type).saturating_sub(ran_us);
-            Some(End { in_us: left_us, count })
+    /// When a lease with a slot is likely to end.
+    fn lease_end(&self, task: &Task, lease: &Lease) -> End {
+        let (ran, task_type) =
+            (self.now.since(lease.started.unwrap_or(lease.granted)), &task.spec.task_type);
+        // What has run for longer than most is nearer to its end than to its beginning, and not over.
+        let half = self.paces.p95(task_type).saturating_sub(ran) / 2;
+        let left_us = self.micros(task_type).saturating_sub(as_micros(ran)).max(as_micros(half));
+        End { in_us: left_us.min(as_micros(task.deadline.since(self.now))), count: 1 }
+    }
+
+    /// When each of the leases that wait at a session for a slot is likely to get one, in microseconds from now.
+    fn row(&self, id: SessionId) -> BTreeMap<Token, u64> {
+        let Some(session) = self.roster.get(id) else { return BTreeMap::new() };
+        let task_of = |token: &Token| self.book.task(*self.index.leases.get(token)?);
+        let (parked, running): (Vec<Token>, Vec<Token>) =
+            session.held().map(|(token, _)| token).partition(|it| self.parking.is_parked(id, *it));
+        let ends = running.iter().filter_map(|token| {
+            let task = task_of(token)?;
+            Some(Reverse(self.lease_end(task, task.lease()?).in_us))
         });
-        ends.collect()
+        let mut ends: BinaryHeap<Reverse<u64>> = ends.collect();
+        let starts = parked.into_iter().filter_map(|token| {
+            let Reverse(start) = ends.pop()?;
+            let run = task_of(&token).map_or(0, |task| self.micros(&task.spec.task_type));
+            ends.push(Reverse(start.saturating_add(run)));
+            Some((token, start))
+        });
+        starts.collect()
     }
 
     /// When each of so many is free next, where so many are free and of some of the others it is known.
@@ -269,38 +308,11 @@ impl Queue {
     /// What is leased takes on average, in microseconds.
     fn usual_run(&self) -> u64 {
         let leased = self.index.leased.iter();
-        let line = leased.fold(Line::default(), |line, ((_, task_type), count)| {
-            line.and(Line::of(count.slots, self.micros(task_type)))
-        });
-        line.mean_us()
+        let (count, work) =
+            leased.fold((0_u128, 0_u128), |(all, work), ((_, task_type), leased)| {
+                let slots = u128::from(leased.slots);
+                (all + slots, work + slots * u128::from(self.micros(task_type)))
+            });
+        u64::try_from(work / count.max(1)).unwrap_or(u64::MAX).max(1)
     }
-}
-
-/// So many slots or permits are free at one time, counted from now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct End {
-    in_us: u64,
-    count: u64,
-}
-
-/// How long it takes until somebody starts who stands in line for the first that is free, if those before him all run as
-/// long as they do on average. None: there is nothing to be had.
-fn nth_start(ends: &[End], before: Line) -> Option<Duration> {
-    let all = ends.iter().map(|end| end.count).fold(0, u64::saturating_add);
-    let longest = ends.iter().map(|end| end.in_us).max().filter(|_| 0 < all)?;
-    let run = before.mean_us();
-    let started_by = |at: u64| {
-        let starts = ends.iter().filter_map(|end| {
-            let rounds = at.checked_sub(end.in_us)? / run + 1;
-            Some(rounds.saturating_mul(end.count))
-        });
-        starts.fold(0, u64::saturating_add)
-    };
-    let rounds = before.tasks / all + 1;
-    let (mut low, mut high) = (0, longest.saturating_add(rounds.saturating_mul(run)));
-    while low < high {
-        let middle = low.midpoint(high);
-        if before.tasks < started_by(middle) { high = middle } else { low = middle + 1 }
-    }
-    Some(Duration::from_micros(low))
 }

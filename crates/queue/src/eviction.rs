@@ -74,8 +74,9 @@ impl Queue {
         }
         let banned = self.bans.until(&hello.worker);
         let session = known.and_then(|id| self.roster.get(id));
-        let evicted = session.filter(|it| it.is_evicted).map(Session::expires_at);
-        let until = banned.max(evicted).filter(|until| self.now < *until)?;
+        let given_up = session.filter(|it| it.is_given_up(&hello.held, self.now));
+        let until =
+            banned.max(given_up.map(Session::expires_at)).filter(|until| self.now < *until)?;
         Some(NotWelcome::Banned { left: until.since(self.now) })
     }
 

@@ -1,7 +1,8 @@
 //! Why a task is where it is: everything that holds it back, in the order in which it would, or what its lease ends by.
 //!
 //! It asks what the grant asks, without an effect: lanes and gates, the roster, the leases that hold a permit. It costs as much
-//! as there are sessions, and for a queue as there are lanes; never as much as there are tasks. Nothing of it is kept.
+//! as there are sessions and 10,000 of their slots, and for a queue as there are lanes; never as much as there are tasks. Nothing
+//! of it is kept.
 //!
 //! To add something that can hold a task back: a variant of [`Hold`] where [`Queue::holds`] asks for it. What the compiler then
 //! asks for is the rest: its reason here, what is known of it in [`Blocker`], and its words where those are shown.
@@ -442,8 +443,7 @@ impl Queue {
 
     fn crew(&self, spec: &TaskSpec) -> Capacity {
         let wanted = spec.shape.size.clone();
-        let (mut capacity, mut leases) = (Capacity { wanted, ..Capacity::default() }, 0);
-        let mut all_taken = 0;
+        let (mut capacity, mut seen) = (Capacity { wanted, ..Capacity::default() }, 0);
         let mut reserved: BTreeMap<SessionId, TaskId> =
             self.roster.reservations().map(|it| (it.session, it.task)).collect();
         let mut kinds: BTreeMap<(&Name, &Name), u64> = BTreeMap::new();
@@ -457,12 +457,15 @@ impl Queue {
             let slots = session.whole.slots.saturating_sub(session.lost);
             capacity.slots += u64::from(slots);
             capacity.used += u64::from((session.taken().slots + session.ahead()).min(slots));
-            for (_, work) in session.held() {
+            let held = session.held().len();
+            let looked = held.min(SLOTS_MAX - seen);
+            seen += looked;
+            capacity.more += (held - looked) as u64;
+            for (_, work) in session.held().take(looked) {
                 let Work::Lease(id) = work else { continue };
-                leases += 1;
-                let task = self.book.task(id).filter(|_| leases <= SLOTS_MAX);
+                let task = self.book.task(id);
                 let slots = task.map_or(1, |task| task.spec.shape.size.slots.into());
-                all_taken += slots;
+                capacity.more += slots;
                 if let Some(task) = task {
                     *kinds.entry((&task.spec.queue, &task.spec.task_type)).or_default() += slots;
                 }
@@ -471,7 +474,7 @@ impl Queue {
         let mut kinds: Vec<_> = kinds.into_iter().collect();
         kinds.sort_by_key(|(_, count)| Reverse(*count));
         kinds.truncate(KINDS_MAX);
-        capacity.more = all_taken - kinds.iter().map(|(_, count)| count).sum::<u64>();
+        capacity.more -= kinds.iter().map(|(_, count)| count).sum::<u64>();
         let named = kinds.into_iter();
         let named = named.map(|((queue, kind), n)| (Name::clone(queue), Name::clone(kind), n));
         capacity.taken_by = named.collect();

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use leasehold_policy::Time;
+use leasehold_policy::{Time, namespace};
 
 use crate::{Admission, Infeasible, Queue, Refusal, TaskSpec};
 
@@ -17,10 +17,13 @@ const TRIES_MAX: usize = 4;
 
 impl Queue {
     /// When a task is likely to be over that is submitted now, if that is too late.
-    pub(crate) fn judge(&self, spec: &TaskSpec) -> Result<Option<Time>, Refusal> {
+    pub(crate) fn judge(&mut self, spec: &TaskSpec) -> Result<Option<Time>, Refusal> {
         if spec.admission == Admission::Unasked {
             return Ok(None);
         }
+        // Classes are asked by number from here on, whether it is accepted or not.
+        self.index.lanes.needs.know(namespace::of(&spec.queue), &spec.task_type, &spec.shape);
+        self.introduce();
         let deadline = self.now + spec.total_timeout;
         let estimate = self.estimate_spec(spec, deadline);
         let Some(end) = estimate.likely_end().filter(|end| deadline <= *end) else {

@@ -7,9 +7,10 @@
 //! To add a gate: a variant of [`Gate`] that says all that its answer depends on (so that the tasks of a lane are alike to
 //! it), its name in [`Gates::of`] where a task has to pass it, or in [`Gates::own`] where the configuration says so, its answer
 //! in [`Gates::is_shut`], what passing it takes in [`Gates::pass`]; and whoever opens it calls
-//! [`Lanes::open`](crate::lanes::Lanes::open). All lanes that
-//! wait there go on then, and those that find it shut again when it is their turn go back to it: so the turns are as if all
-//! were asked each time.
+//! [`Lanes::open`](crate::lanes::Lanes::open). As many lanes as find room go on then, and a few more among which turns are
+//! taken; those that find it shut again when it is their turn go back to it. What
+//! its answer says of a lane it has to say of all that differ only in their flow; one that does not is named by `is_own` where
+//! lanes stand (`lanes/stand.rs`).
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -39,7 +39,7 @@ impl Queue {
     }
 
     /// Tells the classes of sessions of the needs they have not been told of.
-    fn introduce(&mut self) {
+    pub(crate) fn introduce(&mut self) {
         let needs = &mut self.index.lanes.needs;
         if needs.is_settled() && self.roster.is_settled() {
             return;

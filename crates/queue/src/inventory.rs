@@ -26,7 +26,7 @@ impl Queue {
         if let Some(why) = self.unwelcome(&hello, known) {
             return Err(why);
         }
-        let known = known.filter(|id| !self.end_evicted(*id));
+        let known = known.filter(|id| !self.end_given_up(*id, &hello.held));
         self.replace_streams(&hello.worker);
         self.end_replaced(&hello);
         let session = known.unwrap_or_else(|| self.open_session(&hello));
@@ -42,13 +42,14 @@ impl Queue {
         Ok(Welcome { session, resumed: known.is_some(), verdicts })
     }
 
-    /// A process that was evicted does not go on with its session, however close to the end of that it comes back.
-    fn end_evicted(&mut self, id: SessionId) -> bool {
-        let is_evicted = self.roster.get(id).is_some_and(|session| session.is_evicted);
-        if is_evicted {
+    /// A process that was given up does not go on with its session, however close to the end of that it comes back.
+    fn end_given_up(&mut self, id: SessionId, held: &[HeldLease]) -> bool {
+        let now = self.now;
+        let is_given_up = self.roster.get(id).is_some_and(|it| it.is_given_up(held, now));
+        if is_given_up {
             self.expire(id);
         }
-        is_evicted
+        is_given_up
     }
 
     /// Says whether the session lives. One that was quarantined too long is not told so: its worker has to fence itself.

@@ -4,7 +4,10 @@
 //! that has to be looked at, whatever waits behind him: they are ordered by deadline, then age, and one that comes back
 //! takes its old place. It knows no worker.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use leasehold_policy::{Mutant, Time, namespace};
 
@@ -13,13 +16,18 @@ use crate::{
     ask::{AskNo, Offer},
     flows::{FlowNo, Flows},
     gate::{Comer, Gate, Gates, Gateway},
-    limits::{Bucketed, Take},
+    limits::Take,
     line::{Head, Line},
     market::{ClassNo, Cost},
     need::{Need, NeedNo, Needs},
     pace::Paces,
     slab::Slab,
 };
+
+use crowd::Crowd;
+
+mod crowd;
+mod stand;
 
 /// A task's place in the order of its lane, and its urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +50,14 @@ impl Place {
     /// That of one that is submitted now and has to be over by then: behind all that are like it.
     pub(crate) fn of_new(spec: &TaskSpec, deadline: Time) -> Self {
         Self { priority: spec.priority, deadline, task: TaskId::LAST, is_retry: false }
+    }
+
+    /// The place among tasks that run for another time, so that in both lanes the same tasks have to start before it.
+    pub(crate) fn due_as(self, usual: Duration, theirs: Duration) -> Self {
+        if usual == theirs {
+            return self;
+        }
+        Self { deadline: self.deadline - usual + theirs, ..self }
     }
 
     /// Whether the task has run out of time.
@@ -77,8 +93,14 @@ pub(crate) struct Lanes {
     all: Slab<Lane>,
     /// The lanes that could go on.
     line: Line,
-    /// Those that could not, by the gate that was found shut. No set is empty.
-    held: BTreeMap<Gate, BTreeSet<LaneNo>>,
+    /// Those that could not, by the gate that was found shut, and those that it has let go. No crowd is empty.
+    crowds: BTreeMap<Gate, Crowd>,
+    /// Gates that may have to let others go for those that they had let go.
+    stirred: BTreeSet<Gate>,
+    /// How many seats have been given to lanes.
+    seats: u64,
+    /// How often a lane has changed where it stands.
+    moves: u64,
     /// When it is looked whether a gate at which lanes wait has opened by itself.
     rings: BTreeMap<Gate, Time>,
     ringing: BTreeSet<(Time, Gate)>,
@@ -106,6 +128,10 @@ pub(crate) struct Lane {
     pub(crate) tasks: BTreeMap<Place, Time>,
     /// The gate that it waits at. None: it stands in line.
     pub(crate) gate: Option<Gate>,
+    /// Its place among those who wait at a gate, behind all who have waited longer for their turn.
+    seat: u64,
+    /// The gates that have let it go for the others that wait there, and count on its turn.
+    calls: Vec<Gate>,
 }
 
 /// A task that could be leased to a class: the first of a lane.
@@ -211,6 +237,7 @@ impl Lanes {
         if before == Some(place) {
             self.rehead(no, before);
         }
+        self.settle();
     }
 
     /// Keeps the tasks of a queue back, which has been paused since then, if that is known.
@@ -219,54 +246,13 @@ impl Lanes {
         for no in self.flows.lanes_of(queue) {
             self.ask(no);
         }
+        self.settle();
     }
 
     /// Lets the tasks of a queue go on.
     pub(crate) fn resume(&mut self, queue: &Name) {
         self.gates.resume(queue);
         self.open(&Gate::Queue(Name::clone(queue)));
-    }
-
-    /// A gate has opened: lanes that wait there go on, unless another of their gates is shut.
-    pub(crate) fn open(&mut self, gate: &Gate) {
-        while let Some(no) = self.first_held(gate) {
-            self.ask(no);
-            if self.first_held(gate) == Some(no) {
-                break;
-            }
-        }
-        self.rearm(gate);
-    }
-
-    /// Whatever gate a lane waits at may have opened.
-    pub(crate) fn open_all(&mut self) {
-        for gate in self.held.keys().cloned().collect::<Vec<_>>() {
-            self.open(&gate);
-        }
-    }
-
-    /// A bucket may have more in it than before: whoever waits for some of it is asked again.
-    pub(crate) fn open_bucket(&mut self, of: &Bucketed) {
-        for gate in self.gates_of(of) {
-            self.open(&gate);
-        }
-    }
-
-    /// Gates that have opened by themselves by then let go on what waits there; at most so many.
-    pub(crate) fn open_due(&mut self, now: Time, most: usize) {
-        for _ in 0..most {
-            let Some((at, gate)) = self.ringing.first().cloned() else { return };
-            if now < at {
-                return;
-            }
-            self.unring(&gate);
-            self.open(&gate);
-        }
-    }
-
-    /// When a gate at which tasks wait may next open by itself.
-    pub(crate) fn next_opening(&self) -> Option<Time> {
-        self.ringing.first().map(|(at, _)| *at)
     }
 
     /// Every lane.
@@ -388,6 +374,8 @@ impl Lanes {
         for gate in buckets.iter().flat_map(|of| self.gates_of(of)).collect::<Vec<_>>() {
             self.rearm(&gate);
         }
+        self.renew(no);
+        self.settle();
     }
 
     /// The session that served the flow of a task last, if it has a key.
@@ -413,6 +401,7 @@ impl Lanes {
             if self.ask(lane) {
                 return self.look(offer, lane, Pick::First, paces);
             }
+            self.settle();
         }
     }
 
@@ -423,6 +412,7 @@ impl Lanes {
             if self.ask(lane) {
                 return self.look(offer, lane, Pick::Aged, paces);
             }
+            self.settle();
         }
     }
 
@@ -438,20 +428,18 @@ impl Lanes {
         place.deadline - usual.unwrap_or_default()
     }
 
-    fn first_held(&self, gate: &Gate) -> Option<LaneNo> {
-        self.held.get(gate)?.first().copied()
-    }
-
     fn open_lane(&mut self, flow: FlowNo, key: LaneKey, (place, since): (Place, Time)) {
         let tasks = BTreeMap::from([(place, since)]);
         self.needs.enter(key.need);
         let gate = self.answer(flow, &key);
-        let no = LaneNo(self.all.insert(Lane { flow, key: key.clone(), tasks, gate }));
+        let (seat, calls) = (self.next_seat(), Vec::new());
+        let no = LaneNo(self.all.insert(Lane { flow, key: key.clone(), tasks, gate, seat, calls }));
         self.flows.enter(flow, key, no);
         self.take_stand(no, place);
     }
 
     fn close_lane(&mut self, no: LaneNo) {
+        self.excuse(no);
         let Some(Lane { flow, key, .. }) = self.all.remove(no.0) else { return };
         self.needs.leave(key.need);
         let Some(queue) = self.flows.flow(flow).map(|flow| flow.queue) else { return };
@@ -463,48 +451,9 @@ impl Lanes {
         }
     }
 
-    /// Asks the gates of a lane and lets it stand accordingly. Says whether it stands in line.
-    fn ask(&mut self, no: LaneNo) -> bool {
-        let Some(lane) = self.all.get(no.0) else { return false };
-        let gate = self.answer(lane.flow, &lane.key);
-        let goes_on = gate.is_none();
-        if gate != lane.gate
-            && let Some(place) = lane.first()
-        {
-            self.give_up_stand(no, place);
-            if let Some(lane) = self.all.get_mut(no.0) {
-                lane.gate = gate;
-            }
-            self.take_stand(no, place);
-        }
-        goes_on
-    }
-
     /// The gate that holds a lane of this kind back.
     fn answer(&self, flow: FlowNo, key: &LaneKey) -> Option<Gate> {
         self.gates.shut(&key.comer(flow, &self.needs, &self.flows)?)
-    }
-
-    fn take_stand(&mut self, no: LaneNo, place: Place) {
-        let Some(head) = self.head(no, place) else { return };
-        let Some(gate) = self.all.get(no.0).and_then(|lane| lane.gate.clone()) else {
-            return self.line.enter(&head, &self.needs);
-        };
-        self.held.entry(gate.clone()).or_default().insert(no);
-        self.rearm(&gate);
-    }
-
-    fn give_up_stand(&mut self, no: LaneNo, place: Place) {
-        let Some(head) = self.head(no, place) else { return };
-        let Some(gate) = self.all.get(no.0).and_then(|lane| lane.gate.clone()) else {
-            return self.line.leave(&head, &self.needs);
-        };
-        let Some(lanes) = self.held.get_mut(&gate) else { return };
-        lanes.remove(&no);
-        if lanes.is_empty() {
-            self.held.remove(&gate);
-            self.unring(&gate);
-        }
     }
 
     /// A lane has another first task than before, or none.
@@ -520,36 +469,6 @@ impl Lanes {
                 self.give_up_stand(no, before);
                 self.close_lane(no);
             }
-        }
-    }
-
-    fn gates_of(&self, of: &Bucketed) -> Vec<Gate> {
-        let (least, most) = (Take::Tokens(of.clone(), 0), Take::Tokens(of.clone(), u32::MAX));
-        let held = self.held.range(Gate::Limit(least)..=Gate::Limit(most));
-        held.map(|(gate, _)| gate.clone()).collect()
-    }
-
-    /// Sets when it is looked at a gate again: when it opens by itself, if it is shut and somebody waits there.
-    fn rearm(&mut self, gate: &Gate) {
-        let (is_waited_for, is_shut) = (self.held.contains_key(gate), self.gates.is_shut(gate));
-        if is_waited_for && !is_shut && self.rings.contains_key(gate) {
-            // It is due, and only has not been looked at.
-            return;
-        }
-        let at = self.gates.opens_at(gate).filter(|_| is_waited_for && is_shut);
-        if self.rings.get(gate).copied() == at {
-            return;
-        }
-        self.unring(gate);
-        if let Some(at) = at.filter(|_| !Mutant::GateNeverOpens.is_alive()) {
-            self.rings.insert(gate.clone(), at);
-            self.ringing.insert((at, gate.clone()));
-        }
-    }
-
-    fn unring(&mut self, gate: &Gate) {
-        if let Some(at) = self.rings.remove(gate) {
-            self.ringing.remove(&(at, gate.clone()));
         }
     }
 
@@ -610,7 +529,11 @@ impl Lanes {
             let head = lane.first().and_then(|place| self.head(LaneNo(no), place));
             let stands = head.is_some_and(|head| match &lane.gate {
                 None => self.line.contains(&head),
-                Some(gate) => self.held.get(gate).is_some_and(|it| it.contains(&head.lane)),
+                Some(gate) => {
+                    let seat = (lane.seat, head.lane);
+                    let crowd = self.crowds.get(gate).zip(self.peerage(head.lane));
+                    crowd.is_some_and(|(crowd, peerage)| crowd.contains(&peerage, seat))
+                }
             });
             let queue = head.and_then(|head| self.flows.queue(head.queue));
             let pause = queue.map(|queue| Gate::Queue(Name::clone(&queue.name)));
@@ -620,18 +543,38 @@ impl Lanes {
                 return false;
             }
         }
-        let standing = self.line.len() + self.held.values().map(BTreeSet::len).sum::<usize>();
+        let standing = self.line.len() + self.crowds.values().map(Crowd::asleep).sum::<usize>();
         self.line.agrees(&self.needs)
             && tasks == self.len()
             && lanes == standing
             && self.rings.len() == self.ringing.len()
-            && self.rings.keys().all(|gate| self.held.contains_key(gate))
-            && (Mutant::GateNeverOpens.is_alive() || self.held.keys().all(|it| self.is_watched(it)))
+            && self.rings.keys().all(|gate| self.is_waited_for(gate))
+            && self.crowds.iter().all(|(gate, crowd)| self.is_counted(gate, crowd))
+            && (Mutant::GateNeverOpens.is_alive()
+                || self.crowds.keys().all(|it| self.is_watched(it)))
     }
 
-    /// Whether whoever waits at a gate will be asked again: when it opens, by somebody's doing or by itself.
+    /// Whether whoever waits at a gate will be asked again: when it opens, by somebody's doing or by itself, or because
+    /// somebody like him has been let go.
     fn is_watched(&self, gate: &Gate) -> bool {
+        let rings = self.rings.contains_key(gate);
         let opens_itself = self.gates.opens_at(gate).is_some();
-        self.rings.contains_key(gate) || (self.gates.is_shut(gate) && !opens_itself)
+        if self.gates.is_shut(gate) {
+            rings || !opens_itself || !self.is_waited_for(gate)
+        } else {
+            rings || self.crowds.get(gate).is_none_or(Crowd::has_called)
+        }
+    }
+
+    /// Whether a crowd counts those whom it has let go, and nobody else.
+    fn is_counted(&self, gate: &Gate, crowd: &Crowd) -> bool {
+        let mut called = BTreeMap::new();
+        for (no, lane) in self.all.iter().filter(|(_, lane)| lane.calls.contains(gate)) {
+            debug_assert!(lane.gate.as_ref() != Some(gate), "who waits has not been let go");
+            if let Some(peerage) = self.peerage(LaneNo(no)) {
+                *called.entry(peerage).or_insert(0) += 1;
+            }
+        }
+        !crowd.is_empty() && crowd.called() == called
     }
 }

@@ -65,6 +65,7 @@ mod passage;
 mod prefetch;
 mod price;
 mod queue;
+mod rehearsal;
 mod reservation;
 mod revocation;
 mod settle;

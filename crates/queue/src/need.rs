@@ -50,8 +50,24 @@ pub(crate) struct Needs {
 struct Entry {
     need: Need,
     lanes: usize,
-    /// The classes of sessions that serve it, and what they call its size.
+    /// The classes of sessions that serve it, ascending, and what they call its size.
     classes: Vec<(ClassNo, AskNo)>,
+    audience: Audience,
+}
+
+/// What needs have in common that are served by the same classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Audience(u64);
+
+impl Audience {
+    /// With a class more, or with one that it had, less.
+    const fn toggled(self, class: ClassNo) -> Self {
+        // The finalizer of MurmurHash3: other sets are as good as never alike.
+        let bits = (class.0 as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let bits = (bits ^ (bits >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        let bits = (bits ^ (bits >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        Self(self.0 ^ bits ^ (bits >> 33))
+    }
 }
 
 impl Needs {
@@ -65,7 +81,8 @@ impl Needs {
         let types = self.numbers.entry(Name::clone(&namespace)).or_default();
         let shapes = types.entry(Name::clone(&task_type)).or_default();
         let need = Need { namespace, task_type, shape: shape.clone() };
-        let no = NeedNo(self.all.insert(Entry { need, lanes: 0, classes: Vec::new() }));
+        let (classes, audience) = (Vec::new(), Audience::default());
+        let no = NeedNo(self.all.insert(Entry { need, lanes: 0, classes, audience }));
         shapes.insert(shape, no);
         self.newcomers.push(no);
         no
@@ -106,23 +123,34 @@ impl Needs {
         self.all.get(no.0).map(|entry| &entry.need)
     }
 
-    /// The classes of sessions that serve a need, as far as they have been told of it, and what they call its size.
+    /// What tells whether another need is served by the same classes, as far as they have been told of both.
+    pub(crate) fn audience(&self, no: NeedNo) -> Audience {
+        self.all.get(no.0).map(|entry| entry.audience).unwrap_or_default()
+    }
+
+    /// The classes of sessions that serve a need, ascending, as far as they have been told of it, and what they call its size.
     pub(crate) fn classes(&self, no: NeedNo) -> &[(ClassNo, AskNo)] {
         self.all.get(no.0).map(|entry| &*entry.classes).unwrap_or_default()
     }
 
     /// A class serves a need.
     pub(crate) fn serve(&mut self, no: NeedNo, class: ClassNo, ask: AskNo) {
-        if let Some(entry) = self.all.get_mut(no.0) {
-            entry.classes.push((class, ask));
+        if let Some(entry) = self.all.get_mut(no.0)
+            && let Err(place) = entry.classes.binary_search_by_key(&class, |(own, _)| *own)
+        {
+            entry.classes.insert(place, (class, ask));
+            entry.audience = entry.audience.toggled(class);
         }
     }
 
     /// A class is gone.
     pub(crate) fn dissolve(&mut self, class: ClassNo, served: &[(NeedNo, AskNo)]) {
         for (no, _) in served {
-            if let Some(entry) = self.all.get_mut(no.0) {
-                entry.classes.retain(|(other, _)| *other != class);
+            if let Some(entry) = self.all.get_mut(no.0)
+                && let Ok(place) = entry.classes.binary_search_by_key(&class, |(own, _)| *own)
+            {
+                entry.classes.remove(place);
+                entry.audience = entry.audience.toggled(class);
             }
         }
     }
@@ -135,6 +163,11 @@ impl Needs {
     /// Those that are new since the last call.
     pub(crate) fn newcomers(&mut self) -> Vec<NeedNo> {
         std::mem::take(&mut self.newcomers)
+    }
+
+    /// Whether any is new.
+    pub(crate) const fn has_newcomers(&self) -> bool {
+        !self.newcomers.is_empty()
     }
 
     /// Whether any is new or has to be forgotten.

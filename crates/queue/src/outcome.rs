@@ -15,7 +15,13 @@ use crate::{
 const NOT_STARTED: &str = "the worker did not start it in time";
 
 impl Queue {
-    pub(crate) fn outcome(&mut self, stream: StreamId, token: Token, outcome: Outcome) {
+    pub(crate) fn outcome(
+        &mut self,
+        stream: StreamId,
+        token: Token,
+        outcome: Outcome,
+        ran: Option<Duration>,
+    ) {
         let Some(session) = self.roster.on_stream(stream) else { return };
         let held = self.roster.get(session);
         let work = held.and_then(|session| session.work(token)).or_else(|| {
@@ -32,7 +38,7 @@ impl Queue {
                 if outcome.stop() != StopProof::NotStarted {
                     self.note_start(session, task, token);
                 }
-                self.decide(session, task, outcome)
+                self.decide(session, task, outcome, ran)
             }
             _ if Mutant::NoFence.is_alive() => Disposition::Accepted,
             Some(Work::Zombie { .. }) | None => self.without_lease(session, token, outcome),
@@ -83,7 +89,13 @@ impl Queue {
         }
     }
 
-    fn decide(&mut self, session: SessionId, id: TaskId, outcome: Outcome) -> Disposition {
+    fn decide(
+        &mut self,
+        session: SessionId,
+        id: TaskId,
+        outcome: Outcome,
+        ran: Option<Duration>,
+    ) -> Disposition {
         let mut disposition = Disposition::Accepted;
         let stop = outcome.stop();
         let (kind, end) = match outcome {
@@ -110,7 +122,7 @@ impl Queue {
                 (reason.into(), End::NotRun(FailureReason::HandedBack, message(reason)))
             }
         };
-        self.settle(id, end, Account::new(Word::Worker, kind, stop));
+        self.settle(id, end, Account { ran, ..Account::new(Word::Worker, kind, stop) });
         disposition
     }
 

@@ -54,7 +54,7 @@ impl Paces {
             self.0.pop_first();
         }
         let mut pace = Pace {
-            mean_us: micros(ran),
+            mean_us: as_micros(ran),
             runs: [0; BUCKETS],
             total: 0,
             longest: Duration::ZERO,
@@ -97,7 +97,7 @@ impl Paces {
 
 impl Pace {
     fn learn(&mut self, ran: Duration) {
-        let run_us = micros(ran);
+        let run_us = as_micros(ran);
         (self.longest, self.shortest) = (self.longest.max(ran), self.shortest.min(ran));
         self.mean_us = self.mean_us - self.mean_us / INERTIA + run_us / INERTIA;
         if let Some(count) = self.runs.get_mut(bucket(ran)) {
@@ -139,8 +139,9 @@ impl Pace {
     }
 }
 
-fn micros(ran: Duration) -> u64 {
-    u64::try_from(ran.as_micros()).unwrap_or(u64::MAX)
+/// A time in microseconds.
+pub(crate) fn as_micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Bucket 2n begins at 2^n milliseconds, the one after it half way to the next doubling; the first takes what is shorter.

@@ -1,12 +1,12 @@
 //! What becomes of what leases took of limits and of circuits: it goes back, and whoever waited for it goes on.
 
+use std::time::Duration;
+
 use leasehold_policy::{Call, CallEnd};
 
 use crate::{
-    Effect, EndKind, Guarded, Queue, RevocationReason, Task, TaskId, Token,
-    gate::Gate,
-    session::Work,
-    settle::{Account, End},
+    Effect, EndKind, Guarded, Queue, RevocationReason, Task, TaskId, Token, gate::Gate,
+    session::Work, settle::End,
 };
 
 impl Queue {
@@ -33,10 +33,11 @@ impl Queue {
     }
 
     /// The lease of a task ends: the circuits that it passed count what that says of what its work calls.
-    pub(crate) fn observe(&mut self, id: TaskId, end: &End, account: &Account) {
+    pub(crate) fn observe(&mut self, id: TaskId, end: &End, kind: EndKind, ran: Duration) {
         let Some(task) = self.book.task(id) else { return };
         let Some(token) = task.lease().map(|lease| lease.token) else { return };
-        let Some(call) = self.call(task, end, account.kind) else { return };
+        let Some(end) = call_end(task, end, kind) else { return };
+        let call = Call { end, ran };
         let lanes = &mut self.index.lanes;
         let (turned, credited) = lanes.gates.count(token, call);
         for gate in &turned {
@@ -45,27 +46,6 @@ impl Queue {
         for of in &credited {
             lanes.open_bucket(of);
         }
-    }
-
-    /// What the end of a lease says of what its work called. An error after somebody asked for the end of it says nothing, and
-    /// neither does one that its handler calls final: that is what was asked for being wrong, not who was asked. What became
-    /// of a worker, or of the task beside its work, is nobody's doing whom it called.
-    fn call(&self, task: &Task, end: &End, kind: EndKind) -> Option<Call> {
-        let lease = task.lease()?;
-        let revoked = lease.revoking.map(|revoking| revoking.reason);
-        let timeouts = [RevocationReason::AttemptTimeout, RevocationReason::ProgressTimeout];
-        let end = match (kind, end) {
-            (EndKind::Succeeded, _) => CallEnd::Succeeded,
-            (EndKind::Error | EndKind::Panic, End::Failed { retryable: true, .. })
-                if revoked.is_none_or(|reason| timeouts.contains(&reason)) =>
-            {
-                CallEnd::Failed
-            }
-            (EndKind::AttemptTimeout | EndKind::ProgressTimeout, _) => CallEnd::Failed,
-            _ => return None,
-        };
-        let ran = lease.started.map(|started| self.now.since(started));
-        Some(Call { end, ran: ran.unwrap_or_default() })
     }
 
     /// Closes a circuit, whatever it did. Says whether there is such a one.
@@ -88,5 +68,23 @@ impl Queue {
         for of in self.index.lanes.gates.refund(token) {
             self.index.lanes.open_bucket(&of);
         }
+    }
+}
+
+/// What the end of a lease says of what its work called. An error after somebody asked for the end of it says nothing, and
+/// neither does one that its handler calls final: that is what was asked for being wrong, not who was asked. What became
+/// of a worker, or of the task beside its work, is nobody's doing whom it called.
+fn call_end(task: &Task, end: &End, kind: EndKind) -> Option<CallEnd> {
+    let revoked = task.lease()?.revoking.map(|revoking| revoking.reason);
+    let timeouts = [RevocationReason::AttemptTimeout, RevocationReason::ProgressTimeout];
+    match (kind, end) {
+        (EndKind::Succeeded, _) => Some(CallEnd::Succeeded),
+        (EndKind::Error | EndKind::Panic, End::Failed { retryable: true, .. })
+            if revoked.is_none_or(|reason| timeouts.contains(&reason)) =>
+        {
+            Some(CallEnd::Failed)
+        }
+        (EndKind::AttemptTimeout | EndKind::ProgressTimeout, _) => Some(CallEnd::Failed),
+        _ => None,
     }
 }

@@ -177,19 +177,22 @@ impl Queue {
     /// In each class of sessions: the task that goes next to them, and the lease that it would take the place of. That is of
     /// a less urgent priority: within one it could be that what is given back goes next again.
     fn displaced(&mut self) -> Vec<(TaskId, Token, SessionId)> {
-        let Self { roster, index, parking, paces, now, .. } = self;
+        let Self { roster, index, parking, paces, .. } = self;
         let displaced = parking.of_classes().filter_map(|(kind, mut candidates)| {
             // What waits there would make room for one slot.
             let asker = roster.offer_of(kind)?.of(Asks::PLAIN);
-            let next = index.lanes.next(&asker, Pick::First, paces)?.place;
+            let next = index.lanes.next(&asker, Pick::First, paces)?;
             let takes = |id| roster.get(id).is_some_and(Session::takes_tasks);
             let (_, token, id) = candidates
                 .by_ref()
-                .take_while(|(place, ..)| next.outranks(*place))
+                .take_while(|(place, ..)| next.place.outranks(*place))
                 .find(|(_, token, id)| takes(*id) && parking.gives_way(*id, *token))?;
-            (!next.is_over(*now)).then_some((next.task, token, id))
+            Some((next, token, id))
         });
-        displaced.collect()
+        let displaced: Vec<_> = displaced.collect();
+        // What has its turn only to be ended needs no room.
+        let lives = displaced.into_iter().filter(|(next, ..)| self.doom(next).is_none());
+        lives.map(|(next, token, id)| (next.place.task, token, id)).collect()
     }
 
     fn ask_back(&mut self, id: SessionId, token: Token, sake: Sake) {

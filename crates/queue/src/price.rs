@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use crate::{
-    Queue, TaskId, TaskSpec, Token,
+    Lease, Queue, TaskId, TaskSpec, Token,
     fairness::Virtual,
     lanes::Next,
     market::{ClassNo, Cost},
-    settle::End,
+    settle::{Account, End},
 };
 
 /// What a lease was charged for when it was granted.
@@ -37,10 +37,9 @@ impl Queue {
 
     /// Its lease ends: what it was charged and did not use is credited, what it used beyond that is charged. How long such
     /// tasks run is learned from those that succeed.
-    pub(crate) fn put_right(&mut self, id: TaskId, end: &End) {
+    pub(crate) fn put_right(&mut self, id: TaskId, end: &End, ran: Duration) {
         let Some(task) = self.book.task(id) else { return };
         let Some(lease) = task.lease() else { return };
-        let ran = lease.started.map_or(Duration::ZERO, |started| self.now.since(started));
         if matches!(end, End::Succeeded(_)) {
             self.paces.learn(&task.spec.task_type, ran);
         }
@@ -48,6 +47,15 @@ impl Queue {
         let run = Duration::from_millis(run_ms.into());
         let costs = (self.cost(&task.spec, run), self.cost(&task.spec, ran.max(LEAST)));
         self.index.lanes.correct(class, (&task.spec.queue, &task.spec.fairness_key), costs);
+    }
+
+    /// How long the work of a lease ran: its worker alone knows, and may be heard much later. It cannot have run for longer
+    /// than it has been leased. Where nobody says, it ran from when its start was heard until now.
+    pub(crate) fn ran(&self, lease: &Lease, account: &Account) -> Duration {
+        match account.ran {
+            Some(ran) => ran.min(self.now.since(lease.granted)),
+            None => lease.started.map_or(Duration::ZERO, |started| self.now.since(started)),
+        }
     }
 
     fn cost(&self, spec: &TaskSpec, run: Duration) -> Cost {

@@ -266,7 +266,9 @@ impl Queue {
                 return Reply::Saved(self.save(stream, token, data));
             }
             Command::Extend { stream, token, remaining } => self.extend(stream, token, remaining),
-            Command::Outcome { stream, token, outcome } => self.outcome(stream, token, outcome),
+            Command::Outcome { stream, token, outcome, ran } => {
+                self.outcome(stream, token, outcome, ran);
+            }
             Command::Drain { stream } => self.drain(stream),
             Command::Goodbye { stream } => self.goodbye(stream),
             Command::Disconnect { stream } => self.disconnect(stream),

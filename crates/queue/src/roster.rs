@@ -9,7 +9,7 @@ use std::{
     ops::Bound::{Excluded, Unbounded},
 };
 
-use leasehold_policy::{Mutant, namespace};
+use leasehold_policy::Mutant;
 
 use crate::{
     Hello, Name, SchemaPrint, SessionId, Shape, Size, StreamId, TaskId, TaskSpec,
@@ -22,6 +22,10 @@ use crate::{
     session::{FULL, Session},
     size::Measure,
 };
+
+pub(crate) use serving::Serving;
+
+mod serving;
 
 /// Up to so many label names of selectors tell sessions apart before those that no task asks for any more are left out. Each
 /// splits classes, and a grant looks at each class.
@@ -42,6 +46,8 @@ pub(crate) struct Roster {
     workers: BTreeMap<Name, BTreeMap<Name, SessionId>>,
     streams: BTreeMap<StreamId, SessionId>,
     classes: BTreeMap<Kind, Class>,
+    /// The slots of each class, by its number.
+    slots: BTreeMap<ClassNo, Slots>,
     /// Whether a class has not been told of the needs that there are, or has no sessions any more.
     has_strangers: bool,
     /// Sessions that have changed their class since the classes were last told of needs.
@@ -63,6 +69,8 @@ pub(crate) struct Roster {
 struct Member {
     session: Session,
     class: Option<Kind>,
+    /// The number of that.
+    no: Option<ClassNo>,
     /// The class that it was of when the classes were last told of needs.
     settled: Option<ClassNo>,
     seat: Seat,
@@ -121,13 +129,6 @@ pub(crate) struct Reservation {
     pub(crate) task: TaskId,
     ask: AskNo,
     size: Size,
-}
-
-/// The classes that serve some need.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Serving<'a> {
-    classes: Vec<&'a Kind>,
-    slots: Slots,
 }
 
 /// A class that has somebody to offer a task to.
@@ -214,8 +215,8 @@ impl Roster {
         let id = SessionId(self.opened);
         let instances = self.workers.entry(Name::clone(&session.worker)).or_default();
         instances.insert(Name::clone(&session.instance), id);
-        let (class, settled, seat) = (None, None, Seat::default());
-        self.members.insert(id, Member { session, class, settled, seat });
+        let (class, no, settled, seat) = (None, None, None, Seat::default());
+        self.members.insert(id, Member { session, class, no, settled, seat });
         self.classify(id);
         id
     }
@@ -232,10 +233,11 @@ impl Roster {
                 Class::new(ClassNo(self.founded))
             });
             class.members.insert(id);
+            let no = class.no;
             self.has_strangers |= class.needs.is_none();
             self.moved.insert(id);
             if let Some(member) = self.members.get_mut(&id) {
-                member.class = Some(kind);
+                (member.class, member.no) = (Some(kind), Some(no));
             }
         }
         self.seat(id);
@@ -257,6 +259,9 @@ impl Roster {
         self.classes.retain(|_, class| {
             let is_gone = class.members.is_empty();
             self.bequeathed += if is_gone { class.granted } else { 0 };
+            if is_gone {
+                self.slots.remove(&class.no);
+            }
             if let Some(served) = class.needs.take_if(|_| is_gone) {
                 news.dissolved.push((class.no, served));
             }
@@ -510,8 +515,9 @@ impl Roster {
         self.members.get(&id)?.class.as_ref()
     }
 
-    fn class_no(&self, id: SessionId) -> Option<ClassNo> {
-        Some(self.classes.get(self.class(id)?)?.no)
+    /// The number of that.
+    pub(crate) fn class_no(&self, id: SessionId) -> Option<ClassNo> {
+        self.members.get(&id)?.no
     }
 
     /// Every session of a worker.
@@ -566,69 +572,6 @@ impl Roster {
         Some(self.classes.get(kind)?.offer(Asks::ALL))
     }
 
-    /// Whether somebody connected takes tasks of this type and shape, free or not.
-    pub(crate) fn serves(&self, spec: &TaskSpec) -> bool {
-        self.is_any(spec, |class| 0 < class.eligible, |member| member.seat.eligible)
-    }
-
-    /// Whether somebody who takes tasks of this type and shape has room for one.
-    pub(crate) fn has_room(&self, spec: &TaskSpec) -> bool {
-        let size = &spec.shape.size;
-        self.is_any(spec, |class| class.has_room(size, &self.members), |it| it.has_room(size))
-    }
-
-    /// Whether there is somebody like that who serves tasks of this type and shape: the class, and of it the session.
-    fn is_any(
-        &self,
-        spec: &TaskSpec,
-        has_such: impl Fn(&Class) -> bool,
-        is_such: impl Fn(&Member) -> bool,
-    ) -> bool {
-        let has_type = |kind: &Kind| kind.types.binary_search(&spec.task_type).is_ok();
-        let mut kinds = self.classes.iter().filter(|(kind, _)| has_type(kind));
-        if self.knows(&spec.shape) {
-            let namespace = namespace::of(&spec.queue);
-            let fits = |kind: &Kind| kind.fits(namespace, &spec.task_type, &spec.shape);
-            return kinds.any(|(kind, class)| fits(kind) && has_such(class));
-        }
-        // A class knows only what some need has asked for: until this one is met, each session is looked at.
-        let mut members = self.members.values().filter(|member| is_such(member));
-        kinds.next().is_some() && members.any(|member| member.session.serves(spec))
-    }
-
-    /// Who serves tasks like this one, with how many slots.
-    pub(crate) fn serving(&self, spec: &TaskSpec) -> Serving<'_> {
-        let mut serving = Serving::default();
-        if self.knows(&spec.shape) {
-            let serves = |kind: &Kind| {
-                kind.types.binary_search(&spec.task_type).is_ok()
-                    && kind.fits(namespace::of(&spec.queue), &spec.task_type, &spec.shape)
-            };
-            let classes = self.classes.iter().filter(|(_, class)| 0 < class.eligible);
-            for (kind, class) in classes.filter(|(kind, _)| serves(kind)) {
-                serving.add(kind, class.slots);
-            }
-            return serving;
-        }
-        // A class knows only what some need has asked for.
-        let members = self.members.values().filter(|it| it.seat.eligible);
-        for Member { class, seat, .. } in members.filter(|it| it.session.serves(spec)) {
-            if let Some(kind) = class {
-                serving.add(kind, seat.slots);
-            }
-        }
-        serving
-    }
-
-    /// How many slots a need is served with, and how many of them are of classes that serve another one, too.
-    pub(crate) fn shared(&self, serving: &Serving<'_>, need: &Need) -> (u64, u64) {
-        let classes = self.classes.iter().filter(|(kind, _)| kind.serves(need));
-        classes.fold((0, 0), |(shared, all), (kind, class)| {
-            let common = if serving.classes.contains(&kind) { class.slots.all } else { 0 };
-            (shared + common, all + class.slots.all)
-        })
-    }
-
     /// The schemas that are read where the task would go if its own were: of those who are connected and take its type and
     /// all else it asks for. Empty: there is nobody like that.
     pub(crate) fn read_instead(&self, spec: &TaskSpec) -> BTreeSet<SchemaPrint> {
@@ -645,6 +588,7 @@ impl Roster {
         let class = member.class.as_ref().and_then(|class| self.classes.get_mut(class));
         if let Some(class) = class {
             class.reseat(id, before, seat, Some(&member.session));
+            self.slots.insert(class.no, class.slots);
         }
     }
 
@@ -660,9 +604,11 @@ impl Roster {
     fn leave_class(&mut self, id: SessionId) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let before = std::mem::take(&mut member.seat);
+        member.no = None;
         let Some(kind) = member.class.take() else { return };
         let Some(class) = self.classes.get_mut(&kind) else { return };
         class.reseat(id, before, Seat::default(), None);
+        self.slots.insert(class.no, class.slots);
         class.reservation.take_if(|it| it.session == id);
         class.members.remove(&id);
         self.has_strangers |= class.members.is_empty();
@@ -681,11 +627,14 @@ impl Roster {
     #[cfg(debug_assertions)]
     pub(crate) fn agrees(&self) -> bool {
         let mut classes: BTreeMap<Kind, Class> = BTreeMap::new();
-        for (id, Member { session, class, seat, .. }) in &self.members {
+        for (id, Member { session, class, no: known, seat, .. }) in &self.members {
             let fresh = Seat::of(session);
             let Some(kind) = class else { return false };
-            let Some(known) = self.classes.get(kind) else { return false };
-            let class = classes.entry(Kind::clone(kind)).or_insert_with(|| known.vacant());
+            let Some(known_class) = self.classes.get(kind) else { return false };
+            if *known != Some(known_class.no) {
+                return false;
+            }
+            let class = classes.entry(Kind::clone(kind)).or_insert_with(|| known_class.vacant());
             class.members.insert(*id);
             class.reseat(*id, Seat::default(), fresh, Some(session));
             let found = self.of_instance(&session.worker, &session.instance) == Some(*id)
@@ -697,40 +646,12 @@ impl Roster {
         }
         let connected = self.members.values().filter(|m| m.session.stream.is_some()).count();
         let kept = self.classes.iter().filter(|(_, class)| !class.members.is_empty());
+        let slots: BTreeMap<ClassNo, Slots> =
+            self.classes.values().map(|class| (class.no, class.slots)).collect();
         classes.iter().eq(kept)
+            && self.slots == slots
             && self.streams.len() == connected
             && self.workers.values().map(BTreeMap::len).sum::<usize>() == self.members.len()
-    }
-}
-
-impl Serving<'_> {
-    /// How many slots there are, taken or not.
-    pub(crate) const fn slots(&self) -> u64 {
-        self.slots.all
-    }
-
-    /// How many of them are free.
-    pub(crate) const fn free(&self) -> u64 {
-        self.slots.free
-    }
-
-    /// How many leases have been granted ahead of them.
-    pub(crate) const fn leased_ahead(&self) -> u64 {
-        self.slots.ahead
-    }
-}
-
-impl<'a> Serving<'a> {
-    /// Whether sessions of this class are among them.
-    pub(crate) fn contains(&self, kind: &Kind) -> bool {
-        self.classes.contains(&kind)
-    }
-
-    fn add(&mut self, kind: &'a Kind, slots: Slots) {
-        if !self.classes.contains(&kind) {
-            self.classes.push(kind);
-        }
-        self.slots = self.slots.with(slots);
     }
 }
 

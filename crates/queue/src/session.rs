@@ -10,8 +10,8 @@ use std::{
 use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
-    Name, SchemasRead, SessionState, Size, Start, StreamId, TaskId, TaskSpec, Token,
-    fingerprint::Print,
+    HeldLease, LeasePhase, Name, SchemasRead, SessionState, Size, Start, StreamId, TaskId,
+    TaskSpec, Token, fingerprint::Print,
 };
 
 /// By how much later than it must the coordinator gives a session up: the granularity of its timers.
@@ -356,6 +356,14 @@ impl Session {
         is_evicted || self.quarantined_since.is_some_and(|since| since + self.believed <= now)
     }
 
+    /// Whether a process that says hello and holds these leases does not go on with it: it was evicted, or still has not
+    /// answered for what it has been quarantined for too long for.
+    pub(crate) fn is_given_up(&self, held: &[HeldLease], now: Time) -> bool {
+        let runs = |lease: &HeldLease| lease.phase != LeasePhase::Finished;
+        let owes = || held.iter().any(|it| runs(it) && self.overdue.contains(&it.token));
+        self.is_evicted || (self.is_fenced(now) && owes())
+    }
+
     /// It declined for want of capacity. What it declines while it is left alone it was offered before, at once with
     /// what it declined first: that is one refusal, however many leases it is about.
     pub(crate) fn hush(&mut self, now: Time) {
@@ -432,7 +440,7 @@ impl Session {
     }
 
     /// Everything it holds.
-    pub(crate) fn held(&self) -> impl Iterator<Item = (Token, Work)> {
+    pub(crate) fn held(&self) -> impl ExactSizeIterator<Item = (Token, Work)> {
         self.held.iter().map(|(token, held)| (*token, held.work))
     }
 

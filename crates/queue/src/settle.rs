@@ -42,13 +42,15 @@ pub(crate) struct Account {
     pub(crate) word: Word,
     pub(crate) kind: EndKind,
     pub(crate) stop: StopProof,
+    /// How long its work ran, if its worker says so.
+    pub(crate) ran: Option<Duration>,
     /// What was said of it, where the failure that the task is left with says something else.
     pub(crate) message: Option<Name>,
 }
 
 impl Account {
     pub(crate) const fn new(word: Word, kind: EndKind, stop: StopProof) -> Self {
-        Self { word, kind, stop, message: None }
+        Self { word, kind, stop, ran: None, message: None }
     }
 }
 
@@ -58,8 +60,9 @@ impl Queue {
         let Some(task) = self.book.task(id) else { return };
         let Some(lease) = task.lease() else { return };
         assert!(task.last_token == Some(lease.token), "only the newest lease decides");
-        self.put_right(id, &end);
-        self.observe(id, &end, &account);
+        let ran = self.ran(lease, &account);
+        self.put_right(id, &end, ran);
+        self.observe(id, &end, account.kind, ran);
         let Some(task) = self.book.task(id) else { return };
         let Some(lease) = task.lease() else { return };
         let revoked = lease.revoking.map(|revoking| revoking.reason);

@@ -325,6 +325,17 @@ impl Queue {
         self.roster.len()
     }
 
+    /// For tests: how often tasks that are alike have come into line or gone to a gate that was shut.
+    #[doc(hidden)]
+    pub const fn moves(&self) -> u64 {
+        self.index.lanes.moves()
+    }
+
+    /// How many leases there are.
+    pub fn lease_count(&self) -> usize {
+        self.index.leases.len()
+    }
+
     /// Whether one start of a worker has a session.
     pub fn has_session(&self, worker: &str, instance: &str) -> bool {
         self.roster.of_instance(worker, instance).is_some()

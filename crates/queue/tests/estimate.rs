@@ -99,7 +99,7 @@ impl World {
             {
                 self.running.pop();
                 let outcome = Outcome::Succeeded { result: Bytes::new() };
-                self.queue.apply(self.now, Command::Outcome { stream, token, outcome });
+                self.queue.apply(self.now, Command::Outcome { stream, token, outcome, ran: None });
                 self.ended.insert(task, self.now);
             }
             self.hear_all();

@@ -334,7 +334,7 @@ impl Both {
         let stream = StreamId(worker);
         // It takes no time, so that nothing is learned that would change whose turn it is.
         self.apply(Command::Started { stream, token });
-        self.apply(Command::Outcome { stream, token, outcome });
+        self.apply(Command::Outcome { stream, token, outcome, ran: None });
         job
     }
 

@@ -247,10 +247,13 @@ impl Circuit {
         }
         self.calls.push((now, call));
         let part = |at: u64| at / (3_000 / PARTS);
-        let lately = self.calls.iter().filter(|(at, _)| part(now) < part(*at) + PARTS);
-        let lately: Vec<Call> = lately.map(|(_, call)| *call).collect();
-        let failed = lately.iter().filter(|call| **call == Call::Badly).count();
-        if 3 <= lately.len() && lately.len() <= 2 * failed {
+        let is_bad = |parts: u64| {
+            let lately = self.calls.iter().filter(|(at, _)| part(now) < part(*at) + parts);
+            let lately: Vec<Call> = lately.map(|(_, call)| *call).collect();
+            let failed = lately.iter().filter(|call| **call == Call::Badly).count();
+            3 <= lately.len() && lately.len() <= 2 * failed
+        };
+        if is_bad(PARTS) || is_bad(PARTS / 10) {
             self.open(now);
         }
     }
@@ -594,7 +597,7 @@ impl Both {
     }
 
     fn say(&mut self, token: Token, outcome: Outcome) {
-        self.apply(Command::Outcome { stream: StreamId(self.stream), token, outcome });
+        self.apply(Command::Outcome { stream: StreamId(self.stream), token, outcome, ran: None });
     }
 
     fn restart(&mut self) {

@@ -123,6 +123,6 @@ fn needs_that_come_and_go_are_served_though_they_are_forgotten() {
         });
         let token = token.unwrap_or_else(|| panic!("{number} is not leased: {effects:?}"));
         let outcome = Outcome::Succeeded { result: Bytes::new() };
-        queue.apply(NOW, Command::Outcome { stream: STREAM, token, outcome });
+        queue.apply(NOW, Command::Outcome { stream: STREAM, token, outcome, ran: None });
     }
 }

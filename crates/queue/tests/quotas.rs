@@ -227,7 +227,7 @@ impl World {
             let (retryable, stop) = (self.rng.coin(), StopProof::Returned);
             Outcome::Failed { failure, retryable, retry_delay: Duration::ZERO, stop }
         };
-        self.apply_to(&queue, Command::Outcome { stream, token, outcome });
+        self.apply_to(&queue, Command::Outcome { stream, token, outcome, ran: None });
         self.leases.remove(&token);
     }
 

@@ -12,10 +12,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use leasehold_policy::{Backoff, Jitter, Time};
+use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
-    Admission, Audience, Blocked, Claims, Command, Config, Effect, Hello, LeaseTerms, Minter, Name,
-    Outcome, Queue, Retry, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec, Token, Weights,
+    Admission, Audience, Blocked, Caps, Claims, Command, Config, Effect, Hello, LeaseTerms, Minter,
+    Name, Outcome, Queue, QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit, TaskId,
+    TaskSpec, Throttles, Token, Weights,
 };
 
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
@@ -96,7 +97,7 @@ impl World {
         let Reverse((end, token, stream)) = self.running.pop().unwrap();
         self.now = self.now.max(end);
         let outcome = Outcome::Succeeded { result: Bytes::new() };
-        self.queue.apply(self.now, Command::Outcome { stream, token, outcome });
+        self.queue.apply(self.now, Command::Outcome { stream, token, outcome, ran: None });
         drop(self.queue.take_output());
     }
 }
@@ -276,6 +277,60 @@ fn those_behind_one_limit_take_turns_whoever_is_busy_beside_them() {
     }
 }
 
+/// A world in which so many fairness keys have so many tasks each that all hold one concurrency key.
+fn behind_one_key(keys: usize, tasks: usize) -> World {
+    let mut world = World::new(Config::default());
+    world.worker(4, &["t"], &[]);
+    // How long a task runs is known before anybody is charged for it.
+    world.submit(spec("other", "", "t"));
+    world.grant(|_| 10);
+    world.end_one();
+    world.grants.clear();
+    let claims = Claims { keys: vec!["one-at-a-time".into()], ..Claims::default() };
+    let claims = Some(Arc::new(claims));
+    for key in (0..keys * tasks).map(|n| n % keys) {
+        let own = spec("q", &format!("k{key}"), "t");
+        world.submit(TaskSpec { claims: claims.clone(), ..own });
+    }
+    world
+}
+
+#[test]
+fn what_an_opening_costs_does_not_depend_on_how_many_wait() {
+    const GRANTS: u64 = 200;
+    // As many as are let go beside those that find room, there and back, and the one that goes.
+    const MOST: u64 = 2 * 16 + 2;
+    for keys in [100, 500] {
+        let mut world = behind_one_key(keys, 4);
+        world.grant(|_| 10);
+        let before = world.queue.moves();
+        for _ in 0..GRANTS {
+            world.end_one();
+            world.grant(|_| 10);
+        }
+        let moves = world.queue.moves() - before;
+        assert!(moves <= GRANTS * MOST, "{moves} moves for {GRANTS} grants behind {keys} keys");
+        assert_eq!(world.grants.len() as u64, GRANTS + 1);
+    }
+}
+
+#[test]
+fn of_many_behind_one_limit_all_have_their_turn() {
+    let mut world = behind_one_key(100, 4);
+    world.grant(|_| 10);
+    for round in 1..=3 {
+        while world.grants.len() < 100 * round {
+            world.end_one();
+            world.grant(|_| 10);
+        }
+        let mut had = BTreeMap::<&Name, usize>::new();
+        for Grant { spec, .. } in &world.grants {
+            *had.entry(&spec.fairness_key).or_default() += 1;
+        }
+        assert!(had.len() == 100 && had.values().all(|had| *had == round), "{had:?}");
+    }
+}
+
 /// Workers that come for one task each, and are alike to no worker that is there.
 #[test]
 fn workers_that_never_stay_serve_queues_in_turn() {
@@ -398,6 +453,64 @@ fn no_slot_is_free_beside_a_task_for_it() {
             conserves(&world.queue, seed);
         }
     }
+}
+
+/// More than are let go at once wait for the same limits, of several kinds, some of which open by themselves.
+#[test]
+fn no_slot_is_free_beside_a_task_whose_limits_have_room() {
+    for seed in 0..20 {
+        let mut rng = Dice(seed);
+        let mut world = World::new(limited(&mut rng));
+        for served in [&["slow", "fast"][..], &["fast"]] {
+            world.worker(u32::try_from(1 + rng.roll(3)).unwrap(), served, &[]);
+        }
+        for _ in 0..400 {
+            match rng.roll(7) {
+                0..4 => {
+                    let mut task = spec("q", &format!("k{}", rng.roll(60)), "fast");
+                    if rng.roll(3) == 0 {
+                        task.task_type = "slow".into();
+                    }
+                    task.priority = u8::try_from(rng.roll(2)).unwrap();
+                    let keys = ["a", "b"].into_iter().filter(|_| rng.roll(2) == 0);
+                    let keys = keys.map(Name::from).collect();
+                    let charges = (rng.roll(3) == 0).then(|| (Name::from("mail"), 1));
+                    let charges = charges.into_iter().collect();
+                    task.claims = Some(Arc::new(Claims { keys, charges, ..Claims::default() }));
+                    world.submit(task);
+                }
+                4 => {
+                    let (queue, paused) = ("q".into(), rng.roll(3) == 0);
+                    world.queue.apply(world.now, Command::Pause { queue, paused });
+                }
+                5 => {
+                    let nth = usize::try_from(rng.roll(40)).unwrap();
+                    let nth = world.queue.tasks_after(TaskId::from_u128(0)).nth(nth);
+                    let waiting = nth.filter(|it| it.lease().is_none()).map(|it| it.id);
+                    if let Some(task) = waiting {
+                        world.queue.apply(world.now, Command::Cancel { task });
+                    }
+                }
+                _ if !world.running.is_empty() => world.end_one(),
+                _ => {}
+            }
+            world.grant(|spec| if *spec.task_type == *"slow" { 70 } else { 10 });
+            conserves(&world.queue, seed);
+        }
+    }
+}
+
+fn limited(rng: &mut Dice) -> Config {
+    let rate = Rate { interval: Duration::from_millis(15), burst: 2 };
+    let per_key = (rng.roll(2) == 0).then_some(1);
+    let queue = QueueLimits { leases_per_key: per_key, ..QueueLimits::default() };
+    let throttles = Throttles {
+        caps: Caps { default: 1, keys: [("a".into(), 2)].into(), ..Caps::default() },
+        rates: [("mail".into(), rate)].into(),
+        queues: [("q".into(), queue)].into(),
+        ..Throttles::default()
+    };
+    Config { valve: 2 + rng.roll(5), throttles: Arc::new(throttles), ..Config::default() }
 }
 
 fn conserves(queue: &Queue, seed: u64) {

@@ -248,7 +248,7 @@ impl World {
         let Reverse((end, token, stream)) = self.ends.pop()?;
         self.now = self.now.max(end);
         let outcome = Outcome::Succeeded { result: Bytes::new() };
-        self.queue.apply(self.now, Command::Outcome { stream, token, outcome });
+        self.queue.apply(self.now, Command::Outcome { stream, token, outcome, ran: None });
         drop(self.queue.take_output());
         self.crews.get_mut(&stream).unwrap().runs.remove(&token)
     }

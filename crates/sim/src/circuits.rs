@@ -120,11 +120,14 @@ impl Circuits {
                 let part = |at: Time| {
                     at.unix_ms() / (u64::try_from(breaker.window.as_millis()).unwrap_or(0) / PARTS)
                 };
-                let lately = self.calls.iter().filter(|(at, _)| part(time) < part(*at) + PARTS);
-                let (all, failed) = lately.fold((0, 0), |(all, failed), (_, has_failed)| {
-                    (all + 1, failed + u32::from(*has_failed))
-                });
-                if breaker.calls_min <= all && all <= 2 * failed {
+                let is_bad = |parts: u64| {
+                    let lately = self.calls.iter().filter(|(at, _)| part(time) < part(*at) + parts);
+                    let (all, failed) = lately.fold((0, 0), |(all, failed), (_, has_failed)| {
+                        (all + 1, failed + u32::from(*has_failed))
+                    });
+                    breaker.calls_min <= all && all <= 2 * failed
+                };
+                if is_bad(PARTS) || is_bad(PARTS / 10) {
                     self.open(time, breaker);
                 }
             }

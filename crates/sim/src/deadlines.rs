@@ -255,7 +255,7 @@ impl World {
             self.running.pop();
             if self.runs.contains_key(&token) {
                 let outcome = Outcome::Succeeded { result: Bytes::new() };
-                self.apply(Command::Outcome { stream, token, outcome }, trace);
+                self.apply(Command::Outcome { stream, token, outcome, ran: None }, trace);
             }
         }
         self.apply(Command::Advance { until: self.now }, trace);
@@ -316,7 +316,7 @@ impl World {
             Effect::Revoke { stream, token, reason, .. } => {
                 assert_eq!(reason, RevocationReason::TotalTimeout, "nobody wants anything else");
                 let outcome = Outcome::Stopped(StopProof::Aborted);
-                self.apply(Command::Outcome { stream, token, outcome }, trace);
+                self.apply(Command::Outcome { stream, token, outcome, ran: None }, trace);
             }
             Effect::Ended(ended) => {
                 let Some(at) = self.open.remove(&ended.task.id) else { return };

@@ -152,7 +152,7 @@ impl Scene {
             self.outage.failed += 1;
             failed()
         };
-        self.apply(Command::Outcome { stream: STREAM, token, outcome });
+        self.apply(Command::Outcome { stream: STREAM, token, outcome, ran: None });
     }
 
     fn apply(&mut self, command: Command) {

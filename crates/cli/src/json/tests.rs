@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use leasehold_client::{
     Receipt,
     v1::{
-        Advice, AdviceKind, BlockedReason, BlockedTasks, Blocker, BlockingLimit, Checkpoint,
-        EndSummary, Exclusivity, ExplainQueueResponse, Explanation, Failure, FailureReason,
-        Forecast, GetClusterResponse, Guarantee, Jitter, LabelGap, Lease, LeaseBound,
-        LeaseBoundKind, LeaseCharge, LeaseEnd, LeaseEndKind, LeaseOutlook, LimitHolder,
+        Advice, AdviceKind, BlockedReason, BlockedTasks, Blocker, BlockingLimit, Breaker,
+        Checkpoint, CircuitState, EndSummary, Exclusivity, ExplainQueueResponse, Explanation,
+        Failure, FailureReason, Forecast, GetClusterResponse, Guarantee, Jitter, LabelGap, Lease,
+        LeaseBound, LeaseBoundKind, LeaseCharge, LeaseEnd, LeaseEndKind, LeaseOutlook, LimitHolder,
         PayloadSchemas, Progress, Queue, RateCharge, ReservedWorker, RetryPolicy, RevocationReason,
         Shortage, SlotHolder, SlotUse, StopProof, Task, TaskBudget, TaskSpec, TaskState, Timeouts,
         TraceContext, UnfitGroup, UnfitWorkers, Worker, WorkerState,
@@ -18,8 +18,8 @@ use prost_types::{Duration, Timestamp};
 use serde::Serialize;
 
 use super::{
-    ClusterJson, ExplanationJson, LineReceiptJson, QueueExplanationJson, QueuesJson, ReceiptJson,
-    TaskJson, TasksJson, WorkersJson,
+    BreakersJson, ClusterJson, ExplanationJson, LineReceiptJson, QueueExplanationJson, QueuesJson,
+    ReceiptJson, TaskJson, TasksJson, WorkersJson,
 };
 
 #[track_caller]
@@ -195,6 +195,25 @@ fn what_operators_see() {
         config_refusal: "c.yaml:1:1: unknown field `lisen`".into(),
     };
     check(ClusterJson::from(&cluster), include_str!("tests/cluster.json"));
+    let breaker = Breaker {
+        name: "dependencies.stripe".into(),
+        state: CircuitState::HalfOpen.into(),
+        call_count: 20,
+        failure_count: 12,
+        slow_count: 3,
+        since_time: Some(at(5, 0)),
+        half_open_time: None,
+        probe_count: 1,
+        probe_max: 3,
+        waiting_count: 4_000,
+    };
+    let open = Breaker {
+        state: CircuitState::Open.into(),
+        half_open_time: Some(at(6, 500_000_000)),
+        probe_count: 0,
+        ..breaker.clone()
+    };
+    check(BreakersJson::from(&[breaker, open][..]), include_str!("tests/breakers.json"));
     let queue = Queue {
         name: "mail".into(),
         paused: true,

@@ -25,7 +25,7 @@ fn read(text: &[u8], task_type: Option<&str>) -> Result<Vec<NumberedSpec>, Failu
 
 #[test]
 fn a_line_says_what_flags_say_and_flags_fill_in_the_rest() {
-    let text = br#"{"type":"a","queue":"q","payload":"p","priority":1,"key":"k","delay":"1s","timeout":"2s","total_timeout":"3s","queue_timeout":"4s","progress_timeout":"5s","max_attempts":4,"at_most_once":true,"best_effort":true,"admission":"strict","concurrency_keys":["k1","k2"],"rates":{"mail":2},"content_type":"c","payload_schema":"0a","labels":{"x":"y"},"fairness_key":"f","selector":{"zone":"a"},"slots":2,"resources":{"gpu":1}}
+    let text = br#"{"type":"a","queue":"q","payload":"p","priority":1,"key":"k","delay":"1s","timeout":"2s","total_timeout":"3s","queue_timeout":"4s","progress_timeout":"5s","max_attempts":4,"at_most_once":true,"best_effort":true,"admission":"strict","concurrency_keys":["k1","k2"],"rates":{"mail":2},"content_type":"c","payload_schema":"0a","labels":{"x":"y"},"fairness_key":"f","selector":{"zone":"a"},"slots":2,"resources":{"gpu":1},"dependencies":["stripe","db"],"fail_fast":true}
 
   {"payload":{"n":[1,2]}}
 {"type":"b","payload_base64":"/wA="}"#;
@@ -57,7 +57,10 @@ fn a_line_says_what_flags_say_and_flags_fill_in_the_rest() {
                 .fairness_key("f")
                 .worker_label("zone", "a")
                 .slots(2)
-                .resource("gpu", 1),
+                .resource("gpu", 1)
+                .dependency("stripe")
+                .dependency("db")
+                .fail_fast(),
         ),
         (3, spec().task_type("flag").payload(r#"{"n":[1,2]}"#)),
         (4, spec().task_type("b").payload(&b"\xff\x00"[..])),

@@ -1,6 +1,6 @@
 //! What the builder writes into the contract's message.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use leasehold_proto::{
     duration::from_wire,
@@ -8,8 +8,11 @@ use leasehold_proto::{
 };
 use prost_types::Timestamp;
 
-use super::{LEAST, TaskSpec};
-use crate::ClientOptions;
+use super::TaskSpec;
+use crate::{
+    ClientOptions,
+    draft::{Draft, LEAST},
+};
 
 fn seconds(seconds: i64) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }
@@ -42,7 +45,8 @@ fn everything_said_is_in_the_request() {
         .slots(12)
         .resource("gpu", 13)
         .payload_schema("0a")
-        .into_request(&ClientOptions::default());
+        .into_draft(&ClientOptions::default())
+        .message();
     assert_eq!(request.idempotency_key, "cat");
     assert!(!request.validate_only);
     let spec = request.spec.expect("there is a spec");
@@ -79,7 +83,7 @@ fn everything_said_is_in_the_request() {
 
 #[test]
 fn what_is_left_out_stays_unset() {
-    let request = TaskSpec::new("resize").into_request(&ClientOptions::default());
+    let request = TaskSpec::new("resize").into_draft(&ClientOptions::default()).message();
     let spec = request.spec.expect("there is a spec");
     assert_eq!(
         (spec.priority, spec.initial_delay, spec.timeouts, spec.retry),
@@ -91,12 +95,8 @@ fn what_is_left_out_stays_unset() {
 #[test]
 fn a_task_has_no_more_time_than_what_submits_it() {
     let total = |spec: TaskSpec| {
-        let timeouts = spec
-            .into_request(&ClientOptions::default())
-            .spec
-            .expect("there is a spec")
-            .timeouts
-            .expect("times");
+        let request = spec.into_draft(&ClientOptions::default()).message();
+        let timeouts = request.spec.expect("there is a spec").timeouts.expect("times");
         from_wire(&timeouts.total.expect("a total")).expect("a duration")
     };
     let (short, long) = (Duration::from_secs(5), Duration::from_secs(500));
@@ -107,4 +107,19 @@ fn a_task_has_no_more_time_than_what_submits_it() {
     assert!(about(long, total(spec().within(long).within(2 * long))), "the least counts");
     assert!(about(long, total(spec().within(long).total_timeout(2 * long))), "in any order");
     assert_eq!(total(spec().within(Duration::ZERO)), LEAST, "nothing is left");
+}
+
+#[test]
+fn a_repeat_has_no_more_time_than_is_left_by_then() {
+    let total = |draft: &Draft| {
+        let timeouts = draft.clone().message().spec.expect("there is a spec").timeouts;
+        from_wire(&timeouts.expect("times").total.expect("a total")).expect("a duration")
+    };
+    let draft = TaskSpec::new("t").within(Duration::from_secs(500)).into_draft();
+    let first = total(&draft);
+    while first <= total(&draft) {
+        std::hint::spin_loop();
+    }
+    let over = Draft { within: Some(Instant::now()), ..draft };
+    assert_eq!(total(&over), LEAST);
 }

@@ -189,10 +189,10 @@ where
     /// Takes a task in, or answers it at once when no message could carry it.
     fn take_in(&mut self, spec: TaskSpec) {
         let options = self.client.options();
-        let request = keyed(spec.into_request(options), options);
-        let alone = request.encoded_len() + ENVELOPE_BYTES;
+        let draft = keyed(spec.into_draft(options), options);
+        let alone = draft.clone().message().encoded_len() + ENVELOPE_BYTES;
         match self.client.options().check_size(alone) {
-            Ok(()) => self.window.push(request),
+            Ok(()) => self.window.push(draft),
             Err(error) => self.window.push_answered(Err(error)),
         }
     }

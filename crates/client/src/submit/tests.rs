@@ -8,13 +8,14 @@ use leasehold_proto::v1::{
 use tonic::{Code, Status};
 
 use super::{Submission, fail, keyed, read_outcome, repeat_of};
-use crate::{ClientOptions, Error, GeneratedKeys, Retry, outage::Repeat};
+use crate::{ClientOptions, Error, GeneratedKeys, Retry, draft::Draft, outage::Repeat};
 
 #[test]
 fn a_submit_is_repeated_only_under_a_key() {
     let options = ClientOptions::default;
     let request =
         |key: &str| SubmitTaskRequest { idempotency_key: key.into(), ..Default::default() };
+    let keyed = |request, options: &ClientOptions| keyed(Draft::from(request), options).request;
     let cases = [
         ("the caller's", request("mine"), options(), Repeat::Safe),
         ("a generated one", request(""), options(), Repeat::Safe),
@@ -76,7 +77,7 @@ fn a_last_try_that_ran_out_of_time_says_less_than_a_refusal_unless_it_may_have_c
     ] {
         let request = SubmitTaskRequest { idempotency_key: key.into(), ..Default::default() };
         let outcome = before.map(|refusal| Err(Error::Refused(Box::new(refusal))));
-        let mut tasks = [Submission { request, outcome }];
+        let mut tasks = [Submission { draft: request.into(), outcome }];
         fail(&mut tasks, &Error::from_status(last.clone(), "here", Duration::ZERO));
         let [Submission { outcome, .. }] = tasks;
         let told = outcome.and_then(Result::err).map(|error| error.code());

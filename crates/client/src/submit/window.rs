@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use leasehold_proto::v1::SubmitTaskRequest;
 use prost::Message as _;
 
-use crate::{Error, submit::Receipt};
+use crate::{Error, draft::Draft, submit::Receipt};
 
 /// The most a window holds in bytes, so that large payloads do not multiply with its length.
 pub(crate) const WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -20,7 +20,7 @@ pub(crate) const BATCH_BYTES_MAX: usize = 1024 * 1024;
 #[derive(Debug)]
 enum Slot {
     /// To be sent, or to be answered: `waiting` or `sent` names it.
-    Open(Box<SubmitTaskRequest>),
+    Open(Box<Draft>),
     /// Has its final answer.
     Answered(Result<Receipt, Error>),
 }
@@ -78,10 +78,10 @@ impl Window {
     }
 
     /// Takes a task in, to be sent after those before it.
-    pub(crate) fn push(&mut self, request: SubmitTaskRequest) {
-        self.open_bytes += request.encoded_len();
+    pub(crate) fn push(&mut self, draft: Draft) {
+        self.open_bytes += draft.request.encoded_len();
         self.waiting.push_back(self.first + self.slots.len() as u64);
-        self.slots.push_back(Slot::Open(Box::new(request)));
+        self.slots.push_back(Slot::Open(Box::new(draft)));
     }
 
     /// Takes a task in that is not worth sending.
@@ -94,12 +94,12 @@ impl Window {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while let Some(&number) = self.waiting.front() {
-            let Some(request) = self.request(number) else { break };
-            bytes += request.encoded_len();
+            let Some(draft) = self.draft(number) else { break };
+            bytes += draft.request.encoded_len();
             if batch.len() == self.batch_max || (!batch.is_empty() && bytes > BATCH_BYTES_MAX) {
                 break;
             }
-            batch.push(request.clone());
+            batch.push(draft.clone().message());
             self.waiting.pop_front();
             self.sent.push_back(number);
         }
@@ -130,8 +130,8 @@ impl Window {
     pub(crate) fn has_sent_without_key(&self) -> bool {
         self.sent
             .iter()
-            .filter_map(|&number| self.request(number))
-            .any(|request| request.idempotency_key.is_empty())
+            .filter_map(|&number| self.draft(number))
+            .any(|draft| draft.request.idempotency_key.is_empty())
     }
 
     /// Gives every task that is still open the same answer.
@@ -155,15 +155,16 @@ impl Window {
     fn close(&mut self, number: u64, answer: Result<Receipt, Error>) {
         let index = self.index(number);
         let Some(slot) = self.slots.get_mut(index) else { return };
-        if let Slot::Open(request) = slot {
-            self.open_bytes = self.open_bytes.saturating_sub(request.encoded_len());
+        if let Slot::Open(draft) = slot {
+            let bytes = draft.request.encoded_len();
+            self.open_bytes = self.open_bytes.saturating_sub(bytes);
         }
         *slot = Slot::Answered(answer);
     }
 
-    fn request(&self, number: u64) -> Option<&SubmitTaskRequest> {
+    fn draft(&self, number: u64) -> Option<&Draft> {
         match self.slots.get(self.index(number))? {
-            Slot::Open(request) => Some(request),
+            Slot::Open(draft) => Some(draft),
             Slot::Answered(_) => None,
         }
     }

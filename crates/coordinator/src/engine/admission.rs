@@ -63,8 +63,9 @@ impl Engine {
                 let open = self.queue.task(task);
                 let explained = open.map(|task| Box::new(Explained::of(&self.queue, task)));
                 self.say(Release::Explained(Told::new(answer, explained)));
-                // It looks at each session.
-                return self.queue.session_count().max(LOOK_COST);
+                // It looks at each session, and into some of the slots.
+                let slots = LISTED_TASKS_MAX.min(self.queue.lease_count()) / LOOK_COST;
+                return (self.queue.session_count() + slots).max(LOOK_COST);
             }
             Admission::ExplainQueue { queue, answer } => {
                 let explained = self.queue.explain_queue(&queue);

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Ended, LeaseEnd, LoadView, Name, Phase, Record, SessionState, StopProof, StreamId, Task,
-    TaskId, Token, WorkerView,
+    Ended, Guarded, LeaseEnd, LoadView, Name, Phase, Record, SessionState, StopProof, StreamId,
+    Task, TaskId, Token, WorkerView,
 };
 
 use super::Engine;
@@ -25,6 +25,8 @@ const CPU_STEP: u16 = 50;
 pub(super) struct Gauges {
     read: Time,
     is_outdated: bool,
+    /// The circuits that have one: as many as are configured.
+    circuits: BTreeSet<Guarded>,
 }
 
 impl Gauges {
@@ -45,10 +47,10 @@ impl Engine {
         if self.gauges.due(&self.flows).is_none_or(|due| self.now < due) {
             return;
         }
-        self.gauges = Gauges { read: self.now, is_outdated: false };
+        (self.gauges.read, self.gauges.is_outdated) = (self.now, false);
         self.flows.turn(self.now);
         self.observe_queues();
-        self.metrics.set_circuits(self.queue.circuits());
+        self.observe_circuits();
         let workers: Vec<WorkerView> = self.queue.workers().collect();
         self.observe_workers(&workers);
         let workers = workers.iter().map(|view| WorkerLoad::new(view, self.cpu(view.stream)));
@@ -100,6 +102,19 @@ impl Engine {
         if is_news {
             stream.cpu = cpu;
             self.gauges.outdate();
+        }
+    }
+
+    /// What is configured no more has no state any more. The others always have one: it may be scraped at any time.
+    fn observe_circuits(&mut self) {
+        let mut gone = std::mem::take(&mut self.gauges.circuits);
+        for (guarded, state) in self.queue.circuits() {
+            self.metrics.set_circuit(guarded, state);
+            gone.remove(guarded);
+            self.gauges.circuits.insert(guarded.clone());
+        }
+        for guarded in &gone {
+            self.metrics.forget_circuit(guarded);
         }
     }
 

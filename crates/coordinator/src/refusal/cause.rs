@@ -66,9 +66,11 @@ impl Refusal {
         Self { message: refused.message.clone(), ..refusal }
     }
 
-    /// The worker was evicted.
+    /// The worker was evicted, or does not stop what it was told to.
     pub fn banned(left: Duration) -> Self {
-        let message = format!("an operator evicted the worker: it is let in again in {left:?}");
+        let message = format!(
+            "the worker was evicted, or does not stop what it was told to: it is let in again in {left:?}"
+        );
         Self::new(Reason::WorkerBanned, message).retry_after(left)
     }
 

@@ -61,10 +61,11 @@ pub(super) fn read(
             Command::Extend { stream, token: Token::from_i64(fencing_token), remaining }
         }
         Event::LeaseOutcome(v1::LeaseOutcome { fencing_token, outcome, run_time }) => {
-            let ran = run_time.map(|_| StopProof::Aborted);
+            let proof = run_time.map(|_| StopProof::Aborted);
             let (token, outcome) =
-                (Token::from_i64(fencing_token), read_outcome(outcome, ran, result_bytes_max));
-            Command::Outcome { stream, token, outcome }
+                (Token::from_i64(fencing_token), read_outcome(outcome, proof, result_bytes_max));
+            let ran = run_time.and_then(|it| from_wire(&it).ok());
+            Command::Outcome { stream, token, outcome, ran }
         }
         Event::WorkerDrain(_) => Command::Drain { stream },
         Event::Goodbye(_) => Command::Goodbye { stream },

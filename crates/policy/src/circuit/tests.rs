@@ -72,6 +72,20 @@ fn it_opens_when_enough_of_enough_calls_fail_or_are_slow() {
 }
 
 #[test]
+fn what_went_well_long_ago_does_not_hide_an_outage() {
+    // How long after twenty good calls four bad ones come, and whether they open it: only if they are all that there was
+    // in the last tenth of the window, which is three parts of a hundred milliseconds.
+    for (later, opens) in [(0, false), (299, false), (300, true), (2_000, true)] {
+        let mut circuit = Circuit::default();
+        assert_eq!(play(&mut circuit, "....................", 0), "--------------------");
+        let turns = play(&mut circuit, "xxxx", later);
+        assert_eq!(turns, if opens { "---O" } else { "----" }, "{later} ms later");
+        let calls = circuit.tally(&TERMS, at(later)).calls;
+        assert_eq!(calls, if opens { 4 } else { 24 }, "what opened it is what is told");
+    }
+}
+
+#[test]
 fn what_is_older_than_the_window_does_not_count() {
     // When three fail, when a fourth does, and what is in the window then.
     let cases = [
@@ -194,8 +208,12 @@ struct Judge {
 
 impl Judge {
     fn window(&self, now: Time) -> Vec<char> {
+        self.last(PARTS as u64, now)
+    }
+
+    fn last(&self, parts: u64, now: Time) -> Vec<char> {
         let number = |time: Time| part_of(TERMS.window, time);
-        let lately = |time: Time| number(now) < number(time) + PARTS as u64;
+        let lately = |time: Time| number(now) < number(time) + parts;
         self.calls.iter().filter(|(time, _)| lately(*time)).map(|(_, it)| *it).collect()
     }
 
@@ -228,10 +246,12 @@ impl Judge {
         }
         if !self.is_half_open {
             self.calls.push((now, letter));
-            let window = self.window(now);
-            let count = |wanted: char| window.iter().filter(|it| **it == wanted).count();
-            let (half, three_quarters) = (2 * count('x'), 4 * count('s'));
-            if 4 <= window.len() && (window.len() <= half || 3 * window.len() <= three_quarters) {
+            let is_bad = |calls: Vec<char>| {
+                let count = |wanted: char| calls.iter().filter(|it| **it == wanted).count();
+                let (half, three_quarters) = (2 * count('x'), 4 * count('s'));
+                4 <= calls.len() && (calls.len() <= half || 3 * calls.len() <= three_quarters)
+            };
+            if is_bad(self.window(now)) || is_bad(self.last(3, now)) {
                 self.open(now);
             }
             return;

@@ -10,6 +10,9 @@ use crate::Time;
 /// of its length and at most all of it.
 pub const PARTS: usize = 30;
 
+/// So many parts are the last tenth of a window.
+const LATELY: u64 = PARTS as u64 / 10;
+
 /// Calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -66,9 +69,12 @@ impl Tally {
 }
 
 impl Window {
-    /// What is in it, as of when that was last looked at.
-    pub(super) const fn tally(&self) -> Tally {
-        self.total
+    /// What opens the circuit: what is in it, or its last tenth, as of when a call was last counted.
+    pub(super) fn opens(&self, terms: &CircuitTerms) -> Option<Tally> {
+        let lately = (self.newest.saturating_sub(LATELY - 1)..=self.newest)
+            .filter_map(|number| self.parts.get(slot(number)))
+            .fold(Tally::default(), |sum, part| sum.plus(*part));
+        [self.total, lately].into_iter().find(|tally| tally.opens(terms))
     }
 
     /// What is in it now.

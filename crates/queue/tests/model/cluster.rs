@@ -237,7 +237,7 @@ impl Cluster {
                 let (token, stream) = self.lease(*lease, *stray);
                 let outcome = outcome_of(*outcome);
                 self.reference.outcome(stream, token, &outcome);
-                self.apply(Command::Outcome { stream, token, outcome }, "done")
+                self.apply(Command::Outcome { stream, token, outcome, ran: None }, "done")
             }
             Step::Drain { session } => {
                 let stream = self.stream(*session);
@@ -369,7 +369,7 @@ impl Cluster {
         })?;
         let outcome = outcome_of(outcome);
         self.reference.outcome(stream, token, &outcome);
-        self.apply(Command::Outcome { stream, token, outcome }, "done")
+        self.apply(Command::Outcome { stream, token, outcome, ran: None }, "done")
     }
 
     /// Does it to the queue; the reference has done it and says what to expect.

@@ -217,6 +217,58 @@ fn a_type_has_a_circuit_which_slow_calls_open_and_a_row_closes() {
     );
 }
 
+/// What ended while its worker could not be heard took no longer for that; what was silent in between and does not say how
+/// long it ran is slow.
+#[test]
+fn a_break_of_the_network_makes_no_call_slow() {
+    check(
+        "
+        submit a type=guarded
+            accepted a
+        submit b type=guarded
+            accepted b
+        hello w s1 slots=9 types=guarded
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+            s1: run b as t2, attempt 1
+        start s1 t1
+        start s1 t2
+        later 900
+        ok s1 t1 ran=400
+            a Succeeded; 1 attempts, 0 losses
+            s1: t1 is Accepted
+        ok s1 t2 ran=499
+            b Succeeded; 1 attempts, 0 losses
+            s1: t2 is Accepted
+        breakers
+            task_types.guarded Closed since 0ms: 2 calls, 0 failed, 0 slow, 0 of 2 probes, 0 wait
+        estimate n type=guarded
+            0 before, 9 slots: starts 900ms, over 1348ms or 1399ms, for Nothing
+        submit c type=guarded
+            accepted c
+        grant
+            s1: run c as t3, attempt 1
+        start s1 t3
+        later 1500
+        ok s1 t3
+            c Succeeded; 1 attempts, 0 losses
+            s1: t3 is Accepted
+        submit d type=guarded
+            accepted d
+        grant
+            s1: run d as t4, attempt 1
+        start s1 t4
+        later 1600
+        ok s1 t4 ran=5000
+            d Succeeded; 1 attempts, 0 losses
+            s1: t4 is Accepted
+        breakers
+            task_types.guarded Closed since 0ms: 4 calls, 0 failed, 1 slow, 0 of 2 probes, 0 wait
+    ",
+    );
+}
+
 #[test]
 fn who_does_not_want_to_wait_is_told_that_a_circuit_is_open() {
     check(

@@ -53,6 +53,32 @@ fn what_no_run_would_have_kept_to_takes_no_slot() {
 }
 
 #[test]
+fn nothing_is_taken_back_for_what_would_only_be_ended() {
+    check_learned(
+        "
+        slots s1 2 prefetch=1
+        submit a
+            accepted a
+        submit b
+            accepted b
+        submit c
+            accepted c
+        grant
+            s1: run a as t3, attempt 1
+            s1: run b as t4, attempt 1
+            s1: run c as t5, attempt 1
+        submit d total=2047 priority=3
+            accepted d
+        grant
+        submit e total=2048 priority=2
+            accepted e
+        grant
+            s1: give back t5 unless started
+    ",
+    );
+}
+
+#[test]
 fn a_head_that_is_over_does_not_stop_those_behind() {
     check_learned(
         "

@@ -201,6 +201,8 @@ fn what_other_slots_serve_too_counts_by_its_share() {
         submit d type=u
             accepted d
         estimate n type=t
+            0 before, 4 slots: starts 1000ms, over 2000ms or 2000ms, for Nothing
+        estimate n type=t total=61001
             2 before, 4 slots: starts 1000ms, over 2000ms or 2000ms, for Nothing
         estimate n type=v
             2 before, 4 slots: starts 1000ms, for Nothing

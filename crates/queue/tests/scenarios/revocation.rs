@@ -158,6 +158,44 @@ fn a_worker_that_did_not_answer_does_not_answer_by_coming_back() {
     );
 }
 
+/// However often it comes back: when it has owed its answer for a whole session, nobody believes in it any more.
+#[test]
+fn a_worker_that_never_answers_is_not_let_in_for_ever() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        delivered s1 t1
+        cancel a
+            cancelling
+            s1: stop t1, Cancelled, within 300ms
+        at 800
+        at 1300
+            a Cancelled; 0 attempts, 0 losses, Cancelled: cancelled while it was leased
+        hello w s2 t1:running
+            welcome back, t1 Lost
+            s1: closed, Replaced
+        at 2819
+        hello w s3 t1:running
+            welcome back, t1 Lost
+            s2: closed, Replaced
+        at 2820
+        hello w s4 t1:running
+            not welcome, Banned { left: 2.029s }
+        hello w s5
+            welcome back
+            s3: closed, Replaced
+            t1 of a stopped 1.52s late, NotHeld
+        workers
+            w/i1 Active  of 1
+    ",
+    );
+}
+
 /// Nothing is expected of a worker that has no stream.
 #[test]
 fn work_that_outlives_its_lease_unheard_has_to_end_soon_after_its_worker_is_back() {

@@ -209,7 +209,8 @@ impl Stage {
     fn worker_command(&mut self, verb: &str, words: &Words<'_>) -> Command {
         let stream = stream(words.at(0));
         let token = || self.token(words.at(1));
-        let outcome = |outcome| Command::Outcome { stream, token: token(), outcome };
+        let ran = words.value("ran").map(|_| words.ms("ran", 0));
+        let outcome = |outcome| Command::Outcome { stream, token: token(), outcome, ran };
         let tokens = || words.from(1).map(|name| self.token(name)).collect();
         match verb {
             "delivered" => Command::Delivered { stream, tokens: tokens() },

@@ -3,15 +3,16 @@
 use leasehold_proto::v1::{SubmitTaskRequest, TaskSpec};
 
 use super::{BATCH_BYTES_MAX, WINDOW_BYTES_MAX, Window};
-use crate::{Error, submit::Receipt};
+use crate::{Error, draft::Draft, submit::Receipt};
 
-fn task(name: &str) -> SubmitTaskRequest {
-    SubmitTaskRequest { idempotency_key: name.to_owned(), ..SubmitTaskRequest::default() }
+fn task(name: &str) -> Draft {
+    let idempotency_key = name.to_owned();
+    Draft::from(SubmitTaskRequest { idempotency_key, ..SubmitTaskRequest::default() })
 }
 
-fn large(bytes: usize) -> SubmitTaskRequest {
+fn large(bytes: usize) -> Draft {
     let spec = TaskSpec { payload: vec![0; bytes].into(), ..TaskSpec::default() };
-    SubmitTaskRequest { spec: Some(spec), ..SubmitTaskRequest::default() }
+    Draft::from(SubmitTaskRequest { spec: Some(spec), ..SubmitTaskRequest::default() })
 }
 
 fn accepted(name: &str) -> Receipt {

@@ -168,7 +168,7 @@ impl Writing {
         let token = self.leases.swap_remove(usize::from(pick) % self.leases.len());
         let stream = self.stream();
         self.apply(Command::Started { stream, token });
-        self.apply(Command::Outcome { stream, token, outcome });
+        self.apply(Command::Outcome { stream, token, outcome, ran: None });
     }
 
     /// A new stream of a worker that has lost everything it held.
