@@ -258,7 +258,7 @@ impl World {
         self.epoch += 1;
         self.queue = Queue::new(self.config.clone(), self.epoch);
         for record in &self.records {
-            self.queue.replay(record, Unknown::Refuse).expect("a sound journal");
+            self.queue.replay(record.clone(), Unknown::Refuse).expect("a sound journal");
         }
         self.start();
     }
