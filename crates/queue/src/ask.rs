@@ -45,6 +45,11 @@ impl Asks {
         self.0 >> ask.0 & 1 == 1
     }
 
+    /// How many they are.
+    pub(crate) const fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
     /// Each of them, ascending.
     pub(crate) fn iter(self) -> impl Iterator<Item = AskNo> {
         let mut left = self.0;

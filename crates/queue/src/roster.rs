@@ -136,6 +136,8 @@ pub(crate) struct Reservation {
 pub(crate) struct Free<'a> {
     pub(crate) kind: &'a Kind,
     class: &'a Class,
+    /// The sizes that somebody has room for now.
+    asks: Asks,
 }
 
 /// How well a session suits a task: one with a free slot, then another one than is avoided, then the emptiest, then the one
@@ -159,13 +161,12 @@ impl Seating {
 impl Free<'_> {
     /// What somebody has room for now.
     pub(crate) fn offer(&self) -> Offer<'_> {
-        let free = self.class.asks.iter().filter(|(_, ask)| !ask.sessions.is_empty());
-        self.class.offer(free.map(|(no, _)| *no).collect())
+        self.class.offer(self.asks)
     }
 
     /// Whether it serves needs that nobody has room for now.
     pub(crate) fn is_partial(&self) -> bool {
-        self.class.asks.values().any(|ask| ask.sessions.is_empty())
+        self.asks.len() < self.class.asks.len()
     }
 
     /// For whom a session is reserved that has room for it by now.
@@ -557,14 +558,13 @@ impl Roster {
 
     /// The classes that have somebody free.
     pub(crate) fn free(&self) -> impl Iterator<Item = Free<'_>> {
-        let free = self.classes.iter().filter(|(_, class)| class.is_free());
-        free.map(|(kind, class)| Free { kind, class })
+        self.classes.iter().filter_map(|(kind, class)| class.free(kind))
     }
 
     /// The class of this kind, if it has somebody free.
     pub(crate) fn free_of(&self, kind: &Kind) -> Option<Free<'_>> {
         let (kind, class) = self.classes.get_key_value(kind)?;
-        class.is_free().then_some(Free { kind, class })
+        class.free(kind)
     }
 
     /// All that the class of a kind serves, whether somebody has room for it or not.
@@ -713,8 +713,11 @@ impl Class {
         Offer { class: self.no, needs, asks }
     }
 
-    fn is_free(&self) -> bool {
-        self.asks.values().any(|ask| !ask.sessions.is_empty())
+    /// It, if somebody has room for anything.
+    fn free<'a>(&'a self, kind: &'a Kind) -> Option<Free<'a>> {
+        let free = self.asks.iter().filter(|(_, ask)| !ask.sessions.is_empty());
+        let asks: Asks = free.map(|(no, _)| *no).collect();
+        (0 < asks.len()).then_some(Free { kind, class: self, asks })
     }
 
     /// Whether a session has room for a lease of this size.

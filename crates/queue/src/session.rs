@@ -465,10 +465,13 @@ impl Session {
 
     /// What it took is free. The last overdue answer ends the quarantine.
     pub(crate) fn vacate(&mut self, token: Token) {
-        self.seat(token);
         if let Some(held) = self.held.remove(&token) {
             self.alarms.remove(&(held.alarm, token));
-            self.taken.remove(&held.size);
+            if held.is_ahead {
+                self.ahead -= 1;
+            } else {
+                self.taken.remove(&held.size);
+            }
             self.changes += 1;
         }
         self.overdue.remove(&token);
