@@ -110,7 +110,7 @@ impl Session {
     pub(super) fn conclude(&mut self) {
         let Some(drain) = &mut self.drain else { return };
         let lost = self.leases.lost();
-        if self.leases.len() > lost || !self.outbox.is_empty() {
+        if self.leases.len() > self.leases.lost_leases() || !self.outbox.is_empty() {
             return;
         }
         if lost > 0 {

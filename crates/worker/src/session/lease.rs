@@ -293,7 +293,12 @@ impl Leases {
         self.held.len() - self.waiting.len()
     }
 
-    /// How many slots those have that have been killed and are known not to end.
+    /// How many have been killed and are known not to end.
+    pub(super) fn lost_leases(&self) -> usize {
+        self.held.values().filter(|it| it.stage.is_lost()).count()
+    }
+
+    /// How many slots those have.
     pub(super) fn lost(&self) -> usize {
         let lost = self.held.values().filter(|it| it.stage.is_lost());
         lost.map(|it| usize::try_from(it.assignment.size.slots).unwrap_or(usize::MAX)).sum()

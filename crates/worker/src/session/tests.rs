@@ -104,7 +104,7 @@ enum Step {
     Wait,
 }
 
-/// The slots of the worker in all scripts.
+/// The slots of the worker, where a script does not say.
 const SLOTS: u32 = 2;
 
 /// The largest result in all scripts.
@@ -171,6 +171,10 @@ struct Stage {
 
 impl Stage {
     fn new(prefetch: u32, on_session_lost: OnSessionLost) -> Self {
+        Self::of_slots(SLOTS, prefetch, on_session_lost)
+    }
+
+    fn of_slots(slots: u32, prefetch: u32, on_session_lost: OnSessionLost) -> Self {
         let identity = Identity {
             worker_id: "w".to_owned(),
             instance_id: "i".to_owned(),
@@ -180,7 +184,7 @@ impl Stage {
             task_types: BTreeSet::from(["work".to_owned()]),
             namespaces: BTreeSet::new(),
             schemas: BTreeMap::new(),
-            whole: Size { slots: SLOTS, resources: [("gpu".to_owned(), 2)].into() },
+            whole: Size { slots, resources: [("gpu".to_owned(), 2)].into() },
             prefetch,
             software: String::new(),
         };
