@@ -167,12 +167,12 @@ fn facts(blocker: &Blocker) -> Vec<String> {
     }
     if let Some(slot_use) = slot_use {
         facts.extend(slot_use.taken_by.iter().map(|it| {
-            let tasks = words::tasks(it.lease_count);
+            let slots = words::slots(it.lease_count);
             let queue = words::queue(&it.namespace, &it.queue);
-            format!("taken by {tasks} {} of queue {queue}", it.task_type)
+            format!("{slots} by {} of queue {queue}", it.task_type)
         }));
         if 0 < slot_use.omitted_lease_count {
-            facts.push(format!("taken by {} others", slot_use.omitted_lease_count));
+            facts.push(format!("{} by others", words::slots(slot_use.omitted_lease_count)));
         }
     }
     let others = unfit_workers.as_ref().filter(|it| !it.groups.is_empty());

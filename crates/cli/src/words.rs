@@ -114,6 +114,11 @@ pub(crate) fn tasks(count: i64) -> String {
     if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") }
 }
 
+/// So many slots.
+pub(crate) fn slots(count: i64) -> String {
+    if count == 1 { "1 slot".to_owned() } else { format!("{count} slots") }
+}
+
 /// What ends a lease.
 pub(crate) fn lease_bound(kind: LeaseBoundKind) -> &'static str {
     match kind {
