@@ -222,6 +222,7 @@ pub(crate) fn hello(worker_id: &str, task_type: &str, slots: i32) -> Hello {
         task_types: vec![task_type.to_owned()],
         capacity: Some(Capacity { slots, ..Capacity::default() }),
         software: "script/1".to_owned(),
+        knows_sizes: true,
         ..Hello::default()
     }
 }

@@ -115,6 +115,7 @@ fn hello(backlog: Backlog) -> Hello {
         // One of them stays taken beside what is large.
         slots: SLOTS + u32::from(backlog == Backlog::Large),
         resources: Vec::new(),
+        knows_sizes: true,
         prefetch: 0,
         held: Vec::new(),
         labels: Vec::new(),

@@ -391,6 +391,7 @@ fn hello(stream: StreamId, worker: &Name, instance: &Name, held: Vec<HeldLease>)
         reads: SchemasRead::default(),
         slots: 1,
         resources: Vec::new(),
+        knows_sizes: true,
         prefetch: 0,
         held,
         labels: Vec::new(),

@@ -415,6 +415,8 @@ pub struct Hello {
     pub slots: u32,
     /// How much else it has, by name, ascending.
     pub resources: Vec<(Name, u64)>,
+    /// Whether it knows that a lease can take more than one slot.
+    pub knows_sizes: bool,
     /// How many leases it takes beyond its slots, for when one is free.
     pub prefetch: u32,
     /// Every lease it holds or has an unacknowledged outcome of.

@@ -168,6 +168,8 @@ pub struct Misfit {
     pub shortages: Vec<Shortage>,
     /// The payload schemas that they read where they do not read its own. Empty: they do.
     pub reads: BTreeSet<SchemaPrint>,
+    /// Whether a lease of the task takes more than one slot, and they do not know of that.
+    pub sizes_unknown: bool,
     /// Whether they said that they take its type, and declined such a task as unsupported.
     pub has_declined: bool,
 }
@@ -528,6 +530,7 @@ impl Misfit {
             labels: gaps.filter(|gap| gap.found.as_ref() != Some(&gap.wanted)).collect(),
             shortages: Shortage::all(&session.whole, &spec.shape.size),
             reads,
+            sizes_unknown: !session.knows_sizes && !spec.shape.size.is_plain(),
             has_declined: session.unsupported.contains(&spec.task_type),
         }
     }

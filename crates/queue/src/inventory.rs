@@ -117,6 +117,7 @@ impl Queue {
             session.touch(now, believed);
             session.connect(hello.stream, hello.start);
             session.have(Size { slots: hello.slots, resources: hello.resources });
+            session.knows_sizes = hello.knows_sizes;
             session.prefetch = hello.prefetch;
             session.task_types = hello.task_types.into_iter().collect();
             session.unsupported.clear();

@@ -32,11 +32,13 @@ pub(crate) type Kind = Arc<Traits>;
 impl Traits {
     /// Those of a session, where selectors ask for these labels and leases for what is measured.
     pub(crate) fn new(session: &Session, asked: &BTreeSet<Name>, measure: &Measure) -> Self {
-        let Session { task_types, unsupported, namespaces, labels, reads, whole, .. } = session;
+        let Session { task_types, unsupported, namespaces, labels, reads, .. } = session;
         let types: Vec<Name> = task_types.difference(unsupported).cloned().collect();
         let namespaces = namespaces.iter().cloned().collect();
         let labels = labels.iter().filter(|(name, _)| asked.contains(name)).cloned();
-        let (reads, whole) = (reads.of_types(&types), measure.of(whole));
+        // Who knows of no sizes has as much as the smallest lease takes.
+        let whole = if session.knows_sizes { session.whole.clone() } else { Size::default() };
+        let (reads, whole) = (reads.of_types(&types), measure.of(&whole));
         Self { types, namespaces, labels: labels.collect(), reads, whole }
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) answers: bool,
     /// Its slots, and what else it has, taken or not.
     pub(crate) whole: Size,
+    /// Whether its worker knows of sizes. One that does not would start what is ahead beside a lease of all its slots.
+    pub(crate) knows_sizes: bool,
     /// How many leases it takes beyond its slots.
     pub(crate) prefetch: u32,
     /// How many of the slots hold work that cannot be stopped, as the worker said on this stream.
@@ -152,6 +154,7 @@ impl Session {
             stream: None,
             answers: false,
             whole: Size::NOTHING,
+            knows_sizes: false,
             prefetch: 0,
             lost: 0,
             task_types: BTreeSet::new(),
@@ -268,6 +271,7 @@ impl Session {
             && self.is_for(namespace::of(&spec.queue))
             && !self.unsupported.contains(&spec.task_type)
             && spec.shape.selector.iter().all(has)
+            && (self.knows_sizes || spec.shape.size.is_plain())
             && self.whole.holds(&spec.shape.size)
     }
 
@@ -560,7 +564,7 @@ impl Session {
     /// Everything that decides how it goes on. When it was heard and what it was promised only count together.
     pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
         print.put((&self.worker, &self.instance, self.greeted, self.stream, self.draining));
-        print.put((&self.whole, self.prefetch, self.lost, self.is_evicted));
+        print.put((&self.whole, self.knows_sizes, self.prefetch, self.lost, self.is_evicted));
         print.put((&self.start, self.answers));
         print.put((&self.reads, &self.namespaces));
         print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));

@@ -51,6 +51,7 @@ impl World {
                 reads: SchemasRead::default(),
                 slots: *slots,
                 resources: Vec::new(),
+                knows_sizes: true,
                 prefetch: 0,
                 held: Vec::new(),
                 labels: Vec::new(),

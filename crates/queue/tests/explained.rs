@@ -353,6 +353,7 @@ impl Both {
             reads: SchemasRead::default(),
             slots,
             resources: Vec::new(),
+            knows_sizes: true,
             prefetch: 0,
             held: Vec::new(),
             labels: if has_label { vec![label] } else { Vec::new() },

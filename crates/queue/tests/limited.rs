@@ -458,6 +458,7 @@ impl Both {
             reads: SchemasRead::default(),
             slots: 1_000,
             resources: Vec::new(),
+            knows_sizes: true,
             prefetch: 0,
             held: held.collect(),
             labels: Vec::new(),

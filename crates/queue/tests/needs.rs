@@ -76,6 +76,7 @@ fn hello(queue: &mut Queue) {
         reads: SchemasRead::default(),
         slots: 10_000,
         resources: Vec::new(),
+        knows_sizes: true,
         prefetch: 0,
         held: Vec::new(),
         labels: Vec::new(),

@@ -98,6 +98,7 @@ impl World {
             reads: SchemasRead::default(),
             slots: 8,
             resources: Vec::new(),
+            knows_sizes: true,
             prefetch: 0,
             held: self.leases.keys().map(|token| held(*token)).collect(),
             labels: Vec::new(),

@@ -62,6 +62,7 @@ impl World {
             reads: SchemasRead::default(),
             slots,
             resources: Vec::new(),
+            knows_sizes: true,
             prefetch: 0,
             held: Vec::new(),
             labels: labels.iter().map(label).collect(),

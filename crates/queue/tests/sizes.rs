@@ -169,6 +169,7 @@ impl World {
             reads: SchemasRead::default(),
             slots: whole.slots,
             resources: whole.resources.clone(),
+            knows_sizes: true,
             prefetch: 0,
             held: Vec::new(),
             labels: Vec::new(),

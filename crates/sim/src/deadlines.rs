@@ -220,6 +220,7 @@ impl World {
                 reads: SchemasRead::default(),
                 slots: SLOTS,
                 resources: Vec::new(),
+                knows_sizes: true,
                 prefetch: 0,
                 held: Vec::new(),
                 labels: Vec::new(),

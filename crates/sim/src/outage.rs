@@ -206,6 +206,7 @@ fn hello() -> Hello {
         reads: SchemasRead::default(),
         slots: SLOTS,
         resources: Vec::new(),
+        knows_sizes: true,
         prefetch: 0,
         held: Vec::new(),
         labels: Vec::new(),

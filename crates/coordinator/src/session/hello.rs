@@ -81,6 +81,7 @@ pub(super) fn read(
         reads: reads.unwrap_or_default(),
         slots,
         resources,
+        knows_sizes: hello.knows_sizes,
         prefetch,
         held: hello.held_leases.iter().map(held).collect(),
         labels: hello.labels.into_iter().map(|(key, value)| (name(key), name(value))).collect(),

@@ -330,7 +330,8 @@ fn nobody(unfit: &Unfit, spec: &TaskSpec) -> String {
 
 /// What is wrong with a worker.
 fn wrong(misfit: &Misfit) -> String {
-    let Misfit { state, namespaces, labels, shortages, reads, has_declined } = misfit;
+    let Misfit { state, namespaces, labels, shortages, reads, sizes_unknown, has_declined } =
+        misfit;
     let state = match state {
         SessionState::Active => None,
         SessionState::Draining => Some("it drains"),
@@ -356,6 +357,9 @@ fn wrong(misfit: &Misfit) -> String {
         let reads: Vec<String> = reads.iter().take(super::SCHEMAS_SHOWN).map(short).collect();
         all.push(format!("it reads payload schemas {} instead", reads.join(", ")));
     }
+    if *sizes_unknown {
+        all.push("its version knows only leases of one slot".to_owned());
+    }
     if *has_declined {
         all.push("it declined such a task as unsupported".to_owned());
     }
@@ -373,6 +377,7 @@ fn unfit_workers(unfit: &Unfit) -> v1::UnfitWorkers {
         declined: misfit.has_declined,
         shortages: misfit.shortages.iter().map(shortage).collect(),
         namespaces: misfit.namespaces.iter().map(ToString::to_string).collect(),
+        sizes_unknown: misfit.sizes_unknown,
     };
     v1::UnfitWorkers {
         groups: misfits.iter().map(group).collect(),

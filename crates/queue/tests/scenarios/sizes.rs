@@ -100,6 +100,38 @@ fn a_worker_that_is_too_small_never_serves_it() {
 }
 
 #[test]
+fn a_worker_that_knows_of_no_sizes_is_leased_only_what_takes_one_slot() {
+    check(
+        "
+        hello v s1 slots=4 prefetch=2 sizes=unknown
+            welcome
+        submit a size=2
+            accepted a
+        submit b
+            accepted b
+        grant
+            s1: run b as t1, attempt 1
+        show a
+            queued, NoEligibleWorker; 0 attempts, 0 losses
+        explain a
+            nobody; 1 v: Active sizes unknown; 0 others
+            until 60000ms: TotalTimeout
+        hello w s2 slots=2
+            welcome
+        grant
+            s2: run a as t2, attempt 1
+        gone s1
+        hello v s3 t1 slots=4
+            welcome back, t1 Retained
+        submit c size=2
+            accepted c
+        grant
+            s3: run c as t3, attempt 1
+    ",
+    );
+}
+
+#[test]
 fn a_capacity_that_shrinks_takes_nothing_away() {
     check(
         "

@@ -355,6 +355,7 @@ impl Stage {
             reads: words.value("reads").map(reads).unwrap_or_default(),
             slots: words.number("slots", 1),
             resources: amounts(words, "has"),
+            knows_sizes: words.value("sizes") != Some("unknown"),
             prefetch: words.number("prefetch", 0),
             held: held.collect(),
             labels: zone(words),
@@ -518,10 +519,11 @@ impl Stage {
                     let shortages: String = shortages.collect();
                     let reads: String = misfit.reads.iter().map(|it| char::from(it.0[0])).collect();
                     let reads = if reads.is_empty() { reads } else { format!(" reads {reads}") };
+                    let unknown = if misfit.sizes_unknown { " sizes unknown" } else { "" };
                     let declined = if misfit.has_declined { " declined" } else { "" };
                     let names = names.join(" ");
                     format!(
-                        "; {count} {names}: {:?}{serves}{labels}{shortages}{reads}{declined}",
+                        "; {count} {names}: {:?}{serves}{labels}{shortages}{reads}{unknown}{declined}",
                         misfit.state
                     )
                 });

@@ -300,6 +300,7 @@ impl Session {
             replaces_instance_ids: identity.replaces.clone(),
             namespaces: identity.namespaces.iter().cloned().collect(),
             payload_schemas: identity.schemas.iter().map(payload_schemas).collect(),
+            knows_sizes: true,
         }
     }
 

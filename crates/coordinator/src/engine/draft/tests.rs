@@ -187,6 +187,7 @@ impl Writing {
             reads: SchemasRead::default(),
             slots: 4,
             resources: Vec::new(),
+            knows_sizes: true,
             prefetch: 0,
             held: Vec::new(),
             labels: Vec::new(),

@@ -16,6 +16,7 @@ fn hello(instance: &str) -> Hello {
         reads: SchemasRead::default(),
         slots: 1,
         resources: Vec::new(),
+        knows_sizes: true,
         prefetch: 0,
         held: Vec::new(),
         labels: Vec::new(),

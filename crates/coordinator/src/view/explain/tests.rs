@@ -97,6 +97,7 @@ fn what_nobody_serves_says_what_is_wrong_with_each_and_what_worker_to_start() {
         shortages: Vec::new(),
         namespaces: BTreeSet::new(),
         reads: reads.iter().map(|byte| SchemaPrint([*byte; 32])).collect(),
+        sizes_unknown: false,
         has_declined,
     };
     let misfits = vec![
@@ -215,6 +216,7 @@ fn what_asks_for_much_is_told_how_much_there_is_and_who_is_reserved() {
         labels: Vec::new(),
         shortages: vec![shortage(None, 3, 2), shortage(Some("gpu"), 2, 0)],
         reads: BTreeSet::new(),
+        sizes_unknown: false,
         has_declined: false,
     };
     let misfits = vec![(misfit, 2, vec![name("w1")])];
