@@ -213,6 +213,8 @@ pub struct Capacity {
     pub more: u64,
     /// How much of one worker a lease of the task takes, all of it together.
     pub wanted: Size,
+    /// Whether one of the workers has as much left: it is somebody else's turn.
+    pub has_room: bool,
     /// Which of the workers take nothing before they have room for a task that asks for much: this one, or another.
     pub reserved: Vec<(Name, TaskId)>,
 }
@@ -444,8 +446,8 @@ impl Queue {
     }
 
     fn crew(&self, spec: &TaskSpec) -> Capacity {
-        let wanted = spec.shape.size.clone();
-        let (mut capacity, mut seen) = (Capacity { wanted, ..Capacity::default() }, 0);
+        let (wanted, has_room) = (spec.shape.size.clone(), self.roster.has_room(spec));
+        let (mut capacity, mut seen) = (Capacity { wanted, has_room, ..Capacity::default() }, 0);
         let mut reserved: BTreeMap<SessionId, TaskId> =
             self.roster.reservations().map(|it| (it.session, it.task)).collect();
         let mut kinds: BTreeMap<(&Name, &Name), u64> = BTreeMap::new();

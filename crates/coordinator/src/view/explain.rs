@@ -548,19 +548,21 @@ fn holder(holder: &Holder) -> v1::LimitHolder {
 }
 
 fn crowded(capacity: &Capacity, spec: &TaskSpec) -> String {
-    let Capacity { workers, hushed, slots, used, wanted, reserved, .. } = capacity;
-    let (task_type, workers) = (&spec.task_type, counted(*workers, "worker"));
-    let of = format!("{used} of {slots} slots for {task_type} are taken, of {workers}");
+    let Capacity { workers, hushed, slots, used, wanted, has_room, reserved, .. } = capacity;
+    let (task_type, all) = (&spec.task_type, counted(*workers, "worker"));
+    let of = format!("{used} of {slots} slots for {task_type} are taken, of {all}");
     if let Some((worker, task)) = reserved.first() {
         let more = reserved.len() - 1;
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         return format!("{of}; {worker} takes nothing before it has room for task {task}{more}");
     }
-    if !wanted.is_plain() {
+    if *has_room && used < slots {
+        return format!("it is leased as soon as it is its turn: {of}");
+    }
+    if hushed < workers && !wanted.is_plain() {
         return format!("no worker has {} left at once: {of}", amounts(wanted));
     }
     match hushed {
-        0 if used < slots => format!("it is leased as soon as it is its turn: {of}"),
         0 => of,
         _ => format!("{of}; {hushed} had no room for one and will be asked again"),
     }
@@ -572,7 +574,7 @@ fn counted(count: u64, what: &str) -> String {
 }
 
 fn slot_use(capacity: &Capacity) -> v1::SlotUse {
-    let Capacity { workers, hushed, slots, used, taken_by, more, wanted, reserved } = capacity;
+    let Capacity { workers, hushed, slots, used, taken_by, more, wanted, reserved, .. } = capacity;
     let taken = taken_by.iter().map(|(queue, task_type, leases)| {
         let (space, queue) = namespace::split(queue);
         v1::SlotHolder {

@@ -545,8 +545,17 @@ impl Stage {
                 format!("{gate} at {used} of {max}{again}{holders}{more}")
             }
             Blocker::Capacity(it) => {
-                let Capacity { workers, hushed, slots, used, taken_by, more, wanted, reserved } =
-                    it;
+                let Capacity {
+                    workers,
+                    hushed,
+                    slots,
+                    used,
+                    taken_by,
+                    more,
+                    wanted,
+                    has_room,
+                    reserved,
+                } = it;
                 let taken = taken_by.iter().map(|(q, t, count)| format!(", {q}/{t} {count}"));
                 let taken: String = taken.collect();
                 let hushed =
@@ -555,7 +564,8 @@ impl Stage {
                 let wanted = if wanted.is_plain() {
                     String::new()
                 } else {
-                    format!(", wants {}", size_text(wanted))
+                    let room = if *has_room { " which is left" } else { "" };
+                    format!(", wants {}{room}", size_text(wanted))
                 };
                 let reserved = reserved.iter();
                 let reserved =

@@ -182,7 +182,15 @@ fn slots_are_counted() {
     let start =
         "start a worker that takes resize | leasehold-worker --id NAME --program resize=COMMAND";
     let capacity = |workers, hushed, used| {
-        Blocker::Capacity(Capacity { workers, hushed, slots: 4, used, ..Capacity::default() })
+        let has_room = used < 4 && hushed == 0;
+        Blocker::Capacity(Capacity {
+            workers,
+            hushed,
+            slots: 4,
+            used,
+            has_room,
+            ..Capacity::default()
+        })
     };
     for (blocker, message) in [
         (capacity(1, 0, 4), "4 of 4 slots for resize are taken, of 1 worker"),
@@ -219,34 +227,46 @@ fn what_asks_for_much_is_told_how_much_there_is_and_who_is_reserved() {
         sizes_unknown: false,
         has_declined: false,
     };
-    let misfits = vec![(misfit, 2, vec![name("w1")])];
+    let old = Misfit { shortages: Vec::new(), sizes_unknown: true, ..misfit.clone() };
+    let misfits = vec![(misfit, 2, vec![name("w1")]), (old, 1, vec![name("w3")])];
     check(
         &Blocker::NoWorker(Unfit { misfits, more: 0, others: 0 }),
         shape(),
         &[
-            "no worker fits that takes resize: w1 and 1 more: the largest has 2 slots, wanted 3, the largest has 0 gpu, wanted 2",
+            "no worker fits that takes resize: w1 and 1 more: the largest has 2 slots, wanted 3, the largest has 0 gpu, wanted 2; w3: its \
+             version knows only leases of one slot",
             start,
         ],
     );
-    let capacity = |wanted, reserved| {
+    let capacity = |wanted, (hushed, has_room), reserved| {
         let (workers, slots, used) = (2, 8, 5);
         Blocker::Capacity(Capacity {
             workers,
+            hushed,
             slots,
             used,
             wanted,
+            has_room,
             reserved,
             ..Capacity::default()
         })
     };
-    let wanted = "no worker has 3 slots, 2 gpu left at once: 5 of 8 slots for resize are taken, of 2 workers";
-    check(&capacity(size.clone(), Vec::new()), shape(), &[wanted, start]);
+    let of = "5 of 8 slots for resize are taken, of 2 workers";
+    for ((hushed, has_room), message) in [
+        ((0, false), format!("no worker has 3 slots, 2 gpu left at once: {of}")),
+        ((1, false), format!("no worker has 3 slots, 2 gpu left at once: {of}")),
+        ((2, false), format!("{of}; 2 had no room for one and will be asked again")),
+        ((1, true), format!("it is leased as soon as it is its turn: {of}")),
+    ] {
+        let blocker = capacity(size.clone(), (hushed, has_room), Vec::new());
+        check(&blocker, shape(), &[&message, start]);
+    }
     let reserved = "5 of 8 slots for resize are taken, of 2 workers; w1 takes nothing before it has room for task \
                     00000000-0000-0000-0000-000000000007";
     let plain =
         "start a worker that takes resize | leasehold-worker --id NAME --program resize=COMMAND";
     let for_task = vec![(name("w1"), TaskId::from_u128(7))];
-    check(&capacity(Size::default(), for_task), Shape::default(), &[reserved, plain]);
+    check(&capacity(Size::default(), (0, false), for_task), Shape::default(), &[reserved, plain]);
 }
 
 #[test]
