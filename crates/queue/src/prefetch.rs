@@ -6,7 +6,7 @@
 use leasehold_policy::{Mutant, namespace};
 
 use crate::{
-    Effect, Name, Queue, SessionId, Task, TaskId, Token,
+    Effect, Name, Queue, SessionId, Size, Task, TaskId, Token,
     ask::Asks,
     kind::Kind,
     lanes::{Pick, Place},
@@ -126,7 +126,8 @@ impl Queue {
         let kinds: Vec<Kind> = self.roster.free().map(|class| Kind::clone(class.kind)).collect();
         for kind in kinds {
             // Most often nothing waits that they could have, however many of them are idle.
-            if self.most_urgent_of(&kind).is_some() && !self.retract_for(&kind, &mut left) {
+            if self.most_urgent_of(&kind, |_| true).is_some() && !self.retract_for(&kind, &mut left)
+            {
                 return;
             }
         }
@@ -142,7 +143,14 @@ impl Queue {
     fn retract_for(&mut self, kind: &Kind, left: &mut usize) -> bool {
         for (idle, wanted) in self.idle_sessions(kind) {
             for _ in 0..wanted {
-                let Some((token, id)) = self.most_urgent_of(kind) else { return true };
+                // What it has no room for would come back to wait again.
+                let has_room = |size: &Size| self.roster.get(idle).is_some_and(|it| it.fits(size));
+                let Some((token, id)) = self.most_urgent_of(kind, has_room) else {
+                    if self.most_urgent_of(kind, |_| true).is_none() {
+                        return true;
+                    }
+                    break;
+                };
                 if *left == 0 {
                     return false;
                 }
@@ -164,13 +172,18 @@ impl Queue {
     }
 
     /// What a paused queue would hold back stays where it is.
-    fn most_urgent_of(&self, kind: &Kind) -> Option<(Token, SessionId)> {
+    fn most_urgent_of(
+        &self,
+        kind: &Kind,
+        has_room: impl Fn(&Size) -> bool,
+    ) -> Option<(Token, SessionId)> {
         let firsts = kind.types.iter().flat_map(|task_type| {
             let firsts = self.parking.firsts(task_type);
             firsts
                 .filter(move |(queue, shape, _)| kind.fits(namespace::of(queue), task_type, shape))
         });
-        let free = firsts.filter(|(queue, ..)| !self.book.is_paused(queue));
+        let free =
+            firsts.filter(|(queue, shape, _)| has_room(&shape.size) && !self.book.is_paused(queue));
         free.map(|(.., candidate)| candidate).min().map(|(_, token, id)| (token, id))
     }
 

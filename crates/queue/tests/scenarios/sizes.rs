@@ -407,3 +407,43 @@ fn a_reservation_is_given_up_with_its_task_or_for_a_gate() {
     ",
     );
 }
+
+#[test]
+fn what_waits_at_a_worker_is_asked_back_only_for_one_that_has_room_for_it() {
+    check(
+        "
+        submit l size=2
+            accepted l
+        submit a
+            accepted a
+        submit b
+            accepted b
+        hello v s1 slots=3
+            welcome
+        grant
+            s1: run l as t1, attempt 1
+            s1: run a as t2, attempt 1
+        start s1 t2
+        gone s1
+        hello v s2 t2:running t1:pending slots=2
+            welcome back, t2 Retained, t1 Retained
+        hello w s3 slots=2
+            welcome
+        grant
+            s3: run b as t3, attempt 1
+        grant
+        ok s3 t3
+            b Succeeded; 1 attempts, 0 losses
+            s3: t3 is Accepted
+        grant
+            s2: give back t1 unless started
+        decline s2 t1 retracted
+            s2: t1 is Accepted
+        explain l
+            1 of 4 slots of 2, q/t 1, wants 2 which is left
+            until 60000ms: TotalTimeout
+        grant
+            s3: run l as t4, attempt 1
+    ",
+    );
+}
