@@ -19,12 +19,17 @@ use crate::{
     lanes::Place,
     pace::as_micros,
     rehearsal::{Act, End, rehearse},
+    reservation::room_by,
     roster::Serving,
+    session::Work,
 };
 
 /// How many leases are looked at each for itself. The ends of more are taken to be spread evenly over a usual run, as they
 /// are the more the more there are.
 const LEASES_MAX: usize = 256;
+
+/// How many sessions are looked at for one that has room for a task of many slots.
+const SESSIONS_MAX: usize = 256;
 
 /// How fine that spread is.
 const SPREAD: u64 = 64;
@@ -162,7 +167,9 @@ impl Queue {
         let acts: Vec<Act> =
             self.leased_ahead(spec, serving).chain(ahead.to_slots.iter().copied()).collect();
         let slot = rehearse(&slots, &acts).ok_or(Bound::Worker)?;
-        let mut latest = (self.now + slot, Bound::Capacity);
+        let slot = self.now + slot;
+        let room = self.room_at(spec, serving);
+        let mut latest = (room.map_or(slot, |room| slot.max(room)), Bound::Capacity);
         for gate in gates.shut_for(spec, place) {
             if let Gate::Circuit(guarded) = &gate {
                 let at = gates.opens_at(&gate).ok_or_else(|| Bound::Circuit(guarded.clone()))?;
@@ -186,6 +193,24 @@ impl Queue {
             }
         }
         Ok(latest)
+    }
+
+    /// When the first session has room for a task of many slots, or of something else than slots, if none has it now and as far
+    /// as it is known when what they hold ends.
+    fn room_at(&self, spec: &TaskSpec, serving: &Serving<'_>) -> Option<Time> {
+        let (size, leases) = (&spec.shape.size, &self.index.leases);
+        if size.is_plain() || LEASES_MAX < leases.len() || self.roster.has_room(spec) {
+            return None;
+        }
+        let end = |work: Work| {
+            let Work::Lease(task) = work else { return None };
+            let task = self.book.task(task)?;
+            let end = self.lease_end(task, task.lease()?);
+            Some(self.now + Duration::from_micros(end.in_us))
+        };
+        let sessions = self.roster.sessions(spec, serving).take(SESSIONS_MAX);
+        let rooms = sessions.map(|session| room_by(session, size, self.now, end));
+        rooms.filter(|(unknown, _)| *unknown == 0).map(|(_, at)| at).min()
     }
 
     /// What was granted ahead of the slots that serve a task, as if it were like the task.

@@ -7,10 +7,8 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Phase, Queue, SessionId, Size, Task, TaskId,
-    book::Book,
     gate::Gate,
     lanes::{Next, Place},
-    pace::Paces,
     session::{Session, Work},
 };
 
@@ -31,7 +29,16 @@ impl Queue {
             return;
         }
         let Self { roster, book, paces, now, .. } = self;
-        let room_by = |session: &Session| room_by(session, &size, (book, paces, *now));
+        let now = *now;
+        // What has run longer already ends nobody knows when.
+        let end = |work: Work| {
+            let Work::Lease(task) = work else { return None };
+            let task = book.task(task)?;
+            let lease = task.lease()?;
+            let end = lease.started.unwrap_or(lease.granted) + paces.p95(&task.spec.task_type);
+            Some(end).filter(|end| now < *end)
+        };
+        let room_by = |session: &Session| room_by(session, &size, now, end);
         if let Some(reserved) = roster.reserve(id, (passed, &size), room_by) {
             // What waits there for a slot would take it first.
             self.retract_all(reserved);
@@ -63,24 +70,16 @@ impl Queue {
     }
 }
 
-/// When a session has room for a lease of a size, if what it holds ends as it usually does: first how much of that has run longer
-/// already, or is no lease any more, so that nobody knows.
-fn room_by(
+/// When a session has room for a lease of a size, if what it holds ends then: first how much of that nobody knows the end of.
+pub(crate) fn room_by(
     session: &Session,
     size: &Size,
-    (book, paces, now): (&Book, &Paces, Time),
+    now: Time,
+    end: impl Fn(Work) -> Option<Time>,
 ) -> (usize, Time) {
-    let end = |work: Work| {
-        let Work::Lease(task) = work else { return None };
-        let task = book.task(task)?;
-        let lease = task.lease()?;
-        let end = lease.started.unwrap_or(lease.granted) + paces.p95(&task.spec.task_type);
-        Some(end).filter(|end| now < *end)
-    };
-    let mut held: Vec<(Time, &Size)> = session
-        .held()
-        .filter_map(|(token, work)| Some((end(work).unwrap_or(Time::NEVER), session.size(token)?)))
-        .collect();
+    let taken_by = session.takers();
+    let mut held: Vec<(Time, &Size)> =
+        taken_by.map(|(work, size)| (end(work).unwrap_or(Time::NEVER), size)).collect();
     held.sort_unstable_by_key(|(end, _)| *end);
     let (mut taken, mut unknown, mut last) = (session.taken().clone(), 0, now);
     for (end, own) in held {

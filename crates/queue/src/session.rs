@@ -438,9 +438,10 @@ impl Session {
         self.held.get(&token).map(|held| held.work)
     }
 
-    /// How much a lease takes that it holds.
-    pub(crate) fn size(&self, token: Token) -> Option<&Size> {
-        self.held.get(&token).map(|held| &held.size)
+    /// What takes something of it, and how much: what waits for a slot takes nothing.
+    pub(crate) fn takers(&self) -> impl Iterator<Item = (Work, &Size)> {
+        let seated = self.held.values().filter(|held| !held.is_ahead);
+        seated.map(|held| (held.work, &held.size))
     }
 
     /// Everything it holds.

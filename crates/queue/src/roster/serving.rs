@@ -14,6 +14,7 @@ use crate::{
     ask::AskNo,
     market::ClassNo,
     need::{Audience, NeedNo, Needs},
+    session::Session,
 };
 
 /// How many of the classes that serve a task are looked at for its slots.
@@ -65,6 +66,18 @@ impl Roster {
         let slots = found.values().fold(Slots::default(), |sum, slots| sum.with(*slots));
         let classes = found.into_keys().map(|no| (no, AskNo::OTHER)).collect();
         Serving { classes, slots, audience: None }
+    }
+
+    /// Sessions that serve a task.
+    pub(crate) fn sessions<'a>(
+        &'a self,
+        spec: &'a TaskSpec,
+        serving: &'a Serving<'_>,
+    ) -> impl Iterator<Item = &'a Session> {
+        let classes = self.classes.values().filter(|class| serving.contains(class.no));
+        let members = classes.flat_map(|class| &class.members);
+        let sessions = members.filter_map(|id| self.get(*id));
+        sessions.filter(|session| session.is_eligible() && session.serves(spec))
     }
 
     /// How many slots a need is served with, and how many of them are of classes that serve another one, too: of either's

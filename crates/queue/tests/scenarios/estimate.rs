@@ -211,3 +211,41 @@ fn what_other_slots_serve_too_counts_by_its_share() {
     ",
     );
 }
+
+#[test]
+fn a_task_of_many_slots_starts_no_sooner_than_one_worker_has_them_all() {
+    check_learned(
+        "
+        hello v s2 slots=2 has=gpu:1 types=t,u
+            welcome
+        submit a uses=gpu:1
+            accepted a
+        submit b
+            accepted b
+        submit c
+            accepted c
+        submit d
+            accepted d
+        grant
+            s2: run a as t2, attempt 1
+            s1: run b as t3, attempt 1
+            s1: run c as t4, attempt 1
+            s1: run d as t5, attempt 1
+        start s1 t3
+        start s2 t2
+        start s1 t5
+        at 1300
+        start s1 t4
+        estimate n
+            0 before, 6 slots: starts 1300ms, over 2300ms or 2300ms, for Nothing
+        estimate n size=2
+            0 before, 6 slots: starts 2000ms, over 3000ms or 3000ms, for Capacity
+        estimate n size=3
+            0 before, 4 slots: starts 2000ms, over 3000ms or 3000ms, for Capacity
+        estimate n size=4
+            0 before, 4 slots: starts 2300ms, over 3300ms or 3300ms, for Capacity
+        estimate n uses=gpu:1
+            0 before, 2 slots: starts 2000ms, over 3000ms or 3000ms, for Capacity
+    ",
+    );
+}
