@@ -23,7 +23,7 @@ struct Entry {
     fairness_key: Name,
     selector: Vec<(Name, Name)>,
     schema: Option<SchemaPrint>,
-    /// Whether a limit may hold it back, or that nobody has as much left as it takes.
+    /// Whether a limit may hold it back.
     is_limited: bool,
     size: Size,
     /// Whether it has failed before. Of those that have and those that have not, each go in their order; a lease by age looks at
@@ -146,9 +146,8 @@ impl Line {
             fairness_key: Name::clone(&task.spec.fairness_key),
             selector: task.spec.shape.selector.clone(),
             schema: task.spec.shape.schema,
-            is_limited: !task.spec.shape.size.is_plain()
-                || self.has_limits
-                    && (task.spec.claims.is_some() || *task.spec.queue == *queue_name(1)),
+            is_limited: self.has_limits
+                && (task.spec.claims.is_some() || *task.spec.queue == *queue_name(1)),
             size: task.spec.shape.size.clone(),
             is_retry: 0 < task.attempts,
         };
@@ -177,20 +176,23 @@ impl Line {
         });
         let (limited, ready): (Vec<&Entry>, Vec<&Entry>) =
             ready.partition(|other| other.is_limited);
+        // Whoever has room for one has room for what is like it.
         let sooner = ready.iter().find(|other| other.is_like(own) && other.place < own.place);
         if let Some(other) = sooner {
             let message = format!("{task} was leased before {}", other.place.1);
             return Err(Violation::new("order", message));
         }
-        let more_urgent = ready.iter().find(|other| other.priority < own.priority);
-        let more_urgent = more_urgent.map(|other| other.place.1);
         if !own.size.is_plain() {
-            // Since somebody was reserved for it something more urgent may have come; and it may have gone by age.
-            self.granted.missed = 0;
+            // Since somebody was reserved for it something more urgent may have come.
             return Ok(());
         }
-        // Where a limit may hold back what is more urgent, nobody knows whether this went by age.
-        let is_known = limited.iter().all(|other| own.priority <= other.priority);
+        let (ready, large): (Vec<&Entry>, Vec<&Entry>) =
+            ready.into_iter().partition(|other| other.size.is_plain());
+        let more_urgent = ready.iter().find(|other| other.priority < own.priority);
+        let more_urgent = more_urgent.map(|other| other.place.1);
+        // Where a limit, or want of room, may hold back what is more urgent, nobody knows whether this went by age.
+        let mut held = limited.iter().chain(&large);
+        let is_known = held.all(|other| own.priority <= other.priority);
         let is_anybody_below = ready.iter().any(|other| own.priority < other.priority);
         self.count(worker, more_urgent, is_known && is_anybody_below)
     }
