@@ -27,6 +27,7 @@ pub(crate) const FULL: u64 = 1 << 32;
 const HUSH_DOUBLINGS_MAX: u32 = 6;
 
 /// A session.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) worker: Name,
