@@ -1,7 +1,12 @@
 //! What is promised of sizes, over many tasks: no worker is given more than it has, none with room idles beside a task that
 //! fits unless it is reserved, and nothing is passed over for ever. A judge who counts everything anew compares.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a broken test has to stop")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken test has to stop"
+)]
 
 use std::{
     cmp::Reverse,
