@@ -98,6 +98,7 @@ struct UnfitGroupJson<'a> {
     declined: bool,
     shortages: Vec<ShortageJson<'a>>,
     namespaces: &'a [String],
+    sizes_unknown: bool,
 }
 
 /// A `Shortage`.
@@ -300,6 +301,7 @@ impl<'a> From<&'a UnfitGroup> for UnfitGroupJson<'a> {
             declined: group.declined,
             shortages: group.shortages.iter().map(ShortageJson::from).collect(),
             namespaces: &group.namespaces,
+            sizes_unknown: group.sizes_unknown,
         }
     }
 }

@@ -263,6 +263,7 @@ fn full_blocker() -> Blocker {
         declined: true,
         shortages: vec![Shortage { resource: "gpu".into(), wanted: 2, largest: 1 }],
         namespaces: vec!["other".into()],
+        sizes_unknown: true,
     };
     Blocker {
         reason: BlockedReason::ConcurrencyLimit.into(),
