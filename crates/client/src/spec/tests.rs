@@ -115,7 +115,8 @@ fn a_repeat_has_no_more_time_than_is_left_by_then() {
         let timeouts = draft.clone().message().spec.expect("there is a spec").timeouts;
         from_wire(&timeouts.expect("times").total.expect("a total")).expect("a duration")
     };
-    let draft = TaskSpec::new("t").within(Duration::from_secs(500)).into_draft(&ClientOptions::default());
+    let draft =
+        TaskSpec::new("t").within(Duration::from_secs(500)).into_draft(&ClientOptions::default());
     let first = total(&draft);
     while first <= total(&draft) {
         std::hint::spin_loop();
