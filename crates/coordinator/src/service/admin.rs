@@ -6,7 +6,7 @@ use std::{
 };
 
 use leasehold_proto::{
-    FILE_DESCRIPTOR_SET, duration,
+    FILE_DESCRIPTOR_SET, NAMESPACES, duration,
     v1::{self, admin_service_server::AdminService},
 };
 use leasehold_queue::{Name, QueueView, Token, WorkerView};
@@ -82,6 +82,7 @@ impl AdminService for AdminApi {
             admission_refusal: refusal.unwrap_or_default(),
             config_hash: hash(applied.hash),
             config_refusal: refused.map(|it| it.message.clone()).unwrap_or_default(),
+            features: vec![NAMESPACES.to_owned()],
         }))
     }
 
