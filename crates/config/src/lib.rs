@@ -42,7 +42,7 @@ pub use name::{
     NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, is_limit_key, is_namespace, is_queue_name, is_task_type,
     is_worker_id,
 };
-pub use namespaces::{DefaultsOverride, Namespace, QueueOverride, RetryOverride};
+pub use namespaces::{DefaultsOverride, Namespace, QueueLimit, QueueOverride, RetryOverride};
 pub use place::Place;
 pub use rate::{ParseRateError, Per, RateLimit};
 pub use scaling::{POOLS_MAX, PoolSettings, Scaling};

@@ -134,7 +134,7 @@ impl AdminService for AdminApi {
         let name = parse::queue_name(&request.queue, &request.namespace)?;
         let explained = self.handle.explain_queue(Arc::clone(&name)).await?;
         let explained = explained.ok_or_else(|| Refusal::no_queue(&name))?;
-        Ok(Response::new(view::queue_explanation(&explained, wall())))
+        Ok(Response::new(view::queue_explanation(&explained, wall(), &self.handle.config())))
     }
 
     async fn list_workers(
@@ -184,7 +184,7 @@ impl AdminService for AdminApi {
         let task = self.handle.revoke_lease(lease, grace, request.reason).await?;
         let task = task.ok_or_else(|| Refusal::no_lease(&what))?;
         Ok(Response::new(v1::RevokeLeaseResponse {
-            task: Some(view::task(&task, self.handle.full())),
+            task: Some(view::task(&task, self.handle.full(), &self.handle.config())),
         }))
     }
 
