@@ -5,6 +5,7 @@ use std::{
     fs,
 };
 
+use leasehold_policy::namespace;
 use leasehold_proto::{duration::to_wire, v1};
 
 use crate::{assignment::Assignment, clock::Moment, size::Size};
@@ -37,9 +38,14 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Whether it takes the task. A coordinator that knows no namespaces overlooks what the hello says of them, and names none.
+    /// Whether it takes the task. A coordinator that knows no namespaces overlooks what the hello says of them, and names none:
+    /// all that it has is of "default".
     pub(crate) fn serves(&self, assignment: &Assignment) -> bool {
-        let is_mine = self.namespaces.is_empty() || self.namespaces.contains(&assignment.namespace);
+        let namespace = match assignment.namespace.as_str() {
+            "" => namespace::DEFAULT,
+            named => named,
+        };
+        let is_mine = self.namespaces.is_empty() || self.namespaces.contains(namespace);
         is_mine && self.task_types.contains(&assignment.task_type)
     }
 }

@@ -16,6 +16,7 @@ fn tasks_of_other_types_and_namespaces_are_not_served() {
         (&["team"], "default", "work", false),
         // As a coordinator says it that knows no namespaces.
         (&["team"], "", "work", false),
+        (&["default"], "", "work", true),
         (&["default"], "default", "work", true),
     ] {
         let identity = Identity {
