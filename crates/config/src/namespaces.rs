@@ -109,6 +109,7 @@ pub struct QueueOverride {
     /// How fast its tasks may be leased; `unlimited` lifts what `queues.settings` says.
     #[serde(with = "rate::lifted", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "schema::Speed")]
+    #[expect(clippy::option_option, reason = "left out, unlimited and a limit are three things")]
     pub rate: Option<Option<RateLimit>>,
 }
 
