@@ -47,6 +47,9 @@ impl v1::Reason {
 /// The domain of every `ErrorInfo` this product sends.
 pub const ERROR_DOMAIN: &str = "leasehold.dev";
 
+/// How a coordinator says that it knows namespaces, among the features of `GetCluster`.
+pub const NAMESPACES: &str = "namespaces";
+
 /// The version of the worker protocol that this contract describes.
 pub const PROTOCOL_VERSION: i32 = 1;
 

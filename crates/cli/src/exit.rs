@@ -40,7 +40,7 @@ impl Exit {
             | Error::MessageTooLarge { .. } => Self::Usage,
             Error::Unreachable { .. } | Error::NoAnswer { .. } => Self::Unreachable,
             Error::NotEnded { .. } => Self::WaitTimedOut,
-            Error::Malformed { .. } => Self::Internal,
+            Error::NoNamespaces { .. } | Error::Malformed { .. } => Self::Internal,
             Error::Refused(refusal) => Self::of_refusal(refusal.code, refusal.reason),
         }
     }

@@ -53,6 +53,7 @@ impl Client {
 
     /// Every queue of the client's namespace with its counts, by name.
     pub async fn queues(&self) -> Result<Vec<Queue>, Error> {
+        self.check_namespace().await?;
         let response = self
             .call("leasehold.v1.AdminService/ListQueues", Repeat::Safe)
             .unary(ListQueuesRequest { namespace: self.namespace() }, |request| {
@@ -65,6 +66,7 @@ impl Client {
 
     /// Says what the tasks of a queue wait for: at most 20 things, what most wait for first.
     pub async fn explain_queue(&self, queue: &str) -> Result<ExplainQueueResponse, Error> {
+        self.check_namespace().await?;
         let request = ExplainQueueRequest { queue: queue.to_owned(), namespace: self.namespace() };
         self.call("leasehold.v1.AdminService/ExplainQueue", Repeat::Safe)
             .unary(request, |request| {
@@ -76,6 +78,7 @@ impl Client {
 
     /// Stops leasing tasks of a queue, durably. Running ones go on.
     pub async fn pause_queue(&self, queue: &str) -> Result<Queue, Error> {
+        self.check_namespace().await?;
         let request = PauseQueueRequest { queue: queue.to_owned(), namespace: self.namespace() };
         let response = self
             .call("leasehold.v1.AdminService/PauseQueue", Repeat::Safe)
@@ -84,11 +87,12 @@ impl Client {
                 async move { service.pause_queue(request).await }
             })
             .await?;
-        response.queue.ok_or_else(|| self.malformed("a queue"))
+        self.own(response.queue)
     }
 
     /// Leases tasks of a queue again, durably.
     pub async fn resume_queue(&self, queue: &str) -> Result<Queue, Error> {
+        self.check_namespace().await?;
         let request = ResumeQueueRequest { queue: queue.to_owned(), namespace: self.namespace() };
         let response = self
             .call("leasehold.v1.AdminService/ResumeQueue", Repeat::Safe)
@@ -97,7 +101,15 @@ impl Client {
                 async move { service.resume_queue(request).await }
             })
             .await?;
-        response.queue.ok_or_else(|| self.malformed("a queue"))
+        self.own(response.queue)
+    }
+
+    /// The queue that was named, in an answer: of the namespace that was named, if one was.
+    fn own(&self, queue: Option<Queue>) -> Result<Queue, Error> {
+        let queue = queue.ok_or_else(|| self.malformed("a queue"))?;
+        let is_own = self.options().other_namespace().is_none_or(|it| it == queue.namespace);
+        let other = || self.malformed("a queue of the namespace that was named");
+        is_own.then_some(queue).ok_or_else(other)
     }
 
     /// Every namespace that has a queue or bounds of its own, by name.

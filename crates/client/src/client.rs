@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use leasehold_proto::v1::{
-    self, admin_service_client::AdminServiceClient,
-    dead_letter_service_client::DeadLetterServiceClient, task_service_client::TaskServiceClient,
+use leasehold_proto::{
+    NAMESPACES,
+    v1::{
+        self, admin_service_client::AdminServiceClient,
+        dead_letter_service_client::DeadLetterServiceClient,
+        task_service_client::TaskServiceClient,
+    },
 };
+use tokio::sync::OnceCell;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
@@ -31,6 +36,8 @@ const LIST_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub struct Client {
     channel: Channel,
     options: Arc<ClientOptions>,
+    /// Set once the coordinator has said that it knows namespaces.
+    knows_namespaces: Arc<OnceCell<()>>,
 }
 
 impl Client {
@@ -62,7 +69,11 @@ impl Client {
             .tcp_nodelay(true)
             .user_agent(concat!("leasehold-client/", env!("CARGO_PKG_VERSION")))
             .map_err(|_| invalid_address(&options.address, "the client has no name"))?;
-        Ok(Self { channel: dial(endpoint), options: Arc::new(options) })
+        Ok(Self {
+            channel: dial(endpoint),
+            options: Arc::new(options),
+            knows_namespaces: Arc::default(),
+        })
     }
 
     /// Shows one task.
@@ -107,6 +118,22 @@ impl Client {
     /// Where the coordinator should be.
     pub fn address(&self) -> &str {
         &self.options.address
+    }
+
+    /// Before a namespace is first named: a coordinator that knows none would overlook it, and do with "default" what was
+    /// meant for another.
+    pub(crate) async fn check_namespace(&self) -> Result<(), Error> {
+        let Some(namespace) = self.options.other_namespace() else { return Ok(()) };
+        let asked = async || {
+            let features = self.cluster().await?.features;
+            let is_known = features.iter().any(|it| it == NAMESPACES);
+            let unknown = || Error::NoNamespaces {
+                address: self.options.address.clone(),
+                namespace: namespace.to_owned(),
+            };
+            is_known.then_some(()).ok_or_else(unknown)
+        };
+        self.knows_namespaces.get_or_try_init(asked).await.copied()
     }
 
     /// The namespace of everything that is not named by an id, as a request has it.

@@ -66,6 +66,14 @@ pub enum Error {
         /// How long the wait took.
         waited: Duration,
     },
+    /// The coordinator is of a version before namespaces, and would take what is meant for one as meant for "default".
+    #[error("the coordinator at {address} knows no namespaces, so none called {namespace:?}")]
+    NoNamespaces {
+        /// Where it is.
+        address: String,
+        /// What was named.
+        namespace: String,
+    },
     /// The coordinator's answer breaks the contract.
     #[error("the coordinator at {address} answered without {missing}: is it of another version?")]
     Malformed {
@@ -150,6 +158,7 @@ impl Error {
             Self::NoAnswer { .. } | Self::NotEnded { .. } => Code::DeadlineExceeded,
             Self::Refused(refusal) => refusal.code,
             Self::MessageTooLarge { .. } => Code::OutOfRange,
+            Self::NoNamespaces { .. } => Code::Unimplemented,
             Self::Malformed { .. } => Code::Internal,
         }
     }
@@ -192,6 +201,7 @@ impl Error {
             | Self::InvalidName { .. }
             | Self::MessageTooLarge { .. }
             | Self::NotEnded { .. }
+            | Self::NoNamespaces { .. }
             | Self::Malformed { .. } => false,
         }
     }
@@ -208,6 +218,9 @@ impl Error {
                 Some("keep large data in a store of its own and submit its name")
             }
             Self::NotEnded { .. } => Some("the task goes on; wait again with the same id"),
+            Self::NoNamespaces { .. } => {
+                Some("upgrade the coordinator before its clients, or name no namespace")
+            }
             Self::InvalidName { .. } | Self::Malformed { .. } => None,
             Self::Refused(refusal) => refusal.advice(),
         }
@@ -297,7 +310,7 @@ impl Refusal {
             }
             Reason::Overloaded => Some("try again later, or with fewer calls at once"),
             Reason::NamespaceQuota => {
-                Some("wait until tasks of the namespace have ended, or raise the limit it names")
+                Some("wait, or raise the limit of the namespace that the message names")
             }
             Reason::RateLimited => {
                 Some("submit more slowly, or ask for a higher limits.submit_rate")

@@ -106,6 +106,7 @@ impl Listing {
     }
 
     async fn fetch(&self, page_token: String) -> Result<(Vec<Task>, String), Error> {
+        self.client.check_namespace().await?;
         match &self.source {
             Source::Tasks(TaskFilter { queue, task_type, states }) => {
                 let request = ListTasksRequest {

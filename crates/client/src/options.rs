@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_policy::{Backoff, Jitter};
+use leasehold_policy::{Backoff, Jitter, namespace};
 
 use crate::Error;
 
@@ -136,6 +136,11 @@ impl ClientOptions {
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
+    }
+
+    /// The namespace that it names, if that is not the one of whoever names none.
+    pub(crate) fn other_namespace(&self) -> Option<&str> {
+        Some(&*self.namespace).filter(|it| !it.is_empty() && *it != namespace::DEFAULT)
     }
 
     /// Refuses a message that the coordinator would not take. Only a stream asks: there the

@@ -40,6 +40,7 @@ impl Client {
     /// A submit without an idempotency key is given a random one, so that it can be repeated when its
     /// answer was lost: see [`GeneratedKeys`](crate::GeneratedKeys).
     pub async fn submit(&self, spec: TaskSpec) -> Result<Receipt, Error> {
+        self.check_namespace().await?;
         let draft = keyed(spec.into_draft(self.options()), self.options());
         let (repeat, span) = (repeat_of(&draft.request), span_of(&draft.request));
         let call = Call::new(self.options(), repeat, span);
@@ -56,6 +57,7 @@ impl Client {
     /// Asks whether a task would be accepted, and accepts nothing. Says when it would be likely to be over, as
     /// [`Receipt::expected_finish`] does.
     pub async fn validate(&self, spec: TaskSpec) -> Result<Option<SystemTime>, Error> {
+        self.check_namespace().await?;
         let request = spec.into_draft(self.options()).message();
         let request = SubmitTaskRequest { validate_only: true, ..request };
         let send = |request| {
@@ -72,6 +74,7 @@ impl Client {
         &self,
         specs: Vec<TaskSpec>,
     ) -> Result<Vec<Result<Receipt, Error>>, Error> {
+        self.check_namespace().await?;
         let start = Instant::now();
         let timeout = self.options().call_timeout;
         let mut outage = Outage::new(self.options().retry, timeout).since(start);

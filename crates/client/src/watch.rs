@@ -101,6 +101,7 @@ async fn open(
     client: &Client,
     request: WatchTasksRequest,
 ) -> Result<Streaming<WatchTasksResponse>, Error> {
+    client.check_namespace().await?;
     let timeout = client.options().call_timeout;
     let opened = time::timeout(
         timeout,

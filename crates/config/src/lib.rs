@@ -39,10 +39,10 @@ pub use duration::{ParseDurationError, parse as parse_duration};
 pub use error::{ConfigError, Violation};
 pub use file::{Contents, FILE_BYTES_MAX, Hash, is_blank};
 pub use name::{
-    NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, is_limit_key, is_namespace, is_queue_name, is_task_type,
-    is_worker_id,
+    NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, RESOURCE_NAME_BYTES_MAX, is_limit_key, is_namespace,
+    is_queue_name, is_resource, is_task_type, is_worker_id,
 };
-pub use namespaces::{DefaultsOverride, Namespace, QueueOverride, RetryOverride};
+pub use namespaces::{DefaultsOverride, Namespace, QueueLimit, QueueOverride, RetryOverride};
 pub use place::Place;
 pub use rate::{ParseRateError, Per, RateLimit};
 pub use scaling::{POOLS_MAX, PoolSettings, Scaling};

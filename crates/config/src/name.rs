@@ -31,6 +31,14 @@ pub fn is_limit_key(text: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
+/// The longest name of a resource, as that of a label.
+pub const RESOURCE_NAME_BYTES_MAX: usize = 63;
+
+/// Whether a text can name a resource: what a program is told of several is one text with `=` and `,` between them.
+pub fn is_resource(text: &str) -> bool {
+    text.len() <= RESOURCE_NAME_BYTES_MAX && is_task_type(text)
+}
+
 fn is_name(text: &str, mark: impl Fn(u8) -> bool) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || mark(c))

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Admission, Config, Defaults, Exclusivity, Jitter, LateResults, QueueSettings, RateLimit,
-    RetentionOverride, Retry, duration, schema, size,
+    RetentionOverride, Retry, duration, rate, schema, size,
 };
 
 /// What holds in one namespace. Whatever is left out is as for all of them.
@@ -106,12 +106,45 @@ pub struct QueueOverride {
     /// How many of its tasks with one fairness key may be leased at a time; those without one count together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency_per_key: Option<u32>,
-    /// How fast its tasks may be leased.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate: Option<RateLimit>,
+    /// How fast its tasks may be leased; `unlimited` lifts what `queues.settings` says.
+    #[serde(with = "rate::lifted", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "schema::Speed")]
+    #[expect(clippy::option_option, reason = "left out, unlimited and a limit are three things")]
+    pub rate: Option<Option<RateLimit>>,
+}
+
+/// A limit of what runs of one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueLimit {
+    /// Of all of it.
+    Concurrency,
+    /// Of each fairness key.
+    ConcurrencyPerKey,
+    /// How fast it is leased.
+    Rate,
+}
+
+impl QueueLimit {
+    /// Its key.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Concurrency => "concurrency",
+            Self::ConcurrencyPerKey => "concurrency_per_key",
+            Self::Rate => "rate",
+        }
+    }
 }
 
 impl QueueOverride {
+    /// Whether it sets this limit itself.
+    fn sets(&self, limit: QueueLimit) -> bool {
+        match limit {
+            QueueLimit::Concurrency => self.concurrency.is_some(),
+            QueueLimit::ConcurrencyPerKey => self.concurrency_per_key.is_some(),
+            QueueLimit::Rate => self.rate.is_some(),
+        }
+    }
+
     /// The settings of its queue, where these hold for queues of that name.
     pub(crate) fn over(&self, common: &QueueSettings) -> QueueSettings {
         let mut weights = common.weights.clone();
@@ -128,7 +161,7 @@ impl QueueOverride {
             weights,
             concurrency: self.concurrency.or(common.concurrency),
             concurrency_per_key: self.concurrency_per_key.or(common.concurrency_per_key),
-            rate: self.rate.or(common.rate),
+            rate: self.rate.unwrap_or(common.rate),
         }
     }
 }
@@ -169,6 +202,11 @@ impl Config {
             (Some(own), None) => Some(Cow::Owned(own.over(&QueueSettings::default()))),
             (None, common) => common.map(Cow::Borrowed),
         }
+    }
+
+    /// Whether a limit of a queue is set by its namespace, and not by `queues.settings`.
+    pub fn is_own_limit(&self, queue: &str, limit: QueueLimit) -> bool {
+        self.override_of(queue).is_some_and(|own| own.sets(limit))
     }
 
     /// How long a finished task of `queue` stays readable. Zero: not at all.

@@ -147,3 +147,23 @@ pub(super) mod optional {
         }
     }
 }
+
+/// The same where it may be left out, which is another thing than `unlimited`.
+pub(super) mod lifted {
+    use super::{Deserializer, RateLimit, Serializer, optional};
+
+    #[expect(clippy::option_option, reason = "left out, unlimited and a limit are three things")]
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        source: D,
+    ) -> Result<Option<Option<RateLimit>>, D::Error> {
+        optional::deserialize(source).map(Some)
+    }
+
+    #[expect(clippy::option_option, clippy::ref_option, reason = "serde hands over the field")]
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<Option<RateLimit>>,
+        sink: S,
+    ) -> Result<S::Ok, S::Error> {
+        optional::serialize(&value.flatten(), sink)
+    }
+}

@@ -6,7 +6,7 @@ use leasehold_policy::ParseDurationError as Malformed;
 
 use super::{
     Config, ConfigError, Contents, FILE_BYTES_MAX, Hash, LateResults, Look, ParseDurationError,
-    Session, Sight, Watch, changes,
+    QueueLimit, Session, Sight, Watch, changes,
     duration::{self, parse as parse_duration},
     is_blank, is_limit_key,
     rate::{Per, RateLimit},
@@ -54,7 +54,8 @@ fn what_is_printed_reads_the_same() {
          concurrency: {default: 2, keys: {a: 1}, prefixes: {b/: 3}}\n\
          rates: {mail: 10/s, sms: 1/m burst 5}\n\
          namespaces: {team: {open_tasks: 5, open_bytes: 1KiB, submit_rate: 1/s, defaults: {retry: {factor: 3.0}}, \
-         queues: {a: {weight: 2, weights: {k: 3}, rate: 1/s, admission: strict, retention: {failed: 1h}}}}}\n\
+         queues: {a: {weight: 2, weights: {k: 3}, rate: 1/s, admission: strict, retention: {failed: 1h}}, \
+         b: {rate: unlimited}}}}\n\
          breakers: {task_types: {mail: {slow_after: 2s}}, dependencies: {db: {retry_budget: {burst: 3}}}}\n",
     )
     .unwrap();
@@ -111,7 +112,8 @@ fn a_namespace_has_settings_of_its_own() {
     let config = read(
         "queues: {settings: {mail: {weight: 3, rate: 5/s, weights: {a: 1, b: 1}, retention: {failed: 1h}}}}\n\
          namespaces: {team: {defaults: {kill_grace: 1s}, queues: {mail: {weight: 2, weights: {b: 9}, \
-         retention: {finished: 1m}}, own: {}}}, default: {queues: {mail: {weight: 7}}}}\n",
+         retention: {finished: 1m}}, own: {}}}, free: {queues: {mail: {rate: unlimited}}}, \
+         default: {queues: {mail: {weight: 7}}}}\n",
     )
     .unwrap();
     let weight = |queue: &str| config.queue(queue).map(|it| it.weight);
@@ -119,6 +121,11 @@ fn a_namespace_has_settings_of_its_own() {
     assert_eq!(weights, [Some(7), Some(2), Some(3), Some(1), None]);
     let own = config.queue("team/mail").unwrap();
     assert_eq!((own.weights["a"], own.weights["b"], own.rate.is_some()), (1, 9, true));
+    let is_limited = |queue: &str| config.queue(queue).is_some_and(|it| it.rate.is_some());
+    let limited = ["mail", "team/mail", "free/mail", "other/mail"].map(is_limited);
+    assert_eq!(limited, [true, true, false, true]);
+    let own = |queue| config.is_own_limit(queue, QueueLimit::Rate);
+    assert_eq!(["mail", "team/mail", "free/mail", "x"].map(own), [false, false, true, false]);
     let (finished, failed) = (Duration::from_mins(1), Duration::from_hours(1));
     assert_eq!(config.finished_retention("team/mail"), finished);
     assert_eq!(config.failed_retention("team/mail"), failed);
@@ -127,7 +134,7 @@ fn a_namespace_has_settings_of_its_own() {
     assert_eq!(config.defaults_of("team").retry, config.defaults.retry);
     assert_eq!(*config.defaults_of("other"), config.defaults);
     let declared: Vec<_> = config.declared().collect();
-    assert_eq!(declared, ["mail", "mail", "team/mail", "team/own"]);
+    assert_eq!(declared, ["mail", "mail", "free/mail", "team/mail", "team/own"]);
 }
 
 #[test]

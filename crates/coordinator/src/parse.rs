@@ -34,7 +34,7 @@ pub use page::{
     worker_page_token,
 };
 pub use pool::{follower, pool_name};
-pub use size::{AMOUNT_MAX, RESOURCE_NAME_BYTES_MAX};
+pub use size::AMOUNT_MAX;
 pub use states::States;
 
 use claims::Claimed;

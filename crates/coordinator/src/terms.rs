@@ -74,7 +74,13 @@ fn throttles(config: &Config, settings: &Settings<'_>) -> Throttles {
         };
         (Name::clone(name), limits)
     });
-    let queues = queues.filter(|(_, limits)| *limits != QueueLimits::default()).collect();
+    let queues: BTreeMap<Name, QueueLimits> = queues.collect();
+    // What says nothing may be left out, unless it lifts what is said of queues of its name.
+    let says = |limits: &QueueLimits| *limits != QueueLimits::default();
+    let anywhere = |name: &Name| queues.get(namespace::elsewhere(name)?);
+    let counts = |name: &Name, limits| says(limits) || anywhere(name).is_some_and(says);
+    let queues = queues.iter().filter(|(name, limits)| counts(name, limits));
+    let queues = queues.map(|(name, limits)| (Name::clone(name), *limits)).collect();
     let (caps, breakers) = (caps(&config.concurrency), breakers(&config.breakers));
     Throttles { caps, rates: rates.collect(), queues, breakers }
 }

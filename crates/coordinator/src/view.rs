@@ -14,7 +14,12 @@ use leasehold_queue::{
     Wait, WorkerView,
 };
 
-use crate::{config::Config, handle::OpenState, snapshot::Snapshot, status::Budgets};
+use crate::{
+    config::{Config, QueueLimit},
+    handle::OpenState,
+    snapshot::Snapshot,
+    status::Budgets,
+};
 
 mod explain;
 mod ledger;
@@ -49,7 +54,9 @@ pub enum Detail {
 }
 
 /// A task.
-pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
+///
+/// The configuration says by which of its keys a limit is set.
+pub fn task(snapshot: &Snapshot, detail: Detail, config: &Config) -> v1::Task {
     let Snapshot { task, blocked, obstacle, read_instead, ended } = snapshot;
     let lease = lease_of(&task.phase).filter(|_| ended.is_none());
     let result = ended.as_ref().filter(|_| detail != Detail::Row);
@@ -89,7 +96,7 @@ pub fn task(snapshot: &Snapshot, detail: Detail) -> v1::Task {
         worker_loss_max: count(budgets.worker_losses),
         lease_max: count(budgets.leases),
         checkpoint: task.checkpoint.as_deref().map(checkpoint),
-        blocked_by: obstacle.as_ref().map(blocking_limit),
+        blocked_by: obstacle.as_ref().map(|it| blocking_limit(it, config)),
         blocked_detail: unread(task, read_instead).unwrap_or_default(),
     }
 }
@@ -111,21 +118,21 @@ fn short(print: &SchemaPrint) -> String {
 }
 
 /// What a task waits at, by the key of the configuration that sets it.
-fn blocking_limit(obstacle: &Obstacle) -> v1::BlockingLimit {
-    let of_queue = queue_key;
+fn blocking_limit(obstacle: &Obstacle, config: &Config) -> v1::BlockingLimit {
+    let of_queue = |queue: &str, limit| queue_key(queue, limit, config);
     let (limit, key) = match &obstacle.gate {
         Gate::Queue(queue) => ("queue".to_owned(), queue.to_string()),
         Gate::Circuit(guarded) => (format!("breakers.{guarded}"), String::new()),
         Gate::Limit(Take::Permit(Permit::Key(key))) => ("concurrency".to_owned(), key.to_string()),
         Gate::Limit(Take::Permit(Permit::Queue(queue))) => {
-            (of_queue(queue, "concurrency"), String::new())
+            (of_queue(queue, QueueLimit::Concurrency), String::new())
         }
         Gate::Limit(Take::Permit(Permit::Flow(queue, key))) => {
-            (of_queue(queue, "concurrency_per_key"), key.to_string())
+            (of_queue(queue, QueueLimit::ConcurrencyPerKey), key.to_string())
         }
         Gate::Limit(Take::Tokens(Bucketed::Key(key), _)) => ("rates".to_owned(), key.to_string()),
         Gate::Limit(Take::Tokens(Bucketed::Queue(queue), _)) => {
-            (of_queue(queue, "rate"), String::new())
+            (of_queue(queue, QueueLimit::Rate), String::new())
         }
         Gate::Limit(Take::Tokens(Bucketed::Retries(guarded), _)) => {
             (format!("breakers.{guarded}.retry_budget"), String::new())
@@ -136,11 +143,13 @@ fn blocking_limit(obstacle: &Obstacle) -> v1::BlockingLimit {
     v1::BlockingLimit { limit, key, used_count: used.into(), max_count: max.into(), available_time }
 }
 
-/// The key of the configuration that says something of a queue.
-fn queue_key(queue: &str, what: &str) -> String {
-    match namespace::split(queue) {
-        (namespace::DEFAULT, name) => format!("queues.settings.{name}.{what}"),
-        (space, name) => format!("namespaces.{space}.queues.{name}.{what}"),
+/// The key of the configuration that sets a limit of a queue.
+fn queue_key(queue: &str, limit: QueueLimit, config: &Config) -> String {
+    let ((space, name), key) = (namespace::split(queue), limit.key());
+    if config.is_own_limit(queue, limit) {
+        format!("namespaces.{space}.queues.{name}.{key}")
+    } else {
+        format!("queues.settings.{name}.{key}")
     }
 }
 

@@ -8,7 +8,7 @@ use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
     Accepted, Admission, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed,
-    Submit, Task, TaskId, TaskSpec, Use, Wait, book, keys, lanes::Place, need,
+    Submit, Task, TaskId, TaskSpec, Use, Wait, book, keys, lanes::Place,
 };
 
 impl Queue {
@@ -129,9 +129,9 @@ impl Queue {
         if !self.book.is_counted(&spec.queue) {
             within("limits.queues", self.book.queue_count(), 1, limits.queues)?;
         }
-        let needs = &self.index.lanes.needs;
-        if !needs.is_active(namespace::of(&spec.queue), &spec.task_type, &spec.shape) {
-            within("needs", needs.active(), 1, need::ACTIVE_MAX)?;
+        let (needs, name) = (&self.index.lanes.needs, namespace::of(&spec.queue));
+        if !needs.is_active(name, &spec.task_type, &spec.shape) {
+            within("needs", needs.active(), 1, needs.active_max(name))?;
         }
         let Some(key) = &spec.key else { return Ok(()) };
         // A key that is known, expired or not, will be replaced and takes no more room.

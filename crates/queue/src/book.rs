@@ -85,6 +85,12 @@ impl Book {
         names.into_iter()
     }
 
+    /// How many those are at most.
+    pub(crate) fn known_queue_count(&self) -> usize {
+        let idle = usize::try_from(self.idle.len()).unwrap_or(usize::MAX);
+        self.open.len() + self.pauses.len() + self.declared.len() + idle
+    }
+
     /// The configuration names these queues from here on, and no others.
     pub(crate) fn declare(&mut self, queues: BTreeSet<Name>) {
         for queue in &queues {

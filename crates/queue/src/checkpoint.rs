@@ -25,8 +25,17 @@ pub enum Saved {
     Kept,
     /// Its lease is not the current one of its task: nothing changed.
     Stale,
-    /// `limits.open_bytes`, or that of its namespace, leaves no room for it: the one before is kept.
-    NoRoom,
+    /// There is no room for it, by this bound: the one before is kept.
+    NoRoom(Room),
+}
+
+/// What bounds the bytes of open tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// `limits.open_bytes`.
+    All,
+    /// `open_bytes` of the task's namespace.
+    Namespace,
 }
 
 impl Queue {
@@ -44,12 +53,13 @@ impl Queue {
         let namespace = namespace::of(&task.spec.queue);
         let quota = self.config.quotas.get(namespace).and_then(|quota| quota.open_bytes);
         let bounds = [
-            (self.book.open_bytes, self.config.limits.open_bytes),
-            (self.book.usages.of(namespace).bytes, quota.unwrap_or(u64::MAX)),
+            (Room::All, self.book.open_bytes, self.config.limits.open_bytes),
+            (Room::Namespace, self.book.usages.of(namespace).bytes, quota.unwrap_or(u64::MAX)),
         ];
         let (old, new) = (task.checkpoint_bytes(), data.len() as u64);
-        if bounds.iter().any(|(used, max)| *max < (used - old).saturating_add(new)) {
-            return Saved::NoRoom;
+        let is_over = |(_, used, max): &(_, u64, u64)| *max < (used - old).saturating_add(new);
+        if let Some((room, ..)) = bounds.into_iter().find(is_over) {
+            return Saved::NoRoom(room);
         }
         self.write(Record::CheckpointSaved { task: id, token, data, time: self.now });
         self.show(id);

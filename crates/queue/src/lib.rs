@@ -80,7 +80,7 @@ mod fingerprint;
 #[cfg(debug_assertions)]
 mod invariant;
 
-pub use checkpoint::{Checkpoint, Saved};
+pub use checkpoint::{Checkpoint, Room, Saved};
 pub use circuits::{Guarded, Turned};
 pub use claims::Claims;
 pub use command::{

@@ -82,8 +82,10 @@ impl fmt::Display for Take {
 pub(crate) struct Limits {
     /// The leases that hold each permit. None is empty.
     holders: BTreeMap<Permit, BTreeSet<Token>>,
-    /// Those of the configuration's rates that were ever taken from. A full one may be left out.
+    /// Those of the configuration's rates that were taken from. A full one may be left out.
     buckets: BTreeMap<Bucketed, Bucket>,
+    /// How many were left when full ones were last looked for.
+    swept: usize,
     /// What each lease took. At most as many as there are slots taken.
     holds: BTreeMap<Token, Hold>,
 }
@@ -95,6 +97,9 @@ struct Hold {
     /// As long as it may come back.
     receipts: Vec<(Bucketed, Receipt)>,
 }
+
+/// How many buckets there may be before full ones are looked for.
+const BUCKETS_MIN: usize = 64;
 
 /// A queue, and a fairness key of it.
 pub(crate) type Whose<'a> = (&'a Name, &'a Name);
@@ -237,6 +242,7 @@ impl Limits {
                 Take::Permit(permit) => hold.permits.push(self.hold(permit, token)),
                 Take::Tokens(of, tokens) => {
                     let Some(rate) = of.rate(throttles) else { continue };
+                    self.make_room(of, now);
                     let fresh = self.bucket(of);
                     let bucket = self.buckets.entry(of.clone()).or_insert(fresh);
                     if let Ok(receipt) = bucket.take(rate, *tokens, instant(now)) {
@@ -258,7 +264,22 @@ impl Limits {
             }
             rate.is_some()
         });
-        // Another bucket of that name, later, owes nobody anything.
+        self.write_off();
+    }
+
+    /// Forgets the buckets that are full, if one more would be twice as many as there were without them: every namespace has a
+    /// bucket of its own of what is set for its queues' names, and namespaces come and go.
+    fn make_room(&mut self, of: &Bucketed, now: Time) {
+        if self.buckets.len() < BUCKETS_MIN.max(2 * self.swept) || self.buckets.contains_key(of) {
+            return;
+        }
+        self.buckets.retain(|_, bucket| !bucket.is_full(instant(now)));
+        self.swept = self.buckets.len();
+        self.write_off();
+    }
+
+    /// Another bucket of the name of one that is gone, later, owes nobody anything.
+    fn write_off(&mut self) {
         for hold in self.holds.values_mut() {
             hold.receipts.retain(|(of, _)| self.buckets.contains_key(of));
         }

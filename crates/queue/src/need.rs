@@ -16,7 +16,14 @@ const IDLE_KEPT: u64 = IDLE_MAX / 2;
 
 /// How many needs waiting tasks may have: a grant looks at each need that a class of sessions serves. A submit that brings one
 /// more is refused; what was accepted may bring more all the same, when its delay is over.
-pub(crate) const ACTIVE_MAX: u64 = 4_096;
+const ACTIVE_MAX: u64 = 4_096;
+
+/// How many more there may be of namespaces that have few each: so one that asks for something else with every task does not shut
+/// the others out.
+const ACTIVE_SPARE: u64 = 1_024;
+
+/// What few are.
+const ACTIVE_FEW: u64 = 64;
 
 /// The number of a need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +49,8 @@ pub(crate) struct Needs {
     /// By namespace, task type and the rest.
     numbers: BTreeMap<Name, BTreeMap<Name, BTreeMap<Shape, NeedNo>>>,
     idle: Idle<NeedNo>,
+    /// How many each namespace has that are not idle. None of these is zero.
+    active: BTreeMap<Name, u64>,
     /// Those that no class of sessions has been told of.
     newcomers: Vec<NeedNo>,
 }
@@ -105,6 +114,7 @@ impl Needs {
         let Some(entry) = self.all.get_mut(no.0) else { return };
         if entry.lanes == 0 {
             self.idle.remove(&no);
+            *self.active.entry(Name::clone(&entry.need.namespace)).or_default() += 1;
         }
         entry.lanes += 1;
     }
@@ -115,6 +125,13 @@ impl Needs {
         entry.lanes -= 1;
         if entry.lanes == 0 {
             self.idle.insert(&no);
+            let active = self.active.get_mut(&entry.need.namespace).map(|active| {
+                *active -= 1;
+                *active
+            });
+            if active == Some(0) {
+                self.active.remove(&entry.need.namespace);
+            }
         }
     }
 
@@ -178,6 +195,12 @@ impl Needs {
     /// How many of them waiting tasks have.
     pub(crate) fn active(&self) -> u64 {
         self.all.len() - self.idle.len()
+    }
+
+    /// How many that may be before one more of this namespace.
+    pub(crate) fn active_max(&self, namespace: &str) -> u64 {
+        let has_few = self.active.get(namespace).is_none_or(|own| *own < ACTIVE_FEW);
+        if has_few { ACTIVE_MAX + ACTIVE_SPARE } else { ACTIVE_MAX }
     }
 
     /// Whether a waiting task has it.

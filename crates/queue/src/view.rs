@@ -360,6 +360,11 @@ impl Queue {
         self.book.keys.iter_kept()
     }
 
+    /// How many queues there are, or a few more: one that is declared may also be in use.
+    pub fn queue_count(&self) -> usize {
+        self.book.known_queue_count()
+    }
+
     /// Every namespace that has a queue, or bounds of its own, by name.
     pub fn namespaces(&self) -> impl Iterator<Item = NamespaceView> {
         let used = self.book.queues().map(|queue| namespace::of(queue));

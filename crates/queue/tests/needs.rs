@@ -108,6 +108,32 @@ fn a_submit_that_asks_for_one_thing_too_many_is_refused_and_no_other() {
 }
 
 #[test]
+fn a_namespace_that_asks_for_too_many_things_leaves_a_few_to_others() {
+    let mut queue = queue();
+    for number in 1..=MOST {
+        submit(&mut queue, number, spec(number, Duration::ZERO)).expect("there is room");
+    }
+    let mut number = MOST;
+    for team in ["a/q", "b/q"] {
+        let mut one_more = || {
+            number += 1;
+            let of_team = TaskSpec { queue: team.into(), ..spec(number, Duration::ZERO) };
+            submit(&mut queue, number, of_team)
+        };
+        for _ in 0..64 {
+            one_more().expect("it has few");
+        }
+        let refused = one_more().expect_err("it has its share");
+        assert!(refused.to_string().ends_with(" of 4096"), "{refused}");
+    }
+    // What is gone makes room for as many.
+    queue.apply(NOW, Command::Cancel { task: TaskId::from_u128((MOST + 1).into()) });
+    let again = TaskSpec { queue: "a/q".into(), ..spec(MOST * 2, Duration::ZERO) };
+    submit(&mut queue, MOST * 2, again).expect("one less than few");
+    submit(&mut queue, MOST * 2 + 1, spec(MOST * 2, Duration::ZERO)).expect_err("it has no share");
+}
+
+#[test]
 fn needs_that_come_and_go_are_served_though_they_are_forgotten() {
     let mut queue = queue();
     hello(&mut queue);

@@ -77,7 +77,10 @@ impl Drop for Slip {
 }
 
 /// Runs work to its end, and leaves that. Nothing of the work is left by then.
-pub(crate) async fn run(slip: Slip, work: impl Future<Output = End>) {
+///
+/// What is never polled is dropped in the order of the parameters, so that the slip comes last; what was, in the reverse order
+/// of its locals.
+pub(crate) async fn run(work: impl Future<Output = End>, slip: Slip) {
     // Dropped after the work, also if that never ends by itself.
     let slip = slip;
     let ended = AssertUnwindSafe(work).catch_unwind().await;

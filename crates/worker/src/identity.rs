@@ -5,9 +5,10 @@ use std::{
     fs,
 };
 
+use leasehold_policy::namespace;
 use leasehold_proto::{duration::to_wire, v1};
 
-use crate::{clock::Moment, size::Size};
+use crate::{assignment::Assignment, clock::Moment, size::Size};
 
 /// Who a worker is and what it serves: what it says of itself in each hello.
 #[derive(Clone, Debug)]
@@ -34,6 +35,19 @@ pub(crate) struct Identity {
     pub(crate) prefetch: u32,
     /// The program and its version, for people.
     pub(crate) software: String,
+}
+
+impl Identity {
+    /// Whether it takes the task. A coordinator that knows no namespaces overlooks what the hello says of them, and names none:
+    /// all that it has is of "default".
+    pub(crate) fn serves(&self, assignment: &Assignment) -> bool {
+        let namespace = match assignment.namespace.as_str() {
+            "" => namespace::DEFAULT,
+            named => named,
+        };
+        let is_mine = self.namespaces.is_empty() || self.namespaces.contains(namespace);
+        is_mine && self.task_types.contains(&assignment.task_type)
+    }
 }
 
 /// The longest worker id.
@@ -76,3 +90,6 @@ pub(crate) fn start(boot: &str, at: Moment) -> v1::ProcessStart {
 pub(crate) fn instance_id() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
+
+#[cfg(test)]
+mod tests;

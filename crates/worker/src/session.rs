@@ -270,7 +270,7 @@ impl Session {
         let excess = self.leases.len() >= self.slots() + self.prefetch() + WAITING_MAX;
         let refusal = if self.drain.is_some() {
             Some(v1::DeclineReason::Draining)
-        } else if !self.identity.task_types.contains(&assignment.task_type) {
+        } else if !self.identity.serves(&assignment) {
             Some(v1::DeclineReason::Unsupported)
         } else {
             excess.then_some(v1::DeclineReason::NoCapacity)

@@ -93,9 +93,10 @@ impl Size {
             return Err(Error::Setting { name, value, problem: "at most 32 are allowed" });
         }
         for (name, amount) in &self.resources {
+            let is_mark = |c: u8| matches!(c, b'.' | b'_' | b'/' | b'-');
             let is_name = (1..=NAME_BYTES_MAX).contains(&name.len());
-            if !is_name || name.chars().any(char::is_control) {
-                let problem = "its name has 1 to 63 bytes and no control characters";
+            if !is_name || !name.bytes().all(|c| c.is_ascii_alphanumeric() || is_mark(c)) {
+                let problem = "its name has 1 to 63 characters of A-Z a-z 0-9 . _ / -";
                 return wrong(name.clone(), problem);
             }
             if !(1..=AMOUNT_MAX).contains(amount) {

@@ -219,7 +219,7 @@ impl Slots {
             leash: Arc::clone(&leash),
             strand,
         };
-        self.programs.spawn(ends::run(slip, attempt.run()).instrument(span));
+        self.programs.spawn(ends::run(attempt.run(), slip).instrument(span));
         Rein::Process(leash)
     }
 
@@ -357,14 +357,15 @@ impl Launch {
         let handler = async move {
             // Not the handler's to drop: as long as it runs, the worker's pledge is kept.
             let _kept = context.clone();
-            returned(function.call(payload, context)).await
+            returned(async move { function.call(payload, context).await }).await
         };
-        let work = ends::run(slip, handler).instrument(span);
+        let work = ends::run(handler, slip).instrument(span);
         tether.tie(handlers.spawn(work).abort_handle());
     }
 }
 
-/// Runs a handler to its end; a panic is one of them.
+/// Runs a handler to its end; a panic is one of them. The call of a function that is one belongs to it: what comes before its
+/// first `async` may panic as well.
 async fn returned(handler: impl Future<Output = Result<Bytes, TaskError>>) -> End {
     end(panic_note::caught(handler).await)
 }

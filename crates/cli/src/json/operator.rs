@@ -23,6 +23,7 @@ pub(crate) struct ClusterJson<'a> {
     admission_refusal: &'a str,
     config_hash: &'a str,
     config_refusal: &'a str,
+    features: &'a [String],
 }
 
 /// A `ListQueuesResponse`.
@@ -174,6 +175,7 @@ impl<'a> From<&'a GetClusterResponse> for ClusterJson<'a> {
             admission_refusal: &cluster.admission_refusal,
             config_hash: &cluster.config_hash,
             config_refusal: &cluster.config_refusal,
+            features: &cluster.features,
         }
     }
 }

@@ -193,6 +193,7 @@ fn what_operators_see() {
         admission_refusal: "STORAGE_FULL".into(),
         config_hash: "cd".into(),
         config_refusal: "c.yaml:1:1: unknown field `lisen`".into(),
+        features: vec!["namespaces".into()],
     };
     check(ClusterJson::from(&cluster), include_str!("tests/cluster.json"));
     let breaker = Breaker {

@@ -273,6 +273,7 @@ where
 
 /// Opens the call. The coordinator answers its headers before the first task.
 async fn open(client: &Client) -> Result<OpenCall, Error> {
+    client.check_namespace().await?;
     let (requests, outbound) = mpsc::channel(OUTBOUND_BOUND);
     let timeout = client.options().call_timeout;
     let mut service = client.task_service();

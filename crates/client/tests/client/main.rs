@@ -356,6 +356,32 @@ async fn a_batch_that_is_refused_for_too_long_says_so_and_keeps_what_was_accepte
     assert_eq!(batch(&patient, &["a", "b"]).await, Err(Code::Unavailable));
 }
 
+/// The peer has no word of namespaces: what it would do with "default" is not asked of it.
+#[tokio::test]
+async fn nothing_is_asked_in_a_namespace_of_a_coordinator_that_knows_none() {
+    let peer = Peer::start([]).await;
+    let spec = || TaskSpec::new("a").idempotency_key("k");
+    let team = Client::connect(options(&peer).namespace("team")).expect("the address is good");
+    let mut stream = team.submit_stream(tokio_stream::iter([spec()]), StreamOptions::default());
+    let refused = [
+        team.submit(spec()).await.err(),
+        team.submit_batch(vec![spec()]).await.err(),
+        team.validate(spec()).await.err(),
+        stream.next().await.and_then(Result::err),
+        team.list(TaskFilter::default()).next().await.err(),
+        team.list_dead_letters(TaskFilter::default()).next().await.err(),
+        team.watch(WatchFilter::All).next().await.err(),
+        team.pause_queue("mail").await.err(),
+    ];
+    let codes = refused.map(|error| error.map(|error| error.code()));
+    assert_eq!(codes, [Some(Code::Unimplemented); 8]);
+    assert_eq!(peer.names(), [""; 0], "it was sent nothing");
+    for namespace in ["", "default"] {
+        let client = Client::connect(options(&peer).namespace(namespace)).expect("it is good");
+        client.submit(spec()).await.expect("it is answered");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_breaks_the_contract_is_named() {
     let peer = Peer::start([Skip]).await;

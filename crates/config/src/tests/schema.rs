@@ -119,6 +119,8 @@ fn the_schema_refuses_what_the_reader_refuses() {
         ("namespaces: {team: {open_tasks: 3, open_bytes: 1MiB, submit_rate: 5/s}}", true),
         ("namespaces: {team: {queues: {mail: {admission: strict, rate: 1/s}}}}", true),
         ("namespaces: {team: {queues: {mail: {admission: never}}}}", false),
+        ("namespaces: {team: {queues: {mail: {rate: unlimited}}}}", true),
+        ("namespaces: {team: {queues: {mail: {rate: 1/y}}}}", false),
         ("namespaces: {team: {open_task: 3}}", false),
         ("namespaces: {team: {limits: {}}}", false),
         ("telemetry: {log_format: xml}", false),

@@ -93,7 +93,8 @@ impl Engine {
             }
             Admission::Namespaces { answer } => {
                 let namespaces: Vec<_> = self.queue.namespaces().collect();
-                let cost = namespaces.len().max(LOOK_COST);
+                // It looks at each queue.
+                let cost = self.queue.queue_count().max(namespaces.len()).max(LOOK_COST);
                 self.say(Release::Namespaces(Told::new(answer, namespaces)));
                 return cost;
             }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use leasehold_queue::{Command, Reply, Saved, StreamId, Token};
+use leasehold_queue::{Command, Reply, Room, Saved, StreamId, Token};
 
 use super::Engine;
 use crate::metrics::CheckpointFate;
@@ -83,13 +83,17 @@ impl Engine {
 
     fn save(&mut self, stream: StreamId, token: Token, data: Bytes) {
         let Reply::Saved(saved) = self.apply(Command::Save { stream, token, data }) else { return };
-        if saved == Saved::NoRoom {
-            tracing::debug!(%token, "no room for a checkpoint: limits.open_bytes is reached");
+        if let Saved::NoRoom(room) = saved {
+            let bound = match room {
+                Room::All => "limits.open_bytes",
+                Room::Namespace => "open_bytes of the task's namespace",
+            };
+            tracing::debug!(%token, bound, "no room for a checkpoint: a bound is reached");
         }
         self.metrics.checkpoint(match saved {
             Saved::Kept => CheckpointFate::Kept,
             Saved::Stale => CheckpointFate::Stale,
-            Saved::NoRoom => CheckpointFate::NoRoom,
+            Saved::NoRoom(_) => CheckpointFate::NoRoom,
         });
     }
 }

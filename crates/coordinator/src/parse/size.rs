@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use leasehold_queue::{Name, Size};
 
 use super::field::{Fields, shown};
+use crate::config::{RESOURCE_NAME_BYTES_MAX, is_resource};
 
 /// The most slots that a worker may have, and a lease take.
 const SLOTS_MAX: u32 = 10_000;
 
 /// Resources that a task may name. Each is compared with what is left of each kind of worker.
 const RESOURCES_MAX: usize = 8;
-
-/// How long the name of a resource may be, as that of a label.
-pub const RESOURCE_NAME_BYTES_MAX: usize = 63;
 
 /// The largest amount of a resource, 2^53: up to there every number is the same in JSON.
 pub const AMOUNT_MAX: u64 = 1 << 53;
@@ -47,10 +45,11 @@ impl Fields {
         let mut amounts = Vec::with_capacity(sorted.len());
         for (name, amount) in sorted {
             let field = format!("spec.resources[{}]", shown(name));
-            if name.is_empty() {
-                self.broken(&field, "has an empty name: name it".to_owned());
+            if !is_resource(name) {
+                let rule =
+                    format!("1 to {RESOURCE_NAME_BYTES_MAX} characters of A-Z a-z 0-9 . _ / -");
+                self.broken(&field, format!("{} is no name of a resource: {rule}", shown(name)));
             }
-            self.text(&field, name, RESOURCE_NAME_BYTES_MAX);
             let amount = u64::try_from(*amount).ok().filter(|it| (1..=AMOUNT_MAX).contains(it));
             if amount.is_none() {
                 self.broken(

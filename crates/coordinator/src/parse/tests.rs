@@ -294,14 +294,15 @@ fn broken_rules_are_named() {
         ),
         (request(|s| s.slots = -1), "spec.slots", "-1 is not 1 to 10000"),
         (request(|s| s.slots = 10_001), "spec.slots", "10001 is not 1 to 10000"),
-        (resource("", 1), "spec.resources[\"\"]", "empty name"),
+        (resource("", 1), "spec.resources[\"\"]", "no name of a resource: 1 to 63 characters"),
         (resource("gpu", 0), "spec.resources[\"gpu\"]", "not 1 to 2^53 (9007199254740992)"),
         (resource("gpu", (1 << 53) + 1), "spec.resources[\"gpu\"]", "not 1 to 2^53"),
-        (resource("g\n", 1), "spec.resources[\"g\\n\"]", "control characters"),
+        (resource("g\n", 1), "spec.resources[\"g\\n\"]", "characters of A-Z a-z 0-9 . _ / -"),
+        (resource("g=1,h", 1), "spec.resources[\"g=1,h\"]", "no name of a resource"),
         (
             resource(&"g".repeat(64), 1),
             "spec.resources[\"gggggggggggggggggggggggggggggggggggggggg\"...]",
-            "at most 63",
+            "1 to 63 characters",
         ),
         (
             request(|s| s.resources = (0..9).map(|n| (n.to_string(), 1)).collect()),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use leasehold_proto::{
-    FILE_DESCRIPTOR_SET, duration,
+    FILE_DESCRIPTOR_SET, NAMESPACES, duration,
     v1::{self, admin_service_server::AdminService},
 };
 use leasehold_queue::{Name, QueueView, Token, WorkerView};
@@ -82,6 +82,7 @@ impl AdminService for AdminApi {
             admission_refusal: refusal.unwrap_or_default(),
             config_hash: hash(applied.hash),
             config_refusal: refused.map(|it| it.message.clone()).unwrap_or_default(),
+            features: vec![NAMESPACES.to_owned()],
         }))
     }
 
@@ -133,7 +134,7 @@ impl AdminService for AdminApi {
         let name = parse::queue_name(&request.queue, &request.namespace)?;
         let explained = self.handle.explain_queue(Arc::clone(&name)).await?;
         let explained = explained.ok_or_else(|| Refusal::no_queue(&name))?;
-        Ok(Response::new(view::queue_explanation(&explained, wall())))
+        Ok(Response::new(view::queue_explanation(&explained, wall(), &self.handle.config())))
     }
 
     async fn list_workers(
@@ -183,7 +184,7 @@ impl AdminService for AdminApi {
         let task = self.handle.revoke_lease(lease, grace, request.reason).await?;
         let task = task.ok_or_else(|| Refusal::no_lease(&what))?;
         Ok(Response::new(v1::RevokeLeaseResponse {
-            task: Some(view::task(&task, self.handle.full())),
+            task: Some(view::task(&task, self.handle.full(), &self.handle.config())),
         }))
     }
 

@@ -86,7 +86,7 @@ impl DeadLetterService for DeadLetterApi {
         // A page has at most a thousand rows.
         let page = Page { after: after.serial(), limit: u32::try_from(limit).unwrap_or(u32::MAX) };
         let rows = self.handle.archive().list_failed(filter, page).await?;
-        let (tasks, next) = merge(vec![Part::of_rows(rows, limit)], limit);
+        let (tasks, next) = merge(vec![Part::of_rows(rows, limit)], limit, &self.handle.config());
         let next_page_token = parse::next_page_token(next);
         Ok(Response::new(v1::ListDeadLettersResponse { tasks, next_page_token }))
     }
@@ -99,7 +99,7 @@ impl DeadLetterService for DeadLetterApi {
         let Some(snapshot) = self.handle.archive().failed(id).await? else {
             return Err(self.not_dead(id).await);
         };
-        let task = Some(view::task(&snapshot, self.handle.full()));
+        let task = Some(view::task(&snapshot, self.handle.full(), &self.handle.config()));
         Ok(Response::new(v1::GetDeadLetterResponse { task }))
     }
 
@@ -111,7 +111,7 @@ impl DeadLetterService for DeadLetterApi {
         let id = parse::task_id("task_id", &request.task_id)?;
         let generation = parse::generation("generation", request.generation)?;
         let (snapshot, replayed) = self.replay(id, generation).await?;
-        let task = Some(view::task(&snapshot, self.handle.full()));
+        let task = Some(view::task(&snapshot, self.handle.full(), &self.handle.config()));
         Ok(Response::new(v1::ReplayDeadLetterResponse { task, replayed }))
     }
 }

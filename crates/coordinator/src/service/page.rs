@@ -6,6 +6,7 @@ use leasehold_queue::TaskId;
 use prost::Message as _;
 
 use crate::{
+    config::Config,
     snapshot::Snapshot,
     view::{self, Detail},
 };
@@ -34,7 +35,11 @@ impl Part {
 /// The first `limit` tasks of all parts, and the id after which the next page begins.
 ///
 /// A task that ended between two questions is in two parts; the later part wins.
-pub(super) fn merge(parts: Vec<Part>, limit: usize) -> (Vec<v1::Task>, Option<TaskId>) {
+pub(super) fn merge(
+    parts: Vec<Part>,
+    limit: usize,
+    config: &Config,
+) -> (Vec<v1::Task>, Option<TaskId>) {
     let until = parts.iter().filter_map(|part| part.until).min();
     let mut merged = BTreeMap::new();
     for snapshot in parts.into_iter().flat_map(|part| part.tasks) {
@@ -46,7 +51,7 @@ pub(super) fn merge(parts: Vec<Part>, limit: usize) -> (Vec<v1::Task>, Option<Ta
     while page.len() < limit
         && let Some((id, snapshot)) = left.peek()
     {
-        let task = view::task(snapshot, Detail::Row);
+        let task = view::task(snapshot, Detail::Row, config);
         bytes += task.encoded_len();
         if bytes > ANSWER_BYTES_MAX && !page.is_empty() {
             break;

@@ -142,7 +142,7 @@ impl TaskService for TaskApi {
     async fn get_task(&self, request: Request<v1::GetTaskRequest>) -> Answer<v1::GetTaskResponse> {
         let id = parse::task_id("task_id", &request.get_ref().task_id)?;
         let snapshot = lookup::find(self.handle(), id).await?;
-        let task = Some(view::task(&snapshot, self.handle().full()));
+        let task = Some(view::task(&snapshot, self.handle().full(), &self.handle().config()));
         Ok(Response::new(v1::GetTaskResponse { task }))
     }
 
@@ -152,7 +152,8 @@ impl TaskService for TaskApi {
     ) -> Answer<v1::ExplainTaskResponse> {
         let id = parse::task_id("task_id", &request.get_ref().task_id)?;
         let explained = lookup::explain(self.handle(), id).await?;
-        let explanation = Some(view::explanation(&explained, self.handle().budgets()));
+        let explanation =
+            Some(view::explanation(&explained, self.handle().budgets(), &self.handle().config()));
         Ok(Response::new(v1::ExplainTaskResponse { explanation }))
     }
 
@@ -161,7 +162,7 @@ impl TaskService for TaskApi {
         request: Request<v1::ListTasksRequest>,
     ) -> Answer<v1::ListTasksResponse> {
         let query = Query::read(request.get_ref())?;
-        let (tasks, next) = merge(self.parts(&query).await?, query.limit);
+        let (tasks, next) = merge(self.parts(&query).await?, query.limit, &self.handle().config());
         let next_page_token = parse::next_page_token(next);
         Ok(Response::new(v1::ListTasksResponse { tasks, next_page_token }))
     }
@@ -175,7 +176,7 @@ impl TaskService for TaskApi {
         let id = parse::task_id("task_id", &request.task_id)?;
         let wait = wait(request.max_wait, deadline)?;
         let snapshot = self.wait(id, wait).await?;
-        let task = Some(view::task(&snapshot, self.handle().full()));
+        let task = Some(view::task(&snapshot, self.handle().full(), &self.handle().config()));
         Ok(Response::new(v1::AwaitTaskResponse { task }))
     }
 
@@ -203,7 +204,7 @@ impl TaskService for TaskApi {
             Some(snapshot) => snapshot,
             None => lookup::find(self.handle(), id).await?,
         };
-        let task = Some(view::task(&snapshot, self.handle().full()));
+        let task = Some(view::task(&snapshot, self.handle().full(), &self.handle().config()));
         Ok(Response::new(v1::CancelTaskResponse { task }))
     }
 }

@@ -77,7 +77,7 @@ impl WatchStream {
         while self.ready.is_empty() {
             if let Some(task) = self.absent.pop_front() {
                 let ended = lookup::find(&self.handle, task).await?;
-                self.ready.push_back(view::task(&ended, Detail::NoPayload));
+                self.ready.push_back(view::task(&ended, Detail::NoPayload, &self.handle.config()));
                 continue;
             }
             let changed = tokio::select! {
@@ -90,7 +90,9 @@ impl WatchStream {
                     format!("{lagged}: list what matters, then watch again"),
                 )
             })?;
-            self.ready.extend(changed.iter().map(|task| view::task(task, Detail::NoPayload)));
+            let config = self.handle.config();
+            let shown = changed.iter().map(|task| view::task(task, Detail::NoPayload, &config));
+            self.ready.extend(shown);
         }
         Ok(self.take())
     }

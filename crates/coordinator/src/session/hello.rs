@@ -8,8 +8,8 @@ use leasehold_queue::{
 };
 
 use crate::{
-    config::{is_namespace, is_worker_id},
-    parse::{AMOUNT_MAX, RESOURCE_NAME_BYTES_MAX},
+    config::{is_namespace, is_resource, is_worker_id},
+    parse::AMOUNT_MAX,
     refusal::{Reason, Refusal},
     status::Status,
 };
@@ -120,12 +120,9 @@ pub(super) fn capacity(capacity: &v1::Capacity) -> Option<(Size, u32)> {
     let slots = u32::try_from(capacity.slots).ok()?;
     let prefetch = u32::try_from(capacity.prefetch).ok()?;
     let sorted: BTreeMap<_, _> = capacity.resources.iter().collect();
-    let is_name = |name: &str| {
-        (1..=RESOURCE_NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
-    };
     let resource = |(name, amount): (&String, &i64)| {
         let amount = u64::try_from(*amount).ok().filter(|it| (1..=AMOUNT_MAX).contains(it))?;
-        is_name(name).then(|| (Name::from(name.as_str()), amount))
+        is_resource(name).then(|| (Name::from(name.as_str()), amount))
     };
     let resources: Vec<(Name, u64)> = sorted.into_iter().map(resource).collect::<Option<_>>()?;
     let is_right = resources.len() <= RESOURCES_MAX && slots.saturating_add(prefetch) <= SLOTS_MAX;

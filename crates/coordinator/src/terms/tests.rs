@@ -62,6 +62,17 @@ fn namespaces_reach_the_queue() {
     assert_eq!(told.quotas, quotas.into());
 }
 
+/// What is said of queues of a name does not come back where a namespace lifts all of it.
+#[test]
+fn a_namespace_may_lift_a_limit() {
+    let text = "queues: {settings: {q: {rate: 1/s}}}\n\
+                namespaces: {team: {queues: {q: {rate: unlimited}, own: {rate: unlimited}}}}\n";
+    let told = queue(&Config::parse(text, Path::new("c.yaml")).unwrap());
+    let queues = &told.throttles.queues;
+    let rates = ["q", "/q", "team/q"].map(|name| queues[name].rate.is_some());
+    assert_eq!((rates, queues.len()), ([true, true, false], 3));
+}
+
 #[test]
 fn breakers_reach_the_queue() {
     let text = "breakers:\n  \

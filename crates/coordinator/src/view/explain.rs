@@ -16,6 +16,7 @@ use super::{
     queue, queue_key, resources, short, state, timestamp, worker_state,
 };
 use crate::{
+    config::{Config, QueueLimit},
     snapshot::{EndedView, Explained, Snapshot},
     status::Budgets,
 };
@@ -24,7 +25,9 @@ use crate::{
 const NAMESPACES_SHOWN: usize = 4;
 
 /// An open task, or one that has ended.
-pub fn explanation(explained: &Explained, budgets: Budgets) -> v1::Explanation {
+///
+/// The configuration says by which of its keys a limit is set.
+pub fn explanation(explained: &Explained, budgets: Budgets, config: &Config) -> v1::Explanation {
     let Explained { snapshot, explanation } = explained;
     let Snapshot { task, ended, .. } = snapshot;
     let (space, queue) = namespace::split(&task.spec.queue);
@@ -37,34 +40,43 @@ pub fn explanation(explained: &Explained, budgets: Budgets) -> v1::Explanation {
         ..v1::Explanation::default()
     };
     match (explanation, ended) {
-        (Some(explanation), _) => open(blank, task, explanation),
+        (Some(explanation), _) => open(blank, task, explanation, config),
         (None, Some(ended)) => over(blank, task, ended, budgets),
         (None, None) => blank,
     }
 }
 
 /// What the tasks of a queue wait for.
-pub fn queue_explanation(explained: &QueueExplanation, now: Time) -> v1::ExplainQueueResponse {
+pub fn queue_explanation(
+    explained: &QueueExplanation,
+    now: Time,
+    config: &Config,
+) -> v1::ExplainQueueResponse {
     let QueueExplanation { view, groups, more } = explained;
     v1::ExplainQueueResponse {
         queue: Some(queue(view, now)),
-        groups: groups.iter().map(group).collect(),
+        groups: groups.iter().map(|it| group(it, config)).collect(),
         omitted_task_count: long(*more),
     }
 }
 
-fn group(group: &BlockedGroup) -> v1::BlockedTasks {
+fn group(group: &BlockedGroup, config: &Config) -> v1::BlockedTasks {
     let BlockedGroup { count, first, spec, blocker } = group;
     v1::BlockedTasks {
         task_count: long(*count),
         first_task_id: first.to_string(),
-        blocker: Some(self::blocker(blocker, spec)),
+        blocker: Some(self::blocker(blocker, spec, config)),
     }
 }
 
-fn open(blank: v1::Explanation, task: &Task, explanation: &Explanation) -> v1::Explanation {
+fn open(
+    blank: v1::Explanation,
+    task: &Task,
+    explanation: &Explanation,
+    config: &Config,
+) -> v1::Explanation {
     let Explanation { blockers, outlook, estimate, gives_up } = explanation;
-    let blockers: Vec<_> = blockers.iter().map(|it| blocker(it, &task.spec)).collect();
+    let blockers: Vec<_> = blockers.iter().map(|it| blocker(it, &task.spec, config)).collect();
     let summary = match (&blockers[..], outlook) {
         ([first, rest @ ..], _) => {
             let more = match rest.len() {
@@ -183,7 +195,7 @@ const fn bound_kind(bound: LeaseBound) -> v1::LeaseBoundKind {
     }
 }
 
-fn blocker(blocker: &Blocker, spec: &TaskSpec) -> v1::Blocker {
+fn blocker(blocker: &Blocker, spec: &TaskSpec, config: &Config) -> v1::Blocker {
     let blank =
         v1::Blocker { reason: blocked_reason(blocker.reason()).into(), ..v1::Blocker::default() };
     match blocker {
@@ -221,10 +233,10 @@ fn blocker(blocker: &Blocker, spec: &TaskSpec) -> v1::Blocker {
             ..blank
         },
         Blocker::Gate { obstacle, holders, more } => {
-            let limit = blocking_limit(obstacle);
+            let limit = blocking_limit(obstacle, config);
             v1::Blocker {
                 message: shut(obstacle, &limit),
-                advice: advice_of(obstacle, holders.first()),
+                advice: advice_of(obstacle, holders.first(), config),
                 limit: Some(limit),
                 holders: holders.iter().map(holder).collect(),
                 omitted_holder_count: long(*more),
@@ -424,14 +436,14 @@ fn used_up(limit: &v1::BlockingLimit) -> String {
 }
 
 /// What opens a gate: time, a hand, more of a limit, or the end of who has had it for longest.
-fn advice_of(obstacle: &Obstacle, first: Option<&Holder>) -> Vec<v1::Advice> {
+fn advice_of(obstacle: &Obstacle, first: Option<&Holder>, config: &Config) -> Vec<v1::Advice> {
     let Obstacle { gate, limit: Use { used, max, free_at } } = obstacle;
     let wait = free_at.map(|at| wait_until(timestamp(at)));
     let opens = match gate {
         Gate::Queue(_) => Vec::new(),
         Gate::Circuit(guarded) => vec![close_circuit(guarded)],
         Gate::Limit(take) => {
-            let raise = raise_limit(take, *used, *max);
+            let raise = raise_limit(take, *used, *max, config);
             // One less of more than there may be would change nothing.
             let ends = first.filter(|_| used <= max).and_then(end_holder);
             std::iter::once(raise).chain(ends).collect()
@@ -466,17 +478,18 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-fn raise_limit(take: &Take, used: u32, max: u32) -> v1::Advice {
+fn raise_limit(take: &Take, used: u32, max: u32, config: &Config) -> v1::Advice {
     // A cap may be lower than what is used by now, and tasks may be held behind one that is not used up yet.
     let more = used.max(max).saturating_add(1);
-    let of_queue = |queue: &str, what: &str, value: &str| {
+    let of_queue = |queue: &str, limit: QueueLimit, value: &str| {
         let (space, name) = namespace::split(queue);
-        let own = format!("{{{}: {{{what}: {value}}}}}", plain(name));
-        if space == namespace::DEFAULT {
-            format!("queues: {{settings: {own}}}")
-        } else {
+        let own = format!("{{{}: {{{}: {value}}}}}", plain(name), limit.key());
+        let configuration = if config.is_own_limit(queue, limit) {
             format!("namespaces: {{{}: {{queues: {own}}}}}", plain(space))
-        }
+        } else {
+            format!("queues: {{settings: {own}}}")
+        };
+        (queue_key(queue, limit, config), configuration)
     };
     let (key, configuration) = match take {
         Take::Permit(Permit::Key(key)) => (
@@ -484,18 +497,15 @@ fn raise_limit(take: &Take, used: u32, max: u32) -> v1::Advice {
             format!("concurrency: {{keys: {{{}: {more}}}}}", plain(key)),
         ),
         Take::Permit(Permit::Queue(queue)) => {
-            (queue_key(queue, "concurrency"), of_queue(queue, "concurrency", &more.to_string()))
+            of_queue(queue, QueueLimit::Concurrency, &more.to_string())
         }
-        Take::Permit(Permit::Flow(queue, _)) => (
-            queue_key(queue, "concurrency_per_key"),
-            of_queue(queue, "concurrency_per_key", &more.to_string()),
-        ),
+        Take::Permit(Permit::Flow(queue, _)) => {
+            of_queue(queue, QueueLimit::ConcurrencyPerKey, &more.to_string())
+        }
         Take::Tokens(Bucketed::Key(key), _) => {
             (format!("rates.{key}"), format!("rates: {{{}: RATE}}", plain(key)))
         }
-        Take::Tokens(Bucketed::Queue(queue), _) => {
-            (queue_key(queue, "rate"), of_queue(queue, "rate", "RATE"))
-        }
+        Take::Tokens(Bucketed::Queue(queue), _) => of_queue(queue, QueueLimit::Rate, "RATE"),
         Take::Tokens(Bucketed::Retries(guarded), _) => {
             let (kind, name) = match guarded {
                 Guarded::TaskType(name) => ("task_types", name),

@@ -12,6 +12,7 @@ use leasehold_queue::{
 
 use super::{Detail, state, task, timestamp};
 use crate::{
+    config::Config,
     snapshot::{EndedView, Snapshot},
     status::Budgets,
 };
@@ -132,7 +133,7 @@ pub(super) fn ended(ending: Ending) -> Snapshot {
 
 #[test]
 fn a_running_task_shows_everything() {
-    let shown = task(&snapshot(Phase::Leased(lease())), FULL);
+    let shown = task(&snapshot(Phase::Leased(lease())), FULL, &Config::default());
     assert_eq!(shown.task_id, "0195a1b2-c3d4-7000-8000-000000000001");
     assert_eq!((shown.namespace.as_str(), shown.idempotency_key.as_str()), ("default", "k"));
     assert_eq!(shown.state(), v1::TaskState::Running);
@@ -181,7 +182,7 @@ fn states_follow_the_phase() {
     ];
     for (snapshot, expected) in cases {
         assert_eq!(state(&snapshot), expected);
-        let shown = task(&snapshot, FULL);
+        let shown = task(&snapshot, FULL, &Config::default());
         assert_eq!(shown.state(), expected);
         assert_eq!(shown.eligible_time.is_some(), expected == v1::TaskState::Scheduled);
         assert_eq!(shown.finish_time.is_some(), snapshot.ended.is_some());
@@ -190,14 +191,14 @@ fn states_follow_the_phase() {
 
 #[test]
 fn a_task_that_ended_is_under_no_lease() {
-    let shown = task(&ended(Ending::Succeeded), FULL);
+    let shown = task(&ended(Ending::Succeeded), FULL, &Config::default());
     assert_eq!((shown.lease, shown.progress), (None, None));
     assert_eq!(shown.result, "output");
 }
 
 #[test]
 fn how_leases_ended_is_shown_with_the_budgets_they_were_charged_to() {
-    let shown = task(&ended(Ending::Failed), FULL);
+    let shown = task(&ended(Ending::Failed), FULL, &Config::default());
     assert_eq!((shown.worker_loss_max, shown.lease_max), (5, 1_000));
     assert_eq!(shown.lease_ends_forgotten, 4);
     let expected = v1::LeaseEnd {
@@ -219,7 +220,7 @@ fn how_leases_ended_is_shown_with_the_budgets_they_were_charged_to() {
         message: "too slow".into(),
     };
     assert_eq!(shown.lease_ends, [expected]);
-    assert_eq!(task(&ended(Ending::Failed), Detail::Row).lease_ends, []);
+    assert_eq!(task(&ended(Ending::Failed), Detail::Row, &Config::default()).lease_ends, []);
 }
 
 #[test]
@@ -228,7 +229,7 @@ fn lists_leave_out_what_is_large() {
     let cases =
         [(FULL, "input", "output"), (Detail::NoPayload, "", "output"), (Detail::Row, "", "")];
     for (detail, payload, result) in cases {
-        let shown = task(&snapshot, detail);
+        let shown = task(&snapshot, detail, &Config::default());
         assert_eq!((shown.spec.unwrap().payload, shown.result), (payload.into(), result.into()));
     }
 }
@@ -237,7 +238,7 @@ fn lists_leave_out_what_is_large() {
 fn why_it_waits_and_why_it_must_stop() {
     let mut waiting = snapshot(Phase::Queued);
     waiting.blocked = Some(Blocked::NoEligibleWorker);
-    let shown = task(&waiting, Detail::Row);
+    let shown = task(&waiting, Detail::Row, &Config::default());
     assert_eq!(shown.blocked_reason(), v1::BlockedReason::NoEligibleWorker);
     let revoking = Revoking {
         reason: RevocationReason::TotalTimeout,
@@ -246,7 +247,7 @@ fn why_it_waits_and_why_it_must_stop() {
         delivered: Some(Time::from_unix_ms(2_000)),
     };
     let revoked = Lease { revoking: Some(revoking), ..lease() };
-    let shown = task(&snapshot(Phase::Leased(revoked)), Detail::Row);
+    let shown = task(&snapshot(Phase::Leased(revoked)), Detail::Row, &Config::default());
     let lease = shown.lease.unwrap();
     assert_eq!(lease.revocation(), v1::RevocationReason::TotalTimeout);
     assert_eq!(lease.revoke_time.unwrap().nanos, 1_000_000);

@@ -12,7 +12,7 @@ use prost::Message as _;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::view;
+use crate::{config::Config, view};
 
 fn id(number: u64) -> TaskId {
     TaskId::from_u128(number.into())
@@ -231,7 +231,9 @@ async fn what_tasks_keep_of_their_leases_counts_among_what_may_wait_for_a_watche
         tell(&mut watchers, &snapshot);
     }
     let taken = watch.next().await.unwrap().unwrap();
-    let shown = taken.iter().map(|task| view::task(task, view::Detail::NoPayload).encoded_len());
+    let config = Config::default();
+    let shown =
+        taken.iter().map(|it| view::task(it, view::Detail::NoPayload, &config).encoded_len());
     let bytes: usize = shown.sum();
     assert!((TAKEN_BYTES_MAX / 2..2 * TAKEN_BYTES_MAX).contains(&bytes), "{bytes} bytes");
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use leasehold_policy::{Rate, Time};
 use proptest::prelude::*;
 
-use super::{Bucketed, Limits, Permit, Take, takes_of};
+use super::{BUCKETS_MIN, Bucketed, Limits, Permit, Take, takes_of};
 use crate::{Caps, Claims, Name, QueueLimits, Throttles, Token, fold::tests::task, spec::TaskSpec};
 
 fn at(ms: u64) -> Time {
@@ -196,6 +196,30 @@ proptest! {
         }
         prop_assert!(limits.holders.is_empty() && limits.holds.is_empty());
     }
+}
+
+/// Every namespace has a bucket of its own of what is set for queues of a name.
+#[test]
+fn a_bucket_that_is_full_again_is_not_kept() {
+    let of_queue = QueueLimits { rate: Some(rate(100, 2)), ..QueueLimits::default() };
+    let config = Throttles { queues: [("/mail".into(), of_queue)].into(), ..Throttles::default() };
+    let mut limits = Limits::default();
+    let take = |team: u32| Take::Tokens(Bucketed::Queue(format!("t{team}/mail").into()), 1);
+    let (kept, other) = (Token::new(1, 0), Token::new(2, 0));
+    limits.acquire(kept, &[take(0)], &config, at(0));
+    for team in 1..20_000 {
+        let now = at(u64::from(team) * 10);
+        limits.acquire(Token::new(1, team), &[take(team)], &config, now);
+        limits.spend(Token::new(1, team));
+        assert!(limits.buckets.len() <= 2 * BUCKETS_MIN, "{} of {team}", limits.buckets.len());
+    }
+    // What was taken long ago is not given back to what was taken since.
+    let now = at(200_000);
+    limits.acquire(other, &[take(0)], &config, now);
+    assert_eq!(limits.refund(kept, now), []);
+    assert_eq!(limits.use_of(&take(0), &config, now).used, 1);
+    assert_eq!(limits.refund(other, now), [Bucketed::Queue("t0/mail".into())]);
+    assert!(limits.holds.is_empty());
 }
 
 #[test]

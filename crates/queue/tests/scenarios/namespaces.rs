@@ -121,7 +121,7 @@ fn bytes_are_counted_with_their_checkpoints() {
             s1: run a as t1, attempt 1
         start s1 t1
         save s1 t1 bytes=133
-            no room
+            no room in its namespace
         save s1 t1 bytes=132
         submit d queue=team/q bytes=0
             refused: namespace \"team\" is at its open_bytes: 2000 of 2000

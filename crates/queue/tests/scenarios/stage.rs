@@ -14,9 +14,9 @@ use leasehold_queue::{
     DeclineReason, Disposition, Effect, Ended, Estimate, Exclusivity, Explanation, Failure,
     FailureReason, Gate, Guarantee, Guarded, HeldLease, Hello, Key, LeaseEnd, LeasePhase,
     LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Quota,
-    Record, Reply, Retry, RetryBudget, RevocationReason, Saved, SchemaPrint, SchemasRead, Shape,
-    Size, Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token, Turned,
-    Unfit, Unknown, Use, Wait, Weights,
+    Record, Reply, Retry, RetryBudget, RevocationReason, Room, Saved, SchemaPrint, SchemasRead,
+    Shape, Size, Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token,
+    Turned, Unfit, Unknown, Use, Wait, Weights,
 };
 
 pub(crate) struct Stage {
@@ -681,7 +681,8 @@ impl Stage {
             }
             Reply::Heard(false) => "not heard".into(),
             Reply::Saved(Saved::Stale) => "not the task's lease".into(),
-            Reply::Saved(Saved::NoRoom) => "no room".into(),
+            Reply::Saved(Saved::NoRoom(Room::All)) => "no room".into(),
+            Reply::Saved(Saved::NoRoom(Room::Namespace)) => "no room in its namespace".into(),
             Reply::Done
             | Reply::Cancelled(_)
             | Reply::Paused(true)

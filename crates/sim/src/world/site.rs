@@ -522,7 +522,7 @@ fn over(own: QueueSettings) -> QueueOverride {
         weight: Some(own.weight),
         weights: own.weights,
         concurrency: own.concurrency,
-        rate: own.rate,
+        rate: own.rate.map(Some),
         ..QueueOverride::default()
     }
 }

@@ -1,7 +1,15 @@
 //! Every piece of work leaves exactly one end, whatever becomes of it.
 
-use std::{collections::VecDeque, future::pending, sync::Arc};
+use std::{
+    collections::VecDeque,
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use futures_util::future::poll_immediate;
 use leasehold_proto::v1;
 use tokio::{
     runtime::Builder,
@@ -26,15 +34,16 @@ fn work_that_returns_panics_is_aborted_or_never_polled_leaves_one_end() {
     let runtime = Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let (mut work, mut taken) = (JoinSet::new(), VecDeque::new());
-        work.spawn(run(ends.slip(Token(1)), async { End::Killed }));
-        work.spawn(run(ends.slip(Token(2)), async {
+        work.spawn(run(async { End::Killed }, ends.slip(Token(1))));
+        let torn = async {
             let _fragile = Fragile;
             End::Killed
-        }));
-        let aborted = work.spawn(run(ends.slip(Token(3)), pending()));
+        };
+        work.spawn(run(torn, ends.slip(Token(2))));
+        let aborted = work.spawn(run(pending(), ends.slip(Token(3))));
         yield_now().await;
         aborted.abort();
-        drop(run(ends.slip(Token(4)), pending()));
+        drop(run(pending(), ends.slip(Token(4))));
         while work.join_next().await.is_some() {}
         ends.arrived().await;
         ends.take(&mut taken);
@@ -50,6 +59,39 @@ fn work_that_returns_panics_is_aborted_or_never_polled_leaves_one_end() {
         let End::Returned(Err(failure)) = torn else { panic!("{torn:?}") };
         assert_eq!((failure.0.reason(), &*failure.0.message), (v1::FailureReason::Panic, "torn"));
     });
+}
+
+/// What looks, when it is dropped, whether an end was left already.
+struct Witness(Arc<Ends>, Arc<AtomicBool>);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        let mut taken = VecDeque::new();
+        self.0.take(&mut taken);
+        self.1.store(taken.is_empty(), Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn nothing_of_the_work_is_left_when_its_end_is() {
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    for is_polled in [false, true] {
+        let (ends, was_first) = (Arc::<Ends>::default(), Arc::<AtomicBool>::default());
+        let witness = Witness(Arc::clone(&ends), Arc::clone(&was_first));
+        let work = async move {
+            let _witness = witness;
+            pending().await
+        };
+        let ran = run(work, ends.slip(Token(1)));
+        runtime.block_on(async {
+            let mut ran = Box::pin(ran);
+            if is_polled {
+                assert!(poll_immediate(&mut ran).await.is_none(), "it never ends");
+            }
+            drop(ran);
+        });
+        assert!(was_first.load(Ordering::SeqCst), "polled: {is_polled}");
+    }
 }
 
 #[test]

@@ -55,8 +55,10 @@ fn what_cannot_be_used_is_named() {
     let problem = "a label's value has at most 255 bytes";
     check(&worker().label("n", &long), &format!("label is \"{long}\": {problem}"));
     worker().resource("n".repeat(63), 1 << 53).check().expect("the most");
-    let problem = "its name has 1 to 63 bytes and no control characters";
-    for name in [String::new(), "n".repeat(64), "a\nb".to_owned()] {
+    worker().resource("a.example/GPU_1-x", 1).check().expect("every character");
+    let problem = "its name has 1 to 63 characters of A-Z a-z 0-9 . _ / -";
+    let wrong = ["", "a\nb", "a=1", "a,b", "a b", "ä"].map(str::to_owned);
+    for name in wrong.into_iter().chain(["n".repeat(64)]) {
         let error = format!("resource is {name:?}: {problem}");
         check(&worker().resource(name, 1), &error);
     }

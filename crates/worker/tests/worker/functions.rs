@@ -172,6 +172,22 @@ async fn each_failure_says_what_should_happen_and_none_ends_the_worker() {
     running.drain().await.expect("it drains");
 }
 
+/// What an ordinary function does before it returns the future that is awaited.
+#[tokio::test]
+async fn a_panic_before_anything_is_awaited_says_where_it_was() {
+    let hasty = |payload: Bytes, _ctx: Context| {
+        assert!(!payload.is_empty(), "nothing to work on");
+        async move { Ok::<_, TaskError>(payload.to_vec()) }
+    };
+    let mut running = Running::start(Worker::default().task("hasty", hasty), LONG).await;
+    let Outcome::Failure(got) = running.run(assignment(1, "hasty", b"")).await else {
+        panic!("it succeeds")
+    };
+    assert_eq!((got.reason(), &*got.message), (v1::FailureReason::Panic, "nothing to work on"));
+    assert!(got.details.starts_with("at crates/worker/tests/worker/"), "{got:?}");
+    running.drain().await.expect("it drains");
+}
+
 #[tokio::test]
 async fn a_handler_is_asked_to_stop_and_then_dropped() {
     let worker = Worker::default().slots(4).task("obedient", obedient).task("deaf", deaf);

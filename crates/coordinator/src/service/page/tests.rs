@@ -11,7 +11,10 @@ use leasehold_queue::{
 use proptest::prelude::*;
 
 use super::{Part, merge};
-use crate::snapshot::{EndedView, Snapshot};
+use crate::{
+    config::Config,
+    snapshot::{EndedView, Snapshot},
+};
 
 fn open(id: u128) -> Snapshot {
     let backoff =
@@ -74,7 +77,7 @@ fn walk(sources: &[Vec<Snapshot>], limit: usize) -> Vec<u128> {
     let (mut ids, mut after) = (Vec::new(), TaskId::from_u128(0));
     loop {
         let parts = sources.iter().map(|tasks| ask(tasks, after, limit)).collect();
-        let (page, next) = merge(parts, limit);
+        let (page, next) = merge(parts, limit, &Config::default());
         assert!(page.len() <= limit);
         ids.extend(page.iter().map(|task| task.task_id.parse::<TaskId>().unwrap().as_u128()));
         let Some(next) = next else { return ids };
@@ -104,7 +107,7 @@ fn a_task_that_ended_in_between_is_shown_as_it_ended() {
         Part { tasks: vec![open(1), open(2)], until: None },
         Part { tasks: vec![ended(2), ended(3)], until: None },
     ];
-    let (page, next) = merge(parts, 10);
+    let (page, next) = merge(parts, 10, &Config::default());
     let shown: Vec<_> = page.iter().map(|task| task.finish_time.is_some()).collect();
     assert_eq!((shown, next), (vec![false, true, true], None));
 }
@@ -112,7 +115,7 @@ fn a_task_that_ended_in_between_is_shown_as_it_ended() {
 #[test]
 fn a_source_that_looked_at_nothing_useful_still_moves_on() {
     let until = Some(TaskId::from_u128(9));
-    let (page, next) = merge(vec![Part { tasks: Vec::new(), until }], 10);
+    let (page, next) = merge(vec![Part { tasks: Vec::new(), until }], 10, &Config::default());
     assert_eq!((page.len(), next), (0, until));
 }
 
@@ -134,7 +137,8 @@ fn a_page_fits_into_a_message() {
         snapshot
     });
     let tasks: Vec<_> = large.collect();
-    let (page, next) = merge(vec![Part { tasks: tasks.clone(), until: None }], 10);
+    let (page, next) =
+        merge(vec![Part { tasks: tasks.clone(), until: None }], 10, &Config::default());
     assert_eq!((page.len(), next), (2, Some(TaskId::from_u128(2))));
     assert_eq!(walk(&[tasks], 10), [1, 2, 3, 4, 5]);
 }

@@ -125,7 +125,8 @@ impl Trigger {
         self.question.pool.clone().unwrap_or_else(|| DEFAULT_POOL.into())
     }
 
-    /// What the metric is called: one name for each metric, pool and queue, of the letters that Kubernetes takes.
+    /// What the metric is called: by metric, pool and namespace or queue, in the letters that Kubernetes takes. It is for people
+    /// and may be that of another question, too: KEDA puts the number of the trigger before it, and asks with the metadata.
     pub(super) fn name(&self) -> String {
         let Question { pool, queues, .. } = &self.question;
         let of = queues.as_ref().map(|queues| match queues {

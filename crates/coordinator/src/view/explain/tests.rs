@@ -1,6 +1,6 @@
 //! What holds a task, in the words of the contract, and what would change it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use leasehold_policy::Time;
 use leasehold_proto::v1;
@@ -12,6 +12,7 @@ use leasehold_queue::{
 
 use super::explanation;
 use crate::{
+    config::Config,
     snapshot::Snapshot,
     status::Budgets,
     view::tests::{ended, snapshot},
@@ -19,11 +20,18 @@ use crate::{
 
 const BUDGETS: Budgets = Budgets { worker_losses: 3, leases: 9 };
 
+/// What queue `mail` may do is set for each namespace at once, and by some for themselves.
+fn config() -> Config {
+    let text = "queues: {settings: {mail: {rate: 1/s, concurrency: 2}}}\n\
+                namespaces: {team: {queues: {mail: {concurrency: 3}}}, default: {queues: {mail: {rate: 2/s}}}}\n";
+    Config::parse(text, Path::new("c.yaml")).unwrap()
+}
+
 /// The message and the advice of a blocker, a line each.
 fn check(blocker: &Blocker, shape: Shape, expected: &[&str]) {
     let task = snapshot(Phase::Queued).task;
     let spec = TaskSpec { task_type: "resize".into(), shape, ..(*task.spec).clone() };
-    let shown = super::blocker(blocker, &spec);
+    let shown = super::blocker(blocker, &spec, &config());
     let mut lines = vec![shown.message.clone()];
     for v1::Advice { text, command, configuration, .. } in &shown.advice {
         let parts = [text.as_str(), configuration, command];
@@ -155,6 +163,32 @@ fn a_limit_is_freed_by_time_by_more_of_it_or_by_who_holds_it() {
         let message = format!("queues.settings.q.concurrency is at {used} of {max}");
         let permit = Take::Permit(Permit::Queue(name("q")));
         check(&limit(permit, used, max, None, Vec::new()), plain(), &[&message, &raise]);
+    }
+    let of_queue = |queue| Take::Permit(Permit::Queue(name(queue)));
+    let rate = |queue| Take::Tokens(Bucketed::Queue(name(queue)), 1);
+    for (take, set) in [
+        (of_queue("mail"), "queues.settings.mail.concurrency"),
+        (of_queue("team/mail"), "namespaces.team.queues.mail.concurrency"),
+        (of_queue("other/mail"), "queues.settings.mail.concurrency"),
+        (rate("mail"), "namespaces.default.queues.mail.rate"),
+        (rate("team/mail"), "queues.settings.mail.rate"),
+    ] {
+        let (value, from) = match &take {
+            Take::Permit(_) => ("3", " from 2"),
+            Take::Tokens(..) => ("RATE", ""),
+        };
+        // The key as the file nests it.
+        let (outer, last) = set.rsplit_once('.').unwrap();
+        let nested = outer.rsplit('.').fold(format!("{last}: {value}"), |inner, key| {
+            let is_given = matches!(key, "mail" | "team" | "default");
+            let key = if is_given { format!("'{key}'") } else { key.to_owned() };
+            format!("{key}: {{{inner}}}")
+        });
+        let raise = format!(
+            "raise {set}{from} in the coordinator's configuration | {nested} | leasehold config reload"
+        );
+        let message = format!("{set} is at 2 of 2");
+        check(&limit(take, 2, 2, None, Vec::new()), plain(), &[&message, &raise]);
     }
     check(
         &limit(Take::Permit(Permit::Flow(name("q"), name("x"))), 1, 1, None, vec![holder(true)]),
@@ -316,7 +350,7 @@ fn what_has_ended_says_which_budget_was_used_up() {
 }
 
 fn check_end(snapshot: Snapshot, summary: &str, commands: &[&str]) {
-    let shown = explanation(&snapshot.into(), BUDGETS);
+    let shown = explanation(&snapshot.into(), BUDGETS, &config());
     let advised: Vec<&str> = shown.advice.iter().map(|advice| advice.command.as_str()).collect();
     assert_eq!((shown.summary.as_str(), &*advised), (summary, commands));
     assert!(shown.end.is_some() && shown.blockers.is_empty() && shown.forecast.is_none());
