@@ -23,6 +23,7 @@ pub(crate) fn dependencies(manifest: &str) -> Vec<Dependency> {
         } else if let Some((name, value)) = line.split_once('=').filter(|_| counts) {
             let name = name.trim().trim_end_matches(".workspace");
             let from_workspace = line.ends_with("{ workspace = true }")
+                || line.ends_with("{ workspace = true, optional = true }")
                 || line.contains(".workspace") && value.trim() == "true";
             found.push(Dependency { name: name.to_owned(), from_workspace });
         }
