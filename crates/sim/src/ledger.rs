@@ -97,6 +97,8 @@ pub struct Held {
     pub worker: Name,
     /// Which start of it.
     pub instance: Name,
+    /// When it was granted.
+    pub granted: Time,
     /// When it started, if that was written.
     pub started: Option<Time>,
     /// Until when it may run, if it was given more time.
@@ -137,7 +139,8 @@ pub struct Ledger {
     worker_losses_max: u32,
     attempt_max: Duration,
     cull_after_runs: usize,
-    /// How long the runs took that succeeded in this epoch: nobody remembers others.
+    /// How long the runs took at the most that succeeded in this epoch, from their grant: nobody remembers others, and of what
+    /// really ran their workers alone know.
     runs: Vec<Duration>,
     /// The queues that want late results.
     late_results: BTreeSet<String>,
@@ -315,11 +318,12 @@ impl Ledger {
             }
             Record::TaskMoved(task) => self.moved(task)?,
             Record::TaskReplayed(task) => self.replayed(task)?,
-            Record::LeaseGranted { task, token, worker, instance, .. } => {
+            Record::LeaseGranted { task, token, worker, instance, time } => {
                 let held = Held {
                     token: *token,
                     worker: Name::clone(worker),
                     instance: Name::clone(instance),
+                    granted: *time,
                     started: None,
                     extended: None,
                 };
@@ -498,12 +502,11 @@ impl Ledger {
         }
         let entry = self.open(id)?;
         let held = entry.lease.take();
-        let started =
-            held.as_ref().filter(|_| end.0 == Ending::Succeeded).and_then(|it| it.started);
+        let granted = held.as_ref().filter(|_| end.0 == Ending::Succeeded).map(|it| it.granted);
         (entry.ended, entry.checkpoint) = (Some(end), None);
         match (end.0, token, held) {
             (Ending::Succeeded, Some(token), _) => {
-                self.runs.extend(started.map(|since| end.1.since(since)));
+                self.runs.extend(granted.map(|since| end.1.since(since)));
                 Ok(Some(Fact::Succeeded(token)))
             }
             (Ending::Succeeded, None, _) => {
