@@ -86,14 +86,15 @@ impl Queue {
         if lease.started.is_some() {
             return;
         }
-        self.update(id, Session::prove);
-        let Some(lease) = self.book.lease_mut(task) else { return };
         let revoking = lease.revoking.is_some();
         self.write(Record::LeaseStarted { task, token, time: self.now });
         self.index.lanes.gates.spend(token);
-        if !revoking {
-            self.update(id, |session| session.expect_by(token, Time::NEVER));
-        }
+        self.update(id, |session| {
+            session.prove();
+            if !revoking {
+                session.expect_by(token, Time::NEVER);
+            }
+        });
         self.show(task);
     }
 
