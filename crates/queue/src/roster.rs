@@ -235,7 +235,6 @@ impl Roster {
             });
             class.members.insert(id);
             let no = class.no;
-            self.slots.entry(no).or_default();
             self.has_strangers |= class.needs.is_none();
             self.moved.insert(id);
             if let Some(member) = self.members.get_mut(&id) {
@@ -589,9 +588,7 @@ impl Roster {
         let class = member.class.as_ref().and_then(|class| self.classes.get_mut(class));
         if let Some(class) = class {
             class.reseat(id, before, seat, Some(&member.session));
-            if before.slots != seat.slots {
-                self.slots.insert(class.no, class.slots);
-            }
+            self.slots.insert(class.no, class.slots);
         }
     }
 
