@@ -41,7 +41,7 @@ pub(crate) enum Backlog {
 
 /// Lets so many tasks flow through a queue.
 pub(crate) fn flow(tasks: u64, backlog: Backlog) -> anyhow::Result<()> {
-    // Nothing is reserved for what is large: the one worker would take nothing else.
+    // Nothing is reserved for what is large: the one worker would take nothing that is in its way.
     let valve = if backlog == Backlog::Large { u64::MAX } else { Config::default().valve };
     let mut queue = Queue::new(Config { valve, ..Config::default() }, 1);
     queue.recovered(START, None);

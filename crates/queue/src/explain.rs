@@ -215,7 +215,8 @@ pub struct Capacity {
     pub wanted: Size,
     /// Whether one of the workers has as much left: it is somebody else's turn.
     pub has_room: bool,
-    /// Which of the workers take nothing before they have room for a task that asks for much: this one, or another.
+    /// Which of the workers take nothing that is in the way of a task that asks for much, this one or another, until they have
+    /// room for it.
     pub reserved: Vec<(Name, TaskId)>,
 }
 

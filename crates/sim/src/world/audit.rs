@@ -261,7 +261,7 @@ fn has_left(view: &WorkerView, task: &Task) -> bool {
         && resources.iter().all(|(name, amount)| *amount <= left(name))
 }
 
-/// The workers that take nothing before they have room for a task that waits.
+/// The workers that take nothing that is in the way of a task that waits, until they have room for it.
 fn reserved(queue: &Queue, task: &Task) -> Vec<Name> {
     let capacities = queue.explain(task).blockers.into_iter().filter_map(|it| match it {
         Blocker::Capacity(capacity) => Some(capacity.reserved),
