@@ -10,7 +10,9 @@ use std::{
 
 use leasehold_policy::{Backoff, namespace};
 use leasehold_proto::v1;
-use leasehold_queue::{Guarded, Key, LeaseTerms, Name, Retry, Shape, TaskId, TaskSpec, Trace};
+use leasehold_queue::{
+    Guarded, Key, LeaseTerms, Name, Retry, Shape, TaskId, TaskSpec, Template, Trace,
+};
 use leasehold_telemetry::TraceContext;
 use sha2::{Digest as _, Sha256};
 
@@ -83,58 +85,60 @@ impl Rules {
         let queue: Name = namespace::join(space, fields.queue("spec.queue", &spec.queue)).into();
         let (exclusivity, admission) = self.unless_said(&queue);
         let task = TaskSpec {
-            queue,
-            task_type: fields.task_type("spec.task_type", &spec.task_type).into(),
-            content_type: fields.text("spec.content_type", &spec.content_type, 128).into(),
-            priority: fields.priority(spec.priority),
-            initial_delay: fields.delay("spec.initial_delay", spec.initial_delay),
-            start_timeout: fields.limit(
-                "spec.timeouts.start",
-                timeouts.start,
-                defaults.start_timeout,
-            ),
-            attempt_timeout: fields.limit(
-                "spec.timeouts.attempt",
-                timeouts.attempt,
-                defaults.attempt_timeout,
-            ),
-            total_timeout: total,
-            kill_grace: fields.limit(
-                "spec.timeouts.kill_grace",
-                timeouts.kill_grace,
-                defaults.kill_grace,
-            ),
-            retry: retry(&mut fields, spec.retry.unwrap_or_default(), defaults),
-            terms: LeaseTerms {
-                guarantee: fields.guarantee(spec.guarantee),
-                exclusivity: fields.exclusivity(spec.exclusivity, exclusivity),
-                progress_timeout: fields.progress_timeout(timeouts.progress),
-                queue_timeout: fields.optional_limit("spec.timeouts.queue", timeouts.queue),
-            },
-            claims: fields.claims(
-                Claimed {
-                    keys: &spec.concurrency_keys,
-                    charges: &spec.rate_charges,
-                    dependencies: &spec.dependencies,
-                    fails_fast: spec.fail_fast,
+            template: Arc::new(Template {
+                queue,
+                task_type: fields.task_type("spec.task_type", &spec.task_type).into(),
+                content_type: fields.text("spec.content_type", &spec.content_type, 128).into(),
+                priority: fields.priority(spec.priority),
+                start_timeout: fields.limit(
+                    "spec.timeouts.start",
+                    timeouts.start,
+                    defaults.start_timeout,
+                ),
+                attempt_timeout: fields.limit(
+                    "spec.timeouts.attempt",
+                    timeouts.attempt,
+                    defaults.attempt_timeout,
+                ),
+                kill_grace: fields.limit(
+                    "spec.timeouts.kill_grace",
+                    timeouts.kill_grace,
+                    defaults.kill_grace,
+                ),
+                retry: retry(&mut fields, spec.retry.unwrap_or_default(), defaults),
+                terms: LeaseTerms {
+                    guarantee: fields.guarantee(spec.guarantee),
+                    exclusivity: fields.exclusivity(spec.exclusivity, exclusivity),
+                    progress_timeout: fields.progress_timeout(timeouts.progress),
+                    queue_timeout: fields.optional_limit("spec.timeouts.queue", timeouts.queue),
                 },
-                &self.0,
-            ),
+                claims: fields.claims(
+                    Claimed {
+                        keys: &spec.concurrency_keys,
+                        charges: &spec.rate_charges,
+                        dependencies: &spec.dependencies,
+                        fails_fast: spec.fail_fast,
+                    },
+                    &self.0,
+                ),
+                fairness_key: fields
+                    .text("spec.fairness_key", &spec.fairness_key, FAIRNESS_KEY_BYTES_MAX)
+                    .into(),
+                shape: Shape {
+                    selector: fields.selector(spec.worker_selector),
+                    schema: fields.schema("spec.payload_schema", &spec.payload_schema),
+                    size: fields.size(spec.slots, &spec.resources),
+                },
+                admission: fields.admission(spec.admission, &timeouts, admission),
+            }),
+            initial_delay: fields.delay("spec.initial_delay", spec.initial_delay),
+            total_timeout: total,
             labels: fields.labels(spec.labels),
             trace: Some(trace_of(spec.trace_context, trace)),
             key: fields.key(&idempotency_key).map(|name| Key {
                 name: name.into(),
                 digest: digest(&spec.task_type, &spec.payload),
             }),
-            fairness_key: fields
-                .text("spec.fairness_key", &spec.fairness_key, FAIRNESS_KEY_BYTES_MAX)
-                .into(),
-            shape: Shape {
-                selector: fields.selector(spec.worker_selector),
-                schema: fields.schema("spec.payload_schema", &spec.payload_schema),
-                size: fields.size(spec.slots, &spec.resources),
-            },
-            admission: fields.admission(spec.admission, &timeouts, admission),
             payload: spec.payload,
         };
         fields.finish(task)

@@ -1,13 +1,13 @@
 //! The queue alone: tasks are accepted, granted, started and succeed, beside others that wait or not.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Admission, Audience, Command, Config, Effect, Hello, LeaseTerms, Minter, Name, Outcome, Queue,
-    Retry, SchemasRead, Shape, Size, StreamId, Submit, TaskSpec, Token,
+    Retry, SchemasRead, Shape, Size, StreamId, Submit, TaskSpec, Template, Token,
 };
 
 const STREAM: StreamId = StreamId(1);
@@ -57,7 +57,10 @@ pub(crate) fn flow(tasks: u64, backlog: Backlog) -> anyhow::Result<()> {
         Backlog::Waiting => Some(spec("echo", 9)),
         Backlog::Large => {
             let size = Size { slots: SLOTS + 1, ..Size::default() };
-            Some(TaskSpec { shape: Shape { size, ..Shape::default() }, ..spec("echo", 0) })
+            Some(
+                spec("echo", 0)
+                    .with(|template| template.shape = Shape { size, ..Shape::default() }),
+            )
         }
     };
     queue.apply(START, Command::Hello(Box::new(hello(backlog))));
@@ -127,24 +130,26 @@ fn hello(backlog: Backlog) -> Hello {
 pub(crate) fn spec(task_type: &str, priority: u8) -> TaskSpec {
     let name = Name::from;
     TaskSpec {
-        queue: name("default"),
-        task_type: name(task_type),
+        template: Arc::new(Template {
+            queue: name("default"),
+            task_type: name(task_type),
+            content_type: name("application/octet-stream"),
+            priority,
+            start_timeout: Duration::from_secs(10),
+            attempt_timeout: Duration::from_mins(5),
+            kill_grace: Duration::from_secs(5),
+            retry: Retry { max_attempts: 3, backoff: BACKOFF },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+        }),
         payload: Bytes::from(vec![b'x'; 100]),
-        content_type: name("application/octet-stream"),
-        priority,
         initial_delay: Duration::ZERO,
-        start_timeout: Duration::from_secs(10),
-        attempt_timeout: Duration::from_mins(5),
         total_timeout: Duration::from_hours(24),
-        kill_grace: Duration::from_secs(5),
-        retry: Retry { max_attempts: 3, backoff: BACKOFF },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: Admission::default(),
     }
 }

@@ -3,11 +3,13 @@
 //! A configuration is small on purpose. What a protocol of leases gets wrong it gets wrong with two workers, one or two
 //! tasks and two or three faults in the right order; an exploration tries every order.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter};
-use leasehold_queue::{Admission, Config as QueueConfig, Key, LeaseTerms, Retry, Shape, TaskSpec};
+use leasehold_queue::{
+    Admission, Config as QueueConfig, Key, LeaseTerms, Retry, Shape, TaskSpec, Template,
+};
 
 /// How many workers there are: one to hold a lease, and one to be given it too early.
 pub const WORKERS: usize = 2;
@@ -289,25 +291,27 @@ impl Config {
     /// What a client asks for.
     pub(crate) fn spec(&self, task: usize) -> TaskSpec {
         TaskSpec {
-            queue: QUEUE.into(),
-            task_type: TASK_TYPE.into(),
+            template: Arc::new(Template {
+                queue: QUEUE.into(),
+                task_type: TASK_TYPE.into(),
+                content_type: "".into(),
+                priority: 5,
+                start_timeout: NEVER,
+                attempt_timeout: NEVER,
+                kill_grace: KILL_GRACE,
+                retry: self.retry(),
+                terms: LeaseTerms::default(),
+                claims: None,
+                fairness_key: "".into(),
+                shape: Shape::default(),
+                admission: Admission::default(),
+            }),
             payload: Bytes::new(),
-            content_type: "".into(),
-            priority: 5,
             initial_delay: Duration::ZERO,
-            start_timeout: NEVER,
-            attempt_timeout: NEVER,
             total_timeout: NEVER,
-            kill_grace: KILL_GRACE,
-            retry: self.retry(),
-            terms: LeaseTerms::default(),
-            claims: None,
             labels: Vec::new(),
             trace: None,
             key: Some(Key { name: format!("task {task}").into(), digest: [0; 16] }),
-            fairness_key: "".into(),
-            shape: Shape::default(),
-            admission: Admission::default(),
         }
     }
 

@@ -22,7 +22,7 @@ impl Queue {
             return Ok(Accepted { id, deduplicated: true, late: None });
         }
         if !self.config.create_queues && !self.book.knows_queue(&spec.queue) {
-            return Err(Refusal::UnknownQueue { queue: spec.queue });
+            return Err(Refusal::UnknownQueue { queue: Name::clone(&spec.queue) });
         }
         self.admit(&spec)?;
         self.fail_fast(&spec)?;

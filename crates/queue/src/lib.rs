@@ -107,7 +107,9 @@ pub use quota::{Quota, Usage};
 pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};
 pub use size::Size;
-pub use spec::{Admission, Exclusivity, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Trace};
+pub use spec::{
+    Admission, Exclusivity, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Template, Trace,
+};
 pub use start::Start;
 pub use task::{
     Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,

@@ -1,6 +1,10 @@
 //! What a submitter says of a task, checked and with defaults filled in.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use leasehold_policy::Backoff;
@@ -8,26 +12,42 @@ use leasehold_policy::Backoff;
 use crate::{Claims, Name, SchemaPrint, Size};
 
 /// A task as it was asked for. It never changes.
+///
+/// What tasks can have in common is [shared](Template), and found on the task itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskSpec {
+    /// What it can have in common with others.
+    pub template: Arc<Template>,
+    /// The handler's input.
+    pub payload: Bytes,
+    /// How long to wait before it may first be leased.
+    pub initial_delay: Duration,
+    /// From the submit (or replay) to the end of the task.
+    pub total_timeout: Duration,
+    /// Names for people and filters.
+    pub labels: Vec<(Name, Name)>,
+    /// The submitter's trace.
+    pub trace: Option<Trace>,
+    /// The idempotency key it was submitted under.
+    pub key: Option<Key>,
+}
+
+/// What tasks can have in common. Whoever submits many that do hands the same one over each time, so that it is known at a
+/// glance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
     /// The queue it waits in.
     pub queue: Name,
     /// The kind of work.
     pub task_type: Name,
-    /// The handler's input.
-    pub payload: Bytes,
     /// How to read the payload; not interpreted.
     pub content_type: Name,
     /// 0 (most urgent) to 9.
     pub priority: u8,
-    /// How long to wait before it may first be leased.
-    pub initial_delay: Duration,
     /// From the grant to the worker's start.
     pub start_timeout: Duration,
     /// From the worker's start to the end of the attempt.
     pub attempt_timeout: Duration,
-    /// From the submit (or replay) to the end of the task.
-    pub total_timeout: Duration,
     /// From a request to stop to the kill.
     pub kill_grace: Duration,
     /// When and how often to try again.
@@ -36,18 +56,36 @@ pub struct TaskSpec {
     pub terms: LeaseTerms,
     /// What its leases take beside a slot, and which circuits they pass. None: nothing; never an empty one.
     pub claims: Option<Arc<Claims>>,
-    /// Names for people and filters.
-    pub labels: Vec<(Name, Name)>,
-    /// The submitter's trace.
-    pub trace: Option<Trace>,
-    /// The idempotency key it was submitted under.
-    pub key: Option<Key>,
     /// With which tasks of its queue it shares what the queue gets; empty: with those that name nothing either.
     pub fairness_key: Name,
     /// What it asks of its worker.
     pub shape: Shape,
     /// Whether it is accepted though it is unlikely to be over in time.
     pub admission: Admission,
+}
+
+impl TaskSpec {
+    /// The same with something else in what it can have in common with others.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Template)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+impl Deref for TaskSpec {
+    type Target = Template;
+
+    fn deref(&self) -> &Template {
+        &self.template
+    }
+}
+
+/// Others that share the template keep what they have.
+impl DerefMut for TaskSpec {
+    fn deref_mut(&mut self) -> &mut Template {
+        Arc::make_mut(&mut self.template)
+    }
 }
 
 /// What a task asks of the worker that runs it, beside its type.

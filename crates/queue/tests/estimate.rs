@@ -14,7 +14,8 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
     Admission, Audience, Command, Config, Effect, Hello, LeaseTerms, Minter, Outcome, Over, Queue,
-    QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec, Throttles, Token,
+    QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec, Template,
+    Throttles, Token,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -125,28 +126,30 @@ const LONG: Duration = Duration::from_hours(24);
 fn spec(queue: &str) -> TaskSpec {
     let (initial, cap) = (Duration::from_secs(1), Duration::from_secs(1));
     TaskSpec {
-        queue: queue.into(),
-        task_type: "t".into(),
+        template: Arc::new(Template {
+            queue: queue.into(),
+            task_type: "t".into(),
+            content_type: "".into(),
+            priority: 5,
+            start_timeout: LONG,
+            attempt_timeout: LONG,
+            kill_grace: Duration::from_secs(1),
+            retry: Retry {
+                max_attempts: 1,
+                backoff: Backoff { initial, factor: 1.0, cap, jitter: Jitter::None },
+            },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+        }),
         payload: Bytes::new(),
-        content_type: "".into(),
-        priority: 5,
         initial_delay: Duration::ZERO,
-        start_timeout: LONG,
-        attempt_timeout: LONG,
         total_timeout: 10 * LONG,
-        kill_grace: Duration::from_secs(1),
-        retry: Retry {
-            max_attempts: 1,
-            backoff: Backoff { initial, factor: 1.0, cap, jitter: Jitter::None },
-        },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: Admission::default(),
     }
 }
 

@@ -18,7 +18,7 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Admission, Blocker, Caps, Claims, Command, Config, Effect, Gate, Hello, LeaseTerms, Minter,
     Name, Outcome, Permit, Queue, QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit, Take,
-    TaskId, TaskSpec, Throttles, Token, Wait,
+    TaskId, TaskSpec, Template, Throttles, Token, Wait,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -275,36 +275,38 @@ impl Both {
             Claims { keys: named.iter().map(|key| (*key).into()).collect(), ..Claims::default() };
         let label = ("gpu".into(), "yes".into());
         let spec = TaskSpec {
-            admission: Admission::default(),
-            queue: "q".into(),
-            task_type: task_type.into(),
-            payload: Bytes::new(),
-            content_type: "".into(),
-            priority,
-            initial_delay: Duration::from_millis(delay),
-            start_timeout: LONG,
-            attempt_timeout: LONG,
-            total_timeout: LONG,
-            kill_grace: LONG,
-            retry: Retry {
-                max_attempts: 3,
-                backoff: Backoff {
-                    initial: BACKOFF,
-                    factor: 1.0,
-                    cap: BACKOFF,
-                    jitter: Jitter::None,
+            template: Arc::new(Template {
+                admission: Admission::default(),
+                queue: "q".into(),
+                task_type: task_type.into(),
+                content_type: "".into(),
+                priority,
+                start_timeout: LONG,
+                attempt_timeout: LONG,
+                kill_grace: LONG,
+                retry: Retry {
+                    max_attempts: 3,
+                    backoff: Backoff {
+                        initial: BACKOFF,
+                        factor: 1.0,
+                        cap: BACKOFF,
+                        jitter: Jitter::None,
+                    },
                 },
-            },
-            terms: LeaseTerms::default(),
-            claims: (!claims.is_empty()).then(|| Arc::new(claims)),
+                terms: LeaseTerms::default(),
+                claims: (!claims.is_empty()).then(|| Arc::new(claims)),
+                fairness_key: "".into(),
+                shape: Shape {
+                    selector: if wants_label { vec![label] } else { Vec::new() },
+                    ..Shape::default()
+                },
+            }),
+            payload: Bytes::new(),
+            initial_delay: Duration::from_millis(delay),
+            total_timeout: LONG,
             labels: Vec::new(),
             trace: None,
             key: None,
-            fairness_key: "".into(),
-            shape: Shape {
-                selector: if wants_label { vec![label] } else { Vec::new() },
-                ..Shape::default()
-            },
         };
         self.apply(Command::Submit(Box::new(Submit { id, spec, validate_only: false })));
         let waits = (0 < delay).then(|| (self.now + Duration::from_millis(delay), Wait::Delay));

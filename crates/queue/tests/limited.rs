@@ -19,7 +19,7 @@ use leasehold_queue::{
     Admission, BreakerTerms, Caps, Claims, Command, Config, Effect, Failure, FailureReason,
     Guarded, HeldLease, Hello, LeasePhase, LeaseTerms, Minter, Outcome, Queue, QueueLimits, Record,
     Retry, RetryBudget, SchemasRead, Shape, Size, StopProof, StreamId, Submit, TaskId, TaskSpec,
-    Throttles, Token, Unknown,
+    Template, Throttles, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -545,7 +545,7 @@ impl Both {
             fails_fast: false,
         };
         let claims = (!claims.is_empty()).then(|| Arc::new(claims));
-        let spec = TaskSpec { claims, ..spec(priority) };
+        let spec = spec(priority).with(|template| template.claims = claims);
         let deadline = self.now + spec.total_timeout;
         self.apply(Command::Submit(Box::new(Submit { id, spec, validate_only: false })));
         let permits = named.into_iter().chain(["the queue"]).collect();
@@ -642,28 +642,30 @@ fn failed() -> Outcome {
 fn spec(priority: u8) -> TaskSpec {
     let long = Duration::from_hours(24);
     TaskSpec {
-        queue: "q".into(),
-        task_type: "t".into(),
+        template: Arc::new(Template {
+            queue: "q".into(),
+            task_type: "t".into(),
+            content_type: "".into(),
+            priority,
+            start_timeout: long,
+            attempt_timeout: long,
+            kill_grace: GRACE,
+            retry: Retry {
+                max_attempts: 3,
+                backoff: Backoff { initial: WORD, factor: 1.0, cap: WORD, jitter: Jitter::None },
+            },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+        }),
         payload: Bytes::new(),
-        content_type: "".into(),
-        priority,
         initial_delay: Duration::ZERO,
-        start_timeout: long,
-        attempt_timeout: long,
         total_timeout: long,
-        kill_grace: GRACE,
-        retry: Retry {
-            max_attempts: 3,
-            backoff: Backoff { initial: WORD, factor: 1.0, cap: WORD, jitter: Jitter::None },
-        },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: Admission::default(),
     }
 }
 

@@ -2,13 +2,14 @@
 
 #![expect(clippy::panic, clippy::wildcard_enum_match_arm, reason = "a broken test has to stop")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Admission, Blocked, Command, Config, Effect, Granted, Hello, LeaseTerms, Name, Outcome, Queue,
     Refusal, Reply, Retry, SchemaPrint, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec,
+    Template,
 };
 
 /// How many different needs waiting tasks may have.
@@ -23,28 +24,30 @@ fn spec(number: u64, delay: Duration) -> TaskSpec {
     let mut print = [0; 32];
     print[..8].copy_from_slice(&number.to_be_bytes());
     TaskSpec {
-        admission: Admission::default(),
-        queue: "q".into(),
-        task_type: "t".into(),
+        template: Arc::new(Template {
+            admission: Admission::default(),
+            queue: "q".into(),
+            task_type: "t".into(),
+            content_type: "".into(),
+            priority: 5,
+            start_timeout: LONG,
+            attempt_timeout: LONG,
+            kill_grace: LONG,
+            retry: Retry {
+                max_attempts: 1,
+                backoff: Backoff { initial: LONG, factor: 1.0, cap: LONG, jitter: Jitter::None },
+            },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape { schema: Some(SchemaPrint(print)), ..Shape::default() },
+        }),
         payload: Bytes::new(),
-        content_type: "".into(),
-        priority: 5,
         initial_delay: delay,
-        start_timeout: LONG,
-        attempt_timeout: LONG,
         total_timeout: LONG,
-        kill_grace: LONG,
-        retry: Retry {
-            max_attempts: 1,
-            backoff: Backoff { initial: LONG, factor: 1.0, cap: LONG, jitter: Jitter::None },
-        },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape { schema: Some(SchemaPrint(print)), ..Shape::default() },
     }
 }
 
@@ -117,7 +120,8 @@ fn a_namespace_that_asks_for_too_many_things_leaves_a_few_to_others() {
     for team in ["a/q", "b/q"] {
         let mut one_more = || {
             number += 1;
-            let of_team = TaskSpec { queue: team.into(), ..spec(number, Duration::ZERO) };
+            let of_team =
+                spec(number, Duration::ZERO).with(|template| template.queue = team.into());
             submit(&mut queue, number, of_team)
         };
         for _ in 0..64 {
@@ -128,7 +132,7 @@ fn a_namespace_that_asks_for_too_many_things_leaves_a_few_to_others() {
     }
     // What is gone makes room for as many.
     queue.apply(NOW, Command::Cancel { task: TaskId::from_u128((MOST + 1).into()) });
-    let again = TaskSpec { queue: "a/q".into(), ..spec(MOST * 2, Duration::ZERO) };
+    let again = spec(MOST * 2, Duration::ZERO).with(|template| template.queue = "a/q".into());
     submit(&mut queue, MOST * 2, again).expect("one less than few");
     submit(&mut queue, MOST * 2 + 1, spec(MOST * 2, Duration::ZERO)).expect_err("it has no share");
 }

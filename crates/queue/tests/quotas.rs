@@ -9,7 +9,7 @@
     reason = "a broken test has to stop"
 )]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time, namespace};
@@ -17,7 +17,7 @@ use leasehold_queue::{
     Admission, Command, Config, Dead, Effect, Ending, Failure, FailureReason, HeldLease, Hello,
     LeasePhase, LeaseTerms, Name, Outcome, Queue, Quota, Record, Refusal, ReplayRefusal, Reply,
     Retry, Saved, SchemasRead, Shape, Size, StopProof, StreamId, Submit, Task, TaskId, TaskSpec,
-    Token, Unknown, Usage,
+    Template, Token, Unknown, Usage,
 };
 
 /// What a task takes beside what is in it.
@@ -291,33 +291,35 @@ fn held(token: Token) -> HeldLease {
 
 fn spec(queue: &str, size: usize) -> TaskSpec {
     TaskSpec {
-        admission: Admission::default(),
-        queue: queue.into(),
-        task_type: "t".into(),
-        payload: Bytes::from(vec![0; size]),
-        content_type: "".into(),
-        priority: 5,
-        initial_delay: Duration::ZERO,
-        start_timeout: LONG,
-        attempt_timeout: LONG,
-        total_timeout: LONG,
-        kill_grace: LONG,
-        retry: Retry {
-            max_attempts: 2,
-            backoff: Backoff {
-                initial: Duration::ZERO,
-                factor: 1.0,
-                cap: Duration::ZERO,
-                jitter: Jitter::None,
+        template: Arc::new(Template {
+            admission: Admission::default(),
+            queue: queue.into(),
+            task_type: "t".into(),
+            content_type: "".into(),
+            priority: 5,
+            start_timeout: LONG,
+            attempt_timeout: LONG,
+            kill_grace: LONG,
+            retry: Retry {
+                max_attempts: 2,
+                backoff: Backoff {
+                    initial: Duration::ZERO,
+                    factor: 1.0,
+                    cap: Duration::ZERO,
+                    jitter: Jitter::None,
+                },
             },
-        },
-        terms: LeaseTerms::default(),
-        claims: None,
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+        }),
+        payload: Bytes::from(vec![0; size]),
+        initial_delay: Duration::ZERO,
+        total_timeout: LONG,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
     }
 }
 

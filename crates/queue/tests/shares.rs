@@ -16,7 +16,7 @@ use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
     Admission, Audience, Blocked, Caps, Claims, Command, Config, Effect, Hello, LeaseTerms, Minter,
     Name, Outcome, Queue, QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit, TaskId,
-    TaskSpec, Throttles, Token, Weights,
+    TaskSpec, Template, Throttles, Token, Weights,
 };
 
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
@@ -106,28 +106,30 @@ impl World {
 fn spec(queue: &str, key: &str, task_type: &str) -> TaskSpec {
     let (initial, cap) = (Duration::from_secs(1), Duration::from_secs(1));
     TaskSpec {
-        queue: queue.into(),
-        task_type: task_type.into(),
+        template: Arc::new(Template {
+            queue: queue.into(),
+            task_type: task_type.into(),
+            content_type: "".into(),
+            priority: 5,
+            start_timeout: Duration::from_secs(10),
+            attempt_timeout: Duration::from_hours(1),
+            kill_grace: Duration::from_secs(1),
+            retry: Retry {
+                max_attempts: 1,
+                backoff: Backoff { initial, factor: 1.0, cap, jitter: Jitter::None },
+            },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: key.into(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+        }),
         payload: Bytes::new(),
-        content_type: "".into(),
-        priority: 5,
         initial_delay: Duration::ZERO,
-        start_timeout: Duration::from_secs(10),
-        attempt_timeout: Duration::from_hours(1),
         total_timeout: Duration::from_hours(240),
-        kill_grace: Duration::from_secs(1),
-        retry: Retry {
-            max_attempts: 1,
-            backoff: Backoff { initial, factor: 1.0, cap, jitter: Jitter::None },
-        },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: key.into(),
-        shape: Shape::default(),
-        admission: Admission::default(),
     }
 }
 
@@ -267,7 +269,10 @@ fn those_behind_one_limit_take_turns_whoever_is_busy_beside_them() {
             let (payload, claims) = (Bytes::from_static(payload), Some(Arc::new(claims.clone())));
             for _ in 0..4 {
                 let own = spec(queue, key, "t");
-                world.submit(TaskSpec { payload: payload.clone(), claims: claims.clone(), ..own });
+                world.submit(
+                    TaskSpec { payload: payload.clone(), ..own }
+                        .with(|template| template.claims = claims.clone()),
+                );
             }
         }
         let [one_had, other_had] = keep_busy(&mut world, 2_000, |_| 10);
@@ -291,7 +296,7 @@ fn behind_one_key(keys: usize, tasks: usize) -> World {
     let claims = Some(Arc::new(claims));
     for key in (0..keys * tasks).map(|n| n % keys) {
         let own = spec("q", &format!("k{key}"), "t");
-        world.submit(TaskSpec { claims: claims.clone(), ..own });
+        world.submit(own.with(|template| template.claims = claims.clone()));
     }
     world
 }
@@ -361,14 +366,16 @@ fn so_many_tasks_below_the_top_wait_at_most_64_times_as_many_grants() {
     const BELOW: usize = 20;
     let mut world = World::new(Config::default());
     world.worker(4, &["t"], &[]);
-    let urgent = || TaskSpec { priority: 0, ..spec("a", "", "t") };
+    let urgent = || spec("a", "", "t").with(|template| template.priority = 0);
     for _ in 0..10 {
         world.submit(urgent());
     }
     let mut below = BTreeMap::new();
     for n in 0..BELOW {
         let (priority, key) = (1 + u8::try_from(n % 9).unwrap(), format!("k{}", n % 3));
-        let id = world.submit(TaskSpec { priority, ..spec(["a", "b"][n % 2], &key, "t") });
+        let id = world.submit(
+            spec(["a", "b"][n % 2], &key, "t").with(|template| template.priority = priority),
+        );
         below.insert(id, None);
     }
     while world.grants.len() <= 64 * BELOW {

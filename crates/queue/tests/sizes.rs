@@ -20,7 +20,7 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Admission, Audience, Blocker, Command, Config, Effect, Hello, LeaseTerms, Minter, Name,
     Outcome, Queue, QueueLimits, Retry, SchemasRead, Shape, Size, StreamId, Submit, TaskId,
-    TaskSpec, Throttles, Token,
+    TaskSpec, Template, Throttles, Token,
 };
 
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
@@ -109,28 +109,30 @@ fn amounts(amounts: &[(&str, u64)]) -> Vec<(Name, u64)> {
 fn spec(queue: &str, priority: u8, size: Size) -> TaskSpec {
     let (initial, cap) = (Duration::from_secs(1), Duration::from_secs(1));
     TaskSpec {
-        queue: queue.into(),
-        task_type: "t".into(),
+        template: Arc::new(Template {
+            queue: queue.into(),
+            task_type: "t".into(),
+            content_type: "".into(),
+            priority,
+            start_timeout: Duration::from_hours(1),
+            attempt_timeout: Duration::from_hours(1),
+            kill_grace: Duration::from_secs(1),
+            retry: Retry {
+                max_attempts: 1,
+                backoff: Backoff { initial, factor: 1.0, cap, jitter: Jitter::None },
+            },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape { size, ..Shape::default() },
+            admission: Admission::default(),
+        }),
         payload: Bytes::new(),
-        content_type: "".into(),
-        priority,
         initial_delay: Duration::ZERO,
-        start_timeout: Duration::from_hours(1),
-        attempt_timeout: Duration::from_hours(1),
         total_timeout: Duration::from_hours(240),
-        kill_grace: Duration::from_secs(1),
-        retry: Retry {
-            max_attempts: 1,
-            backoff: Backoff { initial, factor: 1.0, cap, jitter: Jitter::None },
-        },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape { size, ..Shape::default() },
-        admission: Admission::default(),
     }
 }
 

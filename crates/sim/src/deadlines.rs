@@ -7,6 +7,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
     fmt::Write as _,
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Admission, Audience, Command, Config, Effect, Ending, Granted, Hello, LeaseTerms, Minter,
     Outcome, Queue, Reply, Retry, RevocationReason, SchemasRead, Shape, StopProof, StreamId,
-    Submit, TaskId, TaskSpec, Token,
+    Submit, TaskId, TaskSpec, Template, Token,
 };
 
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
@@ -346,25 +347,27 @@ fn spec(arrival: Arrival, timeout: Option<Duration>, strict: bool) -> TaskSpec {
     let (initial, cap) = (Duration::from_secs(1), Duration::from_secs(1));
     let backoff = Backoff { initial, factor: 1.0, cap, jitter: Jitter::None };
     TaskSpec {
-        queue: "q".into(),
-        task_type: KINDS[arrival.kind].0.into(),
+        template: Arc::new(Template {
+            queue: "q".into(),
+            task_type: KINDS[arrival.kind].0.into(),
+            content_type: "".into(),
+            priority: 5,
+            start_timeout: FAR,
+            attempt_timeout: FAR,
+            kill_grace: Duration::from_secs(1),
+            retry: Retry { max_attempts: 1, backoff },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: if strict { Admission::Strict } else { Admission::Unasked },
+        }),
         payload: Bytes::new(),
-        content_type: "".into(),
-        priority: 5,
         initial_delay: Duration::ZERO,
-        start_timeout: FAR,
-        attempt_timeout: FAR,
         total_timeout: timeout.unwrap_or(FAR),
-        kill_grace: Duration::from_secs(1),
-        retry: Retry { max_attempts: 1, backoff },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: if strict { Admission::Strict } else { Admission::Unasked },
     }
 }
 

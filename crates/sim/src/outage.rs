@@ -10,7 +10,7 @@ use leasehold_policy::{Backoff, CircuitTerms, Jitter, Rate, Time};
 use leasehold_queue::{
     Assignment, BreakerTerms, Claims, Command, Config, Effect, Ending, Failure, FailureReason,
     Guarded, Hello, LeaseTerms, Minter, Name, Outcome, Queue, Retry, RetryBudget, SchemasRead,
-    Shape, StopProof, StreamId, Submit, TaskSpec, Throttles, Token,
+    Shape, StopProof, StreamId, Submit, TaskSpec, Template, Throttles, Token,
 };
 
 /// When the first task comes.
@@ -232,33 +232,35 @@ fn failed() -> Outcome {
 fn spec() -> TaskSpec {
     let claims = Claims { dependencies: vec![SHOP.into()], ..Claims::default() };
     TaskSpec {
-        admission: leasehold_queue::Admission::default(),
-        queue: "default".into(),
-        task_type: "buy".into(),
-        payload: Bytes::new(),
-        content_type: Name::default(),
-        priority: 5,
-        initial_delay: Duration::ZERO,
-        start_timeout: Duration::from_secs(10),
-        attempt_timeout: Duration::from_mins(5),
-        total_timeout: Duration::from_hours(24),
-        kill_grace: Duration::from_secs(5),
-        retry: Retry {
-            max_attempts: 5,
-            backoff: Backoff {
-                initial: Duration::from_secs(1),
-                factor: 2.0,
-                cap: Duration::from_mins(5),
-                jitter: Jitter::Full,
+        template: Arc::new(Template {
+            admission: leasehold_queue::Admission::default(),
+            queue: "default".into(),
+            task_type: "buy".into(),
+            content_type: Name::default(),
+            priority: 5,
+            start_timeout: Duration::from_secs(10),
+            attempt_timeout: Duration::from_mins(5),
+            kill_grace: Duration::from_secs(5),
+            retry: Retry {
+                max_attempts: 5,
+                backoff: Backoff {
+                    initial: Duration::from_secs(1),
+                    factor: 2.0,
+                    cap: Duration::from_mins(5),
+                    jitter: Jitter::Full,
+                },
             },
-        },
-        terms: LeaseTerms::default(),
-        claims: Some(Arc::new(claims)),
+            terms: LeaseTerms::default(),
+            claims: Some(Arc::new(claims)),
+            fairness_key: Name::default(),
+            shape: Shape::default(),
+        }),
+        payload: Bytes::new(),
+        initial_delay: Duration::ZERO,
+        total_timeout: Duration::from_hours(24),
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: Name::default(),
-        shape: Shape::default(),
     }
 }
 

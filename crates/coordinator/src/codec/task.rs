@@ -7,7 +7,7 @@ use std::sync::Arc;
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Admission, Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Phase,
-    Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Trace, Wait,
+    Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Template, Trace, Wait,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
@@ -60,27 +60,22 @@ impl Pen {
     }
 
     fn spec(&mut self, spec: &TaskSpec) {
-        let TaskSpec {
+        let TaskSpec { template, payload, initial_delay, total_timeout, labels, trace, key } = spec;
+        let Template {
             queue,
             task_type,
-            payload,
             content_type,
             priority,
-            initial_delay,
             start_timeout,
             attempt_timeout,
-            total_timeout,
             kill_grace,
             retry,
-            labels,
-            trace,
-            key,
             terms: _,
             fairness_key: _,
             shape: _,
             claims: _,
             admission: _,
-        } = spec;
+        } = &**template;
         self.name(queue);
         self.name(task_type);
         self.blob(payload);
@@ -102,7 +97,7 @@ impl Pen {
             pen.text(state);
         });
         self.option(key.as_ref(), Self::key);
-        self.spec_extras(spec);
+        self.spec_extras(template);
     }
 
     fn retry(&mut self, retry: Retry) {
@@ -224,33 +219,37 @@ impl Cursor<'_> {
     }
 
     fn spec(&mut self) -> Result<TaskSpec, Malformed> {
-        let mut spec = TaskSpec {
-            queue: self.name("queue")?,
-            task_type: self.name("task type")?,
-            payload: self.blob("payload")?,
-            content_type: self.name("content type")?,
-            priority: self.byte("priority")?,
-            initial_delay: self.duration()?,
-            start_timeout: self.duration()?,
-            attempt_timeout: self.duration()?,
-            total_timeout: self.duration()?,
-            kill_grace: self.duration()?,
-            retry: self.retry()?,
-            labels: (0..self.count("labels")?)
-                .map(|_| Ok((self.name("label")?, self.text("label")?)))
-                .collect::<Result<_, Malformed>>()?,
-            trace: self.option("trace", |cursor| {
-                Ok(Trace { parent: cursor.text("traceparent")?, state: cursor.text("tracestate")? })
-            })?,
-            key: self.option("key", Self::key)?,
+        let (queue, task_type) = (self.name("queue")?, self.name("task type")?);
+        let payload = self.blob("payload")?;
+        let (content_type, priority) = (self.name("content type")?, self.byte("priority")?);
+        let (initial_delay, start_timeout) = (self.duration()?, self.duration()?);
+        let (attempt_timeout, total_timeout) = (self.duration()?, self.duration()?);
+        let (kill_grace, retry) = (self.duration()?, self.retry()?);
+        let labels = (0..self.count("labels")?)
+            .map(|_| Ok((self.name("label")?, self.text("label")?)))
+            .collect::<Result<_, Malformed>>()?;
+        let trace = self.option("trace", |cursor| {
+            Ok(Trace { parent: cursor.text("traceparent")?, state: cursor.text("tracestate")? })
+        })?;
+        let key = self.option("key", Self::key)?;
+        let mut template = Template {
+            queue,
+            task_type,
+            content_type,
+            priority,
+            start_timeout,
+            attempt_timeout,
+            kill_grace,
+            retry,
             terms: LeaseTerms::default(),
             fairness_key: Name::default(),
             shape: Shape::default(),
             admission: Admission::default(),
             claims: None,
         };
-        self.spec_extras(&mut spec)?;
-        Ok(spec)
+        self.spec_extras(&mut template)?;
+        let template = Arc::new(template);
+        Ok(TaskSpec { template, payload, initial_delay, total_timeout, labels, trace, key })
     }
 
     fn retry(&mut self) -> Result<Retry, Malformed> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use leasehold_queue::{
-    Admission, Claims, Exclusivity, Guarantee, LeaseTerms, Name, SchemaPrint, Shape, Size, TaskSpec,
+    Admission, Claims, Exclusivity, Guarantee, LeaseTerms, Name, SchemaPrint, Shape, Size, Template,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
@@ -28,7 +28,7 @@ mod tag {
 
 impl Pen {
     /// All of them, and the end of the specification.
-    pub(super) fn spec_extras(&mut self, spec: &TaskSpec) {
+    pub(super) fn spec_extras(&mut self, spec: &Template) {
         self.terms(&spec.terms);
         let key = Some(&spec.fairness_key).filter(|key| !key.is_empty());
         self.extra(tag::FAIRNESS_KEY, key, Self::name);
@@ -115,8 +115,8 @@ impl Pen {
 
 impl Cursor<'_> {
     /// Reads them into a specification that has none.
-    pub(super) fn spec_extras(&mut self, spec: &mut TaskSpec) -> Result<(), Malformed> {
-        let TaskSpec { terms, fairness_key, shape, claims, admission, .. } = spec;
+    pub(super) fn spec_extras(&mut self, spec: &mut Template) -> Result<(), Malformed> {
+        let Template { terms, fairness_key, shape, claims, admission, .. } = spec;
         let mut claimed = Claims::default();
         while let Some(kind) = self.extra()? {
             match kind {

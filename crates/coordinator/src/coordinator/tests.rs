@@ -12,7 +12,7 @@ use leasehold_proto::v1::{
 };
 use leasehold_queue::{
     Accepted, Admission, Ending, FailureReason, Key, LeaseTerms, Name, Refusal, Retry, Shape,
-    StreamId, TaskId, TaskSpec, Token,
+    StreamId, TaskId, TaskSpec, Template, Token,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -223,25 +223,27 @@ fn spec(payload: &str) -> TaskSpec {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::Full };
     TaskSpec {
-        queue: Name::from("q"),
-        task_type: Name::from("t"),
+        template: Arc::new(Template {
+            queue: Name::from("q"),
+            task_type: Name::from("t"),
+            content_type: Name::from(""),
+            priority: 5,
+            start_timeout: 10 * second,
+            attempt_timeout: 60 * second,
+            kill_grace: 5 * second,
+            retry: Retry { max_attempts: 3, backoff },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+        }),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
-        content_type: Name::from(""),
-        priority: 5,
         initial_delay: Duration::ZERO,
-        start_timeout: 10 * second,
-        attempt_timeout: 60 * second,
         total_timeout: 600 * second,
-        kill_grace: 5 * second,
-        retry: Retry { max_attempts: 3, backoff },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: Admission::default(),
     }
 }
 

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_proto::v1::{self, worker_event::Event as Said};
-use leasehold_queue::{Admission, LeaseTerms, Name, Phase, Retry, Shape, TaskId, TaskSpec};
+use leasehold_queue::{
+    Admission, LeaseTerms, Name, Phase, Retry, Shape, TaskId, TaskSpec, Template,
+};
 
 use super::*;
 use crate::{
@@ -137,25 +139,27 @@ fn spec() -> TaskSpec {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::Full };
     TaskSpec {
-        queue: Name::from("q"),
-        task_type: Name::from("t"),
+        template: Arc::new(Template {
+            queue: Name::from("q"),
+            task_type: Name::from("t"),
+            content_type: Name::from(""),
+            priority: 5,
+            start_timeout: 10 * second,
+            attempt_timeout: 600 * second,
+            kill_grace: second,
+            retry: Retry { max_attempts: 3, backoff },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+        }),
         payload: Bytes::new(),
-        content_type: Name::from(""),
-        priority: 5,
         initial_delay: Duration::ZERO,
-        start_timeout: 10 * second,
-        attempt_timeout: 600 * second,
         total_timeout: 6_000 * second,
-        kill_grace: second,
-        retry: Retry { max_attempts: 3, backoff },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: Admission::default(),
     }
 }
 

@@ -140,7 +140,7 @@ fn what_is_said_is_taken() {
     let labels: Vec<_> = spec.labels.iter().map(|(k, v)| (&**k, &**v)).collect();
     assert_eq!(labels, [("a", "1"), ("b", "2")], "in the order of their keys");
     let selector = vec![("y".into(), "1".into()), ("z".into(), "".into())];
-    assert_eq!((&*spec.fairness_key, spec.shape.selector), ("customer 7", selector));
+    assert_eq!((&*spec.fairness_key, &spec.shape.selector), ("customer 7", &selector));
     let resources = vec![("a".into(), 1 << 53), ("gpu".into(), 1)];
     assert_eq!(spec.shape.size, Size { slots: 10_000, resources });
     let backoff = spec.retry.backoff;

@@ -7,8 +7,8 @@ use leasehold_proto::v1;
 use leasehold_queue::{
     BlockedGroup, Blocker, Bound, Bucketed, Capacity, Ending, Estimate, Explanation, FailureReason,
     Gate, Guarantee, Guarded, Holder, LabelGap, Lease, LeaseBound, Misfit, Name, Obstacle, Outlook,
-    Permit, QueueExplanation, SessionState, Shortage, Size, Take, Task, TaskId, TaskSpec, Unfit,
-    Use, Wait,
+    Permit, QueueExplanation, SessionState, Shortage, Size, Take, Task, TaskId, TaskSpec, Template,
+    Unfit, Use, Wait,
 };
 
 use super::{
@@ -264,7 +264,7 @@ fn wait_until(time: prost_types::Timestamp) -> v1::Advice {
 /// A worker that serves such tasks; with labels or a schema, by a configuration: no flag says those. It is to be named, as one
 /// without a name would take the place of another on its machine.
 fn start_worker(spec: &TaskSpec) -> v1::Advice {
-    let TaskSpec { task_type, shape, .. } = spec;
+    let Template { task_type, shape, .. } = &**spec;
     let mut wants = vec![format!("start a worker that takes {task_type}")];
     let mut configuration = Vec::new();
     if !shape.selector.is_empty() {

@@ -7,7 +7,7 @@ use leasehold_proto::v1;
 use leasehold_queue::{
     Admission, Blocked, Charge, Checkpoint, EndKind, Ending, Failure, FailureReason, Key, Lease,
     LeaseEnd, LeaseTerms, Ledger, Phase, Progress, Reckoned, Retry, RevocationReason, Revoking,
-    Shape, StopProof, Task, TaskId, TaskSpec, Token, Trace, Wait,
+    Shape, StopProof, Task, TaskId, TaskSpec, Template, Token, Trace, Wait,
 };
 
 use super::{Detail, state, task, timestamp};
@@ -68,33 +68,35 @@ fn checkpoint() -> Checkpoint {
 
 pub(super) fn snapshot(phase: Phase) -> Snapshot {
     let spec = TaskSpec {
-        queue: "q".into(),
-        task_type: "t".into(),
-        payload: "input".into(),
-        content_type: "text/plain".into(),
-        priority: 2,
-        initial_delay: Duration::ZERO,
-        start_timeout: Duration::from_secs(10),
-        attempt_timeout: Duration::from_millis(1_500),
-        total_timeout: Duration::from_mins(1),
-        kill_grace: Duration::from_secs(5),
-        retry: Retry {
-            max_attempts: 4,
-            backoff: Backoff {
-                initial: Duration::from_secs(1),
-                factor: 2.0,
-                cap: Duration::from_secs(9),
-                jitter: Jitter::None,
+        template: Arc::new(Template {
+            queue: "q".into(),
+            task_type: "t".into(),
+            content_type: "text/plain".into(),
+            priority: 2,
+            start_timeout: Duration::from_secs(10),
+            attempt_timeout: Duration::from_millis(1_500),
+            kill_grace: Duration::from_secs(5),
+            retry: Retry {
+                max_attempts: 4,
+                backoff: Backoff {
+                    initial: Duration::from_secs(1),
+                    factor: 2.0,
+                    cap: Duration::from_secs(9),
+                    jitter: Jitter::None,
+                },
             },
-        },
-        terms: LeaseTerms::default(),
-        claims: None,
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+        }),
+        payload: "input".into(),
+        initial_delay: Duration::ZERO,
+        total_timeout: Duration::from_mins(1),
         labels: vec![("team".into(), "blue".into())],
         trace: Some(Trace { parent: "00-p".into(), state: "s".into() }),
         key: Some(Key { name: "k".into(), digest: [0; 16] }),
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: Admission::default(),
     };
     let failure = Failure {
         reason: FailureReason::AttemptTimeout,

@@ -1,12 +1,12 @@
 //! Watchers see the last state of what they watch, within their bounds.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Admission, Charge, ENDS_MAX, EndKind, Ended, Ending, FailureReason, LeaseTerms, Ledger, Name,
-    Phase, Retry, Shape, StopProof, TaskSpec, Token,
+    Phase, Retry, Shape, StopProof, TaskSpec, Template, Token,
 };
 use prost::Message as _;
 use tokio_util::task::TaskTracker;
@@ -22,25 +22,27 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::None };
     let spec = TaskSpec {
-        queue: Name::from(queue),
-        task_type: Name::from("t"),
+        template: Arc::new(Template {
+            queue: Name::from(queue),
+            task_type: Name::from("t"),
+            content_type: Name::from(""),
+            priority: 5,
+            start_timeout: second,
+            attempt_timeout: second,
+            kill_grace: second,
+            retry: Retry { max_attempts: 1, backoff },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+        }),
         payload: Bytes::from_static(b"payload"),
-        content_type: Name::from(""),
-        priority: 5,
         initial_delay: Duration::ZERO,
-        start_timeout: second,
-        attempt_timeout: second,
         total_timeout: second,
-        kill_grace: second,
-        retry: Retry { max_attempts: 1, backoff },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: Admission::default(),
     };
     let task = Task {
         id: id(number),

@@ -8,7 +8,7 @@ use leasehold_policy::{Backoff, Jitter, Time};
 use super::{Corrupt, Unknown};
 use crate::{
     EndCause, EndFact, EndKind, Ending, Failure, FailureReason, LeaseTerms, Next, Phase, Record,
-    Retry, RevocationReason, Shape, StopProof, Task, TaskId, TaskSpec, Token, book::Book,
+    Retry, RevocationReason, Shape, StopProof, Task, TaskId, TaskSpec, Template, Token, book::Book,
 };
 
 const ONE: TaskId = TaskId::from_u128(1);
@@ -16,33 +16,35 @@ const NOW: Time = Time::from_unix_ms(1_000);
 
 pub(crate) fn task() -> Box<Task> {
     let spec = TaskSpec {
-        queue: "q".into(),
-        task_type: "t".into(),
-        payload: Bytes::new(),
-        content_type: "".into(),
-        priority: 5,
-        initial_delay: Duration::ZERO,
-        start_timeout: Duration::from_secs(1),
-        attempt_timeout: Duration::from_secs(1),
-        total_timeout: Duration::from_mins(1),
-        kill_grace: Duration::from_secs(1),
-        retry: Retry {
-            max_attempts: 3,
-            backoff: Backoff {
-                initial: Duration::from_secs(1),
-                factor: 2.0,
-                cap: Duration::from_secs(9),
-                jitter: Jitter::None,
+        template: Arc::new(Template {
+            queue: "q".into(),
+            task_type: "t".into(),
+            content_type: "".into(),
+            priority: 5,
+            start_timeout: Duration::from_secs(1),
+            attempt_timeout: Duration::from_secs(1),
+            kill_grace: Duration::from_secs(1),
+            retry: Retry {
+                max_attempts: 3,
+                backoff: Backoff {
+                    initial: Duration::from_secs(1),
+                    factor: 2.0,
+                    cap: Duration::from_secs(9),
+                    jitter: Jitter::None,
+                },
             },
-        },
-        terms: LeaseTerms::default(),
-        claims: None,
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: crate::Admission::default(),
+        }),
+        payload: Bytes::new(),
+        initial_delay: Duration::ZERO,
+        total_timeout: Duration::from_mins(1),
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: crate::Admission::default(),
     };
     Box::new(Task {
         id: ONE,

@@ -37,7 +37,10 @@ fn spec(queue: &str, keys: &[&str], charges: &[(&str, u32)]) -> TaskSpec {
         ..Claims::default()
     };
     let claims = (!claims.is_empty()).then(|| Arc::new(claims));
-    TaskSpec { queue: queue.into(), claims, ..TaskSpec::clone(&task().spec) }
+    TaskSpec::clone(&task().spec).with(|template| {
+        template.queue = queue.into();
+        template.claims = claims;
+    })
 }
 
 fn takes(spec: &TaskSpec, throttles: &Throttles) -> Vec<Take> {

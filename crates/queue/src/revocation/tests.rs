@@ -1,36 +1,40 @@
 //! How much time brings about in one step.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 
 use super::FIRED_MAX;
-use crate::{Command, Config, Effect, LeaseTerms, Queue, Retry, Shape, Submit, TaskId, TaskSpec};
+use crate::{
+    Command, Config, Effect, LeaseTerms, Queue, Retry, Shape, Submit, TaskId, TaskSpec, Template,
+};
 
 fn hurried(id: u128) -> Command {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::None };
     let spec = TaskSpec {
-        queue: "q".into(),
-        task_type: "t".into(),
+        template: Arc::new(Template {
+            queue: "q".into(),
+            task_type: "t".into(),
+            content_type: "".into(),
+            priority: 5,
+            start_timeout: second,
+            attempt_timeout: second,
+            kill_grace: second,
+            retry: Retry { max_attempts: 1, backoff },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: crate::Admission::default(),
+        }),
         payload: Bytes::new(),
-        content_type: "".into(),
-        priority: 5,
         initial_delay: Duration::ZERO,
-        start_timeout: second,
-        attempt_timeout: second,
         total_timeout: second,
-        kill_grace: second,
-        retry: Retry { max_attempts: 1, backoff },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: crate::Admission::default(),
     };
     let id = TaskId::from_u128(id);
     Command::Submit(Box::new(Submit { id, spec, validate_only: false }))

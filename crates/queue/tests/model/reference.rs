@@ -8,7 +8,7 @@ use std::time::Duration;
 use leasehold_policy::Time;
 use leasehold_queue::{
     Config, Ending, FailureReason, RevocationReason, SessionId, Start, StreamId, Submit, Task,
-    TaskId, TaskSpec, Token, Wait,
+    TaskId, TaskSpec, Template, Token, Wait,
 };
 
 mod ahead;
@@ -610,7 +610,8 @@ impl Job {
     /// Whether two tasks differ in nothing but their times.
     fn is_like(&self, other: &Self) -> bool {
         let kind = |job: &Self| {
-            let TaskSpec { queue, task_type, priority, fairness_key, shape, .. } = job.spec.clone();
+            let Template { queue, task_type, priority, fairness_key, shape, .. } =
+                Template::clone(&job.spec);
             (queue, task_type, priority, fairness_key, shape)
         };
         kind(self) == kind(other)

@@ -15,8 +15,8 @@ use leasehold_queue::{
     FailureReason, Gate, Guarantee, Guarded, HeldLease, Hello, Key, LeaseEnd, LeasePhase,
     LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Quota,
     Record, Reply, Retry, RetryBudget, RevocationReason, Room, Saved, SchemaPrint, SchemasRead,
-    Shape, Size, Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Throttles, Token,
-    Turned, Unfit, Unknown, Use, Wait, Weights,
+    Shape, Size, Start, StopProof, StreamId, Submit, Task, TaskId, TaskSpec, Template, Throttles,
+    Token, Turned, Unfit, Unknown, Use, Wait, Weights,
 };
 
 pub(crate) struct Stage {
@@ -280,41 +280,46 @@ impl Stage {
     fn spec(words: &Words<'_>) -> TaskSpec {
         let digest = [u8::try_from(words.number("digest", 0)).expect("a byte"); 16];
         TaskSpec {
-            queue: words.value("queue").unwrap_or("q").into(),
-            task_type: words.value("type").unwrap_or("t").into(),
-            payload: Bytes::from(vec![0; words.number("bytes", 0) as usize]),
-            content_type: "".into(),
-            priority: u8::try_from(words.number("priority", 5)).expect("a priority"),
-            initial_delay: words.ms("delay", 0),
-            start_timeout: words.ms("start", 400),
-            attempt_timeout: words.ms("attempt", 1_000),
-            total_timeout: words.ms("total", 60_000),
-            kill_grace: words.ms("grace", 300),
-            retry: Retry {
-                max_attempts: words.number("attempts", 3),
-                backoff: Backoff {
-                    initial: Duration::from_millis(100),
-                    factor: 2.0,
-                    cap: Duration::from_secs(10),
-                    jitter: if words.has("jitter") { Jitter::Full } else { Jitter::None },
+            template: Arc::new(Template {
+                queue: words.value("queue").unwrap_or("q").into(),
+                task_type: words.value("type").unwrap_or("t").into(),
+                content_type: "".into(),
+                priority: u8::try_from(words.number("priority", 5)).expect("a priority"),
+                start_timeout: words.ms("start", 400),
+                attempt_timeout: words.ms("attempt", 1_000),
+                kill_grace: words.ms("grace", 300),
+                retry: Retry {
+                    max_attempts: words.number("attempts", 3),
+                    backoff: Backoff {
+                        initial: Duration::from_millis(100),
+                        factor: 2.0,
+                        cap: Duration::from_secs(10),
+                        jitter: if words.has("jitter") { Jitter::Full } else { Jitter::None },
+                    },
                 },
-            },
-            terms: terms(words),
-            claims: claims(words),
+                terms: terms(words),
+                claims: claims(words),
+                fairness_key: words.value("by").unwrap_or_default().into(),
+                shape: Shape {
+                    selector: zone(words),
+                    schema: words.value("schema").map(schema),
+                    size: Size {
+                        slots: words.number("size", 1),
+                        resources: amounts(words, "uses"),
+                    },
+                },
+                admission: match words.value("admission") {
+                    Some("strict") => Admission::Strict,
+                    Some(_) => Admission::BestEffort,
+                    None => Admission::Unasked,
+                },
+            }),
+            payload: Bytes::from(vec![0; words.number("bytes", 0) as usize]),
+            initial_delay: words.ms("delay", 0),
+            total_timeout: words.ms("total", 60_000),
             labels: Vec::new(),
             trace: None,
             key: words.value("key").map(|name| Key { name: name.into(), digest }),
-            fairness_key: words.value("by").unwrap_or_default().into(),
-            shape: Shape {
-                selector: zone(words),
-                schema: words.value("schema").map(schema),
-                size: Size { slots: words.number("size", 1), resources: amounts(words, "uses") },
-            },
-            admission: match words.value("admission") {
-                Some("strict") => Admission::Strict,
-                Some(_) => Admission::BestEffort,
-                None => Admission::Unasked,
-            },
         }
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Admission, Claims, Exclusivity, Key, Name, Refusal, Retry, Shape, TaskId, TaskSpec,
+    Admission, Claims, Exclusivity, Key, Name, Refusal, Retry, Shape, TaskId, TaskSpec, Template,
 };
 
 use super::{
@@ -357,36 +357,38 @@ fn spec(order: &Order) -> TaskSpec {
         digest: u128::from(key).to_be_bytes(),
     });
     TaskSpec {
-        queue: queue_name(order.queue),
-        task_type: Name::from(TASK_TYPE),
-        payload: Bytes::from(make.payload(order.ordinal)),
-        content_type: Name::from(""),
-        priority: order.priority,
-        initial_delay: Duration::from_micros(order.delay),
-        start_timeout: Duration::from_micros(order.start_timeout),
-        attempt_timeout: Duration::from_micros(order.attempt_timeout),
-        total_timeout: Duration::from_micros(order.total_timeout),
-        kill_grace: Duration::from_micros(order.kill_grace),
-        retry: Retry {
-            max_attempts: order.max_attempts,
-            backoff: Backoff {
-                initial: Duration::from_micros(order.backoff),
-                factor: 2.0,
-                cap: Duration::from_micros(5_000 * MS),
-                jitter: Jitter::Full,
+        template: Arc::new(Template {
+            queue: queue_name(order.queue),
+            task_type: Name::from(TASK_TYPE),
+            content_type: Name::from(""),
+            priority: order.priority,
+            start_timeout: Duration::from_micros(order.start_timeout),
+            attempt_timeout: Duration::from_micros(order.attempt_timeout),
+            kill_grace: Duration::from_micros(order.kill_grace),
+            retry: Retry {
+                max_attempts: order.max_attempts,
+                backoff: Backoff {
+                    initial: Duration::from_micros(order.backoff),
+                    factor: 2.0,
+                    cap: Duration::from_micros(5_000 * MS),
+                    jitter: Jitter::Full,
+                },
             },
-        },
-        terms: order.terms,
-        claims: claims(order),
+            terms: order.terms,
+            claims: claims(order),
+            fairness_key: ["", "red", "blue"][usize::from(order.fairness_key % 3)].into(),
+            shape: Shape {
+                selector: plan::zone_label(order.zone).map(names).into_iter().collect(),
+                schema: plan::schema_print(order.schema),
+                size: plan::size_of(1 + u32::from(order.size.0), order.size.1),
+            },
+            admission: Admission::BestEffort,
+        }),
+        payload: Bytes::from(make.payload(order.ordinal)),
+        initial_delay: Duration::from_micros(order.delay),
+        total_timeout: Duration::from_micros(order.total_timeout),
         labels: Vec::new(),
         trace: None,
         key,
-        fairness_key: ["", "red", "blue"][usize::from(order.fairness_key % 3)].into(),
-        shape: Shape {
-            selector: plan::zone_label(order.zone).map(names).into_iter().collect(),
-            schema: plan::schema_print(order.schema),
-            size: plan::size_of(1 + u32::from(order.size.0), order.size.1),
-        },
-        admission: Admission::BestEffort,
     }
 }

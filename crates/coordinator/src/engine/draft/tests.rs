@@ -6,7 +6,7 @@ use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Admission, Command, Config, Effect, Failure, FailureReason, Hello, KeptKey, Key, LeaseTerms,
     Name, Outcome, Phase, Queue, Reckoned, Reply, Retry, SchemasRead, SessionId, Shape, StreamId,
-    Submit, Task, TaskId, TaskSpec, Token, Unknown,
+    Submit, Task, TaskId, TaskSpec, Template, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -79,25 +79,27 @@ fn spec(key: Option<u8>, bytes: u16) -> TaskSpec {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::Full };
     TaskSpec {
-        queue: Name::from("q"),
-        task_type: Name::from("t"),
+        template: Arc::new(Template {
+            queue: Name::from("q"),
+            task_type: Name::from("t"),
+            content_type: Name::from(""),
+            priority: 5,
+            start_timeout: second * 3_600,
+            attempt_timeout: second * 3_600,
+            kill_grace: second,
+            retry: Retry { max_attempts: 2, backoff },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+        }),
         payload: vec![7; usize::from(bytes)].into(),
-        content_type: Name::from(""),
-        priority: 5,
         initial_delay: Duration::from_millis(u64::from(bytes)),
-        start_timeout: second * 3_600,
-        attempt_timeout: second * 3_600,
         total_timeout: second * 86_400,
-        kill_grace: second,
-        retry: Retry { max_attempts: 2, backoff },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: key.map(|key| Key { name: key.to_string().into(), digest: [0; 16] }),
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: Admission::default(),
     }
 }
 

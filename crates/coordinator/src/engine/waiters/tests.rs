@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Admission, Ended, Ending, LeaseTerms, Name, Phase, Retry, Shape, Task, TaskSpec,
+    Admission, Ended, Ending, LeaseTerms, Name, Phase, Retry, Shape, Task, TaskSpec, Template,
 };
 
 use super::*;
@@ -18,25 +18,27 @@ fn ended(task: TaskId) -> Snapshot {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::None };
     let spec = TaskSpec {
-        queue: Name::clone(&name),
-        task_type: Name::clone(&name),
+        template: Arc::new(Template {
+            queue: Name::clone(&name),
+            task_type: Name::clone(&name),
+            content_type: name,
+            priority: 5,
+            start_timeout: second,
+            attempt_timeout: second,
+            kill_grace: second,
+            retry: Retry { max_attempts: 1, backoff },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+        }),
         payload: bytes::Bytes::new(),
-        content_type: name,
-        priority: 5,
         initial_delay: Duration::ZERO,
-        start_timeout: second,
-        attempt_timeout: second,
         total_timeout: second,
-        kill_grace: second,
-        retry: Retry { max_attempts: 1, backoff },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: Admission::default(),
     };
     let task = Task {
         id: task,

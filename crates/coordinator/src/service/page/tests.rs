@@ -6,7 +6,7 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Admission, Ending, Failure, FailureReason, LeaseTerms, Phase, Retry, Shape, Task, TaskId,
-    TaskSpec,
+    TaskSpec, Template,
 };
 use proptest::prelude::*;
 
@@ -20,25 +20,27 @@ fn open(id: u128) -> Snapshot {
     let backoff =
         Backoff { initial: Duration::ZERO, factor: 1.0, cap: Duration::ZERO, jitter: Jitter::None };
     let spec = TaskSpec {
-        queue: "q".into(),
-        task_type: "t".into(),
+        template: Arc::new(Template {
+            queue: "q".into(),
+            task_type: "t".into(),
+            content_type: "".into(),
+            priority: 5,
+            start_timeout: Duration::ZERO,
+            attempt_timeout: Duration::ZERO,
+            kill_grace: Duration::ZERO,
+            retry: Retry { max_attempts: 1, backoff },
+            terms: LeaseTerms::default(),
+            claims: None,
+            fairness_key: "".into(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+        }),
         payload: Bytes::new(),
-        content_type: "".into(),
-        priority: 5,
         initial_delay: Duration::ZERO,
-        start_timeout: Duration::ZERO,
-        attempt_timeout: Duration::ZERO,
         total_timeout: Duration::ZERO,
-        kill_grace: Duration::ZERO,
-        retry: Retry { max_attempts: 1, backoff },
-        terms: LeaseTerms::default(),
-        claims: None,
         labels: Vec::new(),
         trace: None,
         key: None,
-        fairness_key: "".into(),
-        shape: Shape::default(),
-        admission: Admission::default(),
     };
     let task = Task {
         id: TaskId::from_u128(id),

@@ -6,8 +6,8 @@ use leasehold_policy::Time;
 use leasehold_proto::v1;
 use leasehold_queue::{
     Blocker, Bucketed, Capacity, Ending, FailureReason, Gate, Holder, LabelGap, Misfit, Name,
-    Obstacle, Permit, Phase, SchemaPrint, SessionState, Shape, Shortage, Size, Take, TaskId,
-    TaskSpec, Token, Unfit, Use, Wait,
+    Obstacle, Permit, Phase, SchemaPrint, SessionState, Shape, Shortage, Size, Take, TaskId, Token,
+    Unfit, Use, Wait,
 };
 
 use super::explanation;
@@ -30,7 +30,10 @@ fn config() -> Config {
 /// The message and the advice of a blocker, a line each.
 fn check(blocker: &Blocker, shape: Shape, expected: &[&str]) {
     let task = snapshot(Phase::Queued).task;
-    let spec = TaskSpec { task_type: "resize".into(), shape, ..(*task.spec).clone() };
+    let spec = (*task.spec).clone().with(|template| {
+        template.task_type = "resize".into();
+        template.shape = shape;
+    });
     let shown = super::blocker(blocker, &spec, &config());
     let mut lines = vec![shown.message.clone()];
     for v1::Advice { text, command, configuration, .. } in &shown.advice {

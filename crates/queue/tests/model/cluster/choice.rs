@@ -1,13 +1,13 @@
 //! What the small numbers of a step stand for: one of the tasks, sessions, streams and leases there are.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
     Admission, Config, DeclineReason, Exclusivity, Failure, FailureReason, Guarantee, HeldLease,
     Key, LeasePhase, LeaseTerms, Limits, Name, Outcome, Retry, SchemaPrint, SchemasRead, SessionId,
-    Shape, Size, StopProof, StreamId, Submit, TaskId, TaskSpec, Token,
+    Shape, Size, StopProof, StreamId, Submit, TaskId, TaskSpec, Template, Token,
 };
 
 use super::{Cluster, SECOND};
@@ -20,42 +20,52 @@ impl Cluster {
         let asked = |bit: u8| submission.terms >> bit & 1 == 1;
         let digest = [submission.digest; 16];
         let spec = TaskSpec {
-            queue: queue_name(submission.queue),
-            task_type: type_name(submission.task_type),
-            payload: Bytes::from_static(b"payload"),
-            content_type: "".into(),
-            priority: submission.priority,
-            initial_delay: if submission.delayed { SECOND } else { Duration::ZERO },
-            start_timeout: or(300, 900),
-            attempt_timeout: or(500, 2_000),
-            total_timeout: or(3_000, 20_000),
-            kill_grace: or(200, 1_000),
-            retry: Retry {
-                max_attempts: u32::from(submission.max_attempts),
-                backoff: Backoff {
-                    initial: SECOND / 4,
-                    factor: 2.0,
-                    cap: SECOND,
-                    jitter: Jitter::None,
+            template: Arc::new(Template {
+                queue: queue_name(submission.queue),
+                task_type: type_name(submission.task_type),
+                content_type: "".into(),
+                priority: submission.priority,
+                start_timeout: or(300, 900),
+                attempt_timeout: or(500, 2_000),
+                kill_grace: or(200, 1_000),
+                retry: Retry {
+                    max_attempts: u32::from(submission.max_attempts),
+                    backoff: Backoff {
+                        initial: SECOND / 4,
+                        factor: 2.0,
+                        cap: SECOND,
+                        jitter: Jitter::None,
+                    },
                 },
-            },
-            claims: None,
-            terms: LeaseTerms {
-                guarantee: if asked(0) { Guarantee::AtMostOnce } else { Guarantee::AtLeastOnce },
-                exclusivity: if asked(1) { Exclusivity::BestEffort } else { Exclusivity::Strict },
-                queue_timeout: asked(2).then(|| or(600, 2_500)),
-                progress_timeout: asked(3).then(|| or(400, 1_500)),
-            },
+                claims: None,
+                terms: LeaseTerms {
+                    guarantee: if asked(0) {
+                        Guarantee::AtMostOnce
+                    } else {
+                        Guarantee::AtLeastOnce
+                    },
+                    exclusivity: if asked(1) {
+                        Exclusivity::BestEffort
+                    } else {
+                        Exclusivity::Strict
+                    },
+                    queue_timeout: asked(2).then(|| or(600, 2_500)),
+                    progress_timeout: asked(3).then(|| or(400, 1_500)),
+                },
+                fairness_key: ["", "red", "blue"][usize::from(submission.fairness)].into(),
+                shape: Shape {
+                    selector: zone_labels(submission.zone),
+                    schema: (0 < submission.schema).then(|| schema(submission.schema)),
+                    size: Size::default(),
+                },
+                admission: Admission::Unasked,
+            }),
+            payload: Bytes::from_static(b"payload"),
+            initial_delay: if submission.delayed { SECOND } else { Duration::ZERO },
+            total_timeout: or(3_000, 20_000),
             labels: Vec::new(),
             trace: None,
             key: submission.key.map(|key| Key { name: format!("k{key}").into(), digest }),
-            fairness_key: ["", "red", "blue"][usize::from(submission.fairness)].into(),
-            shape: Shape {
-                selector: zone_labels(submission.zone),
-                schema: (0 < submission.schema).then(|| schema(submission.schema)),
-                size: Size::default(),
-            },
-            admission: Admission::Unasked,
         };
         let id = self.minter.mint(self.now, 0);
         Submit { id, spec, validate_only: submission.validate_only }
