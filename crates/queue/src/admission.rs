@@ -33,6 +33,7 @@ impl Queue {
                 // It has been reckoned, and nobody looks at that again.
                 spec.admission = Admission::Unasked;
             }
+            self.book.templates.intern(&mut spec.template);
             let task = Box::new(self.task_of(id, spec));
             self.write(Record::TaskAccepted(task));
             self.show(id);
@@ -122,7 +123,7 @@ impl Queue {
         if !self.config.quotas.is_empty() {
             let name = namespace::of(&spec.queue);
             let quota = self.config.quotas.get(name).copied().unwrap_or_default();
-            quota.admit(name, self.book.usages.of(name), book::cost(spec))?;
+            quota.admit(name, self.usage(name), book::cost(spec))?;
         }
         within("limits.open_tasks", self.open_tasks(), 1, limits.open_tasks)?;
         within("limits.open_bytes", self.open_bytes(), book::cost(spec), limits.open_bytes)?;

@@ -12,7 +12,7 @@ use crate::{
     Queue, Take, TaskSpec,
     flows::{FlowNo, QueueNo},
     gate::Gate,
-    lanes::{Lane, Place},
+    lanes::{Lane, Place, Rank},
     need::{Audience, NeedNo},
     pace::as_micros,
     rehearsal::{ACTS_MAX, Act},
@@ -99,7 +99,7 @@ impl Places<'_> {
             let after = apart * u128::from(2 * nth + 1) / parts;
             self.first + Duration::from_millis(u64::try_from(after).unwrap_or(u64::MAX))
         });
-        each.map(|place| place.deadline).chain(some)
+        each.map(|(deadline, _)| *deadline).chain(some)
     }
 }
 
@@ -263,8 +263,8 @@ impl<'a> Asker<'a> {
         } else {
             lane.tasks.len() as u64
         };
-        let first = lane.tasks.first_key_value()?.0.deadline;
-        let last = lane.tasks.last_key_value()?.0.deadline;
+        let first = lane.tasks.first_key_value()?.0.0;
+        let last = lane.tasks.last_key_value()?.0.0;
         let last = if turn == Turn::Own { last.min(self.place.deadline) } else { last };
         let places = Places { lane, count, stands_for, first, last: last.max(first), usual };
         let fastest = self.queue.paces.fastest(&need.task_type);
@@ -299,6 +299,7 @@ impl<'a> Asker<'a> {
         let all = lane.tasks.len();
         let Some((first, _)) = lane.tasks.first_key_value() else { return 0 };
         let Some((last, _)) = lane.tasks.last_key_value() else { return 0 };
+        let place = place.rank();
         if *last < place {
             return all as u64;
         }
@@ -314,7 +315,7 @@ impl<'a> Asker<'a> {
         if before < most {
             return before as u64;
         }
-        let after_first = |it: &Place| it.deadline.since(first.deadline).as_millis();
+        let after_first = |(deadline, _): &Rank| deadline.since(first.0).as_millis();
         let spread = part(all as u64, after_first(&place), after_first(last));
         spread.clamp(before as u64, (all - behind) as u64)
     }

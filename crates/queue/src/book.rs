@@ -3,14 +3,11 @@
 //!
 //! It knows no lane, timer or session: those are derived from it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{
     Lease, Name, Phase, Task, TaskId, TaskSpec, decided::Decided, fingerprint::Print, idle::Idle,
-    keys::Keys, quota::Usages, tasks::Tasks,
+    keys::Keys, mark::Mark, tasks::Tasks, templates::Templates,
 };
 
 /// What an open task takes in memory beside the bytes of its spec: its entry, its specification, its places in a lane
@@ -25,11 +22,9 @@ pub(crate) struct Book {
     pub(crate) decided: Decided,
     /// Queues that are paused.
     pub(crate) pauses: BTreeSet<Name>,
-    /// How many open tasks each queue has.
-    pub(crate) open: BTreeMap<Name, u64>,
+    /// What open tasks have in common, and what each queue and namespace has of them.
+    pub(crate) templates: Templates,
     pub(crate) open_bytes: u64,
-    /// What each namespace has of both.
-    pub(crate) usages: Usages,
     pub(crate) session_ttl_max: Duration,
     /// Queues that the configuration names. Not durable.
     pub(crate) declared: BTreeSet<Name>,
@@ -41,6 +36,11 @@ impl Book {
     /// The task, if it is open.
     pub(crate) fn task(&self, id: TaskId) -> Option<&Task> {
         self.tasks.get(id)
+    }
+
+    /// Where an open task stands.
+    pub(crate) fn mark(&self, id: TaskId) -> Option<Mark> {
+        self.tasks.find(id).map(|(task, template)| Mark::of(task, template))
     }
 
     /// Every open task with a larger id.
@@ -73,14 +73,14 @@ impl Book {
 
     /// How many queues are in use, declared ones left out: what the bound on queues counts.
     pub(crate) fn queue_count(&self) -> u64 {
-        let empty = self.pauses.iter().filter(|queue| !self.open.contains_key(*queue)).count();
+        let empty = self.pauses.iter().filter(|queue| self.templates.open(queue) == 0).count();
         let declared = self.declared.iter().filter(|queue| self.is_in_use(queue)).count();
-        (self.open.len() + empty - declared) as u64
+        (self.templates.in_use() + empty - declared) as u64
     }
 
     /// Every queue that exists, by name.
     pub(crate) fn queues(&self) -> impl Iterator<Item = &Name> {
-        let used = self.open.keys().chain(&self.pauses);
+        let used = self.templates.used().map(|(name, _)| name).chain(&self.pauses);
         let names: BTreeSet<_> = used.chain(&self.declared).chain(self.idle.names()).collect();
         names.into_iter()
     }
@@ -88,7 +88,7 @@ impl Book {
     /// How many those are at most.
     pub(crate) fn known_queue_count(&self) -> usize {
         let idle = usize::try_from(self.idle.len()).unwrap_or(usize::MAX);
-        self.open.len() + self.pauses.len() + self.declared.len() + idle
+        self.templates.in_use() + self.pauses.len() + self.declared.len() + idle
     }
 
     /// The configuration names these queues from here on, and no others.
@@ -127,7 +127,7 @@ impl Book {
     }
 
     fn is_in_use(&self, queue: &str) -> bool {
-        self.open.contains_key(queue) || self.pauses.contains(queue)
+        0 < self.templates.open(queue) || self.pauses.contains(queue)
     }
 
     /// Remembers a queue that may not be in use any more.
@@ -149,34 +149,38 @@ impl Book {
     }
 
     /// Takes a task in, in place of the one with its id.
-    pub(crate) fn insert(&mut self, task: Box<Task>) {
+    pub(crate) fn insert(&mut self, mut task: Box<Task>) {
         self.remove(task.id);
+        if let Some(spec) = Arc::get_mut(&mut task.spec) {
+            self.templates.intern(&mut spec.template);
+        }
+        let (template, is_first) = self.templates.enter(&task.spec.template);
         let queue = &task.spec.queue;
-        *self.open.entry(Name::clone(queue)).or_default() += 1;
-        self.idle.remove(queue);
+        if is_first {
+            self.idle.remove(queue);
+        }
         let bytes = size(&task);
         self.open_bytes += bytes;
-        self.usages.enter(queue, bytes);
+        if let Some(usage) = self.templates.usage_mut(template) {
+            usage.enter(bytes);
+        }
         if let Some(key) = &task.spec.key {
             self.keys.insert(queue, key, task.id, None);
         }
-        self.tasks.insert(task);
+        self.tasks.insert(task, template);
     }
 
     /// Takes a task out.
     pub(crate) fn remove(&mut self, id: TaskId) -> Option<Task> {
-        let task = self.tasks.remove(id)?;
-        let queue = &task.spec.queue;
-        if let Some(open) = self.open.get_mut(queue) {
-            *open -= 1;
-            if *open == 0 {
-                self.open.remove(queue);
-                self.rest(queue);
-            }
-        }
-        let bytes = size(&task);
+        let (task, template) = self.tasks.remove(id)?;
+        let (queue, bytes) = (&task.spec.queue, size(&task));
         self.open_bytes -= bytes;
-        self.usages.leave(queue, bytes);
+        if let Some(usage) = self.templates.usage_mut(template) {
+            usage.leave(bytes);
+        }
+        if self.templates.leave(template) {
+            self.rest(queue);
+        }
         if let Some(key) = &task.spec.key {
             self.keys.release(queue, key, id);
         }
@@ -193,15 +197,6 @@ pub(crate) fn size(task: &Task) -> u64 {
 pub(crate) fn cost(spec: &TaskSpec) -> u64 {
     let labels: usize = spec.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
     let trace = spec.trace.as_ref().map_or(0, |trace| trace.parent.len() + trace.state.len());
-    let selector: usize = spec.shape.selector.iter().map(|(name, it)| name.len() + it.len()).sum();
-    let size = spec.shape.size.bytes();
-    let claims = spec.claims.as_ref().map_or(0, |claims| claims.bytes());
-    let texts = spec.content_type.len()
-        + spec.fairness_key.len()
-        + labels
-        + selector
-        + size
-        + trace
-        + claims;
-    TASK_OVERHEAD_BYTES + (spec.payload.len() + texts) as u64
+    let own = spec.payload.len() + labels + trace;
+    TASK_OVERHEAD_BYTES + own as u64 + spec.template.bytes()
 }

@@ -54,7 +54,7 @@ impl Queue {
         let quota = self.config.quotas.get(namespace).and_then(|quota| quota.open_bytes);
         let bounds = [
             (Room::All, self.book.open_bytes, self.config.limits.open_bytes),
-            (Room::Namespace, self.book.usages.of(namespace).bytes, quota.unwrap_or(u64::MAX)),
+            (Room::Namespace, self.usage(namespace).bytes, quota.unwrap_or(u64::MAX)),
         ];
         let (old, new) = (task.checkpoint_bytes(), data.len() as u64);
         let is_over = |(_, used, max): &(_, u64, u64)| *max < (used - old).saturating_add(new);

@@ -332,9 +332,9 @@ impl Queue {
 
     /// What is leased takes on average, in microseconds.
     fn usual_run(&self) -> u64 {
-        let leased = self.index.leased.iter();
+        let kinds = self.book.templates.kinds.iter();
         let (count, work) =
-            leased.fold((0_u128, 0_u128), |(all, work), ((_, task_type), leased)| {
+            kinds.fold((0_u128, 0_u128), |(all, work), ((_, task_type), leased)| {
                 let slots = u128::from(leased.slots);
                 (all + slots, work + slots * u128::from(self.micros(task_type)))
             });

@@ -318,7 +318,7 @@ impl Queue {
             }
         }
         let waits = [Wait::Delay, Wait::Backoff].into_iter().filter_map(|wait| {
-            let waits = self.index.waits.get(&(Name::clone(name), wait))?;
+            let waits = self.book.templates.queues.find(name)?.waits(wait);
             let (until, first) = *waits.first()?;
             Some((waits.len() as u64, Ok(first), Hold::Wait(wait, until)))
         });

@@ -2,10 +2,12 @@
 //!
 //! A flow is what has one fairness key in one queue; tasks that name none are a flow, too. It knows no task and no order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use leasehold_policy::Time;
 
 use crate::{
-    Name, SessionId,
+    Name, SessionId, TaskId,
     idle::Idle,
     lanes::{LaneKey, LaneNo},
     slab::Slab,
@@ -46,6 +48,8 @@ pub(crate) struct Flows {
 pub(crate) struct QueueEntry {
     pub(crate) name: Name,
     flows: BTreeMap<Name, FlowNo>,
+    /// Since when tasks wait in it.
+    ages: BTreeSet<(Time, TaskId)>,
     /// How many of them have a lane.
     busy: usize,
 }
@@ -60,6 +64,13 @@ pub(crate) struct Flow {
     lanes: BTreeMap<LaneKey, LaneNo>,
 }
 
+impl QueueEntry {
+    /// Since when the longest waiting task of it waits.
+    pub(crate) fn oldest(&self) -> Option<Time> {
+        self.ages.first().map(|(since, _)| *since)
+    }
+}
+
 impl Flows {
     /// The flow of a key in a queue, both known from here on.
     pub(crate) fn open(&mut self, queue: &Name, key: &Name) -> FlowNo {
@@ -68,7 +79,12 @@ impl Flows {
         }
         let no = self.numbers.get(queue).copied().unwrap_or_else(|| {
             let (name, flows) = (Name::clone(queue), BTreeMap::new());
-            let no = QueueNo(self.queues.insert(QueueEntry { name, flows, busy: 0 }));
+            let no = QueueNo(self.queues.insert(QueueEntry {
+                name,
+                flows,
+                ages: BTreeSet::new(),
+                busy: 0,
+            }));
             self.numbers.insert(Name::clone(queue), no);
             no
         });
@@ -151,6 +167,30 @@ impl Flows {
         let queue = self.queues.remove(flow.queue.0)?;
         self.numbers.remove(&queue.name);
         Some((flow.queue, no, Extent::Queue))
+    }
+
+    /// A task of a flow waits since then.
+    pub(crate) fn wait(&mut self, flow: FlowNo, age: (Time, TaskId)) {
+        if let Some(queue) = self.queue_of(flow) {
+            queue.ages.insert(age);
+        }
+    }
+
+    /// A task of a flow that waited since then does not wait any more.
+    pub(crate) fn go_on(&mut self, flow: FlowNo, age: (Time, TaskId)) {
+        if let Some(queue) = self.queue_of(flow) {
+            queue.ages.remove(&age);
+        }
+    }
+
+    fn queue_of(&mut self, flow: FlowNo) -> Option<&mut QueueEntry> {
+        self.queues.get_mut(self.all.get(flow.0)?.queue.0)
+    }
+
+    /// How many tasks wait.
+    #[cfg(debug_assertions)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.queues.iter().map(|(_, queue)| queue.ages.len()).sum()
     }
 
     /// Every lane of a queue.

@@ -92,8 +92,10 @@ impl Book {
             | Record::LeaseEnded { task, .. }
             | Record::CancelRequested { task, .. } => self.change(*task, record, unknown)?,
             Record::TaskEnded { task, .. } => {
-                self.change(*task, record, unknown)?;
-                return Ok(self.remove(*task));
+                self.known(*task, record, unknown)?;
+                let Some(mut task) = self.remove(*task) else { return Ok(None) };
+                task.change(record)?;
+                return Ok(Some(task));
             }
         }
         Ok(None)
@@ -137,13 +139,16 @@ impl Book {
     /// Changes an open task, and what it takes.
     fn change(&mut self, id: TaskId, record: &Record, unknown: Unknown) -> Result<(), Corrupt> {
         let Some(task) = self.known(id, record, unknown)? else { return Ok(()) };
+        if !matches!(record, Record::CheckpointSaved { .. } | Record::LeaseEnded { .. }) {
+            return task.change(record);
+        }
         let before = task.left_bytes();
         task.change(record)?;
         let after = task.left_bytes();
-        if before != after {
-            let spec = Arc::clone(&task.spec);
-            self.open_bytes = self.open_bytes - before + after;
-            self.usages.resize(&spec.queue, before, after);
+        self.open_bytes = self.open_bytes - before + after;
+        let template = self.tasks.find(id).map(|(_, template)| template);
+        if let Some(usage) = template.and_then(|no| self.templates.usage_mut(no)) {
+            usage.resize(before, after);
         }
         Ok(())
     }

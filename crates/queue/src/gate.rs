@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use leasehold_policy::{Call, CallEnd, Circuit, Mutant, Time};
 
 use crate::{
-    Guarded, Name, Task, TaskSpec, Token, Turned,
+    Guarded, Name, Task, TaskSpec, Template, Token, Turned,
     circuits::Circuits,
     config::Throttles,
     lanes::Place,
@@ -102,7 +102,7 @@ impl Gates {
     }
 
     /// The gates that a task has to pass beside those of its queue and its type.
-    pub(crate) fn of(spec: &TaskSpec) -> Gateway {
+    pub(crate) fn of(spec: &Template) -> Gateway {
         let Some(claims) = &spec.claims else { return Gateway::default() };
         let dependencies = claims.dependencies.iter().map(Name::clone);
         let circuits = dependencies.map(|name| Gate::Circuit(Guarded::Dependency(name)));

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    hash::{BuildHasherDefault, Hasher},
+    hash::{BuildHasherDefault, Hash, Hasher},
     str::FromStr,
     sync::Arc,
 };
@@ -17,8 +17,18 @@ pub type Name = Arc<str>;
 /// From the most significant bit: 48 bits of milliseconds since the Unix epoch, the version, 12 bits and
 /// then 9 bits of a counter (behind the variant), 10 bits of shard, 43 random bits. Milliseconds and counter
 /// together are the [`serial`](Self::serial).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskId(u128);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TaskId {
+    // In halves it takes no room for its alignment beside a time, and there are several for each open task.
+    high: u64,
+    low: u64,
+}
+
+impl Hash for TaskId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.as_u128());
+    }
+}
 
 const COUNTER_BITS: u32 = 21;
 const COUNTER_LOW_BITS: u32 = 9;
@@ -29,23 +39,24 @@ const MS_BITS: u32 = 42;
 
 impl TaskId {
     /// The id behind all others.
-    pub(crate) const LAST: Self = Self(u128::MAX);
+    pub(crate) const LAST: Self = Self::from_u128(u128::MAX);
 
     /// The id with these 128 bits.
+    #[expect(clippy::cast_possible_truncation, reason = "the other half is kept beside it")]
     pub const fn from_u128(bits: u128) -> Self {
-        Self(bits)
+        Self { high: (bits >> 64) as u64, low: bits as u64 }
     }
 
     /// The 128 bits of the id.
     pub const fn as_u128(self) -> u128 {
-        self.0
+        (self.high as u128) << 64 | self.low as u128
     }
 
     /// A positive integer that is unique within a journal and grows with each minted id.
     pub fn serial(self) -> i64 {
-        let ms = (self.0 >> 80) & ((1 << MS_BITS) - 1);
-        let high = (self.0 >> 64) & 0xfff;
-        let low = (self.0 >> (SHARD_BITS + RANDOM_BITS)) & ((1 << COUNTER_LOW_BITS) - 1);
+        let ms = (self.high >> 16) & ((1 << MS_BITS) - 1);
+        let high = self.high & 0xfff;
+        let low = (self.low >> (SHARD_BITS + RANDOM_BITS)) & ((1 << COUNTER_LOW_BITS) - 1);
         let serial = ms << COUNTER_BITS | high << COUNTER_LOW_BITS | low;
         i64::try_from(serial).unwrap_or(i64::MAX)
     }
@@ -89,9 +100,10 @@ impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Every task's id is written for each of its leases: letter by letter costs a tenth of five numbers with a format.
         let mut text = *b"00000000-0000-0000-0000-000000000000";
+        let bits = self.as_u128();
         let digits = text.iter_mut().rev().filter(|letter| **letter != b'-');
         for (digit, at) in digits.zip((0..u128::BITS).step_by(4)) {
-            let value = u8::try_from((self.0 >> at) & 0xf).unwrap_or_default();
+            let value = u8::try_from((bits >> at) & 0xf).unwrap_or_default();
             *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
         }
         f.write_str(str::from_utf8(&text).unwrap_or_default())
@@ -128,7 +140,7 @@ impl FromStr for TaskId {
             let digit = char::from(*byte).to_digit(16).ok_or(ParseTaskIdError(()))?;
             bits = bits << 4 | u128::from(digit);
         }
-        Ok(Self(bits))
+        Ok(Self::from_u128(bits))
     }
 }
 
@@ -159,7 +171,7 @@ impl Minter {
         let high = counter >> COUNTER_LOW_BITS;
         let low = counter & ((1 << COUNTER_LOW_BITS) - 1);
         let random = u128::from(random) & ((1 << RANDOM_BITS) - 1);
-        TaskId(
+        TaskId::from_u128(
             (u128::from(self.ms) & 0xffff_ffff_ffff) << 80
                 | 0x7 << 76
                 | high << 64

@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use leasehold_policy::Time;
+use leasehold_policy::{Time, namespace};
 
 use crate::{
-    EndKind, Name, Phase, Queue, Task, Token,
+    EndKind, Name, Phase, Queue, Task, Token, Usage, Wait,
     book::size,
-    mark::{Counts, due},
-    quota::Usages,
+    mark::due,
     session::Work,
+    templates::{Counts, Leased, Tally},
     timers::Alarm,
 };
 
@@ -55,8 +55,8 @@ fn check_place(queue: &Queue, task: &Task) {
     let listed = task.last_token.filter(is_listed);
     assert!(listed == unheard.map(|end| end.token), "{id}: who may be heard late disagrees");
     if let Phase::Scheduled { eligible, wait } = task.phase {
-        let waits = index.waits.get(&(Name::clone(&task.spec.queue), wait));
-        let is_listed = waits.is_some_and(|waits| waits.contains(&(eligible, id)));
+        let tally = queue.book.templates.queues.find(&task.spec.queue);
+        let is_listed = tally.is_some_and(|tally| tally.waits(wait).contains(&(eligible, id)));
         assert!(is_listed, "{id}: waits disagree");
     }
     let Some(lease) = task.lease() else { return };
@@ -118,25 +118,41 @@ fn check_sessions(queue: &Queue) {
 fn check_totals(queue: &Queue) {
     let mut counts: BTreeMap<_, Counts> = BTreeMap::new();
     let (mut keyed, mut bytes, mut alarms, mut queued) = (0, 0, 0, 0);
-    let mut usages = Usages::default();
+    let mut usages: BTreeMap<_, Usage> = BTreeMap::new();
+    let mut kinds: BTreeMap<_, Leased> = BTreeMap::new();
     for task in queue.book.tasks.iter() {
         let counts = counts.entry(Name::clone(&task.spec.queue)).or_default();
         match task.phase {
             Phase::Scheduled { .. } => counts.scheduled += 1,
             Phase::Queued => counts.queued += 1,
-            Phase::Leased(_) => counts.leased += 1,
+            Phase::Leased(_) => {
+                counts.leased += 1;
+                let kind = (Name::clone(&task.spec.queue), Name::clone(&task.spec.task_type));
+                let leased = kinds.entry(kind).or_default();
+                leased.leases += 1;
+                leased.slots += u64::from(task.spec.shape.size.slots);
+            }
         }
         queued += usize::from(task.phase == Phase::Queued);
         keyed += usize::from(task.spec.key.is_some());
         bytes += size(task);
-        usages.enter(&task.spec.queue, size(task));
+        let namespace = namespace::of(&task.spec.queue);
+        usages.entry(Name::from(namespace)).or_default().enter(size(task));
         alarms += usize::from(due(task) < Time::NEVER);
     }
-    let open = counts.iter().map(|(name, c)| (name, c.scheduled + c.queued + c.leased));
-    assert!(open.eq(queue.book.open.iter().map(|(name, open)| (name, *open))), "open counts");
-    assert!(counts == queue.index.counts, "the counts of queues");
+    let templates = &queue.book.templates;
+    let counted = templates.used().map(|(name, tally)| (Name::clone(name), tally.counts));
+    assert!(counted.eq(counts.clone()), "the counts of queues");
+    let is_sum = |it: &Tally| it.open == it.counts.scheduled + it.counts.queued + it.counts.leased;
+    assert!(templates.used().all(|(_, tally)| is_sum(tally)), "open counts");
+    assert!(templates.in_use() == counts.len(), "how many queues are in use");
+    let leased = templates.kinds.iter().filter(|(_, leased)| 0 < leased.leases);
+    assert!(leased.map(|(kind, it)| (kind.clone(), *it)).eq(kinds), "what is leased by kind");
     let waiting: u64 = counts.values().map(|counts| counts.scheduled).sum();
-    let listed = queue.index.waits.values().map(|waits| waits.len() as u64).sum();
+    let waits = [Wait::Delay, Wait::Backoff];
+    let listed =
+        templates.queues.iter().flat_map(|(_, tally)| waits.map(|it| tally.waits(it).len()));
+    let listed = listed.map(|len| len as u64).sum();
     assert!(waiting == listed, "tasks that wait for a time");
     assert!(queue.book.idle.names().all(|name| !queue.book.is_counted(name)), "idle queues");
     assert!(queued == queue.index.lanes.len() && queue.index.lanes.agree(), "lanes");
@@ -144,7 +160,8 @@ fn check_totals(queue: &Queue) {
     assert!(unheard == queue.index.unheard.len(), "leases that may be heard late");
     assert!(alarms + queue.roster.ids().len() == queue.index.timers.len(), "alarms");
     assert!(bytes == queue.book.open_bytes, "open bytes");
-    assert!(usages == queue.book.usages, "what namespaces take");
+    let taken = templates.namespaces.iter().filter(|(_, usage)| 0 < usage.tasks);
+    assert!(taken.map(|(name, it)| (Name::clone(name), *it)).eq(usages), "what namespaces take");
     let (live, key_bytes) = queue.book.keys.audit();
     assert!(live == keyed && key_bytes == queue.book.keys.bytes(), "keys");
     assert!(queue.avoided.keys().all(|id| queue.book.task(*id).is_some()), "avoided sessions");

@@ -12,7 +12,7 @@ use std::{
 use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
-    Name, SessionId, Task, TaskId, TaskSpec, Token,
+    Name, SessionId, Task, TaskId, TaskSpec, Template, Token,
     ask::{AskNo, Offer},
     flows::{FlowNo, Flows},
     gate::{Comer, Gate, Gates, Gateway},
@@ -22,6 +22,7 @@ use crate::{
     need::{Need, NeedNo, Needs},
     pace::Paces,
     slab::Slab,
+    templates::Known,
 };
 
 use crowd::Crowd;
@@ -60,6 +61,11 @@ impl Place {
         Self { deadline: self.deadline - usual + theirs, ..self }
     }
 
+    /// Among the tasks of one lane.
+    pub(crate) const fn rank(self) -> Rank {
+        (self.deadline, self.task)
+    }
+
     /// Whether the task has run out of time.
     pub(crate) fn is_over(self, now: Time) -> bool {
         self.deadline <= now
@@ -70,6 +76,9 @@ impl Place {
         self.priority < other.priority
     }
 }
+
+/// A task's place among those of its lane.
+pub(crate) type Rank = (Time, TaskId);
 
 /// The number of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,8 +113,16 @@ pub(crate) struct Lanes {
     /// When it is looked whether a gate at which lanes wait has opened by itself.
     rings: BTreeMap<Gate, Time>,
     ringing: BTreeSet<(Time, Gate)>,
-    /// Since when tasks wait in each queue.
-    ages: BTreeMap<Name, BTreeSet<(Time, TaskId)>>,
+    /// How many lanes there have been.
+    founded: u64,
+}
+
+/// A lane that is known to somebody, who does not know whether it is still there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaneRef {
+    no: LaneNo,
+    /// Its number may have been given to another one since.
+    founded: u64,
 }
 
 /// What there is to tell about classes of sessions.
@@ -124,8 +141,9 @@ pub(crate) struct News {
 pub(crate) struct Lane {
     pub(crate) flow: FlowNo,
     pub(crate) key: LaneKey,
-    /// With the time since when each waits. Never empty.
-    pub(crate) tasks: BTreeMap<Place, Time>,
+    /// In their order, by when they have to be over, with the time since when each waits. Never empty.
+    pub(crate) tasks: BTreeMap<Rank, Time>,
+    founded: u64,
     /// The gate that it waits at. None: it stands in line.
     pub(crate) gate: Option<Gate>,
     /// Its place among those who wait at a gate, behind all who have waited longer for their turn.
@@ -176,7 +194,7 @@ pub(crate) struct LaneView<'a> {
     pub(crate) since: Time,
     /// How many slots a lease of each of them takes.
     pub(crate) slots: u64,
-    tasks: &'a BTreeMap<Place, Time>,
+    tasks: &'a BTreeMap<Rank, Time>,
 }
 
 impl LaneView<'_> {
@@ -188,7 +206,7 @@ impl LaneView<'_> {
     /// The task that goes behind so many of them.
     pub(crate) fn behind(&self, many: u64) -> Option<TaskId> {
         let nth = usize::try_from(many).ok()?;
-        self.tasks.keys().nth(nth).map(|place| place.task)
+        self.tasks.keys().nth(nth).map(|(_, task)| *task)
     }
 }
 
@@ -204,40 +222,51 @@ pub(crate) enum Pick {
 }
 
 impl Lanes {
-    /// Lets a task wait, since then.
-    pub(crate) fn insert(&mut self, spec: &TaskSpec, place: Place, since: Time) {
-        self.ages.entry(Name::clone(&spec.queue)).or_default().insert((since, place.task));
-        let flow = self.flows.open(&spec.queue, &spec.fairness_key);
-        let namespace = namespace::of(&spec.queue);
-        let need = self.needs.number(namespace, &spec.task_type, &spec.shape);
-        let key = LaneKey::new(need, place, spec);
-        let Some(no) = self.flows.lane(flow, &key) else {
-            return self.open_lane(flow, key, (place, since));
+    /// Lets a task with this template wait, since then.
+    pub(crate) fn insert(&mut self, known: &mut Known, place: Place, since: Time) {
+        let found = known.lane(place.is_retry).filter(|lane| self.is_there(*lane));
+        let found = found.or_else(|| self.reference(self.find(&known.template, place)?));
+        let Some(found) = found else {
+            let template = &known.template;
+            let flow = self.flows.open(&template.queue, &template.fairness_key);
+            let namespace = namespace::of(&template.queue);
+            let need = self.needs.number(namespace, &template.task_type, &template.shape);
+            let key = LaneKey::new(need, place, template);
+            *known.lane_mut(place.is_retry) = Some(self.open_lane(flow, key, (place, since)));
+            return self.flows.wait(flow, (since, place.task));
         };
+        *known.lane_mut(place.is_retry) = Some(found);
+        let no = found.no;
         let Some(lane) = self.all.get_mut(no.0) else { return };
+        self.flows.wait(lane.flow, (since, place.task));
         let before = lane.first();
-        lane.tasks.insert(place, since);
+        lane.tasks.insert(place.rank(), since);
         if before.is_none_or(|before| place < before) {
             self.rehead(no, before);
         }
     }
 
-    /// Takes a task out.
-    pub(crate) fn remove(&mut self, spec: &TaskSpec, place: Place) {
-        let Some(no) = self.find(spec, place) else { return };
+    /// Takes a task with this template out.
+    pub(crate) fn remove(&mut self, known: &Known, place: Place) {
+        let lane = known.lane(place.is_retry).filter(|lane| self.is_there(*lane));
+        let no = lane.map(|lane| lane.no).or_else(|| self.find(&known.template, place));
+        let Some(no) = no else { return };
         let Some(lane) = self.all.get_mut(no.0) else { return };
         let before = lane.first();
-        let Some(since) = lane.tasks.remove(&place) else { return };
-        if let Some(ages) = self.ages.get_mut(&spec.queue) {
-            ages.remove(&(since, place.task));
-            if ages.is_empty() {
-                self.ages.remove(&spec.queue);
-            }
-        }
+        let Some(since) = lane.tasks.remove(&place.rank()) else { return };
+        self.flows.go_on(lane.flow, (since, place.task));
         if before == Some(place) {
             self.rehead(no, before);
         }
         self.settle();
+    }
+
+    fn is_there(&self, lane: LaneRef) -> bool {
+        self.all.get(lane.no.0).is_some_and(|it| it.founded == lane.founded)
+    }
+
+    fn reference(&self, no: LaneNo) -> Option<LaneRef> {
+        Some(LaneRef { no, founded: self.all.get(no.0)?.founded })
     }
 
     /// Keeps the tasks of a queue back, which has been paused since then, if that is known.
@@ -269,8 +298,8 @@ impl Lanes {
     fn view<'a>(&'a self, lane: &'a Lane) -> Option<LaneView<'a>> {
         let queue = &self.flows.queue(self.flows.flow(lane.flow)?.queue)?.name;
         let Need { task_type, shape, .. } = self.needs.get(lane.key.need)?;
-        let (first, since) = lane.tasks.first_key_value()?;
-        let (first, since, slots) = (*first, *since, shape.size.slots.into());
+        let (_, since) = lane.tasks.first_key_value()?;
+        let (first, since, slots) = (lane.first()?, *since, shape.size.slots.into());
         Some(LaneView { queue, task_type, first, since, slots, tasks: &lane.tasks })
     }
 
@@ -294,7 +323,7 @@ impl Lanes {
 
     /// Since when the longest waiting task of a queue waits.
     pub(crate) fn oldest(&self, queue: &str) -> Option<Time> {
-        self.ages.get(queue)?.first().map(|(since, _)| *since)
+        self.flows.queue(self.flows.number(queue)?)?.oldest()
     }
 
     /// The task that goes next to a class, of the sizes that it offers.
@@ -428,14 +457,18 @@ impl Lanes {
         place.deadline - usual.unwrap_or_default()
     }
 
-    fn open_lane(&mut self, flow: FlowNo, key: LaneKey, (place, since): (Place, Time)) {
-        let tasks = BTreeMap::from([(place, since)]);
+    fn open_lane(&mut self, flow: FlowNo, key: LaneKey, (place, since): (Place, Time)) -> LaneRef {
+        let tasks = BTreeMap::from([(place.rank(), since)]);
         self.needs.enter(key.need);
         let gate = self.answer(flow, &key);
         let (seat, calls) = (self.next_seat(), Vec::new());
-        let no = LaneNo(self.all.insert(Lane { flow, key: key.clone(), tasks, gate, seat, calls }));
+        self.founded += 1;
+        let founded = self.founded;
+        let lane = Lane { flow, key: key.clone(), tasks, founded, gate, seat, calls };
+        let no = LaneNo(self.all.insert(lane));
         self.flows.enter(flow, key, no);
         self.take_stand(no, place);
+        LaneRef { no, founded }
     }
 
     fn close_lane(&mut self, no: LaneNo) {
@@ -478,7 +511,7 @@ impl Lanes {
         Some(Head { queue, flow: *flow, need: key.need, place, lane })
     }
 
-    fn find(&self, spec: &TaskSpec, place: Place) -> Option<LaneNo> {
+    fn find(&self, spec: &Template, place: Place) -> Option<LaneNo> {
         let flow = self.flows.find(&spec.queue, &spec.fairness_key)?;
         let need = self.needs.find(namespace::of(&spec.queue), &spec.task_type, &spec.shape)?;
         self.flows.lane(flow, &LaneKey::new(need, place, spec))
@@ -486,7 +519,7 @@ impl Lanes {
 }
 
 impl LaneKey {
-    fn new(need: NeedNo, place: Place, spec: &TaskSpec) -> Self {
+    fn new(need: NeedNo, place: Place, spec: &Template) -> Self {
         let Place { priority, is_retry, .. } = place;
         Self { need, priority, is_retry, gateway: Gates::of(spec) }
     }
@@ -502,7 +535,9 @@ impl LaneKey {
 
 impl Lane {
     fn first(&self) -> Option<Place> {
-        self.tasks.first_key_value().map(|(place, _)| *place)
+        let ((deadline, task), _) = self.tasks.first_key_value()?;
+        let LaneKey { priority, is_retry, .. } = self.key;
+        Some(Place { priority, deadline: *deadline, task: *task, is_retry })
     }
 }
 
@@ -510,14 +545,14 @@ impl Lane {
 impl Lanes {
     /// How many tasks wait.
     pub(crate) fn len(&self) -> usize {
-        self.ages.values().map(BTreeSet::len).sum()
+        self.flows.waiting()
     }
 
     /// Whether the task waits in its lane.
     pub(crate) fn contains(&self, task: &Task) -> bool {
         let place = Place::of(task);
         let lane = self.find(&task.spec, place).and_then(|no| self.all.get(no.0));
-        lane.is_some_and(|lane| lane.tasks.contains_key(&place))
+        lane.is_some_and(|lane| lane.tasks.contains_key(&place.rank()))
     }
 
     /// Whether each lane stands where it says, no other does, none stands in line in a queue that is paused, and whoever waits

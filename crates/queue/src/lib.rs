@@ -15,11 +15,13 @@ mod effect;
 mod id;
 mod ledger;
 mod record;
+mod register;
 mod size;
 mod spec;
 mod start;
 mod task;
 mod tasks;
+mod templates;
 mod view;
 
 // The durable state, and what is derived from it.

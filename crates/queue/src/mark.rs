@@ -1,18 +1,15 @@
 //! Where a task stands in the indexes: in a lane, among the leases, among the timers, in the counts of its queue.
 //!
-//! A mark is a function of the task alone, so that the mark from before a change says exactly what to take out.
+//! A mark is a function of the task and its template alone, so that the mark from before a change says exactly what to take out.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    Name, Phase, RevocationReason, Task, TaskId, TaskSpec, Token, Wait,
+    Phase, RevocationReason, Task, TaskId, Token, Wait,
     lanes::{Lanes, Place},
+    templates::{Counts, Known, TemplateNo, Templates},
     timers::{Alarm, Timers},
 };
 
@@ -21,9 +18,9 @@ use crate::{
 const WORD_MARGIN: Duration = Duration::from_secs(1);
 
 /// Where one task stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
-    spec: Arc<TaskSpec>,
+    template: TemplateNo,
     place: Place,
     state: State,
     due: Time,
@@ -39,20 +36,22 @@ enum State {
 }
 
 impl Mark {
-    pub(crate) fn of(task: &Task) -> Self {
+    pub(crate) fn of(task: &Task, template: TemplateNo) -> Self {
         let state = match &task.phase {
             Phase::Scheduled { wait, eligible } => State::Scheduled(*wait, *eligible),
             Phase::Queued => State::Queued,
             Phase::Leased(lease) => State::Leased(lease.token),
         };
         let unheard = task.unheard_end().map(|end| end.token);
-        let (spec, place, due) = (Arc::clone(&task.spec), Place::of(task), due(task));
-        Self { spec, place, state, due, unheard }
+        Self { template, place: Place::of(task), state, due: due(task), unheard }
     }
 
     /// Whether the two differ at most in when they ring.
     fn is_beside(&self, other: &Self) -> bool {
-        self.state == other.state && self.place == other.place && self.unheard == other.unheard
+        self.state == other.state
+            && self.place == other.place
+            && self.unheard == other.unheard
+            && self.template == other.template
     }
 }
 
@@ -118,32 +117,6 @@ pub(crate) fn silence_limit(task: &Task) -> Option<Time> {
     Some(lease.heard.unwrap_or(since).max(since) + task.spec.terms.progress_timeout?)
 }
 
-/// What a queue counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) scheduled: u64,
-    pub(crate) queued: u64,
-    pub(crate) leased: u64,
-}
-
-impl Counts {
-    fn of(&mut self, state: State) -> &mut u64 {
-        match state {
-            State::Scheduled(..) => &mut self.scheduled,
-            State::Queued => &mut self.queued,
-            State::Leased(_) => &mut self.leased,
-        }
-    }
-}
-
-/// Leases of tasks that are alike.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Leased {
-    pub(crate) leases: u64,
-    /// How many slots they take.
-    pub(crate) slots: u64,
-}
-
 /// Everything that can be found about tasks without looking at each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
@@ -152,28 +125,29 @@ pub(crate) struct Index {
     pub(crate) leases: BTreeMap<Token, TaskId>,
     /// Of each open task at most the newest lease, if its worker was lost.
     pub(crate) unheard: BTreeMap<Token, TaskId>,
-    pub(crate) counts: BTreeMap<Name, Counts>,
-    /// Until when tasks wait for a time, by queue and what for. None is empty.
-    pub(crate) waits: BTreeMap<(Name, Wait), BTreeSet<(Time, TaskId)>>,
-    /// What is leased, by queue and task type. None is of no leases.
-    pub(crate) leased: BTreeMap<(Name, Name), Leased>,
 }
 
 impl Index {
     /// Takes a task in. If it could be leased, it could since then.
-    pub(crate) fn insert(&mut self, mark: &Mark, since: Time) {
-        self.shift(None, Some(mark), since);
+    pub(crate) fn insert(&mut self, mark: &Mark, since: Time, templates: &mut Templates) {
+        self.shift(None, Some(mark), since, templates);
     }
 
     /// Moves a task from where it stood to where it stands. If it could be leased only now, it could since then.
-    pub(crate) fn shift(&mut self, before: Option<&Mark>, after: Option<&Mark>, since: Time) {
+    pub(crate) fn shift(
+        &mut self,
+        before: Option<&Mark>,
+        after: Option<&Mark>,
+        since: Time,
+        templates: &mut Templates,
+    ) {
         let stays = before.zip(after).is_some_and(|(before, after)| before.is_beside(after));
         if !stays {
             if let Some(before) = before {
-                self.leave(before);
+                self.leave(before, templates);
             }
             if let Some(after) = after {
-                self.enter(after, since);
+                self.enter(after, since, templates);
             }
         }
         let alarm = |mark: &Mark| (mark.due, Alarm::Task(mark.place.task));
@@ -188,63 +162,70 @@ impl Index {
         }
     }
 
-    fn enter(&mut self, mark: &Mark, since: Time) {
-        let (spec, id) = (&mark.spec, mark.place.task);
-        match mark.state {
-            State::Scheduled(wait, until) => {
-                let waits = self.waits.entry((Name::clone(&spec.queue), wait)).or_default();
-                waits.insert((until, id));
+    fn enter(&mut self, mark: &Mark, since: Time, templates: &mut Templates) {
+        let (no, id) = (mark.template, mark.place.task);
+        self.unheard.extend(mark.unheard.map(|token| (token, id)));
+        if let Some(tally) = templates.tally_mut(no) {
+            *mark.state.count(&mut tally.counts) += 1;
+            if let State::Scheduled(wait, until) = mark.state {
+                tally.waits_mut(wait).insert((until, id));
             }
-            State::Queued => self.lanes.insert(spec, mark.place, since),
+        }
+        match mark.state {
+            State::Scheduled(..) => {}
+            State::Queued => {
+                if let Some(known) = templates.get_mut(no) {
+                    self.lanes.insert(known, mark.place, since);
+                }
+            }
             State::Leased(token) => {
                 self.leases.insert(token, id);
-                let leased = self.leased.entry(kind(spec)).or_default();
-                leased.leases += 1;
-                leased.slots += u64::from(spec.shape.size.slots);
+                let slots = templates.get(no).map_or(0, Known::slots);
+                if let Some(leased) = templates.leased_mut(no) {
+                    leased.leases += 1;
+                    leased.slots += slots;
+                }
             }
         }
-        self.unheard.extend(mark.unheard.map(|token| (token, id)));
-        *self.counts.entry(Name::clone(&spec.queue)).or_default().of(mark.state) += 1;
     }
 
-    fn leave(&mut self, mark: &Mark) {
-        let spec = &mark.spec;
-        match mark.state {
-            State::Scheduled(wait, until) => {
-                let key = (Name::clone(&spec.queue), wait);
-                if let Some(waits) = self.waits.get_mut(&key) {
-                    waits.remove(&(until, mark.place.task));
-                    if waits.is_empty() {
-                        self.waits.remove(&key);
-                    }
-                }
-            }
-            State::Queued => self.lanes.remove(spec, mark.place),
-            State::Leased(token) => {
-                self.leases.remove(&token);
-                let kind = kind(spec);
-                if let Some(leased) = self.leased.get_mut(&kind) {
-                    leased.leases -= 1;
-                    leased.slots -= u64::from(spec.shape.size.slots);
-                    if leased.leases == 0 {
-                        self.leased.remove(&kind);
-                    }
-                }
-            }
-        }
+    fn leave(&mut self, mark: &Mark, templates: &mut Templates) {
+        let (no, id) = (mark.template, mark.place.task);
         if let Some(token) = mark.unheard {
             self.unheard.remove(&token);
         }
-        if let Some(counts) = self.counts.get_mut(&spec.queue) {
-            *counts.of(mark.state) -= 1;
-            if *counts == Counts::default() {
-                self.counts.remove(&spec.queue);
+        if let Some(tally) = templates.tally_mut(no) {
+            *mark.state.count(&mut tally.counts) -= 1;
+            if let State::Scheduled(wait, until) = mark.state {
+                tally.waits_mut(wait).remove(&(until, id));
+            }
+        }
+        match mark.state {
+            State::Scheduled(..) => {}
+            State::Queued => {
+                if let Some(known) = templates.get_mut(no) {
+                    self.lanes.remove(known, mark.place);
+                }
+            }
+            State::Leased(token) => {
+                self.leases.remove(&token);
+                let slots = templates.get(no).map_or(0, Known::slots);
+                if let Some(leased) = templates.leased_mut(no) {
+                    leased.leases -= 1;
+                    leased.slots -= slots;
+                }
             }
         }
     }
 }
 
-/// What kind of work a task is, and where it was submitted to.
-fn kind(spec: &TaskSpec) -> (Name, Name) {
-    (Name::clone(&spec.queue), Name::clone(&spec.task_type))
+impl State {
+    /// Among what it counts.
+    const fn count(self, counts: &mut Counts) -> &mut u64 {
+        match self {
+            Self::Scheduled(..) => &mut counts.scheduled,
+            Self::Queued => &mut counts.queued,
+            Self::Leased(_) => &mut counts.leased,
+        }
+    }
 }

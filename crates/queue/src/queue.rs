@@ -8,7 +8,7 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Audience, Command, Config, Corrupt, Effect, Name, Output, Phase, Record, Reply, Revoking,
-    SessionId, Size, Task, TaskId, Token, Unknown,
+    SessionId, Size, Task, TaskId, Token, Unknown, Usage,
     book::Book,
     eviction::Bans,
     fingerprint::Print,
@@ -119,7 +119,7 @@ impl Queue {
             self.book.keys = crate::keys::Keys::default();
         }
         if Mutant::QuotaForgottenAtBoot.is_alive() {
-            self.book.usages = crate::quota::Usages::default();
+            self.book.templates.namespaces.each_mut(|usage| *usage = Usage::default());
         }
         if Mutant::CancelForgottenAtBoot.is_alive() {
             for id in self.book.tasks.iter().map(|task| task.id).collect::<Vec<_>>() {
@@ -142,8 +142,10 @@ impl Queue {
             // When they began is not in the journal.
             self.index.lanes.pause(queue, None);
         }
-        for task in self.book.tasks.iter() {
-            self.index.insert(&Mark::of(task), waiting_since(task, self.now));
+        let Book { tasks, templates, .. } = &mut self.book;
+        for (task, template) in tasks.iter_with_templates() {
+            let (mark, since) = (Mark::of(task, template), waiting_since(task, self.now));
+            self.index.insert(&mark, since, templates);
         }
         self.book.idle = Idle::default();
         self.start_epoch();
@@ -284,14 +286,15 @@ impl Queue {
     /// The one door for everything durable. Hands back the task if it ended.
     pub(crate) fn write(&mut self, record: Record) -> Option<Task> {
         let id = record.task();
-        let before = id.and_then(|id| self.book.task(id)).map(Mark::of);
+        let before = id.and_then(|id| self.book.mark(id));
         let folded = self.book.fold(&record, Unknown::Refuse);
         assert!(
             folded.is_ok(),
             "a record that cannot be read back must not be written: {folded:?}"
         );
-        let after = id.and_then(|id| self.book.task(id)).map(Mark::of);
-        self.index.shift(before.as_ref(), after.as_ref(), self.now);
+        let after = id.and_then(|id| self.book.mark(id));
+        let templates = &mut self.book.templates;
+        self.index.shift(before.as_ref(), after.as_ref(), self.now, templates);
         self.output.records.push(record);
         folded.ok().flatten()
     }

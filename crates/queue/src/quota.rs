@@ -3,11 +3,9 @@
 //! It is counted with the tasks themselves, so that it is right after a restart, and looked at only where something asks to come
 //! in. It knows no task: it is told whose something was, and how large.
 
-use std::collections::BTreeMap;
+use leasehold_policy::Mutant;
 
-use leasehold_policy::{Mutant, namespace};
-
-use crate::{Name, Refusal};
+use crate::Refusal;
 
 /// What the tasks of a namespace may take that have not ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,43 +26,22 @@ pub struct Usage {
     pub bytes: u64,
 }
 
-/// What every namespace takes that has a task. No more of them than there are queues.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usages(BTreeMap<Name, Usage>);
-
-impl Usages {
+impl Usage {
     /// A task is there.
-    pub(crate) fn enter(&mut self, queue: &str, bytes: u64) {
-        let name = namespace::of(queue);
-        let usage = match self.0.get_mut(name) {
-            Some(usage) => usage,
-            None => self.0.entry(name.into()).or_default(),
-        };
-        usage.tasks += 1;
-        usage.bytes += bytes;
+    pub(crate) const fn enter(&mut self, bytes: u64) {
+        self.tasks += 1;
+        self.bytes += bytes;
     }
 
     /// A task is gone.
-    pub(crate) fn leave(&mut self, queue: &str, bytes: u64) {
-        let name = namespace::of(queue);
-        let Some(usage) = self.0.get_mut(name) else { return };
-        usage.tasks -= 1;
-        usage.bytes -= bytes;
-        if usage.tasks == 0 {
-            self.0.remove(name);
-        }
+    pub(crate) const fn leave(&mut self, bytes: u64) {
+        self.tasks -= 1;
+        self.bytes -= bytes;
     }
 
     /// A task takes as much as it did not before.
-    pub(crate) fn resize(&mut self, queue: &str, before: u64, after: u64) {
-        if let Some(usage) = self.0.get_mut(namespace::of(queue)) {
-            usage.bytes = usage.bytes - before + after;
-        }
-    }
-
-    /// What a namespace takes.
-    pub(crate) fn of(&self, namespace: &str) -> Usage {
-        self.0.get(namespace).copied().unwrap_or_default()
+    pub(crate) const fn resize(&mut self, before: u64, after: u64) {
+        self.bytes = self.bytes - before + after;
     }
 }
 

@@ -9,8 +9,7 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     CloseReason, Effect, EndKind, Ending, Phase, Queue, Record, RevocationReason, SessionId,
-    StopProof, Task, TaskId, Token,
-    mark::{self, Mark},
+    StopProof, Task, TaskId, Token, mark,
     session::{Ring, Session, Work},
     settle::{Account, Word},
     timers::Alarm,
@@ -153,19 +152,19 @@ impl Queue {
             Some(_) => lease.heard.filter(|_| Some(at) < mark::silence_limit(task)),
         };
         let Some(heard) = heard else { return self.revoke(id, RevocationReason::ProgressTimeout) };
-        let before = Mark::of(task);
+        let before = self.book.mark(id);
         if let Some(lease) = self.book.lease_mut(id) {
             (lease.heard, lease.silence_since) = (lease.heard.max(Some(heard)), Some(heard));
         }
-        let after = self.book.task(id).map(Mark::of);
-        self.index.shift(Some(&before), after.as_ref(), at);
+        let after = self.book.mark(id);
+        self.index.shift(before.as_ref(), after.as_ref(), at, &mut self.book.templates);
     }
 
     fn wake(&mut self, id: TaskId, at: Time) {
-        let before = self.book.task(id).map(Mark::of);
+        let before = self.book.mark(id);
         self.book.wake(id);
-        let after = self.book.task(id).map(Mark::of);
-        self.index.shift(before.as_ref(), after.as_ref(), at);
+        let after = self.book.mark(id);
+        self.index.shift(before.as_ref(), after.as_ref(), at, &mut self.book.templates);
         self.show(id);
     }
 

@@ -64,6 +64,17 @@ pub struct Template {
     pub admission: Admission,
 }
 
+impl Template {
+    /// How many bytes what it says takes in memory, as far as whoever submits it decides that.
+    pub(crate) fn bytes(&self) -> u64 {
+        let Self { content_type, fairness_key, shape, claims, .. } = self;
+        let selector: usize = shape.selector.iter().map(|(name, it)| name.len() + it.len()).sum();
+        let claims = claims.as_ref().map_or(0, |claims| claims.bytes());
+        let texts = content_type.len() + fairness_key.len() + selector;
+        (texts + shape.size.bytes() + claims) as u64
+    }
+}
+
 impl TaskSpec {
     /// The same with something else in what it can have in common with others.
     #[must_use]

@@ -1,7 +1,7 @@
 //! The open tasks: each is found by its id at the same cost however many there are, and all are passed through in the
 //! order of their ids.
 //!
-//! It knows nothing of a task but its id. Nothing depends on the order in which the tables hold them.
+//! It knows nothing of a task but its id, and keeps the number of its template beside it. Nothing depends on the order in which the tables hold them.
 
 use std::{
     collections::BTreeSet, hash::BuildHasher as _, iter, ops::Bound::Excluded,
@@ -10,7 +10,7 @@ use std::{
 
 use hashbrown::{HashTable, hash_table::Entry};
 
-use crate::{IdHashing, Task, TaskId};
+use crate::{IdHashing, Task, TaskId, templates::TemplateNo};
 
 /// Tables that grow apart: each does so by moving everything in it, which must not be felt, though there are ten million
 /// tasks.
@@ -22,7 +22,7 @@ const GONE_MIN: usize = 1_024;
 /// Every open task.
 #[derive(Clone, Debug)]
 pub(crate) struct Tasks {
-    tables: Vec<HashTable<Box<Task>>>,
+    tables: Vec<HashTable<(Box<Task>, TemplateNo)>>,
     len: usize,
     /// Ids that came in order, as those of new tasks do; some of the tasks may be gone.
     order: Vec<TaskId>,
@@ -33,7 +33,7 @@ pub(crate) struct Tasks {
 
 impl Default for Tasks {
     fn default() -> Self {
-        let tables = vec![HashTable::new(); TABLES];
+        let tables = iter::repeat_with(HashTable::new).take(TABLES).collect();
         Self { tables, len: 0, order: Vec::new(), strays: BTreeSet::new() }
     }
 }
@@ -41,14 +41,21 @@ impl Default for Tasks {
 impl Tasks {
     /// The task.
     pub(crate) fn get(&self, id: TaskId) -> Option<&Task> {
+        self.find(id).map(|(task, _)| task)
+    }
+
+    /// The task, and the number of its template.
+    pub(crate) fn find(&self, id: TaskId) -> Option<(&Task, TemplateNo)> {
         let hash = hash(id);
-        self.tables.get(table(hash))?.find(hash, |task| task.id == id).map(Box::as_ref)
+        let found = self.tables.get(table(hash))?.find(hash, |(task, _)| task.id == id);
+        found.map(|(task, template)| (&**task, *template))
     }
 
     /// The task, to be changed; not its id.
     pub(crate) fn get_mut(&mut self, id: TaskId) -> Option<&mut Task> {
         let hash = hash(id);
-        self.tables.get_mut(table(hash))?.find_mut(hash, |task| task.id == id).map(Box::as_mut)
+        let found = self.tables.get_mut(table(hash))?.find_mut(hash, |(task, _)| task.id == id);
+        found.map(|(task, _)| &mut **task)
     }
 
     /// How many there are.
@@ -57,12 +64,12 @@ impl Tasks {
     }
 
     /// Takes a task in whose id is not there.
-    pub(crate) fn insert(&mut self, task: Box<Task>) {
+    pub(crate) fn insert(&mut self, task: Box<Task>, template: TemplateNo) {
         let (id, hash) = (task.id, hash(task.id));
         let Some(table) = self.tables.get_mut(table(hash)) else { return };
-        let entry = table.entry(hash, |other| other.id == id, |task| self::hash(task.id));
+        let entry = table.entry(hash, |(other, _)| other.id == id, |(task, _)| self::hash(task.id));
         let Entry::Vacant(vacant) = entry else { return };
-        vacant.insert(task);
+        vacant.insert((task, template));
         self.len += 1;
         if self.order.last().is_none_or(|last| *last < id) {
             self.order.push(id);
@@ -72,10 +79,10 @@ impl Tasks {
     }
 
     /// Takes a task out.
-    pub(crate) fn remove(&mut self, id: TaskId) -> Option<Task> {
+    pub(crate) fn remove(&mut self, id: TaskId) -> Option<(Task, TemplateNo)> {
         let hash = hash(id);
-        let found = self.tables.get_mut(table(hash))?.find_entry(hash, |task| task.id == id);
-        let (task, _) = found.ok()?.remove();
+        let found = self.tables.get_mut(table(hash))?.find_entry(hash, |(task, _)| task.id == id);
+        let ((task, template), _) = found.ok()?.remove();
         self.len -= 1;
         if !self.strays.is_empty() {
             self.strays.remove(&id);
@@ -83,11 +90,16 @@ impl Tasks {
         if 2 * self.len + GONE_MIN < self.order.len() {
             self.forget_gone();
         }
-        Some(*task)
+        Some((*task, template))
     }
 
     /// Every task, by id.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Task> {
+        self.iter_with_templates().map(|(task, _)| task)
+    }
+
+    /// Every task with the number of its template, by id.
+    pub(crate) fn iter_with_templates(&self) -> impl Iterator<Item = (&Task, TemplateNo)> {
         self.merge(self.order.iter(), self.strays.iter())
     }
 
@@ -95,14 +107,15 @@ impl Tasks {
     pub(crate) fn after(&self, id: TaskId) -> impl Iterator<Item = &Task> {
         let begin = self.order.partition_point(|other| *other <= id);
         let rest = self.order.get(begin..).unwrap_or_default();
-        self.merge(rest.iter(), self.strays.range((Excluded(id), Unbounded)))
+        let later = self.merge(rest.iter(), self.strays.range((Excluded(id), Unbounded)));
+        later.map(|(task, _)| task)
     }
 
     fn merge<'a>(
         &'a self,
         order: impl Iterator<Item = &'a TaskId>,
         strays: impl Iterator<Item = &'a TaskId>,
-    ) -> impl Iterator<Item = &'a Task> {
+    ) -> impl Iterator<Item = (&'a Task, TemplateNo)> {
         let (mut order, mut strays) = (order.copied().peekable(), strays.copied().peekable());
         iter::from_fn(move || {
             let next = match (order.peek().copied(), strays.peek().copied()) {
@@ -113,7 +126,7 @@ impl Tasks {
             strays.next_if_eq(&next);
             Some(next)
         })
-        .filter_map(|id| self.get(id))
+        .filter_map(|id| self.find(id))
     }
 
     fn forget_gone(&mut self) {

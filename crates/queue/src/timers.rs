@@ -20,42 +20,60 @@ pub(crate) enum Alarm {
 /// At most one alarm for each task and session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
-    alarms: BTreeSet<(Time, Alarm)>,
+    tasks: BTreeSet<(Time, TaskId)>,
+    sessions: BTreeSet<(Time, SessionId)>,
 }
 
 impl Timers {
     /// Sets an alarm. One that never rings takes no room.
     pub(crate) fn set(&mut self, at: Time, alarm: Alarm) {
         if at < Time::NEVER {
-            self.alarms.insert((at, alarm));
+            match alarm {
+                Alarm::Task(id) => self.tasks.insert((at, id)),
+                Alarm::Session(id) => self.sessions.insert((at, id)),
+            };
         }
     }
 
     /// Takes an alarm back.
     pub(crate) fn unset(&mut self, at: Time, alarm: Alarm) {
-        self.alarms.remove(&(at, alarm));
+        match alarm {
+            Alarm::Task(id) => self.tasks.remove(&(at, id)),
+            Alarm::Session(id) => self.sessions.remove(&(at, id)),
+        };
     }
 
     /// Takes out the first alarm that is due.
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<(Time, Alarm)> {
-        let (at, _) = *self.alarms.first()?;
-        if now < at { None } else { self.alarms.pop_first() }
+        let task = self.tasks.first().map(|(at, id)| (*at, Alarm::Task(*id)));
+        let session = self.sessions.first().map(|(at, id)| (*at, Alarm::Session(*id)));
+        let (at, alarm) = [task, session].into_iter().flatten().min()?;
+        if now < at {
+            return None;
+        }
+        self.unset(at, alarm);
+        Some((at, alarm))
     }
 
     /// When the first alarm rings.
     pub(crate) fn next(&self) -> Option<Time> {
-        self.alarms.first().map(|(at, _)| *at)
+        let task = self.tasks.first().map(|(at, _)| *at);
+        let session = self.sessions.first().map(|(at, _)| *at);
+        [task, session].into_iter().flatten().min()
     }
 
     /// Whether this alarm is set.
     #[cfg(debug_assertions)]
     pub(crate) fn is_set(&self, at: Time, alarm: Alarm) -> bool {
-        self.alarms.contains(&(at, alarm))
+        match alarm {
+            Alarm::Task(id) => self.tasks.contains(&(at, id)),
+            Alarm::Session(id) => self.sessions.contains(&(at, id)),
+        }
     }
 
     /// How many alarms are set.
     #[cfg(debug_assertions)]
     pub(crate) fn len(&self) -> usize {
-        self.alarms.len()
+        self.tasks.len() + self.sessions.len()
     }
 }

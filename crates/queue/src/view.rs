@@ -264,7 +264,8 @@ impl Queue {
     }
 
     fn view(&self, name: &Name) -> QueueView {
-        let counts = self.index.counts.get(name).copied().unwrap_or_default();
+        let tally = self.book.templates.queues.find(name);
+        let counts = tally.map(|tally| tally.counts).unwrap_or_default();
         QueueView {
             name: Name::clone(name),
             paused: self.book.is_paused(name),
@@ -294,7 +295,8 @@ impl Queue {
                 }
             }
         }
-        for ((queue, task_type), leased) in &self.index.leased {
+        let leased = self.book.templates.kinds.iter().filter(|(_, leased)| 0 < leased.leases);
+        for ((queue, task_type), leased) in leased {
             let load = loads.entry((queue, task_type)).or_insert_with(|| empty(queue, task_type));
             (load.leased, load.taken) = (leased.leases, leased.slots);
         }
@@ -379,7 +381,7 @@ impl Queue {
 
     /// What a namespace has open.
     pub fn usage(&self, namespace: &str) -> Usage {
-        self.book.usages.of(namespace)
+        self.book.templates.namespaces.find(namespace).copied().unwrap_or_default()
     }
 
     /// How many tasks have not ended.

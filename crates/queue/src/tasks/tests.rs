@@ -5,18 +5,19 @@ use std::collections::btree_map::{self as map, BTreeMap};
 use proptest::prelude::*;
 
 use super::*;
-use crate::fold::tests::task;
+use crate::{fold::tests::task, templates::Templates};
 
 fn check(steps: Vec<(u16, bool)>) {
     let (mut tasks, mut expected) = (Tasks::default(), BTreeMap::new());
+    let (no, _) = Templates::default().enter(&task().spec.template);
     for (id, comes) in steps {
         let id = TaskId::from_u128(u128::from(id));
         if !comes {
-            assert_eq!(tasks.remove(id), expected.remove(&id));
+            assert_eq!(tasks.remove(id).map(|(task, _)| task), expected.remove(&id));
         } else if let map::Entry::Vacant(entry) = expected.entry(id) {
             let task = Task { id, ..*task() };
             entry.insert(task.clone());
-            tasks.insert(Box::new(task));
+            tasks.insert(Box::new(task), no);
         }
         assert_eq!((tasks.len(), tasks.get(id)), (expected.len(), expected.get(&id)));
     }
