@@ -72,10 +72,11 @@ pub(crate) fn flow(tasks: u64, backlog: Backlog) -> anyhow::Result<()> {
         submit(&mut queue, other.clone().unwrap_or_else(|| spec("echo", 9)));
     }
     drop(queue.take_output());
-    let mut done = 0;
+    // Whoever submits many that are alike hands the same template over each time.
+    let (like, mut done) = (spec("echo", 5), 0);
     while done < tasks {
         for _ in 0..SLOTS {
-            submit(&mut queue, spec("echo", 5));
+            submit(&mut queue, like.clone());
         }
         queue.apply(START, Command::Grant { most: 1_000 });
         let tokens = granted(queue.take_output().effects);
