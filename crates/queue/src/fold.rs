@@ -252,7 +252,7 @@ impl Task {
         }
         self.last_token = Some(*token);
         self.leases += 1;
-        self.phase = Phase::Leased(Lease {
+        self.phase = Phase::Leased(Box::new(Lease {
             token: *token,
             worker: Name::clone(worker),
             instance: Name::clone(instance),
@@ -266,7 +266,7 @@ impl Task {
             heard: None,
             silence_since: None,
             reckoned: Reckoned::default(),
-        });
+        }));
         Ok(())
     }
 

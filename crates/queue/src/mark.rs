@@ -2,12 +2,15 @@
 //!
 //! A mark is a function of the task and its template alone, so that the mark from before a change says exactly what to take out.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    Phase, RevocationReason, Task, TaskId, Token, Wait,
+    IdHashing, Phase, RevocationReason, Task, TaskId, Token, Wait,
     lanes::{Lanes, Place},
     templates::{Counts, Known, TemplateNo, Templates},
     timers::{Alarm, Timers},
@@ -122,7 +125,8 @@ pub(crate) fn silence_limit(task: &Task) -> Option<Time> {
 pub(crate) struct Index {
     pub(crate) lanes: Lanes,
     pub(crate) timers: Timers,
-    pub(crate) leases: BTreeMap<Token, TaskId>,
+    /// Nothing depends on its order.
+    pub(crate) leases: HashMap<Token, TaskId, IdHashing>,
     /// Of each open task at most the newest lease, if its worker was lost.
     pub(crate) unheard: BTreeMap<Token, TaskId>,
 }

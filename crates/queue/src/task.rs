@@ -135,8 +135,8 @@ pub enum Phase {
     },
     /// Could be leased.
     Queued,
-    /// Is under a lease.
-    Leased(Lease),
+    /// Is under a lease. Of many tasks few are: those that wait take no room for one.
+    Leased(Box<Lease>),
 }
 
 /// For what a scheduled task waits.

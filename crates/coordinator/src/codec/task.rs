@@ -300,7 +300,7 @@ impl Cursor<'_> {
                 },
             },
             2 => Phase::Queued,
-            3 => Phase::Leased(self.lease()?),
+            3 => Phase::Leased(Box::new(self.lease()?)),
             kind => return Err(Malformed::UnknownKind { what: "phase", kind }),
         })
     }

@@ -242,7 +242,7 @@ fn phase() -> impl Strategy<Value = Phase> {
             .prop_map(|(eligible, wait)| Phase::Scheduled { eligible, wait }),
         Just(Phase::Queued),
         lease.prop_map(|(token, worker, instance, (granted, started, extended), revoking)| {
-            Phase::Leased(Lease {
+            Phase::Leased(Box::new(Lease {
                 token,
                 worker,
                 instance,
@@ -256,7 +256,7 @@ fn phase() -> impl Strategy<Value = Phase> {
                 heard: None,
                 silence_since: None,
                 reckoned: Reckoned::default(),
-            })
+            }))
         }),
     ]
 }
@@ -529,7 +529,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
         last_token: Some(two),
         ledger: None,
         checkpoint: None,
-        phase: Phase::Leased(lease),
+        phase: Phase::Leased(Box::new(lease)),
     };
     let records = vec![
         Record::LeaseEnded {

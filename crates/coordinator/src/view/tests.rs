@@ -130,12 +130,12 @@ pub(super) fn snapshot(phase: Phase) -> Snapshot {
 
 pub(super) fn ended(ending: Ending) -> Snapshot {
     let ended = EndedView { ending, result: "output".into(), time: Time::from_unix_ms(3_000) };
-    Snapshot { ended: Some(ended), ..snapshot(Phase::Leased(lease())) }
+    Snapshot { ended: Some(ended), ..snapshot(Phase::Leased(Box::new(lease()))) }
 }
 
 #[test]
 fn a_running_task_shows_everything() {
-    let shown = task(&snapshot(Phase::Leased(lease())), FULL, &Config::default());
+    let shown = task(&snapshot(Phase::Leased(Box::new(lease()))), FULL, &Config::default());
     assert_eq!(shown.task_id, "0195a1b2-c3d4-7000-8000-000000000001");
     assert_eq!((shown.namespace.as_str(), shown.idempotency_key.as_str()), ("default", "k"));
     assert_eq!(shown.state(), v1::TaskState::Running);
@@ -169,14 +169,14 @@ fn a_running_task_shows_everything() {
 fn states_follow_the_phase() {
     let scheduled = |wait| Phase::Scheduled { eligible: Time::from_unix_ms(9_000), wait };
     let unstarted = Lease { started: None, ..lease() };
-    let mut cancelling = snapshot(Phase::Leased(lease()));
+    let mut cancelling = snapshot(Phase::Leased(Box::new(lease())));
     cancelling.task.cancel_requested = true;
     let cases = [
         (snapshot(scheduled(Wait::Delay)), v1::TaskState::Scheduled),
         (snapshot(scheduled(Wait::Backoff)), v1::TaskState::Scheduled),
         (snapshot(Phase::Queued), v1::TaskState::Queued),
-        (snapshot(Phase::Leased(unstarted)), v1::TaskState::Leased),
-        (snapshot(Phase::Leased(lease())), v1::TaskState::Running),
+        (snapshot(Phase::Leased(Box::new(unstarted))), v1::TaskState::Leased),
+        (snapshot(Phase::Leased(Box::new(lease()))), v1::TaskState::Running),
         (cancelling, v1::TaskState::Cancelling),
         (ended(Ending::Succeeded), v1::TaskState::Succeeded),
         (ended(Ending::Failed), v1::TaskState::Failed),
@@ -249,7 +249,7 @@ fn why_it_waits_and_why_it_must_stop() {
         delivered: Some(Time::from_unix_ms(2_000)),
     };
     let revoked = Lease { revoking: Some(revoking), ..lease() };
-    let shown = task(&snapshot(Phase::Leased(revoked)), Detail::Row, &Config::default());
+    let shown = task(&snapshot(Phase::Leased(Box::new(revoked))), Detail::Row, &Config::default());
     let lease = shown.lease.unwrap();
     assert_eq!(lease.revocation(), v1::RevocationReason::TotalTimeout);
     assert_eq!(lease.revoke_time.unwrap().nanos, 1_000_000);

@@ -9,7 +9,8 @@ use leasehold_queue::{
 pub(super) fn visible(task: &Task) -> String {
     let Task { id, revision, attempts, cancel_requested, phase, .. } = task;
     let phase = match phase {
-        Phase::Leased(Lease { token, started, revoking, .. }) => {
+        Phase::Leased(lease) => {
+            let Lease { token, started, revoking, .. } = &**lease;
             format!("{token} {started:?} {revoking:?}")
         }
         waits => format!("{waits:?}"),
