@@ -462,7 +462,7 @@ impl Queue {
             let slots = session.whole.slots.saturating_sub(session.lost);
             capacity.slots += u64::from(slots);
             capacity.used += u64::from((session.taken().slots + session.ahead()).min(slots));
-            let held = session.held().len();
+            let held = session.count() as usize;
             let looked = held.min(SLOTS_MAX - seen);
             seen += looked;
             capacity.more += (held - looked) as u64;

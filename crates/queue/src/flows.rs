@@ -2,12 +2,12 @@
 //!
 //! A flow is what has one fairness key in one queue; tasks that name none are a flow, too. It knows no task and no order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use leasehold_policy::Time;
 
 use crate::{
-    Name, SessionId, TaskId,
+    Name, SessionId,
     idle::Idle,
     lanes::{LaneKey, LaneNo},
     slab::Slab,
@@ -48,8 +48,8 @@ pub(crate) struct Flows {
 pub(crate) struct QueueEntry {
     pub(crate) name: Name,
     flows: BTreeMap<Name, FlowNo>,
-    /// Since when tasks wait in it.
-    ages: BTreeSet<(Time, TaskId)>,
+    /// How many tasks wait in it since when. None of these is zero.
+    ages: BTreeMap<Time, u64>,
     /// How many of them have a lane.
     busy: usize,
 }
@@ -67,7 +67,7 @@ pub(crate) struct Flow {
 impl QueueEntry {
     /// Since when the longest waiting task of it waits.
     pub(crate) fn oldest(&self) -> Option<Time> {
-        self.ages.first().map(|(since, _)| *since)
+        self.ages.first_key_value().map(|(since, _)| *since)
     }
 }
 
@@ -82,7 +82,7 @@ impl Flows {
             let no = QueueNo(self.queues.insert(QueueEntry {
                 name,
                 flows,
-                ages: BTreeSet::new(),
+                ages: BTreeMap::new(),
                 busy: 0,
             }));
             self.numbers.insert(Name::clone(queue), no);
@@ -170,16 +170,19 @@ impl Flows {
     }
 
     /// A task of a flow waits since then.
-    pub(crate) fn wait(&mut self, flow: FlowNo, age: (Time, TaskId)) {
+    pub(crate) fn wait(&mut self, flow: FlowNo, since: Time) {
         if let Some(queue) = self.queue_of(flow) {
-            queue.ages.insert(age);
+            *queue.ages.entry(since).or_default() += 1;
         }
     }
 
     /// A task of a flow that waited since then does not wait any more.
-    pub(crate) fn go_on(&mut self, flow: FlowNo, age: (Time, TaskId)) {
-        if let Some(queue) = self.queue_of(flow) {
-            queue.ages.remove(&age);
+    pub(crate) fn go_on(&mut self, flow: FlowNo, since: Time) {
+        let Some(queue) = self.queue_of(flow) else { return };
+        let Some(count) = queue.ages.get_mut(&since) else { return };
+        *count -= 1;
+        if *count == 0 {
+            queue.ages.remove(&since);
         }
     }
 
@@ -189,8 +192,8 @@ impl Flows {
 
     /// How many tasks wait.
     #[cfg(debug_assertions)]
-    pub(crate) fn waiting(&self) -> usize {
-        self.queues.iter().map(|(_, queue)| queue.ages.len()).sum()
+    pub(crate) fn waiting(&self) -> u64 {
+        self.queues.iter().flat_map(|(_, queue)| queue.ages.values()).sum()
     }
 
     /// Every lane of a queue.

@@ -68,7 +68,7 @@ impl TaskId {
     }
 }
 
-/// Spreads task ids over a table, for a map that has nothing else for keys. Ids are minted here, with 43 random bits each:
+/// Spreads task ids, or tokens, over a table, for a map that has nothing else for keys. They are minted here, ids with 43 random bits each:
 /// nobody chooses what falls together. This is the finalizer of SplitMix64.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IdHasher(u64);
@@ -83,6 +83,10 @@ impl Hasher for IdHasher {
         let mixed = (folded ^ (folded >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         self.0 = mixed ^ (mixed >> 31);
+    }
+
+    fn write_i64(&mut self, bits: i64) {
+        self.write_u128(bits.cast_unsigned().into());
     }
 
     fn write(&mut self, bytes: &[u8]) {

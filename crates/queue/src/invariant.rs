@@ -133,7 +133,7 @@ fn check_totals(queue: &Queue) {
                 leased.slots += u64::from(task.spec.shape.size.slots);
             }
         }
-        queued += usize::from(task.phase == Phase::Queued);
+        queued += u64::from(task.phase == Phase::Queued);
         keyed += usize::from(task.spec.key.is_some());
         bytes += size(task);
         let namespace = namespace::of(&task.spec.queue);

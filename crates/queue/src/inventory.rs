@@ -76,7 +76,7 @@ impl Queue {
         let follows = Mutant::TtlFollowsConfig.is_alive();
         let believed =
             if follows { self.patience(self.config.session_ttl) } else { session.believed };
-        self.update(id, |session| session.touch(now, believed));
+        self.attend(id, |session| session.touch(now, believed));
         true
     }
 
@@ -174,7 +174,7 @@ impl Queue {
     fn await_end(&mut self, id: SessionId, token: Token, task: Option<TaskId>) {
         if task.is_some() {
             let by = self.now + self.config.revoke_ack_margin;
-            self.update(id, |session| session.expect_by(token, by));
+            self.attend(id, |session| session.expect_by(token, by));
         }
     }
 

@@ -233,12 +233,12 @@ impl Lanes {
             let need = self.needs.number(namespace, &template.task_type, &template.shape);
             let key = LaneKey::new(need, place, template);
             *known.lane_mut(place.is_retry) = Some(self.open_lane(flow, key, (place, since)));
-            return self.flows.wait(flow, (since, place.task));
+            return self.flows.wait(flow, since);
         };
         *known.lane_mut(place.is_retry) = Some(found);
         let no = found.no;
         let Some(lane) = self.all.get_mut(no.0) else { return };
-        self.flows.wait(lane.flow, (since, place.task));
+        self.flows.wait(lane.flow, since);
         let before = lane.first();
         lane.tasks.insert(place.rank(), since);
         if before.is_none_or(|before| place < before) {
@@ -254,7 +254,7 @@ impl Lanes {
         let Some(lane) = self.all.get_mut(no.0) else { return };
         let before = lane.first();
         let Some(since) = lane.tasks.remove(&place.rank()) else { return };
-        self.flows.go_on(lane.flow, (since, place.task));
+        self.flows.go_on(lane.flow, since);
         if before == Some(place) {
             self.rehead(no, before);
         }
@@ -544,7 +544,7 @@ impl Lane {
 #[cfg(debug_assertions)]
 impl Lanes {
     /// How many tasks wait.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> u64 {
         self.flows.waiting()
     }
 
@@ -580,7 +580,7 @@ impl Lanes {
         }
         let standing = self.line.len() + self.crowds.values().map(Crowd::asleep).sum::<usize>();
         self.line.agrees(&self.needs)
-            && tasks == self.len()
+            && tasks as u64 == self.len()
             && lanes == standing
             && self.rings.len() == self.ringing.len()
             && self.rings.keys().all(|gate| self.is_waited_for(gate))

@@ -100,7 +100,7 @@ impl Queue {
             let task = self.task_under(id, token).and_then(|task| self.book.task(task));
             if task.and_then(Task::lease).is_some_and(|lease| lease.revoking.is_none()) {
                 let now = self.now;
-                self.update(id, |session| session.expect_start(token, now, parked.start_timeout));
+                self.attend(id, |session| session.expect_start(token, now, parked.start_timeout));
             }
         }
     }

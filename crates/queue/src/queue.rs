@@ -19,7 +19,7 @@ use crate::{
     parking::Parking,
     roster::Roster,
     session::{Session, Work},
-    timers::Alarm,
+    timers::{Alarm, Timers},
 };
 
 /// The leased priority queue.
@@ -324,16 +324,17 @@ impl Queue {
         change: impl FnOnce(&mut Session) -> R,
     ) -> Option<R> {
         let timers = &mut self.index.timers;
-        self.roster.update(id, |session| {
-            let changed = change(session);
-            let (due, _) = session.due();
-            if due < session.armed {
-                timers.unset(session.armed, Alarm::Session(id));
-                timers.set(due, Alarm::Session(id));
-                session.armed = due;
-            }
-            changed
-        })
+        self.roster.update(id, |session| changed(session, change, (id, timers)))
+    }
+
+    /// Changes what is expected of a session, and keeps its alarm right: it stands among the others where it stood.
+    pub(crate) fn attend<R>(
+        &mut self,
+        id: SessionId,
+        change: impl FnOnce(&mut Session) -> R,
+    ) -> Option<R> {
+        let timers = &mut self.index.timers;
+        self.roster.attend(id, |session| changed(session, change, (id, timers)))
     }
 
     /// A token that no lease ever had, if the epoch has one left.
@@ -465,6 +466,22 @@ impl Queue {
         reason = "the checks are for debug builds"
     )]
     fn check(&mut self) {}
+}
+
+/// Changes a session, and sets its alarm anew if that makes it due earlier.
+fn changed<R>(
+    session: &mut Session,
+    change: impl FnOnce(&mut Session) -> R,
+    (id, timers): (SessionId, &mut Timers),
+) -> R {
+    let result = change(session);
+    let due = session.rings_by();
+    if due < session.armed {
+        timers.unset(session.armed, Alarm::Session(id));
+        timers.set(due, Alarm::Session(id));
+        session.armed = due;
+    }
+    result
 }
 
 fn leased(task: &Task) -> Option<TaskId> {

@@ -10,7 +10,7 @@ use leasehold_policy::{Mutant, Time};
 use crate::{
     CloseReason, Effect, EndKind, Ending, Phase, Queue, Record, RevocationReason, SessionId,
     StopProof, Task, TaskId, Token, mark,
-    session::{Ring, Session, Work},
+    session::{Session, Work},
     settle::{Account, Word},
     timers::Alarm,
 };
@@ -102,7 +102,7 @@ impl Queue {
         let patience = grace.saturating_add(self.config.revoke_ack_margin);
         self.parking.withhold(session, token);
         self.parking.despair(session, token);
-        self.update(session, |session| session.expect_answer(token, patience));
+        self.attend(session, |session| session.expect_answer(token, patience));
         if let Some(stream) = self.roster.get(session).and_then(|session| session.stream) {
             self.emit(Effect::Revoke { stream, token, reason, grace });
         }
@@ -189,16 +189,18 @@ impl Queue {
     }
 
     fn session_due(&mut self, id: SessionId, at: Time) {
-        let Some((due, ring)) = self.roster.get(id).map(Session::due) else { return };
-        self.roster.update(id, |session| session.armed = Time::NEVER);
-        if due <= at {
-            match ring {
-                Ring::Expired => return self.expire(id),
-                Ring::Lease(token) => self.unanswered(id, token),
-                Ring::Hushed => drop(self.update(id, Session::unhush)),
-            }
+        let Some(session) = self.roster.get(id) else { return };
+        if session.expires_at() <= at {
+            return self.expire(id);
         }
-        self.update(id, |_| ());
+        let is_hushed_enough = session.is_hushed_enough(at);
+        for token in self.roster.attend(id, |session| session.ring(at)).unwrap_or_default() {
+            self.unanswered(id, token);
+        }
+        if is_hushed_enough {
+            self.update(id, Session::unhush);
+        }
+        self.attend(id, |_| ());
     }
 
     /// Nothing was heard of a lease in time: it was not started, or its revocation was not answered.

@@ -5,7 +5,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     ops::Bound::{Excluded, Unbounded},
 };
 
@@ -45,9 +45,9 @@ pub(crate) struct Roster {
     members: BTreeMap<SessionId, Member>,
     workers: BTreeMap<Name, BTreeMap<Name, SessionId>>,
     streams: BTreeMap<StreamId, SessionId>,
-    classes: BTreeMap<Kind, Class>,
-    /// The slots of each class, by its number.
-    slots: BTreeMap<ClassNo, Slots>,
+    classes: BTreeMap<ClassNo, Class>,
+    /// What each class is called. Who looks at all of them does so in this order, whichever was there first.
+    numbers: BTreeMap<Kind, ClassNo>,
     /// Whether a class has not been told of the needs that there are, or has no sessions any more.
     has_strangers: bool,
     /// Sessions that have changed their class since the classes were last told of needs.
@@ -68,9 +68,7 @@ pub(crate) struct Roster {
 #[derive(Clone, Debug)]
 struct Member {
     session: Session,
-    class: Option<Kind>,
-    /// The number of that.
-    no: Option<ClassNo>,
+    class: Option<ClassNo>,
     /// The class that it was of when the classes were last told of needs.
     settled: Option<ClassNo>,
     seat: Seat,
@@ -99,6 +97,7 @@ struct Slots {
 #[derive(Clone, Debug, PartialEq)]
 struct Class {
     no: ClassNo,
+    kind: Kind,
     members: BTreeSet<SessionId>,
     eligible: usize,
     slots: Slots,
@@ -216,8 +215,8 @@ impl Roster {
         let id = SessionId(self.opened);
         let instances = self.workers.entry(Name::clone(&session.worker)).or_default();
         instances.insert(Name::clone(&session.instance), id);
-        let (class, no, settled, seat) = (None, None, None, Seat::default());
-        self.members.insert(id, Member { session, class, no, settled, seat });
+        let (class, settled, seat) = (None, None, Seat::default());
+        self.members.insert(id, Member { session, class, settled, seat });
         self.classify(id);
         id
     }
@@ -226,19 +225,19 @@ impl Roster {
     pub(crate) fn classify(&mut self, id: SessionId) {
         let Some(member) = self.members.get(&id) else { return };
         let kind = self.kind_of(&member.session);
-        if member.class.as_deref() != Some(&kind) {
+        if self.class(id).is_none_or(|own| **own != kind) {
             self.leave_class(id);
             let kind = Kind::new(kind);
-            let class = self.classes.entry(Kind::clone(&kind)).or_insert_with(|| {
+            let no = *self.numbers.entry(Kind::clone(&kind)).or_insert_with(|| {
                 self.founded += 1;
-                Class::new(ClassNo(self.founded))
+                ClassNo(self.founded)
             });
+            let class = self.classes.entry(no).or_insert_with(|| Class::new(no, kind));
             class.members.insert(id);
-            let no = class.no;
             self.has_strangers |= class.needs.is_none();
             self.moved.insert(id);
             if let Some(member) = self.members.get_mut(&id) {
-                (member.class, member.no) = (Some(kind), Some(no));
+                member.class = Some(no);
             }
         }
         self.seat(id);
@@ -257,19 +256,19 @@ impl Roster {
         if newcomers.is_empty() && !self.has_strangers {
             return (news, reclassed);
         }
-        self.classes.retain(|_, class| {
-            let is_gone = class.members.is_empty();
-            self.bequeathed += if is_gone { class.granted } else { 0 };
-            if is_gone {
-                self.slots.remove(&class.no);
+        self.numbers.retain(|_, no| {
+            let Entry::Occupied(class) = self.classes.entry(*no) else { return false };
+            if !class.get().members.is_empty() {
+                return true;
             }
-            if let Some(served) = class.needs.take_if(|_| is_gone) {
-                news.dissolved.push((class.no, served));
-            }
-            !is_gone
+            let class = class.remove();
+            self.bequeathed += class.granted;
+            news.dissolved.extend(class.needs.map(|served| (class.no, served)));
+            false
         });
         let mut unseated = BTreeSet::new();
-        for (kind, class) in &mut self.classes {
+        for (kind, no) in &self.numbers {
+            let Some(class) = self.classes.get_mut(no) else { continue };
             let fresh: Vec<(NeedNo, &Need)> = if class.needs.is_some() {
                 known.clone().filter(|(_, need)| kind.serves(need)).collect()
             } else {
@@ -300,14 +299,13 @@ impl Roster {
     fn found(&mut self) -> Vec<(ClassNo, Option<ClassNo>)> {
         let mut heirs = BTreeMap::new();
         for id in std::mem::take(&mut self.moved) {
-            let no = self.class_no(id);
             let Some(member) = self.members.get_mut(&id) else { continue };
-            if let (Some(no), Some(settled)) = (no, member.settled) {
+            if let (Some(no), Some(settled)) = (member.class, member.settled) {
                 heirs.entry(no).or_insert(settled);
             }
-            member.settled = no;
+            member.settled = member.class;
         }
-        let fresh = self.classes.values().filter(|it| !it.members.is_empty() && it.needs.is_none());
+        let fresh = self.in_order().filter(|it| !it.members.is_empty() && it.needs.is_none());
         fresh.map(|class| (class.no, heirs.get(&class.no).copied())).collect()
     }
 
@@ -328,12 +326,12 @@ impl Roster {
             (self.label_names, self.measure) = (BTreeSet::new(), Measure::default());
             needs.iter().for_each(|(_, need)| self.learn(&need.shape));
         }
-        let before: BTreeMap<SessionId, Option<Kind>> =
-            self.members.iter().map(|(id, member)| (*id, member.class.clone())).collect();
+        let before: BTreeMap<SessionId, Option<ClassNo>> =
+            self.members.iter().map(|(id, member)| (*id, member.class)).collect();
         for id in before.keys() {
             self.classify(*id);
         }
-        let moved = before.into_iter().filter(|(id, class)| self.class(*id) != class.as_ref());
+        let moved = before.into_iter().filter(|(id, class)| self.class_no(*id) != *class);
         moved.map(|(id, _)| id).collect()
     }
 
@@ -368,8 +366,7 @@ impl Roster {
 
     /// A lease was granted to a session, by age if it was the turn of that.
     pub(crate) fn count_grant(&mut self, id: SessionId, valve: u64) {
-        let kind = self.members.get(&id).and_then(|member| member.class.as_ref());
-        if let Some(class) = kind.and_then(|kind| self.classes.get_mut(kind)) {
+        if let Some(class) = self.class_of(id) {
             class.granted = (class.granted + 1).checked_rem(valve).unwrap_or(0);
         }
     }
@@ -378,8 +375,7 @@ impl Roster {
     /// room. Says whether a session is to be reserved for that: so many went before, or it had waited for its age to count.
     pub(crate) fn pass_over(&mut self, id: SessionId, passed: &Next, valve: u64) -> bool {
         let is_known = self.reservations().any(|it| it.task == passed.place.task);
-        let kind = self.members.get(&id).and_then(|member| member.class.as_ref());
-        let Some(class) = kind.and_then(|kind| self.classes.get_mut(kind)) else { return false };
+        let Some(class) = self.class_of(id) else { return false };
         class.passed += 1;
         let is_due = valve <= class.passed || passed.pick() == Pick::Aged;
         is_due && class.reservation.is_none() && !is_known
@@ -393,8 +389,7 @@ impl Roster {
         (next, size): (&Next, &Size),
         room_by: impl Fn(&Session) -> R,
     ) -> Option<SessionId> {
-        let kind = self.members.get(&id)?.class.clone()?;
-        let class = self.classes.get_mut(&kind)?;
+        let class = self.classes.get_mut(&self.class_no(id)?)?;
         let members =
             class.members.iter().filter_map(|id| Some((*id, &self.members.get(id)?.session)));
         let candidates = members.filter(|(_, it)| it.takes_tasks()).take(CANDIDATES_MAX);
@@ -420,9 +415,7 @@ impl Roster {
 
     /// No session of the class of this one is reserved any more.
     pub(crate) fn unreserve(&mut self, id: SessionId) {
-        let kind = self.members.get(&id).and_then(|member| member.class.as_ref());
-        let class = kind.and_then(|kind| self.classes.get_mut(kind));
-        if let Some(reservation) = class.and_then(|class| class.reservation.take()) {
+        if let Some(reservation) = self.class_of(id).and_then(|class| class.reservation.take()) {
             self.seat_anew(reservation.session);
         }
     }
@@ -461,6 +454,18 @@ impl Roster {
             }
         }
         self.seat(id);
+        Some(changed)
+    }
+
+    /// Changes something of a session that does not decide its place among the others.
+    pub(crate) fn attend<R>(
+        &mut self,
+        id: SessionId,
+        change: impl FnOnce(&mut Session) -> R,
+    ) -> Option<R> {
+        let member = self.members.get_mut(&id)?;
+        let changed = change(&mut member.session);
+        debug_assert!(member.seat == Seat::of(&member.session), "{id:?} stands elsewhere now");
         Some(changed)
     }
 
@@ -513,12 +518,21 @@ impl Roster {
 
     /// What a session can be offered.
     pub(crate) fn class(&self, id: SessionId) -> Option<&Kind> {
-        self.members.get(&id)?.class.as_ref()
+        Some(&self.classes.get(&self.class_no(id)?)?.kind)
     }
 
     /// The number of that.
     pub(crate) fn class_no(&self, id: SessionId) -> Option<ClassNo> {
-        self.members.get(&id)?.no
+        self.members.get(&id)?.class
+    }
+
+    fn class_of(&mut self, id: SessionId) -> Option<&mut Class> {
+        self.classes.get_mut(&self.class_no(id)?)
+    }
+
+    /// Every class.
+    fn in_order(&self) -> impl Iterator<Item = &Class> {
+        self.numbers.values().filter_map(|no| self.classes.get(no))
     }
 
     /// Every session of a worker.
@@ -558,18 +572,17 @@ impl Roster {
 
     /// The classes that have somebody free.
     pub(crate) fn free(&self) -> impl Iterator<Item = Free<'_>> {
-        self.classes.iter().filter_map(|(kind, class)| class.free(kind))
+        self.in_order().filter_map(Class::free)
     }
 
     /// The class of this kind, if it has somebody free.
     pub(crate) fn free_of(&self, kind: &Kind) -> Option<Free<'_>> {
-        let (kind, class) = self.classes.get_key_value(kind)?;
-        class.free(kind)
+        self.classes.get(self.numbers.get(kind)?)?.free()
     }
 
     /// All that the class of a kind serves, whether somebody has room for it or not.
     pub(crate) fn offer_of(&self, kind: &Kind) -> Option<Offer<'_>> {
-        Some(self.classes.get(kind)?.offer(Asks::ALL))
+        Some(self.classes.get(self.numbers.get(kind)?)?.offer(Asks::ALL))
     }
 
     /// The schemas that are read where the task would go if its own were: of those who are connected and take its type and
@@ -585,18 +598,18 @@ impl Roster {
         let Some(member) = self.members.get_mut(&id) else { return };
         let seat = Seat::of(&member.session);
         let before = std::mem::replace(&mut member.seat, seat);
-        let class = member.class.as_ref().and_then(|class| self.classes.get_mut(class));
-        if let Some(class) = class {
+        if before == seat {
+            return;
+        }
+        if let Some(class) = member.class.and_then(|no| self.classes.get_mut(&no)) {
             class.reseat(id, before, seat, Some(&member.session));
-            self.slots.insert(class.no, class.slots);
         }
     }
 
     /// A session is offered tasks of other sizes than before: it is reserved, or is not any more, or its class knows more of them.
     fn seat_anew(&mut self, id: SessionId) {
         let Some(member) = self.members.get(&id) else { return };
-        let class = member.class.as_ref().and_then(|class| self.classes.get_mut(class));
-        if let Some(class) = class {
+        if let Some(class) = member.class.and_then(|no| self.classes.get_mut(&no)) {
             class.offer_to(id, (member.seat.load, member.seat.load), Some(&member.session));
         }
     }
@@ -604,11 +617,10 @@ impl Roster {
     fn leave_class(&mut self, id: SessionId) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let before = std::mem::take(&mut member.seat);
-        member.no = None;
-        let Some(kind) = member.class.take() else { return };
-        let Some(class) = self.classes.get_mut(&kind) else { return };
+        let Some(class) = member.class.take().and_then(|no| self.classes.get_mut(&no)) else {
+            return;
+        };
         class.reseat(id, before, Seat::default(), None);
-        self.slots.insert(class.no, class.slots);
         class.reservation.take_if(|it| it.session == id);
         class.members.remove(&id);
         self.has_strangers |= class.members.is_empty();
@@ -626,30 +638,26 @@ impl Roster {
     /// Whether classes, streams and workers are those of the sessions, no more and no fewer.
     #[cfg(debug_assertions)]
     pub(crate) fn agrees(&self) -> bool {
-        let mut classes: BTreeMap<Kind, Class> = BTreeMap::new();
-        for (id, Member { session, class, no: known, seat, .. }) in &self.members {
+        let mut classes: BTreeMap<ClassNo, Class> = BTreeMap::new();
+        for (id, Member { session, class, seat, .. }) in &self.members {
             let fresh = Seat::of(session);
-            let Some(kind) = class else { return false };
-            let Some(known_class) = self.classes.get(kind) else { return false };
-            if *known != Some(known_class.no) {
-                return false;
-            }
-            let class = classes.entry(Kind::clone(kind)).or_insert_with(|| known_class.vacant());
+            let Some(own) = class.and_then(|no| self.classes.get(&no)) else { return false };
+            let class = classes.entry(own.no).or_insert_with(|| own.vacant());
             class.members.insert(*id);
             class.reseat(*id, Seat::default(), fresh, Some(session));
             let found = self.of_instance(&session.worker, &session.instance) == Some(*id)
                 && session.stream.is_none_or(|stream| self.on_stream(stream) == Some(*id));
-            let is_kind = **kind == self.kind_of(session);
+            let is_kind = *own.kind == self.kind_of(session);
             if *seat != fresh || !found || !is_kind || !session.agrees() {
                 return false;
             }
         }
         let connected = self.members.values().filter(|m| m.session.stream.is_some()).count();
         let kept = self.classes.iter().filter(|(_, class)| !class.members.is_empty());
-        let slots: BTreeMap<ClassNo, Slots> =
-            self.classes.values().map(|class| (class.no, class.slots)).collect();
+        let is_called = |class: &Class| self.numbers.get(&class.kind) == Some(&class.no);
         classes.iter().eq(kept)
-            && self.slots == slots
+            && self.classes.values().all(is_called)
+            && self.numbers.len() == self.classes.len()
             && self.streams.len() == connected
             && self.workers.values().map(BTreeMap::len).sum::<usize>() == self.members.len()
     }
@@ -680,10 +688,11 @@ impl Seat {
 }
 
 impl Class {
-    fn new(no: ClassNo) -> Self {
+    fn new(no: ClassNo, kind: Kind) -> Self {
         let plain = Ask { size: Some(Size::default()), sessions: BTreeSet::new() };
         Self {
             no,
+            kind,
             members: BTreeSet::new(),
             eligible: 0,
             slots: Slots::default(),
@@ -714,10 +723,10 @@ impl Class {
     }
 
     /// It, if somebody has room for anything.
-    fn free<'a>(&'a self, kind: &'a Kind) -> Option<Free<'a>> {
+    fn free(&self) -> Option<Free<'_>> {
         let free = self.asks.iter().filter(|(_, ask)| !ask.sessions.is_empty());
         let asks: Asks = free.map(|(no, _)| *no).collect();
-        (0 < asks.len()).then_some(Free { kind, class: self, asks })
+        (0 < asks.len()).then_some(Free { kind: &self.kind, class: self, asks })
     }
 
     /// Whether a session has room for a lease of this size.
@@ -754,11 +763,12 @@ impl Class {
                 Some(reservation) => reservation.lets(*no, ask, session),
             });
             let now = after.filter(|_| fits);
-            if let Some(load) = before.filter(|_| before != now) {
-                ask.sessions.remove(&(load, id));
-            }
+            // In this order a set of one is not emptied, which would give its memory back.
             if let Some(load) = now {
                 ask.sessions.insert((load, id));
+            }
+            if let Some(load) = before.filter(|_| before != now) {
+                ask.sessions.remove(&(load, id));
             }
         }
     }
@@ -766,12 +776,12 @@ impl Class {
     /// The same without anybody in it.
     #[cfg(debug_assertions)]
     fn vacant(&self) -> Self {
-        let Self { needs, granted, passed, reservation, .. } = self.clone();
+        let Self { no, kind, needs, granted, passed, reservation, .. } = self.clone();
         let size = |(no, ask): (&AskNo, &Ask)| {
             (*no, Ask { size: ask.size.clone(), sessions: BTreeSet::new() })
         };
         let asks = self.asks.iter().map(size).collect();
-        Self { asks, needs, granted, passed, reservation, ..Self::new(self.no) }
+        Self { asks, needs, granted, passed, reservation, ..Self::new(no, kind) }
     }
 }
 

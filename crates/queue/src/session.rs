@@ -3,15 +3,15 @@
 //! It knows no task state and no other session.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
 use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
-    HeldLease, LeasePhase, Name, SchemasRead, SessionState, Size, Start, StreamId, TaskId,
-    TaskSpec, Token, fingerprint::Print,
+    HeldLease, IdHashing, LeasePhase, Name, SchemasRead, SessionState, Size, Start, StreamId,
+    TaskId, TaskSpec, Token, fingerprint::Print,
 };
 
 /// By how much later than it must the coordinator gives a session up: the granularity of its timers.
@@ -66,7 +66,7 @@ pub(crate) struct Session {
     pub(crate) draining: bool,
     /// The operator's request to drain, to be repeated on a new stream.
     pub(crate) drain_request: Option<DrainRequest>,
-    /// When its alarm rings; never later than [`due`](Self::due).
+    /// When its alarm rings; never later than [`rings_by`](Self::rings_by).
     pub(crate) armed: Time,
     /// How long its worker may believe after it was heard, as promised in its last welcome, and what clocks may differ by.
     pub(crate) believed: Duration,
@@ -76,15 +76,19 @@ pub(crate) struct Session {
     prolonged: Duration,
     /// How much of that is more than the coordinator can have been late.
     favoured: Duration,
+    /// When it is over, which follows from the promises.
+    expires_at: Time,
     hushed_until: Option<Time>,
     hushes: u32,
     changes: u64,
-    held: BTreeMap<Token, Held>,
+    held: HashMap<Token, Held, IdHashing>,
     /// What of the whole is taken: more than that only where it has shrunk since, or work is not what it was believed to be.
     taken: Size,
     /// How many of the leases were granted ahead of a slot and wait for one.
     ahead: u32,
-    alarms: BTreeSet<(Time, Token)>,
+    /// No lease has to be heard of before this. Most are heard of in time: it is found out which one is the first only
+    /// when this is over.
+    soonest: Time,
     /// Revoked leases whose worker did not answer in time. Not empty exactly while quarantined.
     overdue: BTreeSet<Token>,
     quarantined_since: Option<Time>,
@@ -133,21 +137,10 @@ pub(crate) enum Work {
     },
 }
 
-/// What a session's alarm is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ring {
-    /// The session is over.
-    Expired,
-    /// A lease was not started, or a revocation not answered.
-    Lease(Token),
-    /// It may be offered tasks again.
-    Hushed,
-}
-
 impl Session {
     /// A session that begins without a stream, and in which its worker may believe for that long.
     pub(crate) fn new(worker: Name, instance: Name, now: Time, believed: Duration) -> Self {
-        Self {
+        let mut session = Self {
             worker,
             instance,
             start: None,
@@ -174,16 +167,19 @@ impl Session {
             expires_not_before: now,
             prolonged: Duration::ZERO,
             favoured: Duration::ZERO,
+            expires_at: Time::NEVER,
             hushed_until: None,
             hushes: 0,
             changes: 0,
-            held: BTreeMap::new(),
+            held: HashMap::default(),
             taken: Size::NOTHING,
             ahead: 0,
-            alarms: BTreeSet::new(),
+            soonest: Time::NEVER,
             overdue: BTreeSet::new(),
             quarantined_since: None,
-        }
+        };
+        session.reckon_end();
+        session
     }
 
     /// The worker was heard and is promised `believed` from here on. An older, longer promise stays.
@@ -192,6 +188,7 @@ impl Session {
         (self.prolonged, self.favoured) = (Duration::ZERO, Duration::ZERO);
         self.last_heard = now;
         self.believed = believed;
+        self.reckon_end();
     }
 
     /// It lives longer by the time that the coordinator was away, and by a favour on top. Between two words of the worker
@@ -201,14 +198,18 @@ impl Session {
         let favour = favour.min(self.believed.saturating_sub(self.favoured));
         self.favoured = self.favoured.saturating_add(favour);
         self.prolonged = self.prolonged.saturating_add(away).saturating_add(favour);
+        self.reckon_end();
     }
 
     /// When it is over.
-    pub(crate) fn expires_at(&self) -> Time {
-        if Mutant::NeverExpires.is_alive() {
-            return Time::NEVER;
-        }
-        self.promised_until() + self.prolonged
+    pub(crate) const fn expires_at(&self) -> Time {
+        self.expires_at
+    }
+
+    fn reckon_end(&mut self) {
+        let is_endless = Mutant::NeverExpires.is_alive();
+        let end = self.promised_until() + self.prolonged;
+        self.expires_at = if is_endless { Time::NEVER } else { end };
     }
 
     fn promised_until(&self) -> Time {
@@ -223,7 +224,7 @@ impl Session {
         self.answers = start.is_none();
         self.start = start;
         self.lost = 0;
-        self.alarms.clear();
+        self.soonest = Time::NEVER;
         for held in self.held.values_mut() {
             (held.alarm, held.unsent) = (Time::NEVER, Unsent::default());
         }
@@ -424,7 +425,7 @@ impl Session {
 
     /// It is not known of any of its leases whether it waits.
     pub(crate) fn seat_all(&mut self) {
-        for token in self.held.keys().copied().collect::<Vec<_>>() {
+        for token in self.tokens() {
             self.seat(token);
         }
     }
@@ -441,13 +442,24 @@ impl Session {
 
     /// What takes something of it, and how much: what waits for a slot takes nothing.
     pub(crate) fn takers(&self) -> impl Iterator<Item = (Work, &Size)> {
-        let seated = self.held.values().filter(|held| !held.is_ahead);
+        let seated = self.each().map(|(_, held)| held).filter(|held| !held.is_ahead);
         seated.map(|held| (held.work, &held.size))
     }
 
-    /// Everything it holds.
-    pub(crate) fn held(&self) -> impl ExactSizeIterator<Item = (Token, Work)> {
-        self.held.iter().map(|(token, held)| (*token, held.work))
+    /// Everything it holds, in the order of the grants.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (Token, Work)> {
+        self.each().map(|(token, held)| (token, held.work))
+    }
+
+    fn each(&self) -> impl Iterator<Item = (Token, &Held)> {
+        let tokens = self.tokens().into_iter();
+        tokens.filter_map(|token| Some((token, self.held.get(&token)?)))
+    }
+
+    fn tokens(&self) -> Vec<Token> {
+        let mut tokens: Vec<Token> = self.held.keys().copied().collect();
+        tokens.sort_unstable();
+        tokens
     }
 
     /// The lease is over, its work may not be: the slot stays taken.
@@ -472,7 +484,6 @@ impl Session {
     /// What it took is free. The last overdue answer ends the quarantine.
     pub(crate) fn vacate(&mut self, token: Token) {
         if let Some(held) = self.held.remove(&token) {
-            self.alarms.remove(&(held.alarm, token));
             if held.is_ahead {
                 self.ahead -= 1;
             } else {
@@ -489,33 +500,26 @@ impl Session {
     /// Something has to be heard of the lease by then.
     pub(crate) fn expect_by(&mut self, token: Token, at: Time) {
         let Some(held) = self.held.get_mut(&token) else { return };
-        self.alarms.remove(&(held.alarm, token));
-        held.alarm = at;
-        held.unsent.patience = None;
-        if at < Time::NEVER {
-            self.alarms.insert((at, token));
-        }
+        (held.alarm, held.unsent.patience) = (at, None);
+        self.soonest = self.soonest.min(at);
     }
 
     /// Something is said about the lease. Nothing is said without a stream.
     pub(crate) fn announce(&mut self, token: Token) {
-        if self.stream.is_none() {
-            return;
-        }
-        self.expect_by(token, Time::NEVER);
-        if let Some(held) = self.held.get_mut(&token) {
-            held.unsent.messages = held.unsent.messages.saturating_add(1);
-        }
+        self.say(token, None);
     }
 
     /// Something is said about the lease, and has to be answered within that time from when it leaves.
     pub(crate) fn expect_answer(&mut self, token: Token, patience: Duration) {
-        self.announce(token);
-        if self.stream.is_some()
-            && let Some(held) = self.held.get_mut(&token)
-        {
-            held.unsent.patience = Some(patience);
-        }
+        self.say(token, Some(patience));
+    }
+
+    fn say(&mut self, token: Token, patience: Option<Duration>) {
+        let Some(held) = self.held.get_mut(&token).filter(|_| self.stream.is_some()) else {
+            return;
+        };
+        let messages = held.unsent.messages.saturating_add(1);
+        (held.alarm, held.unsent) = (Time::NEVER, Unsent { messages, patience });
     }
 
     /// A slot is free for the lease: it has to start within that time from now, or from when its assignment leaves.
@@ -539,9 +543,10 @@ impl Session {
         let Some(held) = self.held.get_mut(&token) else { return };
         held.unsent.messages = held.unsent.messages.saturating_sub(1);
         if held.unsent.messages == 0
-            && let Some(patience) = held.unsent.patience
+            && let Some(patience) = held.unsent.patience.take()
         {
-            self.expect_by(token, now + patience);
+            held.alarm = now + patience;
+            self.soonest = self.soonest.min(held.alarm);
         }
     }
 
@@ -552,15 +557,36 @@ impl Session {
         self.quarantined_since.get_or_insert(now);
     }
 
-    /// When its alarm rings next, and what about. Nothing is expected of a worker without a stream.
-    pub(crate) fn due(&self) -> (Time, Ring) {
-        let connected = self.stream.is_some();
-        let expiry = (self.expires_at(), Ring::Expired);
-        let lease = self.alarms.first().filter(|_| connected);
-        let lease = lease.map(|(at, token)| (*at, Ring::Lease(*token)));
-        let hush = self.hushed_until.map(|at| (at, Ring::Hushed));
-        let rings = [Some(expiry), lease, hush].into_iter().flatten();
-        rings.min_by_key(|(at, _)| *at).unwrap_or(expiry)
+    /// No later than this it is over, is offered tasks again, or has missed to answer for a lease. Nothing is expected of a
+    /// worker without a stream.
+    pub(crate) fn rings_by(&self) -> Time {
+        let lease = if self.stream.is_some() { self.soonest } else { Time::NEVER };
+        self.expires_at.min(lease).min(self.hushed_until.unwrap_or(Time::NEVER))
+    }
+
+    /// Its alarm rang: the leases that nothing was heard of by their time, the longest overdue first. It is found out when the
+    /// first of the others has to be heard of.
+    pub(crate) fn ring(&mut self, now: Time) -> Vec<Token> {
+        self.armed = Time::NEVER;
+        if now < self.soonest || self.stream.is_none() {
+            return Vec::new();
+        }
+        self.soonest = Time::NEVER;
+        let mut unheard = Vec::new();
+        for (token, held) in &self.held {
+            if held.alarm <= now {
+                unheard.push((held.alarm, *token));
+            } else {
+                self.soonest = self.soonest.min(held.alarm);
+            }
+        }
+        unheard.sort_unstable();
+        unheard.into_iter().map(|(_, token)| token).collect()
+    }
+
+    /// Whether it has been left alone for long enough after it declined.
+    pub(crate) fn is_hushed_enough(&self, now: Time) -> bool {
+        self.hushed_until.is_some_and(|until| until <= now)
     }
 
     /// Everything that decides how it goes on. When it was heard and what it was promised only count together.
@@ -577,7 +603,7 @@ impl Session {
         print.left(self.hushed_until.unwrap_or(Time::NEVER));
         print.left(self.quarantined_since.map_or(Time::NEVER, |since| since + self.believed));
         print.put((self.held.len(), &self.overdue));
-        for (token, held) in &self.held {
+        for (token, held) in self.each() {
             print.put((token, held.work, &held.size));
             print.left(held.alarm);
             print.put(held.unsent);
@@ -587,19 +613,17 @@ impl Session {
     /// Whether its own books agree.
     #[cfg(debug_assertions)]
     pub(crate) fn agrees(&self) -> bool {
-        let set = self.held.iter().filter(|(_, held)| held.alarm < Time::NEVER);
-        let alarms: BTreeSet<_> = set.map(|(token, held)| (held.alarm, *token)).collect();
         let mut taken = Size::NOTHING;
         let seated = self.held.values().filter(|held| !held.is_ahead);
         seated.for_each(|held| taken.add(&held.size));
         let ahead = self.held.values().filter(|held| held.is_ahead).count();
-        alarms == self.alarms
+        self.held.values().all(|held| self.soonest <= held.alarm)
             && taken == self.taken
             && ahead == self.ahead as usize
             && self.held.values().all(Held::agrees)
             && self.overdue.iter().all(|token| self.held.contains_key(token))
             && self.overdue.is_empty() == self.quarantined_since.is_none()
-            && self.armed <= self.due().0
+            && self.armed <= self.rings_by()
     }
 }
 

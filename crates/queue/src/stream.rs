@@ -18,7 +18,7 @@ impl Queue {
     pub(crate) fn sent(&mut self, stream: StreamId, tokens: &[Token]) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         let now = self.now;
-        self.update(id, |session| {
+        self.attend(id, |session| {
             for token in tokens {
                 session.sent(*token, now);
             }
@@ -36,7 +36,7 @@ impl Queue {
     /// Its process reads what it is told: known once for each stream, and said with every word.
     pub(crate) fn note_answer(&mut self, id: SessionId) {
         if self.roster.get(id).is_some_and(|session| !session.answers) {
-            self.update(id, |session| session.answers = true);
+            self.attend(id, |session| session.answers = true);
         }
     }
 
@@ -74,22 +74,22 @@ impl Queue {
     pub(crate) fn started(&mut self, stream: StreamId, token: Token) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         let Some(task) = self.task_under(id, token) else { return };
-        self.acknowledge(id, token);
         self.unpark(id, token);
         self.promote(id);
         self.note_start(id, task, token);
     }
 
-    /// Writes down that a lease's work began, once. Nothing is waited for then, unless the lease is being revoked.
+    /// Writes down that a lease's work began, once: it has arrived, too. Nothing is waited for then, unless the lease is being revoked.
     pub(crate) fn note_start(&mut self, id: SessionId, task: TaskId, token: Token) {
         let Some(lease) = self.book.lease_mut(task) else { return };
+        lease.acknowledged = true;
         if lease.started.is_some() {
             return;
         }
         let revoking = lease.revoking.is_some();
         self.write(Record::LeaseStarted { task, token, time: self.now });
         self.index.lanes.gates.spend(token);
-        self.update(id, |session| {
+        self.attend(id, |session| {
             session.prove();
             if !revoking {
                 session.expect_by(token, Time::NEVER);
@@ -208,7 +208,7 @@ impl Queue {
             }
             Some(Work::Zombie { task, .. }) => {
                 let zombie = Work::Zombie { task, acknowledged: true };
-                self.update(id, |session| session.retake(token, zombie));
+                self.attend(id, |session| session.retake(token, zombie));
             }
             None => {}
         }

@@ -74,7 +74,7 @@ impl Roster {
         spec: &'a TaskSpec,
         serving: &'a Serving<'_>,
     ) -> impl Iterator<Item = &'a Session> {
-        let classes = self.classes.values().filter(|class| serving.contains(class.no));
+        let classes = self.in_order().filter(|class| serving.contains(class.no));
         let members = classes.flat_map(|class| &class.members);
         let sessions = members.filter_map(|id| self.get(*id));
         sessions.filter(|session| session.is_eligible() && session.serves(spec))
@@ -109,8 +109,8 @@ impl Roster {
         }
         let Some(need) = needs.get(no) else { return Cow::Borrowed(&[]) };
         let stride = self.classes.len().div_ceil(most).max(1);
-        let some = self.classes.iter().step_by(stride).filter(|(kind, _)| kind.serves(need));
-        let mut classes: Vec<_> = some.map(|(_, class)| (class.no, AskNo::OTHER)).collect();
+        let some = self.in_order().step_by(stride).filter(|class| class.kind.serves(need));
+        let mut classes: Vec<_> = some.map(|class| (class.no, AskNo::OTHER)).collect();
         classes.sort_unstable();
         Cow::Owned(classes)
     }
@@ -125,8 +125,8 @@ impl Roster {
         let stride = classes.len().div_ceil(most).max(1);
         let looked = classes.len().div_ceil(stride).max(1) as u64;
         let meant = classes.iter().step_by(stride).filter(|(class, _)| is_meant(*class));
-        let slots = meant.filter_map(|(class, _)| self.slots.get(class));
-        let sum = slots.fold(Slots::default(), |sum, slots| sum.with(*slots));
+        let slots = meant.filter_map(|(no, _)| self.classes.get(no)).map(|class| class.slots);
+        let sum = slots.fold(Slots::default(), Slots::with);
         sum.scaled(classes.len() as u64, looked)
     }
 
@@ -138,8 +138,8 @@ impl Roster {
     /// Who serves tasks of this type and shape: classes, as far as they know the labels that it asks for.
     fn suited(&self, spec: &TaskSpec) -> impl Iterator<Item = Suited> {
         let of_type = move || {
-            self.classes.iter().filter(|(kind, class)| {
-                0 < class.eligible && kind.types.binary_search(&spec.task_type).is_ok()
+            self.in_order().filter(|class| {
+                0 < class.eligible && class.kind.types.binary_search(&spec.task_type).is_ok()
             })
         };
         let is_known = self.knows(&spec.shape);
@@ -150,18 +150,18 @@ impl Roster {
         let members = members.filter(|member| member.session.serves(spec));
         let members = members.map(move |member| Suited::session(member, size));
         let classes = is_known.then(of_type).into_iter().flatten();
-        let classes = classes.filter(|(kind, _)| {
-            kind.fits(namespace::of(&spec.queue), &spec.task_type, &spec.shape)
+        let classes = classes.filter(|class| {
+            class.kind.fits(namespace::of(&spec.queue), &spec.task_type, &spec.shape)
         });
-        classes.map(move |(_, class)| Suited::class(class, size, &self.members)).chain(members)
+        classes.map(move |class| Suited::class(class, size, &self.members)).chain(members)
     }
 }
 
 impl Suited {
     fn session(member: &Member, size: &Size) -> Self {
-        let Member { no, seat, .. } = member;
+        let Member { class, seat, .. } = member;
         let (is_eligible, has_room) = (seat.eligible, member.has_room(size));
-        Self { no: *no, is_eligible, has_room, slots: seat.slots }
+        Self { no: *class, is_eligible, has_room, slots: seat.slots }
     }
 
     fn class(class: &Class, size: &Size, members: &BTreeMap<SessionId, Member>) -> Self {

@@ -132,7 +132,7 @@ pub(crate) fn task_line(task: &Task) -> String {
             let session = lease.session.expect("a lease is held");
             let revoking = lease.revoking.map(|r| (r.reason, r.since, r.grace));
             let told = lease.revoking.and_then(|r| r.delivered);
-            let leasehold_queue::Lease { token, acknowledged, started, extended, .. } = lease;
+            let leasehold_queue::Lease { token, acknowledged, started, extended, .. } = &**lease;
             format!(
                 "leased {token} {session:?} {acknowledged} {started:?} {extended:?} {revoking:?} \
                  {told:?}"
