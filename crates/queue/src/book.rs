@@ -6,8 +6,14 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{
-    Lease, Name, Phase, Task, TaskId, TaskSpec, decided::Decided, fingerprint::Print, idle::Idle,
-    keys::Keys, mark::Mark, tasks::Tasks, templates::Templates,
+    Lease, Name, Phase, Task, TaskId, TaskSpec,
+    decided::Decided,
+    fingerprint::Print,
+    idle::Idle,
+    keys::Keys,
+    mark::Mark,
+    tasks::Tasks,
+    templates::{TemplateNo, Templates},
 };
 
 /// What an open task takes in memory beside the bytes of its spec: its entry, its specification, its places in a lane
@@ -149,7 +155,7 @@ impl Book {
     }
 
     /// Takes a task in, in place of the one with its id.
-    pub(crate) fn insert(&mut self, mut task: Box<Task>) {
+    pub(crate) fn insert(&mut self, mut task: Box<Task>) -> Mark {
         self.remove(task.id);
         if let Some(spec) = Arc::get_mut(&mut task.spec) {
             self.templates.intern(&mut spec.template);
@@ -167,11 +173,13 @@ impl Book {
         if let Some(key) = &task.spec.key {
             self.keys.insert(queue, key, task.id, None);
         }
+        let mark = Mark::of(&task, template);
         self.tasks.insert(task, template);
+        mark
     }
 
     /// Takes a task out.
-    pub(crate) fn remove(&mut self, id: TaskId) -> Option<Task> {
+    pub(crate) fn remove(&mut self, id: TaskId) -> Option<(Box<Task>, TemplateNo)> {
         let (task, template) = self.tasks.remove(id)?;
         let (queue, bytes) = (&task.spec.queue, size(&task));
         self.open_bytes -= bytes;
@@ -184,7 +192,7 @@ impl Book {
         if let Some(key) = &task.spec.key {
             self.keys.release(queue, key, id);
         }
-        Some(task)
+        Some((task, template))
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! It knows no task: a token may be remembered long after its task is gone.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
-use crate::{Token, fingerprint::Print};
+use crate::{IdHashing, Token, fingerprint::Print};
 
 /// How many tokens are remembered. A worker repeats an outcome only until it is acknowledged, so this has to span
 /// the outcomes under way while one stream is down: 65,536 are seconds of full load, at 16 bytes twice.
@@ -14,7 +14,7 @@ pub(crate) const DECIDED_MAX: usize = 65_536;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Decided {
     order: VecDeque<Token>,
-    known: BTreeSet<Token>,
+    known: HashSet<Token, IdHashing>,
 }
 
 impl Decided {

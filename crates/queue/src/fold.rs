@@ -10,7 +10,7 @@ use leasehold_policy::{Mutant, Time};
 use crate::{
     Charge, Checkpoint, EndCause, EndFact, EndKind, Ending, Failure, FailureReason, Lease,
     LeaseEnd, Ledger, Name, Next, Phase, Reckoned, Record, Revoking, StopProof, Task, TaskId,
-    Token, Wait, book::Book, ledger,
+    Token, Wait, book::Book, ledger, mark::Mark,
 };
 
 /// What to do with a record about a task that is not known.
@@ -61,13 +61,19 @@ pub enum Corrupt {
     },
 }
 
+/// What a record has done.
+#[derive(Debug, Default)]
+pub(crate) struct Folded {
+    /// Where its task stood, and where it stands. None: it was not open, or is not.
+    pub(crate) before: Option<Mark>,
+    pub(crate) after: Option<Mark>,
+    /// The task if it ended, as it was at its end.
+    pub(crate) ended: Option<Box<Task>>,
+}
+
 impl Book {
-    /// Folds one record. Hands back the task if it ended, as it was at its end.
-    pub(crate) fn fold(
-        &mut self,
-        record: &Record,
-        unknown: Unknown,
-    ) -> Result<Option<Task>, Corrupt> {
+    /// Folds one record.
+    pub(crate) fn fold(&mut self, record: &Record, unknown: Unknown) -> Result<Folded, Corrupt> {
         if let Some(token) = decided(record) {
             self.decided.insert(token);
         }
@@ -76,9 +82,14 @@ impl Book {
                 self.session_ttl_max = self.session_ttl_max.max(*session_ttl);
             }
             Record::TaskAccepted(task) | Record::TaskReplayed(task) => {
-                self.open(Box::clone(task), |_| record.clone())?;
+                let after = Some(self.open(Box::clone(task), |_| record.clone())?);
+                return Ok(Folded { after, ..Folded::default() });
             }
-            Record::TaskMoved(task) => self.insert(Box::clone(task)),
+            Record::TaskMoved(task) => {
+                let before = self.mark(task.id);
+                let after = Some(self.insert(Box::clone(task)));
+                return Ok(Folded { before, after, ended: None });
+            }
             Record::KeyKept { queue, key, task, until } => {
                 self.keys.insert(queue, key, *task, Some(*until));
             }
@@ -90,22 +101,24 @@ impl Book {
             | Record::LeaseExtended { task, .. }
             | Record::CheckpointSaved { task, .. }
             | Record::LeaseEnded { task, .. }
-            | Record::CancelRequested { task, .. } => self.change(*task, record, unknown)?,
-            Record::TaskEnded { task, .. } => {
-                self.known(*task, record, unknown)?;
-                let Some(mut task) = self.remove(*task) else { return Ok(None) };
+            | Record::CancelRequested { task, .. } => return self.change(*task, record, unknown),
+            Record::TaskEnded { task: id, .. } => {
+                let Some((mut task, template)) = self.remove(*id) else {
+                    return unknown_task(*id, record, unknown);
+                };
+                let before = Some(Mark::of(&task, template));
                 task.change(record)?;
-                return Ok(Some(task));
+                return Ok(Folded { before, after: None, ended: Some(task) });
             }
         }
-        Ok(None)
+        Ok(Folded::default())
     }
 
     /// Folds a record that nobody needs afterwards: a task in it is the one that is kept.
     pub(crate) fn absorb(&mut self, record: Record, unknown: Unknown) -> Result<(), Corrupt> {
         match record {
-            Record::TaskAccepted(task) => self.open(task, Record::TaskAccepted),
-            Record::TaskReplayed(task) => self.open(task, Record::TaskReplayed),
+            Record::TaskAccepted(task) => self.open(task, Record::TaskAccepted).map(drop),
+            Record::TaskReplayed(task) => self.open(task, Record::TaskReplayed).map(drop),
             Record::TaskMoved(task) => {
                 self.insert(task);
                 Ok(())
@@ -128,44 +141,37 @@ impl Book {
         &mut self,
         task: Box<Task>,
         record: impl FnOnce(Box<Task>) -> Record,
-    ) -> Result<(), Corrupt> {
+    ) -> Result<Mark, Corrupt> {
         if self.tasks.get(task.id).is_some() {
             return Err(wrong_state(task.id, &record(task)));
         }
-        self.insert(task);
-        Ok(())
+        Ok(self.insert(task))
     }
 
     /// Changes an open task, and what it takes.
-    fn change(&mut self, id: TaskId, record: &Record, unknown: Unknown) -> Result<(), Corrupt> {
-        let Some(task) = self.known(id, record, unknown)? else { return Ok(()) };
-        if !matches!(record, Record::CheckpointSaved { .. } | Record::LeaseEnded { .. }) {
-            return task.change(record);
-        }
-        let before = task.left_bytes();
+    fn change(&mut self, id: TaskId, record: &Record, unknown: Unknown) -> Result<Folded, Corrupt> {
+        let Some((task, template)) = self.tasks.find_mut(id) else {
+            return unknown_task(id, record, unknown);
+        };
+        let leaves = matches!(record, Record::CheckpointSaved { .. } | Record::LeaseEnded { .. });
+        let left = |task: &Task| if leaves { task.left_bytes() } else { 0 };
+        let (before, bytes_before) = (Some(Mark::of(task, template)), left(task));
         task.change(record)?;
-        let after = task.left_bytes();
-        self.open_bytes = self.open_bytes - before + after;
-        let template = self.tasks.find(id).map(|(_, template)| template);
-        if let Some(usage) = template.and_then(|no| self.templates.usage_mut(no)) {
-            usage.resize(before, after);
-        }
-        Ok(())
-    }
-
-    fn known(
-        &mut self,
-        id: TaskId,
-        record: &Record,
-        unknown: Unknown,
-    ) -> Result<Option<&mut Task>, Corrupt> {
-        match (self.tasks.get_mut(id), unknown) {
-            (Some(task), _) => Ok(Some(task)),
-            (None, Unknown::Skip) => Ok(None),
-            (None, Unknown::Refuse) => {
-                Err(Corrupt::UnknownTask { task: id, record: Box::new(record.clone()) })
+        let (after, bytes_after) = (Some(Mark::of(task, template)), left(task));
+        if bytes_before != bytes_after {
+            self.open_bytes = self.open_bytes - bytes_before + bytes_after;
+            if let Some(usage) = self.templates.usage_mut(template) {
+                usage.resize(bytes_before, bytes_after);
             }
         }
+        Ok(Folded { before, after, ended: None })
+    }
+}
+
+fn unknown_task(id: TaskId, record: &Record, unknown: Unknown) -> Result<Folded, Corrupt> {
+    match unknown {
+        Unknown::Skip => Ok(Folded::default()),
+        Unknown::Refuse => Err(Corrupt::UnknownTask { task: id, record: Box::new(record.clone()) }),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     book::Book,
     eviction::Bans,
     fingerprint::Print,
+    fold::Folded,
     gate::Gates,
     idle::Idle,
     mark::{self, Index, Mark},
@@ -284,19 +285,17 @@ impl Queue {
     }
 
     /// The one door for everything durable. Hands back the task if it ended.
-    pub(crate) fn write(&mut self, record: Record) -> Option<Task> {
-        let id = record.task();
-        let before = id.and_then(|id| self.book.mark(id));
+    pub(crate) fn write(&mut self, record: Record) -> Option<Box<Task>> {
         let folded = self.book.fold(&record, Unknown::Refuse);
         assert!(
             folded.is_ok(),
             "a record that cannot be read back must not be written: {folded:?}"
         );
-        let after = id.and_then(|id| self.book.mark(id));
+        let Folded { before, after, ended } = folded.unwrap_or_default();
         let templates = &mut self.book.templates;
         self.index.shift(before.as_ref(), after.as_ref(), self.now, templates);
         self.output.records.push(record);
-        folded.ok().flatten()
+        ended
     }
 
     pub(crate) fn emit(&mut self, effect: Effect) {

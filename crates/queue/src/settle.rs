@@ -192,7 +192,7 @@ impl Queue {
         self.avoided.remove(&id);
         let Some(task) = self.write(end) else { return };
         self.keep_key(&task);
-        self.emit(Effect::Ended(Box::new(Ended { task, ending, result, time })));
+        self.emit(Effect::Ended(Box::new(Ended { task: *task, ending, result, time })));
     }
 
     /// The lease that decides over its task, if its worker spoke about it.

@@ -53,9 +53,14 @@ impl Tasks {
 
     /// The task, to be changed; not its id.
     pub(crate) fn get_mut(&mut self, id: TaskId) -> Option<&mut Task> {
+        self.find_mut(id).map(|(task, _)| task)
+    }
+
+    /// The same, and the number of its template.
+    pub(crate) fn find_mut(&mut self, id: TaskId) -> Option<(&mut Task, TemplateNo)> {
         let hash = hash(id);
         let found = self.tables.get_mut(table(hash))?.find_mut(hash, |(task, _)| task.id == id);
-        found.map(|(task, _)| &mut **task)
+        found.map(|(task, template)| (&mut **task, *template))
     }
 
     /// How many there are.
@@ -79,7 +84,7 @@ impl Tasks {
     }
 
     /// Takes a task out.
-    pub(crate) fn remove(&mut self, id: TaskId) -> Option<(Task, TemplateNo)> {
+    pub(crate) fn remove(&mut self, id: TaskId) -> Option<(Box<Task>, TemplateNo)> {
         let hash = hash(id);
         let found = self.tables.get_mut(table(hash))?.find_entry(hash, |(task, _)| task.id == id);
         let ((task, template), _) = found.ok()?.remove();
@@ -90,7 +95,7 @@ impl Tasks {
         if 2 * self.len + GONE_MIN < self.order.len() {
             self.forget_gone();
         }
-        Some((*task, template))
+        Some((task, template))
     }
 
     /// Every task, by id.

@@ -13,7 +13,7 @@ fn check(steps: Vec<(u16, bool)>) {
     for (id, comes) in steps {
         let id = TaskId::from_u128(u128::from(id));
         if !comes {
-            assert_eq!(tasks.remove(id).map(|(task, _)| task), expected.remove(&id));
+            assert_eq!(tasks.remove(id).map(|(task, _)| *task), expected.remove(&id));
         } else if let map::Entry::Vacant(entry) = expected.entry(id) {
             let task = Task { id, ..*task() };
             entry.insert(task.clone());
