@@ -27,6 +27,7 @@ mod view;
 // The durable state, and what is derived from it.
 mod ask;
 mod book;
+mod by_id;
 mod checkpoint;
 mod circuits;
 mod decided;
@@ -44,6 +45,7 @@ mod line;
 mod mark;
 mod market;
 mod need;
+mod order;
 mod pace;
 mod parking;
 mod quota;
