@@ -21,8 +21,9 @@ use wire::{Cursor, Pen};
 
 pub(crate) use wire::Malformed;
 
-/// The format written. Format 1, which is read as well, had no extras, and no fact in the end of a lease.
-const FORMAT: u8 = 2;
+/// The format written. Format 1, which is read as well, had no extras, and no fact in the end of a lease; format 2 wrote for
+/// each task what it has in common with others.
+const FORMAT: u8 = 3;
 
 /// Every format that is read.
 const FORMATS: std::ops::RangeInclusive<u8> = 1..=FORMAT;
