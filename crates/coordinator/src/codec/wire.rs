@@ -15,6 +15,9 @@ const NAMES_MAX: usize = 4_096;
 /// The longest name that is numbered: queue, task type and worker names are at most this long.
 const NUMBERED_NAME_BYTES_MAX: usize = 128;
 
+/// How many of them are also known by their place in memory: the workers', above all, which come again and again.
+const NEAR_NAMES_MAX: usize = 8;
+
 /// How many templates one batch numbers: those that come later are written out each time.
 const TEMPLATES_MAX: usize = 32;
 
@@ -71,6 +74,8 @@ pub(super) struct Pen {
     bytes: Vec<u8>,
     base: u64,
     names: BTreeMap<Name, u64>,
+    /// Some of them, with their numbers.
+    near: Vec<(Name, u64)>,
     templates: Vec<Arc<Template>>,
     /// The last one that was written.
     trace: Option<Trace>,
@@ -122,8 +127,15 @@ impl Pen {
 
     /// A name that is likely to come again: 0 and the text the first time, its number from then on.
     pub(super) fn name(&mut self, name: &Name) {
-        if let Some(number) = self.names.get(name) {
-            let number = *number;
+        let near = self.near.iter().find(|(other, _)| Arc::ptr_eq(other, name));
+        if let Some((_, number)) = near {
+            return self.integer(*number);
+        }
+        if let Some(number) = self.names.get(name).copied() {
+            if NEAR_NAMES_MAX <= self.near.len() {
+                self.near.clear();
+            }
+            self.near.push((Arc::clone(name), number));
             return self.integer(number);
         }
         self.integer(0_u64);
