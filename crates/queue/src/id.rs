@@ -63,7 +63,7 @@ impl TaskId {
     }
 }
 
-/// Spreads task ids over a table, for a map that has nothing else for keys. Ids are minted here, with 43 random bits each:
+/// Spreads task ids, or their serials, over a table, for a map that has nothing else for keys. Ids are minted here, with 43 random bits each:
 /// nobody chooses what falls together. This is the finalizer of SplitMix64.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IdHasher(u64);
@@ -78,6 +78,10 @@ impl Hasher for IdHasher {
         let mixed = (folded ^ (folded >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         self.0 = mixed ^ (mixed >> 31);
+    }
+
+    fn write_u64(&mut self, bits: u64) {
+        self.write_u128(bits.into());
     }
 
     fn write(&mut self, bytes: &[u8]) {
