@@ -41,9 +41,10 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// An empty body begun at `now`.
-    pub(crate) fn new(now: Time) -> Self {
+    /// An empty body begun at `now`, with room for so many bytes.
+    pub(crate) fn new(now: Time, bytes: usize) -> Self {
         let mut pen = Pen::new(now);
+        pen.reserve(bytes);
         pen.byte(FORMAT);
         pen.raw(&now.unix_ms().to_be_bytes());
         pen.raw(&now.unix_ms().to_be_bytes());

@@ -356,7 +356,7 @@ proptest! {
     fn records_come_back_as_they_went(
         records in vec(record(), 0..20), begun in time(), closed in time(),
     ) {
-        let mut body = Body::new(begun);
+        let mut body = Body::new(begun, 0);
         let sizes: Vec<usize> = records.iter().map(|record| body.push(record)).collect();
         prop_assert_eq!(body.len(), HEADER_BYTES + sizes.iter().sum::<usize>());
         let bytes = body.close(closed);
@@ -368,7 +368,7 @@ proptest! {
     fn a_body_cut_anywhere_is_read_up_to_there_or_refused(
         records in vec(record(), 1..6), at in any::<prop::sample::Index>(),
     ) {
-        let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000));
+        let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000), 0);
         for record in &records {
             body.push(record);
         }
@@ -384,7 +384,7 @@ proptest! {
     fn damaged_bytes_are_answered(
         records in vec(record(), 1..4), at in any::<prop::sample::Index>(), byte in any::<u8>(),
     ) {
-        let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000));
+        let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000), 0);
         for record in &records {
             body.push(record);
         }
@@ -421,12 +421,15 @@ proptest! {
 
 #[test]
 fn another_format_is_refused_by_its_number() {
-    let mut bytes = Body::new(Time::from_unix_ms(7)).close(Time::from_unix_ms(7)).to_vec();
+    let mut bytes = Body::new(Time::from_unix_ms(7), 0).close(Time::from_unix_ms(7)).to_vec();
     bytes[0] = 9;
     assert_eq!(read(&bytes), Err(Malformed::UnknownFormat { found: 9, known: FORMAT }));
     assert_eq!(read(&[]), Err(Malformed::Truncated { what: "header" }));
     assert_eq!(
-        read(&[&Body::new(Time::from_unix_ms(7)).close(Time::from_unix_ms(7))[..], &[99]].concat()),
+        read(
+            &[&Body::new(Time::from_unix_ms(7), 0).close(Time::from_unix_ms(7))[..], &[99]]
+                .concat()
+        ),
         Err(Malformed::UnknownKind { what: "record", kind: 99 }),
     );
 }
@@ -595,7 +598,7 @@ fn what_tasks_have_in_common_is_written_and_kept_once() {
         Record::TaskAccepted(task)
     };
     let trace = || Trace { parent: "00-0af7651916cd43dd-01".into(), state: "a=b".into() };
-    let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000));
+    let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000), 0);
     let tasks = [
         task(|_| ()),
         task(|spec| spec.payload = Bytes::from_static(b"other")),
@@ -640,7 +643,7 @@ fn more_templates_than_are_numbered_come_back_as_they_went() {
     };
     let many: Vec<_> = (0..100).map(task).collect();
     let twice = [many.clone(), many].concat();
-    let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000));
+    let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000), 0);
     for record in &twice {
         body.push(record);
     }
@@ -695,7 +698,7 @@ fn a_repeated_name_costs_one_byte() {
         instance: Name::from("i"),
         time: Time::from_unix_ms(7),
     };
-    let mut body = Body::new(Time::from_unix_ms(7));
+    let mut body = Body::new(Time::from_unix_ms(7), 0);
     body.push(&record("a-rather-long-worker-name"));
     let again = body.push(&record("a-rather-long-worker-name"));
     // Kind, id, token, two numbers, time.

@@ -86,6 +86,11 @@ impl Pen {
         Self { base: base.unix_ms(), ..Self::default() }
     }
 
+    /// Makes room: what grows step by step is copied at each.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
