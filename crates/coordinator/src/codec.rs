@@ -21,8 +21,9 @@ use wire::{Cursor, Pen};
 
 pub(crate) use wire::Malformed;
 
-/// The format written. Format 1, which is read as well, had no extras, and no fact in the end of a lease.
-const FORMAT: u8 = 2;
+/// The format written. Format 1, which is read as well, had no extras, and no fact in the end of a lease; format 2 wrote for
+/// each task what it has in common with others.
+const FORMAT: u8 = 3;
 
 /// Every format that is read.
 const FORMATS: std::ops::RangeInclusive<u8> = 1..=FORMAT;
@@ -40,9 +41,10 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// An empty body begun at `now`.
-    pub(crate) fn new(now: Time) -> Self {
+    /// An empty body begun at `now`, with room for so many bytes.
+    pub(crate) fn new(now: Time, bytes: usize) -> Self {
         let mut pen = Pen::new(now);
+        pen.reserve(bytes);
         pen.byte(FORMAT);
         pen.raw(&now.unix_ms().to_be_bytes());
         pen.raw(&now.unix_ms().to_be_bytes());

@@ -439,8 +439,11 @@ impl Engine {
     /// Ends streams at once, and hands back the effects that wait: an assignment that is not on its way yet must not go
     /// out on a stream that another has replaced.
     fn close_streams(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
-        let (closes, others): (Vec<_>, Vec<_>) =
-            effects.into_iter().partition(|effect| matches!(effect, Effect::Close { .. }));
+        let is_close = |effect: &Effect| matches!(effect, Effect::Close { .. });
+        if !effects.iter().any(is_close) {
+            return effects;
+        }
+        let (closes, others): (Vec<_>, Vec<_>) = effects.into_iter().partition(is_close);
         for close in closes {
             self.carry_out(close);
         }

@@ -8,10 +8,14 @@ use std::collections::{HashMap, VecDeque};
 
 use leasehold_journal::Position;
 use leasehold_policy::Mutant;
-use leasehold_queue::{IdHashing, Name, Record, TaskId};
+use leasehold_queue::{Name, Record, TaskId};
+
+mod residents;
 
 #[cfg(test)]
 mod tests;
+
+use residents::Residents;
 
 /// A journal with fewer bytes of records is left alone: reading it takes a tenth of a second, and its recent past tells
 /// a repeated outcome from one that comes too late.
@@ -33,7 +37,7 @@ pub(crate) struct Keeper {
     /// Below how many bytes of records nothing is moved or dropped.
     tidy_bytes: u64,
     batches: VecDeque<Homes>,
-    tasks: HashMap<TaskId, Home, IdHashing>,
+    tasks: Residents,
     keys: HashMap<KeyName, Home>,
     /// Bytes of records in all batches.
     retained: u64,
@@ -44,11 +48,28 @@ pub(crate) struct Keeper {
 /// Queue and key.
 type KeyName = (Name, Name);
 
-/// Where the last full state is, and how large.
+/// Where the last full state is, and how large: small, because every open task has one.
 #[derive(Clone, Copy, Debug)]
 struct Home {
-    position: Position,
-    bytes: u64,
+    /// The lower half of its position: there are never so many batches that two could be mistaken for each other.
+    batch: u32,
+    /// No record is larger.
+    bytes: u32,
+}
+
+impl Home {
+    fn new(position: Position, bytes: u64) -> Self {
+        Self { batch: lower_half(position), bytes: u32::try_from(bytes).unwrap_or(u32::MAX) }
+    }
+
+    fn is_in(self, batch: &Homes) -> bool {
+        self.batch == lower_half(batch.position)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "it is the lower half")]
+const fn lower_half(position: Position) -> u32 {
+    position.0 as u32
 }
 
 /// One batch.
@@ -92,7 +113,7 @@ impl Keeper {
         Self {
             tidy_bytes,
             batches: VecDeque::new(),
-            tasks: HashMap::default(),
+            tasks: Residents::default(),
             keys: HashMap::new(),
             retained: 0,
             live: 0,
@@ -104,16 +125,17 @@ impl Keeper {
         let bytes = bytes as u64;
         self.batch_at(position).bytes += bytes;
         self.retained += bytes;
-        let home = Home { position, bytes };
+        let home = Home::new(position, bytes);
         match record {
             Record::TaskAccepted(task) | Record::TaskMoved(task) | Record::TaskReplayed(task) => {
-                self.task_lives(task.id, home);
+                self.task_lives(task.id, position, home);
             }
             Record::KeyKept { queue, key, .. } => {
                 if Mutant::KeyDroppedByTrim.is_alive() {
                     return;
                 }
-                self.key_lives((Name::clone(queue), Name::clone(&key.name)), home);
+                let key = (Name::clone(queue), Name::clone(&key.name));
+                self.key_lives(key, position, home);
             }
             Record::TaskEnded { task, .. } => self.task_is_gone(*task),
             Record::EpochStarted { .. }
@@ -142,18 +164,16 @@ impl Keeper {
             while 0 < left
                 && let Some(id) = batch.tasks.pop()
             {
-                let home = self.tasks.get(&id).filter(|home| home.position == batch.position);
-                if let Some(home) = home {
-                    left = left.saturating_sub(home.bytes);
+                if let Some(home) = self.tasks.get(id).filter(|home| home.is_in(batch)) {
+                    left = left.saturating_sub(home.bytes.into());
                     moves.tasks.push(id);
                 }
             }
             while 0 < left
                 && let Some(key) = batch.keys.pop()
             {
-                let home = self.keys.get(&key).filter(|home| home.position == batch.position);
-                if let Some(home) = home {
-                    left = left.saturating_sub(home.bytes);
+                if let Some(home) = self.keys.get(&key).filter(|home| home.is_in(batch)) {
+                    left = left.saturating_sub(home.bytes.into());
                     moves.keys.push(key);
                 }
             }
@@ -168,12 +188,12 @@ impl Keeper {
     /// has expired is not written again.
     pub(crate) fn moved(&mut self, moves: Moves, head: Position) {
         for id in moves.tasks {
-            if self.tasks.get(&id).is_some_and(|home| home.position < head) {
+            if self.tasks.get(id).is_some_and(|home| self.position(home) < head) {
                 self.task_is_gone(id);
             }
         }
         for key in moves.keys {
-            if self.keys.get(&key).is_some_and(|home| home.position < head) {
+            if self.keys.get(&key).is_some_and(|home| self.position(*home) < head) {
                 let home = self.keys.remove(&key);
                 self.left(home);
             }
@@ -209,44 +229,51 @@ impl Keeper {
     fn batch_at(&mut self, position: Position) -> &mut Homes {
         match self.batches.pop_back_if(|batch| batch.position == position) {
             Some(batch) => self.batches.push_back_mut(batch),
-            None => self.batches.push_back_mut(Homes {
-                position,
-                bytes: 0,
-                tasks: Vec::new(),
-                keys: Vec::new(),
-                live: 0,
-            }),
+            None => {
+                if let Some(full) = self.batches.back_mut() {
+                    full.tasks.shrink_to_fit();
+                }
+                let (tasks, keys) = (Vec::new(), Vec::new());
+                self.batches.push_back_mut(Homes { position, bytes: 0, tasks, keys, live: 0 })
+            }
         }
     }
 
-    fn task_lives(&mut self, id: TaskId, home: Home) {
-        let batch = self.batch_at(home.position);
+    fn task_lives(&mut self, id: TaskId, position: Position, home: Home) {
+        let batch = self.batch_at(position);
         batch.tasks.push(id);
         batch.live += 1;
-        self.live += home.bytes;
+        self.live += u64::from(home.bytes);
         let before = self.tasks.insert(id, home);
         self.left(before);
     }
 
-    fn key_lives(&mut self, key: KeyName, home: Home) {
-        let batch = self.batch_at(home.position);
+    fn key_lives(&mut self, key: KeyName, position: Position, home: Home) {
+        let batch = self.batch_at(position);
         batch.keys.push((Name::clone(&key.0), Name::clone(&key.1)));
         batch.live += 1;
-        self.live += home.bytes;
+        self.live += u64::from(home.bytes);
         let before = self.keys.insert(key, home);
         self.left(before);
     }
 
     fn task_is_gone(&mut self, id: TaskId) {
-        let home = self.tasks.remove(&id);
+        let home = self.tasks.remove(id);
         self.left(home);
+    }
+
+    /// The batch of a home: none is behind the last one.
+    fn position(&self, home: Home) -> Position {
+        let last = self.batches.back().map_or(Position::default(), |batch| batch.position);
+        Position(last.0.saturating_sub(lower_half(last).wrapping_sub(home.batch).into()))
     }
 
     /// Somebody does not live there any more.
     fn left(&mut self, home: Option<Home>) {
         let Some(home) = home else { return };
-        self.live -= home.bytes;
-        let at = self.batches.binary_search_by_key(&home.position, |batch| batch.position);
+        self.live -= u64::from(home.bytes);
+        let position = self.position(home);
+        let at = self.batches.binary_search_by_key(&position, |batch| batch.position);
         if let Some(batch) = at.ok().and_then(|at| self.batches.get_mut(at)) {
             batch.live -= 1;
         }

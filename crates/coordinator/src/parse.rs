@@ -28,6 +28,7 @@ mod page;
 mod pool;
 mod size;
 mod states;
+mod templates;
 #[cfg(test)]
 mod tests;
 
@@ -38,9 +39,11 @@ pub use page::{
 pub use pool::{follower, pool_name};
 pub use size::AMOUNT_MAX;
 pub use states::States;
+pub use templates::Templates;
 
 use claims::Claimed;
 use field::{FAIRNESS_KEY_BYTES_MAX, Fields};
+use templates::Said;
 
 /// A task without a queue waits here.
 const DEFAULT_QUEUE: &str = "default";
@@ -53,114 +56,169 @@ const PRIORITY_MAX: u8 = 9;
 
 /// By what a submit is judged.
 #[derive(Clone, Debug)]
-pub struct Rules(Arc<Config>);
+pub struct Rules {
+    config: Arc<Config>,
+    templates: Templates,
+}
+
+/// The trace of a call, and as the tasks keep it that it submits.
+#[derive(Debug)]
+pub struct CallTrace<'a> {
+    context: &'a TraceContext,
+    kept: Trace,
+}
+
+impl<'a> CallTrace<'a> {
+    /// The trace of a call that is in this context.
+    pub fn new(context: &'a TraceContext) -> Self {
+        Self { context, kept: kept(context) }
+    }
+
+    /// The trace a task belongs to: its own if the request names a valid one, else the call's. Where both are one trace, the
+    /// call's span is the nearer parent.
+    fn of_task(&self, own: Option<v1::TraceContext>) -> Trace {
+        let own = own.and_then(|own| TraceContext::parse(&own.traceparent, &own.tracestate));
+        let other = own.filter(|own| own.trace_id() != self.context.trace_id());
+        other.as_ref().map_or_else(|| self.kept.clone(), kept)
+    }
+}
+
+fn kept(trace: &TraceContext) -> Trace {
+    Trace { parent: trace.traceparent().into(), state: trace.tracestate().into() }
+}
 
 impl Rules {
     /// The rules that a configuration sets. A request is judged by one of them from its first field to its last.
-    pub const fn new(config: Arc<Config>) -> Self {
-        Self(config)
+    pub const fn new(config: Arc<Config>, templates: Templates) -> Self {
+        Self { config, templates }
     }
 
     /// How fast each client may submit, if that is bounded.
     pub fn submit_rate(&self) -> Option<RateLimit> {
-        self.0.limits.submit_rate
+        self.config.limits.submit_rate
     }
 
-    /// The task a request asks for, if it keeps every rule. `trace` is the call's: it becomes the task's, unless the
-    /// request brings a valid one of its own.
+    /// The task a request asks for, if it keeps every rule.
     pub fn task(
         &self,
         request: v1::SubmitTaskRequest,
         now: SystemTime,
-        trace: &TraceContext,
+        trace: &CallTrace<'_>,
     ) -> Result<TaskSpec, Refusal> {
         let v1::SubmitTaskRequest { spec, idempotency_key, validate_only: _, namespace } = request;
+        let (said, own) = Said::of(namespace, spec.unwrap_or_default());
         let mut fields = Fields::default();
-        let spec = spec.unwrap_or_default();
-        fields.payload(&spec.payload, self.0.limits.payload_bytes);
-        let timeouts = spec.timeouts.unwrap_or_default();
-        let space = fields.namespace("namespace", &namespace);
-        let defaults = &*self.0.defaults_of(space);
-        let total = total(&mut fields, &timeouts, now, defaults.total_timeout);
-        let queue: Name = namespace::join(space, fields.queue("spec.queue", &spec.queue)).into();
-        let (exclusivity, admission) = self.unless_said(&queue);
+        fields.payload(&own.payload, self.config.limits.payload_bytes);
+        let space = fields.namespace("namespace", said.namespace());
+        let defaults = &*self.config.defaults_of(space);
+        let total_timeout = total(&mut fields, own.total, own.deadline, now, defaults);
+        let known = self.templates.find(&self.config, &said);
+        let is_known = known.is_some();
+        let template = known.unwrap_or_else(|| {
+            let template = self.template(&mut fields, space, &said, defaults);
+            Arc::new(template)
+        });
         let task = TaskSpec {
-            template: Arc::new(Template {
-                queue,
-                task_type: fields.task_type("spec.task_type", &spec.task_type).into(),
-                content_type: fields.text("spec.content_type", &spec.content_type, 128).into(),
-                priority: fields.priority(spec.priority),
-                start_timeout: fields.limit(
-                    "spec.timeouts.start",
-                    timeouts.start,
-                    defaults.start_timeout,
-                ),
-                attempt_timeout: fields.limit(
-                    "spec.timeouts.attempt",
-                    timeouts.attempt,
-                    defaults.attempt_timeout,
-                ),
-                kill_grace: fields.limit(
-                    "spec.timeouts.kill_grace",
-                    timeouts.kill_grace,
-                    defaults.kill_grace,
-                ),
-                retry: retry(&mut fields, spec.retry.unwrap_or_default(), defaults),
-                terms: LeaseTerms {
-                    guarantee: fields.guarantee(spec.guarantee),
-                    exclusivity: fields.exclusivity(spec.exclusivity, exclusivity),
-                    progress_timeout: fields.progress_timeout(timeouts.progress),
-                    queue_timeout: fields.optional_limit("spec.timeouts.queue", timeouts.queue),
-                },
-                claims: fields.claims(
-                    Claimed {
-                        keys: &spec.concurrency_keys,
-                        charges: &spec.rate_charges,
-                        dependencies: &spec.dependencies,
-                        fails_fast: spec.fail_fast,
-                    },
-                    &self.0,
-                ),
-                fairness_key: fields
-                    .text("spec.fairness_key", &spec.fairness_key, FAIRNESS_KEY_BYTES_MAX)
-                    .into(),
-                shape: Shape {
-                    selector: fields.selector(spec.worker_selector),
-                    schema: fields.schema("spec.payload_schema", &spec.payload_schema),
-                    size: fields.size(spec.slots, &spec.resources),
-                },
-                admission: fields.admission(spec.admission, &timeouts, admission),
-            }),
-            initial_delay: fields.delay("spec.initial_delay", spec.initial_delay),
-            total_timeout: total,
-            labels: fields.labels(spec.labels),
-            trace: Some(trace_of(spec.trace_context, trace)),
+            initial_delay: fields.delay("spec.initial_delay", own.initial_delay),
+            total_timeout,
+            labels: fields.labels(own.labels),
+            trace: Some(trace.of_task(own.trace)),
             key: fields.key(&idempotency_key).map(|name| Key {
                 name: name.into(),
-                digest: digest(&spec.task_type, &spec.payload),
+                digest: digest(&said.spec.task_type, &own.payload),
             }),
-            payload: spec.payload,
+            payload: own.payload,
+            template,
         };
-        fields.finish(task)
+        let task = fields.finish(task)?;
+        if !is_known {
+            self.templates.keep(&self.config, said, &task.template);
+        }
+        Ok(task)
+    }
+
+    fn template(
+        &self,
+        fields: &mut Fields,
+        space: &str,
+        said: &Said,
+        defaults: &Defaults,
+    ) -> Template {
+        let (spec, timeouts) = (&said.spec, said.timeouts());
+        let queue: Name = namespace::join(space, fields.queue("spec.queue", &spec.queue)).into();
+        let (exclusivity, admission) = self.unless_said(&queue);
+        Template {
+            queue,
+            task_type: fields.task_type("spec.task_type", &spec.task_type).into(),
+            content_type: fields.text("spec.content_type", &spec.content_type, 128).into(),
+            priority: fields.priority(spec.priority),
+            start_timeout: fields.limit(
+                "spec.timeouts.start",
+                timeouts.start,
+                defaults.start_timeout,
+            ),
+            attempt_timeout: fields.limit(
+                "spec.timeouts.attempt",
+                timeouts.attempt,
+                defaults.attempt_timeout,
+            ),
+            kill_grace: fields.limit(
+                "spec.timeouts.kill_grace",
+                timeouts.kill_grace,
+                defaults.kill_grace,
+            ),
+            retry: retry(fields, spec.retry.unwrap_or_default(), defaults),
+            terms: LeaseTerms {
+                guarantee: fields.guarantee(spec.guarantee),
+                exclusivity: fields.exclusivity(spec.exclusivity, exclusivity),
+                progress_timeout: fields.progress_timeout(timeouts.progress),
+                queue_timeout: fields.optional_limit("spec.timeouts.queue", timeouts.queue),
+            },
+            claims: fields.claims(
+                Claimed {
+                    keys: &spec.concurrency_keys,
+                    charges: &spec.rate_charges,
+                    dependencies: &spec.dependencies,
+                    fails_fast: spec.fail_fast,
+                },
+                &self.config,
+            ),
+            fairness_key: fields
+                .text("spec.fairness_key", &spec.fairness_key, FAIRNESS_KEY_BYTES_MAX)
+                .into(),
+            shape: Shape {
+                selector: fields.selector(spec.worker_selector.clone()),
+                schema: fields.schema("spec.payload_schema", &spec.payload_schema),
+                size: fields.size(spec.slots, &spec.resources),
+            },
+            admission: fields.admission(said, admission),
+        }
     }
 
     /// How fast all clients together may submit to the namespace of a queue, if that is bounded.
     pub fn submit_rate_of(&self, queue: &str) -> Option<RateLimit> {
-        self.0.namespaces.get(namespace::of(queue))?.submit_rate
+        self.config.namespaces.get(namespace::of(queue))?.submit_rate
     }
 
     /// What holds for the tasks of a queue, unless they say otherwise.
     fn unless_said(&self, queue: &str) -> (Exclusivity, Admission) {
-        let settings = self.0.queue(queue);
+        let settings = self.config.queue(queue);
         settings.map_or_else(Default::default, |it| (it.exclusivity, it.admission))
     }
 }
 
 /// The earlier of both limits; the default counts only where neither is given.
-fn total(fields: &mut Fields, said: &v1::Timeouts, now: SystemTime, default: Duration) -> Duration {
-    let relative = said.total.map(|_| fields.limit("spec.timeouts.total", said.total, default));
+fn total(
+    fields: &mut Fields,
+    relative: Option<prost_types::Duration>,
+    absolute: Option<prost_types::Timestamp>,
+    now: SystemTime,
+    defaults: &Defaults,
+) -> Duration {
+    let default = defaults.total_timeout;
+    let relative = relative.map(|_| fields.limit("spec.timeouts.total", relative, default));
     let absolute =
-        said.deadline.map(|time| fields.deadline("spec.timeouts.deadline", time, now, default));
+        absolute.map(|time| fields.deadline("spec.timeouts.deadline", time, now, default));
     match (relative, absolute) {
         (Some(relative), Some(absolute)) => relative.min(absolute),
         (Some(limit), None) | (None, Some(limit)) => limit,
@@ -262,13 +320,4 @@ fn digest(task_type: &str, payload: &[u8]) -> [u8; 16] {
         *to = from;
     }
     half
-}
-
-/// The trace a task belongs to: its own if the request names a valid one, else the call's. Where both are one trace,
-/// the call's span is the nearer parent.
-fn trace_of(own: Option<v1::TraceContext>, call: &TraceContext) -> Trace {
-    let own = own.and_then(|own| TraceContext::parse(&own.traceparent, &own.tracestate));
-    let other = own.filter(|own| own.trace_id() != call.trace_id());
-    let trace = other.as_ref().unwrap_or(call);
-    Trace { parent: trace.traceparent().into(), state: trace.tracestate().into() }
 }

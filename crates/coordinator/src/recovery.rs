@@ -12,6 +12,10 @@ use crate::{
     keeper::Keeper,
 };
 
+mod sharing;
+
+use sharing::Sharing;
+
 /// The fact that holds the longest session TTL ever promised to a worker, in milliseconds.
 pub(crate) const SESSION_TTL_MAX: &str = "session_ttl_max";
 
@@ -60,6 +64,7 @@ pub(crate) struct Recovered {
     pub last: Time,
     /// How many records there were.
     pub records: u64,
+    sharing: Sharing,
 }
 
 impl Recovered {
@@ -80,8 +85,9 @@ impl Recovered {
         self.last = self.last.max(records.closed);
         loop {
             let before = records.remaining();
-            let Some(record) = records.next().transpose()? else { return Ok(()) };
+            let Some(mut record) = records.next().transpose()? else { return Ok(()) };
             self.keeper.written(position, &record, before - records.remaining());
+            self.sharing.share(&mut record);
             queue.replay(record, unknown)?;
             self.records += 1;
         }

@@ -259,11 +259,13 @@ impl Session {
             return Err(End::Refused(violation(message)));
         }
         self.heard = frame_sequence;
-        let mut said = Vec::with_capacity(events.len() + 2);
+        let room = |events: usize| Vec::with_capacity(events.min(TOLD_MAX));
+        let mut events = events.into_iter();
+        let mut said = room(events.len() + 2);
         self.acknowledge(ack_frame_sequence, &mut said)?;
         let result_bytes_max = self.terms.result_bytes_max;
         let mut refused = None;
-        for event in events {
+        while let Some(event) = events.next() {
             match word::read(self.stream, event, result_bytes_max) {
                 Ok(Some(word)) => said.push(word),
                 Ok(None) => self.shared.metrics.skipped_event(),
@@ -273,7 +275,8 @@ impl Session {
                 }
             }
             if TOLD_MAX <= said.len() {
-                self.tell(Liveness::Several(mem::take(&mut said))).await?;
+                let told = mem::replace(&mut said, room(events.len()));
+                self.tell(Liveness::Several(told)).await?;
             }
         }
         // What was said before a rule was broken counts.

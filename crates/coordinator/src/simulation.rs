@@ -486,7 +486,8 @@ fn rebuild(start: &Start<'_>) -> Result<(Queue, Recovered), StartError> {
     let mut queue = Queue::new(terms::queue(&start.config), start.epoch);
     replay_facts(&start.facts, &mut queue)?;
     let keeper = Keeper::tidying_above(start.tidy_bytes);
-    let mut recovered = Recovered { keeper, ..Recovered::default() };
+    let mut recovered = Recovered::default();
+    recovered.keeper = keeper;
     for (position, body) in &start.batches {
         let unknown = if *position <= start.settled { Unknown::Skip } else { Unknown::Refuse };
         let taken = recovered.take_up(&mut queue, *position, body, unknown);

@@ -52,6 +52,12 @@ impl TaskId {
         (self.high as u128) << 64 | self.low as u128
     }
 
+    /// The 128 bits, 32 at a time.
+    fn quarters(self) -> [u32; 4] {
+        #[expect(clippy::cast_possible_truncation, reason = "each is what is left of the others")]
+        [96, 64, 32, 0].map(|at| (self.as_u128() >> at) as u32)
+    }
+
     /// A positive integer that is unique within a journal and grows with each minted id.
     pub fn serial(self) -> i64 {
         let ms = (self.high >> 16) & ((1 << MS_BITS) - 1);
@@ -106,16 +112,29 @@ impl Hasher for IdHasher {
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Every task's id is written for each of its leases: letter by letter costs a tenth of five numbers with a format.
-        let mut text = *b"00000000-0000-0000-0000-000000000000";
-        let bits = self.as_u128();
-        let digits = text.iter_mut().rev().filter(|letter| **letter != b'-');
-        for (digit, at) in digits.zip((0..u128::BITS).step_by(4)) {
-            let value = u8::try_from((bits >> at) & 0xf).unwrap_or_default();
-            *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
-        }
+        // Every task's id is written when it is accepted and for each of its leases.
+        let [first, second, third, last] = self.quarters().map(digits);
+        let mut text = [b'-'; 36];
+        text[..8].copy_from_slice(&first);
+        text[9..13].copy_from_slice(&second[..4]);
+        text[14..18].copy_from_slice(&second[4..]);
+        text[19..23].copy_from_slice(&third[..4]);
+        text[24..28].copy_from_slice(&third[4..]);
+        text[28..].copy_from_slice(&last);
         f.write_str(str::from_utf8(&text).unwrap_or_default())
     }
+}
+
+/// A number as hexadecimal digits, all eight at once: a tenth of what they take one by one.
+fn digits(number: u32) -> [u8; 8] {
+    let spread = u64::from(number);
+    let spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+    let spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    let values = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // Of a value above nine, and of no other, six more has a fifth bit.
+    let letters = (values + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    let letters_after_digits = u64::from(b'a' - b'9' - 1);
+    (values + 0x3030_3030_3030_3030 + letters * letters_after_digits).to_be_bytes()
 }
 
 impl fmt::Debug for TaskId {
@@ -231,3 +250,6 @@ pub struct SessionId(pub u64);
 /// Effects name a stream and not a session, so that none of them can arrive on a later stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u64);
+
+#[cfg(test)]
+mod tests;

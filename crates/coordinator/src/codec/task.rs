@@ -7,10 +7,13 @@ use std::sync::Arc;
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Admission, Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Phase,
-    Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Template, Trace, Wait,
+    Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Template, Wait,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
+
+/// The first format that tells what tasks have in common from what is their own, and writes it once.
+const TEMPLATE_FORMAT: u8 = 3;
 
 /// The extras of a task.
 const LEDGER: u8 = 1;
@@ -61,6 +64,21 @@ impl Pen {
 
     fn spec(&mut self, spec: &TaskSpec) {
         let TaskSpec { template, payload, initial_delay, total_timeout, labels, trace, key } = spec;
+        self.template(template);
+        self.blob(payload);
+        self.duration(*initial_delay);
+        self.duration(*total_timeout);
+        self.integer(labels.len() as u64);
+        for (name, value) in labels {
+            self.name(name);
+            self.text(value);
+        }
+        self.trace(trace.as_ref());
+        self.option(key.as_ref(), Self::key);
+        self.end_extras();
+    }
+
+    pub(super) fn whole_template(&mut self, template: &Template) {
         let Template {
             queue,
             task_type,
@@ -75,29 +93,16 @@ impl Pen {
             shape: _,
             claims: _,
             admission: _,
-        } = &**template;
+        } = template;
         self.name(queue);
         self.name(task_type);
-        self.blob(payload);
         self.name(content_type);
         self.byte(*priority);
-        self.duration(*initial_delay);
         self.duration(*start_timeout);
         self.duration(*attempt_timeout);
-        self.duration(*total_timeout);
         self.duration(*kill_grace);
         self.retry(*retry);
-        self.integer(labels.len() as u64);
-        for (name, value) in labels {
-            self.name(name);
-            self.text(value);
-        }
-        self.option(trace.as_ref(), |pen, Trace { parent, state }| {
-            pen.text(parent);
-            pen.text(state);
-        });
-        self.option(key.as_ref(), Self::key);
-        self.spec_extras(template);
+        self.template_extras(template);
     }
 
     fn retry(&mut self, retry: Retry) {
@@ -219,18 +224,51 @@ impl Cursor<'_> {
     }
 
     fn spec(&mut self) -> Result<TaskSpec, Malformed> {
+        if !self.since(TEMPLATE_FORMAT) {
+            return self.spec_in_one();
+        }
+        let spec = TaskSpec {
+            template: self.template()?,
+            payload: self.blob("payload")?,
+            initial_delay: self.duration()?,
+            total_timeout: self.duration()?,
+            labels: self.labels()?,
+            trace: self.trace()?,
+            key: self.option("key", Self::key)?,
+        };
+        self.no_extras("extra of a specification")?;
+        Ok(spec)
+    }
+
+    pub(super) fn whole_template(&mut self) -> Result<Template, Malformed> {
+        let mut template = Template {
+            queue: self.name("queue")?,
+            task_type: self.name("task type")?,
+            content_type: self.name("content type")?,
+            priority: self.byte("priority")?,
+            start_timeout: self.duration()?,
+            attempt_timeout: self.duration()?,
+            kill_grace: self.duration()?,
+            retry: self.retry()?,
+            terms: LeaseTerms::default(),
+            fairness_key: Name::default(),
+            shape: Shape::default(),
+            admission: Admission::default(),
+            claims: None,
+        };
+        self.template_extras(&mut template)?;
+        Ok(template)
+    }
+
+    /// As earlier formats have it: what is shared among what is not.
+    fn spec_in_one(&mut self) -> Result<TaskSpec, Malformed> {
         let (queue, task_type) = (self.name("queue")?, self.name("task type")?);
         let payload = self.blob("payload")?;
         let (content_type, priority) = (self.name("content type")?, self.byte("priority")?);
         let (initial_delay, start_timeout) = (self.duration()?, self.duration()?);
         let (attempt_timeout, total_timeout) = (self.duration()?, self.duration()?);
         let (kill_grace, retry) = (self.duration()?, self.retry()?);
-        let labels = (0..self.count("labels")?)
-            .map(|_| Ok((self.name("label")?, self.text("label")?)))
-            .collect::<Result<_, Malformed>>()?;
-        let trace = self.option("trace", |cursor| {
-            Ok(Trace { parent: cursor.text("traceparent")?, state: cursor.text("tracestate")? })
-        })?;
+        let (labels, trace) = (self.labels()?, self.option("trace", Self::whole_trace)?);
         let key = self.option("key", Self::key)?;
         let mut template = Template {
             queue,
@@ -247,9 +285,14 @@ impl Cursor<'_> {
             admission: Admission::default(),
             claims: None,
         };
-        self.spec_extras(&mut template)?;
+        self.template_extras(&mut template)?;
         let template = Arc::new(template);
         Ok(TaskSpec { template, payload, initial_delay, total_timeout, labels, trace, key })
+    }
+
+    fn labels(&mut self) -> Result<Vec<(Name, Name)>, Malformed> {
+        let count = self.count("labels")?;
+        (0..count).map(|_| Ok((self.name("label")?, self.text("label")?))).collect()
     }
 
     fn retry(&mut self) -> Result<Retry, Malformed> {

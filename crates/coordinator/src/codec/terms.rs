@@ -1,4 +1,4 @@
-//! What a task asks of its leases and its workers, as bytes: the extras of its specification, so that only what differs from
+//! What a task asks of its leases and its workers, as bytes: the extras of its template, so that only what differs from
 //! the default is written.
 
 use std::sync::Arc;
@@ -27,8 +27,8 @@ mod tag {
 }
 
 impl Pen {
-    /// All of them, and the end of the specification.
-    pub(super) fn spec_extras(&mut self, spec: &Template) {
+    /// All of them, and the end of the template.
+    pub(super) fn template_extras(&mut self, spec: &Template) {
         self.terms(&spec.terms);
         let key = Some(&spec.fairness_key).filter(|key| !key.is_empty());
         self.extra(tag::FAIRNESS_KEY, key, Self::name);
@@ -114,8 +114,8 @@ impl Pen {
 }
 
 impl Cursor<'_> {
-    /// Reads them into a specification that has none.
-    pub(super) fn spec_extras(&mut self, spec: &mut Template) -> Result<(), Malformed> {
+    /// Reads them into a template that has none.
+    pub(super) fn template_extras(&mut self, spec: &mut Template) -> Result<(), Malformed> {
         let Template { terms, fairness_key, shape, claims, admission, .. } = spec;
         let mut claimed = Claims::default();
         while let Some(kind) = self.extra()? {

@@ -356,7 +356,7 @@ proptest! {
     fn records_come_back_as_they_went(
         records in vec(record(), 0..20), begun in time(), closed in time(),
     ) {
-        let mut body = Body::new(begun);
+        let mut body = Body::new(begun, 0);
         let sizes: Vec<usize> = records.iter().map(|record| body.push(record)).collect();
         prop_assert_eq!(body.len(), HEADER_BYTES + sizes.iter().sum::<usize>());
         let bytes = body.close(closed);
@@ -368,7 +368,7 @@ proptest! {
     fn a_body_cut_anywhere_is_read_up_to_there_or_refused(
         records in vec(record(), 1..6), at in any::<prop::sample::Index>(),
     ) {
-        let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000));
+        let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000), 0);
         for record in &records {
             body.push(record);
         }
@@ -384,7 +384,7 @@ proptest! {
     fn damaged_bytes_are_answered(
         records in vec(record(), 1..4), at in any::<prop::sample::Index>(), byte in any::<u8>(),
     ) {
-        let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000));
+        let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000), 0);
         for record in &records {
             body.push(record);
         }
@@ -421,12 +421,15 @@ proptest! {
 
 #[test]
 fn another_format_is_refused_by_its_number() {
-    let mut bytes = Body::new(Time::from_unix_ms(7)).close(Time::from_unix_ms(7)).to_vec();
+    let mut bytes = Body::new(Time::from_unix_ms(7), 0).close(Time::from_unix_ms(7)).to_vec();
     bytes[0] = 9;
     assert_eq!(read(&bytes), Err(Malformed::UnknownFormat { found: 9, known: FORMAT }));
     assert_eq!(read(&[]), Err(Malformed::Truncated { what: "header" }));
     assert_eq!(
-        read(&[&Body::new(Time::from_unix_ms(7)).close(Time::from_unix_ms(7))[..], &[99]].concat()),
+        read(
+            &[&Body::new(Time::from_unix_ms(7), 0).close(Time::from_unix_ms(7))[..], &[99]]
+                .concat()
+        ),
         Err(Malformed::UnknownKind { what: "record", kind: 99 }),
     );
 }
@@ -447,6 +450,21 @@ const FORMAT_1_STATE: &str = "\
     0a00ac020080a3050005000501004000000000000000ac0200010100016101310001016b090909090909090909090909 \
     090909098b01f4eeb252010601020001010104626f6f6d00010100000000800000010100017763010000000080000002 \
     0300000000800000020500016927011d0101130500";
+
+/// The same in format 2.
+const FORMAT_2_BODY: &str = "\
+    020000019ab697e8000000019ab697e85008000000000000000000000000000000070000000080000001010250010104 \
+    626f6f6d000101000000008000000101000177280028030000000000000000000000000000000700017100017405696e \
+    707574000a746578742f706c61696e0500000a00ac020080a3050005000501004000000000000000ac02000101000161 \
+    01310001016b09090909090909090909090909090909000080f0b252010601020001010104626f6f6d00010100000000 \
+    800000010101280100000000800000020300000000800000020100016964016e010178050000000a0000000000000000 \
+    000000000000000703010000000080000002010904626f6f6d000001000000008000000201018c01008c01";
+
+const FORMAT_2_STATE: &str = "\
+    020000019ab697e846030000000000000000000000000000000700017100017400000a746578742f706c61696e050000 \
+    0a00ac020080a3050005000501004000000000000000ac0200010100016101310001016b090909090909090909090909 \
+    09090909008b01f4eeb252010601020001010104626f6f6d000101000000008000000101000177630100000000800000 \
+    020200";
 
 fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
@@ -555,13 +573,81 @@ fn of_format_1() -> (Vec<Record>, Task) {
 }
 
 #[test]
-fn the_first_format_is_still_read() {
+fn earlier_formats_are_still_read() {
     let (records, mut task) = of_format_1();
-    assert_eq!(read(&unhex(FORMAT_1_BODY)).unwrap(), records);
-    let snapshot = decode_state(&unhex(FORMAT_1_STATE)).unwrap();
     Arc::make_mut(&mut task.spec).payload = Bytes::new();
-    assert_eq!(snapshot.task, task);
-    assert_eq!(snapshot.ended.unwrap().ending, Ending::Cancelled);
+    let check = |body, state, task: &Task| {
+        assert_eq!(read(&unhex(body)).unwrap(), records);
+        let snapshot = decode_state(&unhex(state)).unwrap();
+        assert_eq!(snapshot.task, *task);
+        assert_eq!(snapshot.ended.unwrap().ending, Ending::Cancelled);
+    };
+    check(FORMAT_1_BODY, FORMAT_1_STATE, &task);
+    // The row has no lease since there is a ledger.
+    task.phase = Phase::Queued;
+    check(FORMAT_2_BODY, FORMAT_2_STATE, &task);
+}
+
+#[test]
+fn what_tasks_have_in_common_is_written_and_kept_once() {
+    let (records, _) = of_format_1();
+    let Some(Record::TaskMoved(task)) = records.get(1) else { unreachable!("it is moved") };
+    let task = |change: fn(&mut TaskSpec)| {
+        let mut task = task.clone();
+        change(Arc::make_mut(&mut task.spec));
+        Record::TaskAccepted(task)
+    };
+    let trace = || Trace { parent: "00-0af7651916cd43dd-01".into(), state: "a=b".into() };
+    let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000), 0);
+    let tasks = [
+        task(|_| ()),
+        task(|spec| spec.payload = Bytes::from_static(b"other")),
+        task(|spec| spec.priority = 4),
+        task(|spec| (spec.payload, spec.labels) = (Bytes::new(), Vec::new())),
+    ];
+    let traced = tasks.clone().map(|record| {
+        let Record::TaskAccepted(mut task) = record else { unreachable!("it is accepted") };
+        Arc::make_mut(&mut task.spec).trace = Some(trace());
+        Record::TaskAccepted(task)
+    });
+    let sizes = [tasks, traced].map(|records| records.map(|record| body.push(&record)));
+    // The queue, the types of task and content, times and retries.
+    assert!(sizes[0][1] + 40 < sizes[0][0], "{sizes:?}");
+    // Each is told apart from the one before, and by then all are known.
+    let trace_bytes = 1 + trace().parent.len() + 1 + trace().state.len();
+    assert_eq!(sizes[1][0], sizes[0][1] + trace_bytes);
+    assert_eq!(sizes[1][1], sizes[0][1]);
+    let bytes = body.close(Time::from_unix_ms(1_764_000_000_000));
+    let templates: Vec<_> = read(&bytes)
+        .unwrap()
+        .into_iter()
+        .map(|record| {
+            let Record::TaskAccepted(task) = record else { unreachable!("it was written") };
+            Arc::clone(&task.spec.template)
+        })
+        .collect();
+    for at in [1, 3, 4, 5, 7] {
+        assert!(Arc::ptr_eq(&templates[0], &templates[at]), "{at}");
+    }
+    assert!(!Arc::ptr_eq(&templates[0], &templates[2]));
+}
+
+#[test]
+fn more_templates_than_are_numbered_come_back_as_they_went() {
+    let (records, _) = of_format_1();
+    let Some(Record::TaskMoved(task)) = records.get(1) else { unreachable!("it is moved") };
+    let task = |at: usize| {
+        let mut task = task.clone();
+        Arc::make_mut(&mut task.spec).queue = format!("q{at}").into();
+        Record::TaskMoved(task)
+    };
+    let many: Vec<_> = (0..100).map(task).collect();
+    let twice = [many.clone(), many].concat();
+    let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000), 0);
+    for record in &twice {
+        body.push(record);
+    }
+    assert_eq!(read(&body.close(Time::from_unix_ms(1_764_000_000_000))).unwrap(), twice);
 }
 
 /// The lease is not written twice: what it costs to know how it ended is its kind, the proof, the charge, and what it
@@ -612,7 +698,7 @@ fn a_repeated_name_costs_one_byte() {
         instance: Name::from("i"),
         time: Time::from_unix_ms(7),
     };
-    let mut body = Body::new(Time::from_unix_ms(7));
+    let mut body = Body::new(Time::from_unix_ms(7), 0);
     body.push(&record("a-rather-long-worker-name"));
     let again = body.push(&record("a-rather-long-worker-name"));
     // Kind, id, token, two numbers, time.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::Time;
-use leasehold_queue::{Name, TaskId, Token};
+use leasehold_queue::{Name, TaskId, Template, Token, Trace};
 
 /// How many different names one batch numbers; later ones are written out each time.
 const NAMES_MAX: usize = 4_096;
@@ -15,8 +15,19 @@ const NAMES_MAX: usize = 4_096;
 /// The longest name that is numbered: queue, task type and worker names are at most this long.
 const NUMBERED_NAME_BYTES_MAX: usize = 128;
 
+/// How many of them are also known by their place in memory: the workers', above all, which come again and again.
+const NEAR_NAMES_MAX: usize = 8;
+
+/// How many templates one batch numbers: those that come later are written out each time.
+const TEMPLATES_MAX: usize = 32;
+
 /// The first format whose structs can have extras.
 const EXTRAS_FORMAT: u8 = 2;
+
+/// What stands in front of a trace, or for it.
+const NO_TRACE: u8 = 0;
+const TRACE: u8 = 1;
+const TRACE_AGAIN: u8 = 2;
 
 /// What stands behind the last extra of a struct.
 const NO_EXTRA: u8 = 0;
@@ -63,11 +74,21 @@ pub(super) struct Pen {
     bytes: Vec<u8>,
     base: u64,
     names: BTreeMap<Name, u64>,
+    /// Some of them, with their numbers.
+    near: Vec<(Name, u64)>,
+    templates: Vec<Arc<Template>>,
+    /// The last one that was written.
+    trace: Option<Trace>,
 }
 
 impl Pen {
     pub(super) fn new(base: Time) -> Self {
         Self { base: base.unix_ms(), ..Self::default() }
+    }
+
+    /// Makes room: what grows step by step is copied at each.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -111,8 +132,15 @@ impl Pen {
 
     /// A name that is likely to come again: 0 and the text the first time, its number from then on.
     pub(super) fn name(&mut self, name: &Name) {
-        if let Some(number) = self.names.get(name) {
-            let number = *number;
+        let near = self.near.iter().find(|(other, _)| Arc::ptr_eq(other, name));
+        if let Some((_, number)) = near {
+            return self.integer(*number);
+        }
+        if let Some(number) = self.names.get(name).copied() {
+            if NEAR_NAMES_MAX <= self.near.len() {
+                self.near.clear();
+            }
+            self.near.push((Arc::clone(name), number));
             return self.integer(number);
         }
         self.integer(0_u64);
@@ -120,6 +148,32 @@ impl Pen {
         if self.names.len() < NAMES_MAX && name.len() <= NUMBERED_NAME_BYTES_MAX {
             self.names.insert(Arc::clone(name), self.names.len() as u64 + 1);
         }
+    }
+
+    /// What tasks have in common: 0 and all of it the first time, its number from then on. Those that share it are known by
+    /// its place in memory.
+    pub(super) fn template(&mut self, template: &Arc<Template>) {
+        let at = self.templates.iter().rposition(|it| Arc::ptr_eq(it, template));
+        if let Some(at) = at {
+            return self.integer(at as u64 + 1);
+        }
+        self.integer(0_u64);
+        if self.templates.len() < TEMPLATES_MAX {
+            self.templates.push(Arc::clone(template));
+        }
+        self.whole_template(template);
+    }
+
+    /// Tasks that were submitted together mostly have the trace of the one before.
+    pub(super) fn trace(&mut self, trace: Option<&Trace>) {
+        let Some(trace) = trace else { return self.byte(NO_TRACE) };
+        if self.trace.as_ref() == Some(trace) {
+            return self.byte(TRACE_AGAIN);
+        }
+        self.byte(TRACE);
+        self.text(&trace.parent);
+        self.text(&trace.state);
+        self.trace = Some(trace.clone());
     }
 
     pub(super) fn time(&mut self, time: Time) {
@@ -176,11 +230,14 @@ pub(super) struct Cursor<'a> {
     format: u8,
     base: u64,
     names: Vec<Name>,
+    templates: Vec<Arc<Template>>,
+    trace: Option<Trace>,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(bytes: &'a [u8], format: u8, base: Time) -> Self {
-        Self { rest: bytes, format, base: base.unix_ms(), names: Vec::new() }
+        let (names, templates) = (Vec::new(), Vec::new());
+        Self { rest: bytes, format, base: base.unix_ms(), names, templates, trace: None }
     }
 
     /// Whether the bytes are of this format or a later one.
@@ -293,6 +350,34 @@ impl<'a> Cursor<'a> {
             self.names.push(Arc::clone(&name));
         }
         Ok(name)
+    }
+
+    pub(super) fn template(&mut self) -> Result<Arc<Template>, Malformed> {
+        let number = self.integer("template")?;
+        if let Some(index) = number.checked_sub(1) {
+            let template = usize::try_from(index).ok().and_then(|at| self.templates.get(at));
+            return template.map(Arc::clone).ok_or(Malformed::OutOfRange { what: "template" });
+        }
+        let template = Arc::new(self.whole_template()?);
+        if self.templates.len() < TEMPLATES_MAX {
+            self.templates.push(Arc::clone(&template));
+        }
+        Ok(template)
+    }
+
+    pub(super) fn trace(&mut self) -> Result<Option<Trace>, Malformed> {
+        let what = "trace";
+        match self.byte(what)? {
+            NO_TRACE => return Ok(None),
+            TRACE => self.trace = Some(self.whole_trace()?),
+            TRACE_AGAIN if self.trace.is_some() => {}
+            _ => return Err(Malformed::OutOfRange { what }),
+        }
+        Ok(self.trace.clone())
+    }
+
+    pub(super) fn whole_trace(&mut self) -> Result<Trace, Malformed> {
+        Ok(Trace { parent: self.text("traceparent")?, state: self.text("tracestate")? })
     }
 
     pub(super) fn time(&mut self) -> Result<Time, Malformed> {

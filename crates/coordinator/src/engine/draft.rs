@@ -54,8 +54,8 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(position: Position, now: Time) -> Self {
-        let (body, batch) = (Body::new(now), Batch::default());
+    fn new(position: Position, now: Time, bytes: usize) -> Self {
+        let (body, batch) = (Body::new(now, bytes), Batch::default());
         Self { position, body, batch, records: 0, row_bytes: 0 }
     }
 
@@ -71,7 +71,7 @@ impl Draft {
 impl Drafts {
     /// Drafts of a journal whose last batch is at `head`.
     pub(crate) fn new(head: Position, now: Time) -> Self {
-        let open = Draft::new(Position(head.0 + 1), now);
+        let open = Draft::new(Position(head.0 + 1), now, 0);
         Self { open, sealed: VecDeque::new(), sealed_bytes: 0 }
     }
 
@@ -143,7 +143,9 @@ impl Drafts {
     }
 
     fn seal(&mut self, keeper: &mut Keeper, now: Time) {
-        let next = Draft::new(Position(self.open.position.0 + 1), now);
+        // As much again is likely.
+        let room = self.open.body.len().min(DRAFT_BYTES_MAX);
+        let next = Draft::new(Position(self.open.position.0 + 1), now, room);
         let draft = std::mem::replace(&mut self.open, next);
         let bytes = draft.bytes();
         let batch = Batch {

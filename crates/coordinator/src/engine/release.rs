@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use leasehold_policy::{Tally, Turn};
 use leasehold_queue::{
-    Accepted, BreakerView, CloseReason, Command, Disposition, Effect, Ended, Ending, NamespaceView,
-    QueueExplanation, QueueView, Refusal, StreamId, Task, TaskId, Token, Turned, Welcome,
-    WorkerView,
+    Accepted, Audience, BreakerView, CloseReason, Command, Disposition, Effect, Ended, Ending,
+    NamespaceView, QueueExplanation, QueueView, Refusal, StreamId, Task, TaskId, Token, Turned,
+    Welcome, WorkerView,
 };
 
 use super::{Engine, row};
@@ -146,7 +146,7 @@ impl Engine {
             }
             Effect::Turned(turned) => self.turned(&turned),
             Effect::Changed(task) => self.changed(&task),
-            Effect::Ended(ended) => self.ended(*ended),
+            Effect::Ended(ended) => self.ended(ended),
         }
     }
 
@@ -171,9 +171,14 @@ impl Engine {
         self.watchers.changed(task, || Snapshot::of(queue, task));
     }
 
-    fn ended(&mut self, ended: Ended) {
+    fn ended(&mut self, ended: Box<Ended>) {
         log_end(&ended);
-        let snapshot = Snapshot::from(ended);
+        // Most end unseen.
+        let is_seen = self.watchers.audience() == Audience::Watchers;
+        if !is_seen && !self.waiters.are_waiting_for(ended.task.id) {
+            return;
+        }
+        let snapshot = Snapshot::from(*ended);
         self.watchers.changed(&snapshot.task, || snapshot.clone());
         self.waiters.ended(&snapshot);
     }

@@ -40,6 +40,11 @@ impl Waiters {
         Some(Waiter(receiver))
     }
 
+    /// Whether anybody waits for the end of this task.
+    pub(super) fn are_waiting_for(&self, task: TaskId) -> bool {
+        self.by_task.contains_key(&task)
+    }
+
     /// Tells everybody who waits for this task.
     pub(super) fn ended(&mut self, snapshot: &Snapshot) {
         let Some(waiting) = self.by_task.remove(&snapshot.task.id) else { return };

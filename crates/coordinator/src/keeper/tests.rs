@@ -37,3 +37,24 @@ fn only_what_stands_in_the_way_moves() {
         assert!(moves.tasks.is_empty());
     }
 }
+
+#[test]
+fn a_home_is_in_its_batch_also_where_the_lower_half_of_positions_begins_again() {
+    let mut keeper = Keeper::tidying_above(0);
+    let wrap = 1_u64 << 32;
+    for (position, name) in (wrap - 2..).zip("abab".chars()) {
+        keep(&mut keeper, position, name);
+    }
+    assert_eq!(keeper.live_bytes(), 2 * BYTES as u64);
+    // Both live behind the wrap, and what is in front of it is dead.
+    assert_eq!(keeper.drop_before(Position(wrap + 2)), Some(Position(wrap)));
+    for (position, name) in (wrap + 2..).zip("aaaaa".chars()) {
+        keep(&mut keeper, position, name);
+    }
+    let moves = keeper.moves(Position(wrap + 7));
+    let names: Vec<_> = moves.keys.iter().map(|(_, name)| &**name).collect();
+    assert_eq!(names, ["b"]);
+    // It was not written again, so it is gone.
+    keeper.moved(moves, Position(wrap + 7));
+    assert_eq!(keeper.live_bytes(), BYTES as u64);
+}

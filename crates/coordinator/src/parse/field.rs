@@ -10,7 +10,7 @@ use leasehold_proto::{duration, v1};
 use leasehold_queue::{Admission, Exclusivity, Guarantee, Name, SchemaPrint};
 use prost_types::Timestamp;
 
-use super::{DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITY_MAX, Reason, Refusal};
+use super::{DEFAULT_PRIORITY, DEFAULT_QUEUE, PRIORITY_MAX, Reason, Refusal, templates::Said};
 use crate::config::{
     self, ATTEMPTS_MAX, DURATION_MAX, FACTOR_MAX, NAME_BYTES_MAX, NAMESPACE_BYTES_MAX,
     is_namespace, is_queue_name, is_task_type,
@@ -309,13 +309,8 @@ impl Fields {
     }
 
     /// Nothing has to be reckoned of a task for which nobody said by when it has to be over.
-    pub(super) fn admission(
-        &mut self,
-        value: i32,
-        timeouts: &v1::Timeouts,
-        default: config::Admission,
-    ) -> Admission {
-        let is_timed = timeouts.total.is_some() || timeouts.deadline.is_some();
+    pub(super) fn admission(&mut self, said: &Said, default: config::Admission) -> Admission {
+        let (is_timed, value) = (said.is_timed, said.spec.admission);
         let best_effort = if is_timed { Admission::BestEffort } else { Admission::Unasked };
         match v1::Admission::try_from(value) {
             Ok(v1::Admission::Unspecified) => match default {

@@ -14,7 +14,7 @@ use leasehold_queue::{
 use leasehold_telemetry::TraceContext;
 use prost_types::{Duration as Span, Timestamp};
 
-use super::{Rules, States, digest};
+use super::{CallTrace, Rules, States, Templates, digest, templates};
 use crate::{
     config::Config,
     handle::OpenState,
@@ -41,7 +41,7 @@ fn request(change: impl FnOnce(&mut v1::TaskSpec)) -> v1::SubmitTaskRequest {
 }
 
 fn parse(request: v1::SubmitTaskRequest) -> Result<TaskSpec, Refusal> {
-    Rules::new(Arc::default()).task(request, now(), &call())
+    Rules::new(Arc::default(), Templates::default()).task(request, now(), &CallTrace::new(&call()))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every field it fills is optional")]
@@ -160,7 +160,8 @@ fn a_queue_says_what_its_tasks_do_not() {
             spec.queue = queue.to_owned();
             spec.exclusivity = said.into();
         });
-        let spec = Rules::new(Arc::clone(&config)).task(request, now(), &call()).unwrap();
+        let rules = Rules::new(Arc::clone(&config), Templates::default());
+        let spec = rules.task(request, now(), &CallTrace::new(&call())).unwrap();
         assert_eq!(spec.terms.exclusivity, expected, "{queue} {said:?}");
     };
     check("loose", v1::Exclusivity::Unspecified, Exclusivity::BestEffort);
@@ -495,4 +496,74 @@ fn states_are_sorted_by_where_they_are() {
         assert!(States::read("states", &[wrong]).is_err());
     }
     assert!(States::read("states", &[1; 17]).is_err());
+}
+
+#[test]
+fn what_tasks_have_in_common_is_read_once() {
+    let config = Arc::new(Config::default());
+    let rules = Rules::new(Arc::clone(&config), Templates::default());
+    let submit = |rules: &Rules, request| rules.task(request, now(), &CallTrace::new(&call()));
+    let said = |payload: &'static str, change: fn(&mut v1::TaskSpec)| {
+        request(|spec| {
+            spec.payload = payload.into();
+            change(spec);
+        })
+    };
+    let first = submit(&rules, said("1", |_| ())).unwrap();
+    let is_shared = |rules: &Rules, request| {
+        let fresh = parse(v1::SubmitTaskRequest::clone(&request)).unwrap();
+        let task = submit(rules, request).unwrap();
+        assert_eq!(task, fresh, "it is what it would have been alone");
+        Arc::ptr_eq(&task.template, &first.template)
+    };
+    // What is a task's own.
+    assert!(is_shared(&rules, said("2", |_| ())));
+    assert!(is_shared(&rules, said("2", |spec| spec.initial_delay = seconds(1))));
+    assert!(is_shared(&rules, said("2", |spec| spec.labels = [("a".into(), "b".into())].into())));
+    let keyed = v1::SubmitTaskRequest { idempotency_key: "k".into(), ..said("2", |_| ()) };
+    assert!(is_shared(&rules, keyed));
+    // What is not.
+    assert!(!is_shared(&rules, said("1", |spec| spec.priority = Some(4))));
+    assert!(!is_shared(&rules, said("1", |spec| spec.queue = "other".into())));
+    let timed = v1::Timeouts { total: seconds(9), ..v1::Timeouts::default() };
+    assert!(!is_shared(&rules, timeouts(|it| *it = timed)));
+    let elsewhere = v1::SubmitTaskRequest { namespace: "a".into(), ..said("1", |_| ()) };
+    assert!(!is_shared(&rules, elsewhere));
+    // It is still known behind the others, but not to another configuration.
+    assert!(is_shared(&rules, said("3", |_| ())));
+    let later = Rules { config: Arc::default(), ..rules.clone() };
+    assert!(!is_shared(&later, said("3", |_| ())));
+}
+
+#[test]
+fn what_breaks_a_rule_is_not_remembered_and_what_is_known_is_still_checked() {
+    let rules = Rules::new(Arc::default(), Templates::default());
+    let submit = |request| rules.task(request, now(), &CallTrace::new(&call()));
+    for _ in 0..2 {
+        submit(request(|spec| spec.slots = -1)).unwrap_err();
+    }
+    submit(request(|_| ())).unwrap();
+    submit(request(|spec| spec.initial_delay = seconds(-1))).unwrap_err();
+    submit(key(&"k".repeat(257))).unwrap_err();
+    let deadline = Some(Timestamp { seconds: NOW_S - 1, nanos: 0 });
+    submit(timeouts(|it| it.deadline = deadline)).unwrap_err();
+}
+
+#[test]
+fn the_oldest_of_many_templates_is_forgotten() {
+    let rules = Rules::new(Arc::default(), Templates::default());
+    let submit = |at: usize| {
+        let request = request(|spec| spec.queue = format!("q{at}"));
+        rules.task(request, now(), &CallTrace::new(&call())).unwrap().template
+    };
+    let first = submit(0);
+    for at in 1..templates::KNOWN_MAX {
+        submit(at);
+    }
+    assert!(Arc::ptr_eq(&first, &submit(0)));
+    // It is the newest now: as many others and it is gone.
+    for at in 1..=templates::KNOWN_MAX {
+        submit(100 + at);
+    }
+    assert!(!Arc::ptr_eq(&first, &submit(0)));
 }

@@ -10,7 +10,7 @@ use leasehold_telemetry::TraceContext;
 use crate::{
     handle::{Handle, Submission, Unavailable},
     metrics::Metrics,
-    parse::Rules,
+    parse::{CallTrace, Rules, Templates},
     refusal::Refusal,
     view::timestamp,
 };
@@ -26,6 +26,7 @@ pub(super) struct Intake {
     pub(super) handle: Handle,
     pub(super) metrics: Metrics,
     pub(super) turnstile: Turnstile,
+    pub(super) templates: Templates,
 }
 
 impl Intake {
@@ -36,13 +37,14 @@ impl Intake {
         trace: &TraceContext,
         client: &Client,
     ) -> Result<Vec<Outcome>, Unavailable> {
-        let (now, rules) = (SystemTime::now(), Rules::new(self.handle.config()));
+        let rules = Rules::new(self.handle.config(), self.templates.clone());
+        let (now, trace) = (SystemTime::now(), CallTrace::new(trace));
         let mut turned_away = 0;
         let mut checked = Vec::with_capacity(requests.len());
         let mut tasks = Vec::with_capacity(requests.len());
         for request in requests {
             let validate_only = request.validate_only;
-            let spec = rules.task(request, now, trace);
+            let spec = rules.task(request, now, &trace);
             let spec = spec.and_then(|spec| {
                 // Who only asks costs the engine a turn as well.
                 let rates = Rates {

@@ -5,7 +5,6 @@
 use futures_util::{FutureExt as _, Stream, stream};
 use leasehold_proto::v1;
 use leasehold_telemetry::{TraceContext, set_parent};
-use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use tracing::{Instrument as _, Span};
@@ -16,6 +15,9 @@ use crate::{handle::Unavailable, refusal::Refusal};
 /// What is submitted together at most, unless a single message holds more: the journal writes about as much at once.
 const GATHERED_TASKS_MAX: usize = 1_000;
 const GATHERED_BYTES_MAX: usize = 1 << 20;
+
+/// What a task takes beside its payload, roughly: to measure each exactly takes as long as to read it.
+const TASK_BYTES: usize = 256;
 
 /// One stream of submits.
 pub(super) struct SubmitStream {
@@ -62,13 +64,13 @@ impl SubmitStream {
         };
         let Some(first) = first else { return Ok(None) };
         check_batch(first.requests.len())?;
-        let mut bytes = first.encoded_len();
+        let mut bytes = size(&first);
         let mut gathered = first.requests;
         while gathered.len() < GATHERED_TASKS_MAX && bytes < GATHERED_BYTES_MAX {
             // An error or the end comes again with the next call.
             let Some(Ok(Some(more))) = self.requests.message().now_or_never() else { break };
             check_batch(more.requests.len())?;
-            bytes += more.encoded_len();
+            bytes += size(&more);
             gathered.extend(more.requests);
         }
         Ok(Some(gathered))
@@ -91,6 +93,13 @@ impl SubmitStream {
         };
         Ok(self.intake.answer(outcomes))
     }
+}
+
+/// How large a message is, roughly.
+fn size(message: &v1::StreamSubmitTasksRequest) -> usize {
+    let payload =
+        |it: &v1::SubmitTaskRequest| it.spec.as_ref().map_or(0, |spec| spec.payload.len());
+    message.requests.iter().map(|request| TASK_BYTES + payload(request)).sum()
 }
 
 fn span() -> Span {

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     handle::{Handle, ListFilter, Unavailable},
     metrics::Metrics,
-    parse::{self, States},
+    parse::{self, States, Templates},
     queues::Queues,
     refusal::Refusal,
     snapshot::Snapshot,
@@ -52,8 +52,8 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl TaskApi {
     /// A service that ends its streams and waits when `stopping` is cancelled.
     pub fn new(handle: Handle, metrics: Metrics, stopping: CancellationToken) -> Self {
-        let turnstile = Turnstile::new();
-        Self { intake: Intake { handle, metrics, turnstile }, stopping }
+        let (turnstile, templates) = (Turnstile::new(), Templates::default());
+        Self { intake: Intake { handle, metrics, turnstile, templates }, stopping }
     }
 
     fn handle(&self) -> &Handle {

@@ -102,6 +102,9 @@ impl Turnstile {
     /// well, the refusal says, so that a batch comes back once.
     pub(super) fn pass(&self, rates: Rates<'_>, refused: u32) -> Result<(), Refusal> {
         let Rates { client: (client, by_client), namespace: (space, by_space) } = rates;
+        if by_client.is_none() && by_space.is_none() {
+            return Ok(());
+        }
         let now = self.began.elapsed();
         let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         let Door { clients, namespaces } = &mut *tallies;

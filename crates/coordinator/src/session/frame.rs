@@ -46,7 +46,8 @@ pub(super) fn take(
     terms: &mut SessionTerms,
     coordinator: &Status,
 ) -> Frame {
-    let (mut events, mut leases, mut bytes) = (Vec::new(), Leases::default(), 0);
+    let mut events = Vec::with_capacity(pending.len().min(FRAME_EVENTS_MAX));
+    let (mut leases, mut bytes) = (Leases::default(), 0);
     while events.len() < FRAME_EVENTS_MAX
         && bytes < FRAME_BYTES_MAX
         && let Some(event) = pending.pop_front()

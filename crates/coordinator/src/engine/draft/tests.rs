@@ -75,6 +75,11 @@ fn config() -> Config {
     Config { key_retention: Duration::from_secs(4), ..Config::default() }
 }
 
+/// The id of the only task that is minted in a millisecond.
+fn id(ms: u64) -> TaskId {
+    TaskId::from_u128(u128::from(ms) << 80)
+}
+
 fn spec(key: Option<u8>, bytes: u16) -> TaskSpec {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::Full };
@@ -137,7 +142,7 @@ impl Writing {
         };
         match step {
             Step::Submit { key, bytes } => {
-                let id = TaskId::from_u128(u128::from(number) + 1);
+                let id = id(number + 1);
                 let submit = Submit { id, spec: spec(key, bytes), validate_only: false };
                 self.apply(Command::Submit(Box::new(submit)));
             }
@@ -286,7 +291,7 @@ fn a_journal_stays_about_twice_as_large_as_what_lives_in_it() {
     let mut most = 0;
     for number in 40..10_040 {
         writing.turn(number, Step::Submit { key: None, bytes: 100 });
-        let id = TaskId::from_u128(u128::from(number) + 1);
+        let id = id(number + 1);
         writing.apply(Command::Cancel { task: id });
         writing.write();
         most = most.max(writing.rows.bytes());
@@ -319,7 +324,7 @@ fn a_full_draft_is_sealed_and_a_large_record_goes_alone() {
         let mut spec = spec(None, 0);
         spec.payload = vec![0; bytes].into();
         let task = Task {
-            id: TaskId::from_u128(number),
+            id: id(number),
             spec: Arc::new(spec),
             submitted: now,
             deadline: now,
