@@ -5,11 +5,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use crate::{
-    Lease, Name, Phase, Task, TaskId, TaskSpec, decided::Decided, fingerprint::Print, idle::Idle,
+    Lease, Name, Payload, Phase, Task, TaskId, TaskSpec, decided::Decided, fingerprint::Print, idle::Idle,
     keys::Keys, quota::Usages, tasks::Tasks,
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct Book {
     /// How many open tasks each queue has.
     pub(crate) open: BTreeMap<Name, u64>,
     pub(crate) open_bytes: u64,
+    /// How many bytes of payloads are in memory. Not durable.
+    pub(crate) payload_bytes: u64,
     /// What each namespace has of both.
     pub(crate) usages: Usages,
     pub(crate) session_ttl_max: Duration,
@@ -58,6 +61,17 @@ impl Book {
         if let Some(task) = self.tasks.get_mut(id) {
             debug_assert!(matches!(task.phase, Phase::Scheduled { .. }), "only a wait can be over");
             task.phase = Phase::Queued;
+        }
+    }
+
+    /// Lets the payload of a task go. Not durable: whoever reads the journal finds it.
+    pub(crate) fn let_go(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        let held = task.spec.payload.held();
+        if 0 < held {
+            let spec = Arc::make_mut(&mut task.spec);
+            spec.payload = Payload::Away(spec.payload.len());
+            self.payload_bytes -= held;
         }
     }
 
@@ -156,6 +170,7 @@ impl Book {
         self.idle.remove(queue);
         let bytes = size(&task);
         self.open_bytes += bytes;
+        self.payload_bytes += task.spec.payload.held();
         self.usages.enter(queue, bytes);
         if let Some(key) = &task.spec.key {
             self.keys.insert(queue, key, task.id, None);
@@ -176,6 +191,7 @@ impl Book {
         }
         let bytes = size(&task);
         self.open_bytes -= bytes;
+        self.payload_bytes -= task.spec.payload.held();
         self.usages.leave(queue, bytes);
         if let Some(key) = &task.spec.key {
             self.keys.release(queue, key, id);

@@ -485,7 +485,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::from_static(b"input"),
+        payload: Bytes::from_static(b"input").into(),
         initial_delay: Duration::ZERO,
         total_timeout: Duration::from_hours(24),
         labels: vec![("a".into(), "1".into())],

@@ -238,7 +238,7 @@ fn spec(payload: &str) -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        payload: Bytes::copy_from_slice(payload.as_bytes()).into(),
         initial_delay: Duration::ZERO,
         total_timeout: 600 * second,
         labels: Vec::new(),

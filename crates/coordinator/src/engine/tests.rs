@@ -154,7 +154,7 @@ fn spec() -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: 6_000 * second,
         labels: Vec::new(),

@@ -37,7 +37,7 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::from_static(b"payload"),
+        payload: Bytes::from_static(b"payload").into(),
         initial_delay: Duration::ZERO,
         total_timeout: second,
         labels: Vec::new(),

@@ -35,7 +35,7 @@ fn open(id: u128) -> Snapshot {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: Duration::ZERO,
         labels: Vec::new(),
