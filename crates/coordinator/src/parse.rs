@@ -139,7 +139,7 @@ impl Rules {
                 name: name.into(),
                 digest: digest(&spec.task_type, &spec.payload),
             }),
-            payload: spec.payload,
+            payload: spec.payload.into(),
         };
         fields.finish(task)
     }

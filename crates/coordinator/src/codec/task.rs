@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Admission, Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Phase,
+    Admission, Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Payload, Phase,
     Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Template, Trace, Wait,
 };
 
@@ -78,7 +78,10 @@ impl Pen {
         } = &**template;
         self.name(queue);
         self.name(task_type);
-        self.blob(payload);
+        match payload {
+            Payload::Here(payload) => self.blob(payload),
+            Payload::Away(len) => self.gap(*len),
+        }
         self.name(content_type);
         self.byte(*priority);
         self.duration(*initial_delay);
@@ -220,7 +223,7 @@ impl Cursor<'_> {
 
     fn spec(&mut self) -> Result<TaskSpec, Malformed> {
         let (queue, task_type) = (self.name("queue")?, self.name("task type")?);
-        let payload = self.blob("payload")?;
+        let payload = Payload::from(self.blob("payload")?);
         let (content_type, priority) = (self.name("content type")?, self.byte("priority")?);
         let (initial_delay, start_timeout) = (self.duration()?, self.duration()?);
         let (attempt_timeout, total_timeout) = (self.duration()?, self.duration()?);

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Admission, Charge, Checkpoint, Claims, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity,
-    Failure, FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase,
-    Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape, Size, StopProof, TaskId,
+    Failure, FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next,
+    Phase, Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape, Size, StopProof, TaskId,
     TaskSpec, Template, Token, Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -411,7 +411,7 @@ proptest! {
         let snapshot = decode_state(&encode_state(&ended)).unwrap();
         let mut expected = Snapshot::from(ended);
         expected.task.phase = Phase::Queued;
-        Arc::make_mut(&mut expected.task.spec).payload = Bytes::new();
+        Arc::make_mut(&mut expected.task.spec).payload = Payload::default();
         if let Some(view) = &mut expected.ended {
             view.result = Bytes::new();
         }
@@ -559,7 +559,7 @@ fn the_first_format_is_still_read() {
     let (records, mut task) = of_format_1();
     assert_eq!(read(&unhex(FORMAT_1_BODY)).unwrap(), records);
     let snapshot = decode_state(&unhex(FORMAT_1_STATE)).unwrap();
-    Arc::make_mut(&mut task.spec).payload = Bytes::new();
+    Arc::make_mut(&mut task.spec).payload = Payload::default();
     assert_eq!(snapshot.task, task);
     assert_eq!(snapshot.ended.unwrap().ending, Ending::Cancelled);
 }
@@ -596,7 +596,7 @@ fn the_row_of_a_task_that_succeeded_at_once_hardly_grows() {
         }],
         0,
     )));
-    Arc::make_mut(&mut task.spec).payload = Bytes::new();
+    Arc::make_mut(&mut task.spec).payload = Payload::default();
     let state =
         encode_state(&Ended { task, ending: Ending::Succeeded, result: Bytes::new(), time });
     let grown = state.len() - (with_lease - b"input".len());

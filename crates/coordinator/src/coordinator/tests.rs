@@ -557,7 +557,7 @@ async fn a_dead_letter_is_replayed_once() {
         worker.finish(assignment.fencing_token, failure()).await;
         let generation = u32::try_from(generation).unwrap();
         let dead = handle.archive().failed(id).await.unwrap().unwrap();
-        assert_eq!((dead.task.generation, &dead.task.spec.payload[..]), (generation, &b"p"[..]));
+        assert_eq!((dead.task.generation, &dead.task.spec.payload), (generation, &"p".into()));
         assert_eq!(dead.task.last_failure.unwrap().reason, FailureReason::Panic);
 
         let past = handle.replay(id, Some(generation - 1)).await.unwrap();

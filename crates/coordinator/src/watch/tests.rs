@@ -62,7 +62,8 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
         checkpoint: None,
         phase: Phase::Queued,
     };
-    Snapshot { task, blocked: None, obstacle: None, read_instead: BTreeSet::new(), ended: None }
+    let read_instead = BTreeSet::new();
+    Snapshot { task, blocked: None, obstacle: None, read_instead, ended: None, home: None }
 }
 
 fn ended(number: u64, result_bytes: usize) -> Snapshot {
