@@ -291,12 +291,25 @@ impl Engine {
         if self.is_stopping() || self.is_stuck() {
             return false;
         }
-        let reply = self.apply(Command::Grant { most: GRANTS_PER_PASS });
+        let most = self.grants_at_once();
+        if most == 0 {
+            return false;
+        }
+        let reply = self.apply(Command::Grant { most });
         let Reply::Granted(granted) = reply else { return false };
         if 0 < granted.culled {
             self.say(Release::Culled(granted.culled, granted.spared));
         }
-        granted.turns() == GRANTS_PER_PASS
+        granted.turns() == most
+    }
+
+    /// How many leases a pass may grant, so that no more payloads are read at once than there should be, if all are as long as
+    /// they are on average. None while enough are on their way: the batch that they come with begins a turn.
+    fn grants_at_once(&self) -> usize {
+        let room = self.payloads.room();
+        let each = self.queue.open_bytes() / self.queue.open_tasks().max(1);
+        let fit = usize::try_from(room / each.max(1)).unwrap_or(usize::MAX);
+        if room == 0 { 0 } else { fit.clamp(1, GRANTS_PER_PASS) }
     }
 
     fn apply(&mut self, command: Command) -> Reply {

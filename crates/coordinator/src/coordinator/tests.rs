@@ -545,6 +545,40 @@ async fn a_new_stream_takes_over_and_the_old_one_hears_of_it() {
 }
 
 #[tokio::test]
+async fn payloads_that_there_is_no_room_for_are_in_the_journal() {
+    let dir = TempDir::new().unwrap();
+    let no_room = |config: &mut Config| config.limits.payload_memory = 0;
+    let mut node = Node::start_with(dir.path(), no_room).await;
+    let payloads: Vec<String> = ["a", "b", "c"].map(|letter| letter.repeat(100)).into();
+    let mut ids = Vec::new();
+    for payload in &payloads {
+        ids.push(node.submit(spec(payload)).await);
+    }
+    for is_restarted in [false, true] {
+        if is_restarted {
+            node.stop().await;
+            node = Node::start_with(dir.path(), no_room).await;
+        }
+        for (id, payload) in ids.iter().zip(&payloads) {
+            let shown = node.handle().get(*id).await.unwrap().unwrap();
+            assert!(shown.home.is_some(), "it was let go");
+            assert_eq!(shown.task.spec.payload, payload.clone().into());
+        }
+    }
+    let (mut worker, _) = node.worker("w", &[]).await;
+    for payload in &payloads {
+        let assignment = worker.assignment().await;
+        assert_eq!(assignment.payload, payload.as_bytes());
+        worker.finish(assignment.fencing_token, failure()).await;
+    }
+    for (id, payload) in ids.iter().zip(&payloads) {
+        let dead = node.handle().archive().failed(*id).await.unwrap().unwrap();
+        assert_eq!(dead.task.spec.payload, payload.clone().into());
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_dead_letter_is_replayed_once() {
     let dir = TempDir::new().unwrap();
     let mut node = Node::start(dir.path()).await;

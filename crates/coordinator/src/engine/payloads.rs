@@ -22,6 +22,9 @@ const LEAST_BYTES: usize = 64;
 const AHEAD_SHARE: u64 = 8;
 const AHEAD_BYTES_MAX: u64 = 16 << 20;
 
+/// How many bytes may be on their way back: nothing is leased meanwhile. They come with the next batch.
+const AWAITED_BYTES_MAX: u64 = 16 << 20;
+
 type ByTask = HashMap<TaskId, Bytes, IdHashing>;
 
 /// The payloads of open tasks, in memory or not.
@@ -30,6 +33,8 @@ pub(crate) struct Payloads {
     least_bytes: usize,
     /// Those that go once the batch is durable that they are in: no more than wait for the disk.
     leaving: VecDeque<(Position, TaskId)>,
+    /// How many bytes are on their way back.
+    awaited_bytes: u64,
     /// Those that were read for what leaves in this turn, and those that stood behind them.
     arrived: ByTask,
     behind: Vec<(TaskId, Bytes)>,
@@ -47,13 +52,23 @@ impl Payloads {
     pub(crate) fn of_at_least(least_bytes: usize) -> Self {
         let (leaving, behind) = (VecDeque::new(), Vec::new());
         let (arrived, ahead) = (ByTask::default(), Ahead::default());
-        Self { least_bytes, leaving, arrived, behind, ahead }
+        Self { least_bytes, leaving, awaited_bytes: 0, arrived, behind, ahead }
     }
 
     /// Whether a payload that is written now is to go, given how much there may be.
     fn goes(&self, queue: &Queue, payload: &Payload, most: u64) -> bool {
         let is_long = payload.here().is_some_and(|bytes| self.least_bytes.max(1) <= bytes.len());
-        is_long && most < queue.payload_bytes() + self.ahead.bytes()
+        is_long && most < self.bytes(queue)
+    }
+
+    /// How many bytes of payloads are in memory.
+    pub(super) fn bytes(&self, queue: &Queue) -> u64 {
+        queue.payload_bytes() + self.ahead.bytes()
+    }
+
+    /// How many bytes more may be asked for.
+    pub(super) const fn room(&self) -> u64 {
+        AWAITED_BYTES_MAX.saturating_sub(self.awaited_bytes)
     }
 
     /// A record was read from a journal: what there is no room for need not be taken in.
@@ -128,7 +143,11 @@ impl Engine {
         while let Some((_, task)) = self.payloads.leaving.pop_front_if(is_durable) {
             self.queue.let_go(task);
         }
-        self.payloads.arrived.extend(payloads.leaving);
+        self.metrics.payloads_read(payloads.leaving.len() as u64);
+        for (task, payload) in payloads.leaving {
+            self.payloads.awaited_bytes -= payload.len() as u64;
+            self.payloads.arrived.insert(task, payload);
+        }
         self.payloads.behind.extend(payloads.ahead);
     }
 
@@ -142,7 +161,10 @@ impl Engine {
             let task = assignment.task;
             match self.payloads.ahead.take(task) {
                 Some(payload) => Arc::make_mut(&mut assignment.spec).payload = payload.into(),
-                None => self.drafts.leaves(self.keeper.home(task), task),
+                None => {
+                    self.payloads.awaited_bytes += assignment.spec.payload.len() as u64;
+                    self.drafts.leaves(self.keeper.home(task), task);
+                }
             }
         }
     }
