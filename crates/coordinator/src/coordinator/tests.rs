@@ -566,10 +566,19 @@ async fn payloads_that_there_is_no_room_for_are_in_the_journal() {
         }
     }
     let (mut worker, _) = node.worker("w", &[]).await;
-    for payload in &payloads {
-        let assignment = worker.assignment().await;
-        assert_eq!(assignment.payload, payload.as_bytes());
-        worker.finish(assignment.fencing_token, failure()).await;
+    for (id, payload) in ids.iter().zip(&payloads) {
+        // The answer to the outcome before it comes first.
+        let assignment = loop {
+            if let Told::Assignment(assignment) = worker.told().await {
+                break assignment;
+            }
+        };
+        let v1::Assignment { fencing_token, payload: given, .. } = *assignment;
+        assert_eq!(given, payload.as_bytes());
+        let mut end = node.handle().await_end(*id).await.unwrap().unwrap();
+        let (outcome, run_time) = (Some(failure()), None);
+        worker.say(Said::LeaseOutcome(v1::LeaseOutcome { fencing_token, outcome, run_time })).await;
+        patiently("an end", end.ended()).await.unwrap();
     }
     for (id, payload) in ids.iter().zip(&payloads) {
         let dead = node.handle().archive().failed(*id).await.unwrap().unwrap();

@@ -55,10 +55,9 @@ impl Payloads {
         Self { least_bytes, leaving, awaited_bytes: 0, arrived, behind, ahead }
     }
 
-    /// Whether a payload that is written now is to go, given how much there may be.
-    fn goes(&self, queue: &Queue, payload: &Payload, most: u64) -> bool {
-        let is_long = payload.here().is_some_and(|bytes| self.least_bytes.max(1) <= bytes.len());
-        is_long && most < self.bytes(queue)
+    /// Whether it is long enough to go.
+    fn can_go(&self, payload: &Payload) -> bool {
+        payload.here().is_some_and(|bytes| self.least_bytes.max(1) <= bytes.len())
     }
 
     /// How many bytes of payloads are in memory.
@@ -75,10 +74,12 @@ impl Payloads {
     pub(crate) fn recover(&self, queue: &Queue, record: &mut Record, most: u64) {
         if let Record::TaskAccepted(task) | Record::TaskMoved(task) | Record::TaskReplayed(task) =
             record
-            && self.goes(queue, &task.spec.payload, most)
+            && self.can_go(&task.spec.payload)
         {
-            let spec = Arc::make_mut(&mut task.spec);
-            spec.payload = Payload::Away(spec.payload.len());
+            let len = task.spec.payload.len();
+            if most < self.bytes(queue) + len as u64 {
+                Arc::make_mut(&mut task.spec).payload = Payload::Away(len);
+            }
         }
     }
 }
@@ -131,7 +132,8 @@ impl Engine {
     pub(super) fn weigh(&mut self, record: &Record, position: Position) {
         if let Record::TaskAccepted(task) | Record::TaskReplayed(task) = record {
             let most = self.config.limits.payload_memory;
-            if self.payloads.goes(&self.queue, &task.spec.payload, most) {
+            let payloads = &self.payloads;
+            if most < payloads.bytes(&self.queue) && payloads.can_go(&task.spec.payload) {
                 self.payloads.leaving.push_back((position, task.id));
             }
         }
