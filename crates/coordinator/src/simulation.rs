@@ -7,7 +7,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use leasehold_journal::{AppendError, Batch, Damage, Epoch, FailedRow, Fault, Position, ReadError, RowId};
+use leasehold_journal::{
+    AppendError, Batch, Damage, Epoch, FailedRow, Fault, Position, ReadError, RowId,
+};
 use leasehold_policy::{Bucket, Rate, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{

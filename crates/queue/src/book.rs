@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::{
-    Lease, Name, Payload, Phase, Task, TaskId, TaskSpec, decided::Decided, fingerprint::Print, idle::Idle,
-    keys::Keys, quota::Usages, tasks::Tasks,
+    Lease, Name, Payload, Phase, Task, TaskId, TaskSpec, decided::Decided, fingerprint::Print,
+    idle::Idle, keys::Keys, quota::Usages, tasks::Tasks,
 };
 
 /// What an open task takes in memory beside the bytes of its spec: its entry, its specification, its places in a lane

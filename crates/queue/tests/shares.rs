@@ -15,8 +15,8 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
     Admission, Audience, Blocked, Caps, Claims, Command, Config, Effect, Hello, LeaseTerms, Minter,
-    Name, Outcome, Payload, Queue, QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit, TaskId,
-    TaskSpec, Template, Throttles, Token, Weights,
+    Name, Outcome, Payload, Queue, QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit,
+    TaskId, TaskSpec, Template, Throttles, Token, Weights,
 };
 
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
@@ -266,7 +266,8 @@ fn those_behind_one_limit_take_turns_whoever_is_busy_beside_them() {
         }
         let claims = Claims { keys: vec!["one-at-a-time".into()], ..Claims::default() };
         for ((queue, key), payload) in [(one, &b"one"[..]), (other, b"other")] {
-            let (payload, claims) = (Payload::from(Bytes::from_static(payload)), Some(Arc::new(claims.clone())));
+            let (payload, claims) =
+                (Payload::from(Bytes::from_static(payload)), Some(Arc::new(claims.clone())));
             for _ in 0..4 {
                 let own = spec(queue, key, "t");
                 world.submit(

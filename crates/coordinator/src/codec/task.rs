@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Admission, Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Payload, Phase,
-    Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Template, Trace, Wait,
+    Admission, Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Payload,
+    Phase, Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Template, Trace,
+    Wait,
 };
 
 use super::wire::{Cursor, Malformed, Pen};

@@ -116,7 +116,8 @@ impl Engine {
                 if assignment.spec.payload.here().is_none() {
                     let payload = self.arrived(assignment.task);
                     assert!(payload.is_some(), "what leaves with a batch was read before it");
-                    Arc::make_mut(&mut assignment.spec).payload = payload.unwrap_or_default().into();
+                    Arc::make_mut(&mut assignment.spec).payload =
+                        payload.unwrap_or_default().into();
                 }
                 let left = assignment.deadline.since(self.clock.now());
                 let token = assignment.token;

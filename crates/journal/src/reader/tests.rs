@@ -156,7 +156,9 @@ fn a_batch_is_read_alone_until_it_is_trimmed() {
     assert_eq!((read(1), read(2), read(3)), (None, row(2, "two"), row(3, "three")));
 
     let other = rusqlite::Connection::open(dir.path().join(database::FILE)).expect("it opens");
-    other.execute("UPDATE journal SET body = x'7477' WHERE position = 2", ()).expect("it is damaged");
+    other
+        .execute("UPDATE journal SET body = x'7477' WHERE position = 2", ())
+        .expect("it is damaged");
     let damaged = reader.batch(Position(2)).expect_err("it is not what was written");
     assert!(matches!(damaged, ReadError::Damaged { position: Position(2), .. }), "{damaged:?}");
 }

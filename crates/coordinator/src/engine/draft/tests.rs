@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Admission, Command, Config, Effect, Ending, Failure, FailureReason, Hello, KeptKey, Key, LeaseTerms,
-    Name, Outcome, Payload, Phase, Queue, Reckoned, Reply, Retry, SchemasRead, SessionId, Shape, StreamId,
-    Submit, Task, TaskId, TaskSpec, Template, Token, Unknown,
+    Admission, Command, Config, Effect, Ending, Failure, FailureReason, Hello, KeptKey, Key,
+    LeaseTerms, Name, Outcome, Payload, Phase, Queue, Reckoned, Reply, Retry, SchemasRead,
+    SessionId, Shape, StreamId, Submit, Task, TaskId, TaskSpec, Template, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
