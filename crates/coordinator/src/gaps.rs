@@ -114,6 +114,8 @@ pub(crate) fn fill(
     for gaps in gaps.chunk_by(|one, other| one.home == other.home) {
         let Some(home) = gaps.first().map(|gap| gap.home) else { continue };
         let is_own = home == sealed.position;
+        let is_written = |gap: &Gap| matches!(gap.at, Place::Body(_));
+        debug_assert!(!is_own || !gaps.iter().any(is_written), "nobody moves from where he is to");
         let other = if is_own { Bytes::copy_from_slice(&body) } else { read(home)? };
         let mut wanted: BTreeMap<TaskId, Vec<Place>> = BTreeMap::new();
         for gap in gaps {

@@ -61,7 +61,12 @@ impl Engine {
                 continue;
             }
             // Whoever has ended has no home any more.
-            let home = record.task().and_then(|task| self.keeper.home(task));
+            let home = match record {
+                Record::TaskEnded { task, .. } if endings.front().is_some_and(is_away) => {
+                    self.keeper.home(*task)
+                }
+                _ => None,
+            };
             self.drafts.record(record, &mut self.keeper, self.now);
             self.weigh(record, self.drafts.position());
             if let Record::TaskReplayed(task) = record
@@ -98,6 +103,10 @@ impl Engine {
             self.drafts.finished(row::finished(ended, class, retention));
         }
     }
+}
+
+fn is_away(ended: &&Ended) -> bool {
+    ended.task.spec.payload.here().is_none()
 }
 
 fn ended(effect: &Effect) -> Option<&Ended> {
