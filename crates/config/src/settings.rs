@@ -167,6 +167,10 @@ pub struct Limits {
     #[serde(with = "size")]
     #[schemars(with = "schema::Size")]
     pub open_bytes: u64,
+    /// Bytes of payloads that are kept in memory; others are read from the journal when their tasks are leased. It refuses nothing.
+    #[serde(with = "size")]
+    #[schemars(with = "schema::Size")]
+    pub payload_memory: u64,
     /// Queues.
     pub queues: u64,
     /// Bytes of idempotency keys, those of ended tasks included.
@@ -201,6 +205,7 @@ impl Default for Limits {
             checkpoint_bytes: 64 << 10,
             open_tasks: 10_000_000,
             open_bytes: 4 << 30,
+            payload_memory: 256 << 20,
             queues: 10_000,
             key_bytes: 256 << 20,
             worker_losses: 5,

@@ -4,14 +4,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use leasehold_journal::{
-    FailedRow, Filter, FinishedRow, Journal, Listing, Page, QueryError, Reader, RowId,
+    FailedRow, Filter, FinishedRow, Journal, Listing, Page, Position, QueryError, Reader, RowId,
 };
 use leasehold_queue::TaskId;
 use tokio::sync::Semaphore;
 
 use crate::{
     codec::{self, Malformed},
+    gaps::{self, Unfilled},
     snapshot::Snapshot,
 };
 
@@ -55,6 +57,9 @@ pub enum ArchiveError {
         #[source]
         source: Malformed,
     },
+    /// The payload of an open task could not be read.
+    #[error("the payload of an open task cannot be read back")]
+    Payload(#[from] Unfilled),
     /// The process ends.
     #[error("the tables of ended tasks are closed")]
     Closed,
@@ -81,6 +86,15 @@ impl Archive {
         let row = self.read(move |reader| reader.failed(task.serial())).await?;
         let snapshot = row.map(show_failed).transpose()?;
         Ok(snapshot.filter(|snapshot| snapshot.task.id == task))
+    }
+
+    /// The payload of an open task, which was let go and was then in this batch. None: it is not there any more.
+    pub(crate) async fn payload(
+        &self,
+        home: Position,
+        task: TaskId,
+    ) -> Result<Option<Bytes>, ArchiveError> {
+        self.read(move |reader| Ok(gaps::payload(reader, home, task))).await?.map_err(Into::into)
     }
 
     /// Finished tasks in ascending order of their serials, without payloads and results. Fewer than the page holds:
@@ -167,7 +181,7 @@ fn show_finished(row: FinishedRow) -> Result<Snapshot, ArchiveError> {
 
 fn show_failed(row: FailedRow) -> Result<Snapshot, ArchiveError> {
     let mut snapshot = decode(row.row_id, &row.state)?;
-    Arc::make_mut(&mut snapshot.task.spec).payload = row.payload;
+    Arc::make_mut(&mut snapshot.task.spec).payload = row.payload.into();
     Ok(snapshot)
 }
 

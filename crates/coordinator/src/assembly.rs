@@ -52,7 +52,7 @@ impl Opened {
         let mut journal = Journal::open(&config.data, options)?;
         let epoch = journal.claim(clocks.wall().unix_ms() / 1_000)?;
         let mut queue = Queue::new(terms::queue(config), epoch.0);
-        let recovered = recovery::replay(&journal, &mut queue)?;
+        let recovered = recovery::replay(&journal, &mut queue, config.limits.payload_memory)?;
         let clock = Clock::new(clocks, recovered.last);
         tracing::info!(
             epoch = epoch.0,
@@ -106,6 +106,7 @@ pub(crate) fn assemble(
     let engine = Engine::new(Parts {
         queue,
         keeper: recovered.keeper,
+        payloads: recovered.payloads,
         clock,
         written,
         head: journal.head(),

@@ -14,7 +14,7 @@ mod wire;
 
 use bytes::Bytes;
 use leasehold_policy::Time;
-use leasehold_queue::{Ended, Ending, Phase, Record, Task};
+use leasehold_queue::{Ended, Ending, Payload, Phase, Record, Task};
 
 use crate::snapshot::Snapshot;
 use wire::{Cursor, Pen};
@@ -56,6 +56,11 @@ impl Body {
         let before = self.pen.len();
         self.pen.record(record);
         self.pen.len() - before
+    }
+
+    /// Where the payload begins that the record just added does without, if it does.
+    pub(crate) const fn take_gap(&mut self) -> Option<usize> {
+        self.pen.take_gap()
     }
 
     /// How large it is.
@@ -124,7 +129,7 @@ pub(crate) fn encode_state(ended: &Ended) -> Bytes {
     // What its last lease was is in its ledger.
     stripped.phase = Phase::Queued;
     if !stripped.spec.payload.is_empty() {
-        std::sync::Arc::make_mut(&mut stripped.spec).payload = Bytes::new();
+        std::sync::Arc::make_mut(&mut stripped.spec).payload = Payload::default();
     }
     pen.task(&stripped);
     Bytes::from(pen.into_bytes())

@@ -35,6 +35,7 @@ mod gauges;
 mod inbox;
 mod latest;
 mod liveness;
+mod payloads;
 mod record;
 mod release;
 pub(crate) mod row;
@@ -48,6 +49,7 @@ pub(crate) use draft::Sealed;
 use inbox::Intake;
 pub(crate) use inbox::{Inbox, Senders};
 use latest::Latest;
+pub(crate) use payloads::Payloads;
 use release::Release;
 use waiters::Waiters;
 
@@ -87,6 +89,7 @@ pub(crate) struct Engine {
     status: Arc<Status>,
     inbox: Inbox,
     keeper: Keeper,
+    payloads: Payloads,
     drafts: Drafts,
     gate: Gate<Release>,
     /// What this turn has to say, in order.
@@ -140,6 +143,7 @@ enum Stopping {
 pub(crate) struct Parts {
     pub queue: Queue,
     pub keeper: Keeper,
+    pub payloads: Payloads,
     pub clock: Clock,
     /// When the journal was last written, if it ever was.
     pub written: Option<Time>,
@@ -164,7 +168,7 @@ pub(crate) enum Ended {
 impl Engine {
     /// An engine whose queue holds what the journal held. Its first batch says that an epoch began.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { queue, keeper, mut clock, written, .. } = parts;
+        let Parts { queue, keeper, payloads, mut clock, written, .. } = parts;
         let Parts { head, config, metrics, status, inbox, jobs, ferry, .. } = parts;
         let now = clock.now();
         let flows = Flows::new(config.scaling.window, now);
@@ -178,6 +182,7 @@ impl Engine {
             status,
             inbox,
             keeper,
+            payloads,
             drafts: Drafts::new(head, now),
             gate: Gate::new(head),
             said: Vec::new(),
@@ -286,12 +291,25 @@ impl Engine {
         if self.is_stopping() || self.is_stuck() {
             return false;
         }
-        let reply = self.apply(Command::Grant { most: GRANTS_PER_PASS });
+        let most = self.grants_at_once();
+        if most == 0 {
+            return false;
+        }
+        let reply = self.apply(Command::Grant { most });
         let Reply::Granted(granted) = reply else { return false };
         if 0 < granted.culled {
             self.say(Release::Culled(granted.culled, granted.spared));
         }
-        granted.turns() == GRANTS_PER_PASS
+        granted.turns() == most
+    }
+
+    /// How many leases a pass may grant, so that no more payloads are read at once than there should be, if all are as long as
+    /// they are on average. None while enough are on their way: the batch that they come with begins a turn.
+    fn grants_at_once(&self) -> usize {
+        let room = self.payloads.room();
+        let each = self.queue.open_bytes() / self.queue.open_tasks().max(1);
+        let fit = usize::try_from(room / each.max(1)).unwrap_or(usize::MAX);
+        if room == 0 { 0 } else { fit.clamp(1, GRANTS_PER_PASS) }
     }
 
     fn apply(&mut self, command: Command) -> Reply {
@@ -351,9 +369,10 @@ impl Engine {
     /// Learns what became of what was handed to the writer.
     fn learn(&mut self, report: Report) -> Result<(), writer::Failure> {
         match report {
-            Report::Durable { position, records, took } => {
+            Report::Durable { position, records, took, payloads } => {
                 self.writing_since = None;
                 self.gate.open(position);
+                self.take_back(position, payloads);
                 self.metrics.committed(took, records);
             }
             Report::Claimed(epoch) => {

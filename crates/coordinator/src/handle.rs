@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     archive::Archive,
     config::Config,
+    coordinator::chain,
     queues::Queues,
     refusal::Scope,
     request::{Admission, Control},
@@ -179,7 +180,9 @@ impl Handle {
         self.status.admission()?;
         for task in &mut tasks {
             // As a slice of the message it came in, it would keep all of that in memory.
-            task.spec.payload = Bytes::copy_from_slice(&task.spec.payload);
+            if let Some(payload) = task.spec.payload.here() {
+                task.spec.payload = Bytes::copy_from_slice(payload).into();
+            }
         }
         self.admit(|answer| Admission::Submit { tasks, answer }).await?
     }
@@ -187,7 +190,7 @@ impl Handle {
     /// Asks for a task to end. The task as it then is; none if it is not open (any more).
     pub async fn cancel(&self, task: TaskId) -> Result<Option<Snapshot>, Unavailable> {
         let task = self.control(|answer| Control::Cancel { task, answer }).await?;
-        Ok(task.map(|task| *task))
+        self.whole(task).await
     }
 
     /// Makes a dead letter a task again. `generation` is the one that failed; none: the one stored.
@@ -197,7 +200,11 @@ impl Handle {
         generation: Option<u32>,
     ) -> Result<Replay, Unavailable> {
         self.status.admission()?;
-        self.control(|answer| Control::Replay { task, generation, answer }).await?
+        let replay = self.control(|answer| Control::Replay { task, generation, answer }).await??;
+        Ok(match replay {
+            Replay::Already(open) => Replay::Already(self.whole(open).await?.map(Box::new)),
+            replay => replay,
+        })
     }
 
     /// Stops leasing tasks of a queue. The queue as it then is; none if it does not exist.
@@ -227,7 +234,8 @@ impl Handle {
         reason: String,
     ) -> Result<Option<Snapshot>, Unavailable> {
         let revoke = |answer| Control::RevokeLease { lease, grace, reason, answer };
-        Ok(self.control(revoke).await?.map(|task| *task))
+        let task = self.control(revoke).await?;
+        Ok(self.whole(task.clone()).await?.or(task.map(|task| *task)))
     }
 
     /// Gives a worker up, and does not let it in again for as long as `ban` says. Its sessions as they then are.
@@ -267,8 +275,32 @@ impl Handle {
     /// The task, if it is open. One that is not may be in the [`archive`](Self::archive): whatever ended before
     /// this call was answered is there (unless its queue keeps no finished tasks).
     pub async fn get(&self, task: TaskId) -> Result<Option<Snapshot>, Unavailable> {
-        let task = self.admit(|answer| Admission::Get { task, answer }).await?;
-        Ok(task.map(|task| *task))
+        let task = self.look(task).await?;
+        self.whole(task).await
+    }
+
+    async fn look(&self, task: TaskId) -> Result<Option<Box<Snapshot>>, Unavailable> {
+        self.admit(|answer| Admission::Get { task, answer }).await
+    }
+
+    /// The task with its payload, read back if it was let go. Where that is may have changed since the task was shown: then the
+    /// task has moved, and is looked at again, or it has ended. None: that.
+    async fn whole(&self, task: Option<Box<Snapshot>>) -> Result<Option<Snapshot>, Unavailable> {
+        let Some(mut shown) = task else { return Ok(None) };
+        while let Some(home) = shown.home {
+            let read = self.archive.payload(home, shown.task.id).await;
+            let read = read.map_err(|error| {
+                tracing::error!(error = chain(&error), "a payload cannot be read back");
+                Unavailable::Unreadable
+            });
+            if let Some(payload) = read? {
+                Arc::make_mut(&mut shown.task.spec).payload = payload.into();
+                break;
+            }
+            let Some(open) = self.look(shown.task.id).await? else { return Ok(None) };
+            shown = open;
+        }
+        Ok(Some(*shown))
     }
 
     /// Why a task is where it is, if it is open. One that is not may be in the archive.

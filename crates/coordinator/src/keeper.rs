@@ -150,6 +150,11 @@ impl Keeper {
         }
     }
 
+    /// Where the last full state of an open task is.
+    pub(crate) fn home(&self, task: TaskId) -> Option<Position> {
+        self.tasks.get(task).map(|home| self.position(home))
+    }
+
     /// Whom to write again with this turn's records, which go into the batch at `head`.
     pub(crate) fn moves(&mut self, head: Position) -> Moves {
         let mut moves = Moves::default();

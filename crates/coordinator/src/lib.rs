@@ -11,6 +11,7 @@ pub mod coordinator;
 mod egress;
 mod engine;
 mod ferry;
+mod gaps;
 mod gate;
 pub mod handle;
 mod keeper;

@@ -6,7 +6,7 @@
 //!
 //! The engine calls, once a fact is durable: [`Metrics::submitted`], [`Metrics::deduplicated`], [`Metrics::waited`],
 //! [`Metrics::attempt_started`], [`Metrics::attempt_ended`], [`Metrics::ran`], [`Metrics::task_ended`],
-//! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::checkpoint`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::culled`], [`Metrics::turned`], [`Metrics::committed`], [`Metrics::stalled`]; and
+//! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::checkpoint`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::culled`], [`Metrics::turned`], [`Metrics::committed`], [`Metrics::payloads_read`], [`Metrics::stalled`]; and
 //! now and then, from a look at its state: the `set_` methods.
 
 use std::{
@@ -133,6 +133,11 @@ impl Metrics {
         self.series.retractions.inc();
     }
 
+    /// So many payloads were read from the journal for leases.
+    pub fn payloads_read(&self, count: u64) {
+        self.series.payloads_read.inc_by(count);
+    }
+
     /// The engine was late by this much.
     pub fn stalled(&self, by: Duration) {
         self.series.stall.inc_by(by.as_secs_f64());
@@ -162,6 +167,11 @@ impl Metrics {
     pub fn set_store(&self, bytes: u64, free_bytes: u64) {
         self.series.store_bytes.set(signed(bytes));
         self.series.store_free_bytes.set(signed(free_bytes));
+    }
+
+    /// How many bytes of payloads are in memory.
+    pub fn set_payloads(&self, bytes: u64) {
+        self.series.payload_bytes.set(signed(bytes));
     }
 
     /// The file as it was seen holds, or does not.

@@ -127,7 +127,7 @@ impl Rules {
                 name: name.into(),
                 digest: digest(&said.spec.task_type, &own.payload),
             }),
-            payload: own.payload,
+            payload: own.payload.into(),
             template,
         };
         let task = fields.finish(task)?;

@@ -9,6 +9,7 @@ use leasehold_queue::{Corrupt, Name, Queue, Record, Unknown};
 
 use crate::{
     codec::{Malformed, Records},
+    engine::Payloads,
     keeper::Keeper,
 };
 
@@ -60,11 +61,16 @@ pub enum RecoveryError {
 pub(crate) struct Recovered {
     /// Who lives in which batch.
     pub keeper: Keeper,
+    /// Which payloads stay in memory.
+    pub payloads: Payloads,
+    /// How many bytes of them.
+    pub payload_memory: u64,
     /// The last time the journal has seen; zero if it has seen none.
     pub last: Time,
     /// How many records there were.
     pub records: u64,
-    sharing: Sharing,
+    /// What the tasks so far have in common.
+    pub sharing: Sharing,
 }
 
 impl Recovered {
@@ -88,16 +94,21 @@ impl Recovered {
             let Some(mut record) = records.next().transpose()? else { return Ok(()) };
             self.keeper.written(position, &record, before - records.remaining());
             self.sharing.share(&mut record);
+            self.payloads.recover(queue, &mut record, self.payload_memory);
             queue.replay(record, unknown)?;
             self.records += 1;
         }
     }
 }
 
-/// Folds everything the journal holds into an empty queue.
-pub(crate) fn replay(journal: &Journal, queue: &mut Queue) -> Result<Recovered, RecoveryError> {
+/// Folds everything the journal holds into an empty queue, with so many bytes of payloads at the most.
+pub(crate) fn replay(
+    journal: &Journal,
+    queue: &mut Queue,
+    payload_memory: u64,
+) -> Result<Recovered, RecoveryError> {
     replay_facts(&journal.meta()?, queue)?;
-    let mut recovered = Recovered::default();
+    let mut recovered = Recovered { payload_memory, ..Recovered::default() };
     let settled = journal.settled();
     journal.read(Position(0), |row| {
         let unknown = if row.position <= settled { Unknown::Skip } else { Unknown::Refuse };

@@ -7,7 +7,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use leasehold_journal::{AppendError, Batch, Epoch, FailedRow, Fault, Position, RowId};
+use leasehold_journal::{
+    AppendError, Batch, Damage, Epoch, FailedRow, Fault, Position, ReadError, RowId,
+};
 use leasehold_policy::{Bucket, Rate, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
@@ -20,8 +22,9 @@ use crate::{
     codec::Records,
     config::Config,
     egress::Closing,
-    engine::{Ended, Engine, Inbox, Parts, Senders},
+    engine::{Ended, Engine, Inbox, Parts, Payloads, Senders},
     ferry::Ferry,
+    gaps::{self, Unfilled},
     handle::{LeaseName, Replay, Submission, Unavailable},
     keeper::Keeper,
     metrics::Metrics,
@@ -58,6 +61,8 @@ pub struct Start<'a> {
     pub facts: Vec<(String, Bytes)>,
     /// Below how many bytes the journal is left alone.
     pub tidy_bytes: u64,
+    /// Which payloads stay in memory, however many: shorter ones.
+    pub least_payload_bytes: usize,
     /// Its clocks.
     pub dial: Arc<Dial>,
 }
@@ -79,6 +84,8 @@ pub struct Coordinator {
     due: Option<Time>,
     now: Time,
     jobs: mpsc::Receiver<Job>,
+    /// What was read for the batch that the journal has.
+    payloads: gaps::Payloads,
     senders: Senders,
     shared: Shared,
     status: Arc<Status>,
@@ -152,6 +159,8 @@ enum Asked {
 pub enum Work {
     /// Append a batch, which belongs there.
     Append(Position, Box<Batch>),
+    /// Nothing: a batch needs what earlier ones do not hold.
+    Unfilled(Unfilled),
     /// Claim a new epoch at this wall clock time in seconds.
     Claim(u64),
     /// Read a dead letter.
@@ -199,6 +208,7 @@ impl Coordinator {
         let engine = Engine::new(Parts {
             queue,
             keeper: recovered.keeper,
+            payloads: recovered.payloads,
             clock,
             written,
             head,
@@ -215,6 +225,7 @@ impl Coordinator {
             due: None,
             now,
             jobs,
+            payloads: gaps::Payloads::default(),
             senders,
             shared,
             status,
@@ -257,20 +268,31 @@ impl Coordinator {
         self.engine.is_quiet()
     }
 
-    /// The next thing for the journal to do.
-    pub fn work(&mut self) -> Option<Work> {
+    /// The next thing for the journal to do. A batch is complete: `read` shows those before it.
+    pub fn work<'a>(&mut self, read: impl Fn(Position) -> Option<&'a Bytes>) -> Option<Work> {
         Some(match self.jobs.try_recv().ok()? {
-            Job::Append(sealed) => Work::Append(sealed.position, Box::new(sealed.batch)),
+            Job::Append(mut sealed) => {
+                let filled = gaps::fill(&mut sealed, |home| {
+                    let missing = ReadError::Damaged { position: home, damage: Damage::Missing };
+                    Ok(read(home).map(Bytes::clone).ok_or(missing)?)
+                });
+                match filled {
+                    Ok(payloads) => self.payloads = payloads,
+                    Err(unfilled) => return Some(Work::Unfilled(unfilled)),
+                }
+                Work::Append(sealed.position, Box::new(sealed.batch))
+            }
             Job::Claim { unix_s } => Work::Claim(unix_s),
             Job::ReadDead { row_id } => Work::ReadDead(row_id),
         })
     }
 
     /// The journal says something.
-    pub fn report(&self, word: Word) {
+    pub fn report(&mut self, word: Word) {
         let report = match word {
             Word::Durable(position) => {
-                Report::Durable { position, records: 0, took: Duration::ZERO }
+                let payloads = std::mem::take(&mut self.payloads);
+                Report::Durable { position, records: 0, took: Duration::ZERO, payloads }
             }
             Word::Claimed(epoch) => Report::Claimed(Epoch(epoch)),
             Word::Dead(row_id, row) => Report::Dead(row_id, Ok(row)),
@@ -486,8 +508,9 @@ fn rebuild(start: &Start<'_>) -> Result<(Queue, Recovered), StartError> {
     let mut queue = Queue::new(terms::queue(&start.config), start.epoch);
     replay_facts(&start.facts, &mut queue)?;
     let keeper = Keeper::tidying_above(start.tidy_bytes);
-    let mut recovered = Recovered::default();
-    recovered.keeper = keeper;
+    let payloads = Payloads::of_at_least(start.least_payload_bytes);
+    let payload_memory = start.config.limits.payload_memory;
+    let mut recovered = Recovered { keeper, payloads, payload_memory, ..Recovered::default() };
     for (position, body) in &start.batches {
         let unknown = if *position <= start.settled { Unknown::Skip } else { Unknown::Refuse };
         let taken = recovered.take_up(&mut queue, *position, body, unknown);

@@ -1,10 +1,11 @@
 //! A task as the coordinator shows it: open or ended, and always durable.
 //!
-//! Nothing here knows the wire contract or the journal.
+//! Nothing here knows the wire contract, nor of the journal more than where in it a payload is.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use leasehold_journal::Position;
 use leasehold_policy::Time;
 use leasehold_queue::{Blocked, Ended, Ending, Explanation, Obstacle, Queue, SchemaPrint, Task};
 
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub obstacle: Option<Obstacle>,
     /// How it ended, if it has.
     pub ended: Option<EndedView>,
+    /// Where its payload was when it was shown, if that was let go and the task is open.
+    pub home: Option<Position>,
 }
 
 /// How a task ended.
@@ -67,6 +70,7 @@ impl Snapshot {
             read_instead: queue.read_instead(task),
             obstacle: queue.obstacle(task),
             ended: None,
+            home: None,
         }
     }
 }
@@ -75,6 +79,7 @@ impl From<Ended> for Snapshot {
     fn from(ended: Ended) -> Self {
         let Ended { task, ending, result, time } = ended;
         let ended = Some(EndedView { ending, result, time });
-        Self { task, blocked: None, obstacle: None, read_instead: BTreeSet::new(), ended }
+        let read_instead = BTreeSet::new();
+        Self { task, blocked: None, obstacle: None, read_instead, ended, home: None }
     }
 }

@@ -57,7 +57,7 @@ pub enum Detail {
 ///
 /// The configuration says by which of its keys a limit is set.
 pub fn task(snapshot: &Snapshot, detail: Detail, config: &Config) -> v1::Task {
-    let Snapshot { task, blocked, obstacle, read_instead, ended } = snapshot;
+    let Snapshot { task, blocked, obstacle, read_instead, ended, home: _ } = snapshot;
     let lease = lease_of(&task.phase).filter(|_| ended.is_none());
     let result = ended.as_ref().filter(|_| detail != Detail::Row);
     let ledger = task.ledger.as_deref().filter(|_| detail != Detail::Row);
@@ -220,7 +220,7 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
         queue: namespace::split(&spec.queue).1.to_owned(),
         task_type: spec.task_type.to_string(),
         payload: match detail {
-            Detail::Full(_) => spec.payload.clone(),
+            Detail::Full(_) => spec.payload.here().map(Bytes::clone).unwrap_or_default(),
             Detail::Row | Detail::NoPayload => Bytes::new(),
         },
         content_type: spec.content_type.to_string(),

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use leasehold_queue::{Audience, Failure, LeaseEnd, Task, TaskId};
+use leasehold_queue::{Audience, Failure, LeaseEnd, Payload, Task, TaskId};
 use tokio::sync::Notify;
 
 use crate::{queues::Queues, snapshot::Snapshot};
@@ -227,7 +227,7 @@ impl Drop for Watchers {
 fn without_payload(mut snapshot: Snapshot) -> Snapshot {
     if !snapshot.task.spec.payload.is_empty() {
         let spec = Arc::make_mut(&mut snapshot.task.spec);
-        spec.payload = bytes::Bytes::new();
+        spec.payload = Payload::default();
     }
     snapshot
 }

@@ -15,7 +15,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::engine::Sealed;
+use crate::{
+    engine::Sealed,
+    gaps::{self, Payloads, Unfilled},
+};
 
 mod space;
 
@@ -67,6 +70,8 @@ pub(crate) enum Report {
         records: usize,
         /// How long it took.
         took: Duration,
+        /// What it was to read for whatever leaves now.
+        payloads: Payloads,
     },
     /// A new epoch is claimed.
     Claimed(Epoch),
@@ -84,6 +89,9 @@ pub enum Failure {
     /// A write failed.
     #[error("the journal could not be written")]
     Append(#[from] AppendError),
+    /// A payload that a batch needs is not where it was written.
+    #[error("a payload that was let go cannot be had back")]
+    Unfilled(#[from] Unfilled),
     /// There is no reader of dead letters.
     #[error("dead letters cannot be read")]
     Query(#[from] QueryError),
@@ -182,7 +190,7 @@ impl Writer {
 
     async fn carry_out(&mut self, job: Job) -> Result<Result<(), Abandoned>, Failure> {
         match job {
-            Job::Append(sealed) => self.append(&sealed).await,
+            Job::Append(sealed) => self.append(*sealed).await,
             Job::Claim { unix_s } => self.claim(unix_s).await,
             Job::ReadDead { row_id } => {
                 let row = self.reader.failed(row_id);
@@ -191,8 +199,9 @@ impl Writer {
         }
     }
 
-    async fn append(&mut self, sealed: &Sealed) -> Result<Result<(), Abandoned>, Failure> {
+    async fn append(&mut self, mut sealed: Sealed) -> Result<Result<(), Abandoned>, Failure> {
         let began = Instant::now();
+        let payloads = gaps::fill(&mut sealed, |home| gaps::body(&self.reader, home))?;
         let epoch = self.epoch;
         self.seen = Seen { now_ms: sealed.batch.now_ms, at: began };
         self.gauge.owe(sealed.open_bytes);
@@ -204,7 +213,7 @@ impl Writer {
             return Err(Failure::Misplaced { expected: sealed.position.0, found: position.0 });
         }
         let (records, took) = (sealed.records, began.elapsed());
-        Ok(self.report(Report::Durable { position, records, took }).await)
+        Ok(self.report(Report::Durable { position, records, took, payloads }).await)
     }
 
     async fn claim(&mut self, unix_s: u64) -> Result<Result<(), Abandoned>, Failure> {

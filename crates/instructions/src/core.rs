@@ -146,7 +146,7 @@ pub(crate) fn spec(task_type: &str, priority: u8) -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::from(vec![b'x'; 100]),
+        payload: Bytes::from(vec![b'x'; 100]).into(),
         initial_delay: Duration::ZERO,
         total_timeout: Duration::from_hours(24),
         labels: Vec::new(),

@@ -72,6 +72,7 @@ impl Site {
             settled: Position::default(),
             facts: Vec::new(),
             tidy_bytes: u64::MAX,
+            least_payload_bytes: 0,
             dial,
         })?;
         let mut site =
@@ -85,7 +86,7 @@ impl Site {
         loop {
             let Ok(_) = self.coordinator.turn() else { bail!("the coordinator ended") };
             let mut is_idle = self.coordinator.is_quiet();
-            while let Some(work) = self.coordinator.work() {
+            while let Some(work) = self.coordinator.work(|_| None) {
                 is_idle = false;
                 let Work::Append(position, batch) = work else { bail!("{work:?} is asked for") };
                 self.batches.push((position, batch.body));

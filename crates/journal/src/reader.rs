@@ -1,14 +1,18 @@
-//! Queries over the people's tables, on a connection of their own.
+//! Queries over the people's tables, and for single batches, on a connection of their own.
 //!
 //! It must never hold a transaction between calls, nor long within one: an open one keeps the write-ahead log from being
 //! used again, and it grows without bound. So each statement looks at a bounded number of rows.
 
-use std::path::Path;
+use std::{convert::Infallible, path::Path};
 
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use crate::{
-    Counts, FailedRow, Filter, FinishedRow, Page, QueryError, Queues, RowId, database,
+    Counts, Damage, DatabaseError, Epoch, FailedRow, Filter, FinishedRow, Page, Position,
+    QueryError, Queues, ReadError, Row, RowId,
+    chain::Link,
+    database,
     people::{self, class_text},
 };
 
@@ -68,6 +72,30 @@ impl Reader {
         const SQL: &str = "SELECT * FROM failed_tasks WHERE row_id = ?1";
         let mut one = self.connection.prepare_cached(SQL)?;
         Ok(one.query_row([row_id], people::failed_row).optional()?)
+    }
+
+    /// The batch at `position`, checked against the one before it. None: it is not there, or not any more.
+    pub fn batch(&self, position: Position) -> Result<Option<Row>, ReadError<Infallible>> {
+        const SQL: &str = "
+            SELECT epoch, crc, body, coalesce(
+                (SELECT crc FROM journal WHERE position = ?1 - 1),
+                (SELECT crc_before_first FROM journal_state WHERE first_position = ?1))
+            FROM journal WHERE position = ?1";
+        let mut one = self.connection.prepare_cached(SQL).map_err(DatabaseError)?;
+        let found = one.query_row([people::stored(position.0)], |row| {
+            let (epoch, crc, body) = (Epoch(row.get(0)?), row.get(1)?, row.get::<_, Vec<u8>>(2)?);
+            Ok((Row { position, epoch, body: Bytes::from(body) }, crc, row.get(3)?))
+        });
+        let found: Option<(Row, u32, Option<u32>)> = found.optional().map_err(DatabaseError)?;
+        let Some((row, crc, before)) = found else { return Ok(None) };
+        let damaged = |damage| ReadError::Damaged { position, damage };
+        let before = before.ok_or_else(|| damaged(Damage::Missing))?;
+        let link = Link { position: Position(position.0 - 1), crc: before };
+        let expected = link.next(row.epoch, &row.body).crc;
+        if expected != crc {
+            return Err(damaged(Damage::Checksum { expected, found: crc }));
+        }
+        Ok(Some(row))
     }
 
     /// Finished tasks, oldest first, without their results.

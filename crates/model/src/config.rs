@@ -306,7 +306,7 @@ impl Config {
                 shape: Shape::default(),
                 admission: Admission::default(),
             }),
-            payload: Bytes::new(),
+            payload: Bytes::new().into(),
             initial_delay: Duration::ZERO,
             total_timeout: NEVER,
             labels: Vec::new(),

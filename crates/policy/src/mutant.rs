@@ -139,6 +139,7 @@ mutants! {
     ExplainedBriefly = "an explanation names only the first thing that holds a task",
     QuotaBeyond = "a namespace has one task more open than it may",
     QuotaForgottenAtBoot = "what is open over a restart counts against no quota",
+    PayloadLost = "a payload that was let go comes back empty",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{
-    Lease, Name, Phase, Task, TaskId, TaskSpec,
+    Lease, Name, Payload, Phase, Task, TaskId, TaskSpec,
     decided::Decided,
     fingerprint::Print,
     idle::Idle,
@@ -31,6 +31,8 @@ pub(crate) struct Book {
     /// What open tasks have in common, and what each queue and namespace has of them.
     pub(crate) templates: Templates,
     pub(crate) open_bytes: u64,
+    /// How many bytes of payloads are in memory. Not durable.
+    pub(crate) payload_bytes: u64,
     pub(crate) session_ttl_max: Duration,
     /// Queues that the configuration names. Not durable.
     pub(crate) declared: BTreeSet<Name>,
@@ -64,6 +66,17 @@ impl Book {
         if let Some(task) = self.tasks.get_mut(id) {
             debug_assert!(matches!(task.phase, Phase::Scheduled { .. }), "only a wait can be over");
             task.phase = Phase::Queued;
+        }
+    }
+
+    /// Lets the payload of a task go. Not durable: whoever reads the journal finds it.
+    pub(crate) fn let_go(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        let held = task.spec.payload.held();
+        if 0 < held {
+            let spec = Arc::make_mut(&mut task.spec);
+            spec.payload = Payload::Away(spec.payload.len());
+            self.payload_bytes -= held;
         }
     }
 
@@ -167,6 +180,7 @@ impl Book {
         }
         let bytes = size(&task);
         self.open_bytes += bytes;
+        self.payload_bytes += task.spec.payload.held();
         if let Some(usage) = self.templates.usage_mut(template) {
             usage.enter(bytes);
         }
@@ -183,6 +197,7 @@ impl Book {
         let (task, template) = self.tasks.remove(id)?;
         let (queue, bytes) = (&task.spec.queue, size(&task));
         self.open_bytes -= bytes;
+        self.payload_bytes -= task.spec.payload.held();
         if let Some(usage) = self.templates.usage_mut(template) {
             usage.leave(bytes);
         }

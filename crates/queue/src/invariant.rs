@@ -160,6 +160,8 @@ fn check_totals(queue: &Queue) {
     assert!(unheard == queue.index.unheard.len(), "leases that may be heard late");
     assert!(alarms + queue.roster.ids().len() == queue.index.timers.len(), "alarms");
     assert!(bytes == queue.book.open_bytes, "open bytes");
+    let held: u64 = queue.book.tasks.iter().map(|task| task.spec.payload.held()).sum();
+    assert!(held == queue.book.payload_bytes, "payloads in memory");
     let taken = templates.namespaces.iter().filter(|(_, usage)| 0 < usage.tasks);
     assert!(taken.map(|(name, it)| (Name::clone(name), *it)).eq(usages), "what namespaces take");
     let (live, key_bytes) = queue.book.keys.audit();

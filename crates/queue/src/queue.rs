@@ -174,6 +174,17 @@ impl Queue {
         std::mem::replace(&mut self.output, Output { records, effects })
     }
 
+    /// Lets the payload of a task go, and keeps its length. Whoever does has it elsewhere: from here on an assignment of it, and
+    /// a record or an effect that shows it whole, is to be completed.
+    pub fn let_go(&mut self, task: TaskId) {
+        self.book.let_go(task);
+    }
+
+    /// How many bytes the payloads of open tasks take in memory.
+    pub const fn payload_bytes(&self) -> u64 {
+        self.book.payload_bytes
+    }
+
     /// Says who sees a task change from here on. At first there may be [`Audience::Watchers`].
     pub const fn play_to(&mut self, audience: Audience) {
         self.audience = audience;

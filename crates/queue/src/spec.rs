@@ -6,10 +6,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use leasehold_policy::Backoff;
 
-use crate::{Claims, Name, SchemaPrint, Size};
+use crate::{Claims, Name, Payload, SchemaPrint, Size};
 
 /// A task as it was asked for. It never changes.
 ///
@@ -19,7 +18,7 @@ pub struct TaskSpec {
     /// What it can have in common with others.
     pub template: Arc<Template>,
     /// The handler's input.
-    pub payload: Bytes,
+    pub payload: Payload,
     /// How long to wait before it may first be leased.
     pub initial_delay: Duration,
     /// From the submit (or replay) to the end of the task.

@@ -144,7 +144,7 @@ fn spec(queue: &str) -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: 10 * LONG,
         labels: Vec::new(),

@@ -301,7 +301,7 @@ impl Both {
                     ..Shape::default()
                 },
             }),
-            payload: Bytes::new(),
+            payload: Bytes::new().into(),
             initial_delay: Duration::from_millis(delay),
             total_timeout: LONG,
             labels: Vec::new(),

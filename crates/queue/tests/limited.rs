@@ -660,7 +660,7 @@ fn spec(priority: u8) -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: long,
         labels: Vec::new(),

@@ -42,7 +42,7 @@ fn spec(number: u64, delay: Duration) -> TaskSpec {
             fairness_key: "".into(),
             shape: Shape { schema: Some(SchemaPrint(print)), ..Shape::default() },
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: delay,
         total_timeout: LONG,
         labels: Vec::new(),

@@ -314,7 +314,7 @@ fn spec(queue: &str, size: usize) -> TaskSpec {
             fairness_key: "".into(),
             shape: Shape::default(),
         }),
-        payload: Bytes::from(vec![0; size]),
+        payload: Bytes::from(vec![0; size]).into(),
         initial_delay: Duration::ZERO,
         total_timeout: LONG,
         labels: Vec::new(),

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Rate, Time};
 use leasehold_queue::{
     Admission, Audience, Blocked, Caps, Claims, Command, Config, Effect, Hello, LeaseTerms, Minter,
-    Name, Outcome, Queue, QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit, TaskId,
-    TaskSpec, Template, Throttles, Token, Weights,
+    Name, Outcome, Payload, Queue, QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit,
+    TaskId, TaskSpec, Template, Throttles, Token, Weights,
 };
 
 const START: Time = Time::from_unix_ms(1_800_000_000_000);
@@ -124,7 +124,7 @@ fn spec(queue: &str, key: &str, task_type: &str) -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: Duration::from_hours(240),
         labels: Vec::new(),
@@ -198,7 +198,7 @@ fn keep_busy(world: &mut World, ends: usize, run: impl Fn(&TaskSpec) -> u64) -> 
         let before = world.grants.len();
         world.grant(&run);
         for Grant { spec, .. } in world.grants.get(before..).unwrap().to_vec() {
-            match &*spec.payload {
+            match &**spec.payload.here().unwrap() {
                 b"one" => counts[0] += 1,
                 b"other" => counts[1] += 1,
                 _ => {}
@@ -234,7 +234,7 @@ fn what_is_fast_elsewhere_does_not_say_whose_turn_it_is_here() {
         world.worker(2, &["y", "z"], &[]);
         let run = |_: &TaskSpec| 10;
         let of = |(queue, key): (&str, &str), task_type: &str, payload: &'static [u8]| {
-            let payload = Bytes::from_static(payload);
+            let payload = Bytes::from_static(payload).into();
             TaskSpec { payload, ..spec(queue, key, task_type) }
         };
         for _ in 0..32 {
@@ -266,7 +266,8 @@ fn those_behind_one_limit_take_turns_whoever_is_busy_beside_them() {
         }
         let claims = Claims { keys: vec!["one-at-a-time".into()], ..Claims::default() };
         for ((queue, key), payload) in [(one, &b"one"[..]), (other, b"other")] {
-            let (payload, claims) = (Bytes::from_static(payload), Some(Arc::new(claims.clone())));
+            let (payload, claims) =
+                (Payload::from(Bytes::from_static(payload)), Some(Arc::new(claims.clone())));
             for _ in 0..4 {
                 let own = spec(queue, key, "t");
                 world.submit(

@@ -127,7 +127,7 @@ fn spec(queue: &str, priority: u8, size: Size) -> TaskSpec {
             shape: Shape { size, ..Shape::default() },
             admission: Admission::default(),
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: Duration::from_hours(240),
         labels: Vec::new(),

@@ -362,7 +362,7 @@ fn spec(arrival: Arrival, timeout: Option<Duration>, strict: bool) -> TaskSpec {
             shape: Shape::default(),
             admission: if strict { Admission::Strict } else { Admission::Unasked },
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: timeout.unwrap_or(FAR),
         labels: Vec::new(),

@@ -76,6 +76,11 @@ impl Disk {
         self.batches.iter().map(|(position, body)| (*position, body)).collect()
     }
 
+    /// One batch, if it is left.
+    pub fn batch(&self, position: Position) -> Option<&Bytes> {
+        self.batches.get(&position)
+    }
+
     /// The last batch there ever was.
     pub const fn head(&self) -> Position {
         self.head

@@ -267,7 +267,25 @@ impl Ledger {
         }
         self.keep_pauses(batch);
         self.check_results(batch)?;
+        self.check_payloads(batch, records)?;
         Ok(facts)
+    }
+
+    /// What is written again of a task is what it was submitted with.
+    fn check_payloads(&self, batch: &Batch, records: &[Record]) -> Result<(), Violation> {
+        let moved = records.iter().filter_map(|record| match record {
+            Record::TaskMoved(task) => Some((task.id, task.spec.payload.here()?)),
+            _ => None,
+        });
+        let dead = batch.failed.iter().map(|row| {
+            let id = TaskId::from_u128(u128::from_be_bytes(row.task_id));
+            (id, &row.payload)
+        });
+        for (id, payload) in moved.chain(dead) {
+            let asked = self.tasks.get(&id).and_then(|entry| entry.spec.payload.here());
+            ensure(asked == Some(payload), "payload", || format!("{id} keeps {payload:?}"))?;
+        }
+        Ok(())
     }
 
     fn keep_pauses(&mut self, batch: &Batch) {

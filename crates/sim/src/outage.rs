@@ -255,7 +255,7 @@ fn spec() -> TaskSpec {
             fairness_key: Name::default(),
             shape: Shape::default(),
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: Duration::from_hours(24),
         labels: Vec::new(),

@@ -83,6 +83,9 @@ pub struct Setting {
     /// How many open tasks the namespace of the second queue may have. None: as many as want to.
     #[serde(default)]
     pub quota: Option<u64>,
+    /// How many bytes of payloads are kept in memory. None: all that there are.
+    #[serde(default)]
+    pub payload_memory: Option<u64>,
 }
 
 /// How leases are held back.
@@ -317,6 +320,7 @@ impl Plan {
         // Drawn beside the others, which are as they were.
         let mut beside = fastrand::Rng::with_seed(!seed);
         setting.quota = *pick(&mut beside, &[None, Some(2), Some(6)]);
+        setting.payload_memory = *pick(&mut beside, &[None, None, Some(0), Some(50)]);
         let Drawn { faults, work, wishes: more } = match shape::draw(&mut rng, &setting) {
             Some(drawn) => drawn,
             None => Drawn { faults: fault::draw(&mut rng, &setting), ..Drawn::default() },
@@ -378,6 +382,7 @@ fn setting(rng: &mut fastrand::Rng) -> Setting {
         cull_after_runs: *pick(rng, &[0, 1, 2, 5]),
         weights: *pick(rng, &[[1, 1], [1, 3]]),
         quota: None,
+        payload_memory: None,
         breaker: (rng.u8(..3) == 0).then(|| Breaker {
             window: Duration::from_secs(*pick(rng, &[3, 30])),
             calls_min: rng.u32(1..=5),

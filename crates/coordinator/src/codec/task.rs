@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Admission, Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Phase,
-    Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Template, Wait,
+    Admission, Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Payload,
+    Phase, Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Template, Wait,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
@@ -65,7 +65,10 @@ impl Pen {
     fn spec(&mut self, spec: &TaskSpec) {
         let TaskSpec { template, payload, initial_delay, total_timeout, labels, trace, key } = spec;
         self.template(template);
-        self.blob(payload);
+        match payload {
+            Payload::Here(payload) => self.blob(payload),
+            Payload::Away(len) => self.gap(*len),
+        }
         self.duration(*initial_delay);
         self.duration(*total_timeout);
         self.integer(labels.len() as u64);
@@ -229,7 +232,7 @@ impl Cursor<'_> {
         }
         let spec = TaskSpec {
             template: self.template()?,
-            payload: self.blob("payload")?,
+            payload: Payload::from(self.blob("payload")?),
             initial_delay: self.duration()?,
             total_timeout: self.duration()?,
             labels: self.labels()?,
@@ -263,7 +266,7 @@ impl Cursor<'_> {
     /// As earlier formats have it: what is shared among what is not.
     fn spec_in_one(&mut self) -> Result<TaskSpec, Malformed> {
         let (queue, task_type) = (self.name("queue")?, self.name("task type")?);
-        let payload = self.blob("payload")?;
+        let payload = Payload::from(self.blob("payload")?);
         let (content_type, priority) = (self.name("content type")?, self.byte("priority")?);
         let (initial_delay, start_timeout) = (self.duration()?, self.duration()?);
         let (attempt_timeout, total_timeout) = (self.duration()?, self.duration()?);

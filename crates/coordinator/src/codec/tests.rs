@@ -411,7 +411,7 @@ proptest! {
         let snapshot = decode_state(&encode_state(&ended)).unwrap();
         let mut expected = Snapshot::from(ended);
         expected.task.phase = Phase::Queued;
-        Arc::make_mut(&mut expected.task.spec).payload = Bytes::new();
+        Arc::make_mut(&mut expected.task.spec).payload = Payload::default();
         if let Some(view) = &mut expected.ended {
             view.result = Bytes::new();
         }
@@ -503,7 +503,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::from_static(b"input"),
+        payload: Bytes::from_static(b"input").into(),
         initial_delay: Duration::ZERO,
         total_timeout: Duration::from_hours(24),
         labels: vec![("a".into(), "1".into())],
@@ -575,7 +575,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
 #[test]
 fn earlier_formats_are_still_read() {
     let (records, mut task) = of_format_1();
-    Arc::make_mut(&mut task.spec).payload = Bytes::new();
+    Arc::make_mut(&mut task.spec).payload = Payload::default();
     let check = |body, state, task: &Task| {
         assert_eq!(read(&unhex(body)).unwrap(), records);
         let snapshot = decode_state(&unhex(state)).unwrap();
@@ -601,9 +601,9 @@ fn what_tasks_have_in_common_is_written_and_kept_once() {
     let mut body = Body::new(Time::from_unix_ms(1_764_000_000_000), 0);
     let tasks = [
         task(|_| ()),
-        task(|spec| spec.payload = Bytes::from_static(b"other")),
+        task(|spec| spec.payload = Bytes::from_static(b"other").into()),
         task(|spec| spec.priority = 4),
-        task(|spec| (spec.payload, spec.labels) = (Bytes::new(), Vec::new())),
+        task(|spec| (spec.payload, spec.labels) = (Payload::default(), Vec::new())),
     ];
     let traced = tasks.clone().map(|record| {
         let Record::TaskAccepted(mut task) = record else { unreachable!("it is accepted") };
@@ -682,7 +682,7 @@ fn the_row_of_a_task_that_succeeded_at_once_hardly_grows() {
         }],
         0,
     )));
-    Arc::make_mut(&mut task.spec).payload = Bytes::new();
+    Arc::make_mut(&mut task.spec).payload = Payload::default();
     let state =
         encode_state(&Ended { task, ending: Ending::Succeeded, result: Bytes::new(), time });
     let grown = state.len() - (with_lease - b"input".len());

@@ -79,6 +79,8 @@ pub(super) struct Pen {
     templates: Vec<Arc<Template>>,
     /// The last one that was written.
     trace: Option<Trace>,
+    /// Where the latest blob begins that is to be filled in.
+    gap: Option<usize>,
 }
 
 impl Pen {
@@ -124,6 +126,18 @@ impl Pen {
     pub(super) fn blob(&mut self, blob: &[u8]) {
         self.integer(blob.len() as u64);
         self.raw(blob);
+    }
+
+    /// Room for a blob of `len` bytes that somebody else has.
+    pub(super) fn gap(&mut self, len: usize) {
+        self.integer(len as u64);
+        self.gap = Some(self.bytes.len());
+        self.bytes.resize(self.bytes.len() + len, 0);
+    }
+
+    /// Where the blob begins that is to be filled in, if there was one since the last call.
+    pub(super) const fn take_gap(&mut self) -> Option<usize> {
+        self.gap.take()
     }
 
     pub(super) fn text(&mut self, text: &str) {

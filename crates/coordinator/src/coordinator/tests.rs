@@ -238,7 +238,7 @@ fn spec(payload: &str) -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        payload: Bytes::copy_from_slice(payload.as_bytes()).into(),
         initial_delay: Duration::ZERO,
         total_timeout: 600 * second,
         labels: Vec::new(),
@@ -545,6 +545,49 @@ async fn a_new_stream_takes_over_and_the_old_one_hears_of_it() {
 }
 
 #[tokio::test]
+async fn payloads_that_there_is_no_room_for_are_in_the_journal() {
+    let dir = TempDir::new().unwrap();
+    let no_room = |config: &mut Config| config.limits.payload_memory = 0;
+    let mut node = Node::start_with(dir.path(), no_room).await;
+    let payloads: Vec<String> = ["a", "b", "c"].map(|letter| letter.repeat(100)).into();
+    let mut ids = Vec::new();
+    for payload in &payloads {
+        ids.push(node.submit(spec(payload)).await);
+    }
+    for is_restarted in [false, true] {
+        if is_restarted {
+            node.stop().await;
+            node = Node::start_with(dir.path(), no_room).await;
+        }
+        for (id, payload) in ids.iter().zip(&payloads) {
+            let shown = node.handle().get(*id).await.unwrap().unwrap();
+            assert!(shown.home.is_some(), "it was let go");
+            assert_eq!(shown.task.spec.payload, payload.clone().into());
+        }
+    }
+    let (mut worker, _) = node.worker("w", &[]).await;
+    for (id, payload) in ids.iter().zip(&payloads) {
+        // The answer to the outcome before it comes first.
+        let assignment = loop {
+            if let Told::Assignment(assignment) = worker.told().await {
+                break assignment;
+            }
+        };
+        let v1::Assignment { fencing_token, payload: given, .. } = *assignment;
+        assert_eq!(given, payload.as_bytes());
+        let mut end = node.handle().await_end(*id).await.unwrap().unwrap();
+        let (outcome, run_time) = (Some(failure()), None);
+        worker.say(Said::LeaseOutcome(v1::LeaseOutcome { fencing_token, outcome, run_time })).await;
+        patiently("an end", end.ended()).await.unwrap();
+    }
+    for (id, payload) in ids.iter().zip(&payloads) {
+        let dead = node.handle().archive().failed(*id).await.unwrap().unwrap();
+        assert_eq!(dead.task.spec.payload, payload.clone().into());
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_dead_letter_is_replayed_once() {
     let dir = TempDir::new().unwrap();
     let mut node = Node::start(dir.path()).await;
@@ -557,7 +600,7 @@ async fn a_dead_letter_is_replayed_once() {
         worker.finish(assignment.fencing_token, failure()).await;
         let generation = u32::try_from(generation).unwrap();
         let dead = handle.archive().failed(id).await.unwrap().unwrap();
-        assert_eq!((dead.task.generation, &dead.task.spec.payload[..]), (generation, &b"p"[..]));
+        assert_eq!((dead.task.generation, &dead.task.spec.payload), (generation, &"p".into()));
         assert_eq!(dead.task.last_failure.unwrap().reason, FailureReason::Panic);
 
         let past = handle.replay(id, Some(generation - 1)).await.unwrap();

@@ -168,7 +168,9 @@ impl Engine {
     }
 
     pub(super) fn snapshot(&self, task: &Task) -> Snapshot {
-        Snapshot::of(&self.queue, task)
+        let is_away = task.spec.payload.here().is_none();
+        let home = if is_away { self.keeper.home(task.id) } else { None };
+        Snapshot { home, ..Snapshot::of(&self.queue, task) }
     }
 }
 

@@ -8,9 +8,13 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use leasehold_journal::{Batch, FailedRow, FinishedRow, Position, RowId};
 use leasehold_policy::Time;
-use leasehold_queue::Record;
+use leasehold_queue::{Record, Task, TaskId};
 
-use crate::{codec::Body, keeper::Keeper};
+use crate::{
+    codec::Body,
+    gaps::{Gap, Place},
+    keeper::Keeper,
+};
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +32,8 @@ pub(crate) struct Sealed {
     pub position: Position,
     /// What to append.
     pub batch: Batch,
+    /// The payloads that it is to be completed with before, and those that are to be read for what leaves after.
+    pub gaps: Vec<Gap>,
     /// How many records it has.
     pub records: usize,
     /// How large it is.
@@ -49,14 +55,15 @@ struct Draft {
     position: Position,
     body: Body,
     batch: Batch,
+    gaps: Vec<Gap>,
     records: usize,
     row_bytes: usize,
 }
 
 impl Draft {
     fn new(position: Position, now: Time, bytes: usize) -> Self {
-        let (body, batch) = (Body::new(now, bytes), Batch::default());
-        Self { position, body, batch, records: 0, row_bytes: 0 }
+        let (body, batch, gaps) = (Body::new(now, bytes), Batch::default(), Vec::new());
+        Self { position, body, batch, gaps, records: 0, row_bytes: 0 }
     }
 
     fn is_empty(&self) -> bool {
@@ -65,6 +72,11 @@ impl Draft {
 
     fn bytes(&self) -> usize {
         self.body.len() + self.row_bytes
+    }
+
+    fn gap(&mut self, home: Option<Position>, task: TaskId, at: Place) {
+        debug_assert!(home.is_some(), "{task} was let go, and its payload is nowhere");
+        self.gaps.extend(home.map(|home| Gap { home, task, at }));
     }
 }
 
@@ -102,6 +114,11 @@ impl Drafts {
         }
         let bytes = self.open.body.push(record);
         self.open.records += 1;
+        if let Some(at) = self.open.body.take_gap()
+            && let Some(task) = record.task()
+        {
+            self.open.gap(keeper.home(task), task, Place::Body(at));
+        }
         keeper.written(self.open.position, record, bytes);
     }
 
@@ -111,14 +128,22 @@ impl Drafts {
         self.open.batch.finished.push(row);
     }
 
-    /// Adds the row of a dead letter whose end was just recorded.
-    pub(crate) fn failed(&mut self, row: FailedRow) {
+    /// Adds the row of a dead letter whose end was just recorded. A payload that was let go was at `home` until then.
+    pub(crate) fn failed(&mut self, row: FailedRow, home: Option<Position>, task: &Task) {
+        if task.spec.payload.here().is_none() {
+            self.open.gap(home, task.id, Place::Row(self.open.batch.failed.len()));
+        }
         self.open.row_bytes += ROW_BYTES
-            + row.payload.len()
+            + task.spec.payload.len()
             + row.state.len()
             + row.error_stack.len()
             + row.leases.len();
         self.open.batch.failed.push(row);
+    }
+
+    /// What leaves once all this is durable needs the payload of a task.
+    pub(crate) fn leaves(&mut self, home: Option<Position>, task: TaskId) {
+        self.open.gap(home, task, Place::Effects);
     }
 
     /// Takes away the row of a dead letter whose replay was just recorded.
@@ -155,9 +180,9 @@ impl Drafts {
             ..draft.batch
         };
         self.sealed_bytes += bytes;
-        let Draft { position, records, .. } = draft;
+        let Draft { position, records, gaps, .. } = draft;
         let open_bytes = keeper.live_bytes();
-        self.sealed.push_back(Sealed { position, batch, records, bytes, open_bytes });
+        self.sealed.push_back(Sealed { position, batch, gaps, records, bytes, open_bytes });
     }
 }
 

@@ -50,6 +50,7 @@ impl Engine {
         (self.gauges.read, self.gauges.is_outdated) = (self.now, false);
         self.flows.turn(self.now);
         self.observe_queues();
+        self.metrics.set_payloads(self.payloads.bytes(&self.queue));
         self.observe_circuits();
         let workers: Vec<WorkerView> = self.queue.workers().collect();
         self.observe_workers(&workers);

@@ -22,7 +22,8 @@ impl Engine {
         if let Some((head, moves)) = moves {
             self.keeper.moved(moves, head);
         }
-        let effects = self.close_streams(output.effects);
+        let mut effects = self.close_streams(output.effects);
+        self.complete(&mut effects);
         let position = self.drafts.last();
         for release in self.said.drain(..) {
             self.gate.hold(position, release);
@@ -59,7 +60,15 @@ impl Engine {
                 self.drafts.fact(paused_fact(queue), value);
                 continue;
             }
+            // Whoever has ended has no home any more.
+            let home = match record {
+                Record::TaskEnded { task, .. } if endings.front().is_some_and(is_away) => {
+                    self.keeper.home(*task)
+                }
+                _ => None,
+            };
             self.drafts.record(record, &mut self.keeper, self.now);
+            self.weigh(record, self.drafts.position());
             if let Record::TaskReplayed(task) = record
                 && !Mutant::RowTwice.is_alive()
             {
@@ -69,7 +78,7 @@ impl Engine {
                 let ended = endings.pop_front().filter(|ended| ended.task.id == *task);
                 assert!(ended.is_some(), "each end has its effect, in the same order");
                 if let Some(ended) = ended {
-                    self.write_row(ended);
+                    self.write_row(ended, home);
                 }
             }
         }
@@ -77,7 +86,7 @@ impl Engine {
     }
 
     /// The row of an ended task goes into the batch of its last record.
-    fn write_row(&mut self, ended: &Ended) {
+    fn write_row(&mut self, ended: &Ended, home: Option<Position>) {
         self.count_end(ended);
         let queue = &ended.task.spec.queue;
         let class = match ended.ending {
@@ -86,7 +95,7 @@ impl Engine {
             Ending::Failed if Mutant::DeadLetterForgotten.is_alive() => return,
             Ending::Failed => {
                 let retention = self.config.failed_retention(queue);
-                return self.drafts.failed(row::failed(ended, retention));
+                return self.drafts.failed(row::failed(ended, retention), home, &ended.task);
             }
         };
         let retention = self.config.finished_retention(queue);
@@ -94,6 +103,10 @@ impl Engine {
             self.drafts.finished(row::finished(ended, class, retention));
         }
     }
+}
+
+fn is_away(ended: &&Ended) -> bool {
+    ended.task.spec.payload.here().is_none()
 }
 
 fn ended(effect: &Effect) -> Option<&Ended> {

@@ -1,6 +1,6 @@
 //! What leaves once it is durable: answers to callers, and the effects of the queue.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Tally, Turn};
 use leasehold_queue::{
@@ -99,6 +99,7 @@ impl Engine {
                 Release::Workers(told) => told.tell(),
             }
         }
+        self.keep_ahead();
         self.tell_sent();
     }
 
@@ -111,7 +112,13 @@ impl Engine {
 
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Assign { stream, assignment } => {
+            Effect::Assign { stream, mut assignment } => {
+                if assignment.spec.payload.here().is_none() {
+                    let payload = self.arrived(assignment.task);
+                    assert!(payload.is_some(), "what leaves with a batch was read before it");
+                    Arc::make_mut(&mut assignment.spec).payload =
+                        payload.unwrap_or_default().into();
+                }
                 let left = assignment.deadline.since(self.clock.now());
                 let token = assignment.token;
                 self.send_lease(stream, token, Event::Assign(assignment, left));

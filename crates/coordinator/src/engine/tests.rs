@@ -55,6 +55,7 @@ impl Stage {
             settled: Position(0),
             facts: Vec::new(),
             tidy_bytes: 0,
+            least_payload_bytes: 0,
             dial: Arc::clone(&dial),
         });
         let coordinator = coordinator.unwrap();
@@ -100,7 +101,7 @@ impl Stage {
         let wall = Time::from_unix_ms(1_764_000_000_000 + self.ms);
         self.dial.set(Duration::from_millis(self.ms), wall);
         self.coordinator.turn().unwrap();
-        if let Some(Work::Append(position, _)) = self.coordinator.work() {
+        if let Some(Work::Append(position, _)) = self.coordinator.work(|_| None) {
             self.held = Some(position);
         }
     }
@@ -154,7 +155,7 @@ fn spec() -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: 6_000 * second,
         labels: Vec::new(),
@@ -305,7 +306,7 @@ fn what_waits_for_room_goes_with_its_lease_or_stream() {
 fn a_full_disk_refuses_at_once_who_waits_to_be_taken_in() {
     let mut stage = Stage::new();
     stage.submit(1);
-    let bulky = TaskSpec { payload: Bytes::from(vec![b'x'; 1 << 20]), ..spec() };
+    let bulky = TaskSpec { payload: vec![b'x'; 1 << 20].into(), ..spec() };
     stage.coordinator.ask(2, Ask::Submit(vec![bulky; 17]));
     stage.turn();
     stage.submit(3);

@@ -115,6 +115,8 @@ pub(super) struct Series {
     pub(super) oldest_queued: Gauge<f64, AtomicU64>,
     pub(super) store_bytes: Gauge,
     pub(super) store_free_bytes: Gauge,
+    pub(super) payload_bytes: Gauge,
+    pub(super) payloads_read: Counter,
     pub(super) epoch: Gauge,
     pub(super) reloads: Split<ReloadResult, Counter>,
     pub(super) config: Family<[(&'static str, String); 1], Gauge>,
@@ -254,6 +256,17 @@ impl Series {
                 "store_free",
                 "Free space on the journal's volume",
                 Unit::Bytes,
+            ),
+            payload_bytes: in_unit(
+                registry,
+                "payload_memory",
+                "Payloads of open tasks that are in memory",
+                Unit::Bytes,
+            ),
+            payloads_read: plain(
+                registry,
+                "payloads_read",
+                "Payloads that were read from the journal, for leases that needed them",
             ),
             epoch: plain(registry, "epoch", "Epoch under which this process writes"),
             reloads: Split::register(

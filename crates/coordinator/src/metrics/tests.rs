@@ -33,6 +33,8 @@ fn counted() -> Metrics {
     metrics.set_slots(SlotState::Free, 6);
     metrics.set_oldest_queued(Duration::from_millis(1_500));
     metrics.set_store(7, u64::MAX);
+    metrics.set_payloads(9);
+    metrics.payloads_read(3);
     metrics.set_epoch(8);
     metrics.set_pool("gone", 1, 1);
     metrics.forget_pool("gone");
@@ -82,6 +84,8 @@ fn every_fact_is_on_the_page() {
         "leasehold_oldest_runnable_age_seconds 1.5",
         "leasehold_store_bytes 7",
         "leasehold_store_free_bytes 9223372036854775807",
+        "leasehold_payload_memory_bytes 9",
+        "leasehold_payloads_read_total 3",
         "leasehold_epoch 8",
         "leasehold_pool_workers{pool=\"thumbs\"} 3",
         "leasehold_desired_workers{pool=\"thumbs\"} 5",

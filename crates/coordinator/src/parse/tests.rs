@@ -129,7 +129,7 @@ fn what_is_said_is_taken() {
     })
     .unwrap();
     assert_eq!((&*spec.queue, &*spec.task_type), ("thumbs.eu-1_b", "image/resize"));
-    assert_eq!((&*spec.payload, &*spec.content_type), (&b"input"[..], "text/plain"));
+    assert_eq!((&spec.payload, &*spec.content_type), (&"input".into(), "text/plain"));
     assert_eq!((spec.priority, spec.initial_delay), (0, Duration::from_millis(1_500)));
     let (guarantee, exclusivity) = (Guarantee::AtMostOnce, Exclusivity::BestEffort);
     let (queue_timeout, progress_timeout) =

@@ -9,7 +9,7 @@ pub(super) const KNOWN_MAX: usize = 64;
 
 /// The last templates that were read, newest first.
 #[derive(Debug, Default)]
-pub(super) struct Sharing {
+pub(crate) struct Sharing {
     known: VecDeque<Arc<Template>>,
     /// The one of the task before, as its batch has it and as it is kept.
     last: Option<(Arc<Template>, Arc<Template>)>,

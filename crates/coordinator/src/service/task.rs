@@ -69,10 +69,18 @@ impl TaskApi {
             return lookup::find(self.handle(), task).await;
         };
         tokio::select! {
-            ended = waiter.ended() => Ok(ended?),
+            ended = waiter.ended() => self.with_payload(ended?).await,
             () = tokio::time::sleep(wait) => lookup::find(self.handle(), task).await,
             () = self.stopping.cancelled() => Err(Unavailable::ShuttingDown.into()),
         }
+    }
+
+    /// A task that has just ended. If its payload was let go, that is in its row: if it is a dead letter.
+    async fn with_payload(&self, ended: Snapshot) -> Result<Snapshot, Status> {
+        if ended.task.spec.payload.here().is_some() {
+            return Ok(ended);
+        }
+        Ok(self.handle().archive().failed(ended.task.id).await?.unwrap_or(ended))
     }
 
     /// What each place where tasks can be says about one page. The engine is asked first: a task that ends in

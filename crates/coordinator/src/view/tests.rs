@@ -125,7 +125,8 @@ pub(super) fn snapshot(phase: Phase) -> Snapshot {
         checkpoint: Some(Arc::new(checkpoint())),
         phase,
     };
-    Snapshot { task, blocked: None, obstacle: None, read_instead: BTreeSet::new(), ended: None }
+    let read_instead = BTreeSet::new();
+    Snapshot { task, blocked: None, obstacle: None, read_instead, ended: None, home: None }
 }
 
 pub(super) fn ended(ending: Ending) -> Snapshot {

@@ -37,7 +37,7 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::from_static(b"payload"),
+        payload: Bytes::from_static(b"payload").into(),
         initial_delay: Duration::ZERO,
         total_timeout: second,
         labels: Vec::new(),
@@ -62,7 +62,8 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
         checkpoint: None,
         phase: Phase::Queued,
     };
-    Snapshot { task, blocked: None, obstacle: None, read_instead: BTreeSet::new(), ended: None }
+    let read_instead = BTreeSet::new();
+    Snapshot { task, blocked: None, obstacle: None, read_instead, ended: None, home: None }
 }
 
 fn ended(number: u64, result_bytes: usize) -> Snapshot {

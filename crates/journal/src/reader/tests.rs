@@ -131,3 +131,34 @@ fn a_reader_moves_to_another_thread_and_sees_what_is_durable_there() {
     let seen = std::thread::spawn(move || reader.finished(4).expect("it is read")).join();
     assert_eq!(seen.expect("it ends"), Some(sample::finished(4)));
 }
+
+#[test]
+fn a_batch_is_read_alone_until_it_is_trimmed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut journal = Journal::open(dir.path(), Options { ballast_bytes: 0, ..Options::default() })
+        .expect("it opens");
+    let epoch = journal.claim(1).expect("it is claimed");
+    let reader = journal.reader().expect("it opens");
+    let mut append = |body: &'static str, drop_before| {
+        let body = Bytes::from_static(body.as_bytes());
+        let batch = Batch { body, drop_before, ..Batch::default() };
+        journal.append(epoch, &batch).expect("it is durable");
+    };
+    let read = |at| {
+        let row = reader.batch(Position(at)).expect("it is whole");
+        row.map(|row| (row.position.0, row.epoch, row.body))
+    };
+    let row = |at, body: &'static str| Some((at, epoch, Bytes::from_static(body.as_bytes())));
+    append("one", None);
+    append("two", None);
+    assert_eq!((read(1), read(2), read(3)), (row(1, "one"), row(2, "two"), None));
+    append("three", Some(Position(2)));
+    assert_eq!((read(1), read(2), read(3)), (None, row(2, "two"), row(3, "three")));
+
+    let other = rusqlite::Connection::open(dir.path().join(database::FILE)).expect("it opens");
+    other
+        .execute("UPDATE journal SET body = x'7477' WHERE position = 2", ())
+        .expect("it is damaged");
+    let damaged = reader.batch(Position(2)).expect_err("it is not what was written");
+    assert!(matches!(damaged, ReadError::Damaged { position: Position(2), .. }), "{damaged:?}");
+}

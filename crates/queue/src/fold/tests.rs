@@ -39,7 +39,7 @@ pub(crate) fn task() -> Box<Task> {
             shape: Shape::default(),
             admission: crate::Admission::default(),
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: Duration::from_mins(1),
         labels: Vec::new(),

@@ -29,7 +29,7 @@ fn hurried(id: u128) -> Command {
             shape: Shape::default(),
             admission: crate::Admission::default(),
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: second,
         labels: Vec::new(),

@@ -314,7 +314,7 @@ impl Stage {
                     None => Admission::Unasked,
                 },
             }),
-            payload: Bytes::from(vec![0; words.number("bytes", 0) as usize]),
+            payload: Bytes::from(vec![0; words.number("bytes", 0) as usize]).into(),
             initial_delay: words.ms("delay", 0),
             total_timeout: words.ms("total", 60_000),
             labels: Vec::new(),

@@ -384,7 +384,7 @@ fn spec(order: &Order) -> TaskSpec {
             },
             admission: Admission::BestEffort,
         }),
-        payload: Bytes::from(make.payload(order.ordinal)),
+        payload: Bytes::from(make.payload(order.ordinal)).into(),
         initial_delay: Duration::from_micros(order.delay),
         total_timeout: Duration::from_micros(order.total_timeout),
         labels: Vec::new(),

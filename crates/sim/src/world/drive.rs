@@ -80,6 +80,10 @@ impl World {
         let Some(work) = self.drive.jobs.pop_front() else { return };
         match work {
             Work::Append(position, batch) => self.append(position, batch),
+            Work::Unfilled(unfilled) => {
+                self.fail(Violation::new("payload", format!("{unfilled:?}")));
+                self.done(Word::Failed);
+            }
             Work::Claim(unix_s) => {
                 let epoch = self.drive.disk.claim(unix_s);
                 self.done(Word::Claimed(epoch));
@@ -128,7 +132,7 @@ impl World {
     }
 
     fn report(&mut self, word: Word) {
-        if let Some(machine) = &self.site.machine {
+        if let Some(machine) = &mut self.site.machine {
             machine.report(word);
             self.turn_soon();
         }

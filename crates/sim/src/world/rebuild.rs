@@ -1,11 +1,11 @@
 //! The judges that compare: the live queue with the one its journal rebuilds, both with the ledger, and the rows with all.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use leasehold_coordinator::simulation::queue;
 use leasehold_journal::Class;
 use leasehold_policy::Time;
-use leasehold_queue::{Ending, Name, Phase, Queue, Task, TaskId};
+use leasehold_queue::{Ending, Name, Payload, Phase, Queue, Task, TaskId};
 
 use super::{World, watch::holds};
 use crate::{judge::Violation, ledger::compare, probe::Probe};
@@ -125,10 +125,12 @@ fn same(live: &Queue, rebuilt: &Queue, now: Time) -> Result<(), String> {
     Ok(())
 }
 
-/// What of a task is durable.
+/// What of a task is durable. Its payload is wherever there was room for it; what it is others judge, who see it used.
 fn durable(task: &Task, now: Time) -> Task {
     let mut task = task.clone();
     task.revision = 0;
+    let len = task.spec.payload.len();
+    Arc::make_mut(&mut task.spec).payload = Payload::Away(len);
     match &mut task.phase {
         Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,
         Phase::Leased(lease) => {

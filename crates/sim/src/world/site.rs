@@ -10,7 +10,7 @@ use leasehold_coordinator::{
     config::{
         Breaker, Config, LateResults, Per, QueueOverride, QueueSettings, RateLimit, RetryBudget,
     },
-    simulation::{Coordinator, Dial, Exit, Start},
+    simulation::{Coordinator, Dial, Exit, Start, Work},
 };
 use leasehold_policy::{Rate, Time, namespace};
 use leasehold_queue::{Name, SessionId, SessionState, StreamId};
@@ -216,6 +216,7 @@ impl World {
             settled: disk.settled(),
             facts: disk.facts(),
             tidy_bytes: self.plan.setting.tidy_bytes,
+            least_payload_bytes: 0,
             dial: Arc::clone(&self.site.dial),
         }
     }
@@ -229,6 +230,9 @@ impl World {
         config.limits.worker_losses = setting.worker_losses;
         config.limits.attempt_timeout = setting.attempt_max;
         config.limits.open_tasks = self.site.open_tasks;
+        if let Some(bytes) = setting.payload_memory {
+            config.limits.payload_memory = bytes;
+        }
         config.queues.aging_every = setting.aging_every;
         config.queues.cull_after_runs = setting.cull_after_runs;
         let settings = (0..).zip(setting.weights).map(|(queue, weight)| {
@@ -414,6 +418,11 @@ impl World {
         }
     }
 
+    fn next_work(&mut self) -> Option<Work> {
+        let disk = &self.drive.disk;
+        self.site.machine.as_mut()?.work(|position| disk.batch(position))
+    }
+
     fn turn(&mut self) {
         self.set_clocks();
         let Some(machine) = &mut self.site.machine else { return };
@@ -424,7 +433,7 @@ impl World {
             Ok(wait) => wait,
             Err(exit) => return self.exited(exit),
         };
-        while let Some(work) = self.site.machine.as_mut().and_then(|machine| machine.work()) {
+        while let Some(work) = self.next_work() {
             self.give(work);
         }
         self.pump_all();

@@ -4,14 +4,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Admission, Command, Config, Effect, Failure, FailureReason, Hello, KeptKey, Key, LeaseTerms,
-    Name, Outcome, Phase, Queue, Reckoned, Reply, Retry, SchemasRead, SessionId, Shape, StreamId,
-    Submit, Task, TaskId, TaskSpec, Template, Token, Unknown,
+    Admission, Command, Config, Effect, Ending, Failure, FailureReason, Hello, KeptKey, Key,
+    LeaseTerms, Name, Outcome, Payload, Phase, Queue, Reckoned, Reply, Retry, SchemasRead,
+    SessionId, Shape, StreamId, Submit, Task, TaskId, TaskSpec, Template, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::{codec::Records, keeper::Moves};
+use crate::{codec::Records, engine::row, gaps, keeper::Moves};
 
 use std::time::Duration;
 
@@ -20,11 +20,21 @@ use std::time::Duration;
 struct Rows {
     bodies: BTreeMap<Position, Bytes>,
     settled: Position,
+    /// The payloads of dead letters.
+    dead: Vec<(TaskId, Bytes)>,
+    /// What was read for what left with a batch.
+    left: Vec<(TaskId, Bytes)>,
 }
 
 impl Rows {
-    fn append(&mut self, sealed: Sealed) {
+    fn append(&mut self, mut sealed: Sealed) {
+        let filled = gaps::fill(&mut sealed, |home| Ok(Bytes::clone(&self.bodies[&home])));
+        self.left.extend(filled.unwrap().leaving);
         let Sealed { position, batch, .. } = sealed;
+        for row in batch.failed {
+            let task = TaskId::from_u128(u128::from_be_bytes(row.task_id));
+            self.dead.push((task, row.payload));
+        }
         self.bodies.insert(position, batch.body);
         if let Some(first) = batch.drop_before {
             assert!(first <= position, "a trim keeps the batch that orders it");
@@ -47,6 +57,11 @@ struct Writing {
     now: Time,
     leases: Vec<Token>,
     streams: u64,
+    /// Whether payloads are let go as soon as they are durable, and how many assignments have left without.
+    lets_go: bool,
+    completed: usize,
+    /// How long each payload is.
+    lens: BTreeMap<TaskId, usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +134,9 @@ impl Writing {
             now,
             leases: Vec::new(),
             streams: 0,
+            lets_go: false,
+            completed: 0,
+            lens: BTreeMap::new(),
         };
         writing.queue.recovered(now, None);
         writing.reconnect();
@@ -143,7 +161,10 @@ impl Writing {
         match step {
             Step::Submit { key, bytes } => {
                 let id = id(number + 1);
-                let submit = Submit { id, spec: spec(key, bytes), validate_only: false };
+                let payload = payload(id, usize::from(bytes)).into();
+                self.lens.insert(id, usize::from(bytes));
+                let spec = TaskSpec { payload, ..spec(key, bytes) };
+                let submit = Submit { id, spec, validate_only: false };
                 self.apply(Command::Submit(Box::new(submit)));
             }
             Step::Cancel(pick) => {
@@ -210,17 +231,38 @@ impl Writing {
             if output.records.is_empty() { Moves::default() } else { self.keeper.moves(head) };
         self.apply(Command::Move { tasks: moves.tasks.clone(), keys: moves.keys.clone() });
         output.records.extend(self.queue.take_output().records);
+        let mut ends = output.effects.iter().filter_map(|effect| match effect {
+            Effect::Ended(ended) => Some(ended),
+            _ => None,
+        });
         for record in &output.records {
+            let home = record.task().and_then(|task| self.keeper.home(task));
             self.drafts.record(record, &mut self.keeper, self.now);
+            if let Record::TaskEnded { ending, .. } = record {
+                let ended = ends.next().unwrap();
+                if *ending == Ending::Failed {
+                    let row = row::failed(ended, Duration::from_secs(1));
+                    self.drafts.failed(row, home, &ended.task);
+                }
+            }
         }
         self.keeper.moved(moves, head);
         for effect in output.effects {
             if let Effect::Assign { assignment, .. } = effect {
                 self.leases.push(assignment.token);
+                if assignment.spec.payload.here().is_none() {
+                    let task = assignment.task;
+                    self.drafts.leaves(self.keeper.home(task), task);
+                    self.completed += 1;
+                }
             }
         }
         while let Some(sealed) = self.drafts.next(&mut self.keeper, self.now) {
             self.rows.append(sealed);
+        }
+        let open = self.queue.tasks_after(TaskId::from_u128(0)).map(|task| task.id);
+        for task in open.filter(|_| self.lets_go).collect::<Vec<_>>() {
+            self.queue.let_go(task);
         }
     }
 
@@ -252,11 +294,21 @@ fn failure(time: Time) -> Failure {
     }
 }
 
-/// Tasks without what a restart may forget.
+/// No two tasks that are open at the same time have the same.
+fn payload(id: TaskId, len: usize) -> Bytes {
+    id.as_u128().to_be_bytes().into_iter().rev().cycle().take(len).collect()
+}
+
+/// Tasks without what a restart may forget, and with the lengths of their payloads, which are theirs wherever they are.
 fn durable(queue: &Queue) -> (Vec<Task>, Vec<KeptKey>) {
     let strip = |task: &Task| {
         let mut task = task.clone();
         task.revision = 0;
+        let len = task.spec.payload.len();
+        if let Some(here) = task.spec.payload.here() {
+            assert_eq!(here, &payload(task.id, len));
+        }
+        Arc::make_mut(&mut task.spec).payload = Payload::Away(len);
         if let Phase::Leased(lease) = &mut task.phase {
             (lease.session, lease.acknowledged, lease.progress) = (None::<SessionId>, true, None);
             (lease.heard, lease.silence_since) = (None, None);
@@ -276,6 +328,25 @@ proptest! {
         for (number, step) in (0..).zip(steps) {
             writing.turn(number, step);
             prop_assert_eq!(durable(&writing.rebuilt()), durable(&writing.queue));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn payloads_that_were_let_go_come_back_wherever_they_are_needed(steps in vec(step(), 1..80)) {
+        let mut writing = Writing::new(0);
+        writing.lets_go = true;
+        for (number, step) in (0..).zip(steps) {
+            writing.turn(number, step);
+            prop_assert_eq!(durable(&writing.rebuilt()), durable(&writing.queue));
+        }
+        prop_assert_eq!(writing.queue.payload_bytes(), 0);
+        prop_assert_eq!(writing.rows.left.len(), writing.completed);
+        for (task, read) in writing.rows.left.iter().chain(&writing.rows.dead) {
+            let len = writing.lens.get(task).copied().unwrap();
+            prop_assert_eq!(read, &payload(*task, len));
         }
     }
 }

@@ -33,7 +33,7 @@ fn ended(task: TaskId) -> Snapshot {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: bytes::Bytes::new(),
+        payload: bytes::Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: second,
         labels: Vec::new(),

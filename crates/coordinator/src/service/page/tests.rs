@@ -35,7 +35,7 @@ fn open(id: u128) -> Snapshot {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new(),
+        payload: Bytes::new().into(),
         initial_delay: Duration::ZERO,
         total_timeout: Duration::ZERO,
         labels: Vec::new(),
@@ -60,7 +60,8 @@ fn open(id: u128) -> Snapshot {
         checkpoint: None,
         phase: Phase::Queued,
     };
-    Snapshot { task, blocked: None, obstacle: None, read_instead: BTreeSet::new(), ended: None }
+    let read_instead = BTreeSet::new();
+    Snapshot { task, blocked: None, obstacle: None, read_instead, ended: None, home: None }
 }
 
 fn ended(id: u128) -> Snapshot {

@@ -60,7 +60,7 @@ impl Cluster {
                 },
                 admission: Admission::Unasked,
             }),
-            payload: Bytes::from_static(b"payload"),
+            payload: Bytes::from_static(b"payload").into(),
             initial_delay: if submission.delayed { SECOND } else { Duration::ZERO },
             total_timeout: or(3_000, 20_000),
             labels: Vec::new(),

@@ -1,0 +1,196 @@
+//! Which payloads are in memory: as many as the configuration leaves room for. The others are in the journal, and come back
+//! with the batch that somebody who needs them waits for.
+//!
+//! What was accepted last usually runs last, so that is what goes.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use leasehold_journal::Position;
+use leasehold_queue::{Effect, IdHashing, Payload, Queue, Record, TaskId};
+
+use super::Engine;
+use crate::gaps;
+
+/// A shorter payload stays: to know where it is takes as much.
+const LEAST_BYTES: usize = 64;
+
+/// How much of the room for payloads those may take that were read ahead: a share, and no more than so many bytes.
+const AHEAD_SHARE: u64 = 8;
+const AHEAD_BYTES_MAX: u64 = 16 << 20;
+
+/// How many bytes may be on their way back: nothing is leased meanwhile. They come with the next batch.
+const AWAITED_BYTES_MAX: u64 = 16 << 20;
+
+type ByTask = HashMap<TaskId, Bytes, IdHashing>;
+
+/// The payloads of open tasks, in memory or not.
+#[derive(Debug)]
+pub(crate) struct Payloads {
+    least_bytes: usize,
+    /// Those that go once the batch is durable that they are in: no more than wait for the disk.
+    leaving: VecDeque<(Position, TaskId)>,
+    /// How many bytes are on their way back.
+    awaited_bytes: u64,
+    /// Those that were read for what leaves in this turn, and those that stood behind them.
+    arrived: ByTask,
+    behind: Vec<(TaskId, Bytes)>,
+    ahead: Ahead,
+}
+
+impl Default for Payloads {
+    fn default() -> Self {
+        Self::of_at_least(LEAST_BYTES)
+    }
+}
+
+impl Payloads {
+    /// Payloads that stay if they are shorter than that.
+    pub(crate) fn of_at_least(least_bytes: usize) -> Self {
+        let (leaving, behind) = (VecDeque::new(), Vec::new());
+        let (arrived, ahead) = (ByTask::default(), Ahead::default());
+        Self { least_bytes, leaving, awaited_bytes: 0, arrived, behind, ahead }
+    }
+
+    /// Whether it is long enough to go.
+    fn can_go(&self, payload: &Payload) -> bool {
+        payload.here().is_some_and(|bytes| self.least_bytes.max(1) <= bytes.len())
+    }
+
+    /// How many bytes of payloads are in memory.
+    pub(super) fn bytes(&self, queue: &Queue) -> u64 {
+        queue.payload_bytes() + self.ahead.bytes()
+    }
+
+    /// How many bytes more may be asked for.
+    pub(super) const fn room(&self) -> u64 {
+        AWAITED_BYTES_MAX.saturating_sub(self.awaited_bytes)
+    }
+
+    /// A record was read from a journal: what there is no room for need not be taken in.
+    pub(crate) fn recover(&self, queue: &Queue, record: &mut Record, most: u64) {
+        if let Record::TaskAccepted(task) | Record::TaskMoved(task) | Record::TaskReplayed(task) =
+            record
+            && self.can_go(&task.spec.payload)
+        {
+            let len = task.spec.payload.len();
+            if most < self.bytes(queue) + len as u64 {
+                Arc::make_mut(&mut task.spec).payload = Payload::Away(len);
+            }
+        }
+    }
+}
+
+/// Payloads that were read because they stood behind others. When there are too many, those go that came first.
+#[derive(Debug, Default)]
+struct Ahead {
+    young: ByTask,
+    young_bytes: u64,
+    old: ByTask,
+    old_bytes: u64,
+}
+
+impl Ahead {
+    const fn bytes(&self) -> u64 {
+        self.young_bytes + self.old_bytes
+    }
+
+    /// Keeps the first of these, given how many bytes there may be.
+    fn keep(&mut self, payloads: Vec<(TaskId, Bytes)>, most: u64) {
+        let bytes = payloads.iter().map(|(_, payload)| payload.len() as u64).sum::<u64>();
+        if most / 2 < self.young_bytes + bytes {
+            self.old = std::mem::take(&mut self.young);
+            self.old_bytes = std::mem::take(&mut self.young_bytes);
+        }
+        for (task, payload) in payloads {
+            let bytes = payload.len() as u64;
+            if most / 2 < self.young_bytes + bytes {
+                break;
+            }
+            let before = self.young.insert(task, payload);
+            self.young_bytes += bytes;
+            self.young_bytes -= before.map_or(0, |before| before.len() as u64);
+        }
+    }
+
+    fn take(&mut self, task: TaskId) -> Option<Bytes> {
+        if let Some(payload) = self.young.remove(&task) {
+            self.young_bytes -= payload.len() as u64;
+            return Some(payload);
+        }
+        let payload = self.old.remove(&task)?;
+        self.old_bytes -= payload.len() as u64;
+        Some(payload)
+    }
+}
+
+impl Engine {
+    /// A record has been written: if it brings a payload that there is no room for, that goes once it is durable.
+    pub(super) fn weigh(&mut self, record: &Record, position: Position) {
+        if let Record::TaskAccepted(task) | Record::TaskReplayed(task) = record {
+            let most = self.config.limits.payload_memory;
+            let payloads = &self.payloads;
+            if most < payloads.bytes(&self.queue) && payloads.can_go(&task.spec.payload) {
+                self.payloads.leaving.push_back((position, task.id));
+            }
+        }
+    }
+
+    /// Batches up to this one are durable, and this was read for what leaves with it.
+    pub(super) fn take_back(&mut self, position: Position, payloads: gaps::Payloads) {
+        let is_durable = |leaving: &mut (Position, TaskId)| leaving.0 <= position;
+        while let Some((_, task)) = self.payloads.leaving.pop_front_if(is_durable) {
+            self.queue.let_go(task);
+        }
+        self.metrics.payloads_read(payloads.leaving.len() as u64);
+        for (task, payload) in payloads.leaving {
+            self.payloads.awaited_bytes -= payload.len() as u64;
+            self.payloads.arrived.insert(task, payload);
+        }
+        self.payloads.behind.extend(payloads.ahead);
+    }
+
+    /// Completes assignments whose payloads are known, and has the others read.
+    pub(super) fn complete(&mut self, effects: &mut [Effect]) {
+        for effect in effects {
+            let Effect::Assign { assignment, .. } = effect else { continue };
+            if assignment.spec.payload.here().is_some() {
+                continue;
+            }
+            let task = assignment.task;
+            match self.payloads.ahead.take(task) {
+                Some(payload) => Arc::make_mut(&mut assignment.spec).payload = payload.into(),
+                None => {
+                    self.payloads.awaited_bytes += assignment.spec.payload.len() as u64;
+                    self.drafts.leaves(self.keeper.home(task), task);
+                }
+            }
+        }
+    }
+
+    /// A payload that was read because the assignment of its task leaves now.
+    pub(super) fn arrived(&self, task: TaskId) -> Option<Bytes> {
+        self.payloads.arrived.get(&task).map(Bytes::clone)
+    }
+
+    /// Everything has left that could: what was read beyond that is kept for those who may be next.
+    pub(super) fn keep_ahead(&mut self) {
+        self.payloads.arrived.clear();
+        if self.payloads.behind.is_empty() {
+            return;
+        }
+        let mut behind = std::mem::take(&mut self.payloads.behind);
+        behind.retain(|(id, _)| {
+            let task = self.queue.task(*id).filter(|task| task.lease().is_none());
+            task.is_some_and(|task| task.spec.payload.here().is_none())
+        });
+        let most = (self.config.limits.payload_memory / AHEAD_SHARE).min(AHEAD_BYTES_MAX);
+        self.payloads.ahead.keep(behind, most);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! What a batch needs of earlier ones: payloads that were let go, and that it writes again or that leave with it.
+//!
+//! The writer fills the gaps just before it appends the batch. Nobody else drops batches, and one is dropped at the earliest
+//! together with the first that has no need of it any more: so what a gap names is there.
+
+use std::{collections::BTreeMap, convert::Infallible};
+
+use bytes::Bytes;
+use leasehold_journal::{Damage, Position, ReadError, Reader};
+use leasehold_policy::Mutant;
+use leasehold_queue::{Record, TaskId};
+
+use crate::{
+    codec::{Malformed, Records},
+    engine::Sealed,
+};
+
+/// How many bytes are read ahead with one batch: of those whose payloads are needed, what their neighbours have.
+const AHEAD_BYTES_MAX: usize = 4 << 20;
+
+/// A payload that is missing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gap {
+    /// The batch with the last full state of its task; the one that has the gap, if the task moved there.
+    pub home: Position,
+    /// The task.
+    pub task: TaskId,
+    /// What needs it.
+    pub at: Place,
+}
+
+/// What needs a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A record, whose payload begins at that byte of the body.
+    Body(usize),
+    /// That row of a dead letter.
+    Row(usize),
+    /// What leaves once the batch is durable.
+    Effects,
+}
+
+/// What was read for a batch, each payload with its task.
+#[derive(Debug, Default)]
+pub(crate) struct Payloads {
+    /// For what leaves with it.
+    pub leaving: Vec<(TaskId, Bytes)>,
+    /// What stands behind those, and so is likely to be wanted next, in that order.
+    pub ahead: Vec<(TaskId, Bytes)>,
+}
+
+/// Why a gap cannot be filled: the journal is not what was written.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfilled {
+    /// The batch cannot be read.
+    #[error("a payload cannot be read back")]
+    Read(#[from] ReadError<Infallible>),
+    /// The batch cannot be understood.
+    #[error("batch {} cannot be understood", position.0)]
+    Malformed {
+        /// Which.
+        position: Position,
+        /// How.
+        #[source]
+        source: Malformed,
+    },
+    /// The batch is whole, and does not hold what it should.
+    #[error("batch {} does not hold the payload of task {task}", position.0)]
+    Missing {
+        /// Which.
+        position: Position,
+        /// Whose payload.
+        task: TaskId,
+    },
+}
+
+/// Reads one batch.
+pub(crate) fn body(reader: &Reader, position: Position) -> Result<Bytes, Unfilled> {
+    let row = reader.batch(position)?;
+    let row = row.ok_or(ReadError::Damaged { position, damage: Damage::Missing })?;
+    Ok(row.body)
+}
+
+/// The payload of a task in the batch at `position`, which may not be there any more.
+pub(crate) fn payload(
+    reader: &Reader,
+    position: Position,
+    task: TaskId,
+) -> Result<Option<Bytes>, Unfilled> {
+    let Some(row) = reader.batch(position)? else { return Ok(None) };
+    for found in payloads_of(position, &row.body)? {
+        let (id, payload) = found?;
+        if id == task {
+            return Ok(Some(payload));
+        }
+    }
+    Err(Unfilled::Missing { position, task })
+}
+
+/// Fills every gap. What leaves with the batch comes back, and what was read ahead behind it.
+pub(crate) fn fill(
+    sealed: &mut Sealed,
+    mut read: impl FnMut(Position) -> Result<Bytes, Unfilled>,
+) -> Result<Payloads, Unfilled> {
+    let mut gaps = std::mem::take(&mut sealed.gaps);
+    let mut payloads = Payloads::default();
+    if gaps.is_empty() {
+        return Ok(payloads);
+    }
+    // Those that find theirs in this batch itself come last, when its own are filled.
+    gaps.sort_by_key(|gap| gap.home);
+    let mut body = Vec::from(std::mem::take(&mut sealed.batch.body));
+    let mut room = AHEAD_BYTES_MAX;
+    for gaps in gaps.chunk_by(|one, other| one.home == other.home) {
+        let Some(home) = gaps.first().map(|gap| gap.home) else { continue };
+        let is_own = home == sealed.position;
+        let is_written = |gap: &Gap| matches!(gap.at, Place::Body(_));
+        debug_assert!(!is_own || !gaps.iter().any(is_written), "nobody moves from where he is to");
+        let other = if is_own { Bytes::copy_from_slice(&body) } else { read(home)? };
+        let mut wanted: BTreeMap<TaskId, Vec<Place>> = BTreeMap::new();
+        for gap in gaps {
+            wanted.entry(gap.task).or_default().push(gap.at);
+        }
+        let mut is_behind = false;
+        for found in payloads_of(home, &other)? {
+            let (task, payload) = found?;
+            let Some(places) = wanted.remove(&task) else {
+                if is_behind && payload.len() <= room {
+                    room -= payload.len();
+                    payloads.ahead.push((task, payload));
+                }
+                continue;
+            };
+            let payload = if Mutant::PayloadLost.is_alive() { Bytes::new() } else { payload };
+            for place in places {
+                match place {
+                    Place::Body(at) => write(&mut body, at, &payload),
+                    Place::Row(at) => {
+                        if let Some(row) = sealed.batch.failed.get_mut(at) {
+                            row.payload = Bytes::clone(&payload);
+                        }
+                    }
+                    Place::Effects => {
+                        is_behind = true;
+                        payloads.leaving.push((task, Bytes::clone(&payload)));
+                    }
+                }
+            }
+        }
+        if let Some((task, _)) = wanted.pop_first() {
+            return Err(Unfilled::Missing { position: home, task });
+        }
+    }
+    sealed.batch.body = Bytes::from(body);
+    Ok(payloads)
+}
+
+fn write(body: &mut [u8], at: usize, payload: &[u8]) {
+    if let Some(gap) = body.get_mut(at..at + payload.len()) {
+        gap.copy_from_slice(payload);
+    }
+}
+
+/// Every payload in a batch, in order.
+fn payloads_of(
+    position: Position,
+    body: &[u8],
+) -> Result<impl Iterator<Item = Result<(TaskId, Bytes), Unfilled>>, Unfilled> {
+    let malformed = move |source| Unfilled::Malformed { position, source };
+    let records = Records::new(body).map_err(malformed)?;
+    Ok(records.filter_map(move |record| match record {
+        Ok(Record::TaskAccepted(task) | Record::TaskMoved(task) | Record::TaskReplayed(task)) => {
+            Some(Ok((task.id, Bytes::clone(task.spec.payload.here()?))))
+        }
+        Ok(_) => None,
+        Err(source) => Some(Err(malformed(source))),
+    }))
+}
