@@ -232,16 +232,14 @@ impl Keeper {
     }
 
     fn batch_at(&mut self, position: Position) -> &mut Homes {
-        match self.batches.pop_back_if(|batch| batch.position == position) {
-            Some(batch) => self.batches.push_back_mut(batch),
-            None => {
-                if let Some(full) = self.batches.back_mut() {
-                    full.tasks.shrink_to_fit();
-                }
-                let (tasks, keys) = (Vec::new(), Vec::new());
-                self.batches.push_back_mut(Homes { position, bytes: 0, tasks, keys, live: 0 })
-            }
+        if let Some(batch) = self.batches.pop_back_if(|batch| batch.position == position) {
+            return self.batches.push_back_mut(batch);
         }
+        if let Some(full) = self.batches.back_mut() {
+            full.tasks.shrink_to_fit();
+        }
+        let (tasks, keys) = (Vec::new(), Vec::new());
+        self.batches.push_back_mut(Homes { position, bytes: 0, tasks, keys, live: 0 })
     }
 
     fn task_lives(&mut self, id: TaskId, position: Position, home: Home) {
