@@ -201,10 +201,8 @@ impl Handle {
     ) -> Result<Replay, Unavailable> {
         self.status.admission()?;
         let replay = self.control(|answer| Control::Replay { task, generation, answer }).await??;
-        Ok(match replay {
-            Replay::Already(open) => Replay::Already(self.whole(open).await?.map(Box::new)),
-            replay => replay,
-        })
+        let Replay::Already(open) = replay else { return Ok(replay) };
+        Ok(Replay::Already(self.whole(open).await?.map(Box::new)))
     }
 
     /// Stops leasing tasks of a queue. The queue as it then is; none if it does not exist.

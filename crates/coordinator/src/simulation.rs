@@ -274,7 +274,7 @@ impl Coordinator {
             Job::Append(mut sealed) => {
                 let filled = gaps::fill(&mut sealed, |home| {
                     let missing = ReadError::Damaged { position: home, damage: Damage::Missing };
-                    Ok(read(home).map(Bytes::clone).ok_or(missing)?)
+                    Ok(read(home).cloned().ok_or(missing)?)
                 });
                 match filled {
                     Ok(payloads) => self.payloads = payloads,

@@ -220,7 +220,7 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
         queue: namespace::split(&spec.queue).1.to_owned(),
         task_type: spec.task_type.to_string(),
         payload: match detail {
-            Detail::Full(_) => spec.payload.here().map(Bytes::clone).unwrap_or_default(),
+            Detail::Full(_) => spec.payload.here().cloned().unwrap_or_default(),
             Detail::Row | Detail::NoPayload => Bytes::new(),
         },
         content_type: spec.content_type.to_string(),

@@ -273,9 +273,9 @@ impl Ledger {
 
     /// What is written again of a task is what it was submitted with.
     fn check_payloads(&self, batch: &Batch, records: &[Record]) -> Result<(), Violation> {
-        let moved = records.iter().filter_map(|record| match record {
-            Record::TaskMoved(task) => Some((task.id, task.spec.payload.here()?)),
-            _ => None,
+        let moved = records.iter().filter_map(|record| {
+            let Record::TaskMoved(task) = record else { return None };
+            Some((task.id, task.spec.payload.here()?))
         });
         let dead = batch.failed.iter().map(|row| {
             let id = TaskId::from_u128(u128::from_be_bytes(row.task_id));

@@ -161,19 +161,18 @@ impl Engine {
                 continue;
             }
             let task = assignment.task;
-            match self.payloads.ahead.take(task) {
-                Some(payload) => Arc::make_mut(&mut assignment.spec).payload = payload.into(),
-                None => {
-                    self.payloads.awaited_bytes += assignment.spec.payload.len() as u64;
-                    self.drafts.leaves(self.keeper.home(task), task);
-                }
+            if let Some(payload) = self.payloads.ahead.take(task) {
+                Arc::make_mut(&mut assignment.spec).payload = payload.into();
+            } else {
+                self.payloads.awaited_bytes += assignment.spec.payload.len() as u64;
+                self.drafts.leaves(self.keeper.home(task), task);
             }
         }
     }
 
     /// A payload that was read because the assignment of its task leaves now.
     pub(super) fn arrived(&self, task: TaskId) -> Option<Bytes> {
-        self.payloads.arrived.get(&task).map(Bytes::clone)
+        self.payloads.arrived.get(&task).cloned()
     }
 
     /// Everything has left that could: what was read beyond that is kept for those who may be next.

@@ -61,11 +61,12 @@ impl Engine {
                 continue;
             }
             // Whoever has ended has no home any more.
-            let home = match record {
-                Record::TaskEnded { task, .. } if endings.front().is_some_and(is_away) => {
-                    self.keeper.home(*task)
-                }
-                _ => None,
+            let home = if let Record::TaskEnded { task, .. } = record
+                && endings.front().is_some_and(|ended| ended.task.spec.payload.here().is_none())
+            {
+                self.keeper.home(*task)
+            } else {
+                None
             };
             self.drafts.record(record, &mut self.keeper, self.now);
             self.weigh(record, self.drafts.position());
@@ -103,10 +104,6 @@ impl Engine {
             self.drafts.finished(row::finished(ended, class, retention));
         }
     }
-}
-
-fn is_away(ended: &&Ended) -> bool {
-    ended.task.spec.payload.here().is_none()
 }
 
 fn ended(effect: &Effect) -> Option<&Ended> {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use leasehold_journal::{Class, FailedRow, FinishedRow};
 use leasehold_queue::{Ended, Ending, FailureReason, Task};
 use serde_json::{Value, json};
@@ -60,7 +59,7 @@ pub(crate) fn failed(ended: &Ended, retention: Duration) -> FailedRow {
         finish_ms: time.unix_ms(),
         expire_ms: (*time + retention).unix_ms(),
         trace_id: trace_id(task).to_owned(),
-        payload: task.spec.payload.here().map(Bytes::clone).unwrap_or_default(),
+        payload: task.spec.payload.here().cloned().unwrap_or_default(),
         state: codec::encode_state(ended),
         leases: leases(ended),
     }

@@ -150,7 +150,7 @@ fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
         namespace: space.to_owned(),
         queue: queue.to_owned(),
         task_type: owned(&spec.task_type),
-        payload: spec.payload.here().map(Bytes::clone).unwrap_or_default(),
+        payload: spec.payload.here().cloned().unwrap_or_default(),
         content_type: owned(&spec.content_type),
         attempt: i32::try_from(assignment.attempt).unwrap_or(i32::MAX),
         generation: i32::try_from(assignment.generation).unwrap_or(i32::MAX),

@@ -231,9 +231,8 @@ impl Writing {
             if output.records.is_empty() { Moves::default() } else { self.keeper.moves(head) };
         self.apply(Command::Move { tasks: moves.tasks.clone(), keys: moves.keys.clone() });
         output.records.extend(self.queue.take_output().records);
-        let mut ends = output.effects.iter().filter_map(|effect| match effect {
-            Effect::Ended(ended) => Some(ended),
-            _ => None,
+        let mut ends = output.effects.iter().filter_map(|effect| {
+            if let Effect::Ended(ended) = effect { Some(ended) } else { None }
         });
         for record in &output.records {
             let home = record.task().and_then(|task| self.keeper.home(task));
