@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Without the transport helpers: `Connect` would collide with the generated constructor `connect`.
     tonic_prost_build::configure()
         .build_transport(false)
+        .codec_path("crate::codec::Codec")
         .bytes(".")
         .boxed(".leasehold.v1.CoordinatorEvent.event.assignment")
         .boxed(".leasehold.v1.CoordinatorEvent.event.welcome")

@@ -3,6 +3,7 @@
 //! Generated from `proto/leasehold/v1/*.proto` and `proto/externalscaler/*.proto`. It depends on no other package of the repository and
 //! knows nothing of how the coordinator or a worker is built.
 
+mod codec;
 pub mod duration;
 
 pub use generated::{externalscaler, v1};

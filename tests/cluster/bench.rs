@@ -40,7 +40,7 @@ fn every_verb_says_what_it_measured_and_what_that_depends_on() {
 async fn only_a_coordinator_of_its_own_is_killed() {
     let coordinator = Coordinator::start().await;
     let address = format!("http://{}", coordinator.address);
-    for verb in ["recovery", "expiry"] {
+    for verb in ["recovery", "expiry", "stall"] {
         let mut bench = binary::cli();
         let bench = bench.args(["bench", verb, "--address", &address]).output();
         let bench = bench.expect("the command runs");

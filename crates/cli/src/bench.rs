@@ -18,6 +18,7 @@ mod recovery;
 mod report;
 mod scaling;
 mod spawned;
+mod stall;
 mod usage;
 
 use std::{
@@ -56,6 +57,8 @@ pub(crate) enum BenchCommand {
     Expiry(Bench<expiry::Setup>),
     /// From the start of a coordinator that was killed with open tasks to its first answer and first lease
     Recovery(Bench<Submits>),
+    /// What a disk that stands still for some seconds under load does to connections, tasks and memory (as root)
+    Stall(Bench<stall::Setup>),
     /// A load that idles, grows, bursts, meets a limit and fades, against a pool of workers
     Scaling(scaling::Setup),
     /// The process that `expiry` sees die
@@ -188,6 +191,7 @@ pub(crate) async fn run(command: BenchCommand, global: &Global, output: Output) 
         BenchCommand::Connections(bench) => bench.run(global, output, connections::measure).await,
         BenchCommand::Expiry(bench) => bench.run(global, output, expiry::measure).await,
         BenchCommand::Recovery(bench) => bench.run(global, output, recovery::measure).await,
+        BenchCommand::Stall(bench) => stall::run(bench, global, output).await,
         BenchCommand::Scaling(setup) => scaling::run(&setup, output).await,
         BenchCommand::Functions { task_type, socket } => {
             holder::work(task_type, socket.as_deref()).await.map(|()| Exit::Ok)

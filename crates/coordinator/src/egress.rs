@@ -17,7 +17,7 @@ pub(crate) const EVENTS_MAX: usize = 40_000;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The session is open, and what holds in it.
-    Welcome(Welcome, SessionTerms),
+    Welcome(Box<(Welcome, SessionTerms)>),
     /// A heartbeat was heard.
     HeartbeatAck {
         /// Which.

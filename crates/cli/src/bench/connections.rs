@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time;
+
 use super::{
     Subject,
     delays::Delays,
@@ -9,7 +11,7 @@ use super::{
     latency, open_files,
     report::{Report, Value},
 };
-use crate::{failure::Failure, progress};
+use crate::failure::Failure;
 
 /// What is held only while a connection comes up is given back by then.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -30,7 +32,8 @@ pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Repo
     open_files::allow_most();
     let (alone, _repeated) = latency::delays(&setup.busy, subject).await?;
     let before = subject.resident_bytes();
-    let idle = connect(setup, subject).await?;
+    let idle = Idle::crowd(subject.client.address(), setup.connections).await?;
+    time::sleep(SETTLED).await;
     let meter = subject.meter();
     let after = subject.resident_bytes();
     let (among, _repeated) = latency::delays(&setup.busy, subject).await?;
@@ -53,17 +56,4 @@ pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Repo
     report.add("connections", "connections", Value::Count(setup.connections.into()));
     report.usage(usage);
     Ok(report)
-}
-
-/// Brings all idle workers in, and lets them settle.
-async fn connect(setup: &Setup, subject: &Subject) -> Result<Idle, Failure> {
-    let bar = progress::bar(setup.connections.into(), "workers connected");
-    let mut idle = Idle::default();
-    for number in 0..setup.connections {
-        idle.connect(subject.client.address(), number).await?;
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    tokio::time::sleep(SETTLED).await;
-    Ok(idle)
 }

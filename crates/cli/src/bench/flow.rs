@@ -23,9 +23,9 @@ pub(crate) struct Setup {
 
 /// When the submits began, and how long they took.
 #[derive(Debug)]
-struct Submitted {
-    start: Instant,
-    meter: Meter,
+pub(super) struct Submitted {
+    pub(super) start: Instant,
+    pub(super) meter: Meter,
     took: Duration,
 }
 
@@ -53,7 +53,11 @@ pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Repo
 }
 
 /// Submits every task, once the worker is there.
-async fn submit(load: &Load, submits: Submits, subject: &Subject) -> Result<Submitted, Failure> {
+pub(super) async fn submit(
+    load: &Load,
+    submits: Submits,
+    subject: &Subject,
+) -> Result<Submitted, Failure> {
     load.connected(subject).await?;
     let meter = subject.meter();
     let start = Instant::now();

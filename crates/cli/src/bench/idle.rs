@@ -26,7 +26,7 @@ use tonic::{
 };
 
 use super::delays::Delays;
-use crate::failure::Failure;
+use crate::{failure::Failure, progress};
 
 /// How many frames of one worker wait for the network: it has one to say at a time.
 const FRAMES_WAITING_MAX: usize = 1;
@@ -54,10 +54,16 @@ pub(super) struct Session {
 }
 
 impl Idle {
-    /// Connects one more, and waits until it is welcome.
-    pub(super) async fn connect(&mut self, address: &str, number: u32) -> Result<(), Failure> {
-        self.0.spawn(Session::connect(address, number).await?.live());
-        Ok(())
+    /// Connects so many, one after the other, each of which is welcome.
+    pub(super) async fn crowd(address: &str, workers: u32) -> Result<Self, Failure> {
+        let bar = progress::bar(workers.into(), "workers connected");
+        let mut idle = Self::default();
+        for number in 0..workers {
+            idle.0.spawn(Session::connect(address, number).await?.live());
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(idle)
     }
 
     /// Fails if one has ended.

@@ -78,7 +78,7 @@ impl Engine {
                         self.carry_out(effect);
                     }
                 }
-                Release::Welcome(stream, welcome) => self.welcome(stream, *welcome),
+                Release::Welcome(stream, welcome) => self.welcome(stream, welcome),
                 Release::Culled(count, spared) => self.metrics.culled(count as u64, spared),
                 Release::ReadDead(task) => self.hand_over(Job::ReadDead { row_id: task.serial() }),
                 Release::Submitted(told) => told.tell(),
@@ -190,10 +190,10 @@ impl Engine {
         self.waiters.ended(&snapshot);
     }
 
-    fn welcome(&mut self, stream: StreamId, (welcome, terms): (Welcome, SessionTerms)) {
+    fn welcome(&mut self, stream: StreamId, welcome: Box<(Welcome, SessionTerms)>) {
         if let Some(session) = self.streams.get_mut(&stream) {
             session.is_welcome = true;
-            self.send(stream, Event::Welcome(welcome, terms));
+            self.send(stream, Event::Welcome(welcome));
         }
     }
 

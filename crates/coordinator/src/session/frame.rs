@@ -59,7 +59,7 @@ pub(super) fn take(
                 leases.assigned.push(assignment.token);
             }
             Event::Revoke { token, reason, .. } => leases.revoked.push((*token, *reason)),
-            Event::Welcome(_, said) => terms.clone_from(said),
+            Event::Welcome(welcome) => terms.clone_from(&welcome.1),
             Event::HeartbeatAck { .. }
             | Event::Retract { .. }
             | Event::Extend { .. }
@@ -73,7 +73,8 @@ pub(super) fn take(
 
 fn say(event: Event, coordinator: &Status) -> Said {
     match event {
-        Event::Welcome(welcome, terms) => {
+        Event::Welcome(welcome) => {
+            let (welcome, terms) = *welcome;
             Said::Welcome(Box::new(say_welcome(&welcome, &terms, coordinator)))
         }
         Event::HeartbeatAck { sequence } => Said::HeartbeatAck(v1::HeartbeatAck { sequence }),
