@@ -13,10 +13,6 @@ use crate::{
     keeper::Keeper,
 };
 
-mod sharing;
-
-use sharing::Sharing;
-
 /// The fact that holds the longest session TTL ever promised to a worker, in milliseconds.
 pub(crate) const SESSION_TTL_MAX: &str = "session_ttl_max";
 
@@ -69,8 +65,6 @@ pub(crate) struct Recovered {
     pub last: Time,
     /// How many records there were.
     pub records: u64,
-    /// What the tasks so far have in common.
-    pub sharing: Sharing,
 }
 
 impl Recovered {
@@ -93,7 +87,6 @@ impl Recovered {
             let before = records.remaining();
             let Some(mut record) = records.next().transpose()? else { return Ok(()) };
             self.keeper.written(position, &record, before - records.remaining());
-            self.sharing.share(&mut record);
             self.payloads.recover(queue, &mut record, self.payload_memory);
             queue.replay(record, unknown)?;
             self.records += 1;

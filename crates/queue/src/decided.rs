@@ -2,9 +2,9 @@
 //!
 //! It knows no task: a token may be remembered long after its task is gone.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
-use crate::{IdHashing, Token, fingerprint::Print};
+use crate::{Token, by_id::ById, fingerprint::Print};
 
 /// How many tokens are remembered. A worker repeats an outcome only until it is acknowledged, so this has to span
 /// the outcomes under way while one stream is down: 65,536 are seconds of full load, at 16 bytes twice.
@@ -14,15 +14,16 @@ pub(crate) const DECIDED_MAX: usize = 65_536;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Decided {
     order: VecDeque<Token>,
-    known: HashSet<Token, IdHashing>,
+    known: ById<Token, ()>,
 }
 
 impl Decided {
     /// Remembers a token, forgetting the oldest one if there are too many.
     pub(crate) fn insert(&mut self, token: Token) {
-        if !self.known.insert(token) {
+        if self.contains(token) {
             return;
         }
+        self.known.insert(token, ());
         self.order.push_back(token);
         if self.order.len() > DECIDED_MAX
             && let Some(oldest) = self.order.pop_front()
@@ -33,7 +34,7 @@ impl Decided {
 
     /// Whether the token is remembered.
     pub(crate) fn contains(&self, token: Token) -> bool {
-        self.known.contains(&token)
+        self.known.get(&token).is_some()
     }
 
     /// Every token, in the order in which they are forgotten.

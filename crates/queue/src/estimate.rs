@@ -237,7 +237,7 @@ impl Queue {
     fn slot_ends(&self, serving: &Serving<'_>) -> Vec<End> {
         let leases = &self.index.leases;
         let looked = if LEASES_MAX < leases.len() { 0 } else { leases.len() };
-        let tasks = leases.values().take(looked).filter_map(|id| self.book.task(*id));
+        let tasks = leases.unordered().take(looked).filter_map(|(_, id)| self.book.task(*id));
         let ends = tasks.filter_map(|task| {
             let lease = task.lease()?;
             let session = lease.session?;

@@ -224,7 +224,7 @@ pub(crate) enum Pick {
 impl Lanes {
     /// Lets a task with this template wait, since then.
     pub(crate) fn insert(&mut self, known: &mut Known, place: Place, since: Time) {
-        let found = known.lane(place.is_retry).filter(|lane| self.is_there(*lane));
+        let found = known.lane(place).filter(|lane| self.is_there(*lane));
         let found = found.or_else(|| self.reference(self.find(&known.template, place)?));
         let Some(found) = found else {
             let template = &known.template;
@@ -232,10 +232,10 @@ impl Lanes {
             let namespace = namespace::of(&template.queue);
             let need = self.needs.number(namespace, &template.task_type, &template.shape);
             let key = LaneKey::new(need, place, template);
-            *known.lane_mut(place.is_retry) = Some(self.open_lane(flow, key, (place, since)));
+            *known.lane_mut(place) = Some(self.open_lane(flow, key, (place, since)));
             return self.flows.wait(flow, since);
         };
-        *known.lane_mut(place.is_retry) = Some(found);
+        *known.lane_mut(place) = Some(found);
         let no = found.no;
         let Some(lane) = self.all.get_mut(no.0) else { return };
         self.flows.wait(lane.flow, since);
@@ -248,7 +248,7 @@ impl Lanes {
 
     /// Takes a task with this template out.
     pub(crate) fn remove(&mut self, known: &Known, place: Place) {
-        let lane = known.lane(place.is_retry).filter(|lane| self.is_there(*lane));
+        let lane = known.lane(place).filter(|lane| self.is_there(*lane));
         let no = lane.map(|lane| lane.no).or_else(|| self.find(&known.template, place));
         let Some(no) = no else { return };
         let Some(lane) = self.all.get_mut(no.0) else { return };

@@ -2,15 +2,13 @@
 //!
 //! A mark is a function of the task and its template alone, so that the mark from before a change says exactly what to take out.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use leasehold_policy::{Mutant, Time};
 
 use crate::{
-    IdHashing, Phase, RevocationReason, Task, TaskId, Token, Wait,
+    Phase, RevocationReason, Task, TaskId, Token, Wait,
+    by_id::ById,
     lanes::{Lanes, Place},
     templates::{Counts, Known, TemplateNo, Templates},
     timers::{Alarm, Timers},
@@ -125,8 +123,7 @@ pub(crate) fn silence_limit(task: &Task) -> Option<Time> {
 pub(crate) struct Index {
     pub(crate) lanes: Lanes,
     pub(crate) timers: Timers,
-    /// Nothing depends on its order.
-    pub(crate) leases: HashMap<Token, TaskId, IdHashing>,
+    pub(crate) leases: ById<Token, TaskId>,
     /// Of each open task at most the newest lease, if its worker was lost.
     pub(crate) unheard: BTreeMap<Token, TaskId>,
 }

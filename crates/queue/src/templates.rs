@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash as _, Hasher as _},
+    mem,
     sync::Arc,
 };
 
@@ -13,7 +14,10 @@ use hashbrown::HashTable;
 use leasehold_policy::{Time, namespace};
 
 use crate::{
-    IdHashing, Name, TaskId, Template, Usage, Wait, lanes::LaneRef, register::Register, slab::Slab,
+    IdHashing, Name, TaskId, Template, Usage, Wait,
+    lanes::{LaneRef, Place},
+    register::Register,
+    slab::Slab,
 };
 
 /// How many templates are remembered that no open task has, so that work that comes and goes is not met anew each time.
@@ -31,6 +35,8 @@ pub(crate) struct Templates {
     places: HashTable<TemplateNo>,
     /// By what they say.
     texts: HashTable<TemplateNo>,
+    /// The one that was asked for last, and the one that is kept for it: the tasks of a batch have it from the same reader.
+    latest: Option<(Arc<Template>, Arc<Template>)>,
     /// Those that no task has any more, in the order in which that came about, or had when they were put there.
     idle: VecDeque<(TemplateNo, u64)>,
     turns: u64,
@@ -88,16 +94,16 @@ impl Known {
         self.template.shape.size.slots.into()
     }
 
-    /// The lane in which its tasks waited last that have failed, or have not.
-    pub(crate) const fn lane(&self, is_retry: bool) -> Option<LaneRef> {
+    /// The lane in which its tasks waited last that stand at such a place.
+    pub(crate) const fn lane(&self, place: Place) -> Option<LaneRef> {
         let [fresh, retried] = self.lanes;
-        if is_retry { retried } else { fresh }
+        if place.is_retry { retried } else { fresh }
     }
 
     /// The same, to be changed.
-    pub(crate) const fn lane_mut(&mut self, is_retry: bool) -> &mut Option<LaneRef> {
+    pub(crate) const fn lane_mut(&mut self, place: Place) -> &mut Option<LaneRef> {
         let [fresh, retried] = &mut self.lanes;
-        if is_retry { retried } else { fresh }
+        if place.is_retry { retried } else { fresh }
     }
 }
 
@@ -123,9 +129,14 @@ impl Tally {
 
 impl Templates {
     /// The template that says the same, where there is one: from there on it is known by where it lies.
-    pub(crate) fn intern(&self, template: &mut Arc<Template>) {
-        if let Some(known) = self.find(template).and_then(|no| self.get(no)) {
-            *template = Arc::clone(&known.template);
+    pub(crate) fn intern(&mut self, template: &mut Arc<Template>) {
+        if let Some((asked, kept)) = &self.latest
+            && Arc::ptr_eq(asked, template)
+        {
+            *template = Arc::clone(kept);
+        } else if let Some(known) = self.find(template).and_then(|no| self.get(no)) {
+            let asked = mem::replace(template, Arc::clone(&known.template));
+            self.latest = Some((asked, Arc::clone(template)));
         }
     }
 

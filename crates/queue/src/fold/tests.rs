@@ -14,7 +14,7 @@ use crate::{
 const ONE: TaskId = TaskId::from_u128(1);
 const NOW: Time = Time::from_unix_ms(1_000);
 
-pub(crate) fn task() -> Box<Task> {
+pub(crate) fn task() -> Task {
     let spec = TaskSpec {
         template: Arc::new(Template {
             queue: "q".into(),
@@ -46,7 +46,7 @@ pub(crate) fn task() -> Box<Task> {
         trace: None,
         key: None,
     };
-    Box::new(Task {
+    Task {
         id: ONE,
         deadline: NOW + spec.total_timeout,
         spec: Arc::new(spec),
@@ -63,7 +63,7 @@ pub(crate) fn task() -> Box<Task> {
         ledger: None,
         checkpoint: None,
         phase: Phase::Queued,
-    })
+    }
 }
 
 fn granted(counter: u32) -> Record {
@@ -125,7 +125,7 @@ fn check(records: &[Record], unknown: Unknown, expected: &str) {
 
 #[test]
 fn what_does_not_follow_is_refused_by_name() {
-    let accepted = || Record::TaskAccepted(task());
+    let accepted = || Record::TaskAccepted(Box::new(task()));
     let started = Record::LeaseStarted { task: ONE, token: Token::new(1, 1), time: NOW };
     let cancel = || Record::CancelRequested { task: ONE, time: NOW };
     let cases = [
@@ -135,9 +135,9 @@ fn what_does_not_follow_is_refused_by_name() {
         (vec![over(None)], "unknown task"),
         (vec![cancel()], "unknown task"),
         (vec![accepted(), accepted()], "wrong state"),
-        (vec![accepted(), Record::TaskReplayed(task())], "wrong state"),
-        (vec![accepted(), Record::TaskMoved(task())], "fine"),
-        (vec![Record::TaskMoved(task())], "fine"),
+        (vec![accepted(), Record::TaskReplayed(Box::new(task()))], "wrong state"),
+        (vec![accepted(), Record::TaskMoved(Box::new(task()))], "fine"),
+        (vec![Record::TaskMoved(Box::new(task()))], "fine"),
         (vec![accepted(), cancel()], "wrong state"),
         (vec![accepted(), granted(1), cancel()], "fine"),
         (vec![accepted(), granted(1), granted(2)], "wrong state"),
@@ -162,7 +162,7 @@ fn what_does_not_follow_is_refused_by_name() {
 
 #[test]
 fn only_the_newest_lease_of_a_lost_worker_succeeds_late() {
-    let again = || Record::TaskMoved(Box::new(Task { generation: 2, ..*task() }));
+    let again = || Record::TaskMoved(Box::new(Task { generation: 2, ..task() }));
     let cases = [
         (vec![granted(1), lost(1), succeeded(1)], "fine"),
         (vec![granted(1), lost(1), over(Some(1))], "unknown lease"),
@@ -176,14 +176,14 @@ fn only_the_newest_lease_of_a_lost_worker_succeeds_late() {
         (vec![succeeded(1)], "unknown lease"),
     ];
     for (records, expected) in cases {
-        let records = [vec![Record::TaskAccepted(task())], records].concat();
+        let records = [vec![Record::TaskAccepted(Box::new(task()))], records].concat();
         check(&records, Unknown::Refuse, expected);
     }
 }
 
 #[test]
 fn below_the_settled_position_unknown_tasks_are_passed_over_and_nothing_else_is() {
-    let accepted = || Record::TaskAccepted(task());
+    let accepted = || Record::TaskAccepted(Box::new(task()));
     for record in [granted(1), ended(1), revoking(1), over(None), over(Some(1))] {
         check(&[record], Unknown::Skip, "fine");
     }
@@ -205,7 +205,9 @@ fn the_longest_promise_is_kept() {
 #[test]
 fn each_record_about_a_task_is_a_revision() {
     let mut book = Book::default();
-    for record in [Record::TaskAccepted(task()), granted(1), revoking(1), ended(1), granted(2)] {
+    for record in
+        [Record::TaskAccepted(Box::new(task())), granted(1), revoking(1), ended(1), granted(2)]
+    {
         book.fold(&record, Unknown::Refuse).unwrap();
     }
     assert_eq!(book.task(ONE).unwrap().revision, 5);
@@ -234,7 +236,7 @@ fn what_attempts_leave_behind_is_counted_until_the_task_ends() {
         book.fold(&record, Unknown::Refuse).unwrap();
         book.open_bytes
     };
-    let accepted = fold(Record::TaskAccepted(task()));
+    let accepted = fold(Record::TaskAccepted(Box::new(task())));
     assert_eq!(fold(granted(1)), accepted, "a lease is part of the task");
     let one = fold(failed(1, 100));
     assert!(accepted + 300 < one, "a failure of 200 bytes, and 100 of them in the ledger: {one}");

@@ -15,7 +15,7 @@ fn check(steps: Vec<(u16, bool)>) {
         if !comes {
             assert_eq!(tasks.remove(id).map(|(task, _)| *task), expected.remove(&id));
         } else if let map::Entry::Vacant(entry) = expected.entry(id) {
-            let task = Task { id, ..*task() };
+            let task = Task { id, ..task() };
             entry.insert(task.clone());
             tasks.insert(Box::new(task), no);
         }
