@@ -1,7 +1,7 @@
 //! What tasks have in common, read once: a submit that says what one of the last did is given the same template.
 //!
-//! Checking names and making them takes longer than everything else about a submit, and most are like the one before but for
-//! their payload. That they share one template also lets the queue know at a glance what it knows of it already.
+//! Most are like the one before but for their payload, so their names need not be checked and made anew. That they share one
+//! template also lets the queue know at a glance what it knows of it already.
 
 use std::{
     collections::{HashMap, VecDeque},
