@@ -161,6 +161,11 @@ impl Circuits {
         self.passes.get(&token).into_iter().flatten().map(|(guarded, _)| guarded)
     }
 
+    /// Whether a lease passed any.
+    pub(crate) fn has_passed(&self, token: Token) -> bool {
+        self.passes.contains_key(&token)
+    }
+
     /// A lease has ended, and its end says something. The circuits that have turned for it.
     pub(crate) fn count(
         &mut self,

@@ -196,8 +196,9 @@ impl<K: Copy + Ord> Turns<K> {
         if share.had != before {
             for ((ask, priority), _) in &share.line {
                 if let Some(order) = self.orders.get_mut(ask.index()) {
-                    order.remove(&(*priority, before, key));
+                    // In this order a set of one is not emptied, which would give its memory back.
                     order.insert((*priority, share.had, key));
+                    order.remove(&(*priority, before, key));
                 }
             }
             if self.gone.remove(&(before, key)) {

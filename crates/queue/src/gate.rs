@@ -115,7 +115,10 @@ impl Gates {
             return Some(Gate::Queue(Name::clone(comer.whose.0)));
         }
         let named = comer.gateway.iter().find(|gate| self.is_shut(gate)).cloned();
-        named.or_else(|| self.own(comer).find(|gate| self.is_shut(gate)))
+        if named.is_some() || self.has_none_own() {
+            return named;
+        }
+        self.own(comer).find(|gate| self.is_shut(gate))
     }
 
     /// Every gate that is shut for a task beside that of its queue, in the order in which they are asked.
@@ -182,6 +185,9 @@ impl Gates {
     /// A task of this queue with these gates is leased, and takes what passing each of them takes. The buckets that have less
     /// in them now.
     pub(crate) fn pass(&mut self, comer: &Comer<'_>, token: Token) -> Vec<Bucketed> {
+        if comer.gateway.is_empty() && self.has_none_own() {
+            return Vec::new();
+        }
         let takes = self.takes(comer);
         self.limits.acquire(token, &takes, &self.throttles, self.now);
         let guarded = self.guarded(comer).collect();
@@ -259,6 +265,9 @@ impl Gates {
 
     /// The work of a lease is over for sure: the gates that may have opened.
     pub(crate) fn release(&mut self, token: Token) -> Vec<Gate> {
+        if !self.circuits.has_passed(token) && !self.limits.is_held_by(token) {
+            return Vec::new();
+        }
         let circuits = self.circuits.leave(token).into_iter().map(Gate::Circuit);
         let permits = self.limits.release(token);
         let permits = permits.into_iter().map(|permit| Gate::Limit(Take::Permit(permit)));
@@ -300,6 +309,11 @@ impl Gates {
         let breakers = &self.throttles.breakers;
         let of_type = || Guarded::TaskType(Name::clone(comer.task_type));
         (!breakers.is_empty()).then(of_type).filter(|guarded| breakers.contains_key(guarded))
+    }
+
+    /// Whether nobody has to pass anything because of the configuration.
+    fn has_none_own(&self) -> bool {
+        self.throttles.breakers.is_empty() && self.throttles.queues.is_empty()
     }
 
     /// The gates that somebody has to pass because of the configuration, beside those that its task names.

@@ -112,7 +112,8 @@ impl Queue {
 
     fn lease(&mut self, next: Next, seating: Seating, token: Token) {
         let (task, id, is_ahead) = (next.place.task, seating.session, seating.is_ahead());
-        let size = self.size_of(task);
+        let Some(spec) = self.book.task(task).map(|task| &task.spec) else { return };
+        let (size, patience) = (spec.shape.size.clone(), spec.start_timeout);
         let Some(session) = self.roster.get(id) else { return };
         assert!(session.load().is_some(), "a lease needs room in session {id:?}");
         assert!(is_ahead || session.fits(&size), "a lease needs all its room in session {id:?}");
@@ -127,8 +128,7 @@ impl Queue {
             (lease.session, lease.reckoned) = (Some(id), reckoned);
         }
         let Some(granted) = self.book.task(task) else { return };
-        let (patience, assignment) =
-            (granted.spec.start_timeout, Box::new(assignment(granted, token)));
+        let assignment = Box::new(assignment(granted, token));
         self.update(id, |session| {
             session.hold(token, Work::Lease(task), size);
             if is_ahead {

@@ -300,6 +300,11 @@ impl Limits {
         }
     }
 
+    /// Whether a lease holds anything.
+    pub(crate) fn is_held_by(&self, token: Token) -> bool {
+        self.holds.contains_key(&token)
+    }
+
     /// The work of a lease is over for sure: its permits are free. Says of what.
     pub(crate) fn release(&mut self, token: Token) -> Vec<Permit> {
         let Some(Hold { permits, .. }) = self.holds.remove(&token) else { return Vec::new() };

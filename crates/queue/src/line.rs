@@ -71,13 +71,14 @@ impl Line {
     /// A lane that stands here has another first task.
     pub(crate) fn replace(&mut self, head: &Head, place: Place) {
         let Head { flow, need, place: before, lane, .. } = *head;
+        // In this order a set of one is not emptied, which would give its memory back.
         if let Some(ages) = self.ages.get_mut(&(need, place.priority)) {
-            ages.remove(&(before.task, lane));
             ages.insert((place.task, lane));
+            ages.remove(&(before.task, lane));
         }
         if let Some(bunch) = self.bunches.get_mut(&(flow, place.priority, need)) {
-            bunch.remove(&(before, lane));
             bunch.insert((place, lane));
+            bunch.remove(&(before, lane));
         }
     }
 
@@ -92,11 +93,16 @@ impl Line {
         let (least, most) = ((flow, priority, NeedNo::MIN), (flow, priority, NeedNo::MAX));
         let own = self.bunches.range(least..=most);
         let own = own.filter(|((.., need), _)| offer.ask(*need).is_some());
-        let firsts = own.filter_map(|((.., need), bunch)| {
-            let (place, lane) = *bunch.first()?;
-            Some((start_by(*need, place), place, lane))
-        });
-        firsts.min().map(|(.., lane)| lane)
+        let mut firsts = own.filter_map(|((.., need), bunch)| Some((*need, *bunch.first()?)));
+        let first = firsts.next()?;
+        let Some(second) = firsts.next() else {
+            // When it has to start matters only beside others.
+            let (_, (_, lane)) = first;
+            return Some(lane);
+        };
+        let all = [first, second].into_iter().chain(firsts);
+        let all = all.map(|(need, (place, lane))| (start_by(need, place), place, lane));
+        all.min().map(|(.., lane)| lane)
     }
 
     /// The lane of a need whose first task was submitted first of those that are less urgent than `priority`.

@@ -25,10 +25,12 @@ impl Queue {
         let Some(session) = self.roster.on_stream(stream) else { return };
         let held = self.roster.get(session);
         let work = held.and_then(|session| session.work(token)).or_else(|| {
-            let any = held.and_then(|session| session.held().next()).map(|(_, work)| work);
-            any.filter(|_| Mutant::FenceByWorker.is_alive())
+            let any = held.filter(|_| Mutant::FenceByWorker.is_alive());
+            any.and_then(|session| session.held().next()).map(|(_, work)| work)
         });
-        self.note_late_stop(session, token, outcome.stop());
+        if !matches!(work, Some(Work::Lease(_))) {
+            self.note_late_stop(session, token, outcome.stop());
+        }
         // Only the worker that holds a lease knows whether it began.
         if outcome.stop() == StopProof::NotStarted && work.is_some() {
             self.refund(token);

@@ -31,8 +31,7 @@ impl Queue {
         let reckoned = self.paces.mean(&task.spec.task_type).max(LEAST);
         let cost = self.cost(&task.spec, reckoned);
         self.index.lanes.charge(next, cost, token);
-        let run_ms = u32::try_from(reckoned.as_millis()).unwrap_or(u32::MAX);
-        Reckoned { run_ms, class: next.class }
+        Reckoned { run_ms: whole_ms(reckoned), class: next.class }
     }
 
     /// Its lease ends: what it was charged and did not use is credited, what it used beyond that is charged. How long such
@@ -44,8 +43,12 @@ impl Queue {
             self.paces.learn(&task.spec.task_type, ran);
         }
         let Reckoned { run_ms, class } = lease.reckoned;
+        let ran = ran.max(LEAST);
+        if whole_ms(ran) == run_ms {
+            return;
+        }
         let run = Duration::from_millis(run_ms.into());
-        let costs = (self.cost(&task.spec, run), self.cost(&task.spec, ran.max(LEAST)));
+        let costs = (self.cost(&task.spec, run), self.cost(&task.spec, ran));
         self.index.lanes.correct(class, (&task.spec.queue, &task.spec.fairness_key), costs);
     }
 
@@ -64,4 +67,8 @@ impl Queue {
         let (queue, flow) = self.config.weights(&spec.queue, &spec.fairness_key);
         Cost { queue: Virtual::of(slot_ms, queue), flow: Virtual::of(slot_ms, flow) }
     }
+}
+
+fn whole_ms(run: Duration) -> u32 {
+    u32::try_from(run.as_millis()).unwrap_or(u32::MAX)
 }

@@ -74,15 +74,17 @@ impl Queue {
     pub(crate) fn started(&mut self, stream: StreamId, token: Token) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         let Some(task) = self.task_under(id, token) else { return };
+        if let Some(lease) = self.book.lease_mut(task) {
+            lease.acknowledged = true;
+        }
         self.unpark(id, token);
         self.promote(id);
         self.note_start(id, task, token);
     }
 
-    /// Writes down that a lease's work began, once: it has arrived, too. Nothing is waited for then, unless the lease is being revoked.
+    /// Writes down that a lease's work began, once. Nothing is waited for then, unless the lease is being revoked.
     pub(crate) fn note_start(&mut self, id: SessionId, task: TaskId, token: Token) {
         let Some(lease) = self.book.lease_mut(task) else { return };
-        lease.acknowledged = true;
         if lease.started.is_some() {
             return;
         }
