@@ -6,7 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ask::{AskNo, Asks};
+use crate::{
+    ask::{AskNo, Asks},
+    order::Order,
+};
 
 /// What a slot-millisecond is worth at weight 1. A multiple of no weight in particular, but so large that rounding down
 /// loses less than a millionth at the largest weight.
@@ -50,7 +53,7 @@ pub(crate) struct Turns<K> {
     clock: Virtual,
     shares: BTreeMap<K, Share>,
     /// Those with something in line, by its size: at which priority, and what they have had.
-    orders: Vec<BTreeSet<(u8, Virtual, K)>>,
+    orders: Vec<Order<(u8, Virtual, K)>>,
     /// Those who are gone and have had more than those who stay.
     gone: BTreeSet<(Virtual, K)>,
 }
@@ -94,7 +97,7 @@ impl<K: Copy + Ord> Turns<K> {
         share.line.push((stand, 1));
         let (ask, priority) = stand;
         if self.orders.len() <= ask.index() {
-            self.orders.resize_with(ask.index() + 1, BTreeSet::new);
+            self.orders.resize_with(ask.index() + 1, Order::default);
         }
         if let Some(order) = self.orders.get_mut(ask.index()) {
             order.insert((priority, share.had, key));
@@ -196,12 +199,10 @@ impl<K: Copy + Ord> Turns<K> {
         if share.had != before {
             for ((ask, priority), _) in &share.line {
                 if let Some(order) = self.orders.get_mut(ask.index()) {
-                    // In this order a set of one is not emptied, which would give its memory back.
-                    order.insert((*priority, share.had, key));
-                    order.remove(&(*priority, before, key));
+                    order.replace(&(*priority, before, key), (*priority, share.had, key));
                 }
             }
-            if self.gone.remove(&(before, key)) {
+            if !share.is_here && self.gone.remove(&(before, key)) {
                 self.gone.insert((share.had, key));
             }
         }

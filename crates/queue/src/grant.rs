@@ -115,13 +115,13 @@ impl Queue {
         let Some(spec) = self.book.task(task).map(|task| &task.spec) else { return };
         let (size, patience) = (spec.shape.size.clone(), spec.start_timeout);
         let Some(session) = self.roster.get(id) else { return };
-        assert!(session.load().is_some(), "a lease needs room in session {id:?}");
+        assert!(session.is_offered(), "a lease needs room in session {id:?}");
         assert!(is_ahead || session.fits(&size), "a lease needs all its room in session {id:?}");
         let (worker, instance, stream) =
             (Name::clone(&session.worker), Name::clone(&session.instance), session.stream);
         let reckoned = self.charge(&next, token);
         self.index.lanes.serve(&next, id);
-        self.roster.count_grant(id, self.config.valve);
+        self.roster.count_grant(next.class, self.config.valve);
         self.write(Record::LeaseGranted { task, token, worker, instance, time: self.now });
         self.avoided.remove(&task);
         if let Some(lease) = self.book.lease_mut(task) {

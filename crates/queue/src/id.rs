@@ -57,12 +57,12 @@ impl TaskId {
     }
 }
 
-/// Spreads task ids, or tokens, over a table, for a map that has nothing else for keys. They are minted here, ids with 43 random bits each:
-/// nobody chooses what falls together. This is the finalizer of SplitMix64.
+/// Spreads ids of one kind over a table, for a map that has nothing else for keys. They are minted by the coordinator, those of
+/// tasks with 43 random bits each: nobody chooses what falls together. This is the finalizer of SplitMix64.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IdHasher(u64);
 
-/// What a map from task ids is made with.
+/// What a map from ids is made with.
 pub type IdHashing = BuildHasherDefault<IdHasher>;
 
 impl Hasher for IdHasher {
@@ -72,6 +72,10 @@ impl Hasher for IdHasher {
         let mixed = (folded ^ (folded >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         self.0 = mixed ^ (mixed >> 31);
+    }
+
+    fn write_u64(&mut self, bits: u64) {
+        self.write_u128(bits.into());
     }
 
     fn write_i64(&mut self, bits: i64) {

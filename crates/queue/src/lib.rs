@@ -25,6 +25,7 @@ mod view;
 // The durable state, and what is derived from it.
 mod ask;
 mod book;
+mod by_id;
 mod checkpoint;
 mod circuits;
 mod decided;
@@ -42,6 +43,7 @@ mod line;
 mod mark;
 mod market;
 mod need;
+mod order;
 mod pace;
 mod parking;
 mod quota;

@@ -13,6 +13,7 @@ use crate::{
     lanes::{LaneNo, Place},
     market::{ClassNo, Cost, Market},
     need::{NeedNo, Needs},
+    order::Order,
 };
 
 /// A lane by its first task.
@@ -31,9 +32,9 @@ type Bunch = (FlowNo, u8, NeedNo);
 /// Every lane that stands in line. No set is empty.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line {
-    bunches: BTreeMap<Bunch, BTreeSet<(Place, LaneNo)>>,
+    bunches: BTreeMap<Bunch, Order<(Place, LaneNo)>>,
     /// The lanes by how long ago their first tasks were submitted.
-    ages: BTreeMap<(NeedNo, u8), BTreeSet<(TaskId, LaneNo)>>,
+    ages: BTreeMap<(NeedNo, u8), Order<(TaskId, LaneNo)>>,
     markets: BTreeMap<ClassNo, Market>,
     /// Of the class that went last without an heir: what was had there.
     orphan: Option<Market>,
@@ -46,7 +47,7 @@ impl Line {
         self.ages.entry((need, place.priority)).or_default().insert((place.task, lane));
         let bunch = self.bunches.entry((flow, place.priority, need)).or_default();
         bunch.insert((place, lane));
-        if bunch.len() == 1 {
+        if bunch.is_single() {
             for (class, ask) in needs.classes(need) {
                 if let Some(market) = self.markets.get_mut(class) {
                     market.enter(queue, flow, (*ask, place.priority));
@@ -71,14 +72,11 @@ impl Line {
     /// A lane that stands here has another first task.
     pub(crate) fn replace(&mut self, head: &Head, place: Place) {
         let Head { flow, need, place: before, lane, .. } = *head;
-        // In this order a set of one is not emptied, which would give its memory back.
         if let Some(ages) = self.ages.get_mut(&(need, place.priority)) {
-            ages.insert((place.task, lane));
-            ages.remove(&(before.task, lane));
+            ages.replace(&(before.task, lane), (place.task, lane));
         }
         if let Some(bunch) = self.bunches.get_mut(&(flow, place.priority, need)) {
-            bunch.insert((place, lane));
-            bunch.remove(&(before, lane));
+            bunch.replace(&(before, lane), (place, lane));
         }
     }
 
@@ -190,7 +188,7 @@ impl Line {
 }
 
 /// Takes something out of one of the sets, and says whether it was the last in it.
-fn remove<K: Ord, V: Ord>(sets: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) -> bool {
+fn remove<K: Ord, V: Copy + Ord>(sets: &mut BTreeMap<K, Order<V>>, key: &K, value: &V) -> bool {
     let Some(set) = sets.get_mut(key) else { return false };
     set.remove(value);
     let is_last = set.is_empty();
@@ -204,7 +202,7 @@ fn remove<K: Ord, V: Ord>(sets: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &
 impl Line {
     /// How many lanes there are.
     pub(crate) fn len(&self) -> usize {
-        self.bunches.values().map(BTreeSet::len).sum()
+        self.bunches.values().map(Order::len).sum()
     }
 
     /// Whether a lane stands here by its first task.
@@ -218,7 +216,7 @@ impl Line {
 
     /// Whether what stands in line for each class is what it serves.
     pub(crate) fn agrees(&self, needs: &Needs) -> bool {
-        let lanes: usize = self.ages.values().map(BTreeSet::len).sum();
+        let lanes: usize = self.ages.values().map(Order::len).sum();
         let agrees = |(class, market): (&ClassNo, &Market)| {
             let mut line = BTreeMap::new();
             for (flow, priority, need) in self.bunches.keys() {

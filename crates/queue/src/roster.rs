@@ -14,11 +14,13 @@ use leasehold_policy::Mutant;
 use crate::{
     Hello, Name, SchemaPrint, SessionId, Shape, Size, StreamId, TaskId, TaskSpec,
     ask::{AskNo, Asks, Offer},
+    by_id::ById,
     fingerprint::Print,
     kind::{Kind, Traits},
     lanes::{News, Next, Pick},
     market::ClassNo,
     need::{Need, NeedNo, Needs},
+    order::Order,
     session::{FULL, Session},
     size::Measure,
 };
@@ -42,9 +44,9 @@ const RECKONED_MAX: usize = 8;
 /// Every session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Roster {
-    members: BTreeMap<SessionId, Member>,
+    members: ById<SessionId, Member>,
     workers: BTreeMap<Name, BTreeMap<Name, SessionId>>,
-    streams: BTreeMap<StreamId, SessionId>,
+    streams: ById<StreamId, SessionId>,
     classes: BTreeMap<ClassNo, Class>,
     /// What each class is called. Who looks at all of them does so in this order, whichever was there first.
     numbers: BTreeMap<Kind, ClassNo>,
@@ -118,7 +120,7 @@ struct Ask {
     /// None: any that is not among the others.
     size: Option<Size>,
     /// The sessions that have room for a lease of it, the emptiest first: of one slot also ahead.
-    sessions: BTreeSet<(u64, SessionId)>,
+    sessions: Order<(u64, SessionId)>,
 }
 
 /// A session that takes nothing that stands in the way of one task, or one that is alike to it, until it has room for that.
@@ -203,7 +205,8 @@ impl Free<'_> {
 
     /// The sessions with a free slot, the emptiest first.
     pub(crate) fn idle(&self) -> impl Iterator<Item = SessionId> {
-        let free = self.class.asks.get(&AskNo::PLAIN).into_iter().flat_map(|ask| &ask.sessions);
+        let free =
+            self.class.asks.get(&AskNo::PLAIN).into_iter().flat_map(|ask| ask.sessions.iter());
         free.take_while(|(load, _)| *load < FULL).map(|(_, id)| *id)
     }
 }
@@ -327,7 +330,7 @@ impl Roster {
             needs.iter().for_each(|(_, need)| self.learn(&need.shape));
         }
         let before: BTreeMap<SessionId, Option<ClassNo>> =
-            self.members.iter().map(|(id, member)| (*id, member.class)).collect();
+            self.members.iter().map(|(id, member)| (id, member.class)).collect();
         for id in before.keys() {
             self.classify(*id);
         }
@@ -364,9 +367,9 @@ impl Roster {
         !self.has_strangers && self.moved.is_empty()
     }
 
-    /// A lease was granted to a session, by age if it was the turn of that.
-    pub(crate) fn count_grant(&mut self, id: SessionId, valve: u64) {
-        if let Some(class) = self.class_of(id) {
+    /// A lease was granted to a session of a class, by age if it was the turn of that.
+    pub(crate) fn count_grant(&mut self, no: ClassNo, valve: u64) {
+        if let Some(class) = self.classes.get_mut(&no) {
             class.granted = (class.granted + 1).checked_rem(valve).unwrap_or(0);
         }
     }
@@ -567,7 +570,7 @@ impl Roster {
 
     /// Every session's id.
     pub(crate) fn ids(&self) -> Vec<SessionId> {
-        self.members.keys().copied().collect()
+        self.members.ids()
     }
 
     /// The classes that have somebody free.
@@ -588,7 +591,8 @@ impl Roster {
     /// The schemas that are read where the task would go if its own were: of those who are connected and take its type and
     /// all else it asks for. Empty: there is nobody like that.
     pub(crate) fn read_instead(&self, spec: &TaskSpec) -> BTreeSet<SchemaPrint> {
-        let connected = self.members.values().filter(|member| member.seat.eligible);
+        let members = self.members.unordered().map(|(_, member)| member);
+        let connected = members.filter(|member| member.seat.eligible);
         let sessions = connected.map(|member| &member.session);
         let others = sessions.filter(|it| it.serves_but_for_schema(spec));
         others.flat_map(|it| it.reads.of(&spec.task_type)).collect()
@@ -629,7 +633,7 @@ impl Roster {
     /// Everything that is not derived from something else in it.
     pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
         print.put((self.opened, self.greeted, self.members.len()));
-        for (id, member) in &self.members {
+        for (id, member) in self.members.iter() {
             print.put(id);
             member.session.fingerprint(print);
         }
@@ -639,7 +643,7 @@ impl Roster {
     #[cfg(debug_assertions)]
     pub(crate) fn agrees(&self) -> bool {
         let mut classes: BTreeMap<ClassNo, Class> = BTreeMap::new();
-        for (id, Member { session, class, seat, .. }) in &self.members {
+        for (id, Member { session, class, seat, .. }) in self.members.unordered() {
             let fresh = Seat::of(session);
             let Some(own) = class.and_then(|no| self.classes.get(&no)) else { return false };
             let class = classes.entry(own.no).or_insert_with(|| own.vacant());
@@ -652,7 +656,8 @@ impl Roster {
                 return false;
             }
         }
-        let connected = self.members.values().filter(|m| m.session.stream.is_some()).count();
+        let all = self.members.unordered();
+        let connected = all.filter(|(_, member)| member.session.stream.is_some()).count();
         let kept = self.classes.iter().filter(|(_, class)| !class.members.is_empty());
         let is_called = |class: &Class| self.numbers.get(&class.kind) == Some(&class.no);
         classes.iter().eq(kept)
@@ -689,7 +694,7 @@ impl Seat {
 
 impl Class {
     fn new(no: ClassNo, kind: Kind) -> Self {
-        let plain = Ask { size: Some(Size::default()), sessions: BTreeSet::new() };
+        let plain = Ask { size: Some(Size::default()), sessions: Order::default() };
         Self {
             no,
             kind,
@@ -713,7 +718,7 @@ impl Class {
         let free = AskNo::all().find(|no| !self.asks.contains_key(no));
         let size = free.map(|_| size.clone());
         let no = free.unwrap_or(AskNo::OTHER);
-        self.asks.entry(no).or_insert_with(|| Ask { size, sessions: BTreeSet::new() });
+        self.asks.entry(no).or_insert_with(|| Ask { size, sessions: Order::default() });
         no
     }
 
@@ -730,7 +735,7 @@ impl Class {
     }
 
     /// Whether a session has room for a lease of this size.
-    fn has_room(&self, size: &Size, members: &BTreeMap<SessionId, Member>) -> bool {
+    fn has_room(&self, size: &Size, members: &ById<SessionId, Member>) -> bool {
         let known = self.asks.values().find(|ask| ask.size.as_ref() == Some(size));
         if let Some(ask) = known.or_else(|| self.asks.get(&AskNo::OTHER)) {
             return !ask.sessions.is_empty();
@@ -763,12 +768,11 @@ impl Class {
                 Some(reservation) => reservation.lets(*no, ask, session),
             });
             let now = after.filter(|_| fits);
-            // In this order a set of one is not emptied, which would give its memory back.
-            if let Some(load) = now {
-                ask.sessions.insert((load, id));
-            }
-            if let Some(load) = before.filter(|_| before != now) {
-                ask.sessions.remove(&(load, id));
+            match (before.filter(|_| before != now), now) {
+                (Some(before), Some(now)) => ask.sessions.replace(&(before, id), (now, id)),
+                (Some(before), None) => ask.sessions.remove(&(before, id)),
+                (None, Some(now)) => ask.sessions.insert((now, id)),
+                (None, None) => {}
             }
         }
     }
@@ -778,7 +782,7 @@ impl Class {
     fn vacant(&self) -> Self {
         let Self { no, kind, needs, granted, passed, reservation, .. } = self.clone();
         let size = |(no, ask): (&AskNo, &Ask)| {
-            (*no, Ask { size: ask.size.clone(), sessions: BTreeSet::new() })
+            (*no, Ask { size: ask.size.clone(), sessions: Order::default() })
         };
         let asks = self.asks.iter().map(size).collect();
         Self { asks, needs, granted, passed, reservation, ..Self::new(no, kind) }

@@ -2,16 +2,13 @@
 //!
 //! It knows no task state and no other session.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
-    HeldLease, IdHashing, LeasePhase, Name, SchemasRead, SessionState, Size, Start, StreamId,
-    TaskId, TaskSpec, Token, fingerprint::Print,
+    HeldLease, LeasePhase, Name, SchemasRead, SessionState, Size, Start, StreamId, TaskId,
+    TaskSpec, Token, by_id::ById, fingerprint::Print,
 };
 
 /// By how much later than it must the coordinator gives a session up: the granularity of its timers.
@@ -81,7 +78,7 @@ pub(crate) struct Session {
     hushed_until: Option<Time>,
     hushes: u32,
     changes: u64,
-    held: HashMap<Token, Held, IdHashing>,
+    held: ById<Token, Held>,
     /// What of the whole is taken: more than that only where it has shrunk since, or work is not what it was believed to be.
     taken: Size,
     /// How many of the leases were granted ahead of a slot and wait for one.
@@ -171,7 +168,7 @@ impl Session {
             hushed_until: None,
             hushes: 0,
             changes: 0,
-            held: HashMap::default(),
+            held: ById::default(),
             taken: Size::NOTHING,
             ahead: 0,
             soonest: Time::NEVER,
@@ -225,7 +222,7 @@ impl Session {
         self.start = start;
         self.lost = 0;
         self.soonest = Time::NEVER;
-        for held in self.held.values_mut() {
+        for held in self.held.unordered_mut() {
             (held.alarm, held.unsent) = (Time::NEVER, Unsent::default());
         }
     }
@@ -285,11 +282,22 @@ impl Session {
     /// How full it is, if it is offered tasks: the emptier the sooner. Less than [`FULL`] exactly while a slot is free and
     /// nothing waits for one: what waits is not overtaken.
     pub(crate) fn load(&self) -> Option<u64> {
-        let (slots, is_seat) = (self.whole.slots, 0 < self.free() && self.ahead == 0);
-        let offered = self.takes_tasks() && 0 < slots && (is_seat || self.takes_ahead());
+        if !self.is_offered() {
+            return None;
+        }
         let used = u64::from(self.taken.slots) + u64::from(self.ahead);
-        let load = used * FULL / u64::from(slots.max(1));
-        offered.then(|| if is_seat { load } else { load.max(FULL) })
+        let load = used * FULL / u64::from(self.whole.slots.max(1));
+        Some(if self.has_seat() { load } else { load.max(FULL) })
+    }
+
+    /// Whether it is offered tasks, for a slot that is free or ahead of one.
+    pub(crate) fn is_offered(&self) -> bool {
+        let has_room = self.has_seat() || self.takes_ahead();
+        self.takes_tasks() && 0 < self.whole.slots && has_room
+    }
+
+    fn has_seat(&self) -> bool {
+        0 < self.free() && self.ahead == 0
     }
 
     /// How many of its slots are free.
@@ -352,7 +360,8 @@ impl Session {
     /// How much there is to wait for until a lease of this size fits: least where nothing has to end that nobody may hear of
     /// again, then where the smallest part of what there is is wanting.
     pub(crate) fn lack(&self, size: &Size) -> (bool, u64) {
-        let has_zombies = self.held.values().any(|held| matches!(held.work, Work::Zombie { .. }));
+        let is_zombie = |held: &Held| matches!(held.work, Work::Zombie { .. });
+        let has_zombies = self.held.unordered().any(|(_, held)| is_zombie(held));
         (has_zombies, self.whole.lack(&self.taken, size))
     }
 
@@ -425,7 +434,7 @@ impl Session {
 
     /// It is not known of any of its leases whether it waits.
     pub(crate) fn seat_all(&mut self) {
-        for token in self.tokens() {
+        for token in self.held.ids() {
             self.seat(token);
         }
     }
@@ -442,24 +451,13 @@ impl Session {
 
     /// What takes something of it, and how much: what waits for a slot takes nothing.
     pub(crate) fn takers(&self) -> impl Iterator<Item = (Work, &Size)> {
-        let seated = self.each().map(|(_, held)| held).filter(|held| !held.is_ahead);
+        let seated = self.held.iter().map(|(_, held)| held).filter(|held| !held.is_ahead);
         seated.map(|held| (held.work, &held.size))
     }
 
     /// Everything it holds, in the order of the grants.
     pub(crate) fn held(&self) -> impl Iterator<Item = (Token, Work)> {
-        self.each().map(|(token, held)| (token, held.work))
-    }
-
-    fn each(&self) -> impl Iterator<Item = (Token, &Held)> {
-        let tokens = self.tokens().into_iter();
-        tokens.filter_map(|token| Some((token, self.held.get(&token)?)))
-    }
-
-    fn tokens(&self) -> Vec<Token> {
-        let mut tokens: Vec<Token> = self.held.keys().copied().collect();
-        tokens.sort_unstable();
-        tokens
+        self.held.iter().map(|(token, held)| (token, held.work))
     }
 
     /// The lease is over, its work may not be: the slot stays taken.
@@ -573,7 +571,7 @@ impl Session {
         }
         self.soonest = Time::NEVER;
         let mut unheard = Vec::new();
-        for (token, held) in &self.held {
+        for (token, held) in self.held.unordered() {
             if held.alarm <= now {
                 unheard.push((held.alarm, *token));
             } else {
@@ -603,7 +601,7 @@ impl Session {
         print.left(self.hushed_until.unwrap_or(Time::NEVER));
         print.left(self.quarantined_since.map_or(Time::NEVER, |since| since + self.believed));
         print.put((self.held.len(), &self.overdue));
-        for (token, held) in self.each() {
+        for (token, held) in self.held.iter() {
             print.put((token, held.work, &held.size));
             print.left(held.alarm);
             print.put(held.unsent);
@@ -614,14 +612,15 @@ impl Session {
     #[cfg(debug_assertions)]
     pub(crate) fn agrees(&self) -> bool {
         let mut taken = Size::NOTHING;
-        let seated = self.held.values().filter(|held| !held.is_ahead);
+        let held = || self.held.unordered().map(|(_, held)| held);
+        let seated = held().filter(|held| !held.is_ahead);
         seated.for_each(|held| taken.add(&held.size));
-        let ahead = self.held.values().filter(|held| held.is_ahead).count();
-        self.held.values().all(|held| self.soonest <= held.alarm)
+        let ahead = held().filter(|held| held.is_ahead).count();
+        held().all(|held| self.soonest <= held.alarm)
             && taken == self.taken
             && ahead == self.ahead as usize
-            && self.held.values().all(Held::agrees)
-            && self.overdue.iter().all(|token| self.held.contains_key(token))
+            && held().all(Held::agrees)
+            && self.overdue.iter().all(|token| self.held.contains(token))
             && self.overdue.is_empty() == self.quarantined_since.is_none()
             && self.armed <= self.rings_by()
     }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use leasehold_policy::Mutant;
 
 use crate::{
-    Effect, EndCause, EndFact, EndKind, Ended, Ending, Failure, FailureReason, Name, Next, Queue,
-    Record, RevocationReason, StopProof, Task, TaskId, Token,
+    Effect, EndCause, EndFact, EndKind, Ended, Ending, Failure, FailureReason, Lease, Name, Next,
+    Queue, Record, RevocationReason, StopProof, Task, TaskId, Token,
 };
 
 /// How the work of a lease ended.
@@ -60,16 +60,14 @@ impl Queue {
         let Some(task) = self.book.task(id) else { return };
         let Some(lease) = task.lease() else { return };
         assert!(task.last_token == Some(lease.token), "only the newest lease decides");
-        let ran = self.ran(lease, &account);
-        self.put_right(id, &end, ran);
-        self.observe(id, &end, account.kind, ran);
-        let Some(task) = self.book.task(id) else { return };
-        let Some(lease) = task.lease() else { return };
+        let (ran, session) = (self.ran(lease, &account), lease.session);
         let revoked = lease.revoking.map(|revoking| revoking.reason);
         let cancelled = task.cancel_requested;
         let (once, started) = (task.runs_once(), lease.started.is_some());
+        self.put_right(id, &end, ran);
+        self.observe(id, &end, account.kind, ran);
         if revoked == Some(RevocationReason::StartTimeout) {
-            self.avoided.extend(lease.session.map(|session| (id, session)));
+            self.avoided.extend(session.map(|session| (id, session)));
         }
         match end {
             End::Succeeded(result) => {
@@ -173,8 +171,11 @@ impl Queue {
         result: Bytes,
     ) {
         let failure = failure.map(Arc::new);
-        let token = account.as_ref().and_then(|account| self.decided_by(id, account.word));
-        let (fact, time) = (account.map(|account| self.fact(id, account)), self.now);
+        let lease = self.book.task(id).and_then(Task::lease);
+        let is_said = account.as_ref().is_some_and(|account| account.word == Word::Worker);
+        // Only a lease that its worker spoke about decides.
+        let token = lease.filter(|_| is_said).map(|lease| lease.token);
+        let (fact, time) = (account.map(|account| fact(lease, account)), self.now);
         self.conclude(Record::TaskEnded { task: id, ending, token, failure, fact, time }, result);
     }
 
@@ -193,19 +194,6 @@ impl Queue {
         let Some(task) = self.write(end) else { return };
         self.keep_key(&task);
         self.emit(Effect::Ended(Box::new(Ended { task, ending, result, time })));
-    }
-
-    /// The lease that decides over its task, if its worker spoke about it.
-    fn decided_by(&self, id: TaskId, word: Word) -> Option<Token> {
-        let lease = self.book.task(id).and_then(Task::lease)?;
-        (word == Word::Worker).then_some(lease.token)
-    }
-
-    fn fact(&self, id: TaskId, account: Account) -> EndFact {
-        let Account { kind, stop, message, .. } = account;
-        let revoking = self.book.task(id).and_then(Task::lease).and_then(|lease| lease.revoking);
-        let delivered = revoking.and_then(|revoking| revoking.delivered);
-        EndFact { kind, stop, delivered, message: message.unwrap_or_default() }
     }
 
     fn keep_key(&mut self, task: &Task) {
@@ -300,11 +288,12 @@ impl Queue {
     ) {
         let Some(token) = failure.token else { return };
         let Some(task) = self.book.task(id) else { return };
-        let started = task.lease().is_some_and(|lease| lease.started.is_some());
+        let lease = task.lease();
+        let started = lease.is_some_and(|lease| lease.started.is_some());
         let is_again = started && task.runs_once() && !Mutant::OnceTriedAgain.is_alive();
         assert!(!is_again, "what runs at most once is not started again");
         let (failure, time) = (Some(Arc::new(failure)), self.now);
-        let fact = Some(self.fact(id, account));
+        let fact = Some(fact(lease, account));
         self.write(Record::LeaseEnded { task: id, token, cause, next, failure, fact, time });
         let Some(task) = self.book.task(id) else { return };
         if task.start_by().is_some_and(|by| by <= self.now) {
@@ -326,6 +315,13 @@ impl End {
             Self::Succeeded(_) | Self::Lost | Self::NotRun(..) | Self::Retracted => None,
         }
     }
+}
+
+fn fact(lease: Option<&Lease>, account: Account) -> EndFact {
+    let Account { kind, stop, message, .. } = account;
+    let revoking = lease.and_then(|lease| lease.revoking);
+    let delivered = revoking.and_then(|revoking| revoking.delivered);
+    EndFact { kind, stop, delivered, message: message.unwrap_or_default() }
 }
 
 /// The random bits of a backoff: a function of the lease that failed, so that the same inputs give the same wait and two

@@ -12,6 +12,7 @@ use super::{Class, Member, Roster, Slots};
 use crate::{
     SessionId, Size, TaskSpec,
     ask::AskNo,
+    by_id::ById,
     market::ClassNo,
     need::{Audience, NeedNo, Needs},
     session::Session,
@@ -146,9 +147,9 @@ impl Roster {
         let size = &spec.shape.size;
         // A class knows only what some need has asked for: until this one is met, each session is looked at.
         let are_asked = !is_known && of_type().next().is_some();
-        let members = are_asked.then(|| self.members.values()).into_iter().flatten();
-        let members = members.filter(|member| member.session.serves(spec));
-        let members = members.map(move |member| Suited::session(member, size));
+        let members = are_asked.then(|| self.members.unordered()).into_iter().flatten();
+        let members = members.filter(|(_, member)| member.session.serves(spec));
+        let members = members.map(move |(_, member)| Suited::session(member, size));
         let classes = is_known.then(of_type).into_iter().flatten();
         let classes = classes.filter(|class| {
             class.kind.fits(namespace::of(&spec.queue), &spec.task_type, &spec.shape)
@@ -164,7 +165,7 @@ impl Suited {
         Self { no: *class, is_eligible, has_room, slots: seat.slots }
     }
 
-    fn class(class: &Class, size: &Size, members: &BTreeMap<SessionId, Member>) -> Self {
+    fn class(class: &Class, size: &Size, members: &ById<SessionId, Member>) -> Self {
         let (is_eligible, has_room) = (0 < class.eligible, class.has_room(size, members));
         Self { no: Some(class.no), is_eligible, has_room, slots: class.slots }
     }
