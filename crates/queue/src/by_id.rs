@@ -2,47 +2,50 @@
 //!
 //! A table has an order that means nothing: what depends on one goes by [`ids`](ById::ids).
 
-use std::hash::Hash;
+use std::hash::{BuildHasher as _, Hash};
 
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 
 use crate::IdHashing;
 
 /// Things by id.
 #[derive(Clone, Debug)]
-pub(crate) struct ById<K, V>(HashMap<K, V, IdHashing>);
+pub(crate) struct ById<K, V>(HashTable<(K, V)>);
 
 impl<K, V> Default for ById<K, V> {
     fn default() -> Self {
-        Self(HashMap::default())
+        Self(HashTable::new())
     }
 }
 
 impl<K: Copy + Ord + Hash, V> ById<K, V> {
     /// The thing of this id.
     pub(crate) fn get(&self, id: &K) -> Option<&V> {
-        self.0.get(id)
+        self.0.find(hash(id), |(own, _)| own == id).map(|(_, thing)| thing)
     }
 
     /// The same, to be changed.
     pub(crate) fn get_mut(&mut self, id: &K) -> Option<&mut V> {
-        self.0.get_mut(id)
+        self.0.find_mut(hash(id), |(own, _)| own == id).map(|(_, thing)| thing)
     }
 
     /// Whether there is one of this id.
     #[cfg(debug_assertions)]
     pub(crate) fn contains(&self, id: &K) -> bool {
-        self.0.contains_key(id)
+        self.get(id).is_some()
     }
 
     /// Takes a thing in, for the one that had its id.
     pub(crate) fn insert(&mut self, id: K, thing: V) {
-        self.0.insert(id, thing);
+        let place = self.0.entry(hash(&id), |(own, _)| *own == id, |(own, _)| hash(own));
+        place.insert((id, thing));
     }
 
     /// Takes a thing out.
     pub(crate) fn remove(&mut self, id: &K) -> Option<V> {
-        self.0.remove(id)
+        let found = self.0.find_entry(hash(id), |(own, _)| own == id).ok()?;
+        let ((_, thing), _) = found.remove();
+        Some(thing)
     }
 
     /// How many there are.
@@ -57,7 +60,7 @@ impl<K: Copy + Ord + Hash, V> ById<K, V> {
 
     /// The id of each, ascending.
     pub(crate) fn ids(&self) -> Vec<K> {
-        let mut ids: Vec<K> = self.0.keys().copied().collect();
+        let mut ids: Vec<K> = self.0.iter().map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids
     }
@@ -69,11 +72,15 @@ impl<K: Copy + Ord + Hash, V> ById<K, V> {
 
     /// Each with its id, for what comes out the same in any order.
     pub(crate) fn unordered(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.0.iter()
+        self.0.iter().map(|(id, thing)| (id, thing))
     }
 
     /// The same, to be changed.
     pub(crate) fn unordered_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.0.values_mut()
+        self.0.iter_mut().map(|(_, thing)| thing)
     }
+}
+
+fn hash(id: &impl Hash) -> u64 {
+    IdHashing::default().hash_one(id)
 }

@@ -272,7 +272,7 @@ fn those_behind_one_limit_take_turns_whoever_is_busy_beside_them() {
                 let own = spec(queue, key, "t");
                 world.submit(
                     TaskSpec { payload: payload.clone(), ..own }
-                        .with(|template| template.claims = claims.clone()),
+                        .with(|template| template.claims.clone_from(&claims)),
                 );
             }
         }
@@ -297,7 +297,7 @@ fn behind_one_key(keys: usize, tasks: usize) -> World {
     let claims = Some(Arc::new(claims));
     for key in (0..keys * tasks).map(|n| n % keys) {
         let own = spec("q", &format!("k{key}"), "t");
-        world.submit(own.with(|template| template.claims = claims.clone()));
+        world.submit(own.with(|template| template.claims.clone_from(&claims)));
     }
     world
 }
