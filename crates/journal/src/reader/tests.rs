@@ -93,7 +93,7 @@ fn dead_letters_are_listed_without_payload_and_regardless_of_class() {
     };
     let page = Page { after: 1, limit: 10 };
     let Listing { rows, next } = reader.list_failed(&filter, page).expect("it is listed");
-    let (payload, leases) = (bytes::Bytes::new(), String::new());
+    let (payload, leases) = (Bytes::new(), String::new());
     let bare = |row_id| FailedRow {
         payload: payload.clone(),
         leases: leases.clone(),
@@ -155,7 +155,7 @@ fn a_batch_is_read_alone_until_it_is_trimmed() {
     append("three", Some(Position(2)));
     assert_eq!((read(1), read(2), read(3)), (None, row(2, "two"), row(3, "three")));
 
-    let other = rusqlite::Connection::open(dir.path().join(database::FILE)).expect("it opens");
+    let other = Connection::open(dir.path().join(database::FILE)).expect("it opens");
     other
         .execute("UPDATE journal SET body = x'7477' WHERE position = 2", ())
         .expect("it is damaged");
