@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use leasehold_policy::{Backoff, namespace};
 use leasehold_proto::v1;
 use leasehold_queue::{
@@ -54,6 +55,9 @@ const DEFAULT_PRIORITY: u8 = 5;
 /// The least urgent priority.
 const PRIORITY_MAX: u8 = 9;
 
+/// Payloads of fewer bytes are copied out of their message. A larger one keeps of it at most a few dozen times as much.
+const COPIED_BELOW: usize = 64 << 10;
+
 /// By what a submit is judged.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -65,7 +69,7 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct CallTrace<'a> {
     context: &'a TraceContext,
-    kept: Trace,
+    kept: Arc<Trace>,
 }
 
 impl<'a> CallTrace<'a> {
@@ -76,15 +80,16 @@ impl<'a> CallTrace<'a> {
 
     /// The trace a task belongs to: its own if the request names a valid one, else the call's. Where both are one trace, the
     /// call's span is the nearer parent.
-    fn of_task(&self, own: Option<v1::TraceContext>) -> Trace {
+    fn of_task(&self, own: Option<v1::TraceContext>) -> Arc<Trace> {
         let own = own.and_then(|own| TraceContext::parse(&own.traceparent, &own.tracestate));
         let other = own.filter(|own| own.trace_id() != self.context.trace_id());
-        other.as_ref().map_or_else(|| self.kept.clone(), kept)
+        other.as_ref().map_or_else(|| Arc::clone(&self.kept), kept)
     }
 }
 
-fn kept(trace: &TraceContext) -> Trace {
-    Trace { parent: trace.traceparent().into(), state: trace.tracestate().into() }
+fn kept(trace: &TraceContext) -> Arc<Trace> {
+    let (parent, state) = (trace.traceparent().into(), trace.tracestate().into());
+    Arc::new(Trace { parent, state })
 }
 
 impl Rules {
@@ -123,11 +128,11 @@ impl Rules {
             total_timeout,
             labels: fields.labels(own.labels),
             trace: Some(trace.of_task(own.trace)),
-            key: fields.key(&idempotency_key).map(|name| Key {
-                name: name.into(),
-                digest: digest(&said.spec.task_type, &own.payload),
+            key: fields.key(&idempotency_key).map(|name| {
+                let digest = digest(&said.spec.task_type, &own.payload);
+                Box::new(Key { name: name.into(), digest })
             }),
-            payload: own.payload.into(),
+            payload: alone(own.payload).into(),
             template,
         };
         let task = fields.finish(task)?;
@@ -313,6 +318,12 @@ pub fn generation(field: &str, number: i32) -> Result<Option<u32>, Refusal> {
 }
 
 /// The first half of the SHA-256 of what an idempotency key stands for.
+/// A payload without the message that brought it: as a part of that it would keep all of it in memory, and so would the last
+/// of a thousand tasks. A large one is most of its message.
+fn alone(payload: Bytes) -> Bytes {
+    if payload.len() < COPIED_BELOW { Bytes::copy_from_slice(&payload) } else { payload }
+}
+
 fn digest(task_type: &str, payload: &[u8]) -> [u8; 16] {
     let sum = Sha256::new().chain_update(task_type).chain_update([0]).chain_update(payload);
     let mut half = [0; 16];

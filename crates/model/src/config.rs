@@ -311,7 +311,7 @@ impl Config {
             total_timeout: NEVER,
             labels: Vec::new(),
             trace: None,
-            key: Some(Key { name: format!("task {task}").into(), digest: [0; 16] }),
+            key: Some(Box::new(Key { name: format!("task {task}").into(), digest: [0; 16] })),
         }
     }
 

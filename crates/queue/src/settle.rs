@@ -207,7 +207,7 @@ impl Queue {
             return;
         };
         let (queue, until) = (Name::clone(&task.spec.queue), self.now + retention);
-        self.write(Record::KeyKept { queue, key, task: task.id, until });
+        self.write(Record::KeyKept { queue, key: *key, task: task.id, until });
     }
 
     /// An attempt failed; with a delay if it makes sense to try again.

@@ -25,10 +25,10 @@ pub struct TaskSpec {
     pub total_timeout: Duration,
     /// Names for people and filters.
     pub labels: Vec<(Name, Name)>,
-    /// The submitter's trace.
-    pub trace: Option<Trace>,
+    /// The submitter's trace: all that one call brings share it.
+    pub trace: Option<Arc<Trace>>,
     /// The idempotency key it was submitted under.
-    pub key: Option<Key>,
+    pub key: Option<Box<Key>>,
 }
 
 /// What tasks can have in common. Whoever submits many that do hands the same one over each time, so that it is known at a

@@ -77,7 +77,7 @@ impl Pen {
             self.text(value);
         }
         self.trace(trace.as_ref());
-        self.option(key.as_ref(), Self::key);
+        self.option(key.as_deref(), Self::key);
         self.end_extras();
     }
 
@@ -237,7 +237,7 @@ impl Cursor<'_> {
             total_timeout: self.duration()?,
             labels: self.labels()?,
             trace: self.trace()?,
-            key: self.option("key", Self::key)?,
+            key: self.option("key", Self::key)?.map(Box::new),
         };
         self.no_extras("extra of a specification")?;
         Ok(spec)
@@ -271,8 +271,9 @@ impl Cursor<'_> {
         let (initial_delay, start_timeout) = (self.duration()?, self.duration()?);
         let (attempt_timeout, total_timeout) = (self.duration()?, self.duration()?);
         let (kill_grace, retry) = (self.duration()?, self.retry()?);
-        let (labels, trace) = (self.labels()?, self.option("trace", Self::whole_trace)?);
-        let key = self.option("key", Self::key)?;
+        let labels = self.labels()?;
+        let trace = self.option("trace", Self::whole_trace)?.map(Arc::new);
+        let key = self.option("key", Self::key)?.map(Box::new);
         let mut template = Template {
             queue,
             task_type,

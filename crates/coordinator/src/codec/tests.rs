@@ -508,7 +508,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
         total_timeout: Duration::from_hours(24),
         labels: vec![("a".into(), "1".into())],
         trace: None,
-        key: Some(Key { name: "k".into(), digest: [9; 16] }),
+        key: Some(Box::new(Key { name: "k".into(), digest: [9; 16] })),
     };
     let revoking = Revoking {
         reason: RevocationReason::Cancelled,
@@ -607,7 +607,7 @@ fn what_tasks_have_in_common_is_written_and_kept_once() {
     ];
     let traced = tasks.clone().map(|record| {
         let Record::TaskAccepted(mut task) = record else { unreachable!("it is accepted") };
-        Arc::make_mut(&mut task.spec).trace = Some(trace());
+        Arc::make_mut(&mut task.spec).trace = Some(Arc::new(trace()));
         Record::TaskAccepted(task)
     });
     let sizes = [tasks, traced].map(|records| records.map(|record| body.push(&record)));

@@ -78,7 +78,7 @@ pub(super) struct Pen {
     near: Vec<(Name, u64)>,
     templates: Vec<Arc<Template>>,
     /// The last one that was written.
-    trace: Option<Trace>,
+    trace: Option<Arc<Trace>>,
     /// Where the latest blob begins that is to be filled in.
     gap: Option<usize>,
 }
@@ -179,15 +179,16 @@ impl Pen {
     }
 
     /// Tasks that were submitted together mostly have the trace of the one before.
-    pub(super) fn trace(&mut self, trace: Option<&Trace>) {
+    pub(super) fn trace(&mut self, trace: Option<&Arc<Trace>>) {
         let Some(trace) = trace else { return self.byte(NO_TRACE) };
+        // What is shared is equal: its text is not looked at.
         if self.trace.as_ref() == Some(trace) {
             return self.byte(TRACE_AGAIN);
         }
         self.byte(TRACE);
         self.text(&trace.parent);
         self.text(&trace.state);
-        self.trace = Some(trace.clone());
+        self.trace = Some(Arc::clone(trace));
     }
 
     pub(super) fn time(&mut self, time: Time) {
@@ -245,7 +246,7 @@ pub(super) struct Cursor<'a> {
     base: u64,
     names: Vec<Name>,
     templates: Vec<Arc<Template>>,
-    trace: Option<Trace>,
+    trace: Option<Arc<Trace>>,
 }
 
 impl<'a> Cursor<'a> {
@@ -379,11 +380,11 @@ impl<'a> Cursor<'a> {
         Ok(template)
     }
 
-    pub(super) fn trace(&mut self) -> Result<Option<Trace>, Malformed> {
+    pub(super) fn trace(&mut self) -> Result<Option<Arc<Trace>>, Malformed> {
         let what = "trace";
         match self.byte(what)? {
             NO_TRACE => return Ok(None),
-            TRACE => self.trace = Some(self.whole_trace()?),
+            TRACE => self.trace = Some(Arc::new(self.whole_trace()?)),
             TRACE_AGAIN if self.trace.is_some() => {}
             _ => return Err(Malformed::OutOfRange { what }),
         }

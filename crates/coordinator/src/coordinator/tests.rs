@@ -296,7 +296,7 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
     let leased = node.submit(spec("leased")).await;
     let second = worker.assignment().await.fencing_token;
     let mut keyed = spec("keyed");
-    keyed.key = Some(Key { name: Name::from("k"), digest: [1; 16] });
+    keyed.key = Some(Box::new(Key { name: Name::from("k"), digest: [1; 16] }));
     let waiting = node.submit(keyed.clone()).await;
     node.handle().pause(Name::from("q")).await.unwrap().unwrap();
 

@@ -95,8 +95,8 @@ pub(super) fn snapshot(phase: Phase) -> Snapshot {
         initial_delay: Duration::ZERO,
         total_timeout: Duration::from_mins(1),
         labels: vec![("team".into(), "blue".into())],
-        trace: Some(Trace { parent: "00-p".into(), state: "s".into() }),
-        key: Some(Key { name: "k".into(), digest: [0; 16] }),
+        trace: Some(Arc::new(Trace { parent: "00-p".into(), state: "s".into() })),
+        key: Some(Box::new(Key { name: "k".into(), digest: [0; 16] })),
     };
     let failure = Failure {
         reason: FailureReason::AttemptTimeout,
