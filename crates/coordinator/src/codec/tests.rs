@@ -105,8 +105,8 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
             initial_delay: times.0,
             total_timeout: times.3,
             labels: rest.1,
-            trace: rest.2,
-            key: rest.3,
+            trace: rest.2.map(Arc::new),
+            key: rest.3.map(Box::new),
         },
     )
 }

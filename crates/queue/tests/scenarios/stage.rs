@@ -319,7 +319,7 @@ impl Stage {
             total_timeout: words.ms("total", 60_000),
             labels: Vec::new(),
             trace: None,
-            key: words.value("key").map(|name| Key { name: name.into(), digest }),
+            key: words.value("key").map(|name| Box::new(Key { name: name.into(), digest })),
         }
     }
 

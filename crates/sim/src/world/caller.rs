@@ -352,9 +352,9 @@ fn spec(order: &Order) -> TaskSpec {
         asks: order.asks,
         saves: order.saves,
     };
-    let key = order.key.map(|key| Key {
-        name: Name::from(format!("k{key}")),
-        digest: u128::from(key).to_be_bytes(),
+    let key = order.key.map(|key| {
+        let digest = u128::from(key).to_be_bytes();
+        Box::new(Key { name: Name::from(format!("k{key}")), digest })
     });
     TaskSpec {
         template: Arc::new(Template {

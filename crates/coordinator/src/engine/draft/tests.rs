@@ -119,7 +119,7 @@ fn spec(key: Option<u8>, bytes: u16) -> TaskSpec {
         total_timeout: second * 86_400,
         labels: Vec::new(),
         trace: None,
-        key: key.map(|key| Key { name: key.to_string().into(), digest: [0; 16] }),
+        key: key.map(|key| Box::new(Key { name: key.to_string().into(), digest: [0; 16] })),
     }
 }
 

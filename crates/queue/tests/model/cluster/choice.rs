@@ -65,7 +65,7 @@ impl Cluster {
             total_timeout: or(3_000, 20_000),
             labels: Vec::new(),
             trace: None,
-            key: submission.key.map(|key| Key { name: format!("k{key}").into(), digest }),
+            key: submission.key.map(|key| Box::new(Key { name: format!("k{key}").into(), digest })),
         };
         let id = self.minter.mint(self.now, 0);
         Submit { id, spec, validate_only: submission.validate_only }
