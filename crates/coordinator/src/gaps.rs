@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How many bytes are read ahead with one batch: of those whose payloads are needed, what their neighbours have.
-pub(crate) const AHEAD_BYTES_MAX: u64 = 4 << 20;
+const AHEAD_BYTES_MAX: u64 = 4 << 20;
 
 /// A payload that is missing.
 #[derive(Clone, Copy, Debug)]
