@@ -12,6 +12,8 @@ mod terms;
 mod tests;
 mod wire;
 
+use std::ops::{Range, RangeInclusive};
+
 use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_queue::{Ended, Ending, Payload, Phase, Record, Task};
@@ -26,13 +28,13 @@ pub(crate) use wire::Malformed;
 const FORMAT: u8 = 3;
 
 /// Every format that is read.
-const FORMATS: std::ops::RangeInclusive<u8> = 1..=FORMAT;
+const FORMATS: RangeInclusive<u8> = 1..=FORMAT;
 
 /// Format, base time, close time.
 const HEADER_BYTES: usize = 1 + 8 + 8;
 
 /// Where the close time stands in the header.
-const CLOSED_AT: std::ops::Range<usize> = 9..HEADER_BYTES;
+const CLOSED_AT: Range<usize> = 9..HEADER_BYTES;
 
 /// A body that records are added to.
 #[derive(Debug)]
@@ -58,8 +60,8 @@ impl Body {
         self.pen.len() - before
     }
 
-    /// Where the payload begins that the record just added does without, if it does.
-    pub(crate) const fn take_gap(&mut self) -> Option<usize> {
+    /// Where the payload belongs that the record just added does without, if it does.
+    pub(crate) const fn take_gap(&mut self) -> Option<Range<usize>> {
         self.pen.take_gap()
     }
 

@@ -18,6 +18,7 @@ use crate::{
     clock::Clocks,
     config::Config,
     engine,
+    gaps::Unfilled,
     handle::Handle,
     metrics::Metrics,
     ops::{self, Ops},
@@ -69,6 +70,9 @@ pub enum RunError {
     /// The journal failed while it was written.
     #[error("the journal failed: start again")]
     Journal(#[from] writer::Failure),
+    /// What was written earlier was needed again, and is not there.
+    #[error("the journal is damaged")]
+    Damaged(#[source] Unfilled),
     /// The engine, or a task of the start, panicked.
     #[error("the engine panicked: start again")]
     Panicked,
@@ -104,7 +108,8 @@ impl RunError {
                 | OpenError::Orphaned { .. }
                 | OpenError::Damaged { .. },
             )
-            | Self::Recovery(_) => 65,
+            | Self::Recovery(_)
+            | Self::Damaged(_) => 65,
             // EX_IOERR.
             Self::Open(OpenError::File { .. } | OpenError::Database(_)) | Self::Archive(_) => 74,
             // EX_UNAVAILABLE.
@@ -223,6 +228,9 @@ impl Running {
 
 fn failure(ended: Result<engine::Ended, oneshot::error::RecvError>) -> RunError {
     match ended {
+        Ok(engine::Ended::Failed(writer::Failure::Unfilled(why))) if why.is_damage() => {
+            RunError::Damaged(why)
+        }
         Ok(engine::Ended::Failed(failure)) => RunError::Journal(failure),
         Ok(engine::Ended::Stopped) | Err(_) => RunError::Panicked,
     }

@@ -291,25 +291,18 @@ impl Engine {
         if self.is_stopping() || self.is_stuck() {
             return false;
         }
-        let most = self.grants_at_once();
-        if most == 0 {
-            return false;
+        let mut left = GRANTS_PER_PASS;
+        while 0 < left && self.has_room_to_read() {
+            let reply = self.apply(Command::Grant { most: left });
+            let Reply::Granted(granted) = reply else { return false };
+            if 0 < granted.culled {
+                self.say(Release::Culled(granted.culled, granted.spared));
+            }
+            left -= granted.turns();
+            let Some(task) = granted.away else { break };
+            self.ask_for(task);
         }
-        let reply = self.apply(Command::Grant { most });
-        let Reply::Granted(granted) = reply else { return false };
-        if 0 < granted.culled {
-            self.say(Release::Culled(granted.culled, granted.spared));
-        }
-        granted.turns() == most
-    }
-
-    /// How many leases a pass may grant, so that no more payloads are read at once than there should be, if all are as long as
-    /// they are on average. None while enough are on their way: the batch that they come with begins a turn.
-    fn grants_at_once(&self) -> usize {
-        let room = self.payloads.room();
-        let each = self.queue.open_bytes() / self.queue.open_tasks().max(1);
-        let fit = usize::try_from(room / each.max(1)).unwrap_or(usize::MAX);
-        if room == 0 { 0 } else { fit.clamp(1, GRANTS_PER_PASS) }
+        left == 0
     }
 
     fn apply(&mut self, command: Command) -> Reply {
@@ -369,11 +362,15 @@ impl Engine {
     /// Learns what became of what was handed to the writer.
     fn learn(&mut self, report: Report) -> Result<(), writer::Failure> {
         match report {
-            Report::Durable { position, records, took, payloads } => {
+            Report::Durable { position, records, took, read, found } => {
                 self.writing_since = None;
                 self.gate.open(position);
-                self.take_back(position, payloads);
+                self.drafts.appended();
+                self.take_back(position, found);
                 self.metrics.committed(took, records);
+                if let Some(took) = read {
+                    self.metrics.read_back(took);
+                }
             }
             Report::Claimed(epoch) => {
                 self.is_claiming = false;
@@ -408,7 +405,8 @@ impl Engine {
         if self.writing_since.is_some() {
             return;
         }
-        if let Some(sealed) = self.drafts.next(&mut self.keeper, self.now) {
+        if let Some(mut sealed) = self.drafts.next(&mut self.keeper, self.now) {
+            sealed.ahead_bytes = self.ahead_bytes();
             self.writing_since = Some(self.now);
             self.hand_over(Job::Append(Box::new(sealed)));
         }

@@ -3,7 +3,10 @@
 //! The writer fills the gaps just before it appends the batch. Nobody else drops batches, and one is dropped at the earliest
 //! together with the first that has no need of it any more: so what a gap names is there.
 
-use std::{collections::BTreeMap, convert::Infallible};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+};
 
 use bytes::Bytes;
 use leasehold_journal::{Damage, Position, ReadError, Reader};
@@ -13,10 +16,11 @@ use leasehold_queue::{Record, TaskId};
 use crate::{
     codec::{Malformed, Records},
     engine::Sealed,
+    keeper::Keeper,
 };
 
 /// How many bytes are read ahead with one batch: of those whose payloads are needed, what their neighbours have.
-const AHEAD_BYTES_MAX: usize = 4 << 20;
+const AHEAD_BYTES_MAX: u64 = 4 << 20;
 
 /// A payload that is missing.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct Gap {
     pub home: Position,
     /// The task.
     pub task: TaskId,
+    /// How long its payload is.
+    pub len: usize,
     /// What needs it.
     pub at: Place,
 }
@@ -40,11 +46,33 @@ pub(crate) enum Place {
     Effects,
 }
 
+/// What is to be read for one batch: the batches that hold it, each once, and the payloads that come of them.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    homes: BTreeSet<Position>,
+    bytes: u64,
+}
+
+impl Reads {
+    /// A payload of that length is read, too, from the batch at `home`.
+    pub(crate) fn add(&mut self, home: Position, len: usize, keeper: &Keeper) {
+        if self.homes.insert(home) {
+            self.bytes += keeper.bytes_of(home);
+        }
+        self.bytes += len as u64;
+    }
+
+    /// How many bytes that takes.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
 /// What was read for a batch, each payload with its task.
 #[derive(Debug, Default)]
-pub(crate) struct Payloads {
+pub(crate) struct Found {
     /// For what leaves with it.
-    pub leaving: Vec<(TaskId, Bytes)>,
+    pub wanted: Vec<(TaskId, Bytes)>,
     /// What stands behind those, and so is likely to be wanted next, in that order.
     pub ahead: Vec<(TaskId, Bytes)>,
 }
@@ -72,6 +100,25 @@ pub enum Unfilled {
         /// Whose payload.
         task: TaskId,
     },
+    /// The batch is whole, and has another payload than was let go.
+    #[error("batch {} holds {found} bytes of payload of task {task}, not {expected}", position.0)]
+    OfOtherLength {
+        /// Which.
+        position: Position,
+        /// Whose payload.
+        task: TaskId,
+        /// How long it was.
+        expected: usize,
+        /// How long it is.
+        found: usize,
+    },
+}
+
+impl Unfilled {
+    /// Whether reading it again is in vain.
+    pub(crate) const fn is_damage(&self) -> bool {
+        !matches!(self, Self::Read(ReadError::Database(_)))
+    }
 }
 
 /// Reads one batch.
@@ -101,50 +148,63 @@ pub(crate) fn payload(
 pub(crate) fn fill(
     sealed: &mut Sealed,
     mut read: impl FnMut(Position) -> Result<Bytes, Unfilled>,
-) -> Result<Payloads, Unfilled> {
+) -> Result<Found, Unfilled> {
     let mut gaps = std::mem::take(&mut sealed.gaps);
-    let mut payloads = Payloads::default();
+    let mut all = Found::default();
     if gaps.is_empty() {
-        return Ok(payloads);
+        return Ok(all);
     }
     // Those that find theirs in this batch itself come last, when its own are filled.
     gaps.sort_by_key(|gap| gap.home);
+    let homes = gaps.chunk_by(|one, other| one.home == other.home);
+    // Each has its share, so that none of those whose turn it is in turns takes it all.
+    let share = sealed.ahead_bytes.min(AHEAD_BYTES_MAX) / homes.clone().count() as u64;
     let mut body = Vec::from(std::mem::take(&mut sealed.batch.body));
-    let mut room = AHEAD_BYTES_MAX;
-    for gaps in gaps.chunk_by(|one, other| one.home == other.home) {
+    for gaps in homes {
         let Some(home) = gaps.first().map(|gap| gap.home) else { continue };
         let is_own = home == sealed.position;
         let is_written = |gap: &Gap| matches!(gap.at, Place::Body(_));
         debug_assert!(!is_own || !gaps.iter().any(is_written), "nobody moves from where he is to");
         let other = if is_own { Bytes::copy_from_slice(&body) } else { read(home)? };
-        let mut wanted: BTreeMap<TaskId, Vec<Place>> = BTreeMap::new();
+        let mut wanted: BTreeMap<TaskId, Vec<&Gap>> = BTreeMap::new();
         for gap in gaps {
-            wanted.entry(gap.task).or_default().push(gap.at);
+            wanted.entry(gap.task).or_default().push(gap);
         }
-        let mut is_behind = false;
+        let (mut room, mut is_behind) = (share, false);
         for found in payloads_of(home, &other)? {
             let (task, payload) = found?;
-            let Some(places) = wanted.remove(&task) else {
-                if is_behind && payload.len() <= room {
-                    room -= payload.len();
-                    payloads.ahead.push((task, payload));
-                }
-                continue;
-            };
-            let payload = if Mutant::PayloadLost.is_alive() { Bytes::new() } else { payload };
-            for place in places {
-                match place {
-                    Place::Body(at) => write(&mut body, at, &payload),
-                    Place::Row(at) => {
-                        if let Some(row) = sealed.batch.failed.get_mut(at) {
+            if let Some(gaps) = wanted.remove(&task) {
+                gaps.iter().try_for_each(|gap| check(gap, &payload))?;
+                let payload = if Mutant::PayloadLost.is_alive() { Bytes::new() } else { payload };
+                for gap in gaps {
+                    match gap.at {
+                        Place::Body(at) => write(&mut body, at, &payload),
+                        Place::Row(at) => {
+                            let Some(row) = sealed.batch.failed.get_mut(at) else {
+                                unreachable!("a gap names a row of its own batch")
+                            };
                             row.payload = Bytes::clone(&payload);
                         }
-                    }
-                    Place::Effects => {
-                        is_behind = true;
-                        payloads.leaving.push((task, Bytes::clone(&payload)));
+                        Place::Effects => {
+                            is_behind = true;
+                            all.wanted.push((task, Bytes::clone(&payload)));
+                        }
                     }
                 }
+            } else if is_behind {
+                match room.checked_sub(payload.len() as u64) {
+                    Some(left) => {
+                        room = left;
+                        let other =
+                            all.wanted.last().filter(|_| Mutant::PayloadMistaken.is_alive());
+                        let payload = other.map_or(payload, |(_, other)| Bytes::clone(other));
+                        all.ahead.push((task, payload));
+                    }
+                    None => room = 0,
+                }
+            }
+            if wanted.is_empty() && (!is_behind || room == 0) {
+                break;
             }
         }
         if let Some((task, _)) = wanted.pop_first() {
@@ -152,13 +212,23 @@ pub(crate) fn fill(
         }
     }
     sealed.batch.body = Bytes::from(body);
-    Ok(payloads)
+    Ok(all)
+}
+
+fn check(gap: &Gap, payload: &Bytes) -> Result<(), Unfilled> {
+    let Gap { home: position, task, len: expected, .. } = *gap;
+    let found = payload.len();
+    if found == expected {
+        return Ok(());
+    }
+    Err(Unfilled::OfOtherLength { position, task, expected, found })
 }
 
 fn write(body: &mut [u8], at: usize, payload: &[u8]) {
-    if let Some(gap) = body.get_mut(at..at + payload.len()) {
-        gap.copy_from_slice(payload);
-    }
+    let Some(gap) = body.get_mut(at..at + payload.len()) else {
+        unreachable!("a gap is within the record that was made with it")
+    };
+    gap.copy_from_slice(payload);
 }
 
 /// Every payload in a batch, in order.

@@ -179,7 +179,7 @@ impl Handle {
     ) -> Result<Vec<Result<Accepted, Refusal>>, Unavailable> {
         self.status.admission()?;
         for task in &mut tasks {
-            // As a slice of the message it came in, it would keep all of that in memory.
+            // As a slice of the message it came in, it would keep all of that in memory, and so would the last of a thousand.
             if let Some(payload) = task.spec.payload.here() {
                 task.spec.payload = Bytes::copy_from_slice(payload).into();
             }
@@ -190,7 +190,7 @@ impl Handle {
     /// Asks for a task to end. The task as it then is; none if it is not open (any more).
     pub async fn cancel(&self, task: TaskId) -> Result<Option<Snapshot>, Unavailable> {
         let task = self.control(|answer| Control::Cancel { task, answer }).await?;
-        self.whole(task).await
+        Ok(self.whole_if_possible(task).await)
     }
 
     /// Makes a dead letter a task again. `generation` is the one that failed; none: the one stored.
@@ -233,7 +233,7 @@ impl Handle {
     ) -> Result<Option<Snapshot>, Unavailable> {
         let revoke = |answer| Control::RevokeLease { lease, grace, reason, answer };
         let task = self.control(revoke).await?;
-        Ok(self.whole(task.clone()).await?.or(task.map(|task| *task)))
+        Ok(self.whole_if_possible(task).await)
     }
 
     /// Gives a worker up, and does not let it in again for as long as `ban` says. Its sessions as they then are.
@@ -299,6 +299,13 @@ impl Handle {
             shown = open;
         }
         Ok(Some(*shown))
+    }
+
+    /// A task to which something has been done: that its payload cannot be read back (any more) must not look like a failure of
+    /// that.
+    async fn whole_if_possible(&self, task: Option<Box<Snapshot>>) -> Option<Snapshot> {
+        let whole = self.whole(task.clone()).await;
+        whole.ok().flatten().or(task.map(|task| *task))
     }
 
     /// Why a task is where it is, if it is open. One that is not may be in the archive.

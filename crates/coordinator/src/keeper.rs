@@ -155,6 +155,12 @@ impl Keeper {
         self.tasks.get(task).map(|home| self.position(home))
     }
 
+    /// How many bytes of records a batch has: what it takes to read it.
+    pub(crate) fn bytes_of(&self, position: Position) -> u64 {
+        let at = self.batches.binary_search_by_key(&position, |batch| batch.position);
+        at.ok().and_then(|at| self.batches.get(at)).map_or(0, |batch| batch.bytes)
+    }
+
     /// Whom to write again with this turn's records, which go into the batch at `head`.
     pub(crate) fn moves(&mut self, head: Position) -> Moves {
         let mut moves = Moves::default();

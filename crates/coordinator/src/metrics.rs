@@ -6,7 +6,7 @@
 //!
 //! The engine calls, once a fact is durable: [`Metrics::submitted`], [`Metrics::deduplicated`], [`Metrics::waited`],
 //! [`Metrics::attempt_started`], [`Metrics::attempt_ended`], [`Metrics::ran`], [`Metrics::task_ended`],
-//! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::checkpoint`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::culled`], [`Metrics::turned`], [`Metrics::committed`], [`Metrics::payloads_read`], [`Metrics::stalled`]; and
+//! [`Metrics::revoked`], [`Metrics::revocation_came_to`], [`Metrics::stopped_late`], [`Metrics::checkpoint`], [`Metrics::stale`], [`Metrics::replayed`], [`Metrics::culled`], [`Metrics::turned`], [`Metrics::committed`], [`Metrics::read_back`], [`Metrics::payloads_read`], [`Metrics::stalled`]; and
 //! now and then, from a look at its state: the `set_` methods.
 
 use std::{
@@ -121,6 +121,11 @@ impl Metrics {
         // No batch comes near 2^52 records, from where on a float would round.
         #[expect(clippy::cast_precision_loss, reason = "a batch is bounded to a megabyte")]
         self.series.commit_batch.observe(records as f64);
+    }
+
+    /// What a batch did without was read from the journal, and took so long.
+    pub fn read_back(&self, took: Duration) {
+        self.series.read_back.observe(took.as_secs_f64());
     }
 
     /// A checkpoint was said by a worker.

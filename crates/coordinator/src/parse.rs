@@ -8,7 +8,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use leasehold_policy::{Backoff, namespace};
 use leasehold_proto::v1;
 use leasehold_queue::{
@@ -54,9 +53,6 @@ const DEFAULT_PRIORITY: u8 = 5;
 
 /// The least urgent priority.
 const PRIORITY_MAX: u8 = 9;
-
-/// Payloads of fewer bytes are copied out of their message. A larger one keeps of it at most a few dozen times as much.
-const COPIED_BELOW: usize = 64 << 10;
 
 /// By what a submit is judged.
 #[derive(Clone, Debug)]
@@ -132,7 +128,7 @@ impl Rules {
                 let digest = digest(&said.spec.task_type, &own.payload);
                 Box::new(Key { name: name.into(), digest })
             }),
-            payload: alone(own.payload).into(),
+            payload: own.payload.into(),
             template,
         };
         let task = fields.finish(task)?;
@@ -318,12 +314,6 @@ pub fn generation(field: &str, number: i32) -> Result<Option<u32>, Refusal> {
 }
 
 /// The first half of the SHA-256 of what an idempotency key stands for.
-/// A payload without the message that brought it: as a part of that it would keep all of it in memory, and so would the last
-/// of a thousand tasks. A large one is most of its message.
-fn alone(payload: Bytes) -> Bytes {
-    if payload.len() < COPIED_BELOW { Bytes::copy_from_slice(&payload) } else { payload }
-}
-
 fn digest(task_type: &str, payload: &[u8]) -> [u8; 16] {
     let sum = Sha256::new().chain_update(task_type).chain_update([0]).chain_update(payload);
     let mut half = [0; 16];

@@ -63,6 +63,8 @@ pub struct Start<'a> {
     pub tidy_bytes: u64,
     /// Which payloads stay in memory, however many: shorter ones.
     pub least_payload_bytes: usize,
+    /// Which share of the room for payloads those may take that were read ahead: 2 is a half.
+    pub payloads_ahead_share: u64,
     /// Its clocks.
     pub dial: Arc<Dial>,
 }
@@ -85,7 +87,7 @@ pub struct Coordinator {
     now: Time,
     jobs: mpsc::Receiver<Job>,
     /// What was read for the batch that the journal has.
-    payloads: gaps::Payloads,
+    found: gaps::Found,
     senders: Senders,
     shared: Shared,
     status: Arc<Status>,
@@ -225,7 +227,7 @@ impl Coordinator {
             due: None,
             now,
             jobs,
-            payloads: gaps::Payloads::default(),
+            found: gaps::Found::default(),
             senders,
             shared,
             status,
@@ -277,7 +279,7 @@ impl Coordinator {
                     Ok(read(home).cloned().ok_or(missing)?)
                 });
                 match filled {
-                    Ok(payloads) => self.payloads = payloads,
+                    Ok(found) => self.found = found,
                     Err(unfilled) => return Some(Work::Unfilled(unfilled)),
                 }
                 Work::Append(sealed.position, Box::new(sealed.batch))
@@ -291,8 +293,8 @@ impl Coordinator {
     pub fn report(&mut self, word: Word) {
         let report = match word {
             Word::Durable(position) => {
-                let payloads = std::mem::take(&mut self.payloads);
-                Report::Durable { position, records: 0, took: Duration::ZERO, payloads }
+                let (took, found) = (Duration::ZERO, std::mem::take(&mut self.found));
+                Report::Durable { position, records: 0, took, read: None, found }
             }
             Word::Claimed(epoch) => Report::Claimed(Epoch(epoch)),
             Word::Dead(row_id, row) => Report::Dead(row_id, Ok(row)),
@@ -508,7 +510,7 @@ fn rebuild(start: &Start<'_>) -> Result<(Queue, Recovered), StartError> {
     let mut queue = Queue::new(terms::queue(&start.config), start.epoch);
     replay_facts(&start.facts, &mut queue)?;
     let keeper = Keeper::tidying_above(start.tidy_bytes);
-    let payloads = Payloads::of_at_least(start.least_payload_bytes);
+    let payloads = Payloads::new(start.least_payload_bytes, start.payloads_ahead_share);
     let payload_memory = start.config.limits.payload_memory;
     let mut recovered = Recovered { keeper, payloads, payload_memory, ..Recovered::default() };
     for (position, body) in &start.batches {

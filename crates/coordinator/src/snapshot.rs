@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows the wire contract, nor of the journal more than where in it a payload is.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use leasehold_journal::Position;
 use leasehold_policy::Time;
-use leasehold_queue::{Blocked, Ended, Ending, Explanation, Obstacle, Queue, SchemaPrint, Task};
+use leasehold_queue::{
+    Blocked, Ended, Ending, Explanation, Obstacle, Payload, Queue, SchemaPrint, Task,
+};
 
 /// A task at one moment. Cheap to clone: the payload and all long texts are shared.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,8 +78,12 @@ impl Snapshot {
 }
 
 impl From<Ended> for Snapshot {
+    /// Its payload is only shown while it can still be wanted: of a dead letter. What of others is in memory is chance.
     fn from(ended: Ended) -> Self {
-        let Ended { task, ending, result, time } = ended;
+        let Ended { mut task, ending, result, time } = ended;
+        if ending != Ending::Failed {
+            Arc::make_mut(&mut task.spec).payload = Payload::default();
+        }
         let ended = Some(EndedView { ending, result, time });
         let read_instead = BTreeSet::new();
         Self { task, blocked: None, obstacle: None, read_instead, ended, home: None }

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     engine::Sealed,
-    gaps::{self, Payloads, Unfilled},
+    gaps::{self, Found, Unfilled},
 };
 
 mod space;
@@ -68,10 +68,12 @@ pub(crate) enum Report {
         position: Position,
         /// How many records it had.
         records: usize,
-        /// How long it took.
+        /// How long it took, once it was complete.
         took: Duration,
+        /// How long it took to read what it did without, if it did.
+        read: Option<Duration>,
         /// What it was to read for whatever leaves now.
-        payloads: Payloads,
+        found: Found,
     },
     /// A new epoch is claimed.
     Claimed(Epoch),
@@ -200,8 +202,10 @@ impl Writer {
     }
 
     async fn append(&mut self, mut sealed: Sealed) -> Result<Result<(), Abandoned>, Failure> {
+        let (is_incomplete, asked) = (!sealed.gaps.is_empty(), Instant::now());
+        let found = gaps::fill(&mut sealed, |home| gaps::body(&self.reader, home))?;
+        let read = is_incomplete.then(|| asked.elapsed());
         let began = Instant::now();
-        let payloads = gaps::fill(&mut sealed, |home| gaps::body(&self.reader, home))?;
         let epoch = self.epoch;
         self.seen = Seen { now_ms: sealed.batch.now_ms, at: began };
         self.gauge.owe(sealed.open_bytes);
@@ -213,7 +217,7 @@ impl Writer {
             return Err(Failure::Misplaced { expected: sealed.position.0, found: position.0 });
         }
         let (records, took) = (sealed.records, began.elapsed());
-        Ok(self.report(Report::Durable { position, records, took, payloads }).await)
+        Ok(self.report(Report::Durable { position, records, took, read, found }).await)
     }
 
     async fn claim(&mut self, unix_s: u64) -> Result<Result<(), Abandoned>, Failure> {

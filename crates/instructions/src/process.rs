@@ -73,6 +73,7 @@ impl Site {
             facts: Vec::new(),
             tidy_bytes: u64::MAX,
             least_payload_bytes: 0,
+            payloads_ahead_share: 8,
             dial,
         })?;
         let mut site =

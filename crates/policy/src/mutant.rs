@@ -140,6 +140,7 @@ mutants! {
     QuotaBeyond = "a namespace has one task more open than it may",
     QuotaForgottenAtBoot = "what is open over a restart counts against no quota",
     PayloadLost = "a payload that was let go comes back empty",
+    PayloadMistaken = "a payload that was read ahead is that of the task before it",
     RowTwice = "a replayed dead letter stays in its table",
 }
 

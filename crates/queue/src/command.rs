@@ -190,8 +190,8 @@ pub enum Command {
         /// time.
         until: Time,
     },
-    /// Lease waiting tasks to free slots, or end those whose time is over or cannot suffice any more, at most `most` of them.
-    /// Answered by [`Reply::Granted`].
+    /// Lease waiting tasks to free slots, or end those whose time is over or cannot suffice any more, at most `most` of them, and
+    /// none behind one whose payload was let go. Answered by [`Reply::Granted`].
     Grant {
         /// The bound.
         most: usize,
@@ -247,6 +247,9 @@ pub struct Granted {
     pub culled: usize,
     /// How long those would have run, by what half of the runs of their types do not exceed.
     pub spared: Duration,
+    /// The last one that was leased, if its payload was let go: nothing is leased behind it before whoever asks has seen what
+    /// that takes to have back, and asks again.
+    pub away: Option<TaskId>,
 }
 
 impl Granted {

@@ -33,7 +33,11 @@ impl Queue {
         self.introduce();
         self.index.lanes.open_due(self.now, OPENED_MAX);
         let mut granted = Granted::default();
-        while granted.turns() < most && self.grant_next(&mut granted) {}
+        while granted.turns() < most && self.grant_next(&mut granted) {
+            if granted.away.is_some() {
+                return granted;
+            }
+        }
         self.retract(most - granted.turns());
         granted
     }
@@ -68,7 +72,7 @@ impl Queue {
         }
         let Some(token) = self.mint() else { return false };
         let took = passed.map(|passed| (self.size_of(next.place.task), passed));
-        self.lease(next, seating, token);
+        self.lease(next, seating, token, granted);
         if next.pick() == Pick::Reserved {
             // Whoever is alike to it has had the room that was kept.
             self.roster.unreserve(seating.session);
@@ -110,7 +114,7 @@ impl Queue {
         })
     }
 
-    fn lease(&mut self, next: Next, seating: Seating, token: Token) {
+    fn lease(&mut self, next: Next, seating: Seating, token: Token, granted: &mut Granted) {
         let (task, id, is_ahead) = (next.place.task, seating.session, seating.is_ahead());
         let Some(spec) = self.book.task(task).map(|task| &task.spec) else { return };
         let (size, patience) = (spec.shape.size.clone(), spec.start_timeout);
@@ -127,8 +131,9 @@ impl Queue {
         if let Some(lease) = self.book.lease_mut(task) {
             (lease.session, lease.reckoned) = (Some(id), reckoned);
         }
-        let Some(granted) = self.book.task(task) else { return };
-        let assignment = Box::new(assignment(granted, token));
+        let Some(leased) = self.book.task(task) else { return };
+        granted.away = leased.spec.payload.here().is_none().then_some(task);
+        let assignment = Box::new(assignment(leased, token));
         self.update(id, |session| {
             session.hold(token, Work::Lease(task), size);
             if is_ahead {

@@ -320,7 +320,7 @@ impl Plan {
         // Drawn beside the others, which are as they were.
         let mut beside = fastrand::Rng::with_seed(!seed);
         setting.quota = *pick(&mut beside, &[None, Some(2), Some(6)]);
-        setting.payload_memory = *pick(&mut beside, &[None, None, Some(0), Some(50)]);
+        setting.payload_memory = *pick(&mut beside, &[None, None, Some(0), Some(50), Some(100)]);
         let Drawn { faults, work, wishes: more } = match shape::draw(&mut rng, &setting) {
             Some(drawn) => drawn,
             None => Drawn { faults: fault::draw(&mut rng, &setting), ..Drawn::default() },

@@ -3,7 +3,7 @@
 //! Integers are LEB128 varints. A time is written as its distance from the base time of the batch, a name that a
 //! batch repeats as a number. The reader trusts nothing: every length is compared with what is left.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use leasehold_policy::Time;
@@ -79,8 +79,8 @@ pub(super) struct Pen {
     templates: Vec<Arc<Template>>,
     /// The last one that was written.
     trace: Option<Arc<Trace>>,
-    /// Where the latest blob begins that is to be filled in.
-    gap: Option<usize>,
+    /// Where the latest blob is that is to be filled in.
+    gap: Option<Range<usize>>,
 }
 
 impl Pen {
@@ -131,12 +131,13 @@ impl Pen {
     /// Room for a blob of `len` bytes that somebody else has.
     pub(super) fn gap(&mut self, len: usize) {
         self.integer(len as u64);
-        self.gap = Some(self.bytes.len());
-        self.bytes.resize(self.bytes.len() + len, 0);
+        let gap = self.bytes.len()..self.bytes.len() + len;
+        self.bytes.resize(gap.end, 0);
+        self.gap = Some(gap);
     }
 
-    /// Where the blob begins that is to be filled in, if there was one since the last call.
-    pub(super) const fn take_gap(&mut self) -> Option<usize> {
+    /// Where the blob is that is to be filled in, if there was one since the last call.
+    pub(super) const fn take_gap(&mut self) -> Option<Range<usize>> {
         self.gap.take()
     }
 

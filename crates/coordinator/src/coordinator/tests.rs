@@ -1,6 +1,8 @@
 //! A whole coordinator but for its sockets: real threads, a real journal, workers that speak the contract in-process.
 
 use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
     time::{Duration, Instant},
 };
@@ -21,7 +23,7 @@ use tonic::Status as GrpcStatus;
 
 use super::*;
 use crate::{
-    handle::{ListFilter, OpenState, Replay, Submission, Unavailable},
+    handle::{LeaseName, ListFilter, OpenState, Replay, Submission, Unavailable},
     queues::Queues,
     session::FRAMES_MAX,
     snapshot::Snapshot,
@@ -585,6 +587,72 @@ async fn payloads_that_there_is_no_room_for_are_in_the_journal() {
         assert_eq!(dead.task.spec.payload, payload.clone().into());
     }
     node.stop().await;
+}
+
+/// Damages a payload wherever it is in a journal.
+fn damage(dir: &Path, payload: &str) {
+    let mut count = 0;
+    for name in ["leasehold.db", "leasehold.db-wal"] {
+        let mut file = File::options().read(true).write(true).open(dir.join(name)).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        let windows = bytes.windows(payload.len()).enumerate();
+        for (at, _) in windows.filter(|(_, window)| *window == payload.as_bytes()) {
+            file.seek(SeekFrom::Start(at as u64)).unwrap();
+            file.write_all(b"!").unwrap();
+            count += 1;
+        }
+    }
+    assert_ne!(count, 0, "it is in the journal as it is");
+}
+
+#[tokio::test]
+async fn a_payload_that_is_damaged_on_the_disk_ends_the_process_for_good() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start_with(dir.path(), |config| config.limits.payload_memory = 0).await;
+    let payload = "damaged".repeat(20);
+    node.submit(spec(&payload)).await;
+    damage(dir.path(), &payload);
+    let mut wire = node.dial();
+    wire.say(Said::Hello(hello("w", &[]))).await;
+    let failure = patiently("a failure", node.running.failed()).await;
+    assert!(matches!(failure, RunError::Damaged(_)), "{failure:?}");
+    assert_eq!(failure.exit_code(), 65);
+}
+
+#[tokio::test]
+async fn what_took_effect_is_answered_though_the_payload_cannot_be_read() {
+    let dir = TempDir::new().unwrap();
+    let mut node = Node::start_with(dir.path(), |config| config.limits.payload_memory = 0).await;
+    let payload = "unreadable".repeat(20);
+    let id = node.submit(spec(&payload)).await;
+    let (mut worker, _) = node.worker("w", &[]).await;
+    assert_eq!(worker.assignment().await.payload, payload.as_bytes());
+    damage(dir.path(), &payload);
+    let handle = node.handle();
+    assert_eq!(handle.get(id).await, Err(Unavailable::Unreadable));
+    let revoked = handle.revoke_lease(LeaseName::Of(id), None, "test".to_owned()).await;
+    assert_eq!(revoked.unwrap().unwrap().task.id, id);
+    let cancelled = handle.cancel(id).await.unwrap().unwrap();
+    assert!(cancelled.task.cancel_requested);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_succeeded_is_shown_without_payload_wherever_that_was() {
+    for payload_memory in [0, 1 << 20] {
+        let dir = TempDir::new().unwrap();
+        let small = |config: &mut Config| config.limits.payload_memory = payload_memory;
+        let mut node = Node::start_with(dir.path(), small).await;
+        let id = node.submit(spec(&"payload".repeat(20))).await;
+        let (mut worker, _) = node.worker("w", &[]).await;
+        let token = worker.assignment().await.fencing_token;
+        let mut end = node.handle().await_end(id).await.unwrap().unwrap();
+        worker.finish(token, success(b"")).await;
+        let ended = patiently("an end", end.ended()).await.unwrap();
+        assert_eq!(ended.task.spec.payload, Bytes::new().into(), "{payload_memory}");
+        node.stop().await;
+    }
 }
 
 #[tokio::test]

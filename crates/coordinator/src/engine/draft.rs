@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use leasehold_journal::{Batch, FailedRow, FinishedRow, Position, RowId};
 use leasehold_policy::Time;
-use leasehold_queue::{Record, Task, TaskId};
+use leasehold_queue::{Payload, Record, Task, TaskId};
 
 use crate::{
     codec::Body,
-    gaps::{Gap, Place},
+    gaps::{Gap, Place, Reads},
     keeper::Keeper,
 };
 
@@ -21,6 +21,10 @@ mod tests;
 
 /// Where a draft is sealed: larger rows cost the database tens of milliseconds. A larger single record goes alone.
 const DRAFT_BYTES_MAX: usize = 1 << 20;
+
+/// How many bytes may be on their way back from earlier batches, and may be read for one: then a draft is sealed, and nothing
+/// is leased that is to be read as well. It takes some hundredths of a second, for which everything else waits.
+pub(super) const READ_BYTES_MAX: u64 = 16 << 20;
 
 /// What a row of the people's tables takes beside its texts and blobs, roughly.
 const ROW_BYTES: usize = 128;
@@ -34,6 +38,10 @@ pub(crate) struct Sealed {
     pub batch: Batch,
     /// The payloads that it is to be completed with before, and those that are to be read for what leaves after.
     pub gaps: Vec<Gap>,
+    /// How many bytes are read for that.
+    pub read_bytes: u64,
+    /// How many bytes more may be read of payloads that are likely to be needed next.
+    pub ahead_bytes: u64,
     /// How many records it has.
     pub records: usize,
     /// How large it is.
@@ -48,6 +56,9 @@ pub(crate) struct Drafts {
     open: Draft,
     sealed: VecDeque<Sealed>,
     sealed_bytes: usize,
+    /// How many bytes are to be read for those that are sealed and not durable, and for the one of them that the writer has.
+    read_bytes: u64,
+    reading_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -56,14 +67,16 @@ struct Draft {
     body: Body,
     batch: Batch,
     gaps: Vec<Gap>,
+    reads: Reads,
     records: usize,
     row_bytes: usize,
 }
 
 impl Draft {
     fn new(position: Position, now: Time, bytes: usize) -> Self {
-        let (body, batch, gaps) = (Body::new(now, bytes), Batch::default(), Vec::new());
-        Self { position, body, batch, gaps, records: 0, row_bytes: 0 }
+        let (body, batch) = (Body::new(now, bytes), Batch::default());
+        let (gaps, reads) = (Vec::new(), Reads::default());
+        Self { position, body, batch, gaps, reads, records: 0, row_bytes: 0 }
     }
 
     fn is_empty(&self) -> bool {
@@ -74,9 +87,20 @@ impl Draft {
         self.body.len() + self.row_bytes
     }
 
-    fn gap(&mut self, home: Option<Position>, task: TaskId, at: Place) {
-        debug_assert!(home.is_some(), "{task} was let go, and its payload is nowhere");
-        self.gaps.extend(home.map(|home| Gap { home, task, at }));
+    /// What is at `home` is needed there: a task that has let its payload go has one.
+    fn gap(
+        &mut self,
+        home: Option<Position>,
+        task: TaskId,
+        len: usize,
+        at: Place,
+        keeper: &Keeper,
+    ) {
+        let Some(home) = home else {
+            unreachable!("{task} was let go, and its payload is nowhere")
+        };
+        self.reads.add(home, len, keeper);
+        self.gaps.push(Gap { home, task, len, at });
     }
 }
 
@@ -84,7 +108,8 @@ impl Drafts {
     /// Drafts of a journal whose last batch is at `head`.
     pub(crate) fn new(head: Position, now: Time) -> Self {
         let open = Draft::new(Position(head.0 + 1), now, 0);
-        Self { open, sealed: VecDeque::new(), sealed_bytes: 0 }
+        let sealed = VecDeque::new();
+        Self { open, sealed, sealed_bytes: 0, read_bytes: 0, reading_bytes: 0 }
     }
 
     /// Where the next record goes.
@@ -102,6 +127,11 @@ impl Drafts {
         self.sealed_bytes + self.open.bytes()
     }
 
+    /// How many bytes are to be read before all of this is durable.
+    pub(crate) const fn read_bytes(&self) -> u64 {
+        self.read_bytes + self.open.reads.bytes()
+    }
+
     /// Whether nothing waits for the writer.
     pub(crate) fn is_empty(&self) -> bool {
         self.sealed.is_empty() && self.open.is_empty()
@@ -109,15 +139,18 @@ impl Drafts {
 
     /// Writes a record, and makes room for it first.
     pub(crate) fn record(&mut self, record: &Record, keeper: &mut Keeper, now: Time) {
-        if !self.open.is_empty() && DRAFT_BYTES_MAX < self.open.bytes() + payload_bytes(record) {
+        let is_full = DRAFT_BYTES_MAX < self.open.bytes() + payload_bytes(record)
+            || READ_BYTES_MAX <= self.open.reads.bytes();
+        if is_full && !self.open.is_empty() {
             self.seal(keeper, now);
         }
         let bytes = self.open.body.push(record);
         self.open.records += 1;
-        if let Some(at) = self.open.body.take_gap()
+        if let Some(gap) = self.open.body.take_gap()
             && let Some(task) = record.task()
         {
-            self.open.gap(keeper.home(task), task, Place::Body(at));
+            let at = Place::Body(gap.start);
+            self.open.gap(keeper.home(task), task, gap.len(), at, keeper);
         }
         keeper.written(self.open.position, record, bytes);
     }
@@ -129,9 +162,16 @@ impl Drafts {
     }
 
     /// Adds the row of a dead letter whose end was just recorded. A payload that was let go was at `home` until then.
-    pub(crate) fn failed(&mut self, row: FailedRow, home: Option<Position>, task: &Task) {
-        if task.spec.payload.here().is_none() {
-            self.open.gap(home, task.id, Place::Row(self.open.batch.failed.len()));
+    pub(crate) fn failed(
+        &mut self,
+        row: FailedRow,
+        home: Option<Position>,
+        task: &Task,
+        keeper: &Keeper,
+    ) {
+        if let Payload::Away(len) = task.spec.payload {
+            let at = Place::Row(self.open.batch.failed.len());
+            self.open.gap(home, task.id, len, at, keeper);
         }
         self.open.row_bytes += ROW_BYTES
             + task.spec.payload.len()
@@ -141,9 +181,9 @@ impl Drafts {
         self.open.batch.failed.push(row);
     }
 
-    /// What leaves once all this is durable needs the payload of a task.
-    pub(crate) fn leaves(&mut self, home: Option<Position>, task: TaskId) {
-        self.open.gap(home, task, Place::Effects);
+    /// What leaves once all this is durable needs the payload of a task, which is so long.
+    pub(crate) fn leaves(&mut self, task: TaskId, len: usize, keeper: &Keeper) {
+        self.open.gap(keeper.home(task), task, len, Place::Effects, keeper);
     }
 
     /// Takes away the row of a dead letter whose replay was just recorded.
@@ -164,7 +204,13 @@ impl Drafts {
         }
         let sealed = self.sealed.pop_front()?;
         self.sealed_bytes -= sealed.bytes;
+        self.reading_bytes = sealed.read_bytes;
         Some(sealed)
+    }
+
+    /// The batch that the writer had is durable.
+    pub(crate) fn appended(&mut self) {
+        self.read_bytes -= std::mem::take(&mut self.reading_bytes);
     }
 
     fn seal(&mut self, keeper: &mut Keeper, now: Time) {
@@ -181,8 +227,18 @@ impl Drafts {
         };
         self.sealed_bytes += bytes;
         let Draft { position, records, gaps, .. } = draft;
-        let open_bytes = keeper.live_bytes();
-        self.sealed.push_back(Sealed { position, batch, gaps, records, bytes, open_bytes });
+        let (read_bytes, open_bytes) = (draft.reads.bytes(), keeper.live_bytes());
+        self.read_bytes += read_bytes;
+        self.sealed.push_back(Sealed {
+            position,
+            batch,
+            gaps,
+            read_bytes,
+            ahead_bytes: 0,
+            records,
+            bytes,
+            open_bytes,
+        });
     }
 }
 

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use leasehold_journal::Position;
 use leasehold_queue::{Effect, IdHashing, Payload, Queue, Record, TaskId};
 
-use super::Engine;
-use crate::gaps;
+use super::{Engine, draft::READ_BYTES_MAX};
+use crate::gaps::{Found, Reads};
 
 /// A shorter payload stays: to know where it is takes as much.
 const LEAST_BYTES: usize = 64;
@@ -22,19 +22,17 @@ const LEAST_BYTES: usize = 64;
 const AHEAD_SHARE: u64 = 8;
 const AHEAD_BYTES_MAX: u64 = 16 << 20;
 
-/// How many bytes may be on their way back: nothing is leased meanwhile. They come with the next batch.
-const AWAITED_BYTES_MAX: u64 = 16 << 20;
-
 type ByTask = HashMap<TaskId, Bytes, IdHashing>;
 
 /// The payloads of open tasks, in memory or not.
 #[derive(Debug)]
 pub(crate) struct Payloads {
     least_bytes: usize,
+    ahead_share: u64,
     /// Those that go once the batch is durable that they are in: no more than wait for the disk.
     leaving: VecDeque<(Position, TaskId)>,
-    /// How many bytes are on their way back.
-    awaited_bytes: u64,
+    /// What is to be read for the leases of this turn.
+    asked: Reads,
     /// Those that were read for what leaves in this turn, and those that stood behind them.
     arrived: ByTask,
     behind: Vec<(TaskId, Bytes)>,
@@ -43,16 +41,16 @@ pub(crate) struct Payloads {
 
 impl Default for Payloads {
     fn default() -> Self {
-        Self::of_at_least(LEAST_BYTES)
+        Self::new(LEAST_BYTES, AHEAD_SHARE)
     }
 }
 
 impl Payloads {
-    /// Payloads that stay if they are shorter than that.
-    pub(crate) fn of_at_least(least_bytes: usize) -> Self {
+    /// Payloads that stay if they are shorter than that, and may take that share of their room (a half, a third) ahead.
+    pub(crate) fn new(least_bytes: usize, ahead_share: u64) -> Self {
         let (leaving, behind) = (VecDeque::new(), Vec::new());
         let (arrived, ahead) = (ByTask::default(), Ahead::default());
-        Self { least_bytes, leaving, awaited_bytes: 0, arrived, behind, ahead }
+        Self { least_bytes, ahead_share, leaving, asked: Reads::default(), arrived, behind, ahead }
     }
 
     /// Whether it is long enough to go.
@@ -63,11 +61,6 @@ impl Payloads {
     /// How many bytes of payloads are in memory.
     pub(super) fn bytes(&self, queue: &Queue) -> u64 {
         queue.payload_bytes() + self.ahead.bytes()
-    }
-
-    /// How many bytes more may be asked for.
-    pub(super) const fn room(&self) -> u64 {
-        AWAITED_BYTES_MAX.saturating_sub(self.awaited_bytes)
     }
 
     /// A record was read from a journal: what there is no room for need not be taken in.
@@ -98,7 +91,11 @@ impl Ahead {
         self.young_bytes + self.old_bytes
     }
 
-    /// Keeps the first of these, given how many bytes there may be.
+    fn has(&self, task: TaskId) -> bool {
+        self.young.contains_key(&task) || self.old.contains_key(&task)
+    }
+
+    /// Keeps the first of these, given how many bytes there may be: half of that of any read.
     fn keep(&mut self, payloads: Vec<(TaskId, Bytes)>, most: u64) {
         let bytes = payloads.iter().map(|(_, payload)| payload.len() as u64).sum::<u64>();
         if most / 2 < self.young_bytes + bytes {
@@ -139,33 +136,53 @@ impl Engine {
         }
     }
 
+    /// Whether payloads may be asked for: not while enough are on their way. The batch that they come with begins a turn.
+    pub(super) fn has_room_to_read(&self) -> bool {
+        self.drafts.read_bytes() + self.payloads.asked.bytes() < READ_BYTES_MAX
+    }
+
+    /// A task was leased whose payload was let go.
+    pub(super) fn ask_for(&mut self, task: TaskId) {
+        if !self.payloads.ahead.has(task)
+            && let Some(home) = self.keeper.home(task)
+            && let Some(task) = self.queue.task(task)
+        {
+            self.payloads.asked.add(home, task.spec.payload.len(), &self.keeper);
+        }
+    }
+
+    /// How many bytes a batch may have read ahead: as many as would be kept.
+    pub(super) fn ahead_bytes(&self) -> u64 {
+        self.ahead_bytes_max() / 2
+    }
+
+    fn ahead_bytes_max(&self) -> u64 {
+        let room = self.config.limits.payload_memory;
+        (room / self.payloads.ahead_share).min(AHEAD_BYTES_MAX)
+    }
+
     /// Batches up to this one are durable, and this was read for what leaves with it.
-    pub(super) fn take_back(&mut self, position: Position, payloads: gaps::Payloads) {
+    pub(super) fn take_back(&mut self, position: Position, found: Found) {
         let is_durable = |leaving: &mut (Position, TaskId)| leaving.0 <= position;
         while let Some((_, task)) = self.payloads.leaving.pop_front_if(is_durable) {
             self.queue.let_go(task);
         }
-        self.metrics.payloads_read(payloads.leaving.len() as u64);
-        for (task, payload) in payloads.leaving {
-            self.payloads.awaited_bytes -= payload.len() as u64;
-            self.payloads.arrived.insert(task, payload);
-        }
-        self.payloads.behind.extend(payloads.ahead);
+        self.metrics.payloads_read(found.wanted.len() as u64);
+        self.payloads.arrived.extend(found.wanted);
+        self.payloads.behind.extend(found.ahead);
     }
 
     /// Completes assignments whose payloads are known, and has the others read.
     pub(super) fn complete(&mut self, effects: &mut [Effect]) {
+        self.payloads.asked = Reads::default();
         for effect in effects {
             let Effect::Assign { assignment, .. } = effect else { continue };
-            if assignment.spec.payload.here().is_some() {
-                continue;
-            }
+            let Payload::Away(len) = assignment.spec.payload else { continue };
             let task = assignment.task;
             if let Some(payload) = self.payloads.ahead.take(task) {
                 Arc::make_mut(&mut assignment.spec).payload = payload.into();
             } else {
-                self.payloads.awaited_bytes += assignment.spec.payload.len() as u64;
-                self.drafts.leaves(self.keeper.home(task), task);
+                self.drafts.leaves(task, len, &self.keeper);
             }
         }
     }
@@ -186,8 +203,7 @@ impl Engine {
             let task = self.queue.task(*id).filter(|task| task.lease().is_none());
             task.is_some_and(|task| task.spec.payload.here().is_none())
         });
-        let most = (self.config.limits.payload_memory / AHEAD_SHARE).min(AHEAD_BYTES_MAX);
-        self.payloads.ahead.keep(behind, most);
+        self.payloads.ahead.keep(behind, self.ahead_bytes_max());
     }
 }
 

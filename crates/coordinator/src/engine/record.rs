@@ -96,7 +96,8 @@ impl Engine {
             Ending::Failed if Mutant::DeadLetterForgotten.is_alive() => return,
             Ending::Failed => {
                 let retention = self.config.failed_retention(queue);
-                return self.drafts.failed(row::failed(ended, retention), home, &ended.task);
+                let row = row::failed(ended, retention);
+                return self.drafts.failed(row, home, &ended.task, &self.keeper);
             }
         };
         let retention = self.config.finished_retention(queue);

@@ -114,10 +114,10 @@ impl Engine {
         match effect {
             Effect::Assign { stream, mut assignment } => {
                 if assignment.spec.payload.here().is_none() {
-                    let payload = self.arrived(assignment.task);
-                    assert!(payload.is_some(), "what leaves with a batch was read before it");
-                    Arc::make_mut(&mut assignment.spec).payload =
-                        payload.unwrap_or_default().into();
+                    let Some(payload) = self.arrived(assignment.task) else {
+                        unreachable!("what leaves with a batch was read before it")
+                    };
+                    Arc::make_mut(&mut assignment.spec).payload = payload.into();
                 }
                 let left = assignment.deadline.since(self.clock.now());
                 let token = assignment.token;

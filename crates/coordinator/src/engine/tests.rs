@@ -7,7 +7,7 @@ use leasehold_queue::{
     Admission, LeaseTerms, Name, Phase, Retry, Shape, TaskId, TaskSpec, Template,
 };
 
-use super::*;
+use super::{draft::READ_BYTES_MAX, *};
 use crate::{
     clock::Dial,
     simulation::{Answer, Ask, Coordinator, Start, Word, Work},
@@ -39,15 +39,23 @@ struct Stage {
     sent: i64,
     /// A batch that the disk has not taken yet.
     held: Option<Position>,
+    batches: BTreeMap<Position, Bytes>,
 }
 
 const STREAM: StreamId = StreamId(1);
 
 impl Stage {
     fn new() -> Self {
+        let mut stage = Self::without_worker(Config::default());
+        stage.hello(2);
+        stage.write();
+        stage
+    }
+
+    fn without_worker(config: Config) -> Self {
         let dial = Arc::new(Dial::default());
         let coordinator = Coordinator::start(Start {
-            config: Config::default(),
+            config,
             journal_id: "j".to_owned(),
             epoch: 1,
             batches: Vec::new(),
@@ -56,20 +64,26 @@ impl Stage {
             facts: Vec::new(),
             tidy_bytes: 0,
             least_payload_bytes: 0,
+            payloads_ahead_share: 1,
             dial: Arc::clone(&dial),
         });
         let coordinator = coordinator.unwrap();
-        let mut stage = Self { coordinator, dial, ms: 0, sent: 0, held: None };
-        stage.say(Said::Hello(v1::Hello {
+        let batches = BTreeMap::new();
+        let mut stage = Self { coordinator, dial, ms: 0, sent: 0, held: None, batches };
+        stage.turn();
+        stage.write();
+        stage
+    }
+
+    fn hello(&mut self, slots: i32) {
+        self.say(Said::Hello(v1::Hello {
             protocol_version: 1,
             worker_id: "w".to_owned(),
             instance_id: "1".to_owned(),
             task_types: vec!["t".to_owned()],
-            capacity: Some(v1::Capacity { slots: 2, ..v1::Capacity::default() }),
+            capacity: Some(v1::Capacity { slots, ..v1::Capacity::default() }),
             ..v1::Hello::default()
         }));
-        stage.write();
-        stage
     }
 
     fn say(&mut self, event: Said) {
@@ -101,8 +115,10 @@ impl Stage {
         let wall = Time::from_unix_ms(1_764_000_000_000 + self.ms);
         self.dial.set(Duration::from_millis(self.ms), wall);
         self.coordinator.turn().unwrap();
-        if let Some(Work::Append(position, _)) = self.coordinator.work(|_| None) {
+        let Self { coordinator, batches, .. } = self;
+        if let Some(Work::Append(position, batch)) = coordinator.work(|at| batches.get(&at)) {
             self.held = Some(position);
+            self.batches.insert(position, batch.body);
         }
     }
 
@@ -318,4 +334,36 @@ fn a_full_disk_refuses_at_once_who_waits_to_be_taken_in() {
     assert!(matches!(refused[..], [(3, Answer::Submitted(None))]), "{refused:?}");
     stage.write();
     assert_eq!(stage.accepted().len(), 1 + 17, "what was taken in was not lost");
+}
+
+#[test]
+fn nothing_is_leased_that_takes_more_to_read_than_may_be_read_at_once() {
+    const TASKS: u64 = 40;
+    // What is to be read for each is its batch and, of that, its payload.
+    let alone = usize::try_from(READ_BYTES_MAX >> 21).unwrap();
+    let mut config = Config::default();
+    config.limits.payload_memory = 0;
+    for (what, bytes, at_once, at_first) in [
+        ("each is most of its batch", 1 << 20, 1, alone),
+        ("all are in one batch", 1 << 10, TASKS, 40),
+    ] {
+        let mut stage = Stage::without_worker(config.clone());
+        for ticket in 0..TASKS / at_once {
+            let task = TaskSpec { payload: vec![b'x'; bytes].into(), ..spec() };
+            let tasks = (0..at_once).map(|_| task.clone()).collect();
+            stage.coordinator.ask(ticket, Ask::Submit(tasks));
+            stage.turn();
+            stage.write();
+        }
+        assert_eq!(stage.coordinator.queue().payload_bytes(), 0, "{what}: all were let go");
+        let leased = |stage: &Stage| {
+            let tasks = stage.coordinator.queue().tasks_after(TaskId::from_u128(0));
+            tasks.filter(|task| task.lease().is_some()).count()
+        };
+        stage.hello(40);
+        stage.turn();
+        assert_eq!(leased(&stage), at_first, "{what}: while the disk does nothing");
+        stage.write();
+        assert_eq!(leased(&stage), 40, "{what}: in the end");
+    }
 }

@@ -127,6 +127,7 @@ pub(super) struct Series {
     pub(super) end_to_end: Histogram,
     pub(super) commit: Histogram,
     pub(super) commit_batch: Histogram,
+    pub(super) read_back: Histogram,
     pub(super) calls: Family<Call, Histogram, fn() -> Histogram>,
 }
 
@@ -319,6 +320,12 @@ impl Series {
                 "store_commit_batch_size",
                 "Records that became durable together",
                 Histogram::new(BATCH_RECORDS),
+            ),
+            read_back: histogram(
+                registry,
+                "store_read_back",
+                "Reads of all that a batch needs of earlier ones, before it is appended",
+                FAST_SECONDS,
             ),
             calls: calls(registry),
         }

@@ -27,6 +27,7 @@ fn counted() -> Metrics {
     metrics.replayed();
     metrics.culled(2, Duration::from_millis(1_500));
     metrics.committed(Duration::from_millis(2), 17);
+    metrics.read_back(Duration::from_millis(3));
     metrics.stalled(Duration::from_millis(250));
     metrics.set_tasks(TaskState::Running, 4);
     metrics.set_workers(WorkerState::Draining, 5);
@@ -76,6 +77,7 @@ fn every_fact_is_on_the_page() {
         "leasehold_culled_run_seconds_total 1.5",
         "leasehold_store_commit_seconds_bucket{le=\"0.002\"} 1",
         "leasehold_store_commit_batch_size_bucket{le=\"64.0\"} 1",
+        "leasehold_store_read_back_seconds_bucket{le=\"0.005\"} 1",
         "leasehold_stall_seconds_total 0.25",
         "leasehold_tasks{state=\"running\"} 4",
         "leasehold_tasks{state=\"queued\"} 0",

@@ -75,12 +75,14 @@ impl TaskApi {
         }
     }
 
-    /// A task that has just ended. If its payload was let go, that is in its row: if it is a dead letter.
+    /// A task that has just ended. If its payload was let go, it is a dead letter, and that is in its row: unless it has been
+    /// replayed meanwhile, and that is the row of a later end, or has expired.
     async fn with_payload(&self, ended: Snapshot) -> Result<Snapshot, Status> {
         if ended.task.spec.payload.here().is_some() {
             return Ok(ended);
         }
-        Ok(self.handle().archive().failed(ended.task.id).await?.unwrap_or(ended))
+        let row = self.handle().archive().failed(ended.task.id).await?;
+        Ok(row.filter(|row| row.task.generation == ended.task.generation).unwrap_or(ended))
     }
 
     /// What each place where tasks can be says about one page. The engine is asked first: a task that ends in

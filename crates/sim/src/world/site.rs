@@ -217,6 +217,7 @@ impl World {
             facts: disk.facts(),
             tidy_bytes: self.plan.setting.tidy_bytes,
             least_payload_bytes: 0,
+            payloads_ahead_share: 1,
             dial: Arc::clone(&self.site.dial),
         }
     }

@@ -11,7 +11,12 @@ use leasehold_queue::{
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::{codec::Records, engine::row, gaps, keeper::Moves};
+use crate::{
+    codec::Records,
+    engine::row,
+    gaps::{self, Found},
+    keeper::Moves,
+};
 
 use std::time::Duration;
 
@@ -24,12 +29,19 @@ struct Rows {
     dead: Vec<(TaskId, Bytes)>,
     /// What was read for what left with a batch.
     left: Vec<(TaskId, Bytes)>,
+    /// What came along with it.
+    ahead: Vec<(TaskId, Bytes)>,
 }
 
 impl Rows {
     fn append(&mut self, mut sealed: Sealed) {
+        sealed.ahead_bytes = 1_000;
         let filled = gaps::fill(&mut sealed, |home| Ok(Bytes::clone(&self.bodies[&home])));
-        self.left.extend(filled.unwrap().leaving);
+        let Found { wanted, ahead } = filled.unwrap();
+        self.left.extend(wanted);
+        let bytes = ahead.iter().map(|(_, payload)| payload.len()).sum::<usize>();
+        assert!(bytes <= 1_000, "{bytes} were read ahead");
+        self.ahead.extend(ahead);
         let Sealed { position, batch, .. } = sealed;
         for row in batch.failed {
             let task = TaskId::from_u128(u128::from_be_bytes(row.task_id));
@@ -185,7 +197,10 @@ impl Writing {
             Step::Wait(ms) => self.now = self.now + Duration::from_millis(ms.into()),
         }
         self.apply(Command::Advance { until: self.now });
-        self.apply(Command::Grant { most: 3 });
+        // None is leased behind one whose payload was let go.
+        for _ in 0..3 {
+            self.apply(Command::Grant { most: 1 });
+        }
         self.write();
     }
 
@@ -241,7 +256,7 @@ impl Writing {
                 let ended = ends.next().unwrap();
                 if *ending == Ending::Failed {
                     let row = row::failed(ended, Duration::from_secs(1));
-                    self.drafts.failed(row, home, &ended.task);
+                    self.drafts.failed(row, home, &ended.task, &self.keeper);
                 }
             }
         }
@@ -249,15 +264,15 @@ impl Writing {
         for effect in output.effects {
             if let Effect::Assign { assignment, .. } = effect {
                 self.leases.push(assignment.token);
-                if assignment.spec.payload.here().is_none() {
-                    let task = assignment.task;
-                    self.drafts.leaves(self.keeper.home(task), task);
+                if let Payload::Away(len) = assignment.spec.payload {
+                    self.drafts.leaves(assignment.task, len, &self.keeper);
                     self.completed += 1;
                 }
             }
         }
         while let Some(sealed) = self.drafts.next(&mut self.keeper, self.now) {
             self.rows.append(sealed);
+            self.drafts.appended();
         }
         let open = self.queue.tasks_after(TaskId::from_u128(0)).map(|task| task.id);
         for task in open.filter(|_| self.lets_go).collect::<Vec<_>>() {
@@ -343,10 +358,30 @@ proptest! {
         }
         prop_assert_eq!(writing.queue.payload_bytes(), 0);
         prop_assert_eq!(writing.rows.left.len(), writing.completed);
-        for (task, read) in writing.rows.left.iter().chain(&writing.rows.dead) {
+        prop_assert_eq!(writing.drafts.read_bytes(), 0);
+        let Rows { left, ahead, dead, .. } = &writing.rows;
+        for (task, read) in left.iter().chain(ahead).chain(dead) {
             let len = writing.lens.get(task).copied().unwrap();
             prop_assert_eq!(read, &payload(*task, len));
         }
+    }
+}
+
+#[test]
+fn a_payload_of_another_length_than_was_let_go_is_damage() {
+    let mut writing = Writing::new(0);
+    writing.turn(0, Step::Submit { key: None, bytes: 100 });
+    for (expected, is_found) in [(99, false), (100, true), (101, false)] {
+        writing.drafts.fact("f".to_owned(), Bytes::from_static(b"1"));
+        writing.drafts.leaves(id(1), expected, &writing.keeper);
+        let mut sealed = writing.drafts.next(&mut writing.keeper, writing.now).unwrap();
+        let bodies = &writing.rows.bodies;
+        let filled = gaps::fill(&mut sealed, |home| Ok(Bytes::clone(&bodies[&home])));
+        match filled {
+            Ok(found) => assert!(is_found && found.wanted == [(id(1), payload(id(1), 100))]),
+            Err(why) => assert!(!is_found && why.is_damage(), "{why}"),
+        }
+        writing.rows.append(sealed);
     }
 }
 
