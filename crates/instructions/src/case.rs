@@ -29,6 +29,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "queue-blocked", run: |tasks| core::flow(tasks, core::Backlog::Blocked) },
     Case { name: "queue-deep", run: |tasks| core::flow(tasks, core::Backlog::Waiting) },
     Case { name: "queue-large", run: |tasks| core::flow(tasks, core::Backlog::Large) },
+    Case { name: "queue-strangers", run: core::flow_of_strangers },
     #[cfg(feature = "coordinator")]
     Case { name: "restart", run: process::restart },
 ];

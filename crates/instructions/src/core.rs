@@ -39,8 +39,18 @@ pub(crate) enum Backlog {
     Large,
 }
 
-/// Lets so many tasks flow through a queue.
+/// Lets so many tasks flow through a queue. Whoever submits many that are alike hands the same template over each time.
 pub(crate) fn flow(tasks: u64, backlog: Backlog) -> anyhow::Result<()> {
+    let like = spec("echo", 5);
+    flow_of(tasks, backlog, || like.clone())
+}
+
+/// The same with tasks of which each brings its own template, though they all say the same.
+pub(crate) fn flow_of_strangers(tasks: u64) -> anyhow::Result<()> {
+    flow_of(tasks, Backlog::None, || spec("echo", 5))
+}
+
+fn flow_of(tasks: u64, backlog: Backlog, task: impl Fn() -> TaskSpec) -> anyhow::Result<()> {
     // Nothing is reserved for what is large: the one worker would take nothing that is in its way.
     let valve = if backlog == Backlog::Large { u64::MAX } else { Config::default().valve };
     let mut queue = Queue::new(Config { valve, ..Config::default() }, 1);
@@ -72,11 +82,10 @@ pub(crate) fn flow(tasks: u64, backlog: Backlog) -> anyhow::Result<()> {
         submit(&mut queue, other.clone().unwrap_or_else(|| spec("echo", 9)));
     }
     drop(queue.take_output());
-    // Whoever submits many that are alike hands the same template over each time.
-    let (like, mut done) = (spec("echo", 5), 0);
+    let mut done = 0;
     while done < tasks {
         for _ in 0..SLOTS {
-            submit(&mut queue, like.clone());
+            submit(&mut queue, task());
         }
         queue.apply(START, Command::Grant { most: 1_000 });
         let tokens = granted(queue.take_output().effects);

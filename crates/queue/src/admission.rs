@@ -7,8 +7,8 @@ use std::sync::Arc;
 use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
-    Accepted, Admission, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed,
-    Submit, Task, TaskId, TaskSpec, Use, Wait, book, keys, lanes::Place,
+    Accepted, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed, Submit, Task,
+    TaskId, TaskSpec, Use, Wait, book, keys, lanes::Place,
 };
 
 impl Queue {
@@ -29,10 +29,6 @@ impl Queue {
         let late = self.judge(&spec)?;
         if !validate_only {
             self.book.make_room(&spec.queue, self.config.limits.queues);
-            if spec.admission == Admission::BestEffort {
-                // It has been reckoned, and nobody looks at that again.
-                spec.admission = Admission::Unasked;
-            }
             self.book.templates.intern(&mut spec.template);
             let task = Box::new(self.task_of(id, spec));
             self.write(Record::TaskAccepted(task));
@@ -57,6 +53,7 @@ impl Queue {
         (task.cancel_requested, task.ran) = (false, false);
         task.deadline = self.now + task.spec.total_timeout;
         task.phase = Phase::Queued;
+        self.book.templates.intern(&mut Arc::make_mut(&mut task.spec).template);
         let (id, generation) = (task.id, task.generation);
         self.write(Record::TaskReplayed(Box::new(task)));
         self.show(id);

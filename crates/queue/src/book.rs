@@ -170,6 +170,7 @@ impl Book {
     /// Takes a task in, in place of the one with its id.
     pub(crate) fn insert(&mut self, mut task: Box<Task>) -> Mark {
         self.remove(task.id);
+        // Of those that come from the journal; what is accepted shares its specification with its record, and was asked before.
         if let Some(spec) = Arc::get_mut(&mut task.spec) {
             self.templates.intern(&mut spec.template);
         }

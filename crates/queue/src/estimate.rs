@@ -332,7 +332,7 @@ impl Queue {
 
     /// What is leased takes on average, in microseconds.
     fn usual_run(&self) -> u64 {
-        let kinds = self.book.templates.kinds.iter();
+        let kinds = self.book.templates.leased();
         let (count, work) =
             kinds.fold((0_u128, 0_u128), |(all, work), ((_, task_type), leased)| {
                 let slots = u128::from(leased.slots);

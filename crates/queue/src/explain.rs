@@ -463,10 +463,12 @@ impl Queue {
             capacity.slots += u64::from(slots);
             capacity.used += u64::from((session.taken().slots + session.ahead()).min(slots));
             let held = session.count() as usize;
-            let looked = held.min(SLOTS_MAX - seen);
-            seen += looked;
-            capacity.more += (held - looked) as u64;
-            for (_, work) in session.held().take(looked) {
+            if SLOTS_MAX - seen < held {
+                capacity.more += held as u64;
+                continue;
+            }
+            seen += held;
+            for work in session.works() {
                 let Work::Lease(id) = work else { continue };
                 let task = self.book.task(id);
                 let slots = task.map_or(1, |task| task.spec.shape.size.slots.into());

@@ -44,6 +44,9 @@ pub(crate) fn check(queue: &Queue) {
 fn check_place(queue: &Queue, task: &Task) {
     let (id, index) = (task.id, &queue.index);
     assert!(index.lanes.contains(task) == (task.phase == Phase::Queued), "{id}: lanes disagree");
+    let template = queue.book.tasks.find(id).and_then(|(_, no)| queue.book.templates.get(no));
+    let is_own = template.is_some_and(|known| *known.template == *task.spec.template);
+    assert!(is_own, "{id}: another template");
     let due = due(task);
     assert!(due == Time::NEVER || index.timers.is_set(due, Alarm::Task(id)), "{id}: no alarm");
     let unheard = task.ends().last().filter(|end| {
@@ -146,8 +149,10 @@ fn check_totals(queue: &Queue) {
     let is_sum = |it: &Tally| it.open == it.counts.scheduled + it.counts.queued + it.counts.leased;
     assert!(templates.used().all(|(_, tally)| is_sum(tally)), "open counts");
     assert!(templates.in_use() == counts.len(), "how many queues are in use");
-    let leased = templates.kinds.iter().filter(|(_, leased)| 0 < leased.leases);
-    assert!(leased.map(|(kind, it)| (kind.clone(), *it)).eq(kinds), "what is leased by kind");
+    let leased: BTreeMap<_, _> = templates.leased().map(|(kind, it)| (kind.clone(), it)).collect();
+    assert!(leased == kinds, "what is leased by kind");
+    let known = queue.book.tasks.iter_with_templates().map(|(_, template)| template);
+    assert!(templates.agree(known), "what tasks have in common");
     let waiting: u64 = counts.values().map(|counts| counts.scheduled).sum();
     let waits = [Wait::Delay, Wait::Backoff];
     let listed =

@@ -10,7 +10,7 @@ use crate::{
     Phase, RevocationReason, Task, TaskId, Token, Wait,
     by_id::ById,
     lanes::{Lanes, Place},
-    templates::{Counts, Known, TemplateNo, Templates},
+    templates::{Counts, TemplateNo, Templates},
     timers::{Alarm, Timers},
 };
 
@@ -181,11 +181,7 @@ impl Index {
             }
             State::Leased(token) => {
                 self.leases.insert(token, id);
-                let slots = templates.get(no).map_or(0, Known::slots);
-                if let Some(leased) = templates.leased_mut(no) {
-                    leased.leases += 1;
-                    leased.slots += slots;
-                }
+                templates.lease(no);
             }
         }
     }
@@ -210,11 +206,7 @@ impl Index {
             }
             State::Leased(token) => {
                 self.leases.remove(&token);
-                let slots = templates.get(no).map_or(0, Known::slots);
-                if let Some(leased) = templates.leased_mut(no) {
-                    leased.leases -= 1;
-                    leased.slots -= slots;
-                }
+                templates.end_lease(no);
             }
         }
     }

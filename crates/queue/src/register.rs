@@ -60,6 +60,11 @@ impl<K: Clone + Ord, V: Default> Register<K, V> {
         self.get(*self.numbers.get(name)?)
     }
 
+    /// The thing of this number, and its name.
+    pub(crate) fn entry(&self, number: u32) -> Option<(&K, &V)> {
+        self.all.get(number).map(|entry| (&entry.name, &entry.thing))
+    }
+
     /// The thing of this number.
     pub(crate) fn get(&self, number: u32) -> Option<&V> {
         self.all.get(number).map(|entry| &entry.thing)
@@ -82,5 +87,13 @@ impl<K: Clone + Ord, V: Default> Register<K, V> {
                 change(&mut entry.thing);
             }
         }
+    }
+}
+
+#[cfg(debug_assertions)]
+impl<K, V> Register<K, V> {
+    /// How many use each thing, by its number.
+    pub(crate) fn users(&self) -> BTreeMap<u32, u32> {
+        self.all.iter().map(|(number, entry)| (number, entry.users)).collect()
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! It knows no task state and no other session.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+    time::Duration,
+};
 
 use leasehold_policy::{Mutant, Time, namespace};
 
@@ -19,6 +23,9 @@ const HUSH: Duration = Duration::from_secs(1);
 
 /// The load of a session whose slots are all taken; what it holds beyond them makes it larger.
 pub(crate) const FULL: u64 = 1 << 32;
+
+/// How many alarms of leases there may be that are not set any more, beside one for each that is held.
+const ALARMS_SPARE: usize = 64;
 
 /// How often that doubles, so that a worker is tried again about every minute.
 const HUSH_DOUBLINGS_MAX: u32 = 6;
@@ -83,9 +90,9 @@ pub(crate) struct Session {
     taken: Size,
     /// How many of the leases were granted ahead of a slot and wait for one.
     ahead: u32,
-    /// No lease has to be heard of before this. Most are heard of in time: it is found out which one is the first only
-    /// when this is over.
-    soonest: Time,
+    /// By when something had to be heard of a lease each time that was said of one. Most are heard of in time, and then nothing
+    /// is taken out: whether it still holds is found out when it is over.
+    alarms: BinaryHeap<Reverse<(Time, Token)>>,
     /// Revoked leases whose worker did not answer in time. Not empty exactly while quarantined.
     overdue: BTreeSet<Token>,
     quarantined_since: Option<Time>,
@@ -171,7 +178,7 @@ impl Session {
             held: ById::default(),
             taken: Size::NOTHING,
             ahead: 0,
-            soonest: Time::NEVER,
+            alarms: BinaryHeap::new(),
             overdue: BTreeSet::new(),
             quarantined_since: None,
         };
@@ -221,7 +228,7 @@ impl Session {
         self.answers = start.is_none();
         self.start = start;
         self.lost = 0;
-        self.soonest = Time::NEVER;
+        self.alarms.clear();
         for held in self.held.unordered_mut() {
             (held.alarm, held.unsent) = (Time::NEVER, Unsent::default());
         }
@@ -455,6 +462,11 @@ impl Session {
         seated.map(|held| (held.work, &held.size))
     }
 
+    /// What everything is held for that it holds, in no order.
+    pub(crate) fn works(&self) -> impl Iterator<Item = Work> {
+        self.held.unordered().map(|(_, held)| held.work)
+    }
+
     /// Everything it holds, in the order of the grants.
     pub(crate) fn held(&self) -> impl Iterator<Item = (Token, Work)> {
         self.held.iter().map(|(token, held)| (token, held.work))
@@ -498,8 +510,11 @@ impl Session {
     /// Something has to be heard of the lease by then.
     pub(crate) fn expect_by(&mut self, token: Token, at: Time) {
         let Some(held) = self.held.get_mut(&token) else { return };
-        (held.alarm, held.unsent.patience) = (at, None);
-        self.soonest = self.soonest.min(at);
+        held.unsent.patience = None;
+        if held.alarm != at {
+            held.alarm = at;
+            self.wind(at, token);
+        }
     }
 
     /// Something is said about the lease. Nothing is said without a stream.
@@ -543,8 +558,9 @@ impl Session {
         if held.unsent.messages == 0
             && let Some(patience) = held.unsent.patience.take()
         {
-            held.alarm = now + patience;
-            self.soonest = self.soonest.min(held.alarm);
+            let at = now + patience;
+            held.alarm = at;
+            self.wind(at, token);
         }
     }
 
@@ -558,28 +574,42 @@ impl Session {
     /// No later than this it is over, is offered tasks again, or has missed to answer for a lease. Nothing is expected of a
     /// worker without a stream.
     pub(crate) fn rings_by(&self) -> Time {
-        let lease = if self.stream.is_some() { self.soonest } else { Time::NEVER };
+        let lease = self.alarms.peek().filter(|_| self.stream.is_some());
+        let lease = lease.map_or(Time::NEVER, |Reverse((at, _))| *at);
         self.expires_at.min(lease).min(self.hushed_until.unwrap_or(Time::NEVER))
     }
 
-    /// Its alarm rang: the leases that nothing was heard of by their time, the longest overdue first. It is found out when the
-    /// first of the others has to be heard of.
+    /// Its alarm rang: the leases that nothing was heard of by their time, the longest overdue first.
     pub(crate) fn ring(&mut self, now: Time) -> Vec<Token> {
         self.armed = Time::NEVER;
-        if now < self.soonest || self.stream.is_none() {
-            return Vec::new();
-        }
-        self.soonest = Time::NEVER;
         let mut unheard = Vec::new();
-        for (token, held) in self.held.unordered() {
-            if held.alarm <= now {
-                unheard.push((held.alarm, *token));
-            } else {
-                self.soonest = self.soonest.min(held.alarm);
+        if self.stream.is_none() {
+            return unheard;
+        }
+        while let Some(Reverse((at, token))) = self.alarms.peek().copied()
+            && at <= now
+        {
+            self.alarms.pop();
+            let is_so = self.held.get(&token).is_some_and(|held| held.alarm == at);
+            if is_so && unheard.last() != Some(&token) {
+                unheard.push(token);
             }
         }
-        unheard.sort_unstable();
-        unheard.into_iter().map(|(_, token)| token).collect()
+        unheard
+    }
+
+    /// Something has to be heard of a lease by then.
+    fn wind(&mut self, at: Time, token: Token) {
+        if at == Time::NEVER {
+            return;
+        }
+        if ALARMS_SPARE + 2 * self.held.len() <= self.alarms.len() {
+            let held = &self.held;
+            self.alarms.retain(|Reverse((at, token))| {
+                held.get(token).is_some_and(|held| held.alarm == *at)
+            });
+        }
+        self.alarms.push(Reverse((at, token)));
     }
 
     /// Whether it has been left alone for long enough after it declined.
@@ -616,7 +646,9 @@ impl Session {
         let seated = held().filter(|held| !held.is_ahead);
         seated.for_each(|held| taken.add(&held.size));
         let ahead = held().filter(|held| held.is_ahead).count();
-        held().all(|held| self.soonest <= held.alarm)
+        let set: BTreeSet<_> = self.alarms.iter().map(|Reverse(alarm)| *alarm).collect();
+        let mut waits = self.held.unordered().filter(|(_, held)| held.alarm < Time::NEVER);
+        waits.all(|(token, held)| set.contains(&(held.alarm, *token)))
             && taken == self.taken
             && ahead == self.ahead as usize
             && held().all(Held::agrees)

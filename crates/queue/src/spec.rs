@@ -1,6 +1,8 @@
 //! What a submitter says of a task, checked and with defaults filled in.
 
 use std::{
+    hash::{Hash, Hasher},
+    mem::discriminant,
     ops::{Deref, DerefMut},
     sync::Arc,
     time::Duration,
@@ -33,7 +35,7 @@ pub struct TaskSpec {
 
 /// What tasks can have in common. Whoever submits many that do hands the same one over each time, so that it is known at a
 /// glance.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Template {
     /// The queue it waits in.
     pub queue: Name,
@@ -122,7 +124,7 @@ pub enum Admission {
 }
 
 /// What a task asks of its leases beyond their times.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LeaseTerms {
     /// How often its work may be started.
     pub guarantee: Guarantee,
@@ -161,6 +163,15 @@ pub struct Retry {
     pub max_attempts: u32,
     /// How long to wait between them.
     pub backoff: Backoff,
+}
+
+impl Hash for Retry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { max_attempts, backoff } = self;
+        let Backoff { initial, factor, cap, jitter } = backoff;
+        // Two that are equal have the same bits: there is no negative factor, nor one that is no number.
+        (max_attempts, initial, factor.to_bits(), cap, discriminant(jitter)).hash(state);
+    }
 }
 
 /// W3C trace context, checked.

@@ -4,9 +4,8 @@
 //! is looked up by name once for a template, not for each task. It knows no task; nothing depends on the order of its tables.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
-    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash as _, Hasher as _},
-    mem,
+    collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
 
@@ -14,17 +13,18 @@ use hashbrown::HashTable;
 use leasehold_policy::{Time, namespace};
 
 use crate::{
-    IdHashing, Name, TaskId, Template, Usage, Wait,
+    Admission, IdHashing, Name, TaskId, Template, Usage, Wait,
+    idle::Idle,
     lanes::{LaneRef, Place},
     register::Register,
     slab::Slab,
 };
 
 /// How many templates are remembered that no open task has, so that work that comes and goes is not met anew each time.
-const IDLE_MAX: usize = 1_024;
+const IDLE_MAX: u64 = 1_024;
 
 /// The number of a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TemplateNo(u32);
 
 /// Every template that an open task has, and some that one had.
@@ -37,13 +37,14 @@ pub(crate) struct Templates {
     texts: HashTable<TemplateNo>,
     /// The one that was asked for last, and the one that is kept for it: the tasks of a batch have it from the same reader.
     latest: Option<(Arc<Template>, Arc<Template>)>,
-    /// Those that no task has any more, in the order in which that came about, or had when they were put there.
-    idle: VecDeque<(TemplateNo, u64)>,
-    turns: u64,
+    /// Those that no task has any more.
+    idle: Idle<TemplateNo>,
     /// What there is of each queue, namespace and kind of work that a template here names.
     pub(crate) queues: Register<Name, Tally>,
     pub(crate) namespaces: Register<Name, Usage>,
-    pub(crate) kinds: Register<(Name, Name), Leased>,
+    kinds: Register<(Name, Name), Leased>,
+    /// Those of the kinds of which something is leased.
+    leased: BTreeSet<u32>,
     /// How many of the queues have an open task.
     in_use: usize,
 }
@@ -54,8 +55,6 @@ pub(crate) struct Known {
     pub(crate) template: Arc<Template>,
     text: u64,
     tasks: u64,
-    /// When no task had it any more.
-    idle_since: u64,
     queue: u32,
     namespace: u32,
     kind: u32,
@@ -128,22 +127,33 @@ impl Tally {
 }
 
 impl Templates {
-    /// The template that says the same, where there is one: from there on it is known by where it lies.
+    /// What a task keeps that is going to be opened with a template: the one that says the same, where there is one, so that it
+    /// is known by where it lies from there on. Whether it is likely to be over in time has been reckoned by then, and nobody
+    /// looks at that again.
     pub(crate) fn intern(&mut self, template: &mut Arc<Template>) {
         if let Some((asked, kept)) = &self.latest
             && Arc::ptr_eq(asked, template)
         {
             *template = Arc::clone(kept);
-        } else if let Some(known) = self.find(template).and_then(|no| self.get(no)) {
-            let asked = mem::replace(template, Arc::clone(&known.template));
-            self.latest = Some((asked, Arc::clone(template)));
+            return;
         }
+        let asked = Arc::clone(template);
+        if template.admission == Admission::BestEffort {
+            Arc::make_mut(template).admission = Admission::Unasked;
+        }
+        if let Some(known) = self.find(template).and_then(|no| self.get(no)) {
+            *template = Arc::clone(&known.template);
+        }
+        self.latest = Some((asked, Arc::clone(template)));
     }
 
-    /// A task with this template is open. The queue is new here if no other one is.
+    /// A task with this template is open. Says whether its queue had no other.
     pub(crate) fn enter(&mut self, template: &Arc<Template>) -> (TemplateNo, bool) {
         let no = self.find(template).unwrap_or_else(|| self.meet(template));
         let queue = self.all.get_mut(no.0).map(|known| {
+            if known.tasks == 0 {
+                self.idle.remove(&no);
+            }
             known.tasks += 1;
             known.queue
         });
@@ -193,9 +203,32 @@ impl Templates {
         self.namespaces.get_mut(self.all.get(no.0)?.namespace)
     }
 
-    /// What is leased of its kind.
-    pub(crate) fn leased_mut(&mut self, no: TemplateNo) -> Option<&mut Leased> {
-        self.kinds.get_mut(self.all.get(no.0)?.kind)
+    /// One of its tasks is leased.
+    pub(crate) fn lease(&mut self, no: TemplateNo) {
+        let Some(known) = self.all.get(no.0) else { return };
+        let Some(leased) = self.kinds.get_mut(known.kind) else { return };
+        if leased.leases == 0 {
+            self.leased.insert(known.kind);
+        }
+        leased.leases += 1;
+        leased.slots += known.slots();
+    }
+
+    /// One of its tasks is leased no more.
+    pub(crate) fn end_lease(&mut self, no: TemplateNo) {
+        let Some(known) = self.all.get(no.0) else { return };
+        let Some(leased) = self.kinds.get_mut(known.kind) else { return };
+        leased.leases -= 1;
+        leased.slots -= known.slots();
+        if leased.leases == 0 {
+            self.leased.remove(&known.kind);
+        }
+    }
+
+    /// What is leased, by queue and task type. It costs as much as there are kinds of which something is.
+    pub(crate) fn leased(&self) -> impl Iterator<Item = (&(Name, Name), Leased)> {
+        let leased = self.leased.iter().filter_map(|kind| self.kinds.entry(*kind));
+        leased.map(|(kind, leased)| (kind, *leased))
     }
 
     /// How many open tasks a queue has.
@@ -231,7 +264,6 @@ impl Templates {
             template: Arc::clone(template),
             text,
             tasks: 0,
-            idle_since: 0,
             namespace: self.namespaces.take(namespace::of(&queue).into()),
             queue: self.queues.take(queue),
             kind: self.kinds.take(kind),
@@ -246,16 +278,10 @@ impl Templates {
 
     /// No task has it any more. What has been so for longest goes, if there are too many.
     fn rest(&mut self, no: TemplateNo) {
-        self.turns += 1;
-        if let Some(known) = self.all.get_mut(no.0) {
-            known.idle_since = self.turns;
-        }
-        self.idle.push_back((no, self.turns));
-        if self.idle.len() <= IDLE_MAX {
-            return;
-        }
-        let Some((oldest, since)) = self.idle.pop_front() else { return };
-        if self.get(oldest).is_some_and(|it| it.tasks == 0 && it.idle_since == since) {
+        self.idle.insert(&no);
+        if IDLE_MAX < self.idle.len()
+            && let Some(oldest) = self.idle.forget_one()
+        {
             self.forget(oldest);
         }
     }
@@ -274,17 +300,41 @@ impl Templates {
     }
 }
 
+#[cfg(debug_assertions)]
+impl Templates {
+    /// Whether these are the templates of all open tasks, one of each task, and everything else follows from them.
+    pub(crate) fn agree(&self, of_tasks: impl Iterator<Item = TemplateNo>) -> bool {
+        let mut tasks: BTreeMap<TemplateNo, u64> = BTreeMap::new();
+        of_tasks.for_each(|no| *tasks.entry(no).or_default() += 1);
+        let mut users: [BTreeMap<u32, u32>; 3] = Default::default();
+        for (no, known) in self.all.iter() {
+            let no = TemplateNo(no);
+            let is_counted = known.tasks == tasks.get(&no).copied().unwrap_or_default();
+            let is_found = self.find(&known.template) == Some(no);
+            if !is_counted || !is_found || self.idle.contains(&no) != (known.tasks == 0) {
+                return false;
+            }
+            for (users, of) in users.iter_mut().zip([known.queue, known.namespace, known.kind]) {
+                *users.entry(of).or_default() += 1;
+            }
+        }
+        let [queues, namespaces, kinds] = users;
+        let all = self.all.len();
+        [self.places.len(), self.texts.len()].iter().all(|table| *table as u64 == all)
+            && self.queues.users() == queues
+            && self.namespaces.users() == namespaces
+            && self.kinds.users() == kinds
+    }
+}
+
+/// Where it lies is the allocator's choice: nobody else decides what falls together.
 fn place(template: &Arc<Template>) -> u64 {
     IdHashing::default().hash_one(Arc::as_ptr(template).addr() as u128)
 }
 
-/// Of what tells most templates apart.
 fn text(template: &Template) -> u64 {
-    let mut hasher = BuildHasherDefault::<DefaultHasher>::default().build_hasher();
-    let Template { queue, task_type, content_type, priority, .. } = template;
-    (queue, task_type, content_type, priority).hash(&mut hasher);
-    let Template { start_timeout, attempt_timeout, kill_grace, .. } = template;
-    (start_timeout, attempt_timeout, kill_grace).hash(&mut hasher);
-    (&template.fairness_key, &template.shape, template.retry.max_attempts).hash(&mut hasher);
-    hasher.finish()
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(template)
 }
+
+#[cfg(test)]
+mod tests;

@@ -295,8 +295,7 @@ impl Queue {
                 }
             }
         }
-        let leased = self.book.templates.kinds.iter().filter(|(_, leased)| 0 < leased.leases);
-        for ((queue, task_type), leased) in leased {
+        for ((queue, task_type), leased) in self.book.templates.leased() {
             let load = loads.entry((queue, task_type)).or_insert_with(|| empty(queue, task_type));
             (load.leased, load.taken) = (leased.leases, leased.slots);
         }
