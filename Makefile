@@ -8,7 +8,7 @@ build:   ; cargo build --locked $(BINS)
 # The binaries that tests start are built with all else: what tests alone depend on has other features of what is shared, and
 # with it left out everything would be built twice.
 test:    ; cargo build --locked $(CRATES) --all-targets && cargo test --locked $(CRATES) && cargo test --locked -p leasehold-net-sim
-# Hunts take longer than to optimize what they run; what that depends on is the same as in the tests' build.
+# Hunts take longer than to optimize what they run.
 mutants: ; cargo run --locked $(HUNTED:%=--config profile.dev.package.leasehold-%.opt-level=1) -p leasehold-sim --features mutants -- mutants --hunts 1
 lint:    ; cargo fmt --all --check && cargo clippy --locked --workspace --all-targets -- -D warnings
 demo:    ; cargo build --locked $(BINS) && target/debug/leasehold-demo run $(if $(DIR),--dir $(DIR))

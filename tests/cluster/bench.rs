@@ -10,6 +10,7 @@ use crate::{binary, coordinator::Coordinator};
 fn every_verb_says_what_it_measured_and_what_that_depends_on() {
     let verbs = [
         ("flow --tasks 500 --queued 500", "/flowTasksPerSec"),
+        ("flow --tasks 20 --payload-bytes 1048576", "/flowTasksPerSec"),
         ("latency --secs 1 --rate 100", "/scheduleToStart/p99Micros"),
         ("prefill --tasks 2000", "/residentBytesPerTask"),
         ("connections --connections 20 --secs 1 --rate 100", "/residentBytesPerConnection"),

@@ -99,6 +99,11 @@ pub(crate) struct Submits {
     /// How many tasks one message holds at most: 1 to 1,000
     #[arg(long, default_value_t = 256, value_name = "N")]
     batch: usize,
+    /// How long each payload is, which holds the number of its task: 8 to 1,048,576, the most that a coordinator accepts
+    /// unless it is told otherwise
+    #[arg(long, default_value_t = PAYLOAD_BYTES, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(8..=1 << 20))]
+    payload_bytes: u32,
 }
 
 /// Which coordinator is measured, and with what.
@@ -222,6 +227,12 @@ impl Submits {
     fn options(self) -> StreamOptions {
         StreamOptions { window_tasks: self.window, batch_tasks: self.batch }
     }
+
+    /// Says how it was.
+    fn report(self, report: &mut Report) {
+        report.windows(self.options());
+        report.payloads(self.payload_bytes);
+    }
 }
 
 impl Subject {
@@ -284,7 +295,6 @@ impl Subject {
 
     /// Adds what all figures depend on.
     fn describe(&self, mut report: Report) -> Result<Report, Failure> {
-        report.add("payload bytes", "payloadBytes", Value::Count(PAYLOAD_BYTES as u64));
         report.add("workers", "workers", Value::Count(self.target.workers.into()));
         let slots = u64::from(self.target.workers) * u64::from(self.target.slots_each());
         report.add("worker slots", "workerSlots", Value::Count(slots));

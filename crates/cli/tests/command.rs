@@ -56,6 +56,8 @@ fn usage_errors_exit_2_and_say_so_on_stderr() {
         ("cluster --log a=b=c", "log filter"),
         ("task submit --type a --file /does/not/exist", "cannot read /does/not/exist"),
         ("task submit --jsonl /does/not/exist", "cannot read /does/not/exist"),
+        ("bench stall --spawn --before 7 --tasks 7", "no more --tasks"),
+        ("bench stall --spawn --stall 5s --patience 5s", "--patience has to be longer"),
     ];
     for (line, message) in cases {
         let output = run(line);

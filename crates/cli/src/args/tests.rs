@@ -47,6 +47,8 @@ fn good_command_lines() {
         "leasehold cluster",
         "leasehold bench flow --spawn --tasks 1000",
         "leasehold bench flow --spawn --retention-zero",
+        "leasehold bench flow --payload-bytes 8",
+        "leasehold bench prefill --payload-bytes 1048576",
         "leasehold bench latency --rate 1000 --secs 10 --coordinator-pid 7",
         "leasehold completion bash",
     ];
@@ -81,6 +83,8 @@ fn bad_command_lines() {
         ("leasehold schema fingerprint a --version @", ErrorKind::ValueValidation),
         ("leasehold cluster -o yaml", ErrorKind::InvalidValue),
         ("leasehold bench flow --tasks 0", ErrorKind::ValueValidation),
+        ("leasehold bench flow --payload-bytes 7", ErrorKind::ValueValidation),
+        ("leasehold bench prefill --payload-bytes 1048577", ErrorKind::ValueValidation),
         ("leasehold bench flow --retention-zero", ErrorKind::MissingRequiredArgument),
         ("leasehold bench flow --data-in x", ErrorKind::MissingRequiredArgument),
         ("leasehold bench flow --spawn --coordinator-pid 1", ErrorKind::ArgumentConflict),

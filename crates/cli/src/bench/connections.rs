@@ -8,7 +8,9 @@ use super::{
     Subject,
     delays::Delays,
     idle::Idle,
-    latency, open_files,
+    latency,
+    load::PAYLOAD_BYTES,
+    open_files,
     report::{Report, Value},
 };
 use crate::failure::Failure;
@@ -54,6 +56,7 @@ pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Repo
     report.add("schedule to start, among them", "among", Value::Delays(among));
     report.add("p99 among them to alone", "amongToAlone", Value::Ratio(ratio));
     report.add("connections", "connections", Value::Count(setup.connections.into()));
+    report.payloads(PAYLOAD_BYTES);
     report.usage(usage);
     Ok(report)
 }

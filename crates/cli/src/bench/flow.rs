@@ -30,10 +30,10 @@ pub(super) struct Submitted {
 }
 
 pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Report, Failure> {
-    let tasks = setup.submits.tasks;
-    let others = Load::of_nobody();
+    let Submits { tasks, payload_bytes, .. } = setup.submits;
+    let others = Load::of_nobody().of_bytes(payload_bytes);
     subject.submit(others.specs(setup.queued), setup.submits.options()).await?;
-    let load = Load::new();
+    let load = Load::new().of_bytes(payload_bytes);
     let tally = Tally::new(tasks);
     let submit = submit(&load, setup.submits, subject);
     let (submitted, ended) = load.run(subject, &tally, |_| {}, submit).await?;
@@ -47,7 +47,7 @@ pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Repo
     report.add("run again", "repeated", Value::Count(tally.repeated()));
     report.add("tasks", "tasks", Value::Count(tasks));
     report.add("others queued", "queued", Value::Count(setup.queued));
-    report.windows(setup.submits.options());
+    setup.submits.report(&mut report);
     report.usage(usage);
     Ok(report)
 }

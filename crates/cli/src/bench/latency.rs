@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{
     Subject,
     delays::Delays,
-    load::{Load, Tally},
+    load::{Load, PAYLOAD_BYTES, Tally},
     report::{Report, Value},
 };
 use crate::failure::Failure;
@@ -72,6 +72,7 @@ pub(super) async fn measure(setup: &Setup, subject: &mut Subject) -> Result<Repo
     report.add("tasks", "tasks", Value::Count(tasks));
     report.add("rate", "rateHz", Value::Count(setup.rate));
     report.windows(OPTIONS);
+    report.payloads(PAYLOAD_BYTES);
     report.usage(usage);
     Ok(report)
 }

@@ -23,8 +23,8 @@ use tokio_stream::{self as stream, Stream};
 use super::{Subject, idle};
 use crate::{failure::Failure, progress};
 
-/// The size of every payload, in bytes.
-pub(super) const PAYLOAD_BYTES: usize = 100;
+/// The size of a payload in bytes, where nobody says another.
+pub(super) const PAYLOAD_BYTES: u32 = 100;
 
 /// The task type and the beginning of the queue's name.
 const NAME: &str = "leasehold-bench";
@@ -110,16 +110,24 @@ impl Tally {
 #[derive(Clone, Debug)]
 pub(super) struct Load {
     queue: String,
+    payload_bytes: u32,
 }
 
 impl Load {
     pub(super) fn new() -> Self {
-        Self { queue: format!("{NAME}-{}", std::process::id()) }
+        let queue = format!("{NAME}-{}", std::process::id());
+        Self { queue, payload_bytes: PAYLOAD_BYTES }
     }
 
     /// Tasks that no worker of a benchmark works at.
     pub(super) fn of_nobody() -> Self {
-        Self { queue: format!("{NAME}-{}-others", std::process::id()) }
+        let queue = format!("{NAME}-{}-others", std::process::id());
+        Self { queue, payload_bytes: PAYLOAD_BYTES }
+    }
+
+    /// With payloads of that size. A worker does not know the number of a task by less than 8 bytes.
+    pub(super) fn of_bytes(self, payload_bytes: u32) -> Self {
+        Self { payload_bytes, ..self }
     }
 
     /// Its first tasks, so many of them.
@@ -129,7 +137,7 @@ impl Load {
 
     /// Task `number`.
     pub(super) fn spec(&self, number: u64) -> TaskSpec {
-        let mut payload = BytesMut::zeroed(PAYLOAD_BYTES);
+        let mut payload = BytesMut::zeroed(self.payload_bytes as usize);
         for (byte, digit) in payload.iter_mut().zip(number.to_be_bytes()) {
             *byte = digit;
         }

@@ -22,7 +22,7 @@ pub(super) struct Filled {
 }
 
 pub(super) async fn measure(submits: &Submits, subject: &mut Subject) -> Result<Report, Failure> {
-    let load = Load::new();
+    let load = Load::new().of_bytes(submits.payload_bytes);
     let meter = subject.meter();
     let filled = fill(&load, *submits, subject).await?;
     let tally = Tally::new(submits.tasks);
@@ -36,7 +36,7 @@ pub(super) async fn measure(submits: &Submits, subject: &mut Subject) -> Result<
     report.add("drain", "drainTasksPerSec", per_sec(submits.tasks, drain));
     report.add("run again", "repeated", Value::Count(tally.repeated()));
     report.add("tasks", "tasks", Value::Count(submits.tasks));
-    report.windows(submits.options());
+    submits.report(&mut report);
     report.usage(usage);
     Ok(report)
 }

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 pub(super) async fn measure(submits: &Submits, subject: &mut Subject) -> Result<Report, Failure> {
     // Whose coordinator it is is looked at first: somebody else's is not filled either.
     subject.directory()?;
-    let load = Load::new();
+    let load = Load::new().of_bytes(submits.payload_bytes);
     let filled = prefill::fill(&load, *submits, subject).await?;
     let start = subject.restart().await?;
     let answers = start.elapsed();
@@ -27,7 +27,7 @@ pub(super) async fn measure(submits: &Submits, subject: &mut Subject) -> Result<
     report.add("start to first lease", "leasesSecs", Value::Secs(leases.as_secs_f64()));
     filled.report(&mut report);
     report.add("open tasks", "tasks", Value::Count(submits.tasks));
-    report.windows(submits.options());
+    submits.report(&mut report);
     report.usage(meter.stop(0));
     Ok(report)
 }

@@ -66,6 +66,11 @@ impl Report {
         self.add("submits per message", "submitBatch", Value::Count(batch_tasks as u64));
     }
 
+    /// Adds how long each payload was.
+    pub(super) fn payloads(&mut self, bytes: u32) {
+        self.add("payload bytes", "payloadBytes", Value::Count(bytes.into()));
+    }
+
     /// Adds what each process used.
     pub(super) fn usage(&mut self, usage: Vec<(&'static str, Usage)>) {
         for (name, usage) in usage {

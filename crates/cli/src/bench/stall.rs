@@ -69,8 +69,13 @@ pub(super) async fn run(mut bench: Bench<Setup>, global: &Global, output: Output
     if !bench.target.spawn {
         return Err(not_ours());
     }
+    let refuse = |why: &str| Err(Failure::Usage(why.to_owned()));
     if bench.setup.submits.tasks <= bench.setup.before.get() {
-        return Err(Failure::Usage("--before: there are no more --tasks than that".to_owned()));
+        return refuse("--before: there are no more --tasks than that");
+    }
+    // Nothing ends while the disk stands still.
+    if bench.target.patience <= bench.setup.stall {
+        return refuse("--stall: --patience has to be longer than that");
     }
     let disk = Disk::mount(bench.target.data_in.as_deref())?;
     bench.target.data_in = Some(disk.path().to_owned());
@@ -80,8 +85,8 @@ pub(super) async fn run(mut bench: Bench<Setup>, global: &Global, output: Output
 async fn measure(setup: &Setup, subject: &Subject, disk: &Disk) -> Result<Report, Failure> {
     open_files::allow_most();
     let idle = Idle::crowd(subject.client.address(), setup.connections).await?;
-    let tasks = setup.submits.tasks;
-    let (load, tally) = (Load::new(), Tally::new(tasks));
+    let Submits { tasks, payload_bytes, .. } = setup.submits;
+    let (load, tally) = (Load::new().of_bytes(payload_bytes), Tally::new(tasks));
     let submit = flow::submit(&load, setup.submits, subject);
     let flow = load.run(subject, &tally, |_| {}, submit);
     let ((submitted, ended), seen) = tokio::try_join!(flow, look(setup, subject, &tally, disk))?;
@@ -102,7 +107,7 @@ async fn measure(setup: &Setup, subject: &Subject, disk: &Disk) -> Result<Report
     report.add("tasks, all of which ended", "tasks", Value::Count(tasks));
     let connections = Value::Count(setup.connections.into());
     report.add("idle workers, all still connected", "connections", connections);
-    report.windows(setup.submits.options());
+    setup.submits.report(&mut report);
     report.usage(usage);
     Ok(report)
 }
@@ -119,7 +124,7 @@ async fn look(
         time::sleep(LOOK).await;
     }
     let mut watch = Watch::new(subject, tally);
-    let before = watch.resident_bytes();
+    let before = watch.resident_bytes()?;
     let start = Instant::now();
     let mut meanwhile = before;
     let stalled = disk.stall(setup.stall);
@@ -127,7 +132,7 @@ async fn look(
     loop {
         tokio::select! {
             stalled = &mut stalled => break stalled?,
-            () = time::sleep(LOOK) => meanwhile = meanwhile.max(watch.look()),
+            () = time::sleep(LOOK) => meanwhile = meanwhile.max(watch.look()?),
         }
     }
     let end = Instant::now();
@@ -137,7 +142,7 @@ async fn look(
     let (mut after, mut back) = (0, None);
     while !watch.is_over() {
         time::sleep(LOOK).await;
-        after = after.max(watch.look());
+        after = after.max(watch.look()?);
         if end < watch.since {
             back.get_or_insert(watch.since - end);
         }
@@ -157,7 +162,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks what has started; what is resident.
-    fn look(&mut self) -> u64 {
+    fn look(&mut self) -> Result<u64, Failure> {
         let left = self.tally.left();
         if left < self.left {
             (self.left, self.since) = (left, Instant::now());
@@ -170,7 +175,8 @@ impl<'a> Watch<'a> {
         self.left == 0
     }
 
-    fn resident_bytes(&self) -> u64 {
-        self.subject.resident_bytes().unwrap_or_default()
+    fn resident_bytes(&self) -> Result<u64, Failure> {
+        let unread = "the resident memory of the coordinator cannot be read";
+        self.subject.resident_bytes().ok_or_else(|| Failure::Bench(unread.to_owned()))
     }
 }

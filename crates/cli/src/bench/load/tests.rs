@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Load, PAYLOAD_BYTES, Tally, number};
+use super::{Load, Tally, number};
 
 #[tokio::test]
 async fn each_task_counts_once() {
@@ -28,10 +28,9 @@ async fn patience_ends_when_nothing_does() {
 
 #[test]
 fn a_payload_carries_its_number() {
-    let request = format!("{:?}", Load::new().spec(7));
+    let request = format!("{:?}", Load::new().of_bytes(9).spec(7));
     assert!(request.contains("leasehold-bench-"), "{request}");
-    let mut payload = vec![0; PAYLOAD_BYTES];
-    payload[6] = 1;
-    assert_eq!(number(&Bytes::from(payload)), Some(256));
-    assert_eq!(number(&Bytes::from_static(b"short")), None);
+    assert!(request.contains(r#"b"\0\0\0\0\0\0\0\x07\0""#), "{request}");
+    assert_eq!(number(&Bytes::from_static(&[0, 0, 0, 0, 0, 0, 1, 0])), Some(256));
+    assert_eq!(number(&Bytes::from_static(b"shorter")), None);
 }
