@@ -347,6 +347,13 @@ impl Queue {
         self.roster.iter().map(WorkerView::of)
     }
 
+    /// The workers that take nothing that is in the way of a task that waits, until they have room for it, also while a limit
+    /// holds that task back.
+    pub fn reserved(&self) -> impl Iterator<Item = (&Name, TaskId)> {
+        let reservations = self.roster.reservations();
+        reservations.filter_map(|it| Some((&self.roster.get(it.session)?.worker, it.task)))
+    }
+
     /// Every worker session behind that of a process, in the same order; there may be no such process.
     pub fn workers_after(
         &self,

@@ -154,7 +154,7 @@ impl World {
     fn hoards(&self) -> Option<(String, String)> {
         let queue = self.site.machine.as_ref()?.queue();
         let tasks = || queue.tasks_after(TaskId::from_u128(0));
-        let kept: Vec<Name> = tasks().flat_map(|task| reserved(queue, task)).collect();
+        let kept = reserved(queue);
         let mut free = self.free();
         free.retain(|view| !kept.contains(&view.worker));
         let unstarted = tasks().filter_map(|task| {
@@ -210,8 +210,8 @@ impl World {
             let is_limited = queue.obstacle(task).is_some();
             task.phase == Phase::Queued && now < task.deadline && !is_paused && !is_limited
         });
+        let kept = reserved(queue);
         tasks.find_map(|task| {
-            let kept = reserved(queue, task);
             let view = free.iter().find(|view| {
                 may_have(view, task) && has_left(view, task) && !kept.contains(&view.worker)
             })?;
@@ -262,14 +262,10 @@ fn has_left(view: &WorkerView, task: &Task) -> bool {
 }
 
 /// The workers that take nothing that is in the way of a task that waits, until they have room for it.
-fn reserved(queue: &Queue, task: &Task) -> Vec<Name> {
-    let capacities = queue.explain(task).blockers.into_iter().filter_map(|it| match it {
-        Blocker::Capacity(capacity) => Some(capacity.reserved),
-        _ => None,
-    });
+fn reserved(queue: &Queue) -> Vec<Name> {
     let waits = |id: TaskId| queue.task(id).is_some_and(|task| task.phase == Phase::Queued);
-    let kept = capacities.flatten().filter(|(_, task)| waits(*task));
-    kept.map(|(worker, _)| worker).collect()
+    let kept = queue.reserved().filter(|(_, task)| waits(*task));
+    kept.map(|(worker, _)| Name::clone(worker)).collect()
 }
 
 /// When time alone changes a task: a wait ends, an attempt or the task has had its time, a cancel its grace and the
