@@ -4,7 +4,7 @@
 //! is looked up by name once for a template, not for each task. It knows no task; nothing depends on the order of its tables.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
@@ -304,6 +304,8 @@ impl Templates {
 impl Templates {
     /// Whether these are the templates of all open tasks, one of each task, and everything else follows from them.
     pub(crate) fn agree(&self, of_tasks: impl Iterator<Item = TemplateNo>) -> bool {
+        use std::collections::BTreeMap;
+
         let mut tasks: BTreeMap<TemplateNo, u64> = BTreeMap::new();
         of_tasks.for_each(|no| *tasks.entry(no).or_default() += 1);
         let mut users: [BTreeMap<u32, u32>; 3] = Default::default();
