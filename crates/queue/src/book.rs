@@ -167,9 +167,15 @@ impl Book {
         print.put((&self.pauses, self.session_ttl_max));
     }
 
-    /// Takes a task in, in place of the one with its id.
+    /// Takes a task in, in place of the one with its id. Says where that stood, and where it stands.
+    pub(crate) fn replace(&mut self, task: Box<Task>) -> (Option<Mark>, Mark) {
+        let before = self.remove(task.id);
+        let before = before.map(|(task, template)| Mark::of(&task, template));
+        (before, self.insert(task))
+    }
+
+    /// Takes a task in whose id is not there. Says where it stands.
     pub(crate) fn insert(&mut self, mut task: Box<Task>) -> Mark {
-        self.remove(task.id);
         // Of those that come from the journal; what is accepted shares its specification with its record, and was asked before.
         if let Some(spec) = Arc::get_mut(&mut task.spec) {
             self.templates.intern(&mut spec.template);

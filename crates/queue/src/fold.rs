@@ -86,9 +86,8 @@ impl Book {
                 return Ok(Folded { after, ..Folded::default() });
             }
             Record::TaskMoved(task) => {
-                let before = self.mark(task.id);
-                let after = Some(self.insert(Box::clone(task)));
-                return Ok(Folded { before, after, ended: None });
+                let (before, after) = self.replace(Box::clone(task));
+                return Ok(Folded { before, after: Some(after), ended: None });
             }
             Record::KeyKept { queue, key, task, until } => {
                 self.keys.insert(queue, key, *task, Some(*until));
@@ -120,7 +119,7 @@ impl Book {
             Record::TaskAccepted(task) => self.open(task, Record::TaskAccepted).map(drop),
             Record::TaskReplayed(task) => self.open(task, Record::TaskReplayed).map(drop),
             Record::TaskMoved(task) => {
-                self.insert(task);
+                self.replace(task);
                 Ok(())
             }
             record @ (Record::EpochStarted { .. }
