@@ -25,8 +25,9 @@ pub struct TaskId {
 }
 
 impl Hash for TaskId {
+    /// By its serial, which no other has: those that were minted one after the other stay together.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(self.as_u128());
+        state.write_i64(self.serial());
     }
 }
 
@@ -74,10 +75,16 @@ impl TaskId {
     }
 }
 
-/// Spreads ids of one kind over a table, for a map that has nothing else for keys. They are minted by the coordinator, those of
-/// tasks with 43 random bits each: nobody chooses what falls together. This is the finalizer of SplitMix64.
+/// Places ids of one kind in a table, for a map that has nothing else for keys. They are minted by the coordinator: nobody
+/// chooses what falls together.
+///
+/// Those that follow each other lie beside each other, [`NEIGHBOURS`] at a time, and such groups are spread: what was
+/// submitted together is granted and ends together, and then shares what is brought into the processor's cache for one of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IdHasher(u64);
+
+/// How many ids in a row share their place in a table: as many as it looks at in one step.
+const NEIGHBOURS: u64 = 16;
 
 /// What a map from ids is made with.
 pub type IdHashing = BuildHasherDefault<IdHasher>;
@@ -86,9 +93,13 @@ impl Hasher for IdHasher {
     #[expect(clippy::cast_possible_truncation, reason = "one half is folded into the other before")]
     fn write_u128(&mut self, bits: u128) {
         let folded = (bits ^ (bits >> 64)) as u64;
-        let mixed = (folded ^ (folded >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let (group, place) = (folded / NEIGHBOURS, folded % NEIGHBOURS);
+        // The finalizer of SplitMix64.
+        let mixed = (group ^ (group >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        self.0 = mixed ^ (mixed >> 31);
+        let spread = (mixed ^ (mixed >> 31)) & !(NEIGHBOURS - 1);
+        // A table tells those in one place apart by the upper bits.
+        self.0 = (spread | place) ^ (place << 57);
     }
 
     fn write_u64(&mut self, bits: u64) {
