@@ -1,8 +1,16 @@
-//! The way from the engine to one worker stream: bounded, and never waited for.
+//! The way from the engine to one worker stream: bounded, and never waited for. What a turn says on a stream goes together.
 //!
 //! It speaks the queue's language; the session turns it into frames.
 
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use leasehold_queue::{Assignment, Disposition, RevocationReason, Token, Welcome};
 use tokio::sync::{mpsc, oneshot};
@@ -81,7 +89,10 @@ pub(crate) enum Closing {
 /// The engine's end.
 #[derive(Debug)]
 pub(crate) struct Egress {
-    events: mpsc::Sender<Event>,
+    /// What a turn says, until it is handed over.
+    said: Vec<Event>,
+    turns: mpsc::Sender<Vec<Event>>,
+    waiting: Arc<AtomicUsize>,
     closing: oneshot::Sender<Closing>,
 }
 
@@ -89,25 +100,89 @@ pub(crate) struct Egress {
 #[derive(Debug)]
 pub(crate) struct Ingress {
     /// What to send.
-    pub events: mpsc::Receiver<Event>,
+    pub events: Events,
     /// Resolves when the engine ends the stream.
     pub closing: oneshot::Receiver<Closing>,
 }
 
+/// Events that wait for a session.
+#[derive(Debug)]
+pub(crate) struct Events {
+    turns: mpsc::Receiver<Vec<Event>>,
+    /// How many have been handed over and not been taken.
+    waiting: Arc<AtomicUsize>,
+}
+
 impl Egress {
     pub(crate) fn new() -> (Self, Ingress) {
-        let (event_sender, events) = mpsc::channel(EVENTS_MAX);
+        // No turn is handed over that says nothing, so the bound of events is one of turns, too.
+        let (sender, turns) = mpsc::channel(EVENTS_MAX);
         let (closing_sender, closing) = oneshot::channel();
-        (Self { events: event_sender, closing: closing_sender }, Ingress { events, closing })
+        let waiting = Arc::<AtomicUsize>::default();
+        let events = Events { turns, waiting: Arc::clone(&waiting) };
+        let egress = Self { said: Vec::new(), turns: sender, waiting, closing: closing_sender };
+        (egress, Ingress { events, closing })
     }
 
-    /// Hands an event to the session. False: it does not take any more.
-    pub(crate) fn send(&self, event: Event) -> bool {
-        self.events.try_send(event).is_ok()
+    /// Whether this turn says nothing.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.said.is_empty()
     }
 
-    /// Ends the stream. A session that is gone already needs no telling.
+    /// Says something with this turn. False: the session does not take any more.
+    pub(crate) fn say(&mut self, event: Event) -> bool {
+        let has_room = self.waiting.load(Ordering::Relaxed) + self.said.len() < EVENTS_MAX;
+        if has_room {
+            self.said.push(event);
+        }
+        has_room
+    }
+
+    /// Hands over what was said in this turn, all at once.
+    pub(crate) fn hand_over(&mut self) {
+        if self.said.is_empty() {
+            return;
+        }
+        let said = mem::take(&mut self.said);
+        self.waiting.fetch_add(said.len(), Ordering::Relaxed);
+        // A session that is gone says so itself.
+        drop(self.turns.try_send(said));
+    }
+
+    /// Ends the stream: what was not handed over stays unsaid. A session that is gone already needs no telling.
     pub(crate) fn close(self, closing: Closing) {
         self.closing.send(closing).unwrap_or_default();
+    }
+}
+
+impl Events {
+    /// Adds what the next turn said that said something, and of others as long as it is fewer than so many events. Cancelling
+    /// the call loses nothing.
+    pub(crate) async fn take(&mut self, events: &mut VecDeque<Event>, most: usize) {
+        match self.turns.recv().await {
+            Some(said) => self.taken(said, events),
+            // The engine ends the stream, and says so.
+            None => std::future::pending().await,
+        }
+        self.take_ready(events, most);
+    }
+
+    /// The same of what is there.
+    pub(crate) fn take_ready(&mut self, events: &mut VecDeque<Event>, most: usize) {
+        while events.len() < most
+            && let Ok(said) = self.turns.try_recv()
+        {
+            self.taken(said, events);
+        }
+    }
+
+    fn taken(&self, said: Vec<Event>, events: &mut VecDeque<Event>) {
+        self.waiting.fetch_sub(said.len(), Ordering::Relaxed);
+        if events.is_empty() {
+            // Without being moved.
+            *events = said.into();
+        } else {
+            events.extend(said);
+        }
     }
 }

@@ -97,8 +97,8 @@ pub(crate) struct Engine {
     jobs: mpsc::Sender<Job>,
     /// When the writer got the batch that it has, if it has one.
     writing_since: Option<Time>,
-    /// Leases of which a worker was told since the queue was last told so.
-    sent: BTreeMap<StreamId, Vec<Token>>,
+    /// Streams on which something was said that has not been handed over.
+    told: Vec<StreamId>,
     is_claiming: bool,
     ferry: Ferry,
     /// Whether the ferry is on its way.
@@ -124,6 +124,8 @@ pub(crate) struct Engine {
 #[derive(Debug)]
 struct Stream {
     egress: Egress,
+    /// Leases of which its worker was told since the queue was last told so.
+    sent: Vec<Token>,
     is_welcome: bool,
     /// How busy its worker's processor is, in thousandths, if it says so.
     cpu: Option<u16>,
@@ -188,7 +190,7 @@ impl Engine {
             said: Vec::new(),
             jobs,
             writing_since: None,
-            sent: BTreeMap::new(),
+            told: Vec::new(),
             is_claiming: false,
             ferry,
             is_listening: false,

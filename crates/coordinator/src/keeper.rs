@@ -11,11 +11,13 @@ use leasehold_policy::Mutant;
 use leasehold_queue::{Name, Record, TaskId};
 
 mod residents;
+mod run;
 
 #[cfg(test)]
 mod tests;
 
 use residents::Residents;
+use run::Run;
 
 /// A journal with fewer bytes of records is left alone: reading it takes a tenth of a second, and its recent past tells
 /// a repeated outcome from one that comes too late.
@@ -37,7 +39,12 @@ pub(crate) struct Keeper {
     /// Below how many bytes of records nothing is moved or dropped.
     tidy_bytes: u64,
     batches: VecDeque<Homes>,
-    tasks: Residents,
+    /// The batch from which a task left last: of those who were accepted together, most end together.
+    latest: usize,
+    /// Larger than the serial of each task that was accepted in order.
+    next: i64,
+    /// Whoever was written again, or came out of order.
+    moved: Residents,
     keys: HashMap<KeyName, Home>,
     /// Bytes of records in all batches.
     retained: u64,
@@ -48,7 +55,7 @@ pub(crate) struct Keeper {
 /// Queue and key.
 type KeyName = (Name, Name);
 
-/// Where the last full state is, and how large: small, because every open task has one.
+/// Where the last full state is, and how large.
 #[derive(Clone, Copy, Debug)]
 struct Home {
     /// The lower half of its position: there are never so many batches that two could be mistaken for each other.
@@ -77,8 +84,10 @@ const fn lower_half(position: Position) -> u32 {
 struct Homes {
     position: Position,
     bytes: u64,
-    /// Whoever was written here and may have moved or ended since.
-    tasks: Vec<TaskId>,
+    /// Whoever was accepted here, in order.
+    accepted: Run,
+    /// The serials of other tasks that were written here and may have moved or ended since.
+    moved: Vec<i64>,
     /// The same for keys.
     keys: Vec<KeyName>,
     /// How many of them still live here.
@@ -88,8 +97,8 @@ struct Homes {
 /// Whom to write again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moves {
-    /// Tasks.
-    pub tasks: Vec<TaskId>,
+    /// The serials of tasks.
+    pub tasks: Vec<i64>,
     /// Keys.
     pub keys: Vec<KeyName>,
 }
@@ -113,7 +122,9 @@ impl Keeper {
         Self {
             tidy_bytes,
             batches: VecDeque::new(),
-            tasks: Residents::default(),
+            latest: 0,
+            next: 0,
+            moved: Residents::default(),
             keys: HashMap::new(),
             retained: 0,
             live: 0,
@@ -122,13 +133,11 @@ impl Keeper {
 
     /// A record was written into the batch at `position` (never smaller than before) and took `bytes`.
     pub(crate) fn written(&mut self, position: Position, record: &Record, bytes: usize) {
-        let bytes = bytes as u64;
-        self.batch_at(position).bytes += bytes;
-        self.retained += bytes;
-        let home = Home::new(position, bytes);
+        let home = self.weigh(position, bytes as u64);
         match record {
-            Record::TaskAccepted(task) | Record::TaskMoved(task) | Record::TaskReplayed(task) => {
-                self.task_lives(task.id, position, home);
+            Record::TaskAccepted(task) => self.task_is_new(task.id.serial(), position, home),
+            Record::TaskMoved(task) | Record::TaskReplayed(task) => {
+                self.task_lives(task.id.serial(), position, home);
             }
             Record::KeyKept { queue, key, .. } => {
                 if Mutant::KeyDroppedByTrim.is_alive() {
@@ -137,7 +146,7 @@ impl Keeper {
                 let key = (Name::clone(queue), Name::clone(&key.name));
                 self.key_lives(key, position, home);
             }
-            Record::TaskEnded { task, .. } => self.task_is_gone(*task),
+            Record::TaskEnded { task, .. } => self.task_is_gone(task.serial()),
             Record::EpochStarted { .. }
             | Record::LeaseGranted { .. }
             | Record::LeaseStarted { .. }
@@ -152,7 +161,15 @@ impl Keeper {
 
     /// Where the last full state of an open task is.
     pub(crate) fn home(&self, task: TaskId) -> Option<Position> {
-        self.tasks.get(task).map(|home| self.position(home))
+        self.home_of(task.serial())
+    }
+
+    fn home_of(&self, serial: i64) -> Option<Position> {
+        let batch = self.run_of(serial).and_then(|at| self.batches.get(at));
+        match batch.filter(|batch| batch.accepted.get(serial).is_some()) {
+            Some(batch) => Some(batch.position),
+            None => self.moved.get(serial).map(|home| self.position(home)),
+        }
     }
 
     /// How many bytes of records a batch has: what it takes to read it.
@@ -173,11 +190,17 @@ impl Keeper {
             }
             excess = excess.saturating_sub(batch.bytes);
             while 0 < left
-                && let Some(id) = batch.tasks.pop()
+                && let Some((serial, bytes)) = batch.accepted.ask_to_move()
             {
-                if let Some(home) = self.tasks.get(id).filter(|home| home.is_in(batch)) {
+                left = left.saturating_sub(bytes.into());
+                moves.tasks.push(serial);
+            }
+            while 0 < left
+                && let Some(serial) = batch.moved.pop()
+            {
+                if let Some(home) = self.moved.get(serial).filter(|home| home.is_in(batch)) {
                     left = left.saturating_sub(home.bytes.into());
-                    moves.tasks.push(id);
+                    moves.tasks.push(serial);
                 }
             }
             while 0 < left
@@ -198,9 +221,9 @@ impl Keeper {
     /// The moves have been made, into batches at or after `head`. Whoever did not move is nobody any more: a key that
     /// has expired is not written again.
     pub(crate) fn moved(&mut self, moves: Moves, head: Position) {
-        for id in moves.tasks {
-            if self.tasks.get(id).is_some_and(|home| self.position(home) < head) {
-                self.task_is_gone(id);
+        for serial in moves.tasks {
+            if self.home_of(serial).is_some_and(|home| home < head) {
+                self.task_is_gone(serial);
             }
         }
         for key in moves.keys {
@@ -237,24 +260,46 @@ impl Keeper {
         self.live
     }
 
+    /// A record of so many bytes is in the batch at `position`.
+    fn weigh(&mut self, position: Position, bytes: u64) -> Home {
+        self.batch_at(position).bytes += bytes;
+        self.retained += bytes;
+        Home::new(position, bytes)
+    }
+
     fn batch_at(&mut self, position: Position) -> &mut Homes {
         if let Some(batch) = self.batches.pop_back_if(|batch| batch.position == position) {
             return self.batches.push_back_mut(batch);
         }
         if let Some(full) = self.batches.back_mut() {
-            full.tasks.shrink_to_fit();
+            full.accepted.close();
+            full.moved.shrink_to_fit();
         }
-        let (tasks, keys) = (Vec::new(), Vec::new());
-        self.batches.push_back_mut(Homes { position, bytes: 0, tasks, keys, live: 0 })
+        let (accepted, moved, keys) = (Run::behind(self.next), Vec::new(), Vec::new());
+        self.batches.push_back_mut(Homes { position, bytes: 0, accepted, moved, keys, live: 0 })
     }
 
-    fn task_lives(&mut self, id: TaskId, position: Position, home: Home) {
+    /// A task was accepted: it has no home yet.
+    fn task_is_new(&mut self, serial: i64, position: Position, home: Home) {
+        let is_in_order = self.next <= serial;
         let batch = self.batch_at(position);
-        batch.tasks.push(id);
+        if is_in_order && batch.accepted.push(serial, home.bytes) {
+            batch.live += 1;
+            self.live += u64::from(home.bytes);
+            self.next = serial.saturating_add(1);
+        } else {
+            self.task_lives(serial, position, home);
+        }
+    }
+
+    /// A task was written again, or out of order.
+    fn task_lives(&mut self, serial: i64, position: Position, home: Home) {
+        self.task_is_gone(serial);
+        let batch = self.batch_at(position);
+        batch.moved.push(serial);
         batch.live += 1;
         self.live += u64::from(home.bytes);
-        let before = self.tasks.insert(id, home);
-        self.left(before);
+        self.moved.insert(serial, home);
     }
 
     fn key_lives(&mut self, key: KeyName, position: Position, home: Home) {
@@ -266,9 +311,27 @@ impl Keeper {
         self.left(before);
     }
 
-    fn task_is_gone(&mut self, id: TaskId) {
-        let home = self.tasks.remove(id);
-        self.left(home);
+    fn task_is_gone(&mut self, serial: i64) {
+        let run = self.run_of(serial);
+        if let Some(at) = run
+            && let Some(batch) = self.batches.get_mut(at)
+            && let Some(bytes) = batch.accepted.remove(serial)
+        {
+            batch.live -= 1;
+            self.live -= u64::from(bytes);
+            self.latest = at;
+        } else {
+            let home = self.moved.remove(serial);
+            self.left(home);
+        }
+    }
+
+    /// The batch that a task was accepted with, if it came in order and that is still there.
+    fn run_of(&self, serial: i64) -> Option<usize> {
+        if self.batches.get(self.latest).is_some_and(|batch| batch.accepted.spans(serial)) {
+            return Some(self.latest);
+        }
+        self.batches.partition_point(|batch| batch.accepted.first() <= serial).checked_sub(1)
     }
 
     /// The batch of a home: none is behind the last one.

@@ -15,7 +15,7 @@ use tokio::{
 use tonic::Status as GrpcStatus;
 
 use crate::{
-    egress::{Closing, Egress, Event, Ingress},
+    egress::{Closing, EVENTS_MAX, Egress, Event, Ingress},
     metrics::Metrics,
     refusal::Refusal,
     request::Liveness,
@@ -38,7 +38,7 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// How many frames may wait for the transport: what it sends next while the one before is on its way.
 pub(crate) const FRAMES_MAX: usize = 2;
 
-/// How many events are taken from the engine at once; what is left waits in the stream's own channel.
+/// With how many events no more are taken from the engine: what is left waits in the stream's own channel.
 const PENDING_MAX: usize = 4_096;
 
 /// How many frames with assignments and revocations may be unacknowledged. Each is about at least one lease, and a worker
@@ -194,7 +194,6 @@ impl Session {
     where
         S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
     {
-        let mut taken = Vec::new();
         loop {
             let has_pending = !self.pending.is_empty();
             let stuck_until = self.stuck_until();
@@ -210,8 +209,7 @@ impl Session {
                     Some(Err(status)) => return End::Unreadable(status),
                     None => return End::Gone,
                 },
-                1.. = ingress.events.recv_many(&mut taken, PENDING_MAX), if !has_pending => {
-                    self.pending.extend(taken.drain(..));
+                () = ingress.events.take(&mut self.pending, PENDING_MAX), if !has_pending => {
                     self.stuck_since = Some(Instant::now());
                 }
                 room = frames.reserve(), if has_pending => {
@@ -350,9 +348,7 @@ impl Session {
 
     /// Sends what the engine had said before it ended the stream.
     async fn flush(&mut self, ingress: &mut Ingress) {
-        while let Ok(event) = ingress.events.try_recv() {
-            self.pending.push_back(event);
-        }
+        ingress.events.take_ready(&mut self.pending, EVENTS_MAX);
         while !self.pending.is_empty() {
             let frames = self.frames.clone();
             let Ok(room) = frames.reserve().await else { return };

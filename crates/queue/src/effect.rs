@@ -126,6 +126,8 @@ pub struct Assignment {
     pub deadline: Time,
     /// What an earlier attempt saved for it.
     pub checkpoint: Option<Bytes>,
+    /// How long it could have been leased by then. None: this is not its first lease.
+    pub waited: Option<Duration>,
 }
 
 /// What became of an outcome.

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use leasehold_policy::Mutant;
+use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Assignment, Effect, Granted, Name, Queue, Record, Task, Token,
@@ -133,7 +133,7 @@ impl Queue {
         }
         let Some(leased) = self.book.task(task) else { return };
         granted.away = leased.spec.payload.here().is_none().then_some(task);
-        let assignment = Box::new(assignment(leased, token));
+        let assignment = Box::new(assignment(leased, token, self.now));
         self.update(id, |session| {
             session.hold(token, Work::Lease(task), size);
             if is_ahead {
@@ -152,7 +152,8 @@ impl Queue {
     }
 }
 
-fn assignment(task: &Task, token: Token) -> Assignment {
+fn assignment(task: &Task, token: Token, now: Time) -> Assignment {
+    let is_first = task.leases == 1 && task.generation == 1;
     Assignment {
         token,
         task: task.id,
@@ -161,5 +162,6 @@ fn assignment(task: &Task, token: Token) -> Assignment {
         generation: task.generation,
         deadline: task.deadline,
         checkpoint: task.checkpoint.as_ref().map(|checkpoint| checkpoint.data.clone()),
+        waited: is_first.then(|| now.since(task.submitted + task.spec.initial_delay)),
     }
 }

@@ -202,6 +202,12 @@ impl Queue {
         self.book.tasks_after(id)
     }
 
+    /// The task with this serial, if it is open.
+    pub fn task_with_serial(&self, serial: i64) -> Option<&Task> {
+        let next = self.book.tasks_after(TaskId::before(serial)).next();
+        next.filter(|task| task.id.serial() == serial)
+    }
+
     /// Why the task is not being run; none while it is leased.
     pub fn blocked(&self, task: &Task) -> Option<Blocked> {
         self.holds(task).next().map(|hold| hold.reason())

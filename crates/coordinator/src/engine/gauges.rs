@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use leasehold_policy::Time;
 use leasehold_queue::{
-    Ended, Guarded, LeaseEnd, LoadView, Name, Phase, Record, SessionState, StopProof, StreamId,
-    Task, TaskId, Token, WorkerView,
+    Assignment, Ended, Guarded, LeaseEnd, LoadView, Name, Phase, Record, SessionState, StopProof,
+    StreamId, Task, TaskId, Token, WorkerView,
 };
 
 use super::Engine;
@@ -165,15 +165,19 @@ impl Engine {
         self.metrics.set_slots(SlotState::Lost, lost);
     }
 
-    /// Counts a fact that is about to be written.
-    pub(super) fn count(&mut self, record: &Record) {
+    /// Counts a fact that is about to be written. `next`: the one behind it.
+    pub(super) fn count(&mut self, record: &Record, next: Option<&Record>) {
         match record {
             Record::TaskAccepted(_) => self.metrics.submitted(1),
             Record::TaskReplayed(_) => self.metrics.replayed(),
-            Record::LeaseGranted { task, time, .. } => self.count_grant(*task, *time),
             Record::LeaseStarted { task, token, time } => {
                 self.metrics.attempt_started();
-                self.count_start(*task, *token, *time);
+                // Much work is over when its start is heard, and is not looked for any more.
+                let is_over =
+                    matches!(next, Some(Record::TaskEnded { task: ended, .. }) if ended == task);
+                if !is_over {
+                    self.count_start(*task, *token, *time);
+                }
             }
             Record::LeaseRevoking { reason, .. } => self.metrics.revoked(*reason),
             Record::LeaseEnded { task, token, fact: Some(fact), .. } => {
@@ -186,7 +190,8 @@ impl Engine {
                 }
             }
             Record::TaskEnded { fact: Some(fact), .. } => self.metrics.attempt_ended(fact.kind),
-            Record::LeaseEnded { fact: None, .. }
+            Record::LeaseGranted { .. }
+            | Record::LeaseEnded { fact: None, .. }
             | Record::TaskEnded { fact: None, .. }
             | Record::EpochStarted { .. }
             | Record::TaskMoved(_)
@@ -198,15 +203,13 @@ impl Engine {
         }
     }
 
-    /// How long a task waited for its first lease. How long it waited for a later one is not known here.
-    fn count_grant(&mut self, task: TaskId, granted: Time) {
-        let Some(task) = self.queue.task(task) else { return };
-        if task.leases == 1 && task.generation == 1 {
-            let wait = granted.since(task.submitted + task.spec.initial_delay);
-            self.metrics.waited(wait);
-            if let Some(flow) = self.flows.of(&task.spec.queue, &task.spec.task_type) {
-                flow.waits.add(wait);
-            }
+    /// How long a task waited for its first lease, which leaves now. How long it waited for a later one is not known here.
+    pub(super) fn count_grant(&mut self, assignment: &Assignment) {
+        let Some(wait) = assignment.waited else { return };
+        self.metrics.waited(wait);
+        let spec = &assignment.spec;
+        if let Some(flow) = self.flows.of(&spec.queue, &spec.task_type) {
+            flow.waits.add(wait);
         }
     }
 

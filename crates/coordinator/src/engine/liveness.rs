@@ -60,7 +60,8 @@ impl Engine {
             Ok(welcome) => {
                 let (session, resumed) = (welcome.session.0, welcome.resumed);
                 tracing::info!(worker, session, resumed, slots, "worker connected");
-                self.streams.insert(stream, Stream { egress, is_welcome: false, cpu: None });
+                let (sent, is_welcome, cpu) = (Vec::new(), false, None);
+                self.streams.insert(stream, Stream { egress, sent, is_welcome, cpu });
                 // What the queue believes in from here on is what the worker is told, whatever is configured before it leaves.
                 let terms = SessionTerms::of(&self.config);
                 self.say(Release::Welcome(stream, Box::new((welcome, terms))));

@@ -44,7 +44,9 @@ impl Engine {
         if moves.is_empty() {
             return None;
         }
-        self.apply(Command::Move { tasks: moves.tasks.clone(), keys: moves.keys.clone() });
+        let open = moves.tasks.iter().filter_map(|serial| self.queue.task_with_serial(*serial));
+        let tasks = open.map(|task| task.id).collect();
+        self.apply(Command::Move { tasks, keys: moves.keys.clone() });
         let Output { records, effects } = self.queue.take_output();
         output.records.extend(records);
         output.effects.extend(effects);
@@ -53,8 +55,9 @@ impl Engine {
 
     fn write(&mut self, output: &Output) {
         let mut endings: VecDeque<&Ended> = output.effects.iter().filter_map(ended).collect();
-        for record in &output.records {
-            self.count(record);
+        let mut records = output.records.iter();
+        while let Some(record) = records.next() {
+            self.count(record, records.as_slice().first());
             if let Record::QueuePaused { queue, paused } = record {
                 let value = if *paused { Bytes::from_static(b"1") } else { Bytes::new() };
                 self.drafts.fact(paused_fact(queue), value);

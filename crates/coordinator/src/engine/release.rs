@@ -100,13 +100,19 @@ impl Engine {
             }
         }
         self.keep_ahead();
-        self.tell_sent();
+        self.hand_over_events();
     }
 
-    /// Workers are judged by what they do about what has left for them, from when it left.
-    fn tell_sent(&mut self) {
-        for (stream, tokens) in std::mem::take(&mut self.sent) {
-            self.apply(Command::Sent { stream, tokens });
+    /// Hands each session what was said to it, all at once. Workers are judged by what they do about what has left for them,
+    /// from when it left.
+    fn hand_over_events(&mut self) {
+        for stream in std::mem::take(&mut self.told) {
+            let Some(session) = self.streams.get_mut(&stream) else { continue };
+            session.egress.hand_over();
+            let tokens = std::mem::take(&mut session.sent);
+            if !tokens.is_empty() {
+                self.apply(Command::Sent { stream, tokens });
+            }
         }
     }
 
@@ -119,6 +125,7 @@ impl Engine {
                     };
                     Arc::make_mut(&mut assignment.spec).payload = payload.into();
                 }
+                self.count_grant(&assignment);
                 let left = assignment.deadline.since(self.clock.now());
                 let token = assignment.token;
                 self.send_lease(stream, token, Event::Assign(assignment, left));
@@ -197,23 +204,28 @@ impl Engine {
         }
     }
 
-    /// Sends what a worker has to act upon, and keeps in mind that it left.
+    /// Sends what a worker has to act upon, and keeps in mind that it leaves.
     fn send_lease(&mut self, stream: StreamId, token: Token, event: Event) {
-        if self.send(stream, event) {
-            self.sent.entry(stream).or_default().push(token);
-        }
+        self.send_about(stream, Some(token), event);
     }
 
-    /// Sends an event, unless the stream is gone. A stream whose worker does not read is ended; its leases stay.
-    /// `true`: it is on its way.
-    pub(super) fn send(&mut self, stream: StreamId, event: Event) -> bool {
-        let Some(session) = self.streams.get(&stream) else { return false };
-        if session.egress.send(event) {
-            return true;
+    /// Sends an event with this turn's others, unless the stream is gone.
+    pub(super) fn send(&mut self, stream: StreamId, event: Event) {
+        self.send_about(stream, None, event);
+    }
+
+    /// A stream whose worker does not read is ended; its leases stay.
+    fn send_about(&mut self, stream: StreamId, lease: Option<Token>, event: Event) {
+        let Some(session) = self.streams.get_mut(&stream) else { return };
+        if session.egress.is_silent() {
+            self.told.push(stream);
         }
-        self.end_stream(stream, Closing::SlowConsumer);
-        self.lost.push(stream);
-        false
+        if session.egress.say(event) {
+            session.sent.extend(lease);
+        } else {
+            self.end_stream(stream, Closing::SlowConsumer);
+            self.lost.push(stream);
+        }
     }
 
     /// Ends a stream at once, without waiting for anything to be durable: what is unsent must stay unsent.
@@ -235,17 +247,19 @@ impl Engine {
 /// A dead letter is somebody's business; everything else is only looked for.
 fn log_end(ended: &Ended) {
     let Ended { task, ending, time, .. } = ended;
-    let (queue, task_type) = (&*task.spec.queue, &*task.spec.task_type);
-    let (task_id, trace_id) = (task.id, row::trace_id(task));
-    let took_ms = duration_ms(time.since(task.submitted));
     if let (Ending::Failed, Some(failure)) = (*ending, &task.last_failure) {
         let (reason, error) = (row::reason(failure.reason), &*failure.message);
-        let attempts = task.attempts;
         tracing::warn!(
-            %task_id, trace_id, queue, task_type, attempts, took_ms, reason, error, "task failed"
+            task_id = %task.id, trace_id = row::trace_id(task), queue = &*task.spec.queue,
+            task_type = &*task.spec.task_type, attempts = task.attempts,
+            took_ms = duration_ms(time.since(task.submitted)), reason, error, "task failed"
         );
     } else {
-        tracing::debug!(%task_id, trace_id, queue, task_type, took_ms, ?ending, "task ended");
+        tracing::debug!(
+            task_id = %task.id, trace_id = row::trace_id(task), queue = &*task.spec.queue,
+            task_type = &*task.spec.task_type,
+            took_ms = duration_ms(time.since(task.submitted)), ?ending, "task ended"
+        );
     }
 }
 

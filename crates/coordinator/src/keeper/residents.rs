@@ -1,8 +1,8 @@
-//! The home of every open task, found by its number at the same cost however many there are.
+//! The homes of tasks that were written again, found by their numbers at the same cost however many there are.
 
 use std::{collections::HashMap, hash::BuildHasher as _};
 
-use leasehold_queue::{IdHashing, TaskId};
+use leasehold_queue::IdHashing;
 
 use super::Home;
 
@@ -10,7 +10,7 @@ use super::Home;
 /// tasks.
 const TABLES: usize = 256;
 
-/// Where each task lives, by its serial: half as large as its id, and as unique.
+/// Where each of them lives, by its serial.
 #[derive(Debug)]
 pub(super) struct Residents(Vec<HashMap<i64, Home, IdHashing>>);
 
@@ -21,22 +21,23 @@ impl Default for Residents {
 }
 
 impl Residents {
-    pub(super) fn get(&self, id: TaskId) -> Option<Home> {
-        self.0.get(table(id))?.get(&id.serial()).copied()
+    pub(super) fn get(&self, serial: i64) -> Option<Home> {
+        self.0.get(table(serial))?.get(&serial).copied()
     }
 
-    /// Gives a task a home. Returns the one before.
-    pub(super) fn insert(&mut self, id: TaskId, home: Home) -> Option<Home> {
-        self.0.get_mut(table(id))?.insert(id.serial(), home)
+    pub(super) fn insert(&mut self, serial: i64, home: Home) {
+        if let Some(table) = self.0.get_mut(table(serial)) {
+            table.insert(serial, home);
+        }
     }
 
-    pub(super) fn remove(&mut self, id: TaskId) -> Option<Home> {
-        self.0.get_mut(table(id))?.remove(&id.serial())
+    pub(super) fn remove(&mut self, serial: i64) -> Option<Home> {
+        self.0.get_mut(table(serial))?.remove(&serial)
     }
 }
 
 /// By bits that the tables themselves use least.
-fn table(id: TaskId) -> usize {
-    let hash = IdHashing::default().hash_one(id.serial());
+fn table(serial: i64) -> usize {
+    let hash = IdHashing::default().hash_one(serial);
     (hash >> 40) as usize % TABLES
 }

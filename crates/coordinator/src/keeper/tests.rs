@@ -1,5 +1,7 @@
 //! Who has to move, and that nobody moves in vain.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use leasehold_policy::Time;
 use leasehold_queue::Key;
 
@@ -57,4 +59,93 @@ fn a_home_is_in_its_batch_also_where_the_lower_half_of_positions_begins_again() 
     // It was not written again, so it is gone.
     keeper.moved(moves, Position(wrap + 7));
     assert_eq!(keeper.live_bytes(), BYTES as u64);
+}
+
+/// Where everybody lives, and how large everything is, kept in the plainest way.
+#[derive(Debug, Default)]
+struct Naive {
+    homes: BTreeMap<i64, (Position, u64)>,
+    written: Vec<(Position, u64)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    New(i64),
+    Again(i64),
+    Ended(i64),
+}
+
+/// Tells both.
+fn tell(keeper: &mut Keeper, naive: &mut Naive, position: Position, said: Said, bytes: u64) {
+    let home = keeper.weigh(position, bytes);
+    naive.written.push((position, bytes));
+    match said {
+        Said::New(serial) => {
+            keeper.task_is_new(serial, position, home);
+            naive.homes.insert(serial, (position, bytes));
+        }
+        Said::Again(serial) => {
+            keeper.task_lives(serial, position, home);
+            naive.homes.insert(serial, (position, bytes));
+        }
+        Said::Ended(serial) => {
+            keeper.task_is_gone(serial);
+            naive.homes.remove(&serial);
+        }
+    }
+}
+
+/// Tasks come, in order or not, move and go, batches are dropped, and both say the same of everybody.
+#[test]
+fn a_keeper_knows_where_each_task_lives() {
+    let mut random = fastrand::Rng::with_seed(7);
+    for round in 0..400 {
+        let (mut keeper, mut naive) = (Keeper::tidying_above(0), Naive::default());
+        // Some follow each other closely; others are days apart, so that one run cannot hold them.
+        let (mut serial, gap) = (0, 1 << random.u32(0..40));
+        for position in (1..50).map(Position) {
+            for _ in 0..random.usize(0..8) {
+                let known: Vec<i64> = naive.homes.keys().copied().collect();
+                let said = match (random.u8(0..9), random.choice(known)) {
+                    (0..=3, _) | (_, None) => {
+                        // Nobody is accepted twice.
+                        serial = naive.homes.keys().last().copied().unwrap_or(serial).max(serial);
+                        serial += random.i64(1..=gap);
+                        Said::New(serial)
+                    }
+                    (4, Some(old)) => Said::Again(old),
+                    (5, Some(old)) if !naive.homes.contains_key(&(old - 1)) => Said::New(old - 1),
+                    (6, Some(old)) if !naive.homes.contains_key(&(old + 1)) => Said::Again(old + 1),
+                    (_, Some(old)) => Said::Ended(old),
+                };
+                tell(&mut keeper, &mut naive, position, said, random.u64(1..1_000));
+            }
+            let head = Position(position.0 + 1);
+            if random.bool() {
+                let moves = keeper.moves(head);
+                // One that was written twice into the same batch may be asked twice.
+                for serial in &BTreeSet::from_iter(moves.tasks.iter().copied()) {
+                    let home = naive.homes.get(serial);
+                    assert!(
+                        home.is_some_and(|(home, _)| *home < head),
+                        "{serial} is asked in vain"
+                    );
+                    tell(&mut keeper, &mut naive, head, Said::Again(*serial), 10);
+                }
+                keeper.moved(moves, head);
+                if let Some(first) = keeper.drop_before(head) {
+                    naive.written.retain(|(position, _)| first <= *position);
+                    let gone = naive.homes.values().find(|(position, _)| *position < first);
+                    assert_eq!(gone, None, "somebody lives in front of {first:?}");
+                }
+            }
+            let live: u64 = naive.homes.values().map(|(_, bytes)| bytes).sum();
+            let retained: u64 = naive.written.iter().map(|(_, bytes)| bytes).sum();
+            assert_eq!((keeper.live, keeper.retained), (live, retained), "round {round}");
+            for serial in naive.homes.keys().flat_map(|serial| [serial - 1, *serial, serial + 1]) {
+                let home = naive.homes.get(&serial).map(|(position, _)| *position);
+                assert_eq!(keeper.home_of(serial), home, "round {round}");
+            }
+        }
+    }
 }

@@ -3,10 +3,7 @@
 //! The while is cut into slices; the oldest is thrown away when a new one begins, so that nothing has to be remembered of
 //! a single task. It knows no clock: it is told when things happened.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::Time;
 use leasehold_queue::Name;
@@ -46,8 +43,18 @@ pub(crate) struct Flows {
     slice: Duration,
     /// When the newest slice began.
     began: Time,
-    kinds: BTreeMap<Name, BTreeMap<Name, Box<[Flow; SLICES]>>>,
-    count: usize,
+    /// By queue and task type.
+    kinds: Vec<Kind>,
+    /// The one that was looked for last: most tasks are like those before them.
+    latest: usize,
+}
+
+/// One queue and task type.
+#[derive(Debug)]
+struct Kind {
+    queue: Name,
+    task_type: Name,
+    slices: Box<[Flow; SLICES]>,
 }
 
 impl Default for Histogram {
@@ -131,28 +138,38 @@ impl Flows {
     pub(crate) fn new(window: Duration, now: Time) -> Self {
         let slices = u32::try_from(SLICES).unwrap_or(1);
         let slice = (window / slices).max(Duration::from_millis(1));
-        Self { slice, began: now, kinds: BTreeMap::new(), count: 0 }
+        Self { slice, began: now, kinds: Vec::new(), latest: 0 }
     }
 
     /// What happens now to tasks of this kind. None: too many kinds are known.
     pub(crate) fn of(&mut self, queue: &Name, task_type: &Name) -> Option<&mut Flow> {
-        // Looked up once: it happens several times for each task.
-        let kinds = self.kinds.entry(Name::clone(queue)).or_default();
-        match kinds.entry(Name::clone(task_type)) {
-            Entry::Occupied(known) => known.into_mut().first_mut(),
-            Entry::Vacant(_) if FLOWS_MAX <= self.count => None,
-            Entry::Vacant(place) => {
-                self.count += 1;
-                place.insert(Box::default()).first_mut()
+        let is_same = |kind: &Kind| {
+            Arc::ptr_eq(&kind.queue, queue) && Arc::ptr_eq(&kind.task_type, task_type)
+        };
+        if !self.kinds.get(self.latest).is_some_and(is_same) {
+            let found = self.find(queue, task_type);
+            if found.is_err() && FLOWS_MAX <= self.kinds.len() {
+                return None;
+            }
+            self.latest = found.unwrap_or_else(|at| at);
+            let (queue, task_type) = (Name::clone(queue), Name::clone(task_type));
+            match self.kinds.get_mut(self.latest).filter(|_| found.is_ok()) {
+                // The next one is likely to have these same names.
+                Some(kind) => (kind.queue, kind.task_type) = (queue, task_type),
+                None => {
+                    let slices = Box::default();
+                    self.kinds.insert(self.latest, Kind { queue, task_type, slices });
+                }
             }
         }
+        self.kinds.get_mut(self.latest)?.slices.first_mut()
     }
 
     /// What happened to tasks of this kind in the window, if anything did.
     pub(crate) fn sum(&self, queue: &str, task_type: &str) -> Option<Box<Flow>> {
-        let slices = self.kinds.get(queue)?.get(task_type)?;
+        let kind = self.kinds.get(self.find(queue, task_type).ok()?)?;
         let mut sum: Box<Flow> = Box::default();
-        for slice in slices.iter() {
+        for slice in kind.slices.iter() {
             sum.merge(slice);
         }
         Some(sum)
@@ -160,7 +177,12 @@ impl Flows {
 
     /// The kinds of which there is something to say.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = (&Name, &Name)> {
-        self.kinds.iter().flat_map(|(queue, types)| types.keys().map(move |it| (queue, it)))
+        self.kinds.iter().map(|kind| (&kind.queue, &kind.task_type))
+    }
+
+    fn find(&self, queue: &str, task_type: &str) -> Result<usize, usize> {
+        self.kinds
+            .binary_search_by(|kind| (&*kind.queue, &*kind.task_type).cmp(&(queue, task_type)))
     }
 
     /// Forgets what was before the window.
@@ -184,17 +206,13 @@ impl Flows {
     }
 
     fn turn_once(&mut self) {
-        self.kinds.retain(|_, types| {
-            types.retain(|_, slices| {
-                slices.rotate_right(1);
-                if let Some(newest) = slices.first_mut() {
-                    *newest = Flow::default();
-                }
-                slices.iter().any(|slice| !slice.is_empty())
-            });
-            !types.is_empty()
+        self.kinds.retain_mut(|kind| {
+            kind.slices.rotate_right(1);
+            if let Some(newest) = kind.slices.first_mut() {
+                *newest = Flow::default();
+            }
+            kind.slices.iter().any(|slice| !slice.is_empty())
         });
-        self.count = self.kinds.values().map(BTreeMap::len).sum();
     }
 }
 

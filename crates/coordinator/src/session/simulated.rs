@@ -80,8 +80,7 @@ impl Turned {
     /// Whether there is something to send.
     pub(crate) fn has_frame(&mut self) -> bool {
         if self.session.pending.is_empty() {
-            let events = std::iter::from_fn(|| self.ingress.events.try_recv().ok());
-            self.session.pending.extend(events.take(super::PENDING_MAX));
+            self.ingress.events.take_ready(&mut self.session.pending, super::PENDING_MAX);
         }
         !self.session.pending.is_empty()
     }

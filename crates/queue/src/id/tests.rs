@@ -25,3 +25,20 @@ fn every_digit_is_written_in_every_place() {
         }
     }
 }
+
+#[test]
+fn the_id_before_a_serial_is_behind_all_with_smaller_ones() {
+    for serial in [0, 1, (1 << 9) - 1, 1 << 9, 1 << 21, 0x1234_5678_9abc_def0, i64::MAX] {
+        let before = TaskId::before(serial);
+        let of = |random: u64| {
+            let serial = serial.cast_unsigned();
+            let (ms, high, low) = (serial >> 21, (serial >> 9) & 0xfff, serial & 0x1ff);
+            let bits = (u128::from(ms) << 80) | (7 << 76) | (u128::from(high) << 64);
+            TaskId::from_u128(bits | (2 << 62) | (u128::from(low) << 53) | u128::from(random))
+        };
+        let least = of(0);
+        assert_eq!((least.serial(), of((1 << 53) - 1).serial()), (serial, serial));
+        assert!(before < least, "{serial:x}");
+        assert!(serial == 0 || before.serial() < serial, "{serial:x}");
+    }
+}

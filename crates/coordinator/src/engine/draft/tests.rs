@@ -244,7 +244,9 @@ impl Writing {
         let head = self.drafts.position();
         let moves =
             if output.records.is_empty() { Moves::default() } else { self.keeper.moves(head) };
-        self.apply(Command::Move { tasks: moves.tasks.clone(), keys: moves.keys.clone() });
+        let open = moves.tasks.iter().filter_map(|serial| self.queue.task_with_serial(*serial));
+        let tasks = open.map(|task| task.id).collect();
+        self.apply(Command::Move { tasks, keys: moves.keys.clone() });
         output.records.extend(self.queue.take_output().records);
         let mut ends = output.effects.iter().filter_map(|effect| {
             if let Effect::Ended(ended) = effect { Some(ended) } else { None }
