@@ -1,6 +1,6 @@
 //! The program `leasehold-coordinator`: reads flags and configuration, then runs a coordinator.
 
-use std::process::ExitCode;
+use std::{io, num::NonZero, process::ExitCode, thread};
 
 use leasehold_coordinator::{
     args::{Args, EXIT_USAGE},
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config, source: Source, telemetry: telemetry::Telemetry) -> ExitCode {
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return end(&RunError::System(error)),
     };
@@ -53,6 +53,14 @@ fn run(config: Config, source: Source, telemetry: telemetry::Telemetry) -> ExitC
         }
         Err(error) => end(&error),
     }
+}
+
+/// What serves calls and streams. Engine and journal have threads of their own, which take a processor: with as many threads
+/// here as there are processors, each thing that happens wakes one too many, and they wait for each other.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = processors.saturating_sub(1).max(1);
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }
 
 fn end(error: &RunError) -> ExitCode {
