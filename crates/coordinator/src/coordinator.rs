@@ -1,8 +1,8 @@
 //! The coordinator as a process: start, serve, stop.
 //!
-//! Three kinds of thread: the engine's, the journal writer's, and the runtime's, on which everything else runs.
+//! Two kinds of thread: the two that decide and write, and the runtime's, on which everything else runs.
 
-use std::{error::Error, future::Future, io, net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use leasehold_journal::{AppendError, Journal, OpenError, Options, QueryError};
 use tokio::{
@@ -14,12 +14,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     archive::Desk,
-    assembly::{Crew, Opened, assemble, decides, writes},
+    assembly::{Crew, Opened, assemble},
     clock::Clocks,
     config::Config,
     engine,
     gaps::Unfilled,
     handle::Handle,
+    hands,
     metrics::Metrics,
     ops::{self, Ops},
     recovery::RecoveryError,
@@ -285,16 +286,8 @@ pub(crate) async fn start(
     let (running, crew) = assemble(opened, applied, metrics, Desk::Threads)?;
     let Crew { engine, end, journal, epoch, jobs, reports, wrote } = crew;
     let writer = Writer::new(journal, epoch, &config.data, jobs, reports)?;
-    on_thread("leasehold-journal", writes(writer, wrote))?;
-    on_thread("leasehold-engine", decides(engine, end))?;
+    hands::begin((engine, end), (writer, wrote))?;
     Ok(running)
-}
-
-/// Does it on a thread of its own, which it may block.
-fn on_thread(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work))?;
-    Ok(())
 }
 
 /// An error and what is behind it, on one line.

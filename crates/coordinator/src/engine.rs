@@ -1,10 +1,15 @@
-//! The engine: the one owner of the queue, on a thread of its own.
+//! The engine: the one owner of the queue.
 //!
 //! It works in turns. A turn takes what has come in, in the order of its urgency; lets the queue decide; writes the
 //! records into the next batch of the journal; and holds back every effect and answer until that batch is durable.
 //! It never waits for the disk: while one batch is synced, the next gathers.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use leasehold_journal::{Position, RowId};
 use leasehold_policy::Time;
@@ -115,6 +120,9 @@ pub(crate) struct Engine {
     replays: BTreeMap<RowId, Replaying>,
     /// Whether there is more to do at once.
     is_eager: bool,
+    /// When the next turn is due, and whether the last one had something for the writer to do.
+    next_due: Option<Time>,
+    has_jobs: bool,
     gauges: gauges::Gauges,
     flows: Flows,
     stopping: Option<Stopping>,
@@ -156,6 +164,17 @@ pub(crate) struct Parts {
     pub inbox: Inbox,
     pub jobs: mpsc::Sender<Job>,
     pub ferry: Ferry,
+}
+
+/// How long the engine has nothing to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause {
+    /// How long, whatever comes in. None: until something does.
+    pub left: Option<Duration>,
+    /// Whether something has.
+    pub has_more: bool,
+    /// Whether there is something for the writer to do.
+    pub has_jobs: bool,
 }
 
 /// How the engine ended.
@@ -203,6 +222,8 @@ impl Engine {
             watchers: Watchers::default(),
             replays: BTreeMap::new(),
             is_eager: false,
+            next_due: None,
+            has_jobs: false,
             gauges: gauges::Gauges::default(),
             flows,
             stopping: None,
@@ -225,6 +246,21 @@ impl Engine {
             self.inbox.wait(self.intake(), left).await;
             self.notice_stall(due);
         }
+    }
+
+    /// Does one turn, for a caller who does the next when there is more, or when `waker` says so, or when it is due. What the
+    /// writer says does not wake anybody: whoever runs that knows.
+    pub(crate) fn play(&mut self, waker: &Waker) -> Result<Pause, Ended> {
+        self.notice_stall(self.next_due);
+        if let Some(ended) = self.turn() {
+            return Err(ended);
+        }
+        self.next_due = self.due();
+        let left = self.next_due.map(|due| due.since(self.clock.now()));
+        let intake = self.intake();
+        let has_come = self.inbox.poll(intake, &mut Context::from_waker(waker)).is_ready();
+        let has_more = has_come || left == Some(Duration::ZERO);
+        Ok(Pause { left, has_more, has_jobs: std::mem::take(&mut self.has_jobs) })
     }
 
     fn turn(&mut self) -> Option<Ended> {
@@ -415,7 +451,8 @@ impl Engine {
     }
 
     /// There is always room, because what is on its way is counted. A writer that is gone has said why.
-    fn hand_over(&self, job: Job) {
+    fn hand_over(&mut self, job: Job) {
+        self.has_jobs = true;
         drop(self.jobs.try_send(job));
     }
 

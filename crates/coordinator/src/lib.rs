@@ -14,6 +14,7 @@ mod ferry;
 mod gaps;
 mod gate;
 pub mod handle;
+mod hands;
 mod keeper;
 pub mod load;
 pub mod metrics;

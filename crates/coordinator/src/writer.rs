@@ -1,5 +1,5 @@
-//! The owner of the journal: it appends batches, one at a time, and says what became of each. It blocks while it does,
-//! so it has a thread of its own.
+//! The owner of the journal: it appends batches, one at a time, and says what became of each. It blocks the thread that it
+//! does so on.
 //!
 //! Every failed write but one ends the process: what was not synced once may seem to be synced the next time. The
 //! exception is a full disk: the same batch is kept and tried again until there is room, first of all that of the
@@ -129,6 +129,15 @@ pub(crate) struct Writer {
     reports: mpsc::Sender<Report>,
 }
 
+/// What the writer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// Whether there was a job.
+    pub has_worked: bool,
+    /// Whether there is something for the engine to learn.
+    pub has_reported: bool,
+}
+
 /// The logical time of the latest batch, and when that was: the writer has no other clock.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
@@ -174,11 +183,9 @@ impl Writer {
 
     async fn work(&mut self) -> Result<(), Failure> {
         loop {
-            if self.look().await.is_err() {
+            if self.look_after().await?.is_err() {
                 return Ok(());
             }
-            self.locate_if_due()?;
-            self.tidy_if_due()?;
             let done = match timeout(LOOK_INTERVAL, self.jobs.recv()).await {
                 Ok(Some(job)) => self.carry_out(job).await?,
                 Ok(None) => Err(Abandoned),
@@ -188,6 +195,45 @@ impl Writer {
                 return Ok(());
             }
         }
+    }
+
+    /// Does what there is to do now, for a caller who comes again when there is more, after a batch when he has nothing else to do,
+    /// and at least once a second. None: there will be no more, because the engine is gone or the journal failed.
+    pub(crate) async fn work_off(&mut self) -> Option<Done> {
+        match self.try_to_work_off().await {
+            Ok(done) => done.ok(),
+            Err(failure) => {
+                // An engine that is gone has no use for the news.
+                drop(self.reports.send(Report::Failed(failure)).await);
+                None
+            }
+        }
+    }
+
+    async fn try_to_work_off(&mut self) -> Result<Result<Done, Abandoned>, Failure> {
+        let Ok(has_looked) = self.look_after().await? else { return Ok(Err(Abandoned)) };
+        let mut has_worked = false;
+        while let Ok(job) = self.jobs.try_recv() {
+            if self.carry_out(job).await?.is_err() {
+                return Ok(Err(Abandoned));
+            }
+            has_worked = true;
+        }
+        if !has_worked {
+            // What an append would do first.
+            repeat(|| self.journal.checkpoint().map(|()| false))?;
+        }
+        Ok(Ok(Done { has_worked, has_reported: has_looked || has_worked }))
+    }
+
+    /// Looks after the journal, as far as it is time to. Says whether it has reported something.
+    async fn look_after(&mut self) -> Result<Result<bool, Abandoned>, Failure> {
+        let looked = self.look().await;
+        if looked.is_ok() {
+            self.locate_if_due()?;
+            self.tidy_if_due()?;
+        }
+        Ok(looked)
     }
 
     async fn carry_out(&mut self, job: Job) -> Result<Result<(), Abandoned>, Failure> {
@@ -293,12 +339,10 @@ impl Writer {
         }
     }
 
-    /// Looks at what is free, now and then, and tells the engine if that changes what it may do.
-    async fn look(&mut self) -> Result<(), Abandoned> {
-        match self.gauge.look(&mut self.journal) {
-            Some(space) => self.report(Report::Space(space)).await,
-            None => Ok(()),
-        }
+    /// Looks at what is free, now and then, and tells the engine. Says whether it did.
+    async fn look(&mut self) -> Result<bool, Abandoned> {
+        let Some(space) = self.gauge.look(&mut self.journal) else { return Ok(false) };
+        self.report(Report::Space(space)).await.map(|()| true)
     }
 
     async fn report(&mut self, report: Report) -> Result<(), Abandoned> {

@@ -146,7 +146,7 @@ impl Journal {
     /// Dead letters in [`Batch::unfailed`] go before those in [`Batch::failed`] come. A few expired rows are deleted on
     /// the way, and a few empty pages given back to the disk.
     pub fn append(&mut self, epoch: Epoch, batch: &Batch) -> Result<Position, AppendError> {
-        self.checkpoint()?;
+        self.checkpoint_at(self.options.checkpoint_frames)?;
         let appended = self.try_append(epoch, batch);
         appended.map_err(|failure| self.give_up("append", failure))
     }
@@ -156,7 +156,7 @@ impl Journal {
     /// Every append does a little of it. A caller that appends nothing does it now and then, or rows that nobody follows
     /// would stay for ever.
     pub fn sweep(&mut self, epoch: Epoch, now_ms: u64) -> Result<bool, AppendError> {
-        match self.checkpoint() {
+        match self.checkpoint_at(self.options.checkpoint_frames) {
             // The log may still have room where the database has none.
             Ok(()) | Err(AppendError::Full) => {}
             Err(error) => return Err(error),
@@ -165,13 +165,17 @@ impl Journal {
         swept.map_err(|failure| self.give_up("sweep", failure))
     }
 
-    /// Copies the write-ahead log into the database if enough of it has gathered.
+    /// Copies the write-ahead log into the database if half as much of it has gathered as an append would copy first.
     ///
-    /// Every append does it first, where a full disk can still refuse the batch as a whole. A caller that has nothing
-    /// else to do after an append does it then, and takes it off the way of the next.
+    /// Every append looks for itself, where a full disk can still refuse the batch as a whole. A caller that has nothing else to
+    /// do after an append does it then, and takes it off the way of the next.
     pub fn checkpoint(&mut self) -> Result<(), AppendError> {
+        self.checkpoint_at(self.options.checkpoint_frames / 2)
+    }
+
+    fn checkpoint_at(&mut self, frames: u32) -> Result<(), AppendError> {
         self.refuse_if_stopped()?;
-        let checked = self.try_checkpoint();
+        let checked = self.try_checkpoint(frames);
         checked.map_err(|failure| self.give_up("copy the write-ahead log", failure))
     }
 

@@ -1,8 +1,15 @@
 //! Everything that comes in, each kind on a bounded channel of its own.
 
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::{
+    sync::mpsc::{self, Receiver},
+    time::timeout,
+};
 
 use crate::{
     request::{Admission, Control, Liveness},
@@ -65,6 +72,14 @@ impl<T> Lane<T> {
 
     fn next(&mut self) -> Option<T> {
         self.held.take().or_else(|| self.receiver.try_recv().ok())
+    }
+
+    /// Ready if it holds something, or (with false) if nothing will ever come.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.held.is_none() {
+            self.held = ready!(self.receiver.poll_recv(cx));
+        }
+        Poll::Ready(self.held.is_some())
     }
 
     fn has_more(&self) -> bool {
@@ -131,23 +146,27 @@ impl Inbox {
         if at_most == Some(Duration::ZERO) {
             return;
         }
-        let timer = async {
-            match at_most {
-                Some(at_most) => tokio::time::sleep(at_most).await,
-                None => std::future::pending().await,
+        let heard = poll_fn(|cx| {
+            let reported = self.reports.poll(cx);
+            if reported == Poll::Ready(false) {
+                self.reports.held = Some(Report::Failed(Failure::Gone));
             }
-        };
-        tokio::select! {
-            biased;
-            report = self.reports.receiver.recv() => {
-                self.reports.held = Some(report.unwrap_or(Report::Failed(Failure::Gone)));
-            }
-            Some(said) = self.liveness.receiver.recv() => self.liveness.held = Some(said),
-            Some(control) = self.control.receiver.recv() => self.control.held = Some(control),
-            Some(asked) = self.admission.receiver.recv(), if intake == Intake::All => {
-                self.admission.held = Some(asked);
-            }
-            () = timer => {}
+            if reported.is_ready() { Poll::Ready(()) } else { self.poll(intake, cx) }
+        });
+        match at_most {
+            // The same whether it is over or something came in.
+            Some(at_most) => drop(timeout(at_most, heard).await),
+            None => heard.await,
         }
+    }
+
+    /// Whether something has come in but for reports; if not, it is said to the waker when something does.
+    pub(super) fn poll(&mut self, intake: Intake, cx: &mut Context<'_>) -> Poll<()> {
+        // All are asked: each is to know the waker.
+        let liveness = self.liveness.poll(cx);
+        let control = self.control.poll(cx);
+        let admission = if intake == Intake::All { self.admission.poll(cx) } else { Poll::Pending };
+        let is_any = [liveness, control, admission].contains(&Poll::Ready(true));
+        if is_any { Poll::Ready(()) } else { Poll::Pending }
     }
 }

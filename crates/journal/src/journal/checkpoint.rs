@@ -57,9 +57,10 @@ impl Default for RestartWait {
 }
 
 impl Journal {
-    pub(super) fn try_checkpoint(&mut self) -> Result<(), Failure> {
+    /// Copies the log if it has as many frames as that which are not copied.
+    pub(super) fn try_checkpoint(&mut self, least: u32) -> Result<(), Failure> {
         let frames = run(&self.connection, COUNT)?;
-        if frames.logged.saturating_sub(frames.copied) < self.options.checkpoint_frames {
+        if frames.logged.saturating_sub(frames.copied) < least {
             return Ok(());
         }
         run(&self.connection, COPY)?;
