@@ -28,7 +28,7 @@ impl Queue {
             let emitted = self.emitted();
             debug_assert!(matches!(emitted, Some(Effect::Ended(_))), "an end is emitted last");
             let Some(Effect::Ended(ended)) = emitted else { return None };
-            return Some((ended.task.clone(), Some(ended.ending)));
+            return Some(((*ended.task).clone(), Some(ended.ending)));
         }
         if !task.cancel_requested {
             self.write(Record::CancelRequested { task: id, time: self.now });

@@ -193,7 +193,7 @@ impl Queue {
         self.avoided.remove(&id);
         let Some(task) = self.write(end) else { return };
         self.keep_key(&task);
-        self.emit(Effect::Ended(Box::new(Ended { task: *task, ending, result, time })));
+        self.emit(Effect::Ended(Ended { task, ending, result, time }));
     }
 
     fn keep_key(&mut self, task: &Task) {
