@@ -263,7 +263,6 @@ impl Task {
             instance: Name::clone(instance),
             session: None,
             granted: *time,
-            acknowledged: false,
             started: None,
             extended: None,
             revoking: None,
