@@ -127,7 +127,7 @@ pub(crate) fn encode_state(ended: &Ended) -> Bytes {
     pen.byte(FORMAT);
     pen.raw(&ended.time.unix_ms().to_be_bytes());
     pen.byte(task::ending(ended.ending));
-    let mut stripped = ended.task.clone();
+    let mut stripped = Task::clone(&ended.task);
     // What its last lease was is in its ledger.
     stripped.phase = Phase::Queued;
     if !stripped.spec.payload.is_empty() {
@@ -154,6 +154,6 @@ pub(crate) fn decode_state(state: &[u8]) -> Result<Snapshot, Malformed> {
     let time = Time::from_unix_ms(u64::from_be_bytes(*time));
     let mut cursor = Cursor::new(rest, format, time);
     let ending: Ending = task::read_ending(cursor.byte("ending")?)?;
-    let task: Task = cursor.task()?;
+    let task = Box::new(cursor.task()?);
     Ok(Ended { task, ending, result: Bytes::new(), time }.into())
 }

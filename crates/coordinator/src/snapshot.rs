@@ -80,7 +80,8 @@ impl Snapshot {
 impl From<Ended> for Snapshot {
     /// Its payload is only shown while it can still be wanted: of a dead letter. What of others is in memory is chance.
     fn from(ended: Ended) -> Self {
-        let Ended { mut task, ending, result, time } = ended;
+        let Ended { task, ending, result, time } = ended;
+        let mut task = *task;
         if ending != Ending::Failed {
             Arc::make_mut(&mut task.spec).payload = Payload::default();
         }

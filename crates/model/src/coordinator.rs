@@ -115,7 +115,7 @@ pub(crate) fn release(effect: Effect) -> Option<Release> {
             Release::Answer { stream, token, disposition }
         }
         Effect::Ended(ended) => {
-            let Ended { task, ending, .. } = *ended;
+            let Ended { task, ending, .. } = ended;
             let decided = task.ends().last().filter(|_| ending == Ending::Succeeded);
             let token = decided.map(|end| end.token);
             let (id, generation) = (task.id, task.generation);

@@ -357,7 +357,7 @@ fn running(token: Token) -> HeldLease {
 
 fn dead_letter(effect: &Effect) -> Option<Task> {
     let Effect::Ended(ended) = effect else { return None };
-    (ended.ending == Ending::Failed).then(|| ended.task.clone())
+    (ended.ending == Ending::Failed).then(|| Task::clone(&ended.task))
 }
 
 fn is_acceptance(effect: &Effect) -> bool {

@@ -2,9 +2,12 @@
 //!
 //! A table has an order that means nothing: what depends on one goes by [`ids`](ById::ids).
 
-use std::hash::{BuildHasher as _, Hash};
+use std::{
+    hash::{BuildHasher as _, Hash},
+    mem,
+};
 
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table::Entry};
 
 use crate::IdHashing;
 
@@ -36,9 +39,14 @@ impl<K: Copy + Ord + Hash, V> ById<K, V> {
     }
 
     /// Takes a thing in, for the one that had its id.
-    pub(crate) fn insert(&mut self, id: K, thing: V) {
-        let place = self.0.entry(hash(&id), |(own, _)| *own == id, |(own, _)| hash(own));
-        place.insert((id, thing));
+    pub(crate) fn insert(&mut self, id: K, thing: V) -> Option<V> {
+        match self.0.entry(hash(&id), |(own, _)| *own == id, |(own, _)| hash(own)) {
+            Entry::Occupied(mut place) => Some(mem::replace(&mut place.get_mut().1, thing)),
+            Entry::Vacant(place) => {
+                place.insert((id, thing));
+                None
+            }
+        }
     }
 
     /// Takes a thing out.

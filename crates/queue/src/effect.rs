@@ -106,7 +106,7 @@ pub enum Effect {
     /// A task changed and has not ended: here it is, for those who watch. Shares its big parts.
     Changed(Box<Task>),
     /// A task ended: here it is, for the people's tables and for those who wait.
-    Ended(Box<Ended>),
+    Ended(Ended),
 }
 
 /// A task for a worker.
@@ -157,7 +157,7 @@ pub enum CloseReason {
 pub struct Ended {
     /// The task as it was when it ended; `last_failure` says why, unless it succeeded. A lease it ended under is
     /// still in its phase.
-    pub task: Task,
+    pub task: Box<Task>,
     /// How.
     pub ending: Ending,
     /// What the handler returned, if it succeeded.

@@ -146,22 +146,19 @@ impl<K: Copy + Ord> Turns<K> {
         firsts.min().map(|(priority, _, key)| (*priority, *key))
     }
 
-    /// Whoever is first has his turn.
-    pub(crate) fn pass(&mut self, key: K) {
-        if let Some(share) = self.shares.get(&key) {
-            self.clock = self.clock.max(share.had);
-            self.forget_the_even();
-        }
-    }
-
-    /// Somebody is given what is reckoned to cost so much, whether it is his turn or not.
-    pub(crate) fn charge(&mut self, key: K, cost: Virtual) {
-        let clock = self.clock;
-        self.change(key, |share| {
+    /// Somebody is given what is reckoned to cost so much, whether it is his turn as the first or not.
+    pub(crate) fn charge(&mut self, key: K, cost: Virtual, is_turn: bool) {
+        self.change(key, |share, clock| {
+            if is_turn {
+                *clock = share.had.max(*clock);
+            }
             let paid = share.credit.min(cost.minus(Virtual(cost.0 / CREDIT_SHARE)));
             share.credit = share.credit.minus(paid);
-            share.had = share.had.max(clock).plus(cost.minus(paid));
+            share.had = share.had.max(*clock).plus(cost.minus(paid));
         });
+        if is_turn {
+            self.forget_the_even();
+        }
     }
 
     /// What was reckoned to cost so much did cost something else.
@@ -172,7 +169,7 @@ impl<K: Copy + Ord> Turns<K> {
             self.gone.insert((gone.had, key));
             self.shares.insert(key, gone);
         }
-        self.change(key, |share| {
+        self.change(key, |share, _| {
             share.had = share.had.plus(more);
             share.credit = share.credit.plus(less);
         });
@@ -191,11 +188,11 @@ impl<K: Copy + Ord> Turns<K> {
         self.shares.is_empty()
     }
 
-    /// Changes what somebody has had, and then his places.
-    fn change(&mut self, key: K, change: impl FnOnce(&mut Share)) {
+    /// Changes what somebody has had, and where the clock stands with it, and then his places.
+    fn change(&mut self, key: K, change: impl FnOnce(&mut Share, &mut Virtual)) {
         let Some(share) = self.shares.get_mut(&key) else { return };
         let before = share.had;
-        change(share);
+        change(share, &mut self.clock);
         if share.had != before {
             for ((ask, priority), _) in &share.line {
                 if let Some(order) = self.orders.get_mut(ask.index()) {

@@ -263,7 +263,6 @@ impl Task {
             instance: Name::clone(instance),
             session: None,
             granted: *time,
-            acknowledged: false,
             started: None,
             extended: None,
             revoking: None,
@@ -335,7 +334,10 @@ impl Task {
     }
 
     fn keep_end(&mut self, end: LeaseEnd) {
-        Arc::make_mut(self.ledger.get_or_insert_with(Arc::<Ledger>::default)).push(end);
+        match &mut self.ledger {
+            Some(ledger) => Arc::make_mut(ledger).push(end),
+            none => *none = Some(Arc::new(Ledger::new([end], 0))),
+        }
     }
 
     /// Why something was not run does not displace why it failed when it ran.

@@ -14,7 +14,6 @@ use crate::{
     ask::Asks,
     lanes::{Next, Pick, Place},
     roster::Seating,
-    session::Work,
 };
 
 /// A task whose turn it is.
@@ -115,45 +114,40 @@ impl Queue {
     }
 
     fn lease(&mut self, next: Next, seating: Seating, token: Token, granted: &mut Granted) {
-        let (task, id, is_ahead) = (next.place.task, seating.session, seating.is_ahead());
-        let Some(spec) = self.book.task(task).map(|task| &task.spec) else { return };
-        let (size, patience) = (spec.shape.size.clone(), spec.start_timeout);
-        let Some(session) = self.roster.get(id) else { return };
-        assert!(session.is_offered(), "a lease needs room in session {id:?}");
-        assert!(is_ahead || session.fits(&size), "a lease needs all its room in session {id:?}");
+        let (id, session, is_ahead) = (next.place.task, seating.session, seating.is_ahead());
+        // Nothing of what its worker is told changes with the grant.
+        let Some(task) = self.book.task(id) else { return };
+        let assignment = Box::new(assignment(task, token, self.now));
+        let spec = Arc::clone(&task.spec);
+        let size = &spec.shape.size;
+        let Some(holder) = self.roster.get(session) else { return };
+        assert!(holder.is_offered(), "a lease needs room in session {session:?}");
+        assert!(is_ahead || holder.fits(size), "a lease needs all its room in session {session:?}");
         let (worker, instance, stream) =
-            (Name::clone(&session.worker), Name::clone(&session.instance), session.stream);
-        let reckoned = self.charge(&next, token);
-        self.index.lanes.serve(&next, id);
+            (Name::clone(&holder.worker), Name::clone(&holder.instance), holder.stream);
+        let reckoned = self.charge(&next, &spec, token);
+        self.index.lanes.serve(&next, session);
         self.roster.count_grant(next.class, self.config.valve);
-        self.write(Record::LeaseGranted { task, token, worker, instance, time: self.now });
-        self.avoided.remove(&task);
-        if let Some(lease) = self.book.lease_mut(task) {
-            (lease.session, lease.reckoned) = (Some(id), reckoned);
+        self.write(Record::LeaseGranted { task: id, token, worker, instance, time: self.now });
+        self.avoided.remove(&id);
+        if let Some(lease) = self.book.lease_mut(id) {
+            (lease.session, lease.reckoned) = (Some(session), reckoned);
         }
-        let Some(leased) = self.book.task(task) else { return };
-        granted.away = leased.spec.payload.here().is_none().then_some(task);
-        let assignment = Box::new(assignment(leased, token, self.now));
-        self.update(id, |session| {
-            session.hold(token, Work::Lease(task), size);
-            if is_ahead {
-                session.announce(token);
-            } else {
-                session.expect_answer(token, patience);
-            }
-        });
+        granted.away = spec.payload.here().is_none().then_some(id);
+        let patience = (!is_ahead).then_some(spec.start_timeout);
+        self.update(session, |session| session.lease(token, id, size, patience));
         if let Some(stream) = stream {
             self.emit(Effect::Assign { stream, assignment });
         }
         if is_ahead {
-            self.park(id, task, token, next.pick());
+            self.park(session, id, token, next.pick());
         }
-        self.show(task);
+        self.show(id);
     }
 }
 
 fn assignment(task: &Task, token: Token, now: Time) -> Assignment {
-    let is_first = task.leases == 1 && task.generation == 1;
+    let is_first = task.leases == 0 && task.generation == 1;
     Assignment {
         token,
         task: task.id,

@@ -59,8 +59,8 @@ impl Queue {
         let held: BTreeSet<Token> = held.into_iter().collect();
         for (token, work) in self.holdings(id) {
             if held.contains(&token) && !Mutant::HeartbeatForgetsHeld.is_alive() {
-                self.acknowledge(id, token);
-            } else if self.arrived(work) {
+                self.attend(id, |session| session.arrive(token));
+            } else if self.has_arrived(id, token) {
                 self.miss(id, token, work);
             }
         }
@@ -140,7 +140,7 @@ impl Queue {
                 }
                 (Work::Lease(task), Some(phase)) => self.retain(id, task, token, *phase),
                 (Work::Zombie { task, .. }, Some(LeasePhase::Pending | LeasePhase::Running)) => {
-                    self.acknowledge(id, token);
+                    self.attend(id, |session| session.arrive(token));
                     self.await_end(id, token, task);
                 }
                 (Work::Zombie { .. }, Some(LeasePhase::Finished)) | (_, None) => {
@@ -152,7 +152,7 @@ impl Queue {
 
     /// A lease goes on with its worker. What was being waited for is waited for anew.
     fn retain(&mut self, id: SessionId, task: TaskId, token: Token, phase: LeasePhase) {
-        self.acknowledge(id, token);
+        self.attend(id, |session| session.arrive(token));
         if phase == LeasePhase::Running {
             self.note_start(id, task, token);
         }
@@ -201,8 +201,7 @@ impl Queue {
             self.update(id, |session| {
                 let room = session.whole.slots.saturating_add(session.prefetch);
                 if session.work(held.token).is_none() && session.count() < room {
-                    let zombie = Work::Zombie { task: None, acknowledged: true };
-                    session.hold(held.token, zombie, held.size.clone());
+                    session.hold(held.token, Work::Zombie { task: None }, &held.size);
                 }
             });
         }
@@ -212,11 +211,12 @@ impl Queue {
     /// The worker does not hold it: whatever there was of it is over.
     pub(crate) fn miss(&mut self, id: SessionId, token: Token, work: Work) {
         self.note_late_stop(id, token, StopProof::NotHeld);
-        if !self.arrived(work) {
+        let has_arrived = self.has_arrived(id, token);
+        if !has_arrived {
             self.refund(token);
         }
         if let Work::Lease(task) = work {
-            let end = self.missing(task);
+            let end = self.missing(task, has_arrived);
             let account = Account::new(Word::Nobody, EndKind::NotHeld, StopProof::NotHeld);
             self.settle(task, end, account);
         }
@@ -233,14 +233,8 @@ impl Queue {
     }
 
     /// Whether the assignment has arrived, so that a worker that does not name it does not hold it.
-    fn arrived(&self, work: Work) -> bool {
-        match work {
-            Work::Lease(task) => {
-                let lease = self.book.task(task).and_then(Task::lease);
-                lease.is_some_and(|lease| lease.acknowledged)
-            }
-            Work::Zombie { acknowledged, .. } => acknowledged,
-        }
+    fn has_arrived(&self, id: SessionId, token: Token) -> bool {
+        self.roster.get(id).is_some_and(|session| session.has_arrived(token))
     }
 
     fn holdings(&self, id: SessionId) -> Vec<(Token, Work)> {

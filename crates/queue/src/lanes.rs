@@ -350,10 +350,7 @@ impl Lanes {
     pub(crate) fn charge(&mut self, next: &Next, cost: Cost, token: Token) {
         let Next { place, lane, pick, class, .. } = *next;
         let Some(head) = self.head(lane, place) else { return };
-        if pick == Pick::First {
-            self.line.pass(class, &head);
-        }
-        self.line.charge(class, &head, cost);
+        self.line.charge(class, &head, cost, pick == Pick::First);
         self.pass(lane, token);
     }
 
@@ -399,9 +396,11 @@ impl Lanes {
             return;
         };
         let buckets = gates.pass(&comer, token);
-        // It may take longer now until there is enough in them for those who wait.
-        for gate in buckets.iter().flat_map(|of| self.gates_of(of)).collect::<Vec<_>>() {
-            self.rearm(&gate);
+        for of in &buckets {
+            // It may take longer now until there is enough in it for those who wait.
+            for gate in self.gates_of(of) {
+                self.rearm(&gate);
+            }
         }
         self.renew(no);
         self.settle();

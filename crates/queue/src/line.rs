@@ -110,17 +110,10 @@ impl Line {
         ages.filter_map(|(_, ages)| ages.first()).min().copied()
     }
 
-    /// A lane has its turn as the first of a class.
-    pub(crate) fn pass(&mut self, class: ClassNo, head: &Head) {
+    /// A lane is given a lease by a class, whether it is its turn as the first there or not.
+    pub(crate) fn charge(&mut self, class: ClassNo, head: &Head, cost: Cost, is_turn: bool) {
         if let Some(market) = self.markets.get_mut(&class) {
-            market.pass(head.queue, head.flow);
-        }
-    }
-
-    /// A lane is given a lease by a class, whether it is its turn or not.
-    pub(crate) fn charge(&mut self, class: ClassNo, head: &Head, cost: Cost) {
-        if let Some(market) = self.markets.get_mut(&class) {
-            market.charge(head.queue, head.flow, cost);
+            market.charge(head.queue, head.flow, cost, is_turn);
         }
     }
 

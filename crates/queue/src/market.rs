@@ -75,19 +75,11 @@ impl Market {
         Some((priority, flow))
     }
 
-    /// The flow that is first has its turn.
-    pub(crate) fn pass(&mut self, queue: QueueNo, flow: FlowNo) {
-        self.queues.pass(queue);
+    /// A flow is given a lease, whether it is its turn as the first or not.
+    pub(crate) fn charge(&mut self, queue: QueueNo, flow: FlowNo, cost: Cost, is_turn: bool) {
+        self.queues.charge(queue, cost.queue, is_turn);
         if let Some(flows) = self.flows.get_mut(&queue) {
-            flows.pass(flow);
-        }
-    }
-
-    /// A flow is given a lease, whether it is its turn or not.
-    pub(crate) fn charge(&mut self, queue: QueueNo, flow: FlowNo, cost: Cost) {
-        self.queues.charge(queue, cost.queue);
-        if let Some(flows) = self.flows.get_mut(&queue) {
-            flows.charge(flow, cost.flow);
+            flows.charge(flow, cost.flow, is_turn);
         }
     }
 

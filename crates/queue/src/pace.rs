@@ -39,9 +39,20 @@ struct Pace {
     longest: Duration,
     /// The shortest run ever, which no quantile falls short of.
     shortest: Duration,
-    fastest: Duration,
-    p50: Duration,
-    p95: Duration,
+    /// The first bucket with a run.
+    lowest: usize,
+    half: Quantile,
+    most: Quantile,
+}
+
+/// The bucket up to which there are so many of a hundred runs. It is moved as they come, most often not at all: counting them
+/// anew each time would cost more than all else that is learned from one.
+#[derive(Clone, Copy, Debug)]
+struct Quantile {
+    percent: u32,
+    bucket: usize,
+    /// How many runs are in the buckets before it.
+    below: u32,
 }
 
 impl Paces {
@@ -59,9 +70,9 @@ impl Paces {
             total: 0,
             longest: Duration::ZERO,
             shortest: ran,
-            fastest: Duration::ZERO,
-            p50: Duration::ZERO,
-            p95: Duration::ZERO,
+            lowest: bucket(ran),
+            half: Quantile::of(50),
+            most: Quantile::of(95),
         };
         pace.learn(ran);
         self.0.insert(Name::clone(task_type), pace);
@@ -70,7 +81,7 @@ impl Paces {
     /// What none of the runs that are remembered took less than, rounded down by at most a third, and how many they are.
     /// None: nothing is known.
     pub(crate) fn fastest(&self, task_type: &str) -> Option<(Duration, u32)> {
-        self.0.get(task_type).map(|pace| (pace.fastest, pace.total))
+        self.0.get(task_type).map(|pace| (begin(pace.lowest), pace.total))
     }
 
     /// What a run of this type is reckoned to take: the moving average, a tenth of a second if nothing is known.
@@ -86,12 +97,12 @@ impl Paces {
 
     /// What half of the runs do not exceed, rounded up by at most a half; zero if nothing is known.
     pub(crate) fn p50(&self, task_type: &str) -> Duration {
-        self.0.get(task_type).map_or(Duration::ZERO, |pace| pace.p50)
+        self.0.get(task_type).map_or(Duration::ZERO, |pace| pace.up_to(pace.half))
     }
 
     /// What 19 of 20 runs do not exceed, rounded up by at most a half; zero if nothing is known.
     pub(crate) fn p95(&self, task_type: &str) -> Duration {
-        self.0.get(task_type).map_or(Duration::ZERO, |pace| pace.p95)
+        self.0.get(task_type).map_or(Duration::ZERO, |pace| pace.up_to(pace.most))
     }
 }
 
@@ -100,17 +111,23 @@ impl Pace {
         let run_us = as_micros(ran);
         (self.longest, self.shortest) = (self.longest.max(ran), self.shortest.min(ran));
         self.mean_us = self.mean_us - self.mean_us / INERTIA + run_us / INERTIA;
-        if let Some(count) = self.runs.get_mut(bucket(ran)) {
+        let bucket = bucket(ran);
+        if let Some(count) = self.runs.get_mut(bucket) {
             *count += 1;
             self.total += 1;
         }
         if self.total == RUNS_MAX {
             self.runs.iter_mut().for_each(|count| *count /= 2);
             self.total = self.runs.iter().map(|count| u32::from(*count)).sum();
+            self.lowest = self.runs.iter().position(|count| 0 < *count).unwrap_or_default();
+            (self.half, self.most) = (Quantile::of(50), Quantile::of(95));
+        } else {
+            self.lowest = self.lowest.min(bucket);
+            self.half.learn(bucket);
+            self.most.learn(bucket);
         }
-        let first = self.runs.iter().position(|count| 0 < *count);
-        self.fastest = first.map_or(Duration::ZERO, begin);
-        (self.p50, self.p95) = (self.quantile(50), self.quantile(95));
+        self.half.settle(&self.runs, self.total);
+        self.most.settle(&self.runs, self.total);
     }
 
     /// The place in a bucket up to which there are so many of a hundred runs.
@@ -127,15 +144,35 @@ impl Pace {
         (begin + end.saturating_sub(begin) * within / count).clamp(self.shortest, self.longest)
     }
 
-    /// The end of the bucket up to which there are so many of a hundred runs.
-    fn quantile(&self, percent: u32) -> Duration {
-        let wanted = (self.total * percent).div_ceil(100);
-        let mut seen = 0;
-        let found = self.runs.iter().position(|count| {
-            seen += u32::from(*count);
-            wanted <= seen
-        });
-        found.map_or(Duration::ZERO, end).min(self.longest)
+    /// The end of the bucket up to which there are so many of the runs.
+    fn up_to(&self, quantile: Quantile) -> Duration {
+        end(quantile.bucket).min(self.longest)
+    }
+}
+
+impl Quantile {
+    /// That of no runs.
+    const fn of(percent: u32) -> Self {
+        Self { percent, bucket: 0, below: 0 }
+    }
+
+    /// A run has come into a bucket.
+    fn learn(&mut self, bucket: usize) {
+        self.below += u32::from(bucket < self.bucket);
+    }
+
+    /// Moves it to where it belongs among so many runs.
+    fn settle(&mut self, runs: &[u16; BUCKETS], total: u32) {
+        let wanted = (total * self.percent).div_ceil(100);
+        let count = |bucket: usize| runs.get(bucket).map_or(0, |count| u32::from(*count));
+        while 0 < self.bucket && wanted <= self.below {
+            self.bucket -= 1;
+            self.below -= count(self.bucket);
+        }
+        while self.bucket + 1 < BUCKETS && self.below + count(self.bucket) < wanted {
+            self.below += count(self.bucket);
+            self.bucket += 1;
+        }
     }
 }
 

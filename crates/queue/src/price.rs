@@ -9,7 +9,7 @@ use crate::{
     fairness::Virtual,
     lanes::Next,
     market::{ClassNo, Cost},
-    settle::{Account, End},
+    settle::Account,
 };
 
 /// What a lease was charged for when it was granted.
@@ -26,27 +26,21 @@ const LEAST: Duration = Duration::from_millis(1);
 
 impl Queue {
     /// A task is going to be leased. Says what it is charged for, which is kept with the lease.
-    pub(crate) fn charge(&mut self, next: &Next, token: Token) -> Reckoned {
-        let Some(task) = self.book.task(next.place.task) else { return Reckoned::default() };
-        let reckoned = self.paces.mean(&task.spec.task_type).max(LEAST);
-        let cost = self.cost(&task.spec, reckoned);
+    pub(crate) fn charge(&mut self, next: &Next, spec: &TaskSpec, token: Token) -> Reckoned {
+        let reckoned = self.paces.mean(&spec.task_type).max(LEAST);
+        let cost = self.cost(spec, reckoned);
         self.index.lanes.charge(next, cost, token);
         Reckoned { run_ms: whole_ms(reckoned), class: next.class }
     }
 
-    /// Its lease ends: what it was charged and did not use is credited, what it used beyond that is charged. How long such
-    /// tasks run is learned from those that succeed.
-    pub(crate) fn put_right(&mut self, id: TaskId, end: &End, ran: Duration) {
-        let Some(task) = self.book.task(id) else { return };
-        let Some(lease) = task.lease() else { return };
-        if matches!(end, End::Succeeded(_)) {
-            self.paces.learn(&task.spec.task_type, ran);
-        }
-        let Reckoned { run_ms, class } = lease.reckoned;
+    /// Its lease ends: what it was charged and did not use is credited, what it used beyond that is charged.
+    pub(crate) fn put_right(&mut self, id: TaskId, reckoned: Reckoned, ran: Duration) {
+        let Reckoned { run_ms, class } = reckoned;
         let ran = ran.max(LEAST);
         if whole_ms(ran) == run_ms {
             return;
         }
+        let Some(task) = self.book.task(id) else { return };
         let run = Duration::from_millis(run_ms.into());
         let costs = (self.cost(&task.spec, run), self.cost(&task.spec, ran));
         self.index.lanes.correct(class, (&task.spec.queue, &task.spec.fairness_key), costs);

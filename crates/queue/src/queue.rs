@@ -219,8 +219,8 @@ impl Queue {
         let mut print = Print::new(self.now.max(now), horizon, hasher);
         self.book.fingerprint(&mut print);
         for task in self.book.tasks.iter() {
-            let lease = task.lease().map(|lease| (lease.session, lease.acknowledged));
-            print.put((task.phase == Phase::Queued, lease));
+            let session = task.lease().map(|lease| lease.session);
+            print.put((task.phase == Phase::Queued, session));
             let unheard = self.may_be_late(task);
             print.put(unheard.map(|end| (end.token, &end.worker, &end.instance)));
             print.left(mark::silence_alarm(task).unwrap_or(Time::NEVER));
@@ -415,7 +415,7 @@ impl Queue {
             let believed = self.patience(longest);
             self.roster.open(Session::new(worker, instance, self.now, believed))
         });
-        self.update(session, |session| session.hold(token, Work::Lease(id), size));
+        self.update(session, |session| session.hold(token, Work::Lease(id), &size));
         if let Some(task) =
             self.book.task(id).filter(|_| !Mutant::PermitsForgottenAtBoot.is_alive())
         {
@@ -424,7 +424,6 @@ impl Queue {
         let now = self.now;
         if let Some(lease) = self.book.lease_mut(id) {
             lease.session = Some(session);
-            lease.acknowledged = true;
             lease.progress = None;
             lease.revoking = lease.revoking.map(|it| Revoking { delivered: None, ..it });
             // What it did while nobody listened is not held against it.

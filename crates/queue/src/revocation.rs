@@ -28,7 +28,7 @@ impl Queue {
             let emitted = self.emitted();
             debug_assert!(matches!(emitted, Some(Effect::Ended(_))), "an end is emitted last");
             let Some(Effect::Ended(ended)) = emitted else { return None };
-            return Some((ended.task.clone(), Some(ended.ending)));
+            return Some(((*ended.task).clone(), Some(ended.ending)));
         }
         if !task.cancel_requested {
             self.write(Record::CancelRequested { task: id, time: self.now });
@@ -172,9 +172,9 @@ impl Queue {
     /// ever. The slot does, and another session is preferred for the next lease.
     fn give_up(&mut self, id: TaskId) {
         let Some(lease) = self.book.task(id).and_then(Task::lease) else { return };
-        let (token, session, acknowledged) = (lease.token, lease.session, lease.acknowledged);
+        let (token, session) = (lease.token, lease.session);
         if let Some(session) = session {
-            let (now, zombie) = (self.now, Work::Zombie { task: Some(id), acknowledged });
+            let (now, zombie) = (self.now, Work::Zombie { task: Some(id) });
             self.update(session, |session| {
                 if Mutant::ZombieSlotFree.is_alive() {
                     session.vacate(token);
@@ -240,7 +240,7 @@ impl Queue {
             if let Work::Lease(task) = work
                 && !Mutant::ExpiryForgetsLeases.is_alive()
             {
-                let end = self.lost(task);
+                let end = self.lost(task, session.has_arrived(token));
                 let lost = Account::new(Word::Nobody, EndKind::WorkerLost, proof);
                 self.settle(task, end, lost);
             }

@@ -243,7 +243,9 @@ impl Roster {
                 member.class = Some(no);
             }
         }
-        self.seat(id);
+        if let Some(member) = self.members.get_mut(&id) {
+            seat(id, member, &mut self.classes);
+        }
     }
 
     fn kind_of(&self, session: &Session) -> Traits {
@@ -456,7 +458,7 @@ impl Roster {
                 self.streams.insert(new, id);
             }
         }
-        self.seat(id);
+        seat(id, member, &mut self.classes);
         Some(changed)
     }
 
@@ -598,18 +600,6 @@ impl Roster {
         others.flat_map(|it| it.reads.of(&spec.task_type)).collect()
     }
 
-    fn seat(&mut self, id: SessionId) {
-        let Some(member) = self.members.get_mut(&id) else { return };
-        let seat = Seat::of(&member.session);
-        let before = std::mem::replace(&mut member.seat, seat);
-        if before == seat {
-            return;
-        }
-        if let Some(class) = member.class.and_then(|no| self.classes.get_mut(&no)) {
-            class.reseat(id, before, seat, Some(&member.session));
-        }
-    }
-
     /// A session is offered tasks of other sizes than before: it is reserved, or is not any more, or its class knows more of them.
     fn seat_anew(&mut self, id: SessionId) {
         let Some(member) = self.members.get(&id) else { return };
@@ -665,6 +655,18 @@ impl Roster {
             && self.numbers.len() == self.classes.len()
             && self.streams.len() == connected
             && self.workers.values().map(BTreeMap::len).sum::<usize>() == self.members.len()
+    }
+}
+
+/// Gives a session its place among the others of its class, if it stands elsewhere than before.
+fn seat(id: SessionId, member: &mut Member, classes: &mut BTreeMap<ClassNo, Class>) {
+    let seat = Seat::of(&member.session);
+    let before = std::mem::replace(&mut member.seat, seat);
+    if before == seat {
+        return;
+    }
+    if let Some(class) = member.class.and_then(|no| classes.get_mut(&no)) {
+        class.reseat(id, before, seat, Some(&member.session));
     }
 }
 

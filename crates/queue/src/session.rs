@@ -4,7 +4,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     time::Duration,
 };
 
@@ -93,6 +93,8 @@ pub(crate) struct Session {
     /// By when something had to be heard of a lease each time that was said of one. Most are heard of in time, and then nothing
     /// is taken out: whether it still holds is found out when it is over.
     alarms: BinaryHeap<Reverse<(Time, Token)>>,
+    /// Since when the leases are over that ended without the worker's word, and whose work may not be.
+    outlived: BTreeMap<Token, Time>,
     /// Revoked leases whose worker did not answer in time. Not empty exactly while quarantined.
     overdue: BTreeSet<Token>,
     quarantined_since: Option<Time>,
@@ -105,27 +107,36 @@ pub(crate) struct DrainRequest {
     pub(crate) grace: Option<Duration>,
 }
 
-/// What takes something of a session.
+/// What takes something of a session. Each word of a worker about a lease looks for it here: with its token it takes no more
+/// than a line of the processor's cache.
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
-    pub(crate) work: Work,
-    size: Size,
+struct Held {
+    work: Work,
+    /// None: one slot and nothing else, as most leases take.
+    size: Option<Box<Size>>,
+    due: Due,
+    /// How many messages about the lease have not left on the session's stream: nothing is expected of the worker before it
+    /// could know.
+    unsent: u32,
     /// Whether it was granted ahead and waits for a slot, so that nothing is taken by it.
     is_ahead: bool,
-    /// Since when its lease is over, if that was decided without the worker's word.
-    over_since: Option<Time>,
-    alarm: Time,
-    unsent: Unsent,
+    /// Whether the worker received the assignment: after a restart it is assumed that it did.
+    has_arrived: bool,
 }
 
-/// What was said to a worker about a lease and is held back: nothing is expected of it before it could know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Unsent {
-    /// How many messages about the lease have not left on the session's stream.
-    messages: u32,
-    /// How soon something has to be heard of the lease once the last of them has left.
-    patience: Option<Duration>,
+/// When something has to be heard of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Due {
+    /// Nothing has.
+    Never,
+    /// By then.
+    By(Time),
+    /// So soon after the last message about it has left.
+    Within(Duration),
 }
+
+/// One slot and nothing else.
+static PLAIN: Size = Size { slots: 1, resources: Vec::new() };
 
 /// What it is taken by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,9 +147,42 @@ pub(crate) enum Work {
     Zombie {
         /// The task it was about. None: the worker alone knows.
         task: Option<TaskId>,
-        /// Whether the worker received it at all.
-        acknowledged: bool,
     },
+}
+
+impl Held {
+    /// Work that takes so much, and that the worker knows of.
+    fn new(work: Work, size: &Size) -> Self {
+        let size = (!size.is_plain()).then(|| Box::new(size.clone()));
+        let (due, unsent, is_ahead, has_arrived) = (Due::Never, 0, false, true);
+        Self { work, size, due, unsent, is_ahead, has_arrived }
+    }
+
+    /// What it takes, or would if it were not ahead.
+    fn size(&self) -> &Size {
+        self.size.as_deref().unwrap_or(&PLAIN)
+    }
+
+    /// Something is said about it, and has to be answered within that time, if any, from when it leaves.
+    fn say(&mut self, patience: Option<Duration>) {
+        self.unsent = self.unsent.saturating_add(1);
+        self.due = patience.map_or(Due::Never, Due::Within);
+    }
+}
+
+impl Due {
+    /// By then, if ever.
+    fn until(at: Time) -> Self {
+        if at < Time::NEVER { Self::By(at) } else { Self::Never }
+    }
+
+    /// By when, if that is known.
+    const fn at(self) -> Time {
+        match self {
+            Self::By(at) => at,
+            Self::Never | Self::Within(_) => Time::NEVER,
+        }
+    }
 }
 
 impl Session {
@@ -179,6 +223,7 @@ impl Session {
             taken: Size::NOTHING,
             ahead: 0,
             alarms: BinaryHeap::new(),
+            outlived: BTreeMap::new(),
             overdue: BTreeSet::new(),
             quarantined_since: None,
         };
@@ -230,7 +275,7 @@ impl Session {
         self.lost = 0;
         self.alarms.clear();
         for held in self.held.unordered_mut() {
-            (held.alarm, held.unsent) = (Time::NEVER, Unsent::default());
+            (held.due, held.unsent) = (Due::Never, 0);
         }
     }
 
@@ -411,14 +456,33 @@ impl Session {
 
 /// What it holds.
 impl Session {
-    /// Work takes so much of it.
-    pub(crate) fn hold(&mut self, token: Token, work: Work, size: Size) {
-        self.vacate(token);
-        let unsent = Unsent::default();
-        self.taken.add(&size);
-        let (over_since, alarm, is_ahead) = (None, Time::NEVER, false);
-        self.held.insert(token, Held { work, size, is_ahead, over_since, alarm, unsent });
+    /// A task is leased to it, which takes so much of it: the assignment is said to the worker, and is to be answered within
+    /// that time, if any, from when it leaves. Nothing is said without a stream.
+    pub(crate) fn lease(
+        &mut self,
+        token: Token,
+        task: TaskId,
+        size: &Size,
+        patience: Option<Duration>,
+    ) {
+        let mut held = Held { has_arrived: false, ..Held::new(Work::Lease(task), size) };
+        if self.stream.is_some() {
+            held.say(patience);
+        }
+        self.take_up(token, held);
+    }
+
+    /// Work that the worker knows of takes so much of it.
+    pub(crate) fn hold(&mut self, token: Token, work: Work, size: &Size) {
+        self.take_up(token, Held::new(work, size));
+    }
+
+    fn take_up(&mut self, token: Token, held: Held) {
+        self.taken.add(held.size());
         self.changes += 1;
+        if let Some(before) = self.held.insert(token, held) {
+            self.let_go(token, &before);
+        }
     }
 
     /// A lease that it holds was granted ahead: it takes nothing before it has a slot.
@@ -426,7 +490,7 @@ impl Session {
         let Some(held) = self.held.get_mut(&token).filter(|held| !held.is_ahead) else { return };
         held.is_ahead = true;
         self.ahead += 1;
-        self.taken.remove(&held.size);
+        self.taken.remove(held.size());
         self.changes += 1;
     }
 
@@ -435,7 +499,7 @@ impl Session {
         let Some(held) = self.held.get_mut(&token).filter(|held| held.is_ahead) else { return };
         held.is_ahead = false;
         self.ahead -= 1;
-        self.taken.add(&held.size);
+        self.taken.add(held.size());
         self.changes += 1;
     }
 
@@ -459,7 +523,7 @@ impl Session {
     /// What takes something of it, and how much: what waits for a slot takes nothing.
     pub(crate) fn takers(&self) -> impl Iterator<Item = (Work, &Size)> {
         let seated = self.held.iter().map(|(_, held)| held).filter(|held| !held.is_ahead);
-        seated.map(|held| (held.work, &held.size))
+        seated.map(|held| (held.work, held.size()))
     }
 
     /// What everything is held for that it holds, in no order.
@@ -475,32 +539,43 @@ impl Session {
     /// The lease is over, its work may not be: the slot stays taken.
     pub(crate) fn outlive(&mut self, token: Token, zombie: Work, now: Time) {
         if let Some(held) = self.held.get_mut(&token) {
-            (held.work, held.over_since) = (zombie, Some(now));
+            held.work = zombie;
+            self.outlived.insert(token, now);
         }
     }
 
-    /// What is known of a slot's work changed.
-    pub(crate) fn retake(&mut self, token: Token, work: Work) {
+    /// The worker received the assignment.
+    pub(crate) fn arrive(&mut self, token: Token) {
         if let Some(held) = self.held.get_mut(&token) {
-            held.work = work;
+            held.has_arrived = true;
         }
+    }
+
+    /// Whether it did, so that a worker that does not name it does not hold it.
+    pub(crate) fn has_arrived(&self, token: Token) -> bool {
+        self.held.get(&token).is_some_and(|held| held.has_arrived)
     }
 
     /// Since when the lease is over, if its work may not be.
     pub(crate) fn over_since(&self, token: Token) -> Option<Time> {
-        self.held.get(&token)?.over_since
+        self.outlived.get(&token).copied()
     }
 
     /// What it took is free. The last overdue answer ends the quarantine.
     pub(crate) fn vacate(&mut self, token: Token) {
         if let Some(held) = self.held.remove(&token) {
-            if held.is_ahead {
-                self.ahead -= 1;
-            } else {
-                self.taken.remove(&held.size);
-            }
-            self.changes += 1;
+            self.let_go(token, &held);
         }
+    }
+
+    fn let_go(&mut self, token: Token, held: &Held) {
+        if held.is_ahead {
+            self.ahead -= 1;
+        } else {
+            self.taken.remove(held.size());
+        }
+        self.changes += 1;
+        self.outlived.remove(&token);
         self.overdue.remove(&token);
         if self.overdue.is_empty() {
             self.quarantined_since = None;
@@ -510,36 +585,25 @@ impl Session {
     /// Something has to be heard of the lease by then.
     pub(crate) fn expect_by(&mut self, token: Token, at: Time) {
         let Some(held) = self.held.get_mut(&token) else { return };
-        held.unsent.patience = None;
-        if held.alarm != at {
-            held.alarm = at;
+        let before = std::mem::replace(&mut held.due, Due::until(at));
+        if before.at() != at {
             self.wind(at, token);
         }
     }
 
-    /// Something is said about the lease. Nothing is said without a stream.
-    pub(crate) fn announce(&mut self, token: Token) {
-        self.say(token, None);
-    }
-
-    /// Something is said about the lease, and has to be answered within that time from when it leaves.
+    /// Something is said about the lease, and has to be answered within that time from when it leaves. Nothing is said without
+    /// a stream.
     pub(crate) fn expect_answer(&mut self, token: Token, patience: Duration) {
-        self.say(token, Some(patience));
-    }
-
-    fn say(&mut self, token: Token, patience: Option<Duration>) {
-        let Some(held) = self.held.get_mut(&token).filter(|_| self.stream.is_some()) else {
-            return;
-        };
-        let messages = held.unsent.messages.saturating_add(1);
-        (held.alarm, held.unsent) = (Time::NEVER, Unsent { messages, patience });
+        if let Some(held) = self.held.get_mut(&token).filter(|_| self.stream.is_some()) {
+            held.say(Some(patience));
+        }
     }
 
     /// A slot is free for the lease: it has to start within that time from now, or from when its assignment leaves.
     pub(crate) fn expect_start(&mut self, token: Token, now: Time, patience: Duration) {
         let Some(held) = self.held.get_mut(&token) else { return };
-        if 0 < held.unsent.messages {
-            held.unsent.patience = Some(patience);
+        if 0 < held.unsent {
+            held.due = Due::Within(patience);
         } else {
             self.expect_by(token, now + patience);
         }
@@ -548,18 +612,18 @@ impl Session {
     /// By when something has to be heard of the lease, if its worker is judged by that.
     pub(crate) fn expected_by(&self, token: Token) -> Option<Time> {
         let held = self.held.get(&token).filter(|_| self.stream.is_some())?;
-        (held.alarm < Time::NEVER).then_some(held.alarm)
+        Some(held.due.at()).filter(|at| *at < Time::NEVER)
     }
 
     /// Something that was said about the lease has left.
     pub(crate) fn sent(&mut self, token: Token, now: Time) {
         let Some(held) = self.held.get_mut(&token) else { return };
-        held.unsent.messages = held.unsent.messages.saturating_sub(1);
-        if held.unsent.messages == 0
-            && let Some(patience) = held.unsent.patience.take()
+        held.unsent = held.unsent.saturating_sub(1);
+        if held.unsent == 0
+            && let Due::Within(patience) = held.due
         {
             let at = now + patience;
-            held.alarm = at;
+            held.due = Due::until(at);
             self.wind(at, token);
         }
     }
@@ -590,7 +654,7 @@ impl Session {
             && at <= now
         {
             self.alarms.pop();
-            let is_so = self.held.get(&token).is_some_and(|held| held.alarm == at);
+            let is_so = self.held.get(&token).is_some_and(|held| held.due == Due::By(at));
             if is_so && unheard.last() != Some(&token) {
                 unheard.push(token);
             }
@@ -606,7 +670,7 @@ impl Session {
         if ALARMS_SPARE + 2 * self.held.len() <= self.alarms.len() {
             let held = &self.held;
             self.alarms.retain(|Reverse((at, token))| {
-                held.get(token).is_some_and(|held| held.alarm == *at)
+                held.get(token).is_some_and(|held| held.due == Due::By(*at))
             });
         }
         self.alarms.push(Reverse((at, token)));
@@ -632,9 +696,10 @@ impl Session {
         print.left(self.quarantined_since.map_or(Time::NEVER, |since| since + self.believed));
         print.put((self.held.len(), &self.overdue));
         for (token, held) in self.held.iter() {
-            print.put((token, held.work, &held.size));
-            print.left(held.alarm);
-            print.put(held.unsent);
+            print.put((token, held.work, held.size(), held.has_arrived));
+            print.left(held.due.at());
+            let patience = if let Due::Within(patience) = held.due { Some(patience) } else { None };
+            print.put((held.unsent, patience));
         }
     }
 
@@ -644,15 +709,16 @@ impl Session {
         let mut taken = Size::NOTHING;
         let held = || self.held.unordered().map(|(_, held)| held);
         let seated = held().filter(|held| !held.is_ahead);
-        seated.for_each(|held| taken.add(&held.size));
+        seated.for_each(|held| taken.add(held.size()));
         let ahead = held().filter(|held| held.is_ahead).count();
         let set: BTreeSet<_> = self.alarms.iter().map(|Reverse(alarm)| *alarm).collect();
-        let mut waits = self.held.unordered().filter(|(_, held)| held.alarm < Time::NEVER);
-        waits.all(|(token, held)| set.contains(&(held.alarm, *token)))
+        let mut waits = self.held.unordered().filter(|(_, held)| held.due.at() < Time::NEVER);
+        waits.all(|(token, held)| set.contains(&(held.due.at(), *token)))
             && taken == self.taken
             && ahead == self.ahead as usize
             && held().all(Held::agrees)
             && self.overdue.iter().all(|token| self.held.contains(token))
+            && self.outlived.keys().all(|token| self.held.contains(token))
             && self.overdue.is_empty() == self.quarantined_since.is_none()
             && self.armed <= self.rings_by()
     }
@@ -662,6 +728,6 @@ impl Session {
 impl Held {
     /// Whether nothing rings before all that it is about has left.
     fn agrees(&self) -> bool {
-        self.unsent.patience.is_none() || (0 < self.unsent.messages && self.alarm == Time::NEVER)
+        !matches!(self.due, Due::Within(_)) || 0 < self.unsent
     }
 }

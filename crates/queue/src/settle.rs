@@ -64,7 +64,11 @@ impl Queue {
         let revoked = lease.revoking.map(|revoking| revoking.reason);
         let cancelled = task.cancel_requested;
         let (once, started) = (task.runs_once(), lease.started.is_some());
-        self.put_right(id, &end, ran);
+        let reckoned = lease.reckoned;
+        if let End::Succeeded(_) = end {
+            self.paces.learn(&task.spec.task_type, ran);
+        }
+        self.put_right(id, reckoned, ran);
         self.observe(id, &end, account.kind, ran);
         if revoked == Some(RevocationReason::StartTimeout) {
             self.avoided.extend(session.map(|session| (id, session)));
@@ -193,7 +197,7 @@ impl Queue {
         self.avoided.remove(&id);
         let Some(task) = self.write(end) else { return };
         self.keep_key(&task);
-        self.emit(Effect::Ended(Box::new(Ended { task: *task, ending, result, time })));
+        self.emit(Effect::Ended(Ended { task, ending, result, time }));
     }
 
     fn keep_key(&mut self, task: &Task) {

@@ -28,9 +28,7 @@ impl Queue {
     pub(crate) fn delivered(&mut self, stream: StreamId, tokens: &[Token]) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         self.note_answer(id);
-        for token in tokens {
-            self.acknowledge(id, *token);
-        }
+        self.attend(id, |session| tokens.iter().for_each(|token| session.arrive(*token)));
     }
 
     /// Its process reads what it is told: known once for each stream, and said with every word.
@@ -74,9 +72,6 @@ impl Queue {
     pub(crate) fn started(&mut self, stream: StreamId, token: Token) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         let Some(task) = self.task_under(id, token) else { return };
-        if let Some(lease) = self.book.lease_mut(task) {
-            lease.acknowledged = true;
-        }
         self.unpark(id, token);
         self.promote(id);
         self.note_start(id, task, token);
@@ -93,6 +88,7 @@ impl Queue {
         self.index.lanes.gates.spend(token);
         self.attend(id, |session| {
             session.prove();
+            session.arrive(token);
             if !revoking {
                 session.expect_by(token, Time::NEVER);
             }
@@ -197,22 +193,6 @@ impl Queue {
         match self.roster.get(id)?.work(token)? {
             Work::Lease(task) => Some(task),
             Work::Zombie { .. } => None,
-        }
-    }
-
-    /// The worker received the assignment of a lease.
-    pub(crate) fn acknowledge(&mut self, id: SessionId, token: Token) {
-        match self.roster.get(id).and_then(|session| session.work(token)) {
-            Some(Work::Lease(task)) => {
-                if let Some(lease) = self.book.lease_mut(task) {
-                    lease.acknowledged = true;
-                }
-            }
-            Some(Work::Zombie { task, .. }) => {
-                let zombie = Work::Zombie { task, acknowledged: true };
-                self.attend(id, |session| session.retake(token, zombie));
-            }
-            None => {}
         }
     }
 }

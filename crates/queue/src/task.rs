@@ -161,8 +161,6 @@ pub struct Lease {
     pub session: Option<SessionId>,
     /// When it was granted.
     pub granted: Time,
-    /// Whether the worker said that it received the assignment. Not durable: assumed after a restart.
-    pub acknowledged: bool,
     /// When the worker said that it started. Lazily durable.
     pub started: Option<Time>,
     /// Until when its attempt may run, if it was given more time than its task says.

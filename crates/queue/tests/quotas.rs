@@ -126,7 +126,7 @@ impl World {
                     self.leases.retain(|_, leased| *leased != ended.task.id);
                     self.usage(&ended.task.spec.queue).tasks -= 1;
                     if ended.ending == Ending::Failed {
-                        self.dead.push(ended.task);
+                        self.dead.push(*ended.task);
                     }
                 }
                 _ => {}

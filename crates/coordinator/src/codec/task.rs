@@ -171,7 +171,6 @@ impl Pen {
             instance,
             session: _,
             granted,
-            acknowledged: _,
             started,
             extended,
             revoking,
@@ -359,8 +358,6 @@ impl Cursor<'_> {
             instance: self.name("instance")?,
             session: None,
             granted: self.time()?,
-            // Nobody knows whether the assignment arrived: the careful answer is that it did.
-            acknowledged: true,
             started: self.option("start", Self::time)?,
             extended: None,
             revoking: self.option("revocation", |cursor| {

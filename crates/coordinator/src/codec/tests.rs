@@ -248,7 +248,6 @@ fn phase() -> impl Strategy<Value = Phase> {
                 instance,
                 session: None,
                 granted,
-                acknowledged: true,
                 started,
                 extended,
                 revoking,
@@ -407,7 +406,7 @@ proptest! {
     fn a_state_comes_back_without_payload_and_result(
         task in task(), ending in ending(), time in time(), result in vec(any::<u8>(), 0..9),
     ) {
-        let ended = Ended { task, ending, result: result.into(), time };
+        let ended = Ended { task: Box::new(task), ending, result: result.into(), time };
         let snapshot = decode_state(&encode_state(&ended)).unwrap();
         let mut expected = Snapshot::from(ended);
         expected.task.phase = Phase::Queued;
@@ -522,7 +521,6 @@ fn of_format_1() -> (Vec<Record>, Task) {
         instance: "i".into(),
         session: None,
         granted: at(50),
-        acknowledged: true,
         started: Some(at(55)),
         extended: None,
         revoking: Some(revoking),
@@ -683,8 +681,12 @@ fn the_row_of_a_task_that_succeeded_at_once_hardly_grows() {
         0,
     )));
     Arc::make_mut(&mut task.spec).payload = Payload::default();
-    let state =
-        encode_state(&Ended { task, ending: Ending::Succeeded, result: Bytes::new(), time });
+    let state = encode_state(&Ended {
+        task: Box::new(task),
+        ending: Ending::Succeeded,
+        result: Bytes::new(),
+        time,
+    });
     let grown = state.len() - (with_lease - b"input".len());
     assert!(grown <= 14, "{} bytes, {grown} more than format 1", state.len());
 }

@@ -121,7 +121,7 @@ impl Engine {
     }
 
     fn just_ended(&self, task: Task, ending: Ending) -> Snapshot {
-        Ended { task, ending, result: bytes::Bytes::new(), time: self.now }.into()
+        Ended { task: Box::new(task), ending, result: bytes::Bytes::new(), time: self.now }.into()
     }
 
     fn drain(&mut self, workers: Vec<Name>, grace: Option<Duration>) -> Vec<bool> {

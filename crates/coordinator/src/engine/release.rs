@@ -185,14 +185,14 @@ impl Engine {
         self.watchers.changed(task, || Snapshot::of(queue, task));
     }
 
-    fn ended(&mut self, ended: Box<Ended>) {
+    fn ended(&mut self, ended: Ended) {
         log_end(&ended);
         // Most end unseen.
         let is_seen = self.watchers.audience() == Audience::Watchers;
         if !is_seen && !self.waiters.are_waiting_for(ended.task.id) {
             return;
         }
-        let snapshot = Snapshot::from(*ended);
+        let snapshot = Snapshot::from(ended);
         self.watchers.changed(&snapshot.task, || snapshot.clone());
         self.waiters.ended(&snapshot);
     }

@@ -50,7 +50,6 @@ fn lease() -> Lease {
         instance: "i1".into(),
         session: None,
         granted: Time::from_unix_ms(2_000),
-        acknowledged: true,
         heard: None,
         silence_since: None,
         reckoned: Reckoned::default(),

@@ -69,7 +69,12 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
 fn ended(number: u64, result_bytes: usize) -> Snapshot {
     let Snapshot { task, .. } = open(number, "q", 9);
     let result = Bytes::from(vec![7; result_bytes]);
-    Snapshot::from(Ended { task, ending: Ending::Succeeded, result, time: Time::default() })
+    Snapshot::from(Ended {
+        task: Box::new(task),
+        ending: Ending::Succeeded,
+        result,
+        time: Time::default(),
+    })
 }
 
 fn tell(watchers: &mut Watchers, snapshot: &Snapshot) {

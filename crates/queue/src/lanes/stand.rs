@@ -99,9 +99,10 @@ impl Lanes {
 
     /// A lane does not go on for its peers any more: each gate that counted on it may have to let another one go.
     pub(super) fn excuse(&mut self, no: LaneNo) {
-        let Some(peerage) = self.peerage(no) else { return };
         let calls = self.all.get_mut(no.0).map(|lane| std::mem::take(&mut lane.calls));
-        for gate in calls.unwrap_or_default() {
+        let Some(calls) = calls.filter(|calls| !calls.is_empty()) else { return };
+        let Some(peerage) = self.peerage(no) else { return };
+        for gate in calls {
             self.leave_crowd(&gate, |crowd| crowd.excuse(&peerage));
             self.stirred.insert(gate);
         }

@@ -54,3 +54,26 @@ fn the_longest_run_has_a_bucket_and_types_are_bounded() {
     (0..2 * TYPES_MAX).for_each(|n| paces.learn(&format!("type{n:05}").into(), ms(1)));
     assert_eq!(paces.0.len(), TYPES_MAX);
 }
+
+#[test]
+fn quantiles_that_move_along_are_those_that_are_counted_anew() {
+    let mut paces = Paces::default();
+    let mut seed = 7_u64;
+    for n in 0..20_000_u64 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // What tasks take changes every now and then, from a few milliseconds to half an hour.
+        let doublings = (n / 700 * 5) % 20;
+        paces.learn(&"type".into(), ms((seed >> 33) % (2 << doublings)));
+        let pace = &paces.0["type"];
+        let counted = |percent: u32| {
+            let wanted = (pace.total * percent).div_ceil(100);
+            (0..BUCKETS).find(|last| {
+                wanted <= pace.runs[..=*last].iter().map(|count| u32::from(*count)).sum()
+            })
+        };
+        let first = pace.runs.iter().position(|count| 0 < *count);
+        let expected = (first, counted(50), counted(95));
+        let found = (Some(pace.lowest), Some(pace.half.bucket), Some(pace.most.bucket));
+        assert_eq!(found, expected, "run {n}");
+    }
+}

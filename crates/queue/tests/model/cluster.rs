@@ -395,7 +395,7 @@ impl Cluster {
                 Effect::Ended(ended) => {
                     self.watched.remove(&ended.task.id);
                     if ended.ending == Ending::Failed {
-                        self.dead.push(ended.task.clone());
+                        self.dead.push(Task::clone(&ended.task));
                     }
                 }
                 _ => {}

@@ -746,14 +746,14 @@ impl Stage {
                 format!("{guarded} {turn:?}{until} after {counted}")
             }
             Effect::Changed(_) => return None,
-            Effect::Ended(ended) => self.ended(*ended),
+            Effect::Ended(ended) => self.ended(ended),
         })
     }
 
     fn ended(&mut self, ended: Ended) -> String {
         let Ended { task, ending, .. } = ended;
         let line = format!("{} {ending:?}; {}", self.task_name(task.id), counters(&task));
-        self.dead.insert(task.id, task);
+        self.dead.insert(task.id, *task);
         line
     }
 

@@ -134,7 +134,7 @@ fn durable(task: &Task, now: Time) -> Task {
     match &mut task.phase {
         Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,
         Phase::Leased(lease) => {
-            (lease.session, lease.acknowledged, lease.progress) = (None, false, None);
+            (lease.session, lease.progress) = (None, None);
             (lease.heard, lease.silence_since) = (None, None);
             lease.reckoned = leasehold_queue::Reckoned::default();
             if let Some(revoking) = &mut lease.revoking {

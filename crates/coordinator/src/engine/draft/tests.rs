@@ -326,7 +326,7 @@ fn durable(queue: &Queue) -> (Vec<Task>, Vec<KeptKey>) {
         }
         Arc::make_mut(&mut task.spec).payload = Payload::Away(len);
         if let Phase::Leased(lease) = &mut task.phase {
-            (lease.session, lease.acknowledged, lease.progress) = (None::<SessionId>, true, None);
+            (lease.session, lease.progress) = (None::<SessionId>, None);
             (lease.heard, lease.silence_since) = (None, None);
             lease.reckoned = Reckoned::default();
         }

@@ -59,7 +59,12 @@ fn ended(task: TaskId) -> Snapshot {
         phase: Phase::Queued,
     };
     let result = bytes::Bytes::from_static(b"r");
-    Snapshot::from(Ended { task, ending: Ending::Succeeded, result, time: Time::default() })
+    Snapshot::from(Ended {
+        task: Box::new(task),
+        ending: Ending::Succeeded,
+        result,
+        time: Time::default(),
+    })
 }
 
 #[test]

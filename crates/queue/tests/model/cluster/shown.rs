@@ -24,7 +24,7 @@ pub(super) fn durable(queue: &Queue, now: Time) -> Vec<String> {
         let mut task = task.clone();
         match &mut task.phase {
             Phase::Leased(lease) => {
-                (lease.session, lease.acknowledged, lease.progress) = (None, true, None);
+                (lease.session, lease.progress) = (None, None);
                 if let Some(revoking) = &mut lease.revoking {
                     revoking.delivered = None;
                 }

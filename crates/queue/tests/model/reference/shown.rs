@@ -104,13 +104,10 @@ impl Job {
             State::Waits(until, wait) => format!("{wait:?} until {until}"),
             State::Ready => "queued".into(),
             State::Leased(lease) => {
-                let Lease { token, session, acknowledged, started, revoking, told, .. } = &**lease;
+                let Lease { token, session, started, revoking, told, .. } = &**lease;
                 let longer = (!lease.longer.is_zero()).then(|| started.map(|at| at + lease.longer));
                 let longer = longer.flatten();
-                format!(
-                    "leased {token} {session:?} {acknowledged} {started:?} {longer:?} {revoking:?} \
-                     {told:?}"
-                )
+                format!("leased {token} {session:?} {started:?} {longer:?} {revoking:?} {told:?}")
             }
         };
         let Self { id, generation, attempts, leases, losses, cancelled, deadline, .. } = self;
@@ -132,11 +129,8 @@ pub(crate) fn task_line(task: &Task) -> String {
             let session = lease.session.expect("a lease is held");
             let revoking = lease.revoking.map(|r| (r.reason, r.since, r.grace));
             let told = lease.revoking.and_then(|r| r.delivered);
-            let leasehold_queue::Lease { token, acknowledged, started, extended, .. } = &**lease;
-            format!(
-                "leased {token} {session:?} {acknowledged} {started:?} {extended:?} {revoking:?} \
-                 {told:?}"
-            )
+            let leasehold_queue::Lease { token, started, extended, .. } = &**lease;
+            format!("leased {token} {session:?} {started:?} {extended:?} {revoking:?} {told:?}")
         }
     };
     let Task { id, generation, attempts, leases, worker_losses, deadline, .. } = task;
