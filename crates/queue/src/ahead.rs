@@ -92,14 +92,14 @@ impl Places<'_> {
     fn deadlines(&self, wanted: u64, firsts: u64) -> impl Iterator<Item = Time> {
         let is_each = wanted == firsts;
         let most = usize::try_from(firsts).unwrap_or(usize::MAX);
-        let each = self.lane.tasks.keys().take(if is_each { most } else { 0 });
+        let each = self.lane.tasks.iter().take(if is_each { most } else { 0 });
         let apart = self.last.since(self.first).as_millis() * u128::from(firsts);
         let parts = u128::from(2 * wanted) * u128::from(self.count.max(1));
         let some = (0..if is_each { 0 } else { wanted }).map(move |nth| {
             let after = apart * u128::from(2 * nth + 1) / parts;
             self.first + Duration::from_millis(u64::try_from(after).unwrap_or(u64::MAX))
         });
-        each.map(|(deadline, _)| *deadline).chain(some)
+        each.map(|((deadline, _), _)| *deadline).chain(some)
     }
 }
 
@@ -263,8 +263,8 @@ impl<'a> Asker<'a> {
         } else {
             lane.tasks.len() as u64
         };
-        let first = lane.tasks.first_key_value()?.0.0;
-        let last = lane.tasks.last_key_value()?.0.0;
+        let first = lane.tasks.first()?.0.0;
+        let last = lane.tasks.last()?.0.0;
         let last = if turn == Turn::Own { last.min(self.place.deadline) } else { last };
         let places = Places { lane, count, stands_for, first, last: last.max(first), usual };
         let fastest = self.queue.paces.fastest(&need.task_type);
@@ -297,20 +297,20 @@ impl<'a> Asker<'a> {
     /// How many tasks of a lane go before: counted from whichever end is near enough, else reckoned.
     fn rank(&mut self, lane: &Lane, place: Place) -> u64 {
         let all = lane.tasks.len();
-        let Some((first, _)) = lane.tasks.first_key_value() else { return 0 };
-        let Some((last, _)) = lane.tasks.last_key_value() else { return 0 };
+        let Some((first, _)) = lane.tasks.first() else { return 0 };
+        let Some((last, _)) = lane.tasks.last() else { return 0 };
         let place = place.rank();
         if *last < place {
             return all as u64;
         }
         let most = self.steps / 2;
-        let behind = lane.tasks.range(place..).take(most).count();
+        let behind = lane.tasks.from(place).take(most).count();
         self.steps -= behind;
         if behind < most {
             return (all - behind) as u64;
         }
         let most = self.steps;
-        let before = lane.tasks.range(..place).take(most).count();
+        let before = lane.tasks.iter().take_while(|(it, _)| *it < place).take(most).count();
         self.steps -= before;
         if before < most {
             return before as u64;

@@ -319,7 +319,7 @@ impl Queue {
         }
         let waits = [Wait::Delay, Wait::Backoff].into_iter().filter_map(|wait| {
             let waits = self.book.templates.queues.find(name)?.waits(wait);
-            let (until, first) = *waits.first()?;
+            let ((until, first), ()) = *waits.first()?;
             Some((waits.len() as u64, Ok(first), Hold::Wait(wait, until)))
         });
         let held = kinds.into_iter();

@@ -22,6 +22,7 @@ use crate::{
     need::{Need, NeedNo, Needs},
     pace::Paces,
     slab::Slab,
+    sorted::Sorted,
     templates::Known,
 };
 
@@ -142,7 +143,7 @@ pub(crate) struct Lane {
     pub(crate) flow: FlowNo,
     pub(crate) key: LaneKey,
     /// In their order, by when they have to be over, with the time since when each waits. Never empty.
-    pub(crate) tasks: BTreeMap<Rank, Time>,
+    pub(crate) tasks: Sorted<Rank, Time>,
     founded: u64,
     /// The gate that it waits at. None: it stands in line.
     pub(crate) gate: Option<Gate>,
@@ -194,7 +195,7 @@ pub(crate) struct LaneView<'a> {
     pub(crate) since: Time,
     /// How many slots a lease of each of them takes.
     pub(crate) slots: u64,
-    tasks: &'a BTreeMap<Rank, Time>,
+    tasks: &'a Sorted<Rank, Time>,
 }
 
 impl LaneView<'_> {
@@ -206,7 +207,7 @@ impl LaneView<'_> {
     /// The task that goes behind so many of them.
     pub(crate) fn behind(&self, many: u64) -> Option<TaskId> {
         let nth = usize::try_from(many).ok()?;
-        self.tasks.keys().nth(nth).map(|(_, task)| *task)
+        self.tasks.iter().nth(nth).map(|((_, task), _)| *task)
     }
 }
 
@@ -298,7 +299,7 @@ impl Lanes {
     fn view<'a>(&'a self, lane: &'a Lane) -> Option<LaneView<'a>> {
         let queue = &self.flows.queue(self.flows.flow(lane.flow)?.queue)?.name;
         let Need { task_type, shape, .. } = self.needs.get(lane.key.need)?;
-        let (_, since) = lane.tasks.first_key_value()?;
+        let (_, since) = lane.tasks.first()?;
         let (first, since, slots) = (lane.first()?, *since, shape.size.slots.into());
         Some(LaneView { queue, task_type, first, since, slots, tasks: &lane.tasks })
     }
@@ -457,7 +458,8 @@ impl Lanes {
     }
 
     fn open_lane(&mut self, flow: FlowNo, key: LaneKey, (place, since): (Place, Time)) -> LaneRef {
-        let tasks = BTreeMap::from([(place.rank(), since)]);
+        let mut tasks = Sorted::default();
+        tasks.insert(place.rank(), since);
         self.needs.enter(key.need);
         let gate = self.answer(flow, &key);
         let (seat, calls) = (self.next_seat(), Vec::new());
@@ -534,7 +536,7 @@ impl LaneKey {
 
 impl Lane {
     fn first(&self) -> Option<Place> {
-        let ((deadline, task), _) = self.tasks.first_key_value()?;
+        let ((deadline, task), _) = self.tasks.first()?;
         let LaneKey { priority, is_retry, .. } = self.key;
         Some(Place { priority, deadline: *deadline, task: *task, is_retry })
     }
@@ -551,7 +553,7 @@ impl Lanes {
     pub(crate) fn contains(&self, task: &Task) -> bool {
         let place = Place::of(task);
         let lane = self.find(&task.spec, place).and_then(|no| self.all.get(no.0));
-        lane.is_some_and(|lane| lane.tasks.contains_key(&place.rank()))
+        lane.is_some_and(|lane| lane.tasks.contains(&place.rank()))
     }
 
     /// Whether each lane stands where it says, no other does, none stands in line in a queue that is paused, and whoever waits

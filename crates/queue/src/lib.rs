@@ -54,6 +54,7 @@ mod roster;
 mod schema;
 mod session;
 mod slab;
+mod sorted;
 mod timers;
 
 // The machine: one match, and a file for each noun of its arms.

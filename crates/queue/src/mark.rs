@@ -169,7 +169,7 @@ impl Index {
         if let Some(tally) = templates.tally_mut(no) {
             *mark.state.count(&mut tally.counts) += 1;
             if let State::Scheduled(wait, until) = mark.state {
-                tally.waits_mut(wait).insert((until, id));
+                tally.waits_mut(wait).insert((until, id), ());
             }
         }
         match mark.state {

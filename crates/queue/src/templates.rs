@@ -18,6 +18,7 @@ use crate::{
     lanes::{LaneRef, Place},
     register::Register,
     slab::Slab,
+    sorted::Sorted,
 };
 
 /// How many templates are remembered that no open task has, so that work that comes and goes is not met anew each time.
@@ -68,7 +69,7 @@ pub(crate) struct Tally {
     pub(crate) open: u64,
     pub(crate) counts: Counts,
     /// Until when tasks wait for a time, by what for.
-    waits: [BTreeSet<(Time, TaskId)>; 2],
+    waits: [Sorted<(Time, TaskId)>; 2],
 }
 
 /// What a queue counts.
@@ -108,7 +109,7 @@ impl Known {
 
 impl Tally {
     /// Until when its tasks wait for such a time.
-    pub(crate) const fn waits(&self, wait: Wait) -> &BTreeSet<(Time, TaskId)> {
+    pub(crate) const fn waits(&self, wait: Wait) -> &Sorted<(Time, TaskId)> {
         let [delays, backoffs] = &self.waits;
         match wait {
             Wait::Delay => delays,
@@ -117,7 +118,7 @@ impl Tally {
     }
 
     /// The same, to be changed.
-    pub(crate) const fn waits_mut(&mut self, wait: Wait) -> &mut BTreeSet<(Time, TaskId)> {
+    pub(crate) const fn waits_mut(&mut self, wait: Wait) -> &mut Sorted<(Time, TaskId)> {
         let [delays, backoffs] = &mut self.waits;
         match wait {
             Wait::Delay => delays,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use leasehold_policy::Time;
 
-use crate::{SessionId, TaskId};
+use crate::{SessionId, TaskId, sorted::Sorted};
 
 /// Whose alarm it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ pub(crate) enum Alarm {
 /// At most one alarm for each task and session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
-    tasks: BTreeSet<(Time, TaskId)>,
+    tasks: Sorted<(Time, TaskId)>,
     sessions: BTreeSet<(Time, SessionId)>,
 }
 
@@ -29,23 +29,23 @@ impl Timers {
     pub(crate) fn set(&mut self, at: Time, alarm: Alarm) {
         if at < Time::NEVER {
             match alarm {
-                Alarm::Task(id) => self.tasks.insert((at, id)),
-                Alarm::Session(id) => self.sessions.insert((at, id)),
-            };
+                Alarm::Task(id) => self.tasks.insert((at, id), ()),
+                Alarm::Session(id) => drop(self.sessions.insert((at, id))),
+            }
         }
     }
 
     /// Takes an alarm back.
     pub(crate) fn unset(&mut self, at: Time, alarm: Alarm) {
         match alarm {
-            Alarm::Task(id) => self.tasks.remove(&(at, id)),
+            Alarm::Task(id) => self.tasks.remove(&(at, id)).is_some(),
             Alarm::Session(id) => self.sessions.remove(&(at, id)),
         };
     }
 
     /// Takes out the first alarm that is due.
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<(Time, Alarm)> {
-        let task = self.tasks.first().map(|(at, id)| (*at, Alarm::Task(*id)));
+        let task = self.tasks.first().map(|((at, id), ())| (*at, Alarm::Task(*id)));
         let session = self.sessions.first().map(|(at, id)| (*at, Alarm::Session(*id)));
         let (at, alarm) = [task, session].into_iter().flatten().min()?;
         if now < at {
@@ -57,7 +57,7 @@ impl Timers {
 
     /// When the first alarm rings.
     pub(crate) fn next(&self) -> Option<Time> {
-        let task = self.tasks.first().map(|(at, _)| *at);
+        let task = self.tasks.first().map(|((at, _), ())| *at);
         let session = self.sessions.first().map(|(at, _)| *at);
         [task, session].into_iter().flatten().min()
     }
