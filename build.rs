@@ -28,6 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_transport(false)
         .codec_path("crate::codec::Codec")
         .bytes(".")
+        // What is large and rare would make everything beside it as large.
+        .boxed(".leasehold.v1.SubmitTaskRequest.spec")
+        .boxed(".leasehold.v1.SubmitOutcome.outcome.refused")
+        .boxed(".leasehold.v1.WorkerEvent.event.hello")
         .boxed(".leasehold.v1.CoordinatorEvent.event.assignment")
         .boxed(".leasehold.v1.CoordinatorEvent.event.welcome")
         .compile_fds(descriptors)?;

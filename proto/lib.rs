@@ -51,6 +51,12 @@ pub const ERROR_DOMAIN: &str = "leasehold.dev";
 /// How a coordinator says that it knows namespaces, among the features of `GetCluster`.
 pub const NAMESPACES: &str = "namespaces";
 
+/// How a coordinator says, there too, that it reads requests which say only how a task differs from the one before it.
+pub const ALIKE: &str = "alike";
+
+/// The metadata in which the answer to a stream of submits names the features of the coordinator, separated by commas.
+pub const FEATURES_METADATA: &str = "leasehold-features";
+
 /// The version of the worker protocol that this contract describes.
 pub const PROTOCOL_VERSION: i32 = 1;
 

@@ -96,7 +96,7 @@ async fn tasks_wait_while_what_they_call_is_down_and_all_succeed_when_it_is_up()
     assert!(shown.contains(sentence), "{shown}");
 
     let fast = TaskSpec { fail_fast: true, ..errand(coordinator.dir()) };
-    let request = SubmitTaskRequest { spec: Some(fast), ..SubmitTaskRequest::default() };
+    let request = SubmitTaskRequest { spec: Some(fast.into()), ..SubmitTaskRequest::default() };
     let status = client.tasks.submit_task(request).await.expect_err("it is refused");
     let refused = refusal::expect(&status, Code::Unavailable, "CIRCUIT_OPEN");
     assert!(refused.retry.is_some(), "{status:?}");
@@ -151,7 +151,7 @@ async fn a_dependency_without_a_breaker_is_refused_and_says_what_to_do() {
     let coordinator = Coordinator::start_with(Options { config, ..Options::default() }).await;
     let mut client = coordinator.client();
     let task = TaskSpec { dependencies: vec!["ship".to_owned()], ..spec("echo") };
-    let request = SubmitTaskRequest { spec: Some(task), ..SubmitTaskRequest::default() };
+    let request = SubmitTaskRequest { spec: Some(task.into()), ..SubmitTaskRequest::default() };
     let status = client.tasks.submit_task(request).await.expect_err("it is refused");
     refusal::expect(&status, Code::InvalidArgument, "INVALID_FIELD");
     assert!(status.message().starts_with("spec.dependencies[0]"), "{status:?}");

@@ -56,7 +56,7 @@ impl Client {
 
     /// Submits one task and expects it to be accepted.
     pub(crate) async fn submit(&mut self, spec: TaskSpec) -> String {
-        let request = SubmitTaskRequest { spec: Some(spec), ..SubmitTaskRequest::default() };
+        let request = SubmitTaskRequest { spec: Some(spec.into()), ..SubmitTaskRequest::default() };
         let answer = self.tasks.submit_task(request).await.expect("the task is accepted");
         answer.into_inner().task_id
     }

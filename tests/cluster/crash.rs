@@ -203,11 +203,11 @@ fn requests(queue: &str) -> Vec<SubmitTaskRequest> {
         ..RetryPolicy::default()
     };
     let request = |index: usize| SubmitTaskRequest {
-        spec: Some(TaskSpec {
+        spec: Some(Box::new(TaskSpec {
             queue: queue.to_owned(),
             retry: Some(retry),
             ..spec(if index.is_multiple_of(PROGRAM_EVERY) { "stamp" } else { "crew" })
-        }),
+        })),
         idempotency_key: format!("{queue}/{index}"),
         ..SubmitTaskRequest::default()
     };

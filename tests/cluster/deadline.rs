@@ -78,7 +78,7 @@ async fn who_is_unlikely_to_make_it_is_refused_or_told() {
     assert_eq!(lines.status.code(), Some(6), "{lines:?}");
 
     let strict = |total| SubmitTaskRequest {
-        spec: Some(TaskSpec { admission: 2, ..short(total) }),
+        spec: Some(Box::new(TaskSpec { admission: 2, ..short(total) })),
         ..SubmitTaskRequest::default()
     };
     let status = client.tasks.submit_task(strict(TOO_SHORT)).await.expect_err("it is refused");
@@ -98,7 +98,7 @@ async fn what_cannot_make_it_takes_no_slot() {
     let coordinator = Coordinator::start().await;
     let mut client = coordinator.client();
     let mut worker = practised(&coordinator, &mut client).await;
-    let request = SubmitTaskRequest { spec: Some(short(TOO_SHORT)), ..Default::default() };
+    let request = SubmitTaskRequest { spec: Some(short(TOO_SHORT).into()), ..Default::default() };
     let answer = client.tasks.submit_task(request).await.expect("it is accepted").into_inner();
     assert!(answer.expected_finish_time.is_some(), "whoever submits it is told: {answer:?}");
     let task = client.ended(&answer.task_id).await;

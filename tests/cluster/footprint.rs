@@ -37,7 +37,7 @@ async fn the_journal_does_not_grow_with_what_has_passed() {
     let mut client = coordinator.client();
     let _crew = Crew::hire(coordinator.address, 2, "crew", 256, 0);
     let spec = TaskSpec { payload: bytes(&[b'x'; 100]), ..spec("crew") };
-    let request = SubmitTaskRequest { spec: Some(spec), ..Default::default() };
+    let request = SubmitTaskRequest { spec: Some(spec.into()), ..Default::default() };
     let (began, mut largest) = (Instant::now(), 0);
     for _ in 0..tasks.div_ceil(WAVE) {
         let mut accepted = 0;

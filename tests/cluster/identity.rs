@@ -47,7 +47,7 @@ async fn check(boot_id: &str, heard: Heard) {
         ..hello("worker", "wait", 1)
     };
     let mut silent = Script::open(coordinator.address).await.expect("a stream");
-    silent.say([Say::Hello(dead)]).await;
+    silent.say([Say::Hello(dead.into())]).await;
     let answer = silent.next().await.expect("an answer").expect("an answer");
     let connections = match heard {
         Heard::Refused => {

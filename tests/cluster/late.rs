@@ -90,7 +90,7 @@ async fn an_outbox_that_comes_with_the_hello_is_heard_before_anything_is_leased(
             .await;
         let mut script = Script::open(coordinator.address).await.expect("a stream opens");
         let back = holding(hello(&name, "script", 1), &[(token, LeasePhase::Finished)]);
-        script.say([Say::Hello(back), Say::LeaseOutcome(success(token, b"done"))]).await;
+        script.say([Say::Hello(back.into()), Say::LeaseOutcome(success(token, b"done"))]).await;
         assert_eq!(script.ack_of(token).await, ResultDisposition::Accepted);
         assert_eq!(client.task(&id).await.lease_count, 1);
         script.leave().await;

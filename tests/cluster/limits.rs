@@ -162,7 +162,7 @@ async fn a_rate_that_is_not_configured_is_refused_and_says_what_to_do() {
     for (key, tokens, field) in cases {
         let rate_charges = vec![RateCharge { key: key.to_owned(), tokens: Some(tokens) }];
         let task = TaskSpec { rate_charges, ..spec("echo") };
-        let request = SubmitTaskRequest { spec: Some(task), ..SubmitTaskRequest::default() };
+        let request = SubmitTaskRequest { spec: Some(task.into()), ..SubmitTaskRequest::default() };
         let status = client.tasks.submit_task(request).await.expect_err("it is refused");
         refusal::expect(&status, Code::InvalidArgument, "INVALID_FIELD");
         assert!(status.message().starts_with(field), "{status:?}");

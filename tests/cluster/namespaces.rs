@@ -31,7 +31,7 @@ fn request(namespace: &str, queue: &str, key: &str) -> SubmitTaskRequest {
     let mut task = spec("say");
     queue.clone_into(&mut task.queue);
     SubmitTaskRequest {
-        spec: Some(task),
+        spec: Some(task.into()),
         idempotency_key: key.to_owned(),
         namespace: namespace.to_owned(),
         ..SubmitTaskRequest::default()

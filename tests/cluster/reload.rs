@@ -246,7 +246,7 @@ fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Submits batch after batch until it is told to end; the ids.
 async fn flood(mut client: Client, mut end: tokio::sync::watch::Receiver<bool>) -> Vec<String> {
     let spec = TaskSpec { queue: "flood".to_owned(), ..spec("crew") };
-    let requests = vec![SubmitTaskRequest { spec: Some(spec), ..Default::default() }; BATCH];
+    let requests = vec![SubmitTaskRequest { spec: Some(spec.into()), ..Default::default() }; BATCH];
     let (mut ids, mut ticks) = (Vec::new(), tokio::time::interval(LOOK));
     while !*end.borrow_and_update() {
         let batch = BatchSubmitTasksRequest { requests: requests.clone() };

@@ -97,7 +97,7 @@ async fn submit(
     let request = |name: &String| {
         let payload = bytes(format!("{}\n{name}\n", coordinator.dir().display()).as_bytes());
         let spec = TaskSpec { payload, ..spec("script") };
-        SubmitTaskRequest { spec: Some(spec), ..SubmitTaskRequest::default() }
+        SubmitTaskRequest { spec: Some(spec.into()), ..SubmitTaskRequest::default() }
     };
     let requests: Vec<SubmitTaskRequest> = names.iter().map(request).collect();
     let mut ids = Vec::new();

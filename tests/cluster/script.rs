@@ -53,7 +53,7 @@ impl Script {
         hello: Hello,
     ) -> Result<(Self, Welcome), Status> {
         let mut script = Self::open(address).await?;
-        script.say([Say::Hello(hello)]).await;
+        script.say([Say::Hello(hello.into())]).await;
         match script.next().await? {
             Some(Told::Welcome(welcome)) => Ok((script, *welcome)),
             other => panic!("expected a welcome, got {other:?}"),

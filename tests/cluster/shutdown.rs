@@ -51,7 +51,7 @@ async fn every_submit_around_a_shutdown_is_kept_or_refused() {
     coordinator.process.signal(Signal::TERM);
     let mut accepted = Vec::new();
     let refusal = loop {
-        let request = SubmitTaskRequest { spec: Some(spec("echo")), ..Default::default() };
+        let request = SubmitTaskRequest { spec: Some(spec("echo").into()), ..Default::default() };
         match client.tasks.submit_task(request).await {
             Ok(answer) => accepted.push(answer.into_inner().task_id),
             Err(status) => break status,

@@ -94,7 +94,7 @@ async fn fill(client: &mut Client) -> usize {
 async fn bulk(client: &mut Client) -> Result<String, tonic::Status> {
     let payload: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(BULK).collect();
     let spec = TaskSpec { payload: payload.into(), ..spec("bulk") };
-    let request = SubmitTaskRequest { spec: Some(spec), ..Default::default() };
+    let request = SubmitTaskRequest { spec: Some(spec.into()), ..Default::default() };
     Ok(client.tasks.submit_task(request).await?.into_inner().task_id)
 }
 
@@ -199,7 +199,7 @@ async fn a_failed_sync_stops_the_coordinator_and_costs_no_acknowledged_task() {
 async fn check_fault(options: Options, fault: &Path, nth: u32) {
     let mut coordinator = Coordinator::start_with(options).await;
     let mut client = coordinator.client();
-    let request = SubmitTaskRequest { spec: Some(spec("echo")), ..Default::default() };
+    let request = SubmitTaskRequest { spec: Some(spec("echo").into()), ..Default::default() };
     let mut acknowledged = Vec::new();
     let mut keep = |_: usize, outcome| {
         if let Outcome::Accepted(it) = outcome {

@@ -32,7 +32,7 @@ async fn nothing_may_be_said_before_hello() {
         refusal::expect(&status, Code::FailedPrecondition, "PROTOCOL_VIOLATION");
     }
     let mut twice = Script::join(coordinator.address, hello("twice", "echo", 1)).await;
-    twice.say([Say::Hello(hello("twice", "echo", 1))]).await;
+    twice.say([Say::Hello(hello("twice", "echo", 1).into())]).await;
     refusal::expect(&twice.end().await, Code::FailedPrecondition, "PROTOCOL_VIOLATION");
 }
 

@@ -48,7 +48,7 @@ async fn keyed(
     payload: &[u8],
 ) -> Result<SubmitTaskResponse, Status> {
     let request = SubmitTaskRequest {
-        spec: Some(TaskSpec { payload: bytes(payload), ..spec(task_type) }),
+        spec: Some(Box::new(TaskSpec { payload: bytes(payload), ..spec(task_type) })),
         idempotency_key: key.to_owned(),
         ..SubmitTaskRequest::default()
     };
@@ -87,7 +87,7 @@ async fn everything_wrong_with_a_task_is_said_at_once() {
     ];
     for (spec, fields) in cases {
         let said = format!("{spec:?}");
-        let request = SubmitTaskRequest { spec: Some(spec), ..Default::default() };
+        let request = SubmitTaskRequest { spec: Some(spec.into()), ..Default::default() };
         let refusal = refused(&client, request).await;
         assert_eq!(
             (refusal.code, refusal.reason.as_str()),
@@ -97,7 +97,7 @@ async fn everything_wrong_with_a_task_is_said_at_once() {
     }
     let labels = (0..17).map(|it| (format!("l{it}"), String::new())).collect();
     let request = SubmitTaskRequest {
-        spec: Some(TaskSpec { labels, ..good() }),
+        spec: Some(Box::new(TaskSpec { labels, ..good() })),
         idempotency_key: "k".repeat(257),
         validate_only: true,
         ..SubmitTaskRequest::default()
@@ -141,7 +141,7 @@ async fn payloads_messages_and_queues_have_bounds() {
     let coordinator = Coordinator::start_with(options).await;
     let mut client = coordinator.client();
     let sized = |bytes: usize| SubmitTaskRequest {
-        spec: Some(TaskSpec { payload: vec![b'x'; bytes].into(), ..spec("echo") }),
+        spec: Some(Box::new(TaskSpec { payload: vec![b'x'; bytes].into(), ..spec("echo") })),
         ..Default::default()
     };
     client.tasks.submit_task(sized(1024)).await.expect("the limit itself is allowed");
@@ -151,7 +151,7 @@ async fn payloads_messages_and_queues_have_bounds() {
     assert!(matches!(huge.code, Code::OutOfRange | Code::ResourceExhausted), "{huge:?}");
 
     let queued = |queue: &str| SubmitTaskRequest {
-        spec: Some(TaskSpec { queue: queue.to_owned(), ..spec("echo") }),
+        spec: Some(Box::new(TaskSpec { queue: queue.to_owned(), ..spec("echo") })),
         ..Default::default()
     };
     client.tasks.submit_task(queued("second")).await.expect("there is room for a second queue");
@@ -166,7 +166,7 @@ async fn a_queue_is_not_created_where_the_configuration_forbids_it() {
     let options = Options { config: Some(config), ..Options::default() };
     let coordinator = Coordinator::start_with(options).await;
     let spec = TaskSpec { queue: "unheard-of".to_owned(), ..spec("echo") };
-    let request = SubmitTaskRequest { spec: Some(spec), ..Default::default() };
+    let request = SubmitTaskRequest { spec: Some(spec.into()), ..Default::default() };
     let refusal = refused(&coordinator.client(), request).await;
     assert_eq!((refusal.code, refusal.reason.as_str()), (Code::NotFound, "QUEUE_NOT_FOUND"));
 }
@@ -175,7 +175,8 @@ async fn a_queue_is_not_created_where_the_configuration_forbids_it() {
 async fn one_bad_task_of_a_batch_harms_no_other() {
     let coordinator = Coordinator::start().await;
     let mut client = coordinator.client();
-    let request = |spec| SubmitTaskRequest { spec: Some(spec), ..Default::default() };
+    let request =
+        |spec: TaskSpec| SubmitTaskRequest { spec: Some(spec.into()), ..Default::default() };
     let requests = vec![request(spec("echo")), request(spec("")), request(spec("echo"))];
     let answer = client.tasks.batch_submit_tasks(BatchSubmitTasksRequest { requests }).await;
     let outcomes = answer.expect("the batch is answered").into_inner().outcomes;
@@ -203,8 +204,11 @@ async fn one_bad_task_of_a_batch_harms_no_other() {
 async fn checking_accepts_nothing() {
     let coordinator = Coordinator::start().await;
     let mut client = coordinator.client();
-    let request =
-        SubmitTaskRequest { spec: Some(spec("echo")), validate_only: true, ..Default::default() };
+    let request = SubmitTaskRequest {
+        spec: Some(spec("echo").into()),
+        validate_only: true,
+        ..Default::default()
+    };
     let answer = client.tasks.submit_task(request).await.expect("it is valid").into_inner();
     assert_eq!(answer.task_id, "");
     assert!(client.list("default").await.is_empty());

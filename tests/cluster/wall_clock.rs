@@ -85,7 +85,7 @@ async fn sees(client: &mut Client, jump: i64) -> bool {
     deadline.seconds += jump / 2;
     let timeouts = Timeouts { deadline: Some(deadline), ..Timeouts::default() };
     let request = SubmitTaskRequest {
-        spec: Some(TaskSpec { timeouts: Some(timeouts), ..spec("echo") }),
+        spec: Some(Box::new(TaskSpec { timeouts: Some(timeouts), ..spec("echo") })),
         validate_only: true,
         ..SubmitTaskRequest::default()
     };

@@ -20,7 +20,6 @@ mod admin;
 mod call;
 mod client;
 mod dead;
-mod draft;
 mod error;
 mod listing;
 mod options;

@@ -14,12 +14,10 @@ pub use stream::{StreamOptions, SubmitStream};
 
 use tokio::time::{self, Instant};
 use tonic::Request;
-use tracing::Span;
 
 use crate::{
     Client, ClientOptions, Error, Refusal, TaskSpec,
     call::{Call, submit_span},
-    draft::Draft,
     outage::{Outage, Repeat},
 };
 
@@ -41,15 +39,15 @@ impl Client {
     /// answer was lost: see [`GeneratedKeys`](crate::GeneratedKeys).
     pub async fn submit(&self, spec: TaskSpec) -> Result<Receipt, Error> {
         self.check_namespace().await?;
-        let draft = keyed(spec.into_draft(self.options()), self.options());
-        let (repeat, span) = (repeat_of(&draft.request), span_of(&draft.request));
-        let call = Call::new(self.options(), repeat, span);
-        let send = |draft: Request<Draft>| {
+        let spec = keyed(spec, self.options());
+        let call = Call::new(self.options(), repeat_of(&spec), submit_span(spec.named_queue()));
+        let send = |spec: Request<TaskSpec>| {
             let mut service = self.task_service();
-            async move { service.submit_task(draft.map(Draft::message)).await }
+            let request = spec.map(|spec| spec.message(&self.options().namespace));
+            async move { service.submit_task(request).await }
         };
         let span = call.span();
-        let receipt = Receipt::from(call.unary(draft, send).await?);
+        let receipt = Receipt::from(call.unary(spec, send).await?);
         span.in_scope(|| tracing::debug!(task_id = receipt.task_id, "task accepted"));
         Ok(receipt)
     }
@@ -58,7 +56,7 @@ impl Client {
     /// [`Receipt::expected_finish`] does.
     pub async fn validate(&self, spec: TaskSpec) -> Result<Option<SystemTime>, Error> {
         self.check_namespace().await?;
-        let request = spec.into_draft(self.options()).message();
+        let request = spec.message(&self.options().namespace);
         let request = SubmitTaskRequest { validate_only: true, ..request };
         let send = |request| {
             let mut service = self.task_service();
@@ -78,14 +76,14 @@ impl Client {
         let start = Instant::now();
         let timeout = self.options().call_timeout;
         let mut outage = Outage::new(self.options().retry, timeout).since(start);
-        let keyed = |spec: TaskSpec| keyed(spec.into_draft(self.options()), self.options());
+        let keyed = |spec: TaskSpec| keyed(spec, self.options());
         let mut tasks: Vec<_> =
             specs.into_iter().map(|spec| Submission::new(keyed(spec))).collect();
         loop {
             let open = tasks.iter().filter(|task| task.is_open());
-            let drafts: Vec<_> = open.map(|task| task.draft.clone()).collect();
+            let specs: Vec<_> = open.map(|task| task.spec.clone()).collect();
             let left = timeout.saturating_sub(start.elapsed());
-            match self.submit_once(drafts, left).await {
+            match self.submit_once(specs, left).await {
                 Ok(outcomes) => settle(&mut tasks, outcomes),
                 Err(error) if tasks.iter().all(|task| task.outcome.is_none()) => return Err(error),
                 Err(error) => {
@@ -111,21 +109,23 @@ impl Client {
     /// Submits these tasks, once they are all there is to say about.
     async fn submit_once(
         &self,
-        drafts: Vec<Draft>,
+        specs: Vec<TaskSpec>,
         left: Duration,
     ) -> Result<Vec<Result<Receipt, Error>>, Error> {
-        let expected = drafts.len();
-        let all_keyed = drafts.iter().all(|draft| repeat_of(&draft.request) == Repeat::Safe);
+        let expected = specs.len();
+        let all_keyed = specs.iter().all(|spec| repeat_of(spec) == Repeat::Safe);
         let repeat = if all_keyed { Repeat::Safe } else { Repeat::OnlyIfRefused };
-        let batch = |drafts: Vec<Draft>| BatchSubmitTasksRequest {
-            requests: drafts.into_iter().map(Draft::message).collect(),
+        let message = |spec: TaskSpec| spec.message(&self.options().namespace);
+        let batch = |specs: Vec<TaskSpec>| BatchSubmitTasksRequest {
+            requests: specs.into_iter().map(message).collect(),
         };
-        let send = |drafts: Request<Vec<Draft>>| {
+        let send = |specs: Request<Vec<TaskSpec>>| {
             let mut service = self.task_service();
-            async move { service.batch_submit_tasks(drafts.map(batch)).await }
+            let request = specs.map(batch);
+            async move { service.batch_submit_tasks(request).await }
         };
         let call = self.call("leasehold.v1.TaskService/BatchSubmitTasks", repeat).timeout(left);
-        let response = call.unary(drafts, send).await?;
+        let response = call.unary(specs, send).await?;
         if response.outcomes.len() != expected {
             return Err(self.malformed("an outcome for each task"));
         }
@@ -137,13 +137,13 @@ impl Client {
 /// One task of a batch, and what has become of it so far.
 #[derive(Debug)]
 struct Submission {
-    draft: Draft,
+    spec: TaskSpec,
     outcome: Option<Result<Receipt, Error>>,
 }
 
 impl Submission {
-    fn new(draft: Draft) -> Self {
-        Self { draft, outcome: None }
+    fn new(spec: TaskSpec) -> Self {
+        Self { spec, outcome: None }
     }
 
     /// Why it should be tried again.
@@ -171,7 +171,7 @@ fn settle(tasks: &mut [Submission], outcomes: Vec<Result<Receipt, Error>>) {
 fn fail(tasks: &mut [Submission], error: &Error) {
     let is_late = matches!(error, Error::NoAnswer { .. });
     for task in tasks.iter_mut().filter(|task| task.is_open()) {
-        if !is_late || task.outcome.is_none() || repeat_of(&task.draft.request) != Repeat::Safe {
+        if !is_late || task.outcome.is_none() || repeat_of(&task.spec) != Repeat::Safe {
             task.outcome = Some(Err(error.clone()));
         }
     }
@@ -190,27 +190,23 @@ fn read_outcome(outcome: SubmitOutcome, missing: impl FnOnce() -> Error) -> Resu
     match outcome.outcome {
         Some(Outcome::Accepted(response)) => Ok(response.into()),
         Some(Outcome::Refused(refusal)) => {
-            Err(Error::Refused(Box::new(Refusal::from_wire(refusal))))
+            Err(Error::Refused(Box::new(Refusal::from_wire(*refusal))))
         }
         None => Err(missing()),
     }
 }
 
-/// Gives a request a random key where it has none and the options say so.
-fn keyed(mut draft: Draft, options: &ClientOptions) -> Draft {
-    if draft.request.idempotency_key.is_empty() && options.generates_keys() {
-        draft.request.idempotency_key = format!("client-{:032x}", fastrand::u128(..));
+/// Gives a task a random key where it has none and the options say so.
+fn keyed(spec: TaskSpec, options: &ClientOptions) -> TaskSpec {
+    if spec.has_key() || !options.generates_keys() {
+        return spec;
     }
-    draft
-}
-
-fn span_of(request: &SubmitTaskRequest) -> Span {
-    submit_span(request.spec.as_ref().map_or("", |spec| &spec.queue))
+    spec.idempotency_key(format!("client-{:032x}", fastrand::u128(..)))
 }
 
 /// A submit is safe to repeat exactly when it has a key.
-fn repeat_of(request: &SubmitTaskRequest) -> Repeat {
-    if request.idempotency_key.is_empty() { Repeat::OnlyIfRefused } else { Repeat::Safe }
+fn repeat_of(spec: &TaskSpec) -> Repeat {
+    if spec.has_key() { Repeat::Safe } else { Repeat::OnlyIfRefused }
 }
 
 #[cfg(test)]

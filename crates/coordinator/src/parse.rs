@@ -10,9 +10,7 @@ use std::{
 
 use leasehold_policy::{Backoff, namespace};
 use leasehold_proto::v1;
-use leasehold_queue::{
-    Guarded, Key, LeaseTerms, Name, Retry, Shape, TaskId, TaskSpec, Template, Trace,
-};
+use leasehold_queue::{Guarded, LeaseTerms, Name, Retry, Shape, TaskId, Template, Trace};
 use leasehold_telemetry::TraceContext;
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +22,7 @@ use crate::{
 
 mod claims;
 mod field;
+mod message;
 mod page;
 mod pool;
 mod size;
@@ -32,6 +31,7 @@ mod templates;
 #[cfg(test)]
 mod tests;
 
+pub use message::Message;
 pub use page::{
     next_page_token, next_worker_page_token, page_size, page_token, wished_page_size,
     worker_page_token,
@@ -97,45 +97,6 @@ impl Rules {
     /// How fast each client may submit, if that is bounded.
     pub fn submit_rate(&self) -> Option<RateLimit> {
         self.config.limits.submit_rate
-    }
-
-    /// The task a request asks for, if it keeps every rule.
-    pub fn task(
-        &self,
-        request: v1::SubmitTaskRequest,
-        now: SystemTime,
-        trace: &CallTrace<'_>,
-    ) -> Result<TaskSpec, Refusal> {
-        let v1::SubmitTaskRequest { spec, idempotency_key, validate_only: _, namespace } = request;
-        let (said, own) = Said::of(namespace, spec.unwrap_or_default());
-        let mut fields = Fields::default();
-        fields.payload(&own.payload, self.config.limits.payload_bytes);
-        let space = fields.namespace("namespace", said.namespace());
-        let defaults = &*self.config.defaults_of(space);
-        let total_timeout = total(&mut fields, own.total, own.deadline, now, defaults);
-        let known = self.templates.find(&self.config, &said);
-        let is_known = known.is_some();
-        let template = known.unwrap_or_else(|| {
-            let template = self.template(&mut fields, space, &said, defaults);
-            Arc::new(template)
-        });
-        let task = TaskSpec {
-            initial_delay: fields.delay("spec.initial_delay", own.initial_delay),
-            total_timeout,
-            labels: fields.labels(own.labels),
-            trace: Some(trace.of_task(own.trace)),
-            key: fields.key(&idempotency_key).map(|name| {
-                let digest = digest(&said.spec.task_type, &own.payload);
-                Box::new(Key { name: name.into(), digest })
-            }),
-            payload: own.payload.into(),
-            template,
-        };
-        let task = fields.finish(task)?;
-        if !is_known {
-            self.templates.keep(&self.config, said, &task.template);
-        }
-        Ok(task)
     }
 
     fn template(

@@ -22,8 +22,12 @@ pub use scaler::ScalerApi;
 pub use task::TaskApi;
 pub use worker::WorkerApi;
 
+use leasehold_proto::{ALIKE, NAMESPACES};
 use leasehold_telemetry::TraceContext;
 use tonic::metadata::MetadataMap;
+
+/// What this coordinator knows beyond the first version of the contract.
+const FEATURES: [&str; 2] = [NAMESPACES, ALIKE];
 
 /// The trace a call belongs to: that of its span, else its caller's, else a new one.
 fn trace_of(metadata: &MetadataMap) -> TraceContext {

@@ -69,6 +69,8 @@ struct Session {
     stream: StreamId,
     /// What its worker is told in the welcome.
     terms: SessionTerms,
+    /// Whether it is told of a task only how it differs from the one before.
+    knows_alike: bool,
     frames: Frames,
     /// What is to be sent next.
     pending: VecDeque<Event>,
@@ -141,8 +143,8 @@ impl Shared {
         else {
             return Err(violation("the first event of a stream is Hello"));
         };
-        let number = hello.stream_number;
-        let hello = Box::new(hello::read(stream, hello, &self.status)?);
+        let (number, knows_alike) = (hello.stream_number, hello.knows_alike);
+        let hello = Box::new(hello::read(stream, *hello, &self.status)?);
         let (egress, ingress) = Egress::new();
         // Together with what is said in the same frame, outcomes above all: what has ended is not leased again before that is
         // heard.
@@ -161,6 +163,7 @@ impl Shared {
             shared: self.clone(),
             stream,
             terms,
+            knows_alike,
             frames,
             pending: VecDeque::new(),
             sent: 0,
@@ -235,7 +238,8 @@ impl Session {
     }
 
     fn next_frame(&mut self) -> v1::ConnectResponse {
-        let frame = frame::take(&mut self.pending, &mut self.terms, &self.shared.status);
+        let Self { pending, terms, knows_alike, .. } = self;
+        let frame = frame::take(pending, terms, *knows_alike, &self.shared.status);
         self.stuck_since = (!self.pending.is_empty()).then(Instant::now);
         self.sent += 1;
         if !frame.leases.is_empty() {

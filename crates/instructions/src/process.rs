@@ -121,7 +121,7 @@ impl Site {
             capacity: Some(v1::Capacity { slots, ..v1::Capacity::default() }),
             ..v1::Hello::default()
         };
-        self.say(vec![v1::worker_event::Event::Hello(hello)])?;
+        self.say(vec![v1::worker_event::Event::Hello(hello.into())])?;
         self.take().map(drop)
     }
 

@@ -74,6 +74,7 @@ mutants! {
     ReplacedKept = "a process that is known to be gone keeps its leases until its time is over",
     AllReplaced = "a new process of a worker ends the sessions of all before it",
     NoOutbox = "an outcome is forgotten when it is sent",
+    AllAlike = "an assignment is said to be like the one before it whatever that says",
     OutboxNotRepeated = "outcomes are not said again on a new stream",
     FencesLate = "a worker believes in its leases too long",
     NeverFences = "a worker never fences itself",

@@ -49,6 +49,7 @@ probes! {
     StartTimeout = "a task was not started in time",
     Hung = "work was stopped because it made no progress",
     Resumed = "an attempt went on from a checkpoint",
+    AssignedAlike = "an assignment said only how it differs from the one before",
     OutcomeUnknown = "a task that runs once was lost with its worker",
     QueueTimeout = "a task was not started within its queue timeout",
     GivenUp = "a task was leased again while its last worker did not stop",

@@ -3,6 +3,8 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    ops::Deref,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -25,26 +27,35 @@ impl fmt::Display for Token {
     }
 }
 
-/// A task to run, under a lease.
+/// A task to run, under a lease. What it can have in common with others is found on it, too.
 #[derive(Clone, Debug)]
 pub(crate) struct Assignment {
     /// The lease.
     pub(crate) token: Token,
     pub(crate) task_id: String,
-    pub(crate) namespace: String,
-    pub(crate) queue: String,
-    pub(crate) task_type: String,
     pub(crate) payload: Bytes,
-    pub(crate) content_type: String,
     /// Counting from 1. For people; the token is what to compare.
     pub(crate) attempt: u32,
     pub(crate) generation: u32,
+    /// What was left of the whole task's time when it was received; of one that has been started, at the start.
+    pub(crate) total_remaining: Option<Duration>,
+    /// What an earlier attempt saved for it.
+    pub(crate) checkpoint: Option<Bytes>,
+    /// Those that come one after the other and say so share it.
+    pub(crate) likeness: Arc<Likeness>,
+}
+
+/// What is said once of assignments that are alike.
+#[derive(Clone, Debug)]
+pub(crate) struct Likeness {
+    pub(crate) namespace: String,
+    pub(crate) queue: String,
+    pub(crate) task_type: String,
+    pub(crate) content_type: String,
     /// Start within this time of receiving it, or decline.
     pub(crate) start_timeout: Option<Duration>,
     /// Stop this long after the start.
     pub(crate) attempt_timeout: Option<Duration>,
-    /// What was left of the whole task's time when it was received; of one that has been started, at the start.
-    pub(crate) total_remaining: Option<Duration>,
     /// From the request to stop to the kill.
     pub(crate) kill_grace: Duration,
     /// The submitter's trace, or a new one if it sent none that is valid.
@@ -52,36 +63,59 @@ pub(crate) struct Assignment {
     pub(crate) labels: BTreeMap<String, String>,
     /// For how long it may make no progress.
     pub(crate) progress_timeout: Option<Duration>,
-    /// What an earlier attempt saved for it.
-    pub(crate) checkpoint: Option<Bytes>,
     /// How much of the worker it takes.
     pub(crate) size: Size,
+}
+
+impl Deref for Assignment {
+    type Target = Likeness;
+
+    fn deref(&self) -> &Likeness {
+        &self.likeness
+    }
 }
 
 impl Assignment {
     /// Reads what the coordinator sent.
     pub(crate) fn parse(assignment: v1::Assignment) -> Self {
         let trace = assignment.trace_context.unwrap_or_default();
-        Self {
-            token: Token(assignment.fencing_token),
-            task_id: assignment.task_id,
+        let likeness = Arc::new(Likeness {
             namespace: assignment.namespace,
             queue: assignment.queue,
             task_type: assignment.task_type,
-            payload: assignment.payload,
             content_type: assignment.content_type,
-            attempt: u32::try_from(assignment.attempt).unwrap_or(0),
-            generation: u32::try_from(assignment.generation).unwrap_or(0),
             start_timeout: assignment.start_timeout.map(duration),
             attempt_timeout: assignment.attempt_timeout.map(duration),
-            total_remaining: assignment.total_remaining.map(duration),
             kill_grace: assignment.kill_grace.map_or(Duration::ZERO, duration),
             trace: TraceContext::parse(&trace.traceparent, &trace.tracestate)
                 .unwrap_or_else(TraceContext::generate),
             labels: assignment.labels.into_iter().collect(),
             progress_timeout: assignment.progress_timeout.map(duration),
-            checkpoint: assignment.checkpoint,
             size: Size::parse(assignment.slots, assignment.resources),
+        });
+        let own = v1::AlikeAssignment {
+            fencing_token: assignment.fencing_token,
+            task_id: assignment.task_id,
+            payload: assignment.payload,
+            attempt: assignment.attempt,
+            generation: assignment.generation,
+            total_remaining: assignment.total_remaining,
+            checkpoint: assignment.checkpoint,
+        };
+        Self::parse_alike(own, likeness)
+    }
+
+    /// Reads what the coordinator sent of one that is like the one before it.
+    pub(crate) fn parse_alike(own: v1::AlikeAssignment, likeness: Arc<Likeness>) -> Self {
+        Self {
+            token: Token(own.fencing_token),
+            task_id: own.task_id,
+            payload: own.payload,
+            attempt: u32::try_from(own.attempt).unwrap_or(0),
+            generation: u32::try_from(own.generation).unwrap_or(0),
+            total_remaining: own.total_remaining.map(duration),
+            checkpoint: own.checkpoint,
+            likeness,
         }
     }
 }

@@ -98,7 +98,7 @@ impl Load {
             self.attempted.insert(key.clone());
             let spec = self.task();
             self.open.push(SubmitTaskRequest {
-                spec: Some(spec),
+                spec: Some(spec.into()),
                 idempotency_key: key,
                 ..SubmitTaskRequest::default()
             });

@@ -101,7 +101,7 @@ impl Session {
             ..Hello::default()
         };
         // There is room: it is the first.
-        drop(frames.try_send(frame(1, 0, Event::Hello(hello))));
+        drop(frames.try_send(frame(1, 0, Event::Hello(hello.into()))));
         let mut service = WorkerServiceClient::new(channel);
         let said = service.connect(ReceiverStream::new(outgoing)).await?.into_inner();
         Ok(Self { frames, said, interval: Duration::MAX, sent: 1, beats: 0, heard: 0 })

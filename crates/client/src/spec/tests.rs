@@ -8,11 +8,7 @@ use leasehold_proto::{
 };
 use prost_types::Timestamp;
 
-use super::TaskSpec;
-use crate::{
-    ClientOptions,
-    draft::{Draft, LEAST},
-};
+use super::{LEAST, TaskSpec};
 
 fn seconds(seconds: i64) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }
@@ -45,8 +41,7 @@ fn everything_said_is_in_the_request() {
         .slots(12)
         .resource("gpu", 13)
         .payload_schema("0a")
-        .into_draft(&ClientOptions::default())
-        .message();
+        .message("");
     assert_eq!(request.idempotency_key, "cat");
     assert!(!request.validate_only);
     let spec = request.spec.expect("there is a spec");
@@ -83,7 +78,7 @@ fn everything_said_is_in_the_request() {
 
 #[test]
 fn what_is_left_out_stays_unset() {
-    let request = TaskSpec::new("resize").into_draft(&ClientOptions::default()).message();
+    let request = TaskSpec::new("resize").message("");
     let spec = request.spec.expect("there is a spec");
     assert_eq!(
         (spec.priority, spec.initial_delay, spec.timeouts, spec.retry),
@@ -95,7 +90,7 @@ fn what_is_left_out_stays_unset() {
 #[test]
 fn a_task_has_no_more_time_than_what_submits_it() {
     let total = |spec: TaskSpec| {
-        let request = spec.into_draft(&ClientOptions::default()).message();
+        let request = spec.message("");
         let timeouts = request.spec.expect("there is a spec").timeouts.expect("times");
         from_wire(&timeouts.total.expect("a total")).expect("a duration")
     };
@@ -111,16 +106,24 @@ fn a_task_has_no_more_time_than_what_submits_it() {
 
 #[test]
 fn a_repeat_has_no_more_time_than_is_left_by_then() {
-    let total = |draft: &Draft| {
-        let timeouts = draft.clone().message().spec.expect("there is a spec").timeouts;
+    let total = |spec: &TaskSpec| {
+        let timeouts = spec.message("").spec.expect("there is a spec").timeouts;
         from_wire(&timeouts.expect("times").total.expect("a total")).expect("a duration")
     };
-    let draft =
-        TaskSpec::new("t").within(Duration::from_secs(500)).into_draft(&ClientOptions::default());
-    let first = total(&draft);
-    while first <= total(&draft) {
+    let spec = TaskSpec::new("t").within(Duration::from_secs(500));
+    let first = total(&spec);
+    while first <= total(&spec) {
         std::hint::spin_loop();
     }
-    let over = Draft { within: Some(Instant::now()), ..draft };
+    let over = TaskSpec { within: Some(Instant::now()), ..spec };
     assert_eq!(total(&over), LEAST);
+}
+
+#[test]
+fn changing_one_of_two_that_share_what_they_say_leaves_the_other() {
+    let one = TaskSpec::new("t").label("a", "b").payload("1");
+    let other = one.clone().label("c", "d").payload("2");
+    let said = |spec: &TaskSpec| spec.message("").spec.expect("there is a spec");
+    assert_eq!((said(&one).labels.len(), &said(&one).payload[..]), (1, &b"1"[..]));
+    assert_eq!((said(&other).labels.len(), &said(&other).payload[..]), (2, &b"2"[..]));
 }

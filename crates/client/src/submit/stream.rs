@@ -2,9 +2,12 @@
 //!
 //! Nothing runs in the background: the stream moves while somebody asks it for the next answer.
 
-use std::{future, time::Duration};
+use std::{future, pin::Pin, task::Poll, time::Duration};
 
-use leasehold_proto::v1::{StreamSubmitTasksRequest, StreamSubmitTasksResponse};
+use leasehold_proto::{
+    ALIKE, FEATURES_METADATA,
+    v1::{StreamSubmitTasksRequest, StreamSubmitTasksResponse},
+};
 use prost::Message as _;
 use tokio::{
     sync::mpsc,
@@ -18,6 +21,7 @@ use crate::{
     Client, Error, TaskSpec,
     call::signed,
     outage::{Outage, Repeat},
+    spec::Likeness,
 };
 
 /// How many messages wait for the connection: enough to keep it busy while the next are gathered.
@@ -61,6 +65,7 @@ pub struct SubmitStream<S> {
     client: Client,
     /// `None`: exhausted, or given up.
     input: Option<S>,
+    likeness: Likeness,
     window: Window,
     call: Option<OpenCall>,
     outage: Outage,
@@ -73,12 +78,14 @@ pub struct SubmitStream<S> {
 struct OpenCall {
     requests: mpsc::Sender<StreamSubmitTasksRequest>,
     responses: Streaming<StreamSubmitTasksResponse>,
+    /// Whether who answers reads requests that say only how they differ from the one before.
+    knows_alike: bool,
 }
 
 /// What happened next.
 enum Event {
     Answered(Result<Option<StreamSubmitTasksResponse>, Status>),
-    Input(Box<TaskSpec>),
+    Input(TaskSpec),
     InputEnded,
     Sent,
     Resumed,
@@ -95,6 +102,7 @@ impl Client {
         SubmitStream {
             client: self.clone(),
             input: Some(input),
+            likeness: Likeness::default(),
             window: Window::new(options.window_tasks.max(1), batch_tasks),
             call: None,
             outage: self.outage(),
@@ -125,7 +133,7 @@ where
 
     /// Ends the call in order, so that the coordinator does not see it reset.
     async fn close(&mut self) {
-        let Some(OpenCall { requests, mut responses }) = self.call.take() else { return };
+        let Some(OpenCall { requests, mut responses, .. }) = self.call.take() else { return };
         drop(requests);
         // Every task has its answer; what this wait brings, or that it is too long, is of no interest.
         drop(time::timeout(CLOSE_TIMEOUT, responses.message()).await);
@@ -137,7 +145,8 @@ where
         match event {
             Event::Answered(answer) => self.read_answer(answer),
             Event::Input(spec) => {
-                self.take_in(*spec);
+                self.take_in(spec);
+                self.take_in_what_is_there().await;
                 Ok(())
             }
             Event::InputEnded => {
@@ -162,22 +171,26 @@ where
             self.call = Some(open(&self.client).await?);
             self.outage.reached();
         }
-        let (requests, responses) = match &mut self.call {
-            Some(OpenCall { requests, responses }) => (Some(&*requests), Some(responses)),
-            None => (None, None),
+        let may_take = self.may_take();
+        let (requests, responses, knows_alike) = match &mut self.call {
+            Some(OpenCall { requests, responses, knows_alike }) => {
+                (Some(&*requests), Some(responses), *knows_alike)
+            }
+            None => (None, None, false),
         };
         let window = &mut self.window;
-        let may_take = window.has_room() && !window.has_batch();
         let may_send = window.has_waiting() && self.resume_at.is_none();
         let silence = self.client.options().call_timeout;
         let event = tokio::select! {
             biased;
             answer = next_answer(responses) => Event::Answered(answer),
             spec = next_spec(&mut self.input), if may_take => {
-                spec.map_or(Event::InputEnded, |spec| Event::Input(Box::new(spec)))
+                spec.map_or(Event::InputEnded, |spec| Event::Input(spec))
             }
             permit = next_permit(requests), if may_send => {
-                permit.send(StreamSubmitTasksRequest { requests: window.take_batch() });
+                let namespace = &self.client.options().namespace;
+                let requests = window.take_batch(namespace, knows_alike);
+                permit.send(StreamSubmitTasksRequest { requests });
                 Event::Sent
             }
             () = resume(self.resume_at) => Event::Resumed,
@@ -186,13 +199,34 @@ where
         Ok(event)
     }
 
+    /// Whether the next message has room for another task.
+    fn may_take(&self) -> bool {
+        self.window.has_room() && !self.window.has_batch()
+    }
+
+    /// Takes in what the input has at once: to look at the call between one task and the next costs more than the task.
+    async fn take_in_what_is_there(&mut self) {
+        while self.may_take()
+            && let Some(next) = ready_spec(&mut self.input).await
+        {
+            match next {
+                Some(spec) => self.take_in(spec),
+                None => self.input = None,
+            }
+        }
+    }
+
     /// Takes a task in, or answers it at once when no message could carry it.
     fn take_in(&mut self, spec: TaskSpec) {
         let options = self.client.options();
-        let draft = keyed(spec.into_draft(options), options);
-        let alone = draft.clone().message().encoded_len() + ENVELOPE_BYTES;
-        match self.client.options().check_size(alone) {
-            Ok(()) => self.window.push(draft),
+        let mut spec = keyed(spec, options);
+        let bytes = self.likeness.take_in(&mut spec, &options.namespace);
+        // Only what might be too long is measured.
+        let fits = options.check_size(bytes + ENVELOPE_BYTES).or_else(|_| {
+            options.check_size(spec.message(&options.namespace).encoded_len() + ENVELOPE_BYTES)
+        });
+        match fits {
+            Ok(()) => self.window.push(spec, bytes),
             Err(error) => self.window.push_answered(Err(error)),
         }
     }
@@ -280,7 +314,12 @@ async fn open(client: &Client) -> Result<OpenCall, Error> {
     let opening =
         service.stream_submit_tasks(signed(ReceiverStream::new(outbound), client.options()));
     match time::timeout(timeout, opening).await {
-        Ok(Ok(response)) => Ok(OpenCall { requests, responses: response.into_inner() }),
+        Ok(Ok(response)) => {
+            let features = response.metadata().get(FEATURES_METADATA);
+            let features = features.and_then(|it| it.to_str().ok()).unwrap_or_default();
+            let knows_alike = features.split(',').any(|it| it.trim() == ALIKE);
+            Ok(OpenCall { requests, responses: response.into_inner(), knows_alike })
+        }
         Ok(Err(status)) => Err(failure(client, status)),
         Err(_elapsed) => Err(Error::NoAnswer { address: client.address().to_owned(), timeout }),
     }
@@ -322,6 +361,19 @@ where
         Some(input) => input.next().await,
         None => future::pending().await,
     }
+}
+
+/// The next task of the input if it is there already.
+async fn ready_spec<S>(input: &mut Option<S>) -> Option<Option<TaskSpec>>
+where
+    S: Stream<Item = TaskSpec> + Unpin,
+{
+    let input = input.as_mut()?;
+    future::poll_fn(|cx| match Pin::new(&mut *input).poll_next(cx) {
+        Poll::Ready(next) => Poll::Ready(Some(next)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Waits until the end of a pause; forever, when there is none.

@@ -2,20 +2,17 @@
 
 use std::time::Duration;
 
-use leasehold_proto::v1::{
-    Refusal, SubmitOutcome, SubmitTaskRequest, SubmitTaskResponse, submit_outcome::Outcome,
-};
+use leasehold_proto::v1::{Refusal, SubmitOutcome, SubmitTaskResponse, submit_outcome::Outcome};
 use tonic::{Code, Status};
 
 use super::{Submission, fail, keyed, read_outcome, repeat_of};
-use crate::{ClientOptions, Error, GeneratedKeys, Retry, draft::Draft, outage::Repeat};
+use crate::{ClientOptions, Error, GeneratedKeys, Retry, TaskSpec, outage::Repeat};
 
 #[test]
 fn a_submit_is_repeated_only_under_a_key() {
     let options = ClientOptions::default;
-    let request =
-        |key: &str| SubmitTaskRequest { idempotency_key: key.into(), ..Default::default() };
-    let keyed = |request, options: &ClientOptions| keyed(Draft::from(request), options).request;
+    let request = |key: &str| TaskSpec::new("t").idempotency_key(key);
+    let key = |spec: &TaskSpec| spec.message("").idempotency_key;
     let cases = [
         ("the caller's", request("mine"), options(), Repeat::Safe),
         ("a generated one", request(""), options(), Repeat::Safe),
@@ -28,13 +25,13 @@ fn a_submit_is_repeated_only_under_a_key() {
         ("no retries", request(""), options().retry(Retry::Never), Repeat::OnlyIfRefused),
     ];
     for (name, request, options, repeat) in cases {
-        let given = request.idempotency_key.clone();
+        let given = key(&request);
         let keyed = keyed(request, &options);
         assert_eq!(repeat_of(&keyed), repeat, "{name}");
-        assert!(given.is_empty() || keyed.idempotency_key == given, "{name}: a key is kept");
+        assert!(given.is_empty() || key(&keyed) == given, "{name}: a key is kept");
     }
     let keys = [keyed(request(""), &options()), keyed(request(""), &options())];
-    assert_ne!(keys[0].idempotency_key, keys[1].idempotency_key);
+    assert_ne!(key(&keys[0]), key(&keys[1]));
 }
 
 #[test]
@@ -51,7 +48,7 @@ fn outcomes_are_accepted_refused_or_missing() {
     assert_eq!((receipt.task_id.as_str(), receipt.deduplicated), ("id", true));
 
     let refused = Refusal { code: Code::InvalidArgument.into(), ..Default::default() };
-    let refused = SubmitOutcome { outcome: Some(Outcome::Refused(refused)) };
+    let refused = SubmitOutcome { outcome: Some(Outcome::Refused(refused.into())) };
     assert_eq!(read_outcome(refused, missing).expect_err("refused").code(), Code::InvalidArgument);
 
     let nothing = SubmitOutcome { outcome: None };
@@ -75,9 +72,9 @@ fn a_last_try_that_ran_out_of_time_says_less_than_a_refusal_unless_it_may_have_c
         ("", for_now(), &late, Code::DeadlineExceeded),
         ("", Some(refused(None)), &late, Code::ResourceExhausted),
     ] {
-        let request = SubmitTaskRequest { idempotency_key: key.into(), ..Default::default() };
+        let spec = TaskSpec::new("t").idempotency_key(key);
         let outcome = before.map(|refusal| Err(Error::Refused(Box::new(refusal))));
-        let mut tasks = [Submission { draft: request.into(), outcome }];
+        let mut tasks = [Submission { spec, outcome }];
         fail(&mut tasks, &Error::from_status(last.clone(), "here", Duration::ZERO));
         let [Submission { outcome, .. }] = tasks;
         let told = outcome.and_then(Result::err).map(|error| error.code());

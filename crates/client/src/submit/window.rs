@@ -6,9 +6,8 @@
 use std::collections::VecDeque;
 
 use leasehold_proto::v1::SubmitTaskRequest;
-use prost::Message as _;
 
-use crate::{Error, draft::Draft, submit::Receipt};
+use crate::{Error, TaskSpec, submit::Receipt};
 
 /// The most a window holds in bytes, so that large payloads do not multiply with its length.
 pub(crate) const WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -20,9 +19,16 @@ pub(crate) const BATCH_BYTES_MAX: usize = 1024 * 1024;
 #[derive(Debug)]
 enum Slot {
     /// To be sent, or to be answered: `waiting` or `sent` names it.
-    Open(Box<Draft>),
+    Open(Task),
     /// Has its final answer.
     Answered(Result<Receipt, Error>),
+}
+
+/// A task, and about how many bytes its message takes in full.
+#[derive(Debug)]
+struct Task {
+    spec: TaskSpec,
+    bytes: usize,
 }
 
 /// Tasks in the order they were taken in, up to the first that is not answered.
@@ -77,11 +83,11 @@ impl Window {
         self.slots.is_empty()
     }
 
-    /// Takes a task in, to be sent after those before it.
-    pub(crate) fn push(&mut self, draft: Draft) {
-        self.open_bytes += draft.request.encoded_len();
+    /// Takes a task in whose message takes about so many bytes, to be sent after those before it.
+    pub(crate) fn push(&mut self, spec: TaskSpec, bytes: usize) {
+        self.open_bytes += bytes;
         self.waiting.push_back(self.first + self.slots.len() as u64);
-        self.slots.push_back(Slot::Open(Box::new(draft)));
+        self.slots.push_back(Slot::Open(Task { spec, bytes }));
     }
 
     /// Takes a task in that is not worth sending.
@@ -89,17 +95,27 @@ impl Window {
         self.slots.push_back(Slot::Answered(answer));
     }
 
-    /// The next message: as many waiting tasks as one may hold. They count as sent.
-    pub(crate) fn take_batch(&mut self) -> Vec<SubmitTaskRequest> {
-        let mut batch = Vec::new();
+    /// The next message: as many waiting tasks as one may hold. They count as sent. With `knows_alike`, what says the same as the
+    /// one before it is sent without.
+    pub(crate) fn take_batch(
+        &mut self,
+        namespace: &str,
+        knows_alike: bool,
+    ) -> Vec<SubmitTaskRequest> {
+        let mut batch = Vec::with_capacity(self.batch_max.min(self.waiting.len()));
         let mut bytes = 0;
-        while let Some(&number) = self.waiting.front() {
-            let Some(draft) = self.draft(number) else { break };
-            bytes += draft.request.encoded_len();
-            if batch.len() == self.batch_max || (!batch.is_empty() && bytes > BATCH_BYTES_MAX) {
+        let mut before: Option<&TaskSpec> = None;
+        while batch.len() < self.batch_max
+            && let Some(&number) = self.waiting.front()
+            && let Some(Task { spec, bytes: more }) = open(&self.slots, self.first, number)
+        {
+            bytes += more;
+            if !batch.is_empty() && bytes > BATCH_BYTES_MAX {
                 break;
             }
-            batch.push(draft.clone().message());
+            let is_alike = knows_alike && before.is_some_and(|before| spec.is_like(before));
+            batch.push(if is_alike { spec.alike_message() } else { spec.message(namespace) });
+            before = Some(spec);
             self.waiting.pop_front();
             self.sent.push_back(number);
         }
@@ -128,10 +144,8 @@ impl Window {
 
     /// Whether sending again what was sent could make a second task of one.
     pub(crate) fn has_sent_without_key(&self) -> bool {
-        self.sent
-            .iter()
-            .filter_map(|&number| self.draft(number))
-            .any(|draft| draft.request.idempotency_key.is_empty())
+        let task = |number: &u64| open(&self.slots, self.first, *number);
+        self.sent.iter().filter_map(task).any(|task| !task.spec.has_key())
     }
 
     /// Gives every task that is still open the same answer.
@@ -153,25 +167,24 @@ impl Window {
     }
 
     fn close(&mut self, number: u64, answer: Result<Receipt, Error>) {
-        let index = self.index(number);
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        if let Slot::Open(draft) = slot {
-            let bytes = draft.request.encoded_len();
-            self.open_bytes = self.open_bytes.saturating_sub(bytes);
+        let Some(slot) = self.slots.get_mut(index(self.first, number)) else { return };
+        if let Slot::Open(task) = slot {
+            self.open_bytes = self.open_bytes.saturating_sub(task.bytes);
         }
         *slot = Slot::Answered(answer);
     }
+}
 
-    fn draft(&self, number: u64) -> Option<&Draft> {
-        match self.slots.get(self.index(number))? {
-            Slot::Open(draft) => Some(draft),
-            Slot::Answered(_) => None,
-        }
+/// The task of this number, unless it has its answer.
+fn open(slots: &VecDeque<Slot>, first: u64, number: u64) -> Option<&Task> {
+    match slots.get(index(first, number))? {
+        Slot::Open(task) => Some(task),
+        Slot::Answered(_) => None,
     }
+}
 
-    fn index(&self, number: u64) -> usize {
-        usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX)
-    }
+fn index(first: u64, number: u64) -> usize {
+    usize::try_from(number.saturating_sub(first)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -141,6 +141,25 @@ async fn every_task_of_a_stream_has_one_answer_in_its_place() {
 }
 
 #[tokio::test]
+async fn a_stream_says_what_tasks_have_in_common_once_where_that_is_understood() {
+    let keys = ["a", "b", "c", "d"];
+    for (features, alike) in [
+        (None, [false; 4]),
+        (Some("namespaces"), [false; 4]),
+        // Two a message.
+        (Some("namespaces,alike"), [false, true, false, true]),
+    ] {
+        let peer = Peer::start_with([], features).await;
+        assert_eq!(stream(&peer, &keys).await, keys, "{features:?}");
+        let found: Vec<_> = peer.streamed().iter().map(|it| it.alike_payload.is_some()).collect();
+        assert_eq!(found, alike, "{features:?}");
+        for request in peer.streamed() {
+            assert_ne!(request.spec.is_some(), request.alike_payload.is_some(), "one or the other");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_stream_sends_again_only_what_has_no_answer() {
     let peer = Peer::start([Answer, Lose]).await;
     assert_eq!(stream(&peer, &["a", "b", "c"]).await, ["a", "b", "c"]);

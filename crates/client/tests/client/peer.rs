@@ -16,7 +16,7 @@ use leasehold_client::v1::{
     TaskState, WatchTasksRequest, WatchTasksResponse, submit_outcome::Outcome,
 };
 use leasehold_proto::{
-    ERROR_DOMAIN,
+    ERROR_DOMAIN, FEATURES_METADATA,
     v1::task_service_server::{TaskService, TaskServiceServer},
 };
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
@@ -24,7 +24,11 @@ use tokio_stream::{
     Stream, StreamExt as _,
     wrappers::{ReceiverStream, TcpListenerStream},
 };
-use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataMap, transport::Server};
+use tonic::{
+    Code, Request, Response, Status, Streaming,
+    metadata::{MetadataMap, MetadataValue},
+    transport::Server,
+};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// How long a scripted refusal asks for patience: no test waits for long.
@@ -75,12 +79,25 @@ pub(crate) struct Peer {
 struct Script {
     steps: Arc<Mutex<VecDeque<Step>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    /// What came on streams.
+    streamed: Arc<Mutex<Vec<SubmitTaskRequest>>>,
+    /// What it says that it knows, as a coordinator of today does.
+    features: Option<&'static str>,
 }
 
 impl Peer {
+    /// One of the first version of the contract.
     pub(crate) async fn start(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self::start_with(steps, None).await
+    }
+
+    /// One that names features with each stream of submits.
+    pub(crate) async fn start_with(
+        steps: impl IntoIterator<Item = Step>,
+        features: Option<&'static str>,
+    ) -> Self {
         let steps = Arc::new(Mutex::new(steps.into_iter().collect()));
-        let script = Script { steps, seen: Arc::default() };
+        let script = Script { steps, seen: Arc::default(), streamed: Arc::default(), features };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it has an address").to_string();
         let service = TaskServiceServer::new(script.clone());
@@ -94,6 +111,10 @@ impl Peer {
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.script.seen.lock().expect("no test panicked").clone()
+    }
+
+    pub(crate) fn streamed(&self) -> Vec<SubmitTaskRequest> {
+        self.script.streamed.lock().expect("no test panicked").clone()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -218,6 +239,7 @@ impl TaskService for Script {
         tokio::spawn(async move {
             while let Some(Ok(message)) = requests.next().await {
                 for request in message.requests {
+                    script.streamed.lock().expect("no test panicked").push(request.clone());
                     let step = script.next(&request.idempotency_key, &metadata);
                     let answer = stream_answer(step, request.idempotency_key);
                     let is_over = answer.is_err();
@@ -227,7 +249,13 @@ impl TaskService for Script {
                 }
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
+        let mut response: Response<Self::StreamSubmitTasksStream> =
+            Response::new(Box::pin(ReceiverStream::new(outgoing)));
+        if let Some(features) = self.features {
+            let features = MetadataValue::from_static(features);
+            response.metadata_mut().insert(FEATURES_METADATA, features);
+        }
+        Ok(response)
     }
 
     type WatchTasksStream = Pin<Box<dyn Stream<Item = Result<WatchTasksResponse, Status>> + Send>>;
@@ -281,8 +309,10 @@ fn stream_answer(step: Step, key: String) -> Result<StreamSubmitTasksResponse, S
             deduplicated: false,
             expected_finish_time: None,
         }),
-        Step::Pushback => Outcome::Refused(refused(Code::ResourceExhausted, Some(RETRY_DELAY))),
-        Step::Refuse => Outcome::Refused(refused(Code::InvalidArgument, None)),
+        Step::Pushback => {
+            Outcome::Refused(refused(Code::ResourceExhausted, Some(RETRY_DELAY)).into())
+        }
+        Step::Refuse => Outcome::Refused(refused(Code::InvalidArgument, None).into()),
         Step::Gone => return Err(refusal("SHUTTING_DOWN", Code::Unavailable)),
         Step::Lose => return Err(Status::unavailable("the connection is lost")),
     };

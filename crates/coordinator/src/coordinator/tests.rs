@@ -106,7 +106,7 @@ impl Node {
     /// A worker of this name, welcome.
     async fn worker(&mut self, name: &str, held: &[i64]) -> (Wire, v1::Welcome) {
         let mut wire = self.dial();
-        wire.say(Said::Hello(hello(name, held))).await;
+        wire.say(Said::Hello(hello(name, held).into())).await;
         let told = wire.told().await;
         let Told::Welcome(welcome) = told else { panic!("not a welcome: {told:?}") };
         (wire, *welcome)
@@ -377,37 +377,37 @@ async fn a_worker_must_say_who_it_is() {
             "FailedPrecondition PROTOCOL_VIOLATION",
         ),
         (
-            Said::Hello(v1::Hello { protocol_version: 2, ..good() }),
+            Said::Hello(Box::new(v1::Hello { protocol_version: 2, ..good() })),
             "FailedPrecondition PROTOCOL_UNSUPPORTED",
         ),
         (
-            Said::Hello(v1::Hello { worker_id: "a b".to_owned(), ..good() }),
+            Said::Hello(Box::new(v1::Hello { worker_id: "a b".to_owned(), ..good() })),
             "InvalidArgument INVALID_FIELD",
         ),
         (
-            Said::Hello(v1::Hello { task_types: Vec::new(), ..good() }),
+            Said::Hello(Box::new(v1::Hello { task_types: Vec::new(), ..good() })),
             "InvalidArgument INVALID_FIELD",
         ),
         (
-            Said::Hello(v1::Hello {
+            Said::Hello(Box::new(v1::Hello {
                 capacity: Some(v1::Capacity { slots: -1, ..v1::Capacity::default() }),
                 ..good()
-            }),
+            })),
             "InvalidArgument INVALID_FIELD",
         ),
         (
-            Said::Hello(v1::Hello {
+            Said::Hello(Box::new(v1::Hello {
                 capacity: Some(v1::Capacity {
                     slots: 1,
                     resources: [("gpu".to_owned(), 0)].into(),
                     ..v1::Capacity::default()
                 }),
                 ..good()
-            }),
+            })),
             "InvalidArgument INVALID_FIELD",
         ),
         (
-            Said::Hello(v1::Hello { journal_id, seen_epoch: i64::MAX, ..good() }),
+            Said::Hello(Box::new(v1::Hello { journal_id, seen_epoch: i64::MAX, ..good() })),
             "FailedPrecondition LOWER_EPOCH",
         ),
     ] {
@@ -426,7 +426,7 @@ async fn a_worker_hears_nothing_before_its_welcome() {
     let mut node = Node::start(dir.path()).await;
     let mut wire = node.dial();
     let beat = |sequence| Said::Heartbeat(v1::Heartbeat { sequence, ..Default::default() });
-    let events = [Said::Hello(hello("w", &[])), beat(1)];
+    let events = [Said::Hello(hello("w", &[]).into()), beat(1)];
     let events = events.map(|event| v1::WorkerEvent { event: Some(event) }).into();
     wire.frame(v1::ConnectRequest { frame_sequence: 1, ack_frame_sequence: 0, events }).await;
     wire.sent = 1;
@@ -445,7 +445,7 @@ async fn a_worker_that_breaks_a_rule_is_sent_away() {
         ack_frame_sequence,
         events: vec![v1::WorkerEvent { event }],
     };
-    let second_hello = Some(Said::Hello(hello("w", &[])));
+    let second_hello = Some(Said::Hello(hello("w", &[]).into()));
     let slots = Some(Said::Capacity(v1::Capacity { slots: 10_001, ..v1::Capacity::default() }));
     for broken in [
         frame(1, 1, None),
@@ -614,7 +614,7 @@ async fn a_payload_that_is_damaged_on_the_disk_ends_the_process_for_good() {
     node.submit(spec(&payload)).await;
     damage(dir.path(), &payload);
     let mut wire = node.dial();
-    wire.say(Said::Hello(hello("w", &[]))).await;
+    wire.say(Said::Hello(hello("w", &[]).into())).await;
     let failure = patiently("a failure", node.running.failed()).await;
     assert!(matches!(failure, RunError::Damaged(_)), "{failure:?}");
     assert_eq!(failure.exit_code(), 65);

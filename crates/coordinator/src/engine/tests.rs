@@ -76,14 +76,14 @@ impl Stage {
     }
 
     fn hello(&mut self, slots: i32) {
-        self.say(Said::Hello(v1::Hello {
+        self.say(Said::Hello(Box::new(v1::Hello {
             protocol_version: 1,
             worker_id: "w".to_owned(),
             instance_id: "1".to_owned(),
             task_types: vec!["t".to_owned()],
             capacity: Some(v1::Capacity { slots, ..v1::Capacity::default() }),
             ..v1::Hello::default()
-        }));
+        })));
     }
 
     fn say(&mut self, event: Said) {

@@ -44,6 +44,16 @@ impl Fields {
         self.violations.push(v1::FieldViolation { field: field.to_owned(), description });
     }
 
+    /// Notes what was found wrong elsewhere.
+    pub(super) fn break_as(&mut self, other: &Self) {
+        self.violations.extend_from_slice(&other.violations);
+    }
+
+    /// Whether nothing was wrong so far.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.violations.is_empty()
+    }
+
     /// The value, if nothing was wrong.
     pub(super) fn finish<T>(self, value: T) -> Result<T, Refusal> {
         if self.violations.is_empty() {

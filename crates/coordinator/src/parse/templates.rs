@@ -30,7 +30,7 @@ pub(super) struct Said {
     /// Whether it is said by when the task has to be over; when, is its own.
     pub(super) is_timed: bool,
     /// Without what is a task's own.
-    pub(super) spec: v1::TaskSpec,
+    pub(super) spec: Box<v1::TaskSpec>,
 }
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(super) struct Own {
 
 impl Said {
     /// Tells what tasks can have in common from what is a task's own.
-    pub(super) fn of(namespace: String, mut spec: v1::TaskSpec) -> (Self, Own) {
+    pub(super) fn of(namespace: String, mut spec: Box<v1::TaskSpec>) -> (Self, Own) {
         let own = Own {
             payload: mem::take(&mut spec.payload),
             initial_delay: spec.initial_delay.take(),

@@ -37,11 +37,16 @@ fn call() -> TraceContext {
 fn request(change: impl FnOnce(&mut v1::TaskSpec)) -> v1::SubmitTaskRequest {
     let mut spec = v1::TaskSpec { task_type: "resize".to_owned(), ..v1::TaskSpec::default() };
     change(&mut spec);
-    v1::SubmitTaskRequest { spec: Some(spec), ..v1::SubmitTaskRequest::default() }
+    v1::SubmitTaskRequest { spec: Some(spec.into()), ..v1::SubmitTaskRequest::default() }
 }
 
 fn parse(request: v1::SubmitTaskRequest) -> Result<TaskSpec, Refusal> {
-    Rules::new(Arc::default(), Templates::default()).task(request, now(), &CallTrace::new(&call()))
+    submit_to(&Rules::new(Arc::default(), Templates::default()), request)
+}
+
+/// The only request of its message.
+fn submit_to(rules: &Rules, request: v1::SubmitTaskRequest) -> Result<TaskSpec, Refusal> {
+    rules.message(now(), &CallTrace::new(&call())).task(request)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every field it fills is optional")]
@@ -161,7 +166,7 @@ fn a_queue_says_what_its_tasks_do_not() {
             spec.exclusivity = said.into();
         });
         let rules = Rules::new(Arc::clone(&config), Templates::default());
-        let spec = rules.task(request, now(), &CallTrace::new(&call())).unwrap();
+        let spec = submit_to(&rules, request).unwrap();
         assert_eq!(spec.terms.exclusivity, expected, "{queue} {said:?}");
     };
     check("loose", v1::Exclusivity::Unspecified, Exclusivity::BestEffort);
@@ -363,16 +368,22 @@ fn a_payload_too_large_has_its_own_reason() {
 #[test]
 fn all_violations_come_at_once() {
     let refusal = parse(v1::SubmitTaskRequest {
-        spec: Some(v1::TaskSpec {
-            queue: "?".to_owned(),
-            priority: Some(10),
-            timeouts: Some(v1::Timeouts { start: seconds(0), ..v1::Timeouts::default() }),
-            retry: Some(v1::RetryPolicy { max_attempts: Some(0), ..v1::RetryPolicy::default() }),
-            ..v1::TaskSpec::default()
-        }),
+        spec: Some(
+            v1::TaskSpec {
+                queue: "?".to_owned(),
+                priority: Some(10),
+                timeouts: Some(v1::Timeouts { start: seconds(0), ..v1::Timeouts::default() }),
+                retry: Some(v1::RetryPolicy {
+                    max_attempts: Some(0),
+                    ..v1::RetryPolicy::default()
+                }),
+                ..v1::TaskSpec::default()
+            }
+            .into(),
+        ),
         idempotency_key: "\n".to_owned(),
-        validate_only: false,
         namespace: "a/b".to_owned(),
+        ..v1::SubmitTaskRequest::default()
     })
     .unwrap_err();
     assert_eq!(refusal.violations.len(), 7, "{refusal:?}");
@@ -502,17 +513,16 @@ fn states_are_sorted_by_where_they_are() {
 fn what_tasks_have_in_common_is_read_once() {
     let config = Arc::new(Config::default());
     let rules = Rules::new(Arc::clone(&config), Templates::default());
-    let submit = |rules: &Rules, request| rules.task(request, now(), &CallTrace::new(&call()));
     let said = |payload: &'static str, change: fn(&mut v1::TaskSpec)| {
         request(|spec| {
             spec.payload = payload.into();
             change(spec);
         })
     };
-    let first = submit(&rules, said("1", |_| ())).unwrap();
+    let first = submit_to(&rules, said("1", |_| ())).unwrap();
     let is_shared = |rules: &Rules, request| {
         let fresh = parse(v1::SubmitTaskRequest::clone(&request)).unwrap();
-        let task = submit(rules, request).unwrap();
+        let task = submit_to(rules, request).unwrap();
         assert_eq!(task, fresh, "it is what it would have been alone");
         Arc::ptr_eq(&task.template, &first.template)
     };
@@ -538,7 +548,7 @@ fn what_tasks_have_in_common_is_read_once() {
 #[test]
 fn what_breaks_a_rule_is_not_remembered_and_what_is_known_is_still_checked() {
     let rules = Rules::new(Arc::default(), Templates::default());
-    let submit = |request| rules.task(request, now(), &CallTrace::new(&call()));
+    let submit = |request| submit_to(&rules, request);
     for _ in 0..2 {
         submit(request(|spec| spec.slots = -1)).unwrap_err();
     }
@@ -554,7 +564,7 @@ fn the_oldest_of_many_templates_is_forgotten() {
     let rules = Rules::new(Arc::default(), Templates::default());
     let submit = |at: usize| {
         let request = request(|spec| spec.queue = format!("q{at}"));
-        rules.task(request, now(), &CallTrace::new(&call())).unwrap().template
+        submit_to(&rules, request).unwrap().template
     };
     let first = submit(0);
     for at in 1..templates::KNOWN_MAX {

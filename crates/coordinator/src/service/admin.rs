@@ -6,7 +6,7 @@ use std::{
 };
 
 use leasehold_proto::{
-    FILE_DESCRIPTOR_SET, NAMESPACES, duration,
+    FILE_DESCRIPTOR_SET, duration,
     v1::{self, admin_service_server::AdminService},
 };
 use leasehold_queue::{Name, QueueView, Token, WorkerView};
@@ -14,7 +14,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 
-use super::page::ANSWER_BYTES_MAX;
+use super::{FEATURES, page::ANSWER_BYTES_MAX};
 use crate::{
     clock::wall,
     config::{Change, DURATION_MAX, Hash, is_worker_id},
@@ -82,7 +82,7 @@ impl AdminService for AdminApi {
             admission_refusal: refusal.unwrap_or_default(),
             config_hash: hash(applied.hash),
             config_refusal: refused.map(|it| it.message.clone()).unwrap_or_default(),
-            features: vec![NAMESPACES.to_owned()],
+            features: FEATURES.map(str::to_owned).into(),
         }))
     }
 

@@ -30,21 +30,25 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Submits all that keep the rules in one request to the engine. The outcomes are in the order of the requests.
+    /// Submits all that keep the rules in one request to the engine. Each message is read by itself; the outcomes are in the order
+    /// of their requests.
     pub(super) async fn submit(
         &self,
-        requests: Vec<v1::SubmitTaskRequest>,
+        messages: Vec<Vec<v1::SubmitTaskRequest>>,
         trace: &TraceContext,
         client: &Client,
     ) -> Result<Vec<Outcome>, Unavailable> {
         let rules = Rules::new(self.handle.config(), self.templates.clone());
         let (now, trace) = (SystemTime::now(), CallTrace::new(trace));
         let mut turned_away = 0;
-        let mut checked = Vec::with_capacity(requests.len());
-        let mut tasks = Vec::with_capacity(requests.len());
-        for request in requests {
-            let validate_only = request.validate_only;
-            let spec = rules.task(request, now, &trace);
+        let count = messages.iter().map(Vec::len).sum();
+        let mut checked = Vec::with_capacity(count);
+        let mut tasks = Vec::with_capacity(count);
+        let specs = messages.into_iter().flat_map(|requests| {
+            let mut message = rules.message(now, &trace);
+            requests.into_iter().map(move |request| (request.validate_only, message.task(request)))
+        });
+        for (validate_only, spec) in specs {
             let spec = spec.and_then(|spec| {
                 // Who only asks costs the engine a turn as well.
                 let rates = Rates {
@@ -87,7 +91,7 @@ impl Intake {
             Ok(accepted) => v1::submit_outcome::Outcome::Accepted(accepted),
             Err(refusal) => {
                 self.metrics.refused(refusal.name());
-                v1::submit_outcome::Outcome::Refused(refusal.to_message())
+                v1::submit_outcome::Outcome::Refused(refusal.to_message().into())
             }
         };
         v1::SubmitOutcome { outcome: Some(outcome) }

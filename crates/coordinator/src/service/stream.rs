@@ -2,6 +2,7 @@
 //!
 //! That is the back-pressure: a client that sends faster than the disk fills its stream's window and waits.
 
+use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, stream};
 use leasehold_proto::v1;
 use leasehold_telemetry::{TraceContext, set_parent};
@@ -46,45 +47,46 @@ impl SubmitStream {
 
     /// The next answer; none when the client has said everything.
     async fn next(&mut self) -> Result<Option<v1::StreamSubmitTasksResponse>, Status> {
-        let Some(requests) = self.gather().await? else { return Ok(None) };
+        let Some(messages) = self.gather().await? else { return Ok(None) };
         // One span for what is submitted together: one over the stream would last as long as the client likes.
         let span = span();
         if let Some(caller) = &self.caller {
             set_parent(&span, caller);
         }
-        let outcomes = self.submit(requests, &span).instrument(span.clone()).await?;
+        let outcomes = self.submit(messages, &span).instrument(span.clone()).await?;
         Ok(Some(v1::StreamSubmitTasksResponse { outcomes }))
     }
 
     /// Waits for one message and takes those that are there too.
-    async fn gather(&mut self) -> Result<Option<Vec<v1::SubmitTaskRequest>>, Status> {
+    async fn gather(&mut self) -> Result<Option<Vec<Vec<v1::SubmitTaskRequest>>>, Status> {
         let first = tokio::select! {
             message = self.requests.message() => message?,
             () = self.stopping.cancelled() => return Err(Unavailable::ShuttingDown.into()),
         };
         let Some(first) = first else { return Ok(None) };
         check_batch(first.requests.len())?;
-        let mut bytes = size(&first);
-        let mut gathered = first.requests;
-        while gathered.len() < GATHERED_TASKS_MAX && bytes < GATHERED_BYTES_MAX {
+        let (mut tasks, mut bytes) = (first.requests.len(), size(&first));
+        let mut gathered = vec![first.requests];
+        while tasks < GATHERED_TASKS_MAX && bytes < GATHERED_BYTES_MAX {
             // An error or the end comes again with the next call.
             let Some(Ok(Some(more))) = self.requests.message().now_or_never() else { break };
             check_batch(more.requests.len())?;
+            tasks += more.requests.len();
             bytes += size(&more);
-            gathered.extend(more.requests);
+            gathered.push(more.requests);
         }
         Ok(Some(gathered))
     }
 
     async fn submit(
         &self,
-        requests: Vec<v1::SubmitTaskRequest>,
+        messages: Vec<Vec<v1::SubmitTaskRequest>>,
         span: &Span,
     ) -> Result<Vec<v1::SubmitOutcome>, Status> {
         let trace = TraceContext::of_span(span).or_else(|| self.caller.clone());
         let trace = trace.unwrap_or_else(TraceContext::generate);
-        let count = requests.len();
-        let outcomes = match self.intake.submit(requests, &trace, &self.client).await {
+        let count = messages.iter().map(Vec::len).sum();
+        let outcomes = match self.intake.submit(messages, &trace, &self.client).await {
             Ok(outcomes) => outcomes,
             // Nobody knows what was accepted before the engine went away.
             Err(Unavailable::Stopped) => return Err(Unavailable::Stopped.into()),
@@ -97,8 +99,10 @@ impl SubmitStream {
 
 /// How large a message is, roughly.
 fn size(message: &v1::StreamSubmitTasksRequest) -> usize {
-    let payload =
-        |it: &v1::SubmitTaskRequest| it.spec.as_ref().map_or(0, |spec| spec.payload.len());
+    let payload = |it: &v1::SubmitTaskRequest| {
+        let said = it.spec.as_ref().map(|spec| &spec.payload);
+        said.or(it.alike_payload.as_ref()).map_or(0, Bytes::len)
+    };
     message.requests.iter().map(|request| TASK_BYTES + payload(request)).sum()
 }
 

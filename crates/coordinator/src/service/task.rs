@@ -5,7 +5,7 @@ use std::{pin::Pin, time::Duration};
 use futures_util::Stream;
 use leasehold_journal::{Class, Filter, Page};
 use leasehold_proto::{
-    duration,
+    FEATURES_METADATA, duration,
     v1::{self, task_service_server::TaskService},
 };
 use leasehold_queue::TaskId;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
+    FEATURES,
     intake::Intake,
     lookup,
     page::{Part, merge},
@@ -114,7 +115,8 @@ impl TaskService for TaskApi {
         request: Request<v1::SubmitTaskRequest>,
     ) -> Answer<v1::SubmitTaskResponse> {
         let (trace, client) = (trace_of(request.metadata()), Client::of(&request));
-        let outcomes = self.intake.submit(vec![request.into_inner()], &trace, &client).await?;
+        let outcomes =
+            self.intake.submit(vec![vec![request.into_inner()]], &trace, &client).await?;
         let outcome = outcomes.into_iter().next().ok_or(Unavailable::Stopped)?;
         Ok(Response::new(outcome?))
     }
@@ -126,7 +128,7 @@ impl TaskService for TaskApi {
         let (trace, client) = (trace_of(request.metadata()), Client::of(&request));
         let requests = request.into_inner().requests;
         check_batch(requests.len())?;
-        let outcomes = self.intake.submit(requests, &trace, &client).await?;
+        let outcomes = self.intake.submit(vec![requests], &trace, &client).await?;
         let outcomes = self.intake.answer(outcomes);
         Ok(Response::new(v1::BatchSubmitTasksResponse { outcomes }))
     }
@@ -146,7 +148,13 @@ impl TaskService for TaskApi {
             client,
             stopping: self.stopping.clone(),
         };
-        Ok(Response::new(Box::pin(stream.answers())))
+        let mut response: Response<Self::StreamSubmitTasksStream> =
+            Response::new(Box::pin(stream.answers()));
+        // Said here and not only when asked: whoever reads the tasks says it.
+        if let Ok(features) = FEATURES.join(",").parse() {
+            response.metadata_mut().insert(FEATURES_METADATA, features);
+        }
+        Ok(response)
     }
 
     async fn get_task(&self, request: Request<v1::GetTaskRequest>) -> Answer<v1::GetTaskResponse> {

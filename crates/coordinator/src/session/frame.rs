@@ -1,9 +1,9 @@
 //! What the engine tells a worker, as frames of the contract.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use leasehold_policy::namespace;
+use leasehold_policy::{Mutant, namespace};
 use leasehold_proto::{
     PROTOCOL_VERSION, duration::to_wire, v1, v1::coordinator_event::Event as Said,
 };
@@ -40,72 +40,72 @@ impl Leases {
 }
 
 /// Takes as many events as a frame holds; at least one, if there is one. What a welcome says are the terms of the stream from
-/// then on.
+/// then on. `knows_alike`: its worker reads assignments that say only how they differ from the one before.
 pub(super) fn take(
     pending: &mut VecDeque<Event>,
     terms: &mut SessionTerms,
+    knows_alike: bool,
     coordinator: &Status,
 ) -> Frame {
     let mut events = Vec::with_capacity(pending.len().min(FRAME_EVENTS_MAX));
     let (mut leases, mut bytes) = (Leases::default(), 0);
+    let mut before: Option<Box<Assignment>> = None;
     while events.len() < FRAME_EVENTS_MAX
         && bytes < FRAME_BYTES_MAX
         && let Some(event) = pending.pop_front()
     {
-        match &event {
-            Event::Assign(assignment, _) => {
+        let said = match event {
+            Event::Assign(assignment, left) => {
                 let saved = assignment.checkpoint.as_ref().map_or(0, Bytes::len);
                 bytes += assignment.spec.payload.len() + saved;
                 leases.assigned.push(assignment.token);
+                let is_alike = knows_alike && before.is_some_and(|it| are_alike(&it, &assignment));
+                let said = if is_alike {
+                    Said::AlikeAssignment(say_alike_assignment(&assignment, left))
+                } else {
+                    Said::Assignment(Box::new(say_assignment(&assignment, left)))
+                };
+                before = Some(assignment);
+                said
             }
-            Event::Revoke { token, reason, .. } => leases.revoked.push((*token, *reason)),
-            Event::Welcome(welcome) => terms.clone_from(&welcome.1),
-            Event::HeartbeatAck { .. }
-            | Event::Retract { .. }
-            | Event::Extend { .. }
-            | Event::ResultAck { .. }
-            | Event::Drain { .. } => {}
-        }
-        events.push(v1::CoordinatorEvent { event: Some(say(event, coordinator)) });
+            Event::Welcome(welcome) => {
+                let (welcome, agreed) = *welcome;
+                let said = say_welcome(&welcome, &agreed, coordinator);
+                *terms = agreed;
+                Said::Welcome(Box::new(said))
+            }
+            Event::HeartbeatAck { sequence } => Said::HeartbeatAck(v1::HeartbeatAck { sequence }),
+            Event::Revoke { token, reason, grace } => {
+                leases.revoked.push((token, reason));
+                Said::Revocation(v1::Revocation {
+                    fencing_token: token.as_i64(),
+                    reason: view::revocation_reason(reason).into(),
+                    grace: Some(to_wire(grace)),
+                    unstarted_only: false,
+                })
+            }
+            Event::Retract { token } => Said::Revocation(v1::Revocation {
+                fencing_token: token.as_i64(),
+                reason: v1::RevocationReason::Retracted.into(),
+                grace: None,
+                unstarted_only: true,
+            }),
+            Event::Extend { token, remaining } => Said::LeaseExtension(v1::LeaseExtension {
+                fencing_token: token.as_i64(),
+                remaining: remaining.map(to_wire),
+            }),
+            Event::ResultAck { token, disposition } => Said::ResultAck(v1::ResultAck {
+                fencing_token: token.as_i64(),
+                disposition: say_disposition(disposition).into(),
+            }),
+            Event::Drain { grace } => Said::DrainRequest(v1::DrainRequest {
+                grace: grace.map(to_wire),
+                reason: "asked by an operator".to_owned(),
+            }),
+        };
+        events.push(v1::CoordinatorEvent { event: Some(said) });
     }
     Frame { events, leases }
-}
-
-fn say(event: Event, coordinator: &Status) -> Said {
-    match event {
-        Event::Welcome(welcome) => {
-            let (welcome, terms) = *welcome;
-            Said::Welcome(Box::new(say_welcome(&welcome, &terms, coordinator)))
-        }
-        Event::HeartbeatAck { sequence } => Said::HeartbeatAck(v1::HeartbeatAck { sequence }),
-        Event::Assign(assignment, left) => {
-            Said::Assignment(Box::new(say_assignment(&assignment, left)))
-        }
-        Event::Revoke { token, reason, grace } => Said::Revocation(v1::Revocation {
-            fencing_token: token.as_i64(),
-            reason: view::revocation_reason(reason).into(),
-            grace: Some(to_wire(grace)),
-            unstarted_only: false,
-        }),
-        Event::Retract { token } => Said::Revocation(v1::Revocation {
-            fencing_token: token.as_i64(),
-            reason: v1::RevocationReason::Retracted.into(),
-            grace: None,
-            unstarted_only: true,
-        }),
-        Event::Extend { token, remaining } => Said::LeaseExtension(v1::LeaseExtension {
-            fencing_token: token.as_i64(),
-            remaining: remaining.map(to_wire),
-        }),
-        Event::ResultAck { token, disposition } => Said::ResultAck(v1::ResultAck {
-            fencing_token: token.as_i64(),
-            disposition: say_disposition(disposition).into(),
-        }),
-        Event::Drain { grace } => Said::DrainRequest(v1::DrainRequest {
-            grace: grace.map(to_wire),
-            reason: "asked by an operator".to_owned(),
-        }),
-    }
 }
 
 fn say_welcome(welcome: &Welcome, terms: &SessionTerms, coordinator: &Status) -> v1::Welcome {
@@ -167,6 +167,32 @@ fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
         slots: i32::try_from(spec.shape.size.slots)
             .map_or(i32::MAX, |slots| if slots == 1 { 0 } else { slots }),
         resources: view::resources(&spec.shape.size),
+    }
+}
+
+/// Whether one says of its task what the other does, but for what is in [`say_alike_assignment`]. The queue has each template
+/// once. A worker makes a trace for a task that has none: two tasks are not to share it.
+fn are_alike(one: &Assignment, other: &Assignment) -> bool {
+    if Mutant::AllAlike.is_alive() {
+        return true;
+    }
+    let (one, other) = (&*one.spec, &*other.spec);
+    let is_one_trace = match (&one.trace, &other.trace) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+        (Some(_) | None, None) | (None, Some(_)) => false,
+    };
+    Arc::ptr_eq(&one.template, &other.template) && is_one_trace && one.labels == other.labels
+}
+
+fn say_alike_assignment(assignment: &Assignment, left: Duration) -> v1::AlikeAssignment {
+    v1::AlikeAssignment {
+        fencing_token: assignment.token.as_i64(),
+        task_id: assignment.task.to_string(),
+        payload: assignment.spec.payload.here().cloned().unwrap_or_default(),
+        attempt: i32::try_from(assignment.attempt).unwrap_or(i32::MAX),
+        generation: i32::try_from(assignment.generation).unwrap_or(i32::MAX),
+        total_remaining: Some(to_wire(left)),
+        checkpoint: assignment.checkpoint.clone(),
     }
 }
 

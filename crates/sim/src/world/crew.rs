@@ -466,8 +466,13 @@ fn check_room(
     frame: &v1::ConnectResponse,
 ) -> Result<(), String> {
     let is_welcome = frame.events.iter().any(|it| matches!(it.event, Some(Told::Welcome(_))));
+    let mut before = None;
     let assigned = frame.events.iter().filter_map(|it| match &it.event {
-        Some(Told::Assignment(it)) => Some((it.slots.max(1), it.resources.get(GPU).copied())),
+        Some(Told::Assignment(it)) => {
+            before = Some((it.slots.max(1), it.resources.get(GPU).copied()));
+            before
+        }
+        Some(Told::AlikeAssignment(_)) => before,
         _ => None,
     });
     let assigned = assigned.fold((0, 0), |(slots, gpus), (own, gpu)| {

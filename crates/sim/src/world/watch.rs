@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+
 use super::{
     World,
     crew::{of_instance, worker_name},
@@ -19,7 +21,7 @@ use crate::{
 };
 use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_journal::Position;
-use leasehold_policy::Time;
+use leasehold_policy::{Time, namespace};
 use leasehold_proto::v1::{
     self, ResultDisposition, Verdict, coordinator_event::Event as Told, lease_outcome::Outcome,
     worker_event::Event as Said,
@@ -41,6 +43,9 @@ const SLEWED: Micros = 8 * MS;
 
 /// A token is an epoch and a counter of so many bits.
 const COUNTER_BITS: u32 = 31;
+
+/// What an assignment says of its task alone: lease, task and checkpoint.
+type Own<'a> = (i64, &'a str, Option<&'a Bytes>);
 
 /// What left and what arrived.
 impl World {
@@ -128,13 +133,19 @@ impl World {
         let Some(wire) = self.wires.get(&id) else { return };
         let (worker, incarnation) = (wire.worker, wire.incarnation);
         self.trace.note(self.now, || format!("  to w{worker} {:?}", frame.events));
+        let mut before = None;
         for event in &frame.events {
             let judged = match &event.event {
                 Some(Told::Assignment(it)) => {
-                    if it.checkpoint.is_some() {
-                        self.sometimes(Probe::Resumed);
-                    }
-                    self.judge_assignment(worker, incarnation, it)
+                    let own = (it.fencing_token, &*it.task_id, it.checkpoint.as_ref());
+                    before = Some(&**it);
+                    self.judge_assignment(worker, incarnation, own)
+                }
+                Some(Told::AlikeAssignment(it)) => {
+                    self.sometimes(Probe::AssignedAlike);
+                    let own = (it.fencing_token, &*it.task_id, it.checkpoint.as_ref());
+                    let judged = self.judge_assignment(worker, incarnation, own);
+                    judged.and_then(|()| self.judge_alike(own, before))
                 }
                 Some(Told::ResultAck(ack)) => self.judge_ack((worker, incarnation), ack),
                 Some(Told::LeaseExtension(answer)) => self.judge_extension(id, answer),
@@ -156,24 +167,56 @@ impl World {
     }
 
     fn judge_assignment(
-        &self,
+        &mut self,
         worker: usize,
         incarnation: u32,
-        it: &v1::Assignment,
+        (token, task_id, checkpoint): Own<'_>,
     ) -> Result<(), Violation> {
-        let token = Token::from_i64(it.fencing_token);
+        if checkpoint.is_some() {
+            self.sometimes(Probe::Resumed);
+        }
+        let token = Token::from_i64(token);
         let granted = self.ledger.granted(token);
         let is_right = granted.is_some_and(|lease| {
             let holder = of_instance(&lease.instance);
-            lease.task.to_string() == it.task_id && holder == Some((worker, incarnation))
+            lease.task.to_string() == task_id && holder == Some((worker, incarnation))
         });
         holds(is_right, "undurable", || {
             format!("{token} was assigned to w{worker}-{incarnation}, the disk has {granted:?}")
         })?;
         let had = granted.and_then(|lease| lease.checkpoint.as_ref());
-        holds(had == it.checkpoint.as_ref(), "checkpoint", || {
-            format!("{token} goes on from {:?}, the disk has {had:?}", it.checkpoint)
+        holds(had == checkpoint, "checkpoint", || {
+            format!("{token} goes on from {checkpoint:?}, the disk has {had:?}")
         })
+    }
+
+    /// What an assignment leaves out is what the one before it in its frame says, and what was asked for.
+    fn judge_alike(
+        &self,
+        (_, task_id, _): Own<'_>,
+        before: Option<&v1::Assignment>,
+    ) -> Result<(), Violation> {
+        let Some(before) = before else {
+            return holds(false, "alike", || format!("{task_id} is assigned like none before it"));
+        };
+        let asked = task_id.parse().ok().and_then(|id| self.ledger.task(id));
+        let Some(asked) = asked.map(|entry| &entry.spec) else { return Ok(()) };
+        let duration = |it: Option<_>| it.and_then(|it| Duration::try_from(it).ok());
+        let said = (
+            namespace::join(&before.namespace, &before.queue),
+            &*before.task_type,
+            duration(before.start_timeout),
+            duration(before.attempt_timeout),
+            before.slots.max(1).unsigned_abs(),
+        );
+        let own = (
+            asked.queue.to_string().into(),
+            &*asked.task_type,
+            Some(asked.start_timeout),
+            Some(asked.attempt_timeout),
+            asked.shape.size.slots,
+        );
+        holds(said == own, "alike", || format!("{task_id} is assigned as {said:?} and is {own:?}"))
     }
 
     /// What a handler saved counts with the end that it came to, unless the disk had no room for it.

@@ -202,7 +202,7 @@ impl Session {
         let event = match notice {
             Notice::Hello => {
                 conversation.hello_sent = Some(now);
-                Event::Hello(self.hello())
+                Event::Hello(Box::new(self.hello()))
             }
             Notice::Heartbeat => {
                 let sequence = conversation.next_heartbeat_sequence(now);
@@ -301,6 +301,7 @@ impl Session {
             namespaces: identity.namespaces.iter().cloned().collect(),
             payload_schemas: identity.schemas.iter().map(payload_schemas).collect(),
             knows_sizes: true,
+            knows_alike: true,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The stream's life: when to connect, what to do with what is heard, when to give it up.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, GoAwayReason, ResultDisposition, coordinator_event::Event};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error,
-    assignment::{Assignment, Token, duration},
+    assignment::{Assignment, Likeness, Token, duration},
     clock::Moment,
 };
 
@@ -132,12 +132,13 @@ impl Session {
     pub(crate) fn handle_frame(&mut self, now: Moment, frame: v1::ConnectResponse) {
         let Link::Up(conversation) = &mut self.link else { return };
         conversation.heard_at = now;
+        let mut before = None;
         for event in frame.events {
             let Some(event) = event.event else {
                 debug!("an event of an unknown kind was skipped");
                 continue;
             };
-            self.handle_event(now, event);
+            self.handle_event(now, event, &mut before);
         }
         // Only when all of it has been acted upon: the inventory is judged by this number.
         if let Link::Up(conversation) = &mut self.link {
@@ -146,7 +147,8 @@ impl Session {
         self.conclude();
     }
 
-    fn handle_event(&mut self, now: Moment, event: Event) {
+    /// `before`: what was said in the same frame of the assignment before.
+    fn handle_event(&mut self, now: Moment, event: Event, before: &mut Option<Arc<Likeness>>) {
         if let Event::Welcome(welcome) = event {
             return self.handle_welcome(now, &welcome);
         }
@@ -163,7 +165,21 @@ impl Session {
                 self.extend_validity(sent);
                 self.start_waiting(now);
             }
-            Event::Assignment(it) => self.handle_assignment(now, Assignment::parse(*it)),
+            Event::Assignment(it) => {
+                let assignment = Assignment::parse(*it);
+                *before = Some(Arc::clone(&assignment.likeness));
+                self.handle_assignment(now, assignment);
+            }
+            Event::AlikeAssignment(it) => match before {
+                Some(before) => {
+                    let assignment = Assignment::parse_alike(it, Arc::clone(before));
+                    self.handle_assignment(now, assignment);
+                }
+                None => warn!(
+                    fencing_token = it.fencing_token,
+                    "an assignment that is like none was skipped"
+                ),
+            },
             Event::Revocation(it) => self.handle_revocation(now, it),
             Event::ResultAck(ack) => self.handle_result_ack(now, ack),
             Event::LeaseExtension(it) => self.handle_extension(it),

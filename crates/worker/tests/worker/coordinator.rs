@@ -98,7 +98,7 @@ impl Coordinator {
         let stream = timeout(SOON, self.streams.recv()).await.expect("a worker connects");
         let mut stream = stream.expect("the server runs");
         match stream.next().await {
-            Some(Heard::Hello(hello)) => (stream, hello),
+            Some(Heard::Hello(hello)) => (stream, *hello),
             other => panic!("a hello comes first, not {other:?}"),
         }
     }

@@ -98,7 +98,7 @@ impl Served {
             capacity: Some(v1::Capacity { slots: 8, ..v1::Capacity::default() }),
             ..v1::Hello::default()
         };
-        frames.send(frame(1, 0, vec![Event::Hello(hello)])).await.unwrap();
+        frames.send(frame(1, 0, vec![Event::Hello(hello.into())])).await.unwrap();
         let mut client = WorkerServiceClient::new(self.channel.clone());
         let stream = client.connect(ReceiverStream::new(sent)).await.unwrap().into_inner();
         self.tasks.spawn(serve(frames, stream))
@@ -192,7 +192,7 @@ pub(super) fn submit(task_type: &str, payload: &str) -> v1::SubmitTaskRequest {
         payload: payload.to_owned().into(),
         ..v1::TaskSpec::default()
     };
-    v1::SubmitTaskRequest { spec: Some(spec), ..v1::SubmitTaskRequest::default() }
+    v1::SubmitTaskRequest { spec: Some(spec.into()), ..v1::SubmitTaskRequest::default() }
 }
 
 /// Asserts that a call was refused with this code and reason.
