@@ -18,6 +18,6 @@ mod telemetry;
 mod trace_context;
 
 pub use settings::{LogFormat, Settings};
-pub use span::{add_link, set_parent};
+pub use span::{add_link, place, set_parent};
 pub use telemetry::{InitError, Telemetry, check, init};
 pub use trace_context::TraceContext;

@@ -33,9 +33,9 @@ pub(crate) fn of_span(span: &Span) -> Option<TraceContext> {
     found.flatten()
 }
 
-/// Puts a span below another one, unless somebody has seen its place.
-pub(crate) fn set_parent(span: &Span, parent: &TraceContext) {
-    span.with_subscriber(|(id, dispatch)| {
+/// Puts a span below another one, unless somebody has seen its place. `None`: spans have no places here.
+pub(crate) fn set_parent(span: &Span, parent: &TraceContext) -> Option<()> {
+    let put = span.with_subscriber(|(id, dispatch)| {
         dispatch.downcast_ref::<Places>()?;
         let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
         let mut kept = span.extensions_mut();
@@ -44,6 +44,27 @@ pub(crate) fn set_parent(span: &Span, parent: &TraceContext) {
         }
         Some(())
     });
+    put.flatten()
+}
+
+/// The same, and where that is: with one look at the span.
+pub(crate) fn place(span: &Span, parent: &TraceContext) -> Option<TraceContext> {
+    let placed = span.with_subscriber(|(id, dispatch)| {
+        dispatch.downcast_ref::<Places>()?;
+        let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
+        // One that is not traced has no place of its own.
+        if TRACED < *span.metadata().level() {
+            return None;
+        }
+        let mut kept = span.extensions_mut();
+        if let Some(Place::Own(own)) = kept.get_mut() {
+            return Some(own.clone());
+        }
+        let own = parent.child();
+        kept.replace(Place::Own(own.clone()));
+        Some(own)
+    });
+    placed.flatten()
 }
 
 /// The place of a span, or of the one around it if it is below the traced level.

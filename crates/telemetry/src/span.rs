@@ -16,11 +16,21 @@ use crate::{TraceContext, places};
 /// It must come before the span is entered and before [`TraceContext::of_span`]: a span whose id
 /// somebody has seen keeps its parent.
 pub fn set_parent(span: &Span, parent: &TraceContext) {
+    if places::set_parent(span, parent).is_some() {
+        return;
+    }
     let context = opentelemetry::Context::new().with_remote_span_context(parent.into());
     // It fails where nothing traces (there is no parent to set then) and for a span that has
     // already started, which the caller is told not to pass.
     drop(span.set_parent(context));
-    places::set_parent(span, parent);
+}
+
+/// The same, and says which place in the trace the span has: where nothing traces, the one that it would have.
+pub fn place(span: &Span, parent: &TraceContext) -> TraceContext {
+    places::place(span, parent).unwrap_or_else(|| {
+        set_parent(span, parent);
+        TraceContext::of_span(span).unwrap_or_else(|| parent.child())
+    })
 }
 
 /// Links `span` to `other`: related work that did not cause it, or caused it long ago.

@@ -175,6 +175,8 @@ where
         filter_fn(|metadata| metadata.is_span() && *metadata.level() <= TRACED)
             .with_max_level_hint(TRACED)
     };
+    // A layer that is not there has its filter all the same: without one it counts as a layer that may want everything, and each
+    // event that nobody wants would have its fields looked at.
     let traces = provider.map(|provider| {
         tracing_opentelemetry::layer()
             .with_tracer(provider.tracer(SCOPE))
@@ -182,8 +184,8 @@ where
             .with_threads(false)
             .with_tracked_inactivity(false)
             .with_target(false)
-            .with_filter(traced_spans())
     });
+    let traces = traces.with_filter(traced_spans());
     let places = provider.is_none().then_some(Places);
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer()
@@ -196,10 +198,10 @@ where
             field: output.field,
             places,
         })
-        // A filter that hides events must not hide the spans that name their task.
-        .with_filter(filter.or(traced_spans()));
+        // A filter that hides events must not hide the spans that name their task. It is not asked about those: it takes longer.
+        .with_filter(traced_spans().or(filter));
     // It wants nothing of spans but to be found.
-    let places = places.map(|places| places.with_filter(LevelFilter::OFF));
+    let places = places.with_filter(LevelFilter::OFF);
     let refilter = move |filter| {
         // It fails only where the subscriber is gone, and nobody writes lines any more.
         let _gone = handle.reload(filter);

@@ -12,6 +12,9 @@ const KNOWN_FLAGS: u8 = SAMPLED | RANDOM_TRACE_ID;
 const SAMPLED: u8 = 0x01;
 const RANDOM_TRACE_ID: u8 = 0x02;
 
+/// How many hexadecimal digits make 64 bits.
+const WORD_DIGITS: usize = 16;
+
 /// The trace a piece of work belongs to, and the span in it that caused the work.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TraceContext {
@@ -81,12 +84,12 @@ impl TraceContext {
 
     /// The trace id: 32 lower-case hexadecimal digits.
     pub fn trace_id(&self) -> String {
-        format!("{:032x}", self.trace_id)
+        hex(&self.trace_id.get().to_be_bytes())
     }
 
     /// The span id: 16 lower-case hexadecimal digits.
     pub fn span_id(&self) -> String {
-        format!("{:016x}", self.span_id)
+        hex(&self.span_id.get().to_be_bytes())
     }
 
     /// Whether the caller records this trace.
@@ -109,14 +112,34 @@ fn fresh_span_id() -> NonZeroU64 {
     NonZeroU64::new(fastrand::u64(..)).unwrap_or(NonZeroU64::MIN)
 }
 
+/// Bytes as lower-case hexadecimal digits. Every task has its ids written and read, and what reads and writes any number takes
+/// several times as long.
+fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
+    let mut digits = vec![0; 2 * bytes.len()];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0x0f)]);
+    }
+    String::from_utf8(digits).unwrap_or_default()
+}
+
 /// Takes `N` lower-case hexadecimal digits off the front.
 fn split_hex<const N: usize>(text: &str) -> Option<(u128, &str)> {
     let (digits, rest) = text.split_at_checked(N)?;
-    let lower_case = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    if !lower_case {
-        return None;
-    }
-    Some((u128::from_str_radix(digits, 16).ok()?, rest))
+    let (high, low) = digits.as_bytes().split_at(N.saturating_sub(WORD_DIGITS));
+    Some((u128::from(word(high)?) << u64::BITS | u128::from(word(low)?), rest))
+}
+
+/// The number that at most [`WORD_DIGITS`] lower-case hexadecimal digits are.
+fn word(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |number, digit| {
+        let nibble = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(nibble))
+    })
 }
 
 #[cfg(test)]

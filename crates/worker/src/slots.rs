@@ -116,9 +116,9 @@ impl Slots {
     ) {
         let token = assignment.token;
         let strand = self.grounds.lifeline.strand(due, assignment.kill_grace);
-        let span = self.span(&assignment);
+        let (span, trace) = self.span(&assignment);
         let start = Start {
-            trace: TraceContext::of_span(&span).unwrap_or_else(|| assignment.trace.child()),
+            trace,
             assignment,
             span,
             strand: Arc::clone(&strand),
@@ -326,10 +326,12 @@ impl Slots {
         }
     }
 
-    fn span(&self, assignment: &Assignment) -> Span {
+    /// The span of an attempt, and its place in the submitter's trace.
+    fn span(&self, assignment: &Assignment) -> (Span, TraceContext) {
         let span = tracing::info_span!(
             "process",
-            otel.name = format!("process {}", assignment.queue),
+            // Written out only where a tracer wants it.
+            otel.name = format_args!("process {}", assignment.queue),
             otel.kind = "consumer",
             task_id = assignment.task_id,
             trace_id = assignment.trace.trace_id(),
@@ -339,8 +341,8 @@ impl Slots {
             generation = assignment.generation,
             worker_id = self.grounds.house.worker_id,
         );
-        leasehold_telemetry::set_parent(&span, &assignment.trace);
-        span
+        let trace = leasehold_telemetry::place(&span, &assignment.trace);
+        (span, trace)
     }
 }
 

@@ -13,17 +13,24 @@ use tracing_subscriber::fmt::format::Writer;
 
 use super::fields::INSTRUCTIONS;
 
+/// As many bytes as the fields of a task's span take, and some more.
+const TEXT_BYTES: usize = 512;
+
 /// Writes the fields of spans.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeptFields;
 
 impl<'a> FormatFields<'a> for KeptFields {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'a>, fields: R) -> fmt::Result {
-        let mut members = Members { writer, count: 0, result: Ok(()) };
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'a>, fields: R) -> fmt::Result {
+        let mut members = Members { text: String::with_capacity(TEXT_BYTES), result: Ok(()) };
         fields.record(&mut members);
-        let Members { mut writer, count, result } = members;
+        let Members { mut text, result } = members;
         result?;
-        if count == 0 { Ok(()) } else { writer.write_char('}') }
+        if !text.is_empty() {
+            text.push('}');
+        }
+        // All of it at once: the writer's own text grows to the very size.
+        writer.write_str(&text)
     }
 }
 
@@ -34,68 +41,74 @@ pub(super) fn read(text: &str) -> Map<String, Value> {
 }
 
 /// Writes an object member by member.
-struct Members<'a> {
-    writer: Writer<'a>,
-    count: usize,
+struct Members {
+    text: String,
     result: fmt::Result,
 }
 
-impl Members<'_> {
-    fn member(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+impl Members {
+    fn member(&mut self, field: &Field, value: impl FnOnce(&mut String) -> fmt::Result) {
         // Nobody reads those from here.
         if self.result.is_err() || field.name().starts_with(INSTRUCTIONS) {
             return;
         }
-        let begin = if self.count == 0 { '{' } else { ',' };
-        self.count += 1;
-        self.result = write!(self.writer, "{begin}\"{}\":", field.name())
-            .and_then(|()| value(&mut self.writer));
+        self.text.push_str(if self.text.is_empty() { "{\"" } else { ",\"" });
+        self.text.push_str(field.name());
+        self.text.push_str("\":");
+        self.result = value(&mut self.text);
+    }
+
+    fn string(&mut self, field: &Field, value: impl FnOnce(&mut Escaped<'_>) -> fmt::Result) {
+        self.member(field, |text| {
+            text.push('"');
+            value(&mut Escaped(text))?;
+            text.push('"');
+            Ok(())
+        });
     }
 }
 
-impl Visit for Members<'_> {
+impl Visit for Members {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.member(field, |writer| {
-            writer.write_char('"')?;
-            write!(Escaped(writer), "{value:?}")?;
-            writer.write_char('"')
-        });
+        self.string(field, |text| write!(text, "{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.record_debug(field, &format_args!("{value}"));
+        self.string(field, |text| text.write_str(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.member(field, |writer| write!(writer, "{value}"));
+        self.member(field, |text| write!(text, "{value}"));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.member(field, |writer| write!(writer, "{value}"));
+        self.member(field, |text| write!(text, "{value}"));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.member(field, |writer| write!(writer, "{value}"));
+        self.member(field, |text| write!(text, "{value}"));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.member(field, |writer| write!(writer, "{}", Value::from(value)));
+        self.member(field, |text| write!(text, "{}", Value::from(value)));
     }
 }
 
 /// The inside of a JSON string.
-struct Escaped<'a, 'w>(&'a mut Writer<'w>);
+struct Escaped<'a>(&'a mut String);
 
-impl fmt::Write for Escaped<'_, '_> {
+impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let is_plain = |c: char| c != '"' && c != '\\' && !c.is_ascii_control();
-        for piece in text.split_inclusive(|c| !is_plain(c)) {
-            match piece.chars().next_back() {
-                Some(last) if !is_plain(last) => {
-                    self.0.write_str(piece.strip_suffix(last).unwrap_or_default())?;
-                    write!(self.0, "\\u{:04x}", u32::from(last))?;
-                }
-                Some(_) | None => self.0.write_str(piece)?,
+        let is_plain = |c: u8| c != b'"' && c != b'\\' && !c.is_ascii_control();
+        if text.bytes().all(is_plain) {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        for c in text.chars() {
+            if c.is_ascii() && !u8::try_from(c).is_ok_and(is_plain) {
+                write!(self.0, "\\u{:04x}", u32::from(c))?;
+            } else {
+                self.0.push(c);
             }
         }
         Ok(())

@@ -219,3 +219,19 @@ fn a_field_of_the_process_is_on_every_line() {
         assert!(text.ends_with(expected), "{text}");
     }
 }
+
+#[test]
+fn an_event_that_no_line_is_written_of_costs_no_look_at_its_fields() {
+    let scene = || {
+        let looked = std::cell::Cell::new(0);
+        let look = || looked.replace(looked.get() + 1);
+        for _ in 0..2 {
+            info!(target: "t", look = look(), "hidden");
+            let _process = info_span!(parent: None, "process", task_id = "t1").entered();
+            info!(target: "t", look = look(), "hidden");
+            debug!(target: "t", look = look(), "hidden");
+        }
+        assert_eq!(looked.get(), 0);
+    };
+    assert_eq!(written(LogFormat::Text, "warn", scene), "");
+}

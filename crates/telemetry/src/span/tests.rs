@@ -5,7 +5,7 @@ use std::io;
 use tracing::subscriber::with_default;
 use tracing::{Span, info_span, trace_span};
 
-use super::{add_link, set_parent};
+use super::{add_link, place, set_parent};
 use crate::TraceContext;
 use crate::export::Export;
 use crate::settings::LogFormat;
@@ -47,6 +47,36 @@ fn a_span_continues_the_trace_of_its_remote_parent() {
             assert_eq!(context.is_sampled(), parent.is_sampled());
             assert_eq!(context.tracestate(), "vendor=1");
         }
+    });
+}
+
+#[test]
+fn a_span_that_is_given_its_place_has_it_from_then_on() {
+    traced(|| {
+        for parent in [remote(SAMPLED), remote(UNSAMPLED)] {
+            let span = info_span!("process");
+            let placed = place(&span, &parent);
+            assert_eq!(placed.trace_id(), parent.trace_id());
+            assert_ne!(placed.span_id(), parent.span_id());
+            assert_eq!(placed.is_sampled(), parent.is_sampled());
+            assert_eq!(placed.tracestate(), "vendor=1");
+            assert_eq!(TraceContext::of_span(&span).as_ref(), Some(&placed));
+            // Somebody has seen it: another parent comes too late.
+            assert_eq!(place(&span, &placed), placed);
+            assert_eq!(span.in_scope(TraceContext::current), Some(placed));
+        }
+    });
+}
+
+#[test]
+fn a_span_that_nothing_traces_is_placed_all_the_same() {
+    let placed = place(&info_span!("untraced"), &remote(SAMPLED));
+    assert_eq!(placed.trace_id(), remote(SAMPLED).trace_id());
+    assert_ne!(placed.span_id(), remote(SAMPLED).span_id());
+    traced(|| {
+        // Below the traced level it belongs to the span around it.
+        let span = trace_span!("ignored");
+        assert_eq!(place(&span, &remote(SAMPLED)).trace_id(), remote(SAMPLED).trace_id());
     });
 }
 
