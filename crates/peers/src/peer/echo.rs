@@ -15,7 +15,7 @@ use leasehold_proto::{
     duration::to_wire,
     v1::{
         Capacity, ConnectRequest, ConnectResponse, Hello, LeaseOutcome, StreamSubmitTasksRequest,
-        StreamSubmitTasksResponse, SubmitTaskRequest, Success, TaskSpec, WorkerEvent,
+        StreamSubmitTasksResponse, SubmitTaskRequest, Success, WorkerEvent,
         coordinator_event::Event as Said, lease_outcome, submit_outcome,
         task_service_client::TaskServiceClient, worker_event::Event,
         worker_service_client::WorkerServiceClient,
@@ -140,13 +140,12 @@ impl driver::Submitter for Submitter {
 }
 
 fn request(number: u64) -> SubmitTaskRequest {
-    let spec = TaskSpec {
-        queue: NAME.to_owned(),
-        task_type: NAME.to_owned(),
-        payload: payload(number).to_vec().into(),
-        ..TaskSpec::default()
-    };
-    SubmitTaskRequest { spec: Some(spec), ..SubmitTaskRequest::default() }
+    let mut request = SubmitTaskRequest::default();
+    let spec = request.spec.get_or_insert_default();
+    NAME.clone_into(&mut spec.queue);
+    NAME.clone_into(&mut spec.task_type);
+    spec.payload = payload(number).to_vec().into();
+    request
 }
 
 /// Is assigned tasks on one stream, and says at once that each succeeded.
