@@ -48,6 +48,10 @@ const GATHERED_MAX: usize = 64;
 /// How many events a frame holds at most.
 const FRAME_EVENTS_MAX: usize = 1_024;
 
+/// How many tasks are assigned together at least while slots are what they wait for: about as many as a coordinator under load
+/// grants in one turn of its engine. One by one, frames would become ever smaller.
+const GRANTED_TOGETHER: usize = 200;
+
 /// The first fencing token: on the wire it takes as many bytes as one of a coordinator.
 const FIRST_TOKEN: u64 = 1 << 60;
 
@@ -195,10 +199,16 @@ impl Session {
         }
     }
 
+    /// How many tasks may be assigned now.
+    fn granted(&self) -> usize {
+        let granted = self.waiting.len().min(self.free);
+        if granted < self.waiting.len() && granted < GRANTED_TOGETHER { 0 } else { granted }
+    }
+
     /// The next frame, if there is something to say: acknowledgements first.
     fn frame(&mut self) -> Option<ConnectResponse> {
         let acks = self.ended.len().min(FRAME_EVENTS_MAX);
-        let assigned = self.waiting.len().min(self.free).min(FRAME_EVENTS_MAX - acks);
+        let assigned = self.granted().min(FRAME_EVENTS_MAX - acks);
         if acks + assigned == 0 {
             return None;
         }
@@ -232,7 +242,7 @@ fn frames(
                     Some(frame) => session.hear(frame),
                     None => return Ok(None),
                 },
-                Some(more) = leases.recv(), if session.waiting.is_empty() => {
+                Some(more) = leases.recv(), if session.waiting.len() < GATHERED_TASKS_MAX => {
                     session.waiting.extend(more);
                 }
             }

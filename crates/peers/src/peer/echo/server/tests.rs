@@ -27,12 +27,17 @@ fn no_more_is_assigned_than_there_are_slots() {
     assert_eq!(counts(session.frame()), None, "every slot is taken");
     session.hear(outcomes(2, 0..256));
     assert_eq!(counts(session.frame()), Some((256, 256)));
-    for sequence in 3..8 {
+    // A few slots alone are kept until there are more.
+    session.hear(outcomes(3, 0..120));
+    assert_eq!(counts(session.frame()), Some((120, 0)));
+    session.hear(outcomes(4, 0..80));
+    assert_eq!(counts(session.frame()), Some((80, 200)));
+    for sequence in 5..10 {
         session.hear(outcomes(sequence, 0..256));
     }
     assert_eq!(counts(session.frame()), Some((FRAME_EVENTS_MAX, 0)));
     assert_eq!(counts(session.frame()), Some((5 * 256 - FRAME_EVENTS_MAX, 768)));
-    assert_eq!((session.sent, session.heard), (4, 7));
+    assert_eq!((session.sent, session.heard), (6, 9));
 }
 
 #[test]
