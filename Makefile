@@ -1,6 +1,7 @@
-# One line a target; everything else is cargo. DIR= names the demo's folder.
+# One line a target; everything else is cargo. DIR= names the demo's folder, NPM= the one with npm's packages (docs/cli.md).
 .PHONY: build test mutants lint demo bench peers release
 BINS = -p leasehold-coordinator -p leasehold-worker -p leasehold-cli -p leasehold-demo
+PEERS = target/release/leasehold-peers $(if $(NPM),--npm-prefix $(NPM))
 CRATES = --workspace --exclude leasehold-net-sim
 HUNTED = sim coordinator worker
 
@@ -14,4 +15,4 @@ lint:    ; cargo fmt --all --check && cargo clippy --locked --workspace --all-ta
 demo:    ; cargo build --locked $(BINS) && target/debug/leasehold-demo run $(if $(DIR),--dir $(DIR))
 release: ; cargo build --locked --release $(BINS)
 bench:   release ; target/release/leasehold bench flow --spawn && target/release/leasehold bench latency --spawn
-peers:   release ; cargo run --locked --release -p leasehold-peers -- flow && target/release/leasehold-peers latency
+peers:   release ; cargo build --locked --release -p leasehold-peers && $(PEERS) flow && $(PEERS) latency

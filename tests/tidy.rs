@@ -27,7 +27,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("crates/demo", &["client", "proto", "telemetry", "worker"]),
     ("crates/instructions", &["coordinator", "journal", "policy", "proto", "queue"]),
     ("crates/model", &["policy", "queue"]),
-    ("crates/peers", &[]),
+    ("crates/peers", &["proto"]),
     ("crates/witness", &["telemetry", "worker"]),
     ("crates/net-sim", &["client", "coordinator", "policy", "worker"]),
     ("crates/sim", &["coordinator", "journal", "policy", "proto", "queue", "worker"]),

@@ -8,7 +8,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::{
     driver,
     leasehold::{self, Rows},
-    peer::Peer,
+    peer::{
+        Kind, Peer,
+        node::{self, Library},
+    },
     standing::Figures,
 };
 
@@ -28,8 +31,24 @@ pub(crate) struct Args {
     /// Where each server's directory is made [default: the present directory]
     #[arg(long, global = true, value_name = "DIR", default_value = ".", hide_default_value = true)]
     pub(crate) data_in: PathBuf,
+    /// The directory of `npm install --prefix DIR amqplib graphile-worker pg`, for the peers that are spoken to by Node
+    #[arg(long, global = true, value_name = "DIR")]
+    npm_prefix: Option<PathBuf>,
     #[command(subcommand)]
-    case: Case,
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Measure(Case),
+    /// The server of the peer `echo`
+    #[command(hide = true)]
+    ServeEcho {
+        /// Where it listens, on loopback
+        port: u16,
+    },
 }
 
 /// What is measured.
@@ -63,6 +82,12 @@ pub(crate) enum Server {
     Beanstalkd,
     /// A PostgreSQL table, leased with SKIP LOCKED
     Postgres,
+    /// A RabbitMQ quorum queue with publisher confirms (Node: amqplib)
+    Rabbitmq,
+    /// graphile-worker on PostgreSQL, jobs in batches (Node: graphile-worker, pg)
+    Graphile,
+    /// The transport alone: the same messages over gRPC, with no queue and no disk
+    Echo,
 }
 
 /// Somebody who takes turns.
@@ -71,7 +96,9 @@ pub(crate) enum Contender {
     /// Leasehold, keeping or not keeping a row of each finished task.
     Leasehold(Rows),
     /// A peer, and how many tasks one read takes.
-    Peer(Server, usize),
+    Peer(Kind, usize),
+    /// The same, spoken to by Node.
+    ByNode(Library, usize),
 }
 
 impl Args {
@@ -79,36 +106,49 @@ impl Args {
         self.rounds
     }
 
-    pub(crate) fn case(&self) -> Case {
-        self.case
-    }
-
     /// Leasehold first: the others are compared with it.
-    pub(crate) fn contenders(&self) -> Result<Vec<Contender>> {
+    pub(crate) fn contenders(&self, case: Case) -> Result<Vec<Contender>> {
         ensure!(self.rounds > 0, "--rounds is 0: nobody would take a turn");
         let all = Server::value_variants();
         let peers = if self.peers.is_empty() { all } else { &self.peers };
-        let reads = match self.case {
+        let reads = match case {
             Case::Flow { .. } => READS.as_slice(),
             // At a rate that leaves everybody idle most of the time no read is ever full.
             Case::Latency { .. } => &READS[..1],
         };
-        let turns = |server: &Server| {
-            reads.iter().map(|read| Contender::Peer(*server, *read)).collect::<Vec<_>>()
-        };
+        let turns = |server: &Server| server.turns(reads);
         let ours = [Rows::Kept, Rows::Dropped].map(Contender::Leasehold);
         Ok(ours.into_iter().chain(peers.iter().flat_map(turns)).collect())
     }
 }
 
-impl Contender {
-    /// Does the work once, on a server of its own.
-    pub(crate) fn turn(self, args: &Args) -> Result<Figures> {
+impl Server {
+    /// A turn with each of these reads; what is not read takes one.
+    fn turns(self, reads: &[usize]) -> Vec<Contender> {
+        let peer = |kind| reads.iter().map(|read| Contender::Peer(kind, *read)).collect();
+        let by_node =
+            |library| reads.iter().map(|read| Contender::ByNode(library, *read)).collect();
         match self {
-            Self::Leasehold(rows) => leasehold::turn(rows, args.case, &args.data_in),
-            Self::Peer(server, read) => {
-                let peer = Peer::start(server, read, &args.data_in)?;
-                driver::turn(&peer, args.case)
+            Self::Redis => peer(Kind::Redis),
+            Self::Valkey => peer(Kind::Valkey),
+            Self::Beanstalkd => peer(Kind::Beanstalkd),
+            Self::Postgres => peer(Kind::Postgres),
+            Self::Rabbitmq => by_node(Library::Amqplib),
+            Self::Graphile => by_node(Library::GraphileWorker),
+            Self::Echo => vec![Contender::Peer(Kind::Echo, 0)],
+        }
+    }
+}
+
+impl Contender {
+    /// Does the work of a case once, on a server of its own.
+    pub(crate) fn turn(self, case: Case, args: &Args) -> Result<Figures> {
+        let data_in = &args.data_in;
+        match self {
+            Self::Leasehold(rows) => leasehold::turn(rows, case, data_in),
+            Self::Peer(kind, read) => driver::turn(&Peer::start(kind, read, data_in)?, case),
+            Self::ByNode(library, read) => {
+                node::Peer::start(library, read, data_in, args.npm_prefix.as_deref())?.turn(case)
             }
         }
     }
@@ -119,12 +159,18 @@ impl fmt::Display for Contender {
         match self {
             Self::Leasehold(Rows::Kept) => f.write_str("leasehold, defaults"),
             Self::Leasehold(Rows::Dropped) => f.write_str("leasehold, retention 0"),
-            Self::Peer(Server::Redis, read) => write!(f, "redis streams always, reads of {read}"),
-            Self::Peer(Server::Valkey, read) => write!(f, "valkey streams always, reads of {read}"),
-            Self::Peer(Server::Beanstalkd, read) => write!(f, "beanstalkd -f0, window {read}"),
-            Self::Peer(Server::Postgres, read) => {
-                write!(f, "postgres skip locked, reads of {read}")
+            Self::Peer(Kind::Redis, read) => write!(f, "redis streams always, reads of {read}"),
+            Self::Peer(Kind::Valkey, read) => write!(f, "valkey streams always, reads of {read}"),
+            Self::Peer(Kind::Beanstalkd, read) => write!(f, "beanstalkd -f0, window {read}"),
+            Self::Peer(Kind::Postgres, read) => write!(f, "postgres skip locked, reads of {read}"),
+            Self::Peer(Kind::Echo, _) => f.write_str("echo: the transport alone"),
+            Self::ByNode(Library::Amqplib, read) => write!(f, "rabbitmq quorum, prefetch {read}"),
+            Self::ByNode(Library::GraphileWorker, read) => {
+                write!(f, "graphile-worker, local queue {read}")
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,14 +13,19 @@ use crate::{args::Case, cpu::Cpu, peer::Peer, standing::Figures};
 /// The size of every payload, in bytes. The first eight are the task's number.
 pub(crate) const PAYLOAD_BYTES: usize = 100;
 
-/// How many submits may be unconfirmed at a time.
-const WINDOW: u64 = 1_000;
+/// How many submits may be unconfirmed at a time, unless a submitter says otherwise.
+pub(crate) const WINDOW: u64 = 1_000;
 
 /// How long before the first task is due: the worker reads by then.
 const WARM_UP: Duration = Duration::from_millis(500);
 
 /// Submits tasks over one connection.
 pub(crate) trait Submitter {
+    /// How many submits may be unconfirmed at a time.
+    fn window(&self) -> u64 {
+        WINDOW
+    }
+
     /// Sends these tasks, without waiting for what becomes of them.
     fn send(&mut self, numbers: std::ops::Range<u64>) -> Result<()>;
 
@@ -97,7 +102,7 @@ fn both(peer: &Peer, tasks: u64, pace: Pace, started: &mut dyn FnMut(&[u8])) -> 
 fn submit(submitter: &mut dyn Submitter, tasks: u64, pace: Pace) -> Result<()> {
     let (mut sent, mut confirmed) = (0, 0);
     while confirmed < tasks {
-        let may = pace.may(sent, confirmed).min(tasks);
+        let may = pace.may(sent, confirmed + submitter.window()).min(tasks);
         if sent < may {
             submitter.send(sent..may)?;
             sent = may;
@@ -109,10 +114,10 @@ fn submit(submitter: &mut dyn Submitter, tasks: u64, pace: Pace) -> Result<()> {
 }
 
 impl Pace {
-    /// Up to which task may be sent.
-    fn may(self, sent: u64, confirmed: u64) -> u64 {
+    /// Up to which task may be sent, where the window ends there.
+    fn may(self, sent: u64, window_end: u64) -> u64 {
         match self {
-            Self::Window => confirmed + WINDOW,
+            Self::Window => window_end,
             Self::Clock { start, rate } => {
                 let passed = start.elapsed().as_nanos() * u128::from(rate) / 1_000_000_000;
                 let due = if Instant::now() < start { 0 } else { passed + 1 };

@@ -4,7 +4,8 @@
 //! started from this machine's packages, on loopback, in a directory that goes with it, and set up so that what it
 //! confirms is on disk. All take turns, round after round, because a machine is never twice the same.
 //!
-//! It knows Leasehold only by its command line: `leasehold bench`, at the defaults a user gets.
+//! It knows Leasehold by its command line, `leasehold bench` at the defaults a user gets, and for `echo`, which is the
+//! transport alone, by its contract.
 
 mod args;
 mod cpu;
@@ -18,11 +19,25 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser as _;
+use tikv_jemallocator::Jemalloc;
 
-use self::{args::Args, standing::Standings};
+use self::{
+    args::{Args, Case, Command},
+    peer::echo,
+    standing::Standings,
+};
+
+/// What the programs have that `echo` is the ceiling of.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    let done = match args.command {
+        Command::Measure(case) => run(case, &args),
+        Command::ServeEcho { port } => echo::serve(port),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
@@ -32,20 +47,20 @@ fn main() -> ExitCode {
 }
 
 /// Gives every contender its turn in each round, and prints how all stand.
-fn run(args: &Args) -> Result<()> {
-    let contenders = args.contenders()?;
+fn run(case: Case, args: &Args) -> Result<()> {
+    let contenders = args.contenders(case)?;
     let mut standings = Standings::default();
     for round in 1..=args.rounds() {
         for contender in &contenders {
             say(&format!("round {round}: {contender}"));
-            match contender.turn(args) {
+            match contender.turn(case, args) {
                 Ok(figures) => standings.add(&contender.to_string(), figures),
                 // One that is not installed, or falls over, does not keep the others from their turn.
                 Err(error) => complain(&error.context(contender.to_string())),
             }
         }
     }
-    print(&standings.table(args.case()));
+    print(&standings.table(case));
     Ok(())
 }
 

@@ -1,7 +1,10 @@
 //! The servers that do the same work, each spoken to in its own protocol.
 
 mod beanstalkd;
+pub(crate) mod echo;
+pub(crate) mod node;
 mod postgres;
+mod rabbitmq;
 mod redis;
 mod wire;
 
@@ -10,27 +13,42 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::{
-    args,
     driver::{Submitter, Worker},
     server::Server,
 };
 
+/// A server that is spoken to from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Redis streams.
+    Redis,
+    /// Valkey streams.
+    Valkey,
+    /// beanstalkd.
+    Beanstalkd,
+    /// A PostgreSQL table.
+    Postgres,
+    /// No server of anybody's: the transport alone.
+    Echo,
+}
+
 /// A running peer.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    kind: args::Server,
+    kind: Kind,
     read: usize,
     server: Server,
 }
 
 impl Peer {
     /// Starts one. `read` is how many tasks its worker takes at a time.
-    pub(crate) fn start(kind: args::Server, read: usize, data_in: &Path) -> Result<Self> {
+    pub(crate) fn start(kind: Kind, read: usize, data_in: &Path) -> Result<Self> {
         let server = match kind {
-            args::Server::Redis => redis::start("redis-server", data_in),
-            args::Server::Valkey => redis::start("valkey-server", data_in),
-            args::Server::Beanstalkd => beanstalkd::start(data_in),
-            args::Server::Postgres => postgres::start(data_in),
+            Kind::Redis => redis::start("redis-server", data_in),
+            Kind::Valkey => redis::start("valkey-server", data_in),
+            Kind::Beanstalkd => beanstalkd::start(data_in),
+            Kind::Postgres => postgres::start(data_in),
+            Kind::Echo => echo::start(data_in),
         }?;
         Ok(Self { kind, read, server })
     }
@@ -43,11 +61,10 @@ impl Peer {
     pub(crate) fn submitter(&self) -> Result<Box<dyn Submitter + Send>> {
         let address = self.server.address();
         Ok(match self.kind {
-            args::Server::Redis | args::Server::Valkey => {
-                Box::new(redis::Submitter::connect(address)?)
-            }
-            args::Server::Beanstalkd => Box::new(beanstalkd::Submitter::connect(address)?),
-            args::Server::Postgres => Box::new(postgres::Submitter::connect(address)?),
+            Kind::Redis | Kind::Valkey => Box::new(redis::Submitter::connect(address)?),
+            Kind::Beanstalkd => Box::new(beanstalkd::Submitter::connect(address)?),
+            Kind::Postgres => Box::new(postgres::Submitter::connect(address)?),
+            Kind::Echo => Box::new(echo::Submitter::connect(address)?),
         })
     }
 
@@ -55,11 +72,10 @@ impl Peer {
     pub(crate) fn worker(&self) -> Result<Box<dyn Worker>> {
         let address = self.server.address();
         Ok(match self.kind {
-            args::Server::Redis | args::Server::Valkey => {
-                Box::new(redis::Worker::connect(address, self.read)?)
-            }
-            args::Server::Beanstalkd => Box::new(beanstalkd::Worker::connect(address, self.read)?),
-            args::Server::Postgres => Box::new(postgres::Worker::connect(address, self.read)?),
+            Kind::Redis | Kind::Valkey => Box::new(redis::Worker::connect(address, self.read)?),
+            Kind::Beanstalkd => Box::new(beanstalkd::Worker::connect(address, self.read)?),
+            Kind::Postgres => Box::new(postgres::Worker::connect(address, self.read)?),
+            Kind::Echo => Box::new(echo::Worker::connect(address)?),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::{fs::chown, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -14,8 +14,8 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
-/// How long a server may take until it listens.
-const START_MAX: Duration = Duration::from_secs(30);
+/// How long a server may take until it listens: RabbitMQ takes ten seconds of a core.
+const START_MAX: Duration = Duration::from_mins(1);
 
 /// How often it is tried whether it does.
 const START_POLL: Duration = Duration::from_millis(20);
@@ -26,10 +26,16 @@ const SYSTEM_DIRECTORIES: [&str; 2] = ["/usr/sbin", "/usr/bin"];
 /// A server that runs. It ends with this, and so does its directory.
 #[derive(Debug)]
 pub(crate) struct Server {
-    child: Child,
+    program: Program,
     address: SocketAddr,
+    /// What it cannot do without, and ends after it.
+    _beside: Option<Program>,
     _directory: TempDir,
 }
+
+/// A process that ends with this.
+#[derive(Debug)]
+pub(crate) struct Program(Child);
 
 /// A directory for a server that has yet to be started, and the address it shall listen on.
 #[derive(Debug)]
@@ -44,8 +50,7 @@ impl Place {
         let directory = tempfile::Builder::new().prefix("leasehold-peers-").tempdir_in(parent);
         let directory =
             directory.with_context(|| format!("no directory in {}", parent.display()))?;
-        // Somebody else may take the port before the server does; it then does not start, and says why.
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         Ok(Self { directory, address })
     }
 
@@ -66,21 +71,17 @@ impl Place {
     pub(crate) fn serve(self, mut command: Command) -> Result<Server> {
         let log = self.directory().join("log");
         let log_file = fs::File::create(&log)?;
-        let program = command.get_program().to_string_lossy().into_owned();
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log_file.try_clone()?)
-            .stderr(log_file)
-            .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
+        let name = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::null()).stdout(log_file.try_clone()?).stderr(log_file);
+        let program = Program::start(&mut command)?;
         let Self { directory, address } = self;
-        let mut server = Server { child, address, _directory: directory };
+        let mut server = Server { program, address, _beside: None, _directory: directory };
         let deadline = Instant::now() + START_MAX;
         while TcpStream::connect(address).is_err() {
-            let ended = server.child.try_wait()?;
+            let ended = server.program.0.try_wait()?;
             if ended.is_some() || Instant::now() > deadline {
                 let said = fs::read_to_string(&log).unwrap_or_default();
-                bail!("{program} does not listen: {}", said.lines().last().unwrap_or("no word"));
+                bail!("{name} does not listen: {}", said.lines().last().unwrap_or("no word"));
             }
             thread::park_timeout(START_POLL);
         }
@@ -94,16 +95,40 @@ impl Server {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.program.0.id()
+    }
+
+    /// Together with a program that it needs.
+    pub(crate) fn beside(self, program: Program) -> Self {
+        Self { _beside: Some(program), ..self }
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // SIGINT: it is what makes PostgreSQL leave at once, and the others as well.
-        let _gone = kill_process(Pid::from_child(&self.child), Signal::INT);
-        let _ended = self.child.wait();
+impl Program {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command.spawn().map(Self).with_context(|| format!("cannot start {name}"))
     }
+
+    /// Its input and output, if they were made pipes and nobody has taken them.
+    pub(crate) fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout)> {
+        self.0.stdin.take().zip(self.0.stdout.take())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // SIGINT may be ignored by whoever has a shell run this in the background. PostgreSQL waits for its clients: they go
+        // before it does.
+        let _gone = kill_process(Pid::from_child(&self.0), Signal::TERM);
+        let _ended = self.0.wait();
+    }
+}
+
+/// A port of loopback that nobody listens on. Somebody else may take it before the server does; that then does not start,
+/// and says why.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// A user without privileges, for servers that refuse to run with them.

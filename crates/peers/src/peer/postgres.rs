@@ -47,6 +47,13 @@ const LEASE: &str = "
 const COMPLETE: &str = "DELETE FROM tasks WHERE id = ANY($1)";
 
 pub(super) fn start(data_in: &Path) -> Result<Server> {
+    let server = cluster(data_in)?;
+    connect(server.address())?.batch_execute(SCHEMA)?;
+    Ok(server)
+}
+
+/// A server with nothing in it.
+pub(super) fn cluster(data_in: &Path) -> Result<Server> {
     let place = Place::new(data_in)?;
     let programs = programs()?;
     let user = User::unprivileged()?;
@@ -70,7 +77,7 @@ pub(super) fn start(data_in: &Path) -> Result<Server> {
     // No socket in a directory of the system's, which may not be this user's.
     postgres.args(["-h", "127.0.0.1", "-p", &place.port(), "-k", ""]).arg("-D").arg(&data);
     let server = place.serve(postgres)?;
-    welcome(server.address())?.batch_execute(SCHEMA)?;
+    welcome(server.address())?;
     Ok(server)
 }
 

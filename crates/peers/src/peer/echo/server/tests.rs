@@ -1,0 +1,50 @@
+//! What a frame holds.
+
+use leasehold_proto::v1::{
+    Assignment, ConnectResponse, SubmitTaskRequest, coordinator_event::Event as Said,
+};
+
+use super::{super::outcome, FIRST_TOKEN, FRAME_EVENTS_MAX, Session, lease};
+use crate::peer::echo::frame;
+
+/// How many leases a frame ends, and how many it makes.
+fn counts(frame: Option<ConnectResponse>) -> Option<(usize, usize)> {
+    let events = frame?.events;
+    let acks = events.iter().filter(|it| matches!(it.event, Some(Said::ResultAck(_)))).count();
+    Some((acks, events.len() - acks))
+}
+
+fn outcomes(sequence: i64, tokens: std::ops::Range<i64>) -> super::ConnectRequest {
+    frame(sequence, 0, tokens.map(outcome).collect())
+}
+
+#[test]
+fn no_more_is_assigned_than_there_are_slots() {
+    let mut session = Session { free: 1_000, ..Session::default() };
+    assert_eq!(counts(session.frame()), None, "nothing is to be said");
+    session.waiting.extend((0..3_000).map(|number| lease(number, SubmitTaskRequest::default())));
+    assert_eq!(counts(session.frame()), Some((0, 1_000)));
+    assert_eq!(counts(session.frame()), None, "every slot is taken");
+    session.hear(outcomes(2, 0..256));
+    assert_eq!(counts(session.frame()), Some((256, 256)));
+    // A few slots alone are kept until there are more.
+    session.hear(outcomes(3, 0..120));
+    assert_eq!(counts(session.frame()), Some((120, 0)));
+    session.hear(outcomes(4, 0..80));
+    assert_eq!(counts(session.frame()), Some((80, 200)));
+    for sequence in 5..10 {
+        session.hear(outcomes(sequence, 0..256));
+    }
+    assert_eq!(counts(session.frame()), Some((FRAME_EVENTS_MAX, 0)));
+    assert_eq!(counts(session.frame()), Some((5 * 256 - FRAME_EVENTS_MAX, 768)));
+    assert_eq!((session.sent, session.heard), (6, 9));
+}
+
+#[test]
+fn a_lease_is_as_long_as_one_of_a_coordinator() {
+    let Assignment { task_id, fencing_token, trace_context, .. } =
+        lease(7, SubmitTaskRequest::default());
+    assert_eq!(task_id.len(), 36);
+    assert_eq!(u64::try_from(fencing_token), Ok(FIRST_TOKEN + 7));
+    assert_eq!(trace_context.map(|it| it.traceparent.len()), Some(55));
+}
