@@ -170,7 +170,7 @@ impl Worker {
             capacity: Some(Capacity { slots: SLOTS, ..Capacity::default() }),
             ..Hello::default()
         };
-        requests.blocking_send(frame(1, 0, vec![Event::Hello(hello)]))?;
+        requests.blocking_send(frame(1, 0, vec![Event::Hello(hello.into())]))?;
         let frames = runtime.block_on(async {
             let mut client = WorkerServiceClient::new(dial(address, WORKER_WINDOWS).await?);
             let frames = client.connect(ReceiverStream::new(outbound)).await?;
