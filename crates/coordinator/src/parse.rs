@@ -11,7 +11,7 @@ use std::{
 use leasehold_policy::{Backoff, namespace};
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Guarded, Key, LeaseTerms, Name, Retry, Shape, TaskId, TaskSpec, Template, Trace,
+    Extras, Guarded, Key, LeaseTerms, Name, Retry, Shape, TaskId, TaskSpec, Template, Trace,
 };
 use leasehold_telemetry::TraceContext;
 use sha2::{Digest as _, Sha256};
@@ -119,17 +119,18 @@ impl Rules {
             let template = self.template(&mut fields, space, &said, defaults);
             Arc::new(template)
         });
+        let initial_delay = fields.delay("spec.initial_delay", own.initial_delay);
+        let labels = fields.labels(own.labels);
+        let key = fields.key(&idempotency_key).map(|name| {
+            let digest = digest(&said.spec.task_type, &own.payload);
+            Key { name: name.into(), digest }
+        });
         let task = TaskSpec {
-            initial_delay: fields.delay("spec.initial_delay", own.initial_delay),
-            total_timeout,
-            labels: fields.labels(own.labels),
-            trace: Some(trace.of_task(own.trace)),
-            key: fields.key(&idempotency_key).map(|name| {
-                let digest = digest(&said.spec.task_type, &own.payload);
-                Box::new(Key { name: name.into(), digest })
-            }),
-            payload: own.payload.into(),
             template,
+            payload: own.payload.into(),
+            total_timeout,
+            trace: Some(trace.of_task(own.trace)),
+            extras: Extras { initial_delay, labels, key }.kept(),
         };
         let task = fields.finish(task)?;
         if !is_known {

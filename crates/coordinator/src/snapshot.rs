@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows the wire contract, nor of the journal more than where in it a payload is.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use leasehold_journal::Position;
@@ -82,7 +82,7 @@ impl From<Ended> for Snapshot {
     fn from(ended: Ended) -> Self {
         let Ended { mut task, ending, result, time } = ended;
         if ending != Ending::Failed {
-            Arc::make_mut(&mut task.spec).payload = Payload::default();
+            task.spec.payload = Payload::default();
         }
         let ended = Some(EndedView { ending, result, time });
         let read_instead = BTreeSet::new();

@@ -5,8 +5,6 @@
 //! with a free slot has anything to take. One grant costs as much as there are classes of sessions and needs that they
 //! serve, whatever waits or is busy.
 
-use std::sync::Arc;
-
 use leasehold_policy::Mutant;
 
 use crate::{
@@ -156,10 +154,10 @@ fn assignment(task: &Task, token: Token) -> Assignment {
     Assignment {
         token,
         task: task.id,
-        spec: Arc::clone(&task.spec),
+        spec: task.spec.clone(),
         attempt: task.attempts + 1,
         generation: task.generation,
         deadline: task.deadline,
-        checkpoint: task.checkpoint.as_ref().map(|checkpoint| checkpoint.data.clone()),
+        checkpoint: task.checkpoint().map(|checkpoint| checkpoint.data.clone()),
     }
 }

@@ -22,6 +22,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// That of a task that never lost a lease.
+    pub const NONE: Self = Self { ends: Vec::new(), forgotten: 0 };
+
     /// A ledger of these ends, the first ones of which were kept, after so many that were not.
     pub fn new(ends: impl IntoIterator<Item = LeaseEnd>, forgotten: u32) -> Self {
         let mut ledger = Self { ends: Vec::new(), forgotten };

@@ -202,7 +202,7 @@ impl Engine {
     fn count_grant(&mut self, task: TaskId, granted: Time) {
         let Some(task) = self.queue.task(task) else { return };
         if task.leases == 1 && task.generation == 1 {
-            let wait = granted.since(task.submitted + task.spec.initial_delay);
+            let wait = granted.since(task.submitted + task.spec.initial_delay());
             self.metrics.waited(wait);
             if let Some(flow) = self.flows.of(&task.spec.queue, &task.spec.task_type) {
                 flow.waits.add(wait);

@@ -1,6 +1,6 @@
 //! What leaves once it is durable: answers to callers, and the effects of the queue.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use leasehold_policy::{Tally, Turn};
 use leasehold_queue::{
@@ -117,7 +117,7 @@ impl Engine {
                     let Some(payload) = self.arrived(assignment.task) else {
                         unreachable!("what leaves with a batch was read before it")
                     };
-                    Arc::make_mut(&mut assignment.spec).payload = payload.into();
+                    assignment.spec.payload = payload.into();
                 }
                 let left = assignment.deadline.since(self.clock.now());
                 let token = assignment.token;
@@ -238,7 +238,7 @@ fn log_end(ended: &Ended) {
     let (queue, task_type) = (&*task.spec.queue, &*task.spec.task_type);
     let (task_id, trace_id) = (task.id, row::trace_id(task));
     let took_ms = duration_ms(time.since(task.submitted));
-    if let (Ending::Failed, Some(failure)) = (*ending, &task.last_failure) {
+    if let (Ending::Failed, Some(failure)) = (*ending, task.last_failure()) {
         let (reason, error) = (row::reason(failure.reason), &*failure.message);
         let attempts = task.attempts;
         tracing::warn!(

@@ -136,7 +136,7 @@ fn say_welcome(welcome: &Welcome, terms: &SessionTerms, coordinator: &Status) ->
 }
 
 fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
-    let spec = &*assignment.spec;
+    let spec = &assignment.spec;
     // What formats a name takes several times as long as what copies it.
     let owned = |name: &Name| str::to_owned(name);
     let trace = spec.trace.as_ref().map(|trace| v1::TraceContext {
@@ -144,14 +144,14 @@ fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
         tracestate: owned(&trace.state),
     });
     let (space, queue) = namespace::split(&spec.queue);
-    let labels = spec.labels.iter().map(|(name, value)| (owned(name), owned(value)));
+    let labels = spec.labels().iter().map(|(name, value)| (owned(name), owned(value)));
     v1::Assignment {
         fencing_token: assignment.token.as_i64(),
         task_id: assignment.task.to_string(),
         namespace: space.to_owned(),
         queue: queue.to_owned(),
         task_type: owned(&spec.task_type),
-        payload: spec.payload.here().cloned().unwrap_or_default(),
+        payload: spec.payload.bytes().unwrap_or_default(),
         content_type: owned(&spec.content_type),
         attempt: i32::try_from(assignment.attempt).unwrap_or(i32::MAX),
         generation: i32::try_from(assignment.generation).unwrap_or(i32::MAX),

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Admission, Claims, Exclusivity, Key, Name, Refusal, Retry, Shape, TaskId, TaskSpec, Template,
+    Admission, Claims, Exclusivity, Extras, Key, Name, Refusal, Retry, Shape, TaskId, TaskSpec,
+    Template,
 };
 
 use super::{
@@ -354,7 +355,7 @@ fn spec(order: &Order) -> TaskSpec {
     };
     let key = order.key.map(|key| {
         let digest = u128::from(key).to_be_bytes();
-        Box::new(Key { name: Name::from(format!("k{key}")), digest })
+        Key { name: Name::from(format!("k{key}")), digest }
     });
     TaskSpec {
         template: Arc::new(Template {
@@ -385,10 +386,13 @@ fn spec(order: &Order) -> TaskSpec {
             admission: Admission::BestEffort,
         }),
         payload: Bytes::from(make.payload(order.ordinal)).into(),
-        initial_delay: Duration::from_micros(order.delay),
         total_timeout: Duration::from_micros(order.total_timeout),
-        labels: Vec::new(),
         trace: None,
-        key,
+        extras: Extras {
+            initial_delay: Duration::from_micros(order.delay),
+            labels: Vec::new(),
+            key,
+        }
+        .kept(),
     }
 }
