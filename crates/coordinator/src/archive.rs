@@ -181,7 +181,7 @@ fn show_finished(row: FinishedRow) -> Result<Snapshot, ArchiveError> {
 
 fn show_failed(row: FailedRow) -> Result<Snapshot, ArchiveError> {
     let mut snapshot = decode(row.row_id, &row.state)?;
-    Arc::make_mut(&mut snapshot.task.spec).payload = row.payload.into();
+    snapshot.task.spec.payload = row.payload.into();
     Ok(snapshot)
 }
 

@@ -131,7 +131,7 @@ pub(crate) fn encode_state(ended: &Ended) -> Bytes {
     // What its last lease was is in its ledger.
     stripped.phase = Phase::Queued;
     if !stripped.spec.payload.is_empty() {
-        std::sync::Arc::make_mut(&mut stripped.spec).payload = Payload::default();
+        stripped.spec.payload = Payload::default();
     }
     pen.task(&stripped);
     Bytes::from(pen.into_bytes())

@@ -240,7 +240,7 @@ fn payloads_of(
     let records = Records::new(body).map_err(malformed)?;
     Ok(records.filter_map(move |record| match record {
         Ok(Record::TaskAccepted(task) | Record::TaskMoved(task) | Record::TaskReplayed(task)) => {
-            Some(Ok((task.id, Bytes::clone(task.spec.payload.here()?))))
+            Some(Ok((task.id, task.spec.payload.bytes()?)))
         }
         Ok(_) => None,
         Err(source) => Some(Err(malformed(source))),

@@ -5,7 +5,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use leasehold_queue::{
     Accepted, BreakerView, Guarded, Name, NamespaceView, QueueExplanation, QueueView, Refusal,
     TaskId, TaskSpec, Token, WorkerView,
@@ -175,15 +174,9 @@ impl Handle {
     /// Accepts tasks, each by itself, in one batch; the answers are in the order of the submissions.
     pub async fn submit(
         &self,
-        mut tasks: Vec<Submission>,
+        tasks: Vec<Submission>,
     ) -> Result<Vec<Result<Accepted, Refusal>>, Unavailable> {
         self.status.admission()?;
-        for task in &mut tasks {
-            // As a slice of the message it came in, it would keep all of that in memory, and so would the last of a thousand.
-            if let Some(payload) = task.spec.payload.here() {
-                task.spec.payload = Bytes::copy_from_slice(payload).into();
-            }
-        }
         self.admit(|answer| Admission::Submit { tasks, answer }).await?
     }
 
@@ -292,7 +285,7 @@ impl Handle {
                 Unavailable::Unreadable
             });
             if let Some(payload) = read? {
-                Arc::make_mut(&mut shown.task.spec).payload = payload.into();
+                shown.task.spec.payload = payload.into();
                 break;
             }
             let Some(open) = self.look(shown.task.id).await? else { return Ok(None) };

@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows the wire contract, nor of the journal more than where in it a payload is.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use leasehold_journal::Position;
@@ -83,7 +83,7 @@ impl From<Ended> for Snapshot {
         let Ended { task, ending, result, time } = ended;
         let mut task = *task;
         if ending != Ending::Failed {
-            Arc::make_mut(&mut task.spec).payload = Payload::default();
+            task.spec.payload = Payload::default();
         }
         let ended = Some(EndedView { ending, result, time });
         let read_instead = BTreeSet::new();

@@ -60,7 +60,7 @@ pub fn task(snapshot: &Snapshot, detail: Detail, config: &Config) -> v1::Task {
     let Snapshot { task, blocked, obstacle, read_instead, ended, home: _ } = snapshot;
     let lease = lease_of(&task.phase).filter(|_| ended.is_none());
     let result = ended.as_ref().filter(|_| detail != Detail::Row);
-    let ledger = task.ledger.as_deref().filter(|_| detail != Detail::Row);
+    let ledger = task.ledger().filter(|_| detail != Detail::Row);
     let budgets = detail.budgets();
     v1::Task {
         task_id: task.id.to_string(),
@@ -75,7 +75,7 @@ pub fn task(snapshot: &Snapshot, detail: Detail, config: &Config) -> v1::Task {
         worker_loss_count: count(task.worker_losses),
         lease: lease.map(|lease| lease_view(task, lease)),
         result: result.map(|ended| ended.result.clone()).unwrap_or_default(),
-        last_failure: task.last_failure.as_deref().map(failure),
+        last_failure: task.last_failure().map(failure),
         progress: lease.and_then(|lease| lease.progress.as_deref()).map(|progress| v1::Progress {
             fraction: progress.fraction,
             message: progress.message.to_string(),
@@ -86,16 +86,12 @@ pub fn task(snapshot: &Snapshot, detail: Detail, config: &Config) -> v1::Task {
         eligible_time: eligible(&task.phase).filter(|_| ended.is_none()).map(timestamp),
         deadline_time: Some(timestamp(task.deadline)),
         finish_time: ended.as_ref().map(|ended| timestamp(ended.time)),
-        idempotency_key: task
-            .spec
-            .key
-            .as_ref()
-            .map_or_else(String::new, |key| key.name.to_string()),
+        idempotency_key: task.spec.key().map_or_else(String::new, |key| key.name.to_string()),
         lease_ends: ledger.map(Ledger::ends).unwrap_or_default().iter().map(ledger::end).collect(),
         lease_ends_forgotten: count(ledger.map_or(0, Ledger::forgotten)),
         worker_loss_max: count(budgets.worker_losses),
         lease_max: count(budgets.leases),
-        checkpoint: task.checkpoint.as_deref().map(checkpoint),
+        checkpoint: task.checkpoint().map(checkpoint),
         blocked_by: obstacle.as_ref().map(|it| blocking_limit(it, config)),
         blocked_detail: unread(task, read_instead).unwrap_or_default(),
     }
@@ -220,12 +216,12 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
         queue: namespace::split(&spec.queue).1.to_owned(),
         task_type: spec.task_type.to_string(),
         payload: match detail {
-            Detail::Full(_) => spec.payload.here().cloned().unwrap_or_default(),
+            Detail::Full(_) => spec.payload.bytes().unwrap_or_default(),
             Detail::Row | Detail::NoPayload => Bytes::new(),
         },
         content_type: spec.content_type.to_string(),
         priority: Some(i32::from(spec.priority)),
-        initial_delay: (!spec.initial_delay.is_zero()).then(|| to_wire(spec.initial_delay)),
+        initial_delay: (!spec.initial_delay().is_zero()).then(|| to_wire(spec.initial_delay())),
         timeouts: Some(v1::Timeouts {
             start: Some(to_wire(spec.start_timeout)),
             attempt: Some(to_wire(spec.attempt_timeout)),
@@ -236,7 +232,7 @@ fn spec(task: &Task, detail: Detail) -> v1::TaskSpec {
             queue: spec.terms.queue_timeout.map(to_wire),
         }),
         retry: Some(retry(&spec.retry)),
-        labels: pairs(&spec.labels),
+        labels: pairs(spec.labels()),
         trace_context: spec.trace.as_ref().map(|trace| v1::TraceContext {
             traceparent: trace.parent.to_string(),
             tracestate: trace.state.to_string(),

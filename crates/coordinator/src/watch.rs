@@ -130,12 +130,12 @@ impl Dirty {
 fn bytes(snapshot: &Snapshot) -> usize {
     let task = &snapshot.task;
     let failure = |failure: &Failure| failure.message.len() + failure.details.len();
-    let labels = task.spec.labels.iter().map(|(key, value)| key.len() + value.len());
+    let labels = task.spec.labels().iter().map(|(key, value)| key.len() + value.len());
     let end =
         |end: &LeaseEnd| END_BYTES + end.worker.len() + end.instance.len() + end.message.len();
     let progress = task.lease().and_then(|lease| lease.progress.as_ref());
     snapshot.ended.as_ref().map_or(0, |ended| ended.result.len())
-        + task.last_failure.as_ref().map_or(0, |it| failure(it))
+        + task.last_failure().map_or(0, failure)
         + labels.sum::<usize>()
         + task.ends().iter().map(end).sum::<usize>()
         + progress.map_or(0, |progress| progress.message.len())
@@ -226,8 +226,7 @@ impl Drop for Watchers {
 /// A watcher may lag, and must not keep the payloads of tasks that have ended.
 fn without_payload(mut snapshot: Snapshot) -> Snapshot {
     if !snapshot.task.spec.payload.is_empty() {
-        let spec = Arc::make_mut(&mut snapshot.task.spec);
-        spec.payload = Payload::default();
+        snapshot.task.spec.payload = Payload::default();
     }
     snapshot
 }

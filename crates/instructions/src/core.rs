@@ -139,8 +139,8 @@ fn hello(backlog: Backlog) -> Hello {
 /// A task with a payload of 100 bytes.
 pub(crate) fn spec(task_type: &str, priority: u8) -> TaskSpec {
     let name = Name::from;
-    TaskSpec {
-        template: Arc::new(Template {
+    TaskSpec::new(
+        Arc::new(Template {
             queue: name("default"),
             task_type: name(task_type),
             content_type: name("application/octet-stream"),
@@ -155,11 +155,7 @@ pub(crate) fn spec(task_type: &str, priority: u8) -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::from(vec![b'x'; 100]).into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: Duration::from_hours(24),
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    }
+        Bytes::from(vec![b'x'; 100]).into(),
+        Duration::from_hours(24),
+    )
 }

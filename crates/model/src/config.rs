@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Admission, Config as QueueConfig, Key, LeaseTerms, Retry, Shape, TaskSpec, Template,
+    Admission, Config as QueueConfig, Extras, Key, LeaseTerms, Retry, Shape, TaskSpec, Template,
 };
 
 /// How many workers there are: one to hold a lease, and one to be given it too early.
@@ -307,11 +307,14 @@ impl Config {
                 admission: Admission::default(),
             }),
             payload: Bytes::new().into(),
-            initial_delay: Duration::ZERO,
             total_timeout: NEVER,
-            labels: Vec::new(),
             trace: None,
-            key: Some(Box::new(Key { name: format!("task {task}").into(), digest: [0; 16] })),
+            extras: Extras {
+                initial_delay: Duration::ZERO,
+                labels: Vec::new(),
+                key: Some(Key { name: format!("task {task}").into(), digest: [0; 16] }),
+            }
+            .kept(),
         }
     }
 

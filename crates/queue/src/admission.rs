@@ -2,13 +2,11 @@
 //!
 //! Reaching a bound refuses what asks to come in and never what is there already.
 
-use std::sync::Arc;
-
 use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
     Accepted, Dead, Name, Phase, Queue, Record, Refusal, ReplayRefusal, Replayed, Submit, Task,
-    TaskId, TaskSpec, Use, Wait, book, keys, lanes::Place,
+    TaskId, TaskSpec, Use, book, keys, lanes::Place,
 };
 
 impl Queue {
@@ -30,7 +28,7 @@ impl Queue {
         if !validate_only {
             self.book.make_room(&spec.queue, self.config.limits.queues);
             self.book.templates.intern(&mut spec.template);
-            let task = Box::new(self.task_of(id, spec));
+            let task = Box::new(Task::new(id, spec, self.now));
             self.write(Record::TaskAccepted(task));
             self.show(id);
         }
@@ -53,7 +51,7 @@ impl Queue {
         (task.cancel_requested, task.ran) = (false, false);
         task.deadline = self.now + task.spec.total_timeout;
         task.phase = Phase::Queued;
-        self.book.templates.intern(&mut Arc::make_mut(&mut task.spec).template);
+        self.book.templates.intern(&mut task.spec.template);
         let (id, generation) = (task.id, task.generation);
         self.write(Record::TaskReplayed(Box::new(task)));
         self.show(id);
@@ -86,7 +84,7 @@ impl Queue {
 
     /// The task that the spec's idempotency key names already.
     fn named(&self, spec: &TaskSpec) -> Result<Option<TaskId>, Refusal> {
-        let Some(key) = &spec.key else { return Ok(None) };
+        let Some(key) = spec.key() else { return Ok(None) };
         let Some(entry) = self.book.keys.find(&spec.queue, &key.name, self.now) else {
             return Ok(None);
         };
@@ -103,7 +101,7 @@ impl Queue {
 
     /// The key of a dead letter may have expired and name another task by now.
     fn free_to_reopen(&self, task: &Task) -> Result<(), Refusal> {
-        let Some(key) = &task.spec.key else { return Ok(()) };
+        let Some(key) = task.spec.key() else { return Ok(()) };
         match self.book.keys.find(&task.spec.queue, &key.name, self.now) {
             Some(entry) if entry.task != task.id => Err(Refusal::KeyConflict {
                 key: Name::clone(&key.name),
@@ -131,7 +129,7 @@ impl Queue {
         if !needs.is_active(name, &spec.task_type, &spec.shape) {
             within("needs", needs.active(), 1, needs.active_max(name))?;
         }
-        let Some(key) = &spec.key else { return Ok(()) };
+        let Some(key) = spec.key() else { return Ok(()) };
         // A key that is known, expired or not, will be replaced and takes no more room.
         if self.book.keys.find(&spec.queue, &key.name, Time::default()).is_some() {
             return Ok(());
@@ -150,33 +148,6 @@ impl Queue {
         let Some((guarded, counted, until)) = open else { return Ok(()) };
         let Use { used: bad, max: calls, .. } = counted;
         Err(Refusal::CircuitOpen { guarded, bad, calls, wait: until.since(self.now) })
-    }
-
-    fn task_of(&self, id: TaskId, spec: TaskSpec) -> Task {
-        let eligible = self.now + spec.initial_delay;
-        let phase = if self.now < eligible {
-            Phase::Scheduled { eligible, wait: Wait::Delay }
-        } else {
-            Phase::Queued
-        };
-        Task {
-            id,
-            submitted: self.now,
-            deadline: self.now + spec.total_timeout,
-            spec: Arc::new(spec),
-            generation: 1,
-            revision: 1,
-            attempts: 0,
-            leases: 0,
-            worker_losses: 0,
-            ran: false,
-            cancel_requested: false,
-            last_failure: None,
-            last_token: None,
-            ledger: None,
-            checkpoint: None,
-            phase,
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! It knows no lane, timer or session: those are derived from it.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     Lease, Name, Payload, Phase, Task, TaskId, TaskSpec,
@@ -74,8 +74,7 @@ impl Book {
         let Some(task) = self.tasks.get_mut(id) else { return };
         let held = task.spec.payload.held();
         if 0 < held {
-            let spec = Arc::make_mut(&mut task.spec);
-            spec.payload = Payload::Away(spec.payload.len());
+            task.spec.payload = Payload::Away(task.spec.payload.len());
             self.payload_bytes -= held;
         }
     }
@@ -175,11 +174,7 @@ impl Book {
     }
 
     /// Takes a task in whose id is not there. Says where it stands.
-    pub(crate) fn insert(&mut self, mut task: Box<Task>) -> Mark {
-        // Of those that come from the journal; what is accepted shares its specification with its record, and was asked before.
-        if let Some(spec) = Arc::get_mut(&mut task.spec) {
-            self.templates.intern(&mut spec.template);
-        }
+    pub(crate) fn insert(&mut self, task: Box<Task>) -> Mark {
         let (template, is_first) = self.templates.enter(&task.spec.template);
         let queue = &task.spec.queue;
         if is_first {
@@ -191,7 +186,7 @@ impl Book {
         if let Some(usage) = self.templates.usage_mut(template) {
             usage.enter(bytes);
         }
-        if let Some(key) = &task.spec.key {
+        if let Some(key) = task.spec.key() {
             self.keys.insert(queue, key, task.id, None);
         }
         let mark = Mark::of(&task, template);
@@ -211,7 +206,7 @@ impl Book {
         if self.templates.leave(template) {
             self.rest(queue);
         }
-        if let Some(key) = &task.spec.key {
+        if let Some(key) = task.spec.key() {
             self.keys.release(queue, key, id);
         }
         Some((task, template))
@@ -225,7 +220,7 @@ pub(crate) fn size(task: &Task) -> u64 {
 
 /// What an open task takes, as far as its submitter decides it.
 pub(crate) fn cost(spec: &TaskSpec) -> u64 {
-    let labels: usize = spec.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let labels: usize = spec.labels().iter().map(|(name, value)| name.len() + value.len()).sum();
     let trace = spec.trace.as_ref().map_or(0, |trace| trace.parent.len() + trace.state.len());
     let own = spec.payload.len() + labels + trace;
     TASK_OVERHEAD_BYTES + own as u64 + spec.template.bytes()

@@ -43,7 +43,7 @@ impl Queue {
     pub(crate) fn save(&mut self, stream: StreamId, token: Token, data: Bytes) -> Saved {
         let Some((id, token)) = self.saver(stream, token) else { return Saved::Stale };
         let Some(task) = self.book.task(id) else { return Saved::Stale };
-        let before = task.checkpoint.as_deref();
+        let before = task.checkpoint();
         if before.is_some_and(|it| it.token == token && it.data == data) {
             return Saved::Kept;
         }

@@ -50,7 +50,7 @@ impl Queue {
     /// Whether a task may need less than a whole run: it goes on from a checkpoint, or a worker that was lost may have its
     /// result.
     fn has_a_start(&self, task: &Task) -> bool {
-        task.checkpoint.is_some() || self.may_be_late(task).is_some()
+        task.checkpoint().is_some() || self.may_be_late(task).is_some()
     }
 
     /// Ends such a task.

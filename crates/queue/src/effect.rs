@@ -1,6 +1,6 @@
 //! What the shell has to write and send.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use leasehold_policy::Time;
@@ -117,7 +117,7 @@ pub struct Assignment {
     /// The task.
     pub task: TaskId,
     /// What was asked for.
-    pub spec: Arc<TaskSpec>,
+    pub spec: TaskSpec,
     /// The attempt this is, counting from 1.
     pub attempt: u32,
     /// The task's generation.

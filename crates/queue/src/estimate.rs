@@ -102,7 +102,7 @@ impl Estimate {
 impl Queue {
     /// How a task that has not ended is likely to fare.
     pub fn estimate(&self, task: &Task) -> Estimate {
-        let (spec, place) = (&*task.spec, Place::of(task));
+        let (spec, place) = (&task.spec, Place::of(task));
         match &task.phase {
             Phase::Queued => self.reckon(spec, place, None),
             Phase::Scheduled { eligible, wait } => {
@@ -115,7 +115,7 @@ impl Queue {
     /// How a task is likely to fare that is submitted now and has to be over by then.
     pub fn estimate_spec(&self, spec: &TaskSpec, deadline: Time) -> Estimate {
         let place = Place::of_new(spec, deadline);
-        let eligible = self.now + spec.initial_delay;
+        let eligible = self.now + spec.initial_delay();
         let delay = (self.now < eligible).then_some((eligible, Wait::Delay));
         self.reckon(spec, place, delay)
     }

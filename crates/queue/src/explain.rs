@@ -11,7 +11,6 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     iter,
-    sync::Arc,
 };
 
 use leasehold_policy::{Mutant, Time, namespace};
@@ -270,7 +269,7 @@ pub struct BlockedGroup {
     /// The one that goes first, by priority and deadline alone, or whose time comes first.
     pub first: TaskId,
     /// What was said of that one.
-    pub spec: Arc<TaskSpec>,
+    pub spec: TaskSpec,
     /// What holds it back.
     pub blocker: Blocker,
 }
@@ -329,7 +328,7 @@ impl Queue {
         let more = all.iter().skip(GROUPS_MAX).map(|(count, ..)| count).sum();
         let groups = all.into_iter().take(GROUPS_MAX).filter_map(|(count, first, hold)| {
             let first = first.or_else(|it| it.lane.behind(it.behind).ok_or(())).ok()?;
-            let spec = Arc::clone(&self.book.task(first)?.spec);
+            let spec = self.book.task(first)?.spec.clone();
             let blocker = self.look_into(&spec, hold);
             Some(BlockedGroup { count, first, spec, blocker })
         });

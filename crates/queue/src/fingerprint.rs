@@ -44,8 +44,8 @@ impl<'a> Print<'a> {
     pub(crate) fn task(&mut self, task: &Task) {
         self.put((task.id, task.generation, task.last_token, task.cancel_requested));
         self.put((task.attempts, task.leases, task.worker_losses, task.ran));
-        self.put(task.last_failure.as_ref().map(|failure| discriminant(&failure.reason)));
-        self.put(task.checkpoint.as_ref().map(|checkpoint| (checkpoint.token, &checkpoint.data)));
+        self.put(task.last_failure().map(|failure| discriminant(&failure.reason)));
+        self.put(task.checkpoint().map(|checkpoint| (checkpoint.token, &checkpoint.data)));
         self.left(task.deadline);
         match &task.phase {
             Phase::Scheduled { eligible, wait } if self.is_ahead(*eligible) => {

@@ -9,8 +9,8 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Charge, Checkpoint, EndCause, EndFact, EndKind, Ending, Failure, FailureReason, Lease,
-    LeaseEnd, Ledger, Name, Next, Phase, Reckoned, Record, Revoking, StopProof, Task, TaskId,
-    Token, Wait, book::Book, ledger, mark::Mark,
+    LeaseEnd, Name, Next, Phase, Reckoned, Record, Revoking, StopProof, Task, TaskId, Token, Wait,
+    book::Book, ledger, mark::Mark,
 };
 
 /// What to do with a record about a task that is not known.
@@ -116,9 +116,16 @@ impl Book {
     /// Folds a record that nobody needs afterwards: a task in it is the one that is kept.
     pub(crate) fn absorb(&mut self, record: Record, unknown: Unknown) -> Result<(), Corrupt> {
         match record {
-            Record::TaskAccepted(task) => self.open(task, Record::TaskAccepted).map(drop),
-            Record::TaskReplayed(task) => self.open(task, Record::TaskReplayed).map(drop),
-            Record::TaskMoved(task) => {
+            Record::TaskAccepted(mut task) => {
+                self.templates.intern(&mut task.spec.template);
+                self.open(task, Record::TaskAccepted).map(drop)
+            }
+            Record::TaskReplayed(mut task) => {
+                self.templates.intern(&mut task.spec.template);
+                self.open(task, Record::TaskReplayed).map(drop)
+            }
+            Record::TaskMoved(mut task) => {
+                self.templates.intern(&mut task.spec.template);
                 self.replace(task);
                 Ok(())
             }
@@ -193,7 +200,8 @@ impl Task {
             Record::CheckpointSaved { token, data, time, .. } => {
                 self.under(*token)?;
                 let (token, data, time) = (*token, data.clone(), *time);
-                self.checkpoint = Some(Arc::new(Checkpoint { token, data, time }));
+                let checkpoint = Arc::new(Checkpoint { token, data, time });
+                self.leave(|past| past.checkpoint = Some(checkpoint));
             }
             Record::LeaseEnded { token, cause, next, failure, fact, time, .. } => {
                 self.under(*token)?;
@@ -229,8 +237,12 @@ impl Task {
                     self.enter(fact.as_ref(), failure.as_deref(), (charge, None, *time));
                     self.pay(charge);
                 }
-                self.last_failure = failure.clone().or_else(|| self.last_failure.take());
-                self.checkpoint = None;
+                if failure.is_some() || self.checkpoint().is_some() {
+                    self.leave(|past| {
+                        past.last_failure = failure.clone().or_else(|| past.last_failure.take());
+                        past.checkpoint = None;
+                    });
+                }
             }
             Record::EpochStarted { .. }
             | Record::TaskAccepted(_)
@@ -334,21 +346,18 @@ impl Task {
     }
 
     fn keep_end(&mut self, end: LeaseEnd) {
-        match &mut self.ledger {
-            Some(ledger) => Arc::make_mut(ledger).push(end),
-            none => *none = Some(Arc::new(Ledger::new([end], 0))),
-        }
+        self.leave(|past| past.ledger.push(end));
     }
 
     /// Why something was not run does not displace why it failed when it ran.
     fn remember(&mut self, failure: Option<&Arc<Failure>>, cause: EndCause) {
         let is_news = match cause {
             EndCause::Failed | EndCause::WorkerLost => true,
-            EndCause::NotRun => self.last_failure.is_none(),
+            EndCause::NotRun => self.last_failure().is_none(),
             EndCause::Retracted => false,
         };
-        if is_news {
-            self.last_failure = failure.cloned().or_else(|| self.last_failure.take());
+        if let Some(failure) = failure.filter(|_| is_news) {
+            self.leave(|past| past.last_failure = Some(Arc::clone(failure)));
         }
     }
 }

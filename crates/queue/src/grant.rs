@@ -118,14 +118,14 @@ impl Queue {
         // Nothing of what its worker is told changes with the grant.
         let Some(task) = self.book.task(id) else { return };
         let assignment = Box::new(assignment(task, token, self.now));
-        let spec = Arc::clone(&task.spec);
-        let size = &spec.shape.size;
+        let (template, is_away) = (Arc::clone(&task.spec.template), task.spec.payload.here().is_none());
+        let size = &template.shape.size;
         let Some(holder) = self.roster.get(session) else { return };
         assert!(holder.is_offered(), "a lease needs room in session {session:?}");
         assert!(is_ahead || holder.fits(size), "a lease needs all its room in session {session:?}");
         let (worker, instance, stream) =
             (Name::clone(&holder.worker), Name::clone(&holder.instance), holder.stream);
-        let reckoned = self.charge(&next, &spec, token);
+        let reckoned = self.charge(&next, &template, token);
         self.index.lanes.serve(&next, session);
         self.roster.count_grant(next.class, self.config.valve);
         self.write(Record::LeaseGranted { task: id, token, worker, instance, time: self.now });
@@ -133,8 +133,8 @@ impl Queue {
         if let Some(lease) = self.book.lease_mut(id) {
             (lease.session, lease.reckoned) = (Some(session), reckoned);
         }
-        granted.away = spec.payload.here().is_none().then_some(id);
-        let patience = (!is_ahead).then_some(spec.start_timeout);
+        granted.away = is_away.then_some(id);
+        let patience = (!is_ahead).then_some(template.start_timeout);
         self.update(session, |session| session.lease(token, id, size, patience));
         if let Some(stream) = stream {
             self.emit(Effect::Assign { stream, assignment });
@@ -151,11 +151,11 @@ fn assignment(task: &Task, token: Token, now: Time) -> Assignment {
     Assignment {
         token,
         task: task.id,
-        spec: Arc::clone(&task.spec),
+        spec: task.spec.clone(),
         attempt: task.attempts + 1,
         generation: task.generation,
         deadline: task.deadline,
-        checkpoint: task.checkpoint.as_ref().map(|checkpoint| checkpoint.data.clone()),
-        waited: is_first.then(|| now.since(task.submitted + task.spec.initial_delay)),
+        checkpoint: task.checkpoint().map(|checkpoint| checkpoint.data.clone()),
+        waited: is_first.then(|| now.since(task.submitted + task.spec.initial_delay())),
     }
 }

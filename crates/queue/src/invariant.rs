@@ -137,7 +137,7 @@ fn check_totals(queue: &Queue) {
             }
         }
         queued += u64::from(task.phase == Phase::Queued);
-        keyed += usize::from(task.spec.key.is_some());
+        keyed += usize::from(task.spec.key().is_some());
         bytes += size(task);
         let namespace = namespace::of(&task.spec.queue);
         usages.entry(Name::from(namespace)).or_default().enter(size(task));

@@ -36,6 +36,11 @@ impl Ledger {
         &self.ends
     }
 
+    /// Whether the task never lost a lease.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// How many are not, all between the first and the second that are.
     pub const fn forgotten(&self) -> u32 {
         self.forgotten

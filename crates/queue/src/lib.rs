@@ -115,12 +115,13 @@ pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};
 pub use size::Size;
 pub use spec::{
-    Admission, Exclusivity, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Template, Trace,
+    Admission, Exclusivity, Extras, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Template,
+    Trace,
 };
 pub use start::Start;
 pub use task::{
-    Blocked, Ending, Failure, FailureReason, Lease, Phase, Progress, RevocationReason, Revoking,
-    Task, Wait,
+    Blocked, Ending, Failure, FailureReason, Lease, Past, Phase, Progress, RevocationReason,
+    Revoking, Task, Wait,
 };
 pub use view::{
     BreakerView, KeptKey, LoadView, NamespaceView, QueueView, SessionState, WorkerView,

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::{
-    Lease, Queue, TaskId, TaskSpec, Token,
+    Lease, Queue, TaskId, Template, Token,
     fairness::Virtual,
     lanes::Next,
     market::{ClassNo, Cost},
@@ -26,9 +26,9 @@ const LEAST: Duration = Duration::from_millis(1);
 
 impl Queue {
     /// A task is going to be leased. Says what it is charged for, which is kept with the lease.
-    pub(crate) fn charge(&mut self, next: &Next, spec: &TaskSpec, token: Token) -> Reckoned {
-        let reckoned = self.paces.mean(&spec.task_type).max(LEAST);
-        let cost = self.cost(spec, reckoned);
+    pub(crate) fn charge(&mut self, next: &Next, template: &Template, token: Token) -> Reckoned {
+        let reckoned = self.paces.mean(&template.task_type).max(LEAST);
+        let cost = self.cost(template, reckoned);
         self.index.lanes.charge(next, cost, token);
         Reckoned { run_ms: whole_ms(reckoned), class: next.class }
     }
@@ -55,10 +55,10 @@ impl Queue {
         }
     }
 
-    fn cost(&self, spec: &TaskSpec, run: Duration) -> Cost {
+    fn cost(&self, template: &Template, run: Duration) -> Cost {
         let run_ms = u64::try_from(run.as_millis()).unwrap_or(u64::MAX);
-        let slot_ms = run_ms.saturating_mul(spec.shape.size.slots.into());
-        let (queue, flow) = self.config.weights(&spec.queue, &spec.fairness_key);
+        let slot_ms = run_ms.saturating_mul(template.shape.size.slots.into());
+        let (queue, flow) = self.config.weights(&template.queue, &template.fairness_key);
         Cost { queue: Virtual::of(slot_ms, queue), flow: Virtual::of(slot_ms, flow) }
     }
 }

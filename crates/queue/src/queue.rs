@@ -436,9 +436,10 @@ impl Queue {
             if let Some(task) = self.book.task(*id) {
                 let forgets = Mutant::MoveForgetsCancel.is_alive();
                 let cancel_requested = task.cancel_requested && !forgets;
-                let forgets = Mutant::MoveForgetsCheckpoint.is_alive();
-                let checkpoint = task.checkpoint.clone().filter(|_| !forgets);
-                let task = Task { cancel_requested, checkpoint, ..task.clone() };
+                let mut task = Task { cancel_requested, ..task.clone() };
+                if Mutant::MoveForgetsCheckpoint.is_alive() {
+                    task.leave(|past| past.checkpoint = None);
+                }
                 self.write(Record::TaskMoved(Box::new(task)));
             }
         }
@@ -501,7 +502,7 @@ fn leased(task: &Task) -> Option<TaskId> {
 /// delay was over, another one is counted from the restart.
 fn waiting_since(task: &Task, now: Time) -> Time {
     if task.last_token.is_none() {
-        (task.submitted + task.spec.initial_delay).min(now)
+        (task.submitted + task.spec.initial_delay()).min(now)
     } else {
         now
     }

@@ -126,7 +126,7 @@ impl Queue {
 
     /// Ends a task whose time is over or cannot suffice. What went wrong before that is kept as a detail.
     pub(crate) fn time_out_as(&mut self, id: TaskId, account: Option<Account>, message: &str) {
-        let before = self.book.task(id).and_then(|task| task.last_failure.as_ref());
+        let before = self.book.task(id).and_then(Task::last_failure);
         let last = account.as_ref().and_then(|account| account.message.clone());
         let details = last.or_else(|| before.map(|failure| Name::clone(&failure.message)));
         let failure = self.failure(id, FailureReason::TotalTimeout, message);
@@ -202,16 +202,10 @@ impl Queue {
 
     fn keep_key(&mut self, task: &Task) {
         let retention = self.config.key_retention;
-        let Some(key) = task
-            .spec
-            .key
-            .clone()
-            .filter(|_| !retention.is_zero() && !Mutant::KeyNotKept.is_alive())
-        else {
-            return;
-        };
+        let is_kept = !retention.is_zero() && !Mutant::KeyNotKept.is_alive();
+        let Some(key) = task.spec.key().cloned().filter(|_| is_kept) else { return };
         let (queue, until) = (Name::clone(&task.spec.queue), self.now + retention);
-        self.write(Record::KeyKept { queue, key: *key, task: task.id, until });
+        self.write(Record::KeyKept { queue, key, task: task.id, until });
     }
 
     /// An attempt failed; with a delay if it makes sense to try again.

@@ -21,16 +21,30 @@ pub struct TaskSpec {
     pub template: Arc<Template>,
     /// The handler's input.
     pub payload: Payload,
-    /// How long to wait before it may first be leased.
-    pub initial_delay: Duration,
     /// From the submit (or replay) to the end of the task.
     pub total_timeout: Duration,
-    /// Names for people and filters.
-    pub labels: Vec<(Name, Name)>,
     /// The submitter's trace: all that one call brings share it.
     pub trace: Option<Arc<Trace>>,
+    /// What few ask for. None: nothing of it; never one that asks for nothing.
+    pub extras: Option<Box<Extras>>,
+}
+
+/// What few tasks ask for: the others take no room for it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extras {
+    /// How long to wait before it may first be leased.
+    pub initial_delay: Duration,
+    /// Names for people and filters.
+    pub labels: Vec<(Name, Name)>,
     /// The idempotency key it was submitted under.
-    pub key: Option<Box<Key>>,
+    pub key: Option<Key>,
+}
+
+impl Extras {
+    /// What a task keeps of these.
+    pub fn kept(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
 }
 
 /// What tasks can have in common. Whoever submits many that do hands the same one over each time, so that it is known at a
@@ -77,6 +91,26 @@ impl Template {
 }
 
 impl TaskSpec {
+    /// A task that asks for nothing that few do.
+    pub const fn new(template: Arc<Template>, payload: Payload, total_timeout: Duration) -> Self {
+        Self { template, payload, total_timeout, trace: None, extras: None }
+    }
+
+    /// How long it waits before it may first be leased.
+    pub fn initial_delay(&self) -> Duration {
+        self.extras.as_ref().map_or(Duration::ZERO, |extras| extras.initial_delay)
+    }
+
+    /// Its names for people and filters.
+    pub fn labels(&self) -> &[(Name, Name)] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.labels)
+    }
+
+    /// The idempotency key it was submitted under.
+    pub fn key(&self) -> Option<&Key> {
+        self.extras.as_ref()?.key.as_ref()
+    }
+
     /// The same with something else in what it can have in common with others.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Template)) -> Self {

@@ -21,7 +21,7 @@ pub struct Task {
     /// Its id.
     pub id: TaskId,
     /// What was asked for.
-    pub spec: Arc<TaskSpec>,
+    pub spec: TaskSpec,
     /// When it was accepted.
     pub submitted: Time,
     /// When the whole task runs out of time.
@@ -40,19 +40,80 @@ pub struct Task {
     pub ran: bool,
     /// Whether somebody asked for it to be cancelled.
     pub cancel_requested: bool,
-    /// Why the last attempt did not succeed.
-    pub last_failure: Option<Arc<Failure>>,
     /// The last token granted for it, in any generation. A new one must be larger.
     pub last_token: Option<Token>,
-    /// How its leases ended, those of earlier generations included. None: it never lost one.
-    pub ledger: Option<Arc<Ledger>>,
-    /// Where the next attempt can go on from. Lazily durable, and gone with its end.
-    pub checkpoint: Option<Arc<Checkpoint>>,
+    /// What its leases left behind. None: nothing; never one that has nothing in it.
+    pub past: Option<Arc<Past>>,
     /// What it does.
     pub phase: Phase,
 }
 
+/// What the leases of a task left behind. Most tasks wait for their first one, and take no room for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Why the last attempt did not succeed.
+    pub last_failure: Option<Arc<Failure>>,
+    /// How its leases ended, those of earlier generations included. Empty: it never lost one.
+    pub ledger: Ledger,
+    /// Where the next attempt can go on from. Lazily durable, and gone with its end.
+    pub checkpoint: Option<Arc<Checkpoint>>,
+}
+
+impl Past {
+    /// What a task keeps of it.
+    pub fn kept(self) -> Option<Arc<Self>> {
+        (self != Self::default()).then(|| Arc::new(self))
+    }
+}
+
 impl Task {
+    /// A task that is accepted now.
+    pub fn new(id: TaskId, spec: TaskSpec, now: Time) -> Self {
+        let eligible = now + spec.initial_delay();
+        let phase = if now < eligible {
+            Phase::Scheduled { eligible, wait: Wait::Delay }
+        } else {
+            Phase::Queued
+        };
+        Self {
+            id,
+            submitted: now,
+            deadline: now + spec.total_timeout,
+            spec,
+            generation: 1,
+            revision: 1,
+            attempts: 0,
+            leases: 0,
+            worker_losses: 0,
+            ran: false,
+            cancel_requested: false,
+            last_token: None,
+            past: None,
+            phase,
+        }
+    }
+
+    /// Why the last attempt did not succeed.
+    pub fn last_failure(&self) -> Option<&Failure> {
+        self.past.as_ref()?.last_failure.as_deref()
+    }
+
+    /// How its leases ended, if it ever lost one.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.past.as_ref().map(|past| &past.ledger).filter(|ledger| !ledger.is_empty())
+    }
+
+    /// Where the next attempt can go on from.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.past.as_ref()?.checkpoint.as_deref()
+    }
+
+    /// Changes what its leases left behind.
+    pub(crate) fn leave(&mut self, change: impl FnOnce(&mut Past)) {
+        change(Arc::make_mut(self.past.get_or_insert_with(Arc::<Past>::default)));
+        self.past.take_if(|past| **past == Past::default());
+    }
+
     /// Whether its lease ends when the grace of a revocation is over, answered or not.
     pub(crate) fn gives_up(&self, reason: RevocationReason) -> bool {
         let best_effort = self.spec.terms.exclusivity == Exclusivity::BestEffort;
@@ -70,7 +131,7 @@ impl Task {
         let is_counted = !self.ran && !Mutant::QueueTimeoutForgotten.is_alive();
         let timeout = self.spec.terms.queue_timeout.filter(|_| is_counted)?;
         let opened = self.deadline - self.spec.total_timeout;
-        let delay = if self.generation == 1 { self.spec.initial_delay } else { Duration::ZERO };
+        let delay = if self.generation == 1 { self.spec.initial_delay() } else { Duration::ZERO };
         Some(opened + delay + timeout)
     }
 
@@ -89,12 +150,12 @@ impl Task {
 
     /// How many bytes its checkpoint takes.
     pub(crate) fn checkpoint_bytes(&self) -> u64 {
-        self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.data.len() as u64)
+        self.checkpoint().map_or(0, |checkpoint| checkpoint.data.len() as u64)
     }
 
     /// How many bytes its attempts left behind: its checkpoint, its last failure and the ends of its leases.
     pub(crate) fn left_bytes(&self) -> u64 {
-        let failure = self.last_failure.as_ref().map_or(0, |last| {
+        let failure = self.last_failure().map_or(0, |last| {
             FAILURE_OVERHEAD_BYTES + (last.message.len() + last.details.len()) as u64
         });
         let ends = self.ends().iter().map(|end| END_OVERHEAD_BYTES + end.message.len() as u64);
@@ -103,7 +164,7 @@ impl Task {
 
     /// How its leases ended, oldest first, as far as that is kept.
     pub fn ends(&self) -> &[LeaseEnd] {
-        self.ledger.as_deref().map(Ledger::ends).unwrap_or_default()
+        self.past.as_ref().map(|past| past.ledger.ends()).unwrap_or_default()
     }
 
     /// The end of its newest lease, if the end of its worker's session was all there was of it and nothing came of the task

@@ -125,8 +125,8 @@ const LONG: Duration = Duration::from_hours(24);
 
 fn spec(queue: &str) -> TaskSpec {
     let (initial, cap) = (Duration::from_secs(1), Duration::from_secs(1));
-    TaskSpec {
-        template: Arc::new(Template {
+    TaskSpec::new(
+        Arc::new(Template {
             queue: queue.into(),
             task_type: "t".into(),
             content_type: "".into(),
@@ -144,13 +144,9 @@ fn spec(queue: &str) -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new().into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: 10 * LONG,
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    }
+        Bytes::new().into(),
+        10 * LONG,
+    )
 }
 
 /// Lets tasks come, some milliseconds after one another, and compares what was said of each before it was there, and of all

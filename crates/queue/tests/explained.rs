@@ -16,9 +16,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Admission, Blocker, Caps, Claims, Command, Config, Effect, Gate, Hello, LeaseTerms, Minter,
-    Name, Outcome, Permit, Queue, QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit, Take,
-    TaskId, TaskSpec, Template, Throttles, Token, Wait,
+    Admission, Blocker, Caps, Claims, Command, Config, Effect, Extras, Gate, Hello, LeaseTerms,
+    Minter, Name, Outcome, Permit, Queue, QueueLimits, Retry, SchemasRead, Shape, StreamId, Submit,
+    Take, TaskId, TaskSpec, Template, Throttles, Token, Wait,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -302,11 +302,14 @@ impl Both {
                 },
             }),
             payload: Bytes::new().into(),
-            initial_delay: Duration::from_millis(delay),
             total_timeout: LONG,
-            labels: Vec::new(),
             trace: None,
-            key: None,
+            extras: Extras {
+                initial_delay: Duration::from_millis(delay),
+                labels: Vec::new(),
+                key: None,
+            }
+            .kept(),
         };
         self.apply(Command::Submit(Box::new(Submit { id, spec, validate_only: false })));
         let waits = (0 < delay).then(|| (self.now + Duration::from_millis(delay), Wait::Delay));

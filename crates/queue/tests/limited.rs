@@ -641,8 +641,8 @@ fn failed() -> Outcome {
 
 fn spec(priority: u8) -> TaskSpec {
     let long = Duration::from_hours(24);
-    TaskSpec {
-        template: Arc::new(Template {
+    TaskSpec::new(
+        Arc::new(Template {
             queue: "q".into(),
             task_type: "t".into(),
             content_type: "".into(),
@@ -660,13 +660,9 @@ fn spec(priority: u8) -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new().into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: long,
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    }
+        Bytes::new().into(),
+        long,
+    )
 }
 
 proptest! {

@@ -7,9 +7,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Admission, Blocked, Command, Config, Effect, Granted, Hello, LeaseTerms, Name, Outcome, Queue,
-    Refusal, Reply, Retry, SchemaPrint, SchemasRead, Shape, StreamId, Submit, TaskId, TaskSpec,
-    Template,
+    Admission, Blocked, Command, Config, Effect, Extras, Granted, Hello, LeaseTerms, Name, Outcome,
+    Queue, Refusal, Reply, Retry, SchemaPrint, SchemasRead, Shape, StreamId, Submit, TaskId,
+    TaskSpec, Template,
 };
 
 /// How many different needs waiting tasks may have.
@@ -43,11 +43,9 @@ fn spec(number: u64, delay: Duration) -> TaskSpec {
             shape: Shape { schema: Some(SchemaPrint(print)), ..Shape::default() },
         }),
         payload: Bytes::new().into(),
-        initial_delay: delay,
         total_timeout: LONG,
-        labels: Vec::new(),
         trace: None,
-        key: None,
+        extras: Extras { initial_delay: delay, labels: Vec::new(), key: None }.kept(),
     }
 }
 

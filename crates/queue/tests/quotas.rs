@@ -235,7 +235,7 @@ impl World {
     fn save(&mut self) {
         let (Some((token, queue)), stream) = (self.lease(), self.stream()) else { return };
         let task = self.queue.task(self.leases[&token]).expect("it is open");
-        let old = task.checkpoint.as_ref().map_or(0, |it| it.data.len() as u64);
+        let old = task.checkpoint().map_or(0, |it| it.data.len() as u64);
         let data = Bytes::from(vec![b'x'; 1 + self.rng.below(500)]);
         let space = namespace::of(&queue);
         let max = self.config.quotas.get(space).and_then(|quota| quota.open_bytes);
@@ -290,8 +290,8 @@ fn held(token: Token) -> HeldLease {
 }
 
 fn spec(queue: &str, size: usize) -> TaskSpec {
-    TaskSpec {
-        template: Arc::new(Template {
+    TaskSpec::new(
+        Arc::new(Template {
             admission: Admission::default(),
             queue: queue.into(),
             task_type: "t".into(),
@@ -314,13 +314,9 @@ fn spec(queue: &str, size: usize) -> TaskSpec {
             fairness_key: "".into(),
             shape: Shape::default(),
         }),
-        payload: Bytes::from(vec![0; size]).into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: LONG,
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    }
+        Bytes::from(vec![0; size]).into(),
+        LONG,
+    )
 }
 
 #[test]

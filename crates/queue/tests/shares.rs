@@ -25,7 +25,7 @@ const START: Time = Time::from_unix_ms(1_800_000_000_000);
 #[derive(Clone, Debug)]
 struct Grant {
     task: TaskId,
-    spec: Arc<TaskSpec>,
+    spec: TaskSpec,
 }
 
 /// A coordinator's queue and workers that take it at its word.
@@ -105,8 +105,8 @@ impl World {
 
 fn spec(queue: &str, key: &str, task_type: &str) -> TaskSpec {
     let (initial, cap) = (Duration::from_secs(1), Duration::from_secs(1));
-    TaskSpec {
-        template: Arc::new(Template {
+    TaskSpec::new(
+        Arc::new(Template {
             queue: queue.into(),
             task_type: task_type.into(),
             content_type: "".into(),
@@ -124,13 +124,9 @@ fn spec(queue: &str, key: &str, task_type: &str) -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new().into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: Duration::from_hours(240),
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    }
+        Bytes::new().into(),
+        Duration::from_hours(240),
+    )
 }
 
 /// Two that always have something to do: what each is, its weight, and how long its tasks run, in ms.
@@ -198,7 +194,7 @@ fn keep_busy(world: &mut World, ends: usize, run: impl Fn(&TaskSpec) -> u64) -> 
         let before = world.grants.len();
         world.grant(&run);
         for Grant { spec, .. } in world.grants.get(before..).unwrap().to_vec() {
-            match &**spec.payload.here().unwrap() {
+            match spec.payload.here().unwrap() {
                 b"one" => counts[0] += 1,
                 b"other" => counts[1] += 1,
                 _ => {}

@@ -35,7 +35,7 @@ const RUN_MAX: u64 = 9;
 struct Crew {
     whole: Size,
     /// What runs there.
-    runs: BTreeMap<Token, Arc<TaskSpec>>,
+    runs: BTreeMap<Token, TaskSpec>,
     /// Whether it is left out of what is given.
     drains: bool,
 }
@@ -78,7 +78,7 @@ struct World {
     crews: BTreeMap<StreamId, Crew>,
     /// When each lease ends, the soonest first.
     ends: BinaryHeap<Reverse<(Time, Token, StreamId)>>,
-    waiting: BTreeMap<TaskId, Arc<TaskSpec>>,
+    waiting: BTreeMap<TaskId, TaskSpec>,
     /// Which worker was reserved for which tasks after the last grants.
     reserved: BTreeMap<StreamId, TaskId>,
     grants: u64,
@@ -108,8 +108,8 @@ fn amounts(amounts: &[(&str, u64)]) -> Vec<(Name, u64)> {
 
 fn spec(queue: &str, priority: u8, size: Size) -> TaskSpec {
     let (initial, cap) = (Duration::from_secs(1), Duration::from_secs(1));
-    TaskSpec {
-        template: Arc::new(Template {
+    TaskSpec::new(
+        Arc::new(Template {
             queue: queue.into(),
             task_type: "t".into(),
             content_type: "".into(),
@@ -127,13 +127,9 @@ fn spec(queue: &str, priority: u8, size: Size) -> TaskSpec {
             shape: Shape { size, ..Shape::default() },
             admission: Admission::default(),
         }),
-        payload: Bytes::new().into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: Duration::from_hours(240),
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    }
+        Bytes::new().into(),
+        Duration::from_hours(240),
+    )
 }
 
 impl World {
@@ -191,7 +187,7 @@ impl World {
         let submit = Submit { id, spec: spec.clone(), validate_only: false };
         self.queue.apply(self.now, Command::Submit(Box::new(submit)));
         drop(self.queue.take_output());
-        self.waiting.insert(id, Arc::new(spec));
+        self.waiting.insert(id, spec);
         id
     }
 
@@ -217,7 +213,7 @@ impl World {
                     self.reserved.remove(&stream);
                 }
             }
-            crew.runs.insert(token, Arc::clone(&assignment.spec));
+            crew.runs.insert(token, assignment.spec);
             let run = Duration::from_millis(1 + self.dice.roll(self.run_max));
             self.ends.push(Reverse((self.now + run, token, stream)));
             self.waiting.remove(&assignment.task);
@@ -252,7 +248,7 @@ impl World {
     }
 
     /// The next lease ends. Says how much it took.
-    fn end_one(&mut self) -> Option<Arc<TaskSpec>> {
+    fn end_one(&mut self) -> Option<TaskSpec> {
         let Reverse((end, token, stream)) = self.ends.pop()?;
         self.now = self.now.max(end);
         let outcome = Outcome::Succeeded { result: Bytes::new() };
@@ -352,7 +348,7 @@ fn what_asks_for_much_is_passed_over_for_a_bounded_number_of_grants() {
         let mut bounds = BTreeMap::new();
         for _ in 0..1_000 {
             while (world.waiting.len() as u64) < others {
-                let is_large = |spec: &&Arc<TaskSpec>| 1 < spec.shape.size.slots;
+                let is_large = |spec: &&TaskSpec| 1 < spec.shape.size.slots;
                 let before = world.waiting.values().filter(is_large).count() as u64;
                 let is_large = world.dice.roll(20) == 0;
                 let size = if is_large { whole.clone() } else { Size::default() };
@@ -385,7 +381,7 @@ fn more_sizes_than_are_told_apart_are_all_served() {
             let Effect::Assign { stream, assignment } = effect else { continue };
             let crew = world.crews.get_mut(&stream).unwrap();
             assert!(crew.has_room(&assignment.spec.shape.size), "it has room");
-            crew.runs.insert(assignment.token, Arc::clone(&assignment.spec));
+            crew.runs.insert(assignment.token, assignment.spec);
             world.ends.push(Reverse((world.now, assignment.token, stream)));
             world.waiting.remove(&assignment.task);
         }
@@ -404,7 +400,7 @@ fn what_somebody_has_is_counted_in_slots() {
     let mut had = BTreeMap::<Name, u64>::new();
     for _ in 0..200 {
         for (queue, slots) in [("a", 2), ("b", 1)] {
-            let waits = |spec: &Arc<TaskSpec>| *spec.queue == *queue;
+            let waits = |spec: &TaskSpec| *spec.queue == *queue;
             while world.waiting.values().filter(|it| waits(it)).count() < 20 {
                 world.submit(spec(queue, 5, Size { slots, resources: Vec::new() }));
             }

@@ -346,8 +346,8 @@ impl World {
 fn spec(arrival: Arrival, timeout: Option<Duration>, strict: bool) -> TaskSpec {
     let (initial, cap) = (Duration::from_secs(1), Duration::from_secs(1));
     let backoff = Backoff { initial, factor: 1.0, cap, jitter: Jitter::None };
-    TaskSpec {
-        template: Arc::new(Template {
+    TaskSpec::new(
+        Arc::new(Template {
             queue: "q".into(),
             task_type: KINDS[arrival.kind].0.into(),
             content_type: "".into(),
@@ -362,13 +362,9 @@ fn spec(arrival: Arrival, timeout: Option<Duration>, strict: bool) -> TaskSpec {
             shape: Shape::default(),
             admission: if strict { Admission::Strict } else { Admission::Unasked },
         }),
-        payload: Bytes::new().into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: timeout.unwrap_or(FAR),
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    }
+        Bytes::new().into(),
+        timeout.unwrap_or(FAR),
+    )
 }
 
 #[cfg(test)]

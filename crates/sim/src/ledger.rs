@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
@@ -41,7 +40,7 @@ pub struct Entry {
     /// Its queue.
     pub queue: Name,
     /// What it was asked for.
-    pub spec: Arc<TaskSpec>,
+    pub spec: TaskSpec,
     /// Its idempotency key.
     pub key: Option<Name>,
     /// 1, and one more with each replay.
@@ -279,7 +278,7 @@ impl Ledger {
         });
         let dead = batch.failed.iter().map(|row| {
             let id = TaskId::from_u128(u128::from_be_bytes(row.task_id));
-            (id, &row.payload)
+            (id, &*row.payload)
         });
         for (id, payload) in moved.chain(dead) {
             let asked = self.tasks.get(&id).and_then(|entry| entry.spec.payload.here());
@@ -619,7 +618,7 @@ pub fn compare(entry: &Entry, task: &Task) -> Result<(), String> {
     same("losses", entry.losses == task.worker_losses)?;
     same("cancel", entry.cancel_requested == task.cancel_requested)?;
     same("last token", entry.last == task.last_token)?;
-    let saved = task.checkpoint.as_ref().map(|checkpoint| &checkpoint.data);
+    let saved = task.checkpoint().map(|checkpoint| &checkpoint.data);
     same("checkpoint", entry.checkpoint.as_ref() == saved)?;
     let lease = task.lease().map(|lease| lease.token);
     same("lease", entry.lease.as_ref().map(|lease| lease.token) == lease)
@@ -636,8 +635,8 @@ fn entry(task: &Task) -> Entry {
         terms: task.spec.terms,
         attempt_timeout: task.spec.attempt_timeout,
         queue: Name::clone(&task.spec.queue),
-        spec: Arc::clone(&task.spec),
-        key: task.spec.key.as_ref().map(|key| Name::clone(&key.name)),
+        spec: task.spec.clone(),
+        key: task.spec.key().map(|key| Name::clone(&key.name)),
         generation: task.generation,
         attempts: 0,
         losses: 0,

@@ -231,8 +231,8 @@ fn failed() -> Outcome {
 /// A task with the defaults of a coordinator.
 fn spec() -> TaskSpec {
     let claims = Claims { dependencies: vec![SHOP.into()], ..Claims::default() };
-    TaskSpec {
-        template: Arc::new(Template {
+    TaskSpec::new(
+        Arc::new(Template {
             admission: leasehold_queue::Admission::default(),
             queue: "default".into(),
             task_type: "buy".into(),
@@ -255,13 +255,9 @@ fn spec() -> TaskSpec {
             fairness_key: Name::default(),
             shape: Shape::default(),
         }),
-        payload: Bytes::new().into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: Duration::from_hours(24),
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    }
+        Bytes::new().into(),
+        Duration::from_hours(24),
+    )
 }
 
 /// The breakers that are compared, the first of which is none.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Admission, Checkpoint, Ending, Failure, FailureReason, Key, Lease, LeaseTerms, Name, Payload,
-    Phase, Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec, Template, Wait,
+    Admission, Checkpoint, Ending, Extras, Failure, FailureReason, Key, Lease, LeaseTerms, Name,
+    Past, Payload, Phase, Reckoned, Retry, RevocationReason, Revoking, Shape, Task, TaskSpec,
+    Template, Wait,
 };
 
 use super::wire::{Cursor, Malformed, Pen};
@@ -37,10 +38,8 @@ impl Pen {
             worker_losses,
             ran,
             cancel_requested,
-            last_failure,
             last_token,
-            ledger,
-            checkpoint,
+            past: _,
             phase,
         } = task;
         self.task_id(*id);
@@ -53,31 +52,31 @@ impl Pen {
         self.integer(*leases);
         self.integer(*worker_losses);
         self.flag(*cancel_requested);
-        self.option(last_failure.as_deref(), Self::failure);
+        self.option(task.last_failure(), Self::failure);
         self.option(last_token.as_ref(), |pen, token| pen.token(*token));
         self.phase(phase);
-        self.extra(LEDGER, ledger.as_deref(), Self::ledger);
+        self.extra(LEDGER, task.ledger(), Self::ledger);
         self.extra(RAN, ran.then_some(&()), |_, ()| ());
-        self.extra(CHECKPOINT, checkpoint.as_deref(), Self::checkpoint);
+        self.extra(CHECKPOINT, task.checkpoint(), Self::checkpoint);
         self.end_extras();
     }
 
     fn spec(&mut self, spec: &TaskSpec) {
-        let TaskSpec { template, payload, initial_delay, total_timeout, labels, trace, key } = spec;
+        let TaskSpec { template, payload, total_timeout, trace, extras: _ } = spec;
         self.template(template);
         match payload {
             Payload::Here(payload) => self.blob(payload),
             Payload::Away(len) => self.gap(*len),
         }
-        self.duration(*initial_delay);
+        self.duration(spec.initial_delay());
         self.duration(*total_timeout);
-        self.integer(labels.len() as u64);
-        for (name, value) in labels {
+        self.integer(spec.labels().len() as u64);
+        for (name, value) in spec.labels() {
             self.name(name);
             self.text(value);
         }
         self.trace(trace.as_ref());
-        self.option(key.as_deref(), Self::key);
+        self.option(spec.key(), Self::key);
         self.end_extras();
     }
 
@@ -196,48 +195,52 @@ impl Pen {
 
 impl Cursor<'_> {
     pub(super) fn task(&mut self) -> Result<Task, Malformed> {
-        let mut task = Task {
-            id: self.task_id()?,
-            spec: Arc::new(self.spec()?),
-            submitted: self.time()?,
-            deadline: self.time()?,
-            generation: self.small("generation")?,
-            revision: self.integer("revision")?,
-            attempts: self.small("attempts")?,
-            leases: self.small("leases")?,
-            worker_losses: self.small("worker losses")?,
-            ran: false,
-            cancel_requested: self.flag("cancel flag")?,
-            last_failure: self.option("failure", Self::failure)?.map(Arc::new),
-            last_token: self.option("token", Self::token)?,
-            ledger: None,
-            checkpoint: None,
-            phase: self.phase()?,
-        };
+        let (id, spec) = (self.task_id()?, self.spec()?);
+        let (submitted, deadline) = (self.time()?, self.time()?);
+        let (generation, revision) = (self.small("generation")?, self.integer("revision")?);
+        let (attempts, leases) = (self.small("attempts")?, self.small("leases")?);
+        let worker_losses = self.small("worker losses")?;
+        let cancel_requested = self.flag("cancel flag")?;
+        let last_failure = self.option("failure", Self::failure)?.map(Arc::new);
+        let last_token = self.option("token", Self::token)?;
+        let phase = self.phase()?;
+        let (mut ran, mut past) = (false, Past { last_failure, ..Past::default() });
         while let Some(kind) = self.extra()? {
             match kind {
-                LEDGER => task.ledger = Some(Arc::new(self.ledger()?)),
-                RAN => task.ran = true,
-                CHECKPOINT => task.checkpoint = Some(Arc::new(self.checkpoint()?)),
+                LEDGER => past.ledger = self.ledger()?,
+                RAN => ran = true,
+                CHECKPOINT => past.checkpoint = Some(Arc::new(self.checkpoint()?)),
                 kind => return Err(Malformed::UnknownKind { what: "extra of a task", kind }),
             }
         }
-        Ok(task)
+        Ok(Task {
+            id,
+            spec,
+            submitted,
+            deadline,
+            generation,
+            revision,
+            attempts,
+            leases,
+            worker_losses,
+            ran,
+            cancel_requested,
+            last_token,
+            past: past.kept(),
+            phase,
+        })
     }
 
     fn spec(&mut self) -> Result<TaskSpec, Malformed> {
         if !self.since(TEMPLATE_FORMAT) {
             return self.spec_in_one();
         }
-        let spec = TaskSpec {
-            template: self.template()?,
-            payload: Payload::from(self.blob("payload")?),
-            initial_delay: self.duration()?,
-            total_timeout: self.duration()?,
-            labels: self.labels()?,
-            trace: self.trace()?,
-            key: self.option("key", Self::key)?.map(Box::new),
-        };
+        let (template, payload) = (self.template()?, Payload::from(self.blob("payload")?));
+        let (initial_delay, total_timeout) = (self.duration()?, self.duration()?);
+        let (labels, trace) = (self.labels()?, self.trace()?);
+        let key = self.option("key", Self::key)?;
+        let extras = Extras { initial_delay, labels, key }.kept();
+        let spec = TaskSpec { template, payload, total_timeout, trace, extras };
         self.no_extras("extra of a specification")?;
         Ok(spec)
     }
@@ -272,7 +275,7 @@ impl Cursor<'_> {
         let (kill_grace, retry) = (self.duration()?, self.retry()?);
         let labels = self.labels()?;
         let trace = self.option("trace", Self::whole_trace)?.map(Arc::new);
-        let key = self.option("key", Self::key)?.map(Box::new);
+        let key = self.option("key", Self::key)?;
         let mut template = Template {
             queue,
             task_type,
@@ -290,7 +293,8 @@ impl Cursor<'_> {
         };
         self.template_extras(&mut template)?;
         let template = Arc::new(template);
-        Ok(TaskSpec { template, payload, initial_delay, total_timeout, labels, trace, key })
+        let extras = Extras { initial_delay, labels, key }.kept();
+        Ok(TaskSpec { template, payload, total_timeout, trace, extras })
     }
 
     fn labels(&mut self) -> Result<Vec<(Name, Name)>, Malformed> {

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Admission, Charge, Checkpoint, Claims, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity,
-    Failure, FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase,
-    Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape, Size, StopProof, TaskId,
-    TaskSpec, Template, Token, Trace, Wait,
+    Extras, Failure, FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name,
+    Next, Past, Phase, Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape, Size,
+    StopProof, TaskId, TaskSpec, Template, Token, Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -102,11 +102,9 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
                 admission,
             }),
             payload: texts.2.into(),
-            initial_delay: times.0,
             total_timeout: times.3,
-            labels: rest.1,
             trace: rest.2.map(Arc::new),
-            key: rest.3.map(Box::new),
+            extras: Extras { initial_delay: times.0, labels: rest.1, key: rest.3 }.kept(),
         },
     )
 }
@@ -217,9 +215,9 @@ fn lease_end() -> impl Strategy<Value = LeaseEnd> {
     })
 }
 
-fn ledger() -> impl Strategy<Value = Arc<Ledger>> {
+fn ledger() -> impl Strategy<Value = Ledger> {
     (vec(lease_end(), 0..=ENDS_MAX), any::<u32>())
-        .prop_map(|(ends, forgotten)| Arc::new(Ledger::new(ends, forgotten)))
+        .prop_map(|(ends, forgotten)| Ledger::new(ends, forgotten))
 }
 
 fn checkpoint() -> impl Strategy<Value = Arc<Checkpoint>> {
@@ -267,7 +265,7 @@ fn task() -> impl Strategy<Value = Task> {
     (id(), spec(), (time(), time()), counts, rest).prop_map(
         |(id, spec, times, counts, (rest, ledger, checkpoint))| Task {
             id,
-            spec: Arc::new(spec),
+            spec,
             submitted: times.0,
             deadline: times.1,
             generation: counts.0,
@@ -277,10 +275,9 @@ fn task() -> impl Strategy<Value = Task> {
             worker_losses: counts.4,
             ran: rest.4,
             cancel_requested: rest.0,
-            last_failure: rest.1,
             last_token: rest.2,
-            ledger,
-            checkpoint,
+            past: Past { last_failure: rest.1, ledger: ledger.unwrap_or_default(), checkpoint }
+                .kept(),
             phase: rest.3,
         },
     )
@@ -410,7 +407,7 @@ proptest! {
         let snapshot = decode_state(&encode_state(&ended)).unwrap();
         let mut expected = Snapshot::from(ended);
         expected.task.phase = Phase::Queued;
-        Arc::make_mut(&mut expected.task.spec).payload = Payload::default();
+        expected.task.spec.payload = Payload::default();
         if let Some(view) = &mut expected.ended {
             view.result = Bytes::new();
         }
@@ -503,11 +500,14 @@ fn of_format_1() -> (Vec<Record>, Task) {
             admission: Admission::default(),
         }),
         payload: Bytes::from_static(b"input").into(),
-        initial_delay: Duration::ZERO,
         total_timeout: Duration::from_hours(24),
-        labels: vec![("a".into(), "1".into())],
         trace: None,
-        key: Some(Box::new(Key { name: "k".into(), digest: [9; 16] })),
+        extras: Extras {
+            initial_delay: Duration::ZERO,
+            labels: vec![("a".into(), "1".into())],
+            key: Some(Key { name: "k".into(), digest: [9; 16] }),
+        }
+        .kept(),
     };
     let revoking = Revoking {
         reason: RevocationReason::Cancelled,
@@ -532,7 +532,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
     let task = Task {
         id,
         deadline: at(0) + spec.total_timeout,
-        spec: Arc::new(spec),
+        spec,
         submitted: at(0),
         generation: 1,
         revision: 6,
@@ -541,10 +541,12 @@ fn of_format_1() -> (Vec<Record>, Task) {
         worker_losses: 0,
         ran: false,
         cancel_requested: true,
-        last_failure: Some(failure(FailureReason::Error, one, true, at(20))),
         last_token: Some(two),
-        ledger: None,
-        checkpoint: None,
+        past: Past {
+            last_failure: Some(failure(FailureReason::Error, one, true, at(20))),
+            ..Past::default()
+        }
+        .kept(),
         phase: Phase::Leased(Box::new(lease)),
     };
     let records = vec![
@@ -573,7 +575,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
 #[test]
 fn earlier_formats_are_still_read() {
     let (records, mut task) = of_format_1();
-    Arc::make_mut(&mut task.spec).payload = Payload::default();
+    task.spec.payload = Payload::default();
     let check = |body, state, task: &Task| {
         assert_eq!(read(&unhex(body)).unwrap(), records);
         let snapshot = decode_state(&unhex(state)).unwrap();
@@ -592,7 +594,7 @@ fn what_tasks_have_in_common_is_written_and_kept_once() {
     let Some(Record::TaskMoved(task)) = records.get(1) else { unreachable!("it is moved") };
     let task = |change: fn(&mut TaskSpec)| {
         let mut task = task.clone();
-        change(Arc::make_mut(&mut task.spec));
+        change(&mut task.spec);
         Record::TaskAccepted(task)
     };
     let trace = || Trace { parent: "00-0af7651916cd43dd-01".into(), state: "a=b".into() };
@@ -601,11 +603,11 @@ fn what_tasks_have_in_common_is_written_and_kept_once() {
         task(|_| ()),
         task(|spec| spec.payload = Bytes::from_static(b"other").into()),
         task(|spec| spec.priority = 4),
-        task(|spec| (spec.payload, spec.labels) = (Payload::default(), Vec::new())),
+        task(|spec| (spec.payload, spec.extras) = (Payload::default(), None)),
     ];
     let traced = tasks.clone().map(|record| {
         let Record::TaskAccepted(mut task) = record else { unreachable!("it is accepted") };
-        Arc::make_mut(&mut task.spec).trace = Some(Arc::new(trace()));
+        task.spec.trace = Some(Arc::new(trace()));
         Record::TaskAccepted(task)
     });
     let sizes = [tasks, traced].map(|records| records.map(|record| body.push(&record)));
@@ -636,7 +638,7 @@ fn more_templates_than_are_numbered_come_back_as_they_went() {
     let Some(Record::TaskMoved(task)) = records.get(1) else { unreachable!("it is moved") };
     let task = |at: usize| {
         let mut task = task.clone();
-        Arc::make_mut(&mut task.spec).queue = format!("q{at}").into();
+        task.spec.queue = format!("q{at}").into();
         Record::TaskMoved(task)
     };
     let many: Vec<_> = (0..100).map(task).collect();
@@ -654,14 +656,14 @@ fn more_templates_than_are_numbered_come_back_as_they_went() {
 fn the_row_of_a_task_that_succeeded_at_once_hardly_grows() {
     let (_, mut task) = of_format_1();
     let Phase::Leased(mut lease) = task.phase.clone() else { unreachable!("it is leased") };
-    (lease.revoking, task.last_failure) = (None, None);
+    (lease.revoking, task.past) = (None, None);
     let time = Time::from_unix_ms(1_764_000_000_070);
     task.phase = Phase::Leased(lease.clone());
     let mut pen = Pen::new(time);
     pen.task(&task);
     // The format and time before the task, and its three ends of extras, are not the lease's.
     let with_lease = 1 + 8 + 1 + pen.len() - 3;
-    task.ledger = Some(Arc::new(Ledger::new(
+    let ledger = Ledger::new(
         [LeaseEnd {
             token: lease.token,
             worker: lease.worker,
@@ -679,14 +681,11 @@ fn the_row_of_a_task_that_succeeded_at_once_hardly_grows() {
             message: Name::default(),
         }],
         0,
-    )));
-    Arc::make_mut(&mut task.spec).payload = Payload::default();
-    let state = encode_state(&Ended {
-        task: Box::new(task),
-        ending: Ending::Succeeded,
-        result: Bytes::new(),
-        time,
-    });
+    );
+    task.past = Past { ledger, ..Past::default() }.kept();
+    task.spec.payload = Payload::default();
+    let state =
+        encode_state(&Ended { task: Box::new(task), ending: Ending::Succeeded, result: Bytes::new(), time });
     let grown = state.len() - (with_lease - b"input".len());
     assert!(grown <= 14, "{} bytes, {grown} more than format 1", state.len());
 }

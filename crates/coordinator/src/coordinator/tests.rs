@@ -13,8 +13,8 @@ use leasehold_proto::v1::{
     self, coordinator_event::Event as Told, lease_outcome::Outcome, worker_event::Event as Said,
 };
 use leasehold_queue::{
-    Accepted, Admission, Ending, FailureReason, Key, LeaseTerms, Name, Refusal, Retry, Shape,
-    StreamId, TaskId, TaskSpec, Template, Token,
+    Accepted, Admission, Ending, Extras, FailureReason, Key, LeaseTerms, Name, Refusal, Retry,
+    Shape, StreamId, TaskId, TaskSpec, Template, Token,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -224,8 +224,8 @@ fn failure() -> Outcome {
 fn spec(payload: &str) -> TaskSpec {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::Full };
-    TaskSpec {
-        template: Arc::new(Template {
+    TaskSpec::new(
+        Arc::new(Template {
             queue: Name::from("q"),
             task_type: Name::from("t"),
             content_type: Name::from(""),
@@ -240,13 +240,9 @@ fn spec(payload: &str) -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::copy_from_slice(payload.as_bytes()).into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: 600 * second,
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    }
+        Bytes::copy_from_slice(payload.as_bytes()).into(),
+        600 * second,
+    )
 }
 
 fn ending(snapshot: &Snapshot) -> Option<Ending> {
@@ -298,7 +294,9 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
     let leased = node.submit(spec("leased")).await;
     let second = worker.assignment().await.fencing_token;
     let mut keyed = spec("keyed");
-    keyed.key = Some(Box::new(Key { name: Name::from("k"), digest: [1; 16] }));
+    keyed.extras =
+        Extras { key: Some(Key { name: Name::from("k"), digest: [1; 16] }), ..Extras::default() }
+            .kept();
     let waiting = node.submit(keyed.clone()).await;
     node.handle().pause(Name::from("q")).await.unwrap().unwrap();
 
@@ -352,7 +350,7 @@ async fn a_checkpoint_is_handed_on_over_a_crash_and_one_that_is_too_large_is_not
     }
 
     let (mut node, _dir) = node.crash().await;
-    let kept = node.handle().get(id).await.unwrap().unwrap().task.checkpoint.unwrap();
+    let kept = node.handle().get(id).await.unwrap().unwrap().task.checkpoint().unwrap().clone();
     assert_eq!((kept.token.as_i64(), &*kept.data), (first.fencing_token, &b"60"[..]));
     let (mut worker, _) = node.worker("w", &[]).await;
     let next = loop {
@@ -504,7 +502,7 @@ async fn a_result_that_is_too_large_fails_the_attempt() {
     let token = worker.assignment().await.fencing_token;
     assert_eq!(worker.finish(token, success(b"12345")).await, v1::ResultDisposition::Invalid);
     let task = node.handle().get(id).await.unwrap().unwrap().task;
-    assert_eq!(task.last_failure.unwrap().reason, FailureReason::ResultTooLarge);
+    assert_eq!(task.last_failure().unwrap().reason, FailureReason::ResultTooLarge);
     assert_eq!(task.attempts, 1);
     node.stop().await;
 }
@@ -669,7 +667,7 @@ async fn a_dead_letter_is_replayed_once() {
         let generation = u32::try_from(generation).unwrap();
         let dead = handle.archive().failed(id).await.unwrap().unwrap();
         assert_eq!((dead.task.generation, &dead.task.spec.payload), (generation, &"p".into()));
-        assert_eq!(dead.task.last_failure.unwrap().reason, FailureReason::Panic);
+        assert_eq!(dead.task.last_failure().unwrap().reason, FailureReason::Panic);
 
         let past = handle.replay(id, Some(generation - 1)).await.unwrap();
         assert!(matches!(past, Replay::Already(None)), "{past:?}");

@@ -222,7 +222,7 @@ fn revive(row: FailedRow) -> Option<Task> {
     match codec::decode_state(&row.state) {
         Ok(snapshot) => {
             let mut task = snapshot.task;
-            Arc::make_mut(&mut task.spec).payload = row.payload.into();
+            task.spec.payload = row.payload.into();
             Some(task)
         }
         Err(error) => {

@@ -245,7 +245,7 @@ impl Drafts {
 fn payload_bytes(record: &Record) -> usize {
     match record {
         Record::TaskAccepted(task) | Record::TaskMoved(task) | Record::TaskReplayed(task) => {
-            let saved = task.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.data.len());
+            let saved = task.checkpoint().map_or(0, |checkpoint| checkpoint.data.len());
             task.spec.payload.len() + saved
         }
         Record::CheckpointSaved { data, .. } => data.len(),

@@ -3,10 +3,7 @@
 //!
 //! What was accepted last usually runs last, so that is what goes.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use leasehold_journal::Position;
@@ -71,7 +68,7 @@ impl Payloads {
         {
             let len = task.spec.payload.len();
             if most < self.bytes(queue) + len as u64 {
-                Arc::make_mut(&mut task.spec).payload = Payload::Away(len);
+                task.spec.payload = Payload::Away(len);
             }
         }
     }
@@ -180,7 +177,7 @@ impl Engine {
             let Payload::Away(len) = assignment.spec.payload else { continue };
             let task = assignment.task;
             if let Some(payload) = self.payloads.ahead.take(task) {
-                Arc::make_mut(&mut assignment.spec).payload = payload.into();
+                assignment.spec.payload = payload.into();
             } else {
                 self.drafts.leaves(task, len, &self.keeper);
             }

@@ -1,6 +1,6 @@
 //! What leaves once it is durable: answers to callers, and the effects of the queue.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use leasehold_policy::{Tally, Turn};
 use leasehold_queue::{
@@ -123,7 +123,7 @@ impl Engine {
                     let Some(payload) = self.arrived(assignment.task) else {
                         unreachable!("what leaves with a batch was read before it")
                     };
-                    Arc::make_mut(&mut assignment.spec).payload = payload.into();
+                    assignment.spec.payload = payload.into();
                 }
                 self.count_grant(&assignment);
                 let left = assignment.deadline.since(self.clock.now());
@@ -247,7 +247,7 @@ impl Engine {
 /// A dead letter is somebody's business; everything else is only looked for.
 fn log_end(ended: &Ended) {
     let Ended { task, ending, time, .. } = ended;
-    if let (Ending::Failed, Some(failure)) = (*ending, &task.last_failure) {
+    if let (Ending::Failed, Some(failure)) = (*ending, task.last_failure()) {
         let (reason, error) = (row::reason(failure.reason), &*failure.message);
         tracing::warn!(
             task_id = %task.id, trace_id = row::trace_id(task), queue = &*task.spec.queue,

@@ -43,7 +43,7 @@ pub(crate) fn finished(ended: &Ended, class: Class, retention: Duration) -> Fini
 /// The row of a dead letter.
 pub(crate) fn failed(ended: &Ended, retention: Duration) -> FailedRow {
     let Ended { task, time, .. } = ended;
-    let failure = task.last_failure.as_deref();
+    let failure = task.last_failure();
     let stack = failure.map_or("", |failure| &failure.details);
     FailedRow {
         row_id: task.id.serial(),
@@ -59,7 +59,7 @@ pub(crate) fn failed(ended: &Ended, retention: Duration) -> FailedRow {
         finish_ms: time.unix_ms(),
         expire_ms: (*time + retention).unix_ms(),
         trace_id: trace_id(task).to_owned(),
-        payload: task.spec.payload.here().cloned().unwrap_or_default(),
+        payload: task.spec.payload.bytes().unwrap_or_default(),
         state: codec::encode_state(ended),
         leases: leases(ended),
     }

@@ -155,8 +155,8 @@ impl Stage {
 fn spec() -> TaskSpec {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::Full };
-    TaskSpec {
-        template: Arc::new(Template {
+    TaskSpec::new(
+        Arc::new(Template {
             queue: Name::from("q"),
             task_type: Name::from("t"),
             content_type: Name::from(""),
@@ -171,13 +171,9 @@ fn spec() -> TaskSpec {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new().into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: 6_000 * second,
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    }
+        Bytes::new().into(),
+        6_000 * second,
+    )
 }
 
 #[test]
@@ -225,7 +221,7 @@ fn saving() -> (Stage, Token, impl Fn(&Stage) -> Option<u8>) {
     let (token, _) = stage.lease(task).expect("it was leased at once");
     let kept = move |stage: &Stage| {
         let task = stage.coordinator.queue().task(task).expect("it is open");
-        Some(*task.checkpoint.as_ref()?.data.first().expect("nobody saves nothing"))
+        Some(*task.checkpoint()?.data.first().expect("nobody saves nothing"))
     };
     (stage, token, kept)
 }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use leasehold_proto::v1;
-use leasehold_queue::{Key, Name, TaskSpec, Template, Trace};
+use leasehold_queue::{Extras, Key, Name, TaskSpec, Template, Trace};
 
 use super::{
     CallTrace, Rules, digest,
@@ -115,16 +115,19 @@ impl Likeness {
         fields.break_as(&self.broken);
         let key = fields.key(key).map(|name| {
             let digest = digest(&self.template.task_type, &payload);
-            Box::new(Key { name: name.into(), digest })
+            Key { name: name.into(), digest }
         });
         fields.finish(TaskSpec {
             template: Arc::clone(&self.template),
             payload: payload.into(),
-            initial_delay: self.initial_delay,
             total_timeout: self.total_timeout,
-            labels: self.labels.clone(),
             trace: Some(Arc::clone(&self.trace)),
-            key,
+            extras: Extras {
+                initial_delay: self.initial_delay,
+                labels: self.labels.clone(),
+                key,
+            }
+            .kept(),
         })
     }
 }

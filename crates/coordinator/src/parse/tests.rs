@@ -84,7 +84,7 @@ fn what_is_left_out_has_its_default() {
     let spec = parse(request(|_| ())).unwrap();
     let defaults = Config::default().defaults;
     assert_eq!((&*spec.queue, &*spec.task_type), ("default", "resize"));
-    assert_eq!((spec.priority, spec.initial_delay), (5, Duration::ZERO));
+    assert_eq!((spec.priority, spec.initial_delay()), (5, Duration::ZERO));
     assert_eq!(spec.start_timeout, defaults.start_timeout);
     assert_eq!(spec.attempt_timeout, defaults.attempt_timeout);
     assert_eq!(spec.total_timeout, defaults.total_timeout);
@@ -94,7 +94,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(spec.retry.backoff.cap, Duration::from_mins(5));
     assert_eq!(spec.retry.backoff.jitter, Jitter::Full);
     assert_eq!(spec.terms, LeaseTerms::default());
-    assert!(spec.key.is_none() && spec.labels.is_empty());
+    assert!(spec.key().is_none() && spec.labels().is_empty());
     assert_eq!(&*spec.trace.unwrap().parent, call().traceparent());
 }
 
@@ -135,14 +135,14 @@ fn what_is_said_is_taken() {
     .unwrap();
     assert_eq!((&*spec.queue, &*spec.task_type), ("thumbs.eu-1_b", "image/resize"));
     assert_eq!((&spec.payload, &*spec.content_type), (&"input".into(), "text/plain"));
-    assert_eq!((spec.priority, spec.initial_delay), (0, Duration::from_millis(1_500)));
+    assert_eq!((spec.priority, spec.initial_delay()), (0, Duration::from_millis(1_500)));
     let (guarantee, exclusivity) = (Guarantee::AtMostOnce, Exclusivity::BestEffort);
     let (queue_timeout, progress_timeout) =
         (Some(Duration::from_secs(9)), Some(Duration::from_secs(1)));
     let terms = LeaseTerms { guarantee, exclusivity, queue_timeout, progress_timeout };
     assert_eq!(spec.terms, terms);
     assert_eq!(spec.shape.schema, Some(SchemaPrint([10; 32])));
-    let labels: Vec<_> = spec.labels.iter().map(|(k, v)| (&**k, &**v)).collect();
+    let labels: Vec<_> = spec.labels().iter().map(|(k, v)| (&**k, &**v)).collect();
     assert_eq!(labels, [("a", "1"), ("b", "2")], "in the order of their keys");
     let selector = vec![("y".into(), "1".into()), ("z".into(), "".into())];
     assert_eq!((&*spec.fairness_key, &spec.shape.selector), ("customer 7", &selector));
@@ -151,7 +151,7 @@ fn what_is_said_is_taken() {
     let backoff = spec.retry.backoff;
     assert_eq!((spec.retry.max_attempts, backoff.jitter), (1, Jitter::None));
     assert_eq!((backoff.initial.as_secs(), backoff.cap.as_secs()), (2, 3));
-    let key = spec.key.unwrap();
+    let key = spec.key().unwrap();
     assert_eq!((&*key.name, key.digest), ("k", digest("image/resize", b"input")));
 }
 

@@ -136,7 +136,7 @@ fn say_welcome(welcome: &Welcome, terms: &SessionTerms, coordinator: &Status) ->
 }
 
 fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
-    let spec = &*assignment.spec;
+    let spec = &assignment.spec;
     // What formats a name takes several times as long as what copies it.
     let owned = |name: &Name| str::to_owned(name);
     let trace = spec.trace.as_ref().map(|trace| v1::TraceContext {
@@ -144,14 +144,14 @@ fn say_assignment(assignment: &Assignment, left: Duration) -> v1::Assignment {
         tracestate: owned(&trace.state),
     });
     let (space, queue) = namespace::split(&spec.queue);
-    let labels = spec.labels.iter().map(|(name, value)| (owned(name), owned(value)));
+    let labels = spec.labels().iter().map(|(name, value)| (owned(name), owned(value)));
     v1::Assignment {
         fencing_token: assignment.token.as_i64(),
         task_id: assignment.task.to_string(),
         namespace: space.to_owned(),
         queue: queue.to_owned(),
         task_type: owned(&spec.task_type),
-        payload: spec.payload.here().cloned().unwrap_or_default(),
+        payload: spec.payload.bytes().unwrap_or_default(),
         content_type: owned(&spec.content_type),
         attempt: i32::try_from(assignment.attempt).unwrap_or(i32::MAX),
         generation: i32::try_from(assignment.generation).unwrap_or(i32::MAX),
@@ -176,19 +176,19 @@ fn are_alike(one: &Assignment, other: &Assignment) -> bool {
     if Mutant::AllAlike.is_alive() {
         return true;
     }
-    let (one, other) = (&*one.spec, &*other.spec);
+    let (one, other) = (&one.spec, &other.spec);
     let is_one_trace = match (&one.trace, &other.trace) {
         (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
         (Some(_) | None, None) | (None, Some(_)) => false,
     };
-    Arc::ptr_eq(&one.template, &other.template) && is_one_trace && one.labels == other.labels
+    Arc::ptr_eq(&one.template, &other.template) && is_one_trace && one.labels() == other.labels()
 }
 
 fn say_alike_assignment(assignment: &Assignment, left: Duration) -> v1::AlikeAssignment {
     v1::AlikeAssignment {
         fencing_token: assignment.token.as_i64(),
         task_id: assignment.task.to_string(),
-        payload: assignment.spec.payload.here().cloned().unwrap_or_default(),
+        payload: assignment.spec.payload.bytes().unwrap_or_default(),
         attempt: i32::try_from(assignment.attempt).unwrap_or(i32::MAX),
         generation: i32::try_from(assignment.generation).unwrap_or(i32::MAX),
         total_remaining: Some(to_wire(left)),

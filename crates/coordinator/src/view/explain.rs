@@ -264,7 +264,7 @@ fn wait_until(time: prost_types::Timestamp) -> v1::Advice {
 /// A worker that serves such tasks; with labels or a schema, by a configuration: no flag says those. It is to be named, as one
 /// without a name would take the place of another on its machine.
 fn start_worker(spec: &TaskSpec) -> v1::Advice {
-    let Template { task_type, shape, .. } = &**spec;
+    let Template { task_type, shape, .. } = &*spec.template;
     let mut wants = vec![format!("start a worker that takes {task_type}")];
     let mut configuration = Vec::new();
     if !shape.selector.is_empty() {
@@ -629,7 +629,7 @@ fn over(
     let ending = ended.ending;
     let spent = spent(task, ending, budgets);
     let (budget, used, max) = spent.unwrap_or((v1::TaskBudget::Unspecified, 0, 0));
-    let last = task.last_failure.as_deref();
+    let last = task.last_failure();
     let why = spent.map(|spent| format!(": {}", used_budget(spent)));
     let why = why.or_else(|| {
         let is_final = last.is_some_and(|last| last.counted) && ending == Ending::Failed;
@@ -666,7 +666,7 @@ fn over(
 
 /// The budget that a task has used up, how much of it, and how much there was, as far as budgets are now.
 fn spent(task: &Task, ending: Ending, budgets: Budgets) -> Option<(v1::TaskBudget, i64, i64)> {
-    let last = task.last_failure.as_ref().filter(|_| ending == Ending::Failed)?;
+    let last = task.last_failure().filter(|_| ending == Ending::Failed)?;
     let of = |budget, used: u32, max: u32| Some((budget, i64::from(used), i64::from(max)));
     match last.reason {
         FailureReason::TotalTimeout => of(v1::TaskBudget::TotalTime, 0, 0),

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_proto::v1;
 use leasehold_queue::{
-    Admission, Blocked, Charge, Checkpoint, EndKind, Ending, Failure, FailureReason, Key, Lease,
-    LeaseEnd, LeaseTerms, Ledger, Phase, Progress, Reckoned, Retry, RevocationReason, Revoking,
-    Shape, StopProof, Task, TaskId, TaskSpec, Template, Token, Trace, Wait,
+    Admission, Blocked, Charge, Checkpoint, EndKind, Ending, Extras, Failure, FailureReason, Key,
+    Lease, LeaseEnd, LeaseTerms, Ledger, Past, Phase, Progress, Reckoned, Retry, RevocationReason,
+    Revoking, Shape, StopProof, Task, TaskId, TaskSpec, Template, Token, Trace, Wait,
 };
 
 use super::{Detail, state, task, timestamp};
@@ -91,11 +91,14 @@ pub(super) fn snapshot(phase: Phase) -> Snapshot {
             admission: Admission::default(),
         }),
         payload: "input".into(),
-        initial_delay: Duration::ZERO,
         total_timeout: Duration::from_mins(1),
-        labels: vec![("team".into(), "blue".into())],
         trace: Some(Arc::new(Trace { parent: "00-p".into(), state: "s".into() })),
-        key: Some(Box::new(Key { name: "k".into(), digest: [0; 16] })),
+        extras: Extras {
+            initial_delay: Duration::ZERO,
+            labels: vec![("team".into(), "blue".into())],
+            key: Some(Key { name: "k".into(), digest: [0; 16] }),
+        }
+        .kept(),
     };
     let failure = Failure {
         reason: FailureReason::AttemptTimeout,
@@ -108,7 +111,7 @@ pub(super) fn snapshot(phase: Phase) -> Snapshot {
     };
     let task = Task {
         id: TaskId::from_u128(0x0195_a1b2_c3d4_7000_8000_0000_0000_0001),
-        spec: Arc::new(spec),
+        spec,
         submitted: Time::from_unix_ms(1_234),
         deadline: Time::from_unix_ms(61_234),
         generation: 2,
@@ -118,10 +121,13 @@ pub(super) fn snapshot(phase: Phase) -> Snapshot {
         worker_losses: 1,
         ran: false,
         cancel_requested: false,
-        last_failure: Some(Arc::new(failure)),
         last_token: Some(Token::new(3, 9)),
-        ledger: Some(Arc::new(Ledger::new([end()], 4))),
-        checkpoint: Some(Arc::new(checkpoint())),
+        past: Past {
+            last_failure: Some(Arc::new(failure)),
+            ledger: Ledger::new([end()], 4),
+            checkpoint: Some(Arc::new(checkpoint())),
+        }
+        .kept(),
         phase,
     };
     let read_instead = BTreeSet::new();

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Admission, Charge, ENDS_MAX, EndKind, Ended, Ending, FailureReason, LeaseTerms, Ledger, Name,
-    Phase, Retry, Shape, StopProof, TaskSpec, Template, Token,
+    Admission, Charge, ENDS_MAX, EndKind, Ended, Ending, Extras, FailureReason, LeaseTerms, Ledger,
+    Name, Past, Retry, Shape, StopProof, TaskSpec, Template, Token,
 };
 use prost::Message as _;
 use tokio_util::task::TaskTracker;
@@ -21,8 +21,8 @@ fn id(number: u64) -> TaskId {
 fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::None };
-    let spec = TaskSpec {
-        template: Arc::new(Template {
+    let spec = TaskSpec::new(
+        Arc::new(Template {
             queue: Name::from(queue),
             task_type: Name::from("t"),
             content_type: Name::from(""),
@@ -37,31 +37,10 @@ fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::from_static(b"payload").into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: second,
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    };
-    let task = Task {
-        id: id(number),
-        spec: Arc::new(spec),
-        submitted: Time::default(),
-        deadline: Time::default(),
-        generation: 1,
-        revision,
-        attempts: 0,
-        leases: 0,
-        worker_losses: 0,
-        ran: false,
-        cancel_requested: false,
-        last_failure: None,
-        last_token: None,
-        ledger: None,
-        checkpoint: None,
-        phase: Phase::Queued,
-    };
+        Bytes::from_static(b"payload").into(),
+        second,
+    );
+    let task = Task { revision, ..Task::new(id(number), spec, Time::default()) };
     let read_instead = BTreeSet::new();
     Snapshot { task, blocked: None, obstacle: None, read_instead, ended: None, home: None }
 }
@@ -199,8 +178,9 @@ async fn much_is_taken_in_parts() {
 fn everything_large_counts() {
     let mut snapshot = ended(1, 3);
     assert_eq!(bytes(&snapshot), 3);
-    Arc::make_mut(&mut snapshot.task.spec).labels = vec![(Name::from("key"), Name::from("value"))];
-    snapshot.task.last_failure = Some(Arc::new(Failure {
+    let labels = vec![(Name::from("key"), Name::from("value"))];
+    snapshot.task.spec.extras = Extras { labels, ..Extras::default() }.kept();
+    let failure = Failure {
         reason: FailureReason::Panic,
         message: Name::from("message"),
         details: Name::from("details"),
@@ -208,7 +188,8 @@ fn everything_large_counts() {
         token: None,
         worker: None,
         time: Time::default(),
-    }));
+    };
+    snapshot.task.past = Past { last_failure: Some(Arc::new(failure)), ..Past::default() }.kept();
     assert_eq!(bytes(&snapshot), 3 + 8 + 14);
 }
 
@@ -230,12 +211,13 @@ async fn what_tasks_keep_of_their_leases_counts_among_what_may_wait_for_a_watche
         eligible: Some(Time::from_unix_ms(1_764_000_000_004)),
         message: "\u{1F980}".repeat(200).into(),
     };
-    let ledger = Arc::new(Ledger::new(vec![ended; ENDS_MAX], 0));
+    let ledger = Ledger::new(vec![ended; ENDS_MAX], 0);
+    let past = Past { ledger, ..Past::default() }.kept();
     let mut watchers = Watchers::default();
     let mut watch = watchers.watch(WatchFilter::default(), 9, Vec::new()).unwrap();
     for number in (0..).take(TAKEN_TASKS_MAX) {
         let mut snapshot = open(number, "q", 1);
-        snapshot.task.ledger = Some(Arc::clone(&ledger));
+        snapshot.task.past.clone_from(&past);
         tell(&mut watchers, &snapshot);
     }
     let taken = watch.next().await.unwrap().unwrap();

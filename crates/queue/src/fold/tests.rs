@@ -7,16 +7,16 @@ use leasehold_policy::{Backoff, Jitter, Time};
 
 use super::{Corrupt, Unknown};
 use crate::{
-    EndCause, EndFact, EndKind, Ending, Failure, FailureReason, LeaseTerms, Next, Phase, Record,
-    Retry, RevocationReason, Shape, StopProof, Task, TaskId, TaskSpec, Template, Token, book::Book,
+    EndCause, EndFact, EndKind, Ending, Failure, FailureReason, LeaseTerms, Next, Record, Retry,
+    RevocationReason, Shape, StopProof, Task, TaskId, TaskSpec, Template, Token, book::Book,
 };
 
 const ONE: TaskId = TaskId::from_u128(1);
 const NOW: Time = Time::from_unix_ms(1_000);
 
 pub(crate) fn task() -> Task {
-    let spec = TaskSpec {
-        template: Arc::new(Template {
+    let spec = TaskSpec::new(
+        Arc::new(Template {
             queue: "q".into(),
             task_type: "t".into(),
             content_type: "".into(),
@@ -39,31 +39,10 @@ pub(crate) fn task() -> Task {
             shape: Shape::default(),
             admission: crate::Admission::default(),
         }),
-        payload: Bytes::new().into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: Duration::from_mins(1),
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    };
-    Task {
-        id: ONE,
-        deadline: NOW + spec.total_timeout,
-        spec: Arc::new(spec),
-        submitted: NOW,
-        generation: 1,
-        revision: 1,
-        attempts: 0,
-        leases: 0,
-        worker_losses: 0,
-        ran: false,
-        cancel_requested: false,
-        last_failure: None,
-        last_token: None,
-        ledger: None,
-        checkpoint: None,
-        phase: Phase::Queued,
-    }
+        Bytes::new().into(),
+        Duration::from_mins(1),
+    );
+    Task::new(ONE, spec, NOW)
 }
 
 fn granted(counter: u32) -> Record {

@@ -13,8 +13,8 @@ use crate::{
 fn hurried(id: u128) -> Command {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::None };
-    let spec = TaskSpec {
-        template: Arc::new(Template {
+    let spec = TaskSpec::new(
+        Arc::new(Template {
             queue: "q".into(),
             task_type: "t".into(),
             content_type: "".into(),
@@ -29,13 +29,9 @@ fn hurried(id: u128) -> Command {
             shape: Shape::default(),
             admission: crate::Admission::default(),
         }),
-        payload: Bytes::new().into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: second,
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    };
+        Bytes::new().into(),
+        second,
+    );
     let id = TaskId::from_u128(id);
     Command::Submit(Box::new(Submit { id, spec, validate_only: false }))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::{self as map, BTreeMap};
 
+use leasehold_policy::Time;
 use proptest::prelude::*;
 
 use super::*;
@@ -40,4 +41,15 @@ proptest! {
 fn ids_that_come_in_order_and_go_leave_nothing_behind() {
     let come_and_go = (1_u16..=60_000).flat_map(|id| [(id, true), (id.saturating_sub(3), false)]);
     check(come_and_go.collect());
+}
+
+/// A million more that wait take as many megabytes more as this is longer. The payload is beside it, once for the task, its
+/// record and its assignment.
+#[test]
+fn a_task_takes_little_beside_its_payload() {
+    let lane = size_of::<((Time, TaskId), Time)>();
+    let timer = size_of::<((Time, TaskId), ())>();
+    let table = size_of::<(Box<Task>, TemplateNo)>();
+    assert_eq!((size_of::<Task>(), size_of::<crate::TaskSpec>()), (160, 56));
+    assert_eq!((lane, timer, table), (32, 24, 16));
 }

@@ -10,7 +10,7 @@ use crate::{Claims, fold::tests::task};
 /// One of many that differ in nothing but a concurrency key.
 fn template(number: u32) -> Arc<Template> {
     let claims = Claims { keys: vec![format!("k{number}").into()], ..Claims::default() };
-    let spec = task().spec.as_ref().clone().with(|template| {
+    let spec = task().spec.with(|template| {
         template.queue = format!("q{}", number % 3).into();
         template.claims = Some(Arc::new(claims));
     });
@@ -83,7 +83,7 @@ fn whatever_they_differ_in_they_fall_apart() {
 #[test]
 fn what_was_reckoned_is_not_asked_of_again() {
     let asked = |admission| {
-        let spec = task().spec.as_ref().clone();
+        let spec = task().spec;
         spec.with(|template| template.admission = admission).template
     };
     let mut templates = Templates::default();

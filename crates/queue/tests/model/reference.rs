@@ -260,9 +260,9 @@ impl Reference {
 
     pub(crate) fn submit(&mut self, submit: &Submit) -> String {
         let Submit { id, spec, validate_only } = submit;
-        if let Some(key) = &spec.key {
+        if let Some(key) = spec.key() {
             let live = self.jobs.iter().find(|job| job.has_key(&spec.queue, &key.name));
-            let live = live.and_then(|job| Some((job.id, job.spec.key.as_ref()?.digest)));
+            let live = live.and_then(|job| Some((job.id, job.spec.key()?.digest)));
             let kept = self.kept.iter().find(|kept| {
                 kept.queue == *spec.queue && kept.key == *key.name && self.now < kept.until
             });
@@ -282,7 +282,7 @@ impl Reference {
             return full;
         }
         if !validate_only {
-            let eligible = self.now + spec.initial_delay;
+            let eligible = self.now + spec.initial_delay();
             let waits = self.now < eligible;
             let state = if waits { State::Waits(eligible, Wait::Delay) } else { State::Ready };
             let mut job = Job::new(*id, spec.clone(), 1, self.now, state);
@@ -296,7 +296,7 @@ impl Reference {
         if self.jobs.iter().any(|job| job.id == dead.id) {
             return "already open".into();
         }
-        if let Some(key) = &dead.spec.key {
+        if let Some(key) = dead.spec.key() {
             let live = self.jobs.iter().any(|job| job.has_key(&dead.spec.queue, &key.name));
             let kept = self.kept.iter().any(|kept| {
                 kept.queue == *dead.spec.queue
@@ -316,14 +316,14 @@ impl Reference {
         let mut job = Job::new(dead.id, spec, generation, self.now, State::Ready);
         job.first_start_by = dead.spec.terms.queue_timeout.map(|timeout| self.now + timeout);
         job.last_token = dead.last_token;
-        job.failure = dead.last_failure.as_ref().map(|failure| failure.reason);
+        job.failure = dead.last_failure().map(|failure| failure.reason);
         job.ends = dead.ends().iter().map(shown::end_line).collect();
         self.open(job);
         format!("generation {generation}")
     }
 
     fn open(&mut self, job: Job) {
-        if let Some(key) = &job.spec.key {
+        if let Some(key) = job.spec.key() {
             let same = |kept: &Kept| kept.queue == *job.spec.queue && kept.key == *key.name;
             self.kept.retain(|kept| !same(kept));
         }
@@ -618,7 +618,7 @@ impl Job {
     }
 
     fn has_key(&self, queue: &str, key: &str) -> bool {
-        *self.spec.queue == *queue && self.spec.key.as_ref().is_some_and(|own| *own.name == *key)
+        *self.spec.queue == *queue && self.spec.key().is_some_and(|own| *own.name == *key)
     }
 
     fn lease(&self) -> Option<&Lease> {

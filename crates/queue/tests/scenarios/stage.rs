@@ -11,7 +11,7 @@ use bytes::Bytes;
 use leasehold_policy::{Backoff, CircuitTerms, Jitter, Rate, SlowTerms, Tally, Time};
 use leasehold_queue::{
     Admission, Blocker, BreakerTerms, BreakerView, Capacity, Caps, Claims, Command, Config, Dead,
-    DeclineReason, Disposition, Effect, Ended, Estimate, Exclusivity, Explanation, Failure,
+    DeclineReason, Disposition, Effect, Ended, Estimate, Exclusivity, Explanation, Extras, Failure,
     FailureReason, Gate, Guarantee, Guarded, HeldLease, Hello, Key, LeaseEnd, LeasePhase,
     LeaseTerms, Limits, Name, Obstacle, Outcome, Over, Phase, Progress, Queue, QueueLimits, Quota,
     Record, Reply, Retry, RetryBudget, RevocationReason, Room, Saved, SchemaPrint, SchemasRead,
@@ -315,11 +315,14 @@ impl Stage {
                 },
             }),
             payload: Bytes::from(vec![0; words.number("bytes", 0) as usize]).into(),
-            initial_delay: words.ms("delay", 0),
             total_timeout: words.ms("total", 60_000),
-            labels: Vec::new(),
             trace: None,
-            key: words.value("key").map(|name| Box::new(Key { name: name.into(), digest })),
+            extras: Extras {
+                initial_delay: words.ms("delay", 0),
+                labels: Vec::new(),
+                key: words.value("key").map(|name| Key { name: name.into(), digest }),
+            }
+            .kept(),
         }
     }
 
@@ -787,8 +790,8 @@ fn terms(words: &Words<'_>) -> LeaseTerms {
 }
 
 fn counters(task: &Task) -> String {
-    let failure = task.last_failure.as_ref().map(|failure| {
-        let Failure { reason, message, details, .. } = failure.as_ref();
+    let failure = task.last_failure().map(|failure| {
+        let Failure { reason, message, details, .. } = failure;
         let details =
             if details.is_empty() { String::new() } else { format!(" after {details:?}") };
         format!(", {reason:?}: {message}{details}")

@@ -310,6 +310,6 @@ fn waits_until(task: &Task) -> Time {
         return task.deadline;
     };
     let is_first = task.generation == 1;
-    let delay = if is_first { task.spec.initial_delay } else { Duration::ZERO };
+    let delay = if is_first { task.spec.initial_delay() } else { Duration::ZERO };
     task.deadline.min(task.deadline - task.spec.total_timeout + delay + timeout)
 }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use leasehold_coordinator::simulation::{Answer, Ask};
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Admission, Claims, Exclusivity, Key, Name, Refusal, Retry, Shape, TaskId, TaskSpec, Template,
-    Trace,
+    Admission, Claims, Exclusivity, Extras, Key, Name, Refusal, Retry, Shape, TaskId, TaskSpec,
+    Template, Trace,
 };
 
 use super::{
@@ -358,7 +358,7 @@ fn spec(order: &Order) -> TaskSpec {
     };
     let key = order.key.map(|key| {
         let digest = u128::from(key).to_be_bytes();
-        Box::new(Key { name: Name::from(format!("k{key}")), digest })
+        Key { name: Name::from(format!("k{key}")), digest }
     });
     TaskSpec {
         template: Arc::new(Template {
@@ -389,11 +389,14 @@ fn spec(order: &Order) -> TaskSpec {
             admission: Admission::BestEffort,
         }),
         payload: Bytes::from(make.payload(order.ordinal)).into(),
-        initial_delay: Duration::from_micros(order.delay),
         total_timeout: Duration::from_micros(order.total_timeout),
-        labels: Vec::new(),
         // Only what is of one trace is assigned as being alike.
-        trace: Some(Arc::new(Trace { parent: TRACE.into(), state: "".into() })),
-        key,
+         trace: Some(Arc::new(Trace { parent: TRACE.into(), state: "".into() })),
+         extras: Extras {
+             initial_delay: Duration::from_micros(order.delay),
+             labels: Vec::new(),
+             key,
+         }
+         .kept(),
     }
 }

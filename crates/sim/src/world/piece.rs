@@ -70,7 +70,7 @@ impl World {
         let Job { token, task_id, payload, attempt, limits: (own, total) } = job;
         let shown = self.crew[worker].shows(self.now);
         let asked = task_id.parse().ok().and_then(|id| self.ledger.task(id));
-        if asked.is_some_and(|asked| asked.spec.payload.here() != Some(&payload)) {
+        if asked.is_some_and(|asked| asked.spec.payload.here() != Some(&*payload)) {
             self.fail(Violation::new("payload", format!("{task_id} is given {payload:?}")));
         }
         let piece = Piece::new(task_id, &payload, attempt);

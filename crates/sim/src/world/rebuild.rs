@@ -1,6 +1,6 @@
 //! The judges that compare: the live queue with the one its journal rebuilds, both with the ledger, and the rows with all.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use leasehold_coordinator::simulation::queue;
 use leasehold_journal::Class;
@@ -130,7 +130,7 @@ fn durable(task: &Task, now: Time) -> Task {
     let mut task = task.clone();
     task.revision = 0;
     let len = task.spec.payload.len();
-    Arc::make_mut(&mut task.spec).payload = Payload::Away(len);
+    task.spec.payload = Payload::Away(len);
     match &mut task.phase {
         Phase::Scheduled { eligible, .. } if *eligible <= now => task.phase = Phase::Queued,
         Phase::Leased(lease) => {

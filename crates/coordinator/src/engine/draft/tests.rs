@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
-    Admission, Command, Config, Effect, Ending, Failure, FailureReason, Hello, KeptKey, Key,
-    LeaseTerms, Name, Outcome, Payload, Phase, Queue, Reckoned, Reply, Retry, SchemasRead,
+    Admission, Command, Config, Effect, Ending, Extras, Failure, FailureReason, Hello, KeptKey,
+    Key, LeaseTerms, Name, Outcome, Payload, Phase, Queue, Reckoned, Reply, Retry, SchemasRead,
     SessionId, Shape, StreamId, Submit, Task, TaskId, TaskSpec, Template, Token, Unknown,
 };
 use proptest::{collection::vec, prelude::*};
@@ -127,11 +127,14 @@ fn spec(key: Option<u8>, bytes: u16) -> TaskSpec {
             admission: Admission::default(),
         }),
         payload: vec![7; usize::from(bytes)].into(),
-        initial_delay: Duration::from_millis(u64::from(bytes)),
         total_timeout: second * 86_400,
-        labels: Vec::new(),
         trace: None,
-        key: key.map(|key| Box::new(Key { name: key.to_string().into(), digest: [0; 16] })),
+        extras: Extras {
+            initial_delay: Duration::from_millis(u64::from(bytes)),
+            labels: Vec::new(),
+            key: key.map(|key| Key { name: key.to_string().into(), digest: [0; 16] }),
+        }
+        .kept(),
     }
 }
 
@@ -324,7 +327,7 @@ fn durable(queue: &Queue) -> (Vec<Task>, Vec<KeptKey>) {
         if let Some(here) = task.spec.payload.here() {
             assert_eq!(here, &payload(task.id, len));
         }
-        Arc::make_mut(&mut task.spec).payload = Payload::Away(len);
+        task.spec.payload = Payload::Away(len);
         if let Phase::Leased(lease) = &mut task.phase {
             (lease.session, lease.progress) = (None::<SessionId>, None);
             (lease.heard, lease.silence_since) = (None, None);
@@ -430,24 +433,7 @@ fn a_full_draft_is_sealed_and_a_large_record_goes_alone() {
     for (number, bytes) in [(1, 10), (2, 1 << 20), (3, 10)] {
         let mut spec = spec(None, 0);
         spec.payload = vec![0; bytes].into();
-        let task = Task {
-            id: id(number),
-            spec: Arc::new(spec),
-            submitted: now,
-            deadline: now,
-            generation: 1,
-            revision: 1,
-            attempts: 0,
-            leases: 0,
-            worker_losses: 0,
-            ran: false,
-            cancel_requested: false,
-            last_failure: None,
-            last_token: None,
-            ledger: None,
-            checkpoint: None,
-            phase: Phase::Queued,
-        };
+        let task = Task::new(id(number), spec, now);
         drafts.record(&Record::TaskAccepted(Box::new(task)), &mut keeper, now);
     }
     assert_eq!((drafts.position(), drafts.last()), (Position(7), Position(7)));

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Admission, Ended, Ending, LeaseTerms, Name, Phase, Retry, Shape, Task, TaskSpec, Template,
+    Admission, Ended, Ending, LeaseTerms, Name, Retry, Shape, Task, TaskSpec, Template,
 };
 
 use super::*;
@@ -17,8 +17,8 @@ fn ended(task: TaskId) -> Snapshot {
     let name = Name::from("any");
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::None };
-    let spec = TaskSpec {
-        template: Arc::new(Template {
+    let spec = TaskSpec::new(
+        Arc::new(Template {
             queue: Name::clone(&name),
             task_type: Name::clone(&name),
             content_type: name,
@@ -33,31 +33,10 @@ fn ended(task: TaskId) -> Snapshot {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: bytes::Bytes::new().into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: second,
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    };
-    let task = Task {
-        id: task,
-        spec: Arc::new(spec),
-        submitted: Time::default(),
-        deadline: Time::default(),
-        generation: 1,
-        revision: 1,
-        attempts: 0,
-        leases: 0,
-        worker_losses: 0,
-        ran: false,
-        cancel_requested: false,
-        last_failure: None,
-        last_token: None,
-        ledger: None,
-        checkpoint: None,
-        phase: Phase::Queued,
-    };
+        bytes::Bytes::new().into(),
+        second,
+    );
+    let task = Task::new(task, spec, Time::default());
     let result = bytes::Bytes::from_static(b"r");
     Snapshot::from(Ended {
         task: Box::new(task),

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Admission, Ending, Failure, FailureReason, LeaseTerms, Phase, Retry, Shape, Task, TaskId,
+    Admission, Ending, Failure, FailureReason, LeaseTerms, Past, Retry, Shape, Task, TaskId,
     TaskSpec, Template,
 };
 use proptest::prelude::*;
@@ -19,8 +19,8 @@ use crate::{
 fn open(id: u128) -> Snapshot {
     let backoff =
         Backoff { initial: Duration::ZERO, factor: 1.0, cap: Duration::ZERO, jitter: Jitter::None };
-    let spec = TaskSpec {
-        template: Arc::new(Template {
+    let spec = TaskSpec::new(
+        Arc::new(Template {
             queue: "q".into(),
             task_type: "t".into(),
             content_type: "".into(),
@@ -35,31 +35,10 @@ fn open(id: u128) -> Snapshot {
             shape: Shape::default(),
             admission: Admission::default(),
         }),
-        payload: Bytes::new().into(),
-        initial_delay: Duration::ZERO,
-        total_timeout: Duration::ZERO,
-        labels: Vec::new(),
-        trace: None,
-        key: None,
-    };
-    let task = Task {
-        id: TaskId::from_u128(id),
-        spec: Arc::new(spec),
-        submitted: Time::default(),
-        deadline: Time::default(),
-        generation: 1,
-        revision: 1,
-        attempts: 0,
-        leases: 0,
-        worker_losses: 0,
-        ran: false,
-        cancel_requested: false,
-        last_failure: None,
-        last_token: None,
-        ledger: None,
-        checkpoint: None,
-        phase: Phase::Queued,
-    };
+        Bytes::new().into(),
+        Duration::ZERO,
+    );
+    let task = Task::new(TaskId::from_u128(id), spec, Time::default());
     let read_instead = BTreeSet::new();
     Snapshot { task, blocked: None, obstacle: None, read_instead, ended: None, home: None }
 }
@@ -133,10 +112,10 @@ fn a_page_fits_into_a_message() {
         worker: None,
         time: Time::default(),
     };
-    let failure = Some(Arc::new(failure));
+    let past = Past { last_failure: Some(Arc::new(failure)), ..Past::default() }.kept();
     let large = (1..=5).map(|id| {
         let mut snapshot = ended(id);
-        snapshot.task.last_failure.clone_from(&failure);
+        snapshot.task.past.clone_from(&past);
         snapshot
     });
     let tasks: Vec<_> = large.collect();

@@ -30,7 +30,7 @@ fn config() -> Config {
 /// The message and the advice of a blocker, a line each.
 fn check(blocker: &Blocker, shape: Shape, expected: &[&str]) {
     let task = snapshot(Phase::Queued).task;
-    let spec = (*task.spec).clone().with(|template| {
+    let spec = task.spec.with(|template| {
         template.task_type = "resize".into();
         template.shape = shape;
     });
@@ -310,9 +310,10 @@ fn what_asks_for_much_is_told_how_much_there_is_and_who_is_reserved() {
 fn what_has_ended_says_which_budget_was_used_up() {
     let failed = |reason, attempts, losses| {
         let mut snapshot = ended(Ending::Failed);
-        let last = snapshot.task.last_failure.as_deref().cloned().unwrap();
-        snapshot.task.last_failure =
-            Some(leasehold_queue::Failure { reason, message: "no luck".into(), ..last }.into());
+        let last = snapshot.task.last_failure().cloned().unwrap();
+        let last = leasehold_queue::Failure { reason, message: "no luck".into(), ..last };
+        snapshot.task.past =
+            leasehold_queue::Past { last_failure: Some(last.into()), ..Default::default() }.kept();
         (snapshot.task.attempts, snapshot.task.worker_losses) = (attempts, losses);
         snapshot
     };

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use leasehold_policy::{Backoff, Jitter, Time};
 use leasehold_queue::{
-    Admission, Config, DeclineReason, Exclusivity, Failure, FailureReason, Guarantee, HeldLease,
-    Key, LeasePhase, LeaseTerms, Limits, Name, Outcome, Retry, SchemaPrint, SchemasRead, SessionId,
-    Shape, Size, StopProof, StreamId, Submit, TaskId, TaskSpec, Template, Token,
+    Admission, Config, DeclineReason, Exclusivity, Extras, Failure, FailureReason, Guarantee,
+    HeldLease, Key, LeasePhase, LeaseTerms, Limits, Name, Outcome, Retry, SchemaPrint, SchemasRead,
+    SessionId, Shape, Size, StopProof, StreamId, Submit, TaskId, TaskSpec, Template, Token,
 };
 
 use super::{Cluster, SECOND};
@@ -61,11 +61,14 @@ impl Cluster {
                 admission: Admission::Unasked,
             }),
             payload: Bytes::from_static(b"payload").into(),
-            initial_delay: if submission.delayed { SECOND } else { Duration::ZERO },
             total_timeout: or(3_000, 20_000),
-            labels: Vec::new(),
             trace: None,
-            key: submission.key.map(|key| Box::new(Key { name: format!("k{key}").into(), digest })),
+            extras: Extras {
+                initial_delay: if submission.delayed { SECOND } else { Duration::ZERO },
+                labels: Vec::new(),
+                key: submission.key.map(|key| Key { name: format!("k{key}").into(), digest }),
+            }
+            .kept(),
         };
         let id = self.minter.mint(self.now, 0);
         Submit { id, spec, validate_only: submission.validate_only }

@@ -386,7 +386,7 @@ impl Reference {
         job.saved = None;
         self.decided.extend(decided_by);
         let kept = !self.config.key_retention.is_zero();
-        if let (true, Some(key)) = (kept, &job.spec.key) {
+        if let (true, Some(key)) = (kept, job.spec.key()) {
             self.kept.push(Kept {
                 queue: job.spec.queue.to_string(),
                 key: key.name.to_string(),

@@ -134,10 +134,10 @@ pub(crate) fn task_line(task: &Task) -> String {
         }
     };
     let Task { id, generation, attempts, leases, worker_losses, deadline, .. } = task;
-    let failure = task.last_failure.as_ref().map(|failure| failure.reason);
+    let failure = task.last_failure().map(|failure| failure.reason);
     let (cancelled, last) = (task.cancel_requested, task.last_token.map(Token::as_i64));
     let ends = task.ends().iter().map(end_line).collect::<Vec<_>>().join(", ");
-    let saved = task.checkpoint.as_ref().map(|it| (it.token, it.data[0]));
+    let saved = task.checkpoint().map(|it| (it.token, it.data[0]));
     format!(
         "{id} g{generation} a{attempts} l{leases} w{worker_losses} {cancelled} {failure:?} {last:?} \
          {deadline} {state} {saved:?} [{ends}]"
