@@ -69,6 +69,15 @@ struct Share {
     line: Vec<(Stand, u32)>,
 }
 
+/// On what occasion somebody is given something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// It is his turn as the first.
+    Turn,
+    /// It is not.
+    Other,
+}
+
 /// Of which size something in line is, and at which priority.
 pub(crate) type Stand = (AskNo, u8);
 
@@ -146,17 +155,17 @@ impl<K: Copy + Ord> Turns<K> {
         firsts.min().map(|(priority, _, key)| (*priority, *key))
     }
 
-    /// Somebody is given what is reckoned to cost so much, whether it is his turn as the first or not.
-    pub(crate) fn charge(&mut self, key: K, cost: Virtual, is_turn: bool) {
+    /// Somebody is given what is reckoned to cost so much.
+    pub(crate) fn charge(&mut self, key: K, cost: Virtual, occasion: Occasion) {
         self.change(key, |share, clock| {
-            if is_turn {
+            if occasion == Occasion::Turn {
                 *clock = share.had.max(*clock);
             }
             let paid = share.credit.min(cost.minus(Virtual(cost.0 / CREDIT_SHARE)));
             share.credit = share.credit.minus(paid);
             share.had = share.had.max(*clock).plus(cost.minus(paid));
         });
-        if is_turn {
+        if occasion == Occasion::Turn {
             self.forget_the_even();
         }
     }

@@ -12,7 +12,7 @@ use leasehold_policy::Mutant;
 use crate::{
     CloseReason, Effect, EndKind, HeldLease, Hello, LeasePhase, Name, NotWelcome, Queue,
     RevocationReason, SessionId, Size, StopProof, StreamId, Task, TaskId, Token, Verdict, Welcome,
-    session::{Session, Work},
+    session::{Arrival, Session, Work},
     settle::{Account, Word},
 };
 
@@ -60,7 +60,7 @@ impl Queue {
         for (token, work) in self.holdings(id) {
             if held.contains(&token) && !Mutant::HeartbeatForgetsHeld.is_alive() {
                 self.attend(id, |session| session.arrive(token));
-            } else if self.has_arrived(id, token) {
+            } else if self.arrival(id, token) == Arrival::Arrived {
                 self.miss(id, token, work);
             }
         }
@@ -211,12 +211,12 @@ impl Queue {
     /// The worker does not hold it: whatever there was of it is over.
     pub(crate) fn miss(&mut self, id: SessionId, token: Token, work: Work) {
         self.note_late_stop(id, token, StopProof::NotHeld);
-        let has_arrived = self.has_arrived(id, token);
-        if !has_arrived {
+        let arrival = self.arrival(id, token);
+        if arrival == Arrival::Unknown {
             self.refund(token);
         }
         if let Work::Lease(task) = work {
-            let end = self.missing(task, has_arrived);
+            let end = self.missing(task, arrival);
             let account = Account::new(Word::Nobody, EndKind::NotHeld, StopProof::NotHeld);
             self.settle(task, end, account);
         }
@@ -232,9 +232,9 @@ impl Queue {
         }
     }
 
-    /// Whether the assignment has arrived, so that a worker that does not name it does not hold it.
-    fn has_arrived(&self, id: SessionId, token: Token) -> bool {
-        self.roster.get(id).is_some_and(|session| session.has_arrived(token))
+    /// What is known of how the assignment of a lease came to its worker.
+    fn arrival(&self, id: SessionId, token: Token) -> Arrival {
+        self.roster.get(id).map_or(Arrival::Unknown, |session| session.arrival(token))
     }
 
     fn holdings(&self, id: SessionId) -> Vec<(Token, Work)> {

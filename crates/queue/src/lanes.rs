@@ -14,6 +14,7 @@ use leasehold_policy::{Mutant, Time, namespace};
 use crate::{
     Name, SessionId, Task, TaskId, TaskSpec, Template, Token,
     ask::{AskNo, Offer},
+    fairness::Occasion,
     flows::{FlowNo, Flows},
     gate::{Comer, Gate, Gates, Gateway},
     limits::Take,
@@ -351,7 +352,9 @@ impl Lanes {
     pub(crate) fn charge(&mut self, next: &Next, cost: Cost, token: Token) {
         let Next { place, lane, pick, class, .. } = *next;
         let Some(head) = self.head(lane, place) else { return };
-        self.line.charge(class, &head, cost, pick == Pick::First);
+        let is_turn = pick == Pick::First;
+        let occasion = if is_turn { Occasion::Turn } else { Occasion::Other };
+        self.line.charge(class, &head, cost, occasion);
         self.pass(lane, token);
     }
 

@@ -9,6 +9,7 @@ use leasehold_policy::Time;
 use crate::{
     TaskId,
     ask::{AskNo, Offer},
+    fairness::Occasion,
     flows::{Extent, FlowNo, QueueNo},
     lanes::{LaneNo, Place},
     market::{ClassNo, Cost, Market},
@@ -110,10 +111,10 @@ impl Line {
         ages.filter_map(|(_, ages)| ages.first()).min().copied()
     }
 
-    /// A lane is given a lease by a class, whether it is its turn as the first there or not.
-    pub(crate) fn charge(&mut self, class: ClassNo, head: &Head, cost: Cost, is_turn: bool) {
+    /// A lane is given a lease by a class.
+    pub(crate) fn charge(&mut self, class: ClassNo, head: &Head, cost: Cost, occasion: Occasion) {
         if let Some(market) = self.markets.get_mut(&class) {
-            market.charge(head.queue, head.flow, cost, is_turn);
+            market.charge((head.queue, head.flow), cost, occasion);
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     ask::Asks,
-    fairness::{Stand, Turns, Virtual},
+    fairness::{Occasion, Stand, Turns, Virtual},
     flows::{Extent, FlowNo, QueueNo},
 };
 
@@ -75,11 +75,16 @@ impl Market {
         Some((priority, flow))
     }
 
-    /// A flow is given a lease, whether it is its turn as the first or not.
-    pub(crate) fn charge(&mut self, queue: QueueNo, flow: FlowNo, cost: Cost, is_turn: bool) {
-        self.queues.charge(queue, cost.queue, is_turn);
+    /// A flow is given a lease.
+    pub(crate) fn charge(
+        &mut self,
+        (queue, flow): (QueueNo, FlowNo),
+        cost: Cost,
+        occasion: Occasion,
+    ) {
+        self.queues.charge(queue, cost.queue, occasion);
         if let Some(flows) = self.flows.get_mut(&queue) {
-            flows.charge(flow, cost.flow, is_turn);
+            flows.charge(flow, cost.flow, occasion);
         }
     }
 

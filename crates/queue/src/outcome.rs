@@ -8,7 +8,7 @@ use leasehold_policy::Mutant;
 use crate::{
     DeclineReason, Disposition, Effect, EndKind, Failure, FailureReason, Lease, LeaseEnd, Name,
     Outcome, Queue, RevocationReason, SessionId, StopProof, StreamId, Task, TaskId, Token,
-    session::Work,
+    session::{Arrival, Work},
     settle::{Account, End, Word},
 };
 
@@ -241,12 +241,12 @@ impl Queue {
     /// How a lease ended whose worker is gone. One that never arrived was not run; one that should have ended anyway
     /// costs its attempt; any other costs a loss, as it may have been started. That nobody said that it arrived is no proof
     /// that it did not: for a task that runs at most once it counts as lost.
-    pub(crate) fn lost(&self, id: TaskId, has_arrived: bool) -> End {
+    pub(crate) fn lost(&self, id: TaskId, arrival: Arrival) -> End {
         let Some(task) = self.book.task(id) else { return End::Lost };
         let Some(lease) = task.lease() else { return End::Lost };
         let revoked = lease.revoking.map(|revoking| revoking.reason);
         let runs_once = task.runs_once() && !Mutant::OnceUnheard.is_alive();
-        if !has_arrived && !runs_once {
+        if arrival == Arrival::Unknown && !runs_once {
             return End::NotRun(FailureReason::WorkerLost, "the worker was lost before it arrived");
         }
         let message = match revoked {
@@ -274,10 +274,12 @@ impl Queue {
 
     /// How a lease ended that its worker, alive, does not hold. One that arrived and is not held any more may have been
     /// started, which matters to a task that runs at most once.
-    pub(crate) fn missing(&self, id: TaskId, has_arrived: bool) -> End {
+    pub(crate) fn missing(&self, id: TaskId, arrival: Arrival) -> End {
         let Some(task) = self.book.task(id) else { return End::Lost };
-        if task.lease().is_some_and(has_started) || (has_arrived && task.runs_once()) {
-            return self.lost(id, has_arrived);
+        if task.lease().is_some_and(has_started)
+            || (arrival == Arrival::Arrived && task.runs_once())
+        {
+            return self.lost(id, arrival);
         }
         End::NotRun(FailureReason::WorkerLost, "the worker does not hold it")
     }

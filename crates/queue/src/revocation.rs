@@ -240,7 +240,7 @@ impl Queue {
             if let Work::Lease(task) = work
                 && !Mutant::ExpiryForgetsLeases.is_alive()
             {
-                let end = self.lost(task, session.has_arrived(token));
+                let end = self.lost(task, session.arrival(token));
                 let lost = Account::new(Word::Nobody, EndKind::WorkerLost, proof);
                 self.settle(task, end, lost);
             }

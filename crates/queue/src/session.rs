@@ -120,8 +120,16 @@ struct Held {
     unsent: u32,
     /// Whether it was granted ahead and waits for a slot, so that nothing is taken by it.
     is_ahead: bool,
-    /// Whether the worker received the assignment: after a restart it is assumed that it did.
-    has_arrived: bool,
+    arrival: Arrival,
+}
+
+/// What is known of how an assignment came to its worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Arrival {
+    /// Nothing.
+    Unknown,
+    /// It has arrived, so that a worker that does not name its lease does not hold it. After a restart that is assumed.
+    Arrived,
 }
 
 /// When something has to be heard of a lease.
@@ -154,8 +162,8 @@ impl Held {
     /// Work that takes so much, and that the worker knows of.
     fn new(work: Work, size: &Size) -> Self {
         let size = (!size.is_plain()).then(|| Box::new(size.clone()));
-        let (due, unsent, is_ahead, has_arrived) = (Due::Never, 0, false, true);
-        Self { work, size, due, unsent, is_ahead, has_arrived }
+        let (due, unsent, is_ahead, arrival) = (Due::Never, 0, false, Arrival::Arrived);
+        Self { work, size, due, unsent, is_ahead, arrival }
     }
 
     /// What it takes, or would if it were not ahead.
@@ -465,7 +473,7 @@ impl Session {
         size: &Size,
         patience: Option<Duration>,
     ) {
-        let mut held = Held { has_arrived: false, ..Held::new(Work::Lease(task), size) };
+        let mut held = Held { arrival: Arrival::Unknown, ..Held::new(Work::Lease(task), size) };
         if self.stream.is_some() {
             held.say(patience);
         }
@@ -547,13 +555,13 @@ impl Session {
     /// The worker received the assignment.
     pub(crate) fn arrive(&mut self, token: Token) {
         if let Some(held) = self.held.get_mut(&token) {
-            held.has_arrived = true;
+            held.arrival = Arrival::Arrived;
         }
     }
 
-    /// Whether it did, so that a worker that does not name it does not hold it.
-    pub(crate) fn has_arrived(&self, token: Token) -> bool {
-        self.held.get(&token).is_some_and(|held| held.has_arrived)
+    /// Whether it is known to have.
+    pub(crate) fn arrival(&self, token: Token) -> Arrival {
+        self.held.get(&token).map_or(Arrival::Unknown, |held| held.arrival)
     }
 
     /// Since when the lease is over, if its work may not be.
@@ -696,7 +704,7 @@ impl Session {
         print.left(self.quarantined_since.map_or(Time::NEVER, |since| since + self.believed));
         print.put((self.held.len(), &self.overdue));
         for (token, held) in self.held.iter() {
-            print.put((token, held.work, held.size(), held.has_arrived));
+            print.put((token, held.work, held.size(), held.arrival));
             print.left(held.due.at());
             let patience = if let Due::Within(patience) = held.due { Some(patience) } else { None };
             print.put((held.unsent, patience));

@@ -9,7 +9,7 @@ fn at(ms: u64) -> Virtual {
 /// Somebody who is first has his turn.
 fn turn(turns: &mut Turns<usize>, cost: u64) -> usize {
     let (_, who) = turns.first(Asks::ALL).unwrap();
-    turns.charge(who, at(cost), true);
+    turns.charge(who, at(cost), Occasion::Turn);
     assert!(turns.agree());
     who
 }
@@ -21,7 +21,7 @@ fn shares(count: usize, costs: &[u64], weights: &[u32]) -> Vec<usize> {
     let mut had = vec![0; costs.len()];
     for _ in 0..count {
         let (_, who) = turns.first(Asks::ALL).unwrap();
-        turns.charge(who, Virtual::of(costs[who], weights[who]), true);
+        turns.charge(who, Virtual::of(costs[who], weights[who]), Occasion::Turn);
         had[who] += 1;
     }
     had
@@ -102,7 +102,7 @@ fn what_is_had_counts_at_every_priority() {
     turns.enter(0, (AskNo::PLAIN, 5));
     turns.enter(1, (AskNo::PLAIN, 5));
     assert_eq!(turns.first(Asks::ALL), Some((2, 0)));
-    turns.charge(0, at(100), false);
+    turns.charge(0, at(100), Occasion::Other);
     turns.leave(0, (AskNo::PLAIN, 2));
     let next: Vec<usize> = (0..3).map(|_| turn(&mut turns, 60)).collect();
     assert_eq!(next, [1, 1, 0]);
@@ -113,7 +113,7 @@ fn whoever_goes_out_of_turn_pays_and_moves_nobody() {
     let mut turns = Turns::default();
     turns.enter(0, (AskNo::PLAIN, 5));
     turns.enter(1, (AskNo::PLAIN, 7));
-    turns.charge(1, at(1_000), false);
+    turns.charge(1, at(1_000), Occasion::Other);
     turns.enter(2, (AskNo::PLAIN, 5));
     assert_eq!((turns.clock, turns.first(Asks::ALL)), (at(0), Some((5, 0))));
     turns.leave(0, (AskNo::PLAIN, 5));
@@ -127,15 +127,15 @@ fn a_charge_is_put_right_both_ways() {
     let mut turns = Turns::default();
     turns.enter(0, (AskNo::PLAIN, 5));
     let had = |turns: &Turns<usize>| turns.shares[&0].had;
-    turns.charge(0, at(100), false);
+    turns.charge(0, at(100), Occasion::Other);
     turns.correct(0, at(100), at(130));
     assert_eq!(had(&turns), at(130));
-    turns.charge(0, at(100), false);
+    turns.charge(0, at(100), Occasion::Other);
     turns.correct(0, at(100), at(20));
     assert_eq!(had(&turns), at(230), "what somebody has had never falls");
-    turns.charge(0, at(64), false);
+    turns.charge(0, at(64), Occasion::Other);
     assert_eq!(had(&turns), at(234), "a sixteenth is charged all the same");
-    turns.charge(0, at(64), false);
+    turns.charge(0, at(64), Occasion::Other);
     assert_eq!(had(&turns), at(234 + 44), "and no more is given than was too much");
     turns.correct(1, at(10), at(50));
     assert_eq!(turns.shares[&1].had, turns.clock.plus(at(40)), "nor is one who is gone forgotten");
