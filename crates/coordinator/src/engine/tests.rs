@@ -10,6 +10,7 @@ use leasehold_queue::{
 use super::{draft::READ_BYTES_MAX, *};
 use crate::{
     clock::Dial,
+    egress::BYTES_MAX,
     simulation::{Answer, Ask, Coordinator, Start, Word, Work},
 };
 
@@ -315,6 +316,35 @@ fn what_waits_for_room_goes_with_its_lease_or_stream() {
         stage.coordinator.disconnect(STREAM);
         stage.turn();
         assert_eq!(stage.coordinator.unwritten_checkpoints(), 0);
+    }
+}
+
+#[test]
+fn a_worker_that_does_not_read_is_offered_no_more_than_there_is_room_for() {
+    const TASKS: usize = 40;
+    let mut stage = Stage::without_worker(Config::default());
+    stage.hello(i32::try_from(TASKS).unwrap());
+    stage.write();
+    let bulky = TaskSpec { payload: vec![b'x'; 1 << 20].into(), ..spec() };
+    for ticket in 0..TASKS as u64 {
+        stage.coordinator.ask(ticket, Ask::Submit(vec![bulky.clone()]));
+        stage.turn();
+        stage.write();
+    }
+    let leased = |stage: &Stage| stage.coordinator.queue().lease_count();
+    let most = BYTES_MAX / (1 << 20) + 1;
+    assert_eq!(leased(&stage), most, "it has not read anything");
+    let read = |stage: &mut Stage, most: usize| {
+        let frames = std::iter::from_fn(|| stage.coordinator.frame(STREAM));
+        frames.take(most).map(|frame| frame.events.len()).sum::<usize>()
+    };
+    read(&mut stage, 2);
+    stage.turn();
+    assert_eq!(leased(&stage), most, "it has hardly begun to read");
+    while leased(&stage) < TASKS {
+        assert_ne!(read(&mut stage, TASKS), 0, "all that was leased was sent");
+        stage.turn();
+        stage.write();
     }
 }
 

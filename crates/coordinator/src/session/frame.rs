@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use bytes::Bytes;
 use leasehold_policy::namespace;
 use leasehold_proto::{
     PROTOCOL_VERSION, duration::to_wire, v1, v1::coordinator_event::Event as Said,
@@ -22,6 +21,8 @@ const FRAME_EVENTS_MAX: usize = 1_024;
 pub(super) struct Frame {
     pub events: Vec<v1::CoordinatorEvent>,
     pub leases: Leases,
+    /// How large its events were, as they were counted.
+    pub bytes: usize,
 }
 
 /// The leases that a frame is about.
@@ -52,12 +53,9 @@ pub(super) fn take(
         && bytes < FRAME_BYTES_MAX
         && let Some(event) = pending.pop_front()
     {
+        bytes += event.bytes();
         match &event {
-            Event::Assign(assignment, _) => {
-                let saved = assignment.checkpoint.as_ref().map_or(0, Bytes::len);
-                bytes += assignment.spec.payload.len() + saved;
-                leases.assigned.push(assignment.token);
-            }
+            Event::Assign(assignment, _) => leases.assigned.push(assignment.token),
             Event::Revoke { token, reason, .. } => leases.revoked.push((*token, *reason)),
             Event::Welcome(welcome) => terms.clone_from(&welcome.1),
             Event::HeartbeatAck { .. }
@@ -68,7 +66,7 @@ pub(super) fn take(
         }
         events.push(v1::CoordinatorEvent { event: Some(say(event, coordinator)) });
     }
-    Frame { events, leases }
+    Frame { events, leases, bytes }
 }
 
 fn say(event: Event, coordinator: &Status) -> Said {
