@@ -90,7 +90,7 @@ pub(crate) const BYTES_MAX: usize = 16 << 20;
 
 /// What an event takes, and an assignment beside its payload and checkpoint, roughly.
 const EVENT_BYTES: usize = 64;
-const ASSIGNMENT_BYTES: usize = 1_024;
+const ASSIGNMENT_BYTES: usize = 512;
 
 impl Event {
     /// How large it is, roughly.

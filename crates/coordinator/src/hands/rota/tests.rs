@@ -58,8 +58,9 @@ fn what_one_does_the_other_does_not() {
     rota.decided(NOTHING);
     rota.wrote(A_BATCH);
     assert_eq!(rota.next(1), Role::Decide, "what was written is learned first");
-    assert_eq!(rota.next(0), Role::Write, "then the journal is looked after");
+    assert_eq!(roles(&rota), [None, None], "a batch may come of that");
     rota.decided(NOTHING);
+    assert_eq!(rota.next(0), Role::Write, "then the journal is looked after");
     rota.wrote(A_LOOK);
     assert_eq!(roles(&rota), [None, None], "and that is all");
     rota.close();
