@@ -61,11 +61,6 @@ impl Queue {
         self.update(id, |session| session.lost = count);
     }
 
-    pub(crate) fn reading(&mut self, stream: StreamId, is_behind: bool) {
-        let Some(id) = self.roster.on_stream(stream) else { return };
-        self.update(id, |session| session.is_behind = is_behind);
-    }
-
     pub(crate) fn capacity(&mut self, stream: StreamId, whole: Size, prefetch: u32) {
         let Some(id) = self.roster.on_stream(stream) else { return };
         self.update(id, |session| {
