@@ -5,13 +5,11 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use bytes::Bytes;
 use leasehold_queue::{Assignment, Disposition, RevocationReason, Token, Welcome};
 use tokio::sync::{mpsc, oneshot};
 
@@ -86,13 +84,75 @@ pub(crate) enum Closing {
     },
 }
 
+/// With how many bytes that wait for one stream its worker is offered no more, until half of them are sent: payloads, above
+/// all, some of which were read from the journal for this.
+pub(crate) const BYTES_MAX: usize = 16 << 20;
+
+/// What an event takes, and an assignment beside its payload and checkpoint, roughly.
+const EVENT_BYTES: usize = 64;
+const ASSIGNMENT_BYTES: usize = 512;
+
+impl Event {
+    /// How large it is, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let Self::Assign(assignment, _) = self else { return EVENT_BYTES };
+        let saved = assignment.checkpoint.as_ref().map_or(0, Bytes::len);
+        ASSIGNMENT_BYTES + assignment.spec.payload.len() + saved
+    }
+}
+
+/// What has been handed over and not been sent.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    events: usize,
+    bytes: usize,
+    /// Whether the queue was told that there is too much.
+    is_behind: bool,
+}
+
+impl Backlog {
+    /// So much comes. Says whether it is too much now and was not before.
+    fn add(&self, events: usize, bytes: usize) -> bool {
+        let mut counts = self.lock();
+        counts.events += events;
+        counts.bytes += bytes;
+        let falls_behind = BYTES_MAX < counts.bytes && !counts.is_behind;
+        counts.is_behind |= falls_behind;
+        falls_behind
+    }
+
+    /// So much was sent. Says whether it was too much before and is not now.
+    pub(crate) fn sent(&self, events: usize, bytes: usize) -> bool {
+        let mut counts = self.lock();
+        counts.events -= events;
+        counts.bytes -= bytes;
+        let catches_up = counts.is_behind && counts.bytes <= BYTES_MAX / 2;
+        counts.is_behind &= !catches_up;
+        catches_up
+    }
+
+    fn events(&self) -> usize {
+        self.lock().events
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The engine's end.
 #[derive(Debug)]
 pub(crate) struct Egress {
-    /// What a turn says, until it is handed over.
+    /// What a turn says, until it is handed over, and how large it is.
     said: Vec<Event>,
+    bytes: usize,
+    /// For how many there was room when the first was said.
+    room: usize,
     turns: mpsc::Sender<Vec<Event>>,
-    waiting: Arc<AtomicUsize>,
+    backlog: Arc<Backlog>,
     closing: oneshot::Sender<Closing>,
 }
 
@@ -101,27 +161,26 @@ pub(crate) struct Egress {
 pub(crate) struct Ingress {
     /// What to send.
     pub events: Events,
+    /// How much that is, to be told what was sent of it.
+    pub backlog: Arc<Backlog>,
     /// Resolves when the engine ends the stream.
     pub closing: oneshot::Receiver<Closing>,
 }
 
 /// Events that wait for a session.
 #[derive(Debug)]
-pub(crate) struct Events {
-    turns: mpsc::Receiver<Vec<Event>>,
-    /// How many have been handed over and not been taken.
-    waiting: Arc<AtomicUsize>,
-}
+pub(crate) struct Events(mpsc::Receiver<Vec<Event>>);
 
 impl Egress {
     pub(crate) fn new() -> (Self, Ingress) {
         // No turn is handed over that says nothing, so the bound of events is one of turns, too.
-        let (sender, turns) = mpsc::channel(EVENTS_MAX);
-        let (closing_sender, closing) = oneshot::channel();
-        let waiting = Arc::<AtomicUsize>::default();
-        let events = Events { turns, waiting: Arc::clone(&waiting) };
-        let egress = Self { said: Vec::new(), turns: sender, waiting, closing: closing_sender };
-        (egress, Ingress { events, closing })
+        let (turns, events) = mpsc::channel(EVENTS_MAX);
+        let (sender, closing) = oneshot::channel();
+        let backlog = Arc::<Backlog>::default();
+        let events = Events(events);
+        let ingress = Ingress { events, backlog: Arc::clone(&backlog), closing };
+        let said = Vec::new();
+        (Self { said, bytes: 0, room: 0, turns, backlog, closing: sender }, ingress)
     }
 
     /// Whether this turn says nothing.
@@ -129,24 +188,29 @@ impl Egress {
         self.said.is_empty()
     }
 
-    /// Says something with this turn. False: the session does not take any more.
+    /// Says something with this turn. False: there is no room for any more.
     pub(crate) fn say(&mut self, event: Event) -> bool {
-        let has_room = self.waiting.load(Ordering::Relaxed) + self.said.len() < EVENTS_MAX;
+        if self.is_silent() {
+            self.room = EVENTS_MAX.saturating_sub(self.backlog.events());
+        }
+        let has_room = self.said.len() < self.room;
         if has_room {
+            self.bytes += event.bytes();
             self.said.push(event);
         }
         has_room
     }
 
-    /// Hands over what was said in this turn, all at once.
-    pub(crate) fn hand_over(&mut self) {
-        if self.said.is_empty() {
-            return;
+    /// Hands over what was said in this turn, all at once. Says whether with that too much waits, for the first time.
+    pub(crate) fn hand_over(&mut self) -> bool {
+        if self.is_silent() {
+            return false;
         }
         let said = mem::take(&mut self.said);
-        self.waiting.fetch_add(said.len(), Ordering::Relaxed);
+        let falls_behind = self.backlog.add(said.len(), mem::take(&mut self.bytes));
         // A session that is gone says so itself.
         drop(self.turns.try_send(said));
+        falls_behind
     }
 
     /// Ends the stream: what was not handed over stays unsaid. A session that is gone already needs no telling.
@@ -159,8 +223,10 @@ impl Events {
     /// Adds what the next turn said that said something, and of others as long as it is fewer than so many events. Cancelling
     /// the call loses nothing.
     pub(crate) async fn take(&mut self, events: &mut VecDeque<Event>, most: usize) {
-        match self.turns.recv().await {
-            Some(said) => self.taken(said, events),
+        match self.0.recv().await {
+            // Without being moved.
+            Some(said) if events.is_empty() => *events = said.into(),
+            Some(said) => events.extend(said),
             // The engine ends the stream, and says so.
             None => std::future::pending().await,
         }
@@ -170,18 +236,8 @@ impl Events {
     /// The same of what is there.
     pub(crate) fn take_ready(&mut self, events: &mut VecDeque<Event>, most: usize) {
         while events.len() < most
-            && let Ok(said) = self.turns.try_recv()
+            && let Ok(said) = self.0.try_recv()
         {
-            self.taken(said, events);
-        }
-    }
-
-    fn taken(&self, said: Vec<Event>, events: &mut VecDeque<Event>) {
-        self.waiting.fetch_sub(said.len(), Ordering::Relaxed);
-        if events.is_empty() {
-            // Without being moved.
-            *events = said.into();
-        } else {
             events.extend(said);
         }
     }

@@ -120,9 +120,9 @@ pub(crate) struct Engine {
     replays: BTreeMap<RowId, Replaying>,
     /// Whether there is more to do at once.
     is_eager: bool,
-    /// When the next turn is due, and whether the last one had something for the writer to do.
+    /// When the next turn is due, and how much the last one had for the writer to do.
     next_due: Option<Time>,
-    has_jobs: bool,
+    handed_over: usize,
     gauges: gauges::Gauges,
     flows: Flows,
     stopping: Option<Stopping>,
@@ -223,7 +223,7 @@ impl Engine {
             replays: BTreeMap::new(),
             is_eager: false,
             next_due: None,
-            has_jobs: false,
+            handed_over: 0,
             gauges: gauges::Gauges::default(),
             flows,
             stopping: None,
@@ -260,7 +260,7 @@ impl Engine {
         let intake = self.intake();
         let has_come = self.inbox.poll(intake, &mut Context::from_waker(waker)).is_ready();
         let has_more = has_come || left == Some(Duration::ZERO);
-        Ok(Pause { left, has_more, has_jobs: std::mem::take(&mut self.has_jobs) })
+        Ok(Pause { left, has_more, has_jobs: 0 < std::mem::take(&mut self.handed_over) })
     }
 
     fn turn(&mut self) -> Option<Ended> {
@@ -452,7 +452,7 @@ impl Engine {
 
     /// There is always room, because what is on its way is counted. A writer that is gone has said why.
     fn hand_over(&mut self, job: Job) {
-        self.has_jobs = true;
+        self.handed_over += 1;
         drop(self.jobs.try_send(job));
     }
 

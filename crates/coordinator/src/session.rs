@@ -15,7 +15,7 @@ use tokio::{
 use tonic::Status as GrpcStatus;
 
 use crate::{
-    egress::{Closing, EVENTS_MAX, Egress, Event, Ingress},
+    egress::{Backlog, Closing, EVENTS_MAX, Egress, Event, Ingress},
     metrics::Metrics,
     refusal::Refusal,
     request::Liveness,
@@ -84,6 +84,9 @@ struct Session {
     unacknowledged: VecDeque<(i64, Leases)>,
     /// Since when the transport has taken nothing, if something is to be sent.
     stuck_since: Option<Instant>,
+    backlog: Arc<Backlog>,
+    /// Whether too much has waited to be sent, does not any more, and the engine is to be told.
+    has_caught_up: bool,
 }
 
 /// Why a stream ends.
@@ -171,6 +174,8 @@ impl Shared {
             acknowledged: 0,
             unacknowledged: VecDeque::new(),
             stuck_since: None,
+            backlog: Arc::clone(&ingress.backlog),
+            has_caught_up: false,
         };
         Ok((session, ingress, v1::ConnectRequest { events: Vec::new(), ..first }))
     }
@@ -219,6 +224,9 @@ impl Session {
                     let Ok(room) = room else { return End::Gone };
                     let frame = self.next_frame();
                     room.send(Ok(frame));
+                    if let Err(end) = self.tell_if_caught_up().await {
+                        return end;
+                    }
                 }
                 () = frames.closed() => return End::Gone,
                 () = stuck_until => return End::Closing(Closing::SlowConsumer),
@@ -241,6 +249,7 @@ impl Session {
         let Self { pending, terms, knows_alike, .. } = self;
         let frame = frame::take(pending, terms, *knows_alike, &self.shared.status);
         self.stuck_since = (!self.pending.is_empty()).then(Instant::now);
+        self.has_caught_up |= self.backlog.sent(frame.events.len(), frame.bytes);
         self.sent += 1;
         if !frame.leases.is_empty() {
             self.unacknowledged.push_back((self.sent, frame.leases));
@@ -315,6 +324,14 @@ impl Session {
             said.push(Liveness::Event(Command::Informed { stream, revocations }));
         }
         Ok(())
+    }
+
+    async fn tell_if_caught_up(&mut self) -> Result<(), End> {
+        if !mem::take(&mut self.has_caught_up) {
+            return Ok(());
+        }
+        let stream = self.stream;
+        self.tell(Liveness::Event(Command::Reading { stream, is_behind: false })).await
     }
 
     async fn tell(&self, said: Liveness) -> Result<(), End> {

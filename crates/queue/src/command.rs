@@ -73,6 +73,14 @@ pub enum Command {
         /// How many leases it takes beyond its slots.
         prefetch: u32,
     },
+    /// Whether more waits to be sent to the worker than there is room for, because it does not read: it is offered nothing
+    /// meanwhile.
+    Reading {
+        /// Its stream.
+        stream: StreamId,
+        /// Whether it is behind.
+        is_behind: bool,
+    },
     /// How many of the worker's slots hold work that cannot be stopped. For people: the leases say what is taken.
     SlotsLost {
         /// Its stream.

@@ -35,6 +35,9 @@ const COUNTER_BITS: u32 = 21;
 const COUNTER_LOW_BITS: u32 = 9;
 const SHARD_BITS: u32 = 10;
 const RANDOM_BITS: u32 = 43;
+/// What tells a UUID of version 7, in each of its halves.
+const VERSION: u64 = 0x7 << 12;
+const VARIANT: u64 = 0b10 << 62;
 /// Milliseconds up to the year 2109 fit in the 42 bits that a positive `i64` leaves beside the counter.
 const MS_BITS: u32 = 42;
 
@@ -68,13 +71,14 @@ impl TaskId {
         i64::try_from(serial).unwrap_or(i64::MAX)
     }
 
-    /// The largest id that is smaller than every id with this serial.
+    /// The largest id that is smaller than every minted one with this serial, and larger than those with smaller ones.
     pub(crate) const fn before(serial: i64) -> Self {
         let bits = serial.cast_unsigned();
         let (ms, counter) = (bits >> COUNTER_BITS, bits & ((1 << COUNTER_BITS) - 1));
         let (high, low) = (counter >> COUNTER_LOW_BITS, counter & ((1 << COUNTER_LOW_BITS) - 1));
-        let (high, low) = ((ms << 16) | high, low << (SHARD_BITS + RANDOM_BITS));
-        Self::from_u128((((high as u128) << 64) | low as u128).saturating_sub(1))
+        let (high, low) =
+            ((ms << 16) | VERSION | high, VARIANT | low << (SHARD_BITS + RANDOM_BITS));
+        Self::from_u128((((high as u128) << 64) | low as u128) - 1)
     }
 
     /// The smallest serial that an id minted at `time` can have.
@@ -220,9 +224,9 @@ impl Minter {
         let random = u128::from(random) & ((1 << RANDOM_BITS) - 1);
         TaskId::from_u128(
             (u128::from(self.ms) & 0xffff_ffff_ffff) << 80
-                | 0x7 << 76
+                | u128::from(VERSION) << 64
                 | high << 64
-                | 0b10 << 62
+                | u128::from(VARIANT)
                 | low << (SHARD_BITS + RANDOM_BITS)
                 | u128::from(self.shard) << RANDOM_BITS
                 | random,

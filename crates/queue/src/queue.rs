@@ -271,6 +271,11 @@ impl Queue {
             Command::Capacity { stream, slots, resources, prefetch } => {
                 self.capacity(stream, Size { slots, resources }, prefetch);
             }
+            Command::Reading { stream, is_behind } => {
+                if let Some(id) = self.roster.on_stream(stream) {
+                    self.update(id, |session| session.is_behind = is_behind);
+                }
+            }
             Command::SlotsLost { stream, count } => self.slots_lost(stream, count),
             Command::Started { stream, token } => self.started(stream, token),
             Command::Progressed { stream, token, progress } => {

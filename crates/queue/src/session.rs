@@ -66,6 +66,8 @@ pub(crate) struct Session {
     pub(crate) last_heard: Time,
     /// Whether an operator gave it up: it is not acknowledged any more.
     pub(crate) is_evicted: bool,
+    /// Whether its worker does not read what it is sent.
+    pub(crate) is_behind: bool,
     /// Whether it takes nothing new, because either side said so.
     pub(crate) draining: bool,
     /// The operator's request to drain, to be repeated on a new stream.
@@ -216,6 +218,7 @@ impl Session {
             opened: now,
             last_heard: now,
             is_evicted: false,
+            is_behind: false,
             draining: false,
             drain_request: None,
             armed: Time::NEVER,
@@ -278,6 +281,7 @@ impl Session {
     /// late to ask for.
     pub(crate) fn connect(&mut self, stream: StreamId, start: Option<Start>) {
         self.stream = Some(stream);
+        self.is_behind = false;
         self.answers = start.is_none();
         self.start = start;
         self.lost = 0;
@@ -314,7 +318,7 @@ impl Session {
 
     /// Whether it is offered tasks now, as far as it has room.
     pub(crate) fn takes_tasks(&self) -> bool {
-        self.is_eligible() && self.hushed_until.is_none()
+        self.is_eligible() && self.hushed_until.is_none() && !self.is_behind
     }
 
     /// Whether it takes tasks of this type and shape, with whatever room.
@@ -693,7 +697,7 @@ impl Session {
     pub(crate) fn fingerprint(&self, print: &mut Print<'_>) {
         print.put((&self.worker, &self.instance, self.greeted, self.stream, self.draining));
         print.put((&self.whole, self.knows_sizes, self.prefetch, self.lost, self.is_evicted));
-        print.put((&self.start, self.answers));
+        print.put((&self.start, self.answers, self.is_behind));
         print.put((&self.reads, &self.namespaces));
         print.put((&self.task_types, &self.unsupported, self.believed, self.hushes));
         print.put(self.drain_request.map(|request| request.grace));

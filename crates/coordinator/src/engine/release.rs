@@ -108,8 +108,11 @@ impl Engine {
     fn hand_over_events(&mut self) {
         for stream in std::mem::take(&mut self.told) {
             let Some(session) = self.streams.get_mut(&stream) else { continue };
-            session.egress.hand_over();
+            let falls_behind = session.egress.hand_over();
             let tokens = std::mem::take(&mut session.sent);
+            if falls_behind {
+                self.apply(Command::Reading { stream, is_behind: true });
+            }
             if !tokens.is_empty() {
                 self.apply(Command::Sent { stream, tokens });
             }

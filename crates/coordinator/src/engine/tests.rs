@@ -10,6 +10,7 @@ use leasehold_queue::{
 use super::{draft::READ_BYTES_MAX, *};
 use crate::{
     clock::Dial,
+    egress::BYTES_MAX,
     simulation::{Answer, Ask, Coordinator, Start, Word, Work},
 };
 
@@ -315,6 +316,35 @@ fn what_waits_for_room_goes_with_its_lease_or_stream() {
 }
 
 #[test]
+fn a_worker_that_does_not_read_is_offered_no_more_than_there_is_room_for() {
+    const TASKS: usize = 40;
+    let mut stage = Stage::without_worker(Config::default());
+    stage.hello(i32::try_from(TASKS).unwrap());
+    stage.write();
+    let bulky = TaskSpec { payload: vec![b'x'; 1 << 20].into(), ..spec() };
+    for ticket in 0..TASKS as u64 {
+        stage.coordinator.ask(ticket, Ask::Submit(vec![bulky.clone()]));
+        stage.turn();
+        stage.write();
+    }
+    let leased = |stage: &Stage| stage.coordinator.queue().lease_count();
+    let most = BYTES_MAX / (1 << 20);
+    assert_eq!(leased(&stage), most, "it has not read anything");
+    let read = |stage: &mut Stage, most: usize| {
+        let frames = std::iter::from_fn(|| stage.coordinator.frame(STREAM));
+        frames.take(most).map(|frame| frame.events.len()).sum::<usize>()
+    };
+    read(&mut stage, 2);
+    stage.turn();
+    assert_eq!(leased(&stage), most, "it has hardly begun to read");
+    while leased(&stage) < TASKS {
+        assert_ne!(read(&mut stage, TASKS), 0, "all that was leased was sent");
+        stage.turn();
+        stage.write();
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_at_once_who_waits_to_be_taken_in() {
     let mut stage = Stage::new();
     stage.submit(1);
@@ -360,6 +390,10 @@ fn nothing_is_leased_that_takes_more_to_read_than_may_be_read_at_once() {
         stage.turn();
         assert_eq!(leased(&stage), at_first, "{what}: while the disk does nothing");
         stage.write();
-        assert_eq!(leased(&stage), 40, "{what}: in the end");
+        while stage.coordinator.frame(STREAM).is_some() {
+            stage.turn();
+            stage.write();
+        }
+        assert_eq!(leased(&stage), 40, "{what}: in the end, to a worker that reads");
     }
 }

@@ -36,12 +36,8 @@ pub(super) struct Rota {
 
 #[derive(Debug)]
 struct State {
-    /// Whether somebody decides, and whether somebody writes.
-    is_deciding: bool,
-    is_writing: bool,
-    /// Whether there is something to decide, and something to write.
-    is_called: bool,
-    has_jobs: bool,
+    deciding: Duty,
+    writing: Duty,
     /// Whether something was written since the journal was last looked after. That is for whoever has nothing else to do.
     is_untidy: bool,
     /// When there will be something to decide, whatever comes in.
@@ -53,14 +49,32 @@ struct State {
     is_over: bool,
 }
 
+/// One thing to do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Duty {
+    /// Whether there is something to do.
+    is_wanted: bool,
+    /// Whether somebody does it.
+    is_taken: bool,
+}
+
+impl Duty {
+    const fn is_open(self) -> bool {
+        self.is_wanted && !self.is_taken
+    }
+
+    /// Somebody takes it up.
+    const fn take(&mut self) {
+        *self = Self { is_wanted: false, is_taken: true };
+    }
+}
+
 impl Default for State {
     /// The engine has a first turn, whatever comes in.
     fn default() -> Self {
         Self {
-            is_deciding: false,
-            is_writing: false,
-            is_called: true,
-            has_jobs: false,
+            deciding: Duty { is_wanted: true, is_taken: false },
+            writing: Duty::default(),
             is_untidy: false,
             due: None,
             waits: [None; HANDS],
@@ -71,14 +85,14 @@ impl Default for State {
 }
 
 impl State {
-    /// What there is to do for one of them.
-    fn role(&self, hand: usize, is_idle: bool) -> Option<Role> {
-        let is_due = || self.due.is_some_and(|due| due <= Instant::now());
-        let decides = !self.is_deciding && (self.is_called || is_due());
-        let writes = !self.is_writing && self.has_jobs;
+    /// What there is to do for one of them, which looks after the journal at that time if it has not before.
+    fn role(&self, hand: usize, now: Instant, idle: Instant) -> Option<Role> {
+        let is_due = self.due.is_some_and(|due| due <= now);
+        let decides = self.deciding.is_open() || (!self.deciding.is_taken && is_due);
+        let writes = self.writing.is_open();
         // A batch may come of what is being decided, and would wait for that.
-        let is_quiet = !self.is_deciding && self.is_untidy;
-        let tidies = !self.is_writing && (is_quiet || is_idle);
+        let is_quiet = !self.deciding.is_taken && self.is_untidy;
+        let tidies = !self.writing.is_taken && (is_quiet || idle <= now);
         match (decides, writes) {
             _ if self.is_over => Some(Role::Leave),
             (true, true) => Some(if self.decided == hand { Role::Decide } else { Role::Write }),
@@ -93,8 +107,8 @@ impl State {
         let hands = [self.decided, HANDS - 1 - self.decided];
         let waits = |hand: &usize| self.waits.get(*hand).copied().flatten();
         let waiting = hands.into_iter().find(|hand| waits(hand).is_some())?;
-        let is_free = !self.is_deciding;
-        let now = (is_free && self.is_called) || (!self.is_writing && self.has_jobs);
+        let is_free = !self.deciding.is_taken;
+        let now = self.deciding.is_open() || self.writing.is_open();
         let looks = hands.iter().filter_map(waits).min();
         let later = is_free && self.due.is_some_and(|due| looks.is_some_and(|looks| due < looks));
         (now || later || self.is_over).then_some(waiting)
@@ -112,14 +126,15 @@ impl Rota {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            if let Some(role) = state.role(hand, idle <= now) {
+            if let Some(role) = state.role(hand, now, idle) {
                 match role {
                     Role::Decide => {
-                        (state.is_deciding, state.is_called) = (true, false);
+                        state.deciding.take();
                         state.decided = hand;
                     }
                     Role::Write => {
-                        (state.is_writing, state.has_jobs, state.is_untidy) = (true, false, false);
+                        state.writing.take();
+                        state.is_untidy = false;
                     }
                     Role::Leave => {}
                 }
@@ -127,7 +142,7 @@ impl Rota {
                 return role;
             }
             // Whoever decides looks at what is due then.
-            let due = state.due.filter(|_| !state.is_deciding);
+            let due = state.due.filter(|_| !state.deciding.is_taken);
             let until = due.map_or(idle, |due| due.min(idle));
             let Some(bell) = self.bells.get(hand) else { return Role::Leave };
             if let Some(waits) = state.waits.get_mut(hand) {
@@ -146,16 +161,16 @@ impl Rota {
         let Pause { left, has_more, has_jobs } = pause;
         let due = left.and_then(|left| Instant::now().checked_add(left));
         let mut state = self.lock();
-        (state.is_deciding, state.due) = (false, due);
-        state.is_called |= has_more;
-        state.has_jobs |= has_jobs;
+        (state.deciding.is_taken, state.due) = (false, due);
+        state.deciding.is_wanted |= has_more;
+        state.writing.is_wanted |= has_jobs;
     }
 
     /// Whoever wrote is done, and what that led to is to be decided.
     pub(super) fn wrote(&self, done: Done) {
         let mut state = self.lock();
-        state.is_writing = false;
-        state.is_called |= done.has_reported;
+        state.writing.is_taken = false;
+        state.deciding.is_wanted |= done.has_reported;
         state.is_untidy |= done.has_worked;
     }
 
@@ -189,8 +204,8 @@ impl Wake for Rota {
     fn wake_by_ref(self: &Arc<Self>) {
         let mut state = self.lock();
         // Who was called by others already is on the way, or looks again.
-        if !state.is_called {
-            state.is_called = true;
+        if !state.deciding.is_wanted {
+            state.deciding.is_wanted = true;
             self.wake_one(state);
         }
     }

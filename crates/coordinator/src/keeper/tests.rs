@@ -124,7 +124,7 @@ fn a_keeper_knows_where_each_task_lives() {
             if random.bool() {
                 let moves = keeper.moves(head);
                 // One that was written twice into the same batch may be asked twice.
-                for serial in &BTreeSet::from_iter(moves.tasks.iter().copied()) {
+                for serial in &moves.tasks.iter().copied().collect::<BTreeSet<i64>>() {
                     let home = naive.homes.get(serial);
                     assert!(
                         home.is_some_and(|(home, _)| *home < head),

@@ -153,13 +153,12 @@ impl Flows {
             }
             self.latest = found.unwrap_or_else(|at| at);
             let (queue, task_type) = (Name::clone(queue), Name::clone(task_type));
-            match self.kinds.get_mut(self.latest).filter(|_| found.is_ok()) {
+            if let Some(kind) = self.kinds.get_mut(self.latest).filter(|_| found.is_ok()) {
                 // The next one is likely to have these same names.
-                Some(kind) => (kind.queue, kind.task_type) = (queue, task_type),
-                None => {
-                    let slices = Box::default();
-                    self.kinds.insert(self.latest, Kind { queue, task_type, slices });
-                }
+                (kind.queue, kind.task_type) = (queue, task_type);
+            } else {
+                let slices = Box::default();
+                self.kinds.insert(self.latest, Kind { queue, task_type, slices });
             }
         }
         self.kinds.get_mut(self.latest)?.slices.first_mut()

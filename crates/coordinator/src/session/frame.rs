@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use leasehold_policy::{Mutant, namespace};
 use leasehold_proto::{
     PROTOCOL_VERSION, duration::to_wire, v1, v1::coordinator_event::Event as Said,
@@ -22,6 +21,8 @@ const FRAME_EVENTS_MAX: usize = 1_024;
 pub(super) struct Frame {
     pub events: Vec<v1::CoordinatorEvent>,
     pub leases: Leases,
+    /// How large its events were, as they were counted.
+    pub bytes: usize,
 }
 
 /// The leases that a frame is about.
@@ -54,10 +55,9 @@ pub(super) fn take(
         && bytes < FRAME_BYTES_MAX
         && let Some(event) = pending.pop_front()
     {
+        bytes += event.bytes();
         let said = match event {
             Event::Assign(assignment, left) => {
-                let saved = assignment.checkpoint.as_ref().map_or(0, Bytes::len);
-                bytes += assignment.spec.payload.len() + saved;
                 leases.assigned.push(assignment.token);
                 let is_alike = knows_alike && before.is_some_and(|it| are_alike(&it, &assignment));
                 let said = if is_alike {
@@ -105,7 +105,7 @@ pub(super) fn take(
         };
         events.push(v1::CoordinatorEvent { event: Some(said) });
     }
-    Frame { events, leases }
+    Frame { events, leases, bytes }
 }
 
 fn say_welcome(welcome: &Welcome, terms: &SessionTerms, coordinator: &Status) -> v1::Welcome {

@@ -87,7 +87,10 @@ impl Turned {
 
     /// The next frame to send.
     pub(crate) fn frame(&mut self) -> Option<ConnectResponse> {
-        self.has_frame().then(|| self.session.next_frame())
+        let frame = self.has_frame().then(|| self.session.next_frame());
+        let told = self.session.tell_if_caught_up().now_or_never();
+        debug_assert!(told.is_some(), "there is room for the engine's news");
+        frame
     }
 
     /// The last words, if the engine has ended the stream.

@@ -1,6 +1,8 @@
 //! An id is written as other programs write it, and read back.
 
-use super::TaskId;
+use leasehold_policy::Time;
+
+use super::{MS_BITS, Minter, TaskId};
 
 #[test]
 fn an_id_is_written_digit_by_digit() {
@@ -27,18 +29,17 @@ fn every_digit_is_written_in_every_place() {
 }
 
 #[test]
-fn the_id_before_a_serial_is_behind_all_with_smaller_ones() {
-    for serial in [0, 1, (1 << 9) - 1, 1 << 9, 1 << 21, 0x1234_5678_9abc_def0, i64::MAX] {
-        let before = TaskId::before(serial);
-        let of = |random: u64| {
-            let serial = serial.cast_unsigned();
-            let (ms, high, low) = (serial >> 21, (serial >> 9) & 0xfff, serial & 0x1ff);
-            let bits = (u128::from(ms) << 80) | (7 << 76) | (u128::from(high) << 64);
-            TaskId::from_u128(bits | (2 << 62) | (u128::from(low) << 53) | u128::from(random))
-        };
-        let least = of(0);
-        assert_eq!((least.serial(), of((1 << 53) - 1).serial()), (serial, serial));
-        assert!(before < least, "{serial:x}");
-        assert!(serial == 0 || before.serial() < serial, "{serial:x}");
+fn the_id_before_a_serial_is_between_it_and_all_smaller_ones() {
+    let mut minter = Minter::new(3, Time::from_unix_ms(0));
+    let mut last = None;
+    for ms in [1_u64, 2, 1_764_000_000_000, (1 << MS_BITS) - 1] {
+        // Across each place where the counter goes on in another part of the id.
+        for count in 0..1_100_u64 {
+            let random = if count % 2 == 0 { 0 } else { u64::MAX };
+            let id = minter.mint(Time::from_unix_ms(ms), random);
+            let before = TaskId::before(id.serial());
+            assert!(before < id && last.is_none_or(|last| last <= before), "{id}");
+            last = Some(id);
+        }
     }
 }

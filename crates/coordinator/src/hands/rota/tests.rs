@@ -16,10 +16,17 @@ const A_BATCH: Done = Done { has_worked: true, has_reported: true };
 const A_LOOK: Done = Done { has_worked: false, has_reported: false };
 const A_JOB: Pause = Pause { left: None, has_more: false, has_jobs: true };
 
+/// Something that happens, or is due soon.
+type Change = fn(&mut State, Instant);
+
+const WANTED: Duty = Duty { is_wanted: true, is_taken: false };
+const TAKEN: Duty = Duty { is_wanted: true, is_taken: true };
+
 /// What each of them would do now.
 fn roles(rota: &Rota) -> [Option<Role>; HANDS] {
     let state = rota.lock();
-    [state.role(0, false), state.role(1, false)]
+    let now = Instant::now();
+    [0, 1].map(|hand| state.role(hand, now, now + LONG))
 }
 
 #[test]
@@ -44,11 +51,11 @@ fn whoever_decided_writes_unless_there_is_more_to_decide() {
 fn what_one_does_the_other_does_not() {
     let rota = Rota::new(LONG);
     assert_eq!(rota.next(0), Role::Decide);
-    rota.lock().is_called = true;
+    rota.lock().deciding.is_wanted = true;
     assert_eq!(roles(&rota), [None, None], "somebody decides");
     rota.decided(A_JOB);
     assert_eq!(rota.next(1), Role::Write);
-    rota.lock().has_jobs = true;
+    rota.lock().writing.is_wanted = true;
     assert_eq!(roles(&rota), [Some(Role::Decide), Some(Role::Decide)], "somebody writes");
     assert_eq!(rota.next(0), Role::Decide);
     rota.decided(NOTHING);
@@ -58,8 +65,9 @@ fn what_one_does_the_other_does_not() {
     rota.decided(NOTHING);
     rota.wrote(A_BATCH);
     assert_eq!(rota.next(1), Role::Decide, "what was written is learned first");
-    assert_eq!(rota.next(0), Role::Write, "then the journal is looked after");
+    assert_eq!(roles(&rota), [None, None], "a batch may come of that");
     rota.decided(NOTHING);
+    assert_eq!(rota.next(0), Role::Write, "then the journal is looked after");
     rota.wrote(A_LOOK);
     assert_eq!(roles(&rota), [None, None], "and that is all");
     rota.close();
@@ -70,25 +78,25 @@ fn what_one_does_the_other_does_not() {
 fn only_who_waits_is_woken_and_only_for_what_nobody_does() {
     let soon = Instant::now() + Duration::from_millis(50);
     let late = soon + LONG;
-    type Change = fn(&mut State, Instant);
     let cases: [(&str, Change, Option<usize>); 8] = [
         ("nothing is to be done", |_, _| {}, None),
-        ("something came in", |it, _| it.is_called = true, Some(1)),
-        ("somebody decides already", |it, _| (it.is_called, it.is_deciding) = (true, true), None),
-        ("there is a job", |it, _| it.has_jobs = true, Some(1)),
-        ("somebody writes already", |it, _| (it.has_jobs, it.is_writing) = (true, true), None),
+        ("something came in", |it, _| it.deciding = WANTED, Some(1)),
+        ("somebody decides already", |it, _| it.deciding = TAKEN, None),
+        ("there is a job", |it, _| it.writing = WANTED, Some(1)),
+        ("somebody writes already", |it, _| it.writing = TAKEN, None),
         ("it is due before anybody looks", |it, soon| it.due = Some(soon), Some(1)),
         (
             "whoever decides looks himself",
             |it, soon| {
-                (it.due, it.is_deciding) = (Some(soon), true);
+                (it.due, it.deciding) = (Some(soon), TAKEN);
             },
             None,
         ),
         ("it is over", |it, _| it.is_over = true, Some(1)),
     ];
     for (why, change, woken) in cases {
-        let fresh = || State { is_called: false, waits: [None, Some(late)], ..State::default() };
+        let fresh =
+            || State { deciding: Duty::default(), waits: [None, Some(late)], ..State::default() };
         let mut state = fresh();
         change(&mut state, soon);
         assert_eq!(state.wanted(), woken, "{why}");
