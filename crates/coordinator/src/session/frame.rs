@@ -204,3 +204,6 @@ const fn say_disposition(disposition: Disposition) -> v1::ResultDisposition {
         Disposition::Invalid => v1::ResultDisposition::Invalid,
     }
 }
+
+#[cfg(test)]
+mod tests;
