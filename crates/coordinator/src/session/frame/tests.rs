@@ -34,10 +34,10 @@ fn assigned(rules: &Rules, trace: &TraceContext, task_type: &str, number: u64) -
     Event::Assign(Box::new(assignment), Duration::from_secs(86_000))
 }
 
-fn frame(events: impl IntoIterator<Item = Event>, knows_alike: bool) -> Vec<Said> {
+fn frame(events: impl IntoIterator<Item = Event>, wording: Wording) -> Vec<Said> {
     let status = Status::new("j".to_owned(), 1, Time::default(), Applied::default());
     let mut terms = SessionTerms::of(&Config::default());
-    let frame = take(&mut events.into_iter().collect(), &mut terms, knows_alike, &status);
+    let frame = take(&mut events.into_iter().collect(), &mut terms, wording, &status);
     let tokens = frame.leases.assigned.len();
     let said: Vec<Said> = frame.events.into_iter().filter_map(|it| it.event).collect();
     let is_told = |it: &&Said| matches!(it, Said::Assignment(_) | Said::AlikeAssignment(_));
@@ -47,10 +47,16 @@ fn frame(events: impl IntoIterator<Item = Event>, knows_alike: bool) -> Vec<Said
 
 /// `A` is an assignment, `a` one that is like the one before it, and a dot anything else.
 fn outline(said: &[Said]) -> String {
-    let letter = |it: &Said| match it {
-        Said::Assignment(_) => 'A',
-        Said::AlikeAssignment(_) => 'a',
-        _ => '.',
+    let letter = |it: &Said| {
+        let (full, brief) =
+            (matches!(it, Said::Assignment(_)), matches!(it, Said::AlikeAssignment(_)));
+        if full {
+            'A'
+        } else if brief {
+            'a'
+        } else {
+            '.'
+        }
     };
     said.iter().map(letter).collect()
 }
@@ -71,9 +77,13 @@ fn what_is_like_the_assignment_before_it_in_its_frame_is_said_to_be_to_who_knows
             assigned(&rules, &other, "a", 7),
         ]
     };
-    assert_eq!(outline(&frame(row(), true)), "Aa.aAAAa");
-    assert_eq!(outline(&frame(row(), false)), "AA.AAAAA", "a worker of an earlier version");
-    assert_eq!(outline(&frame(row().into_iter().skip(1), true)), "A.aAAAa", "the first of a frame");
+    assert_eq!(outline(&frame(row(), Wording::Brief)), "Aa.aAAAa");
+    assert_eq!(outline(&frame(row(), Wording::Full)), "AA.AAAAA", "a worker of an earlier version");
+    assert_eq!(
+        outline(&frame(row().into_iter().skip(1), Wording::Brief)),
+        "A.aAAAa",
+        "the first of a frame"
+    );
 }
 
 #[test]
@@ -81,10 +91,11 @@ fn an_assignment_that_is_like_another_says_what_is_its_own() {
     let (rules, call) =
         (Rules::new(Arc::default(), Templates::default()), TraceContext::generate());
     let row = || [1, 2].map(|number| assigned(&rules, &call, "a", number));
-    let [Said::Assignment(_), Said::Assignment(full)] = &frame(row(), false)[..] else {
+    let [Said::Assignment(_), Said::Assignment(full)] = &frame(row(), Wording::Full)[..] else {
         panic!("two in full")
     };
-    let [Said::Assignment(_), Said::AlikeAssignment(own)] = &frame(row(), true)[..] else {
+    let [Said::Assignment(_), Said::AlikeAssignment(own)] = &frame(row(), Wording::Brief)[..]
+    else {
         panic!("the second is like the first")
     };
     let expected = v1::AlikeAssignment {

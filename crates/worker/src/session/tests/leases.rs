@@ -387,7 +387,7 @@ fn what_an_assignment_leaves_out_is_as_in_the_one_before_it_in_its_frame() {
         (&*other.queue, &*other.task_type, &*other.labels["owner"]),
         ("files", "work", "ann")
     );
-    assert_eq!(other.attempt_timeout, Some(Duration::from_secs(60)));
+    assert_eq!(other.attempt_timeout, Some(Duration::from_mins(1)));
     assert_eq!(
         (&*other.task_id, other.token, &other.payload[..]),
         ("another", Token(2), &b"own"[..])
