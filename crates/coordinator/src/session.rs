@@ -28,7 +28,7 @@ mod hello;
 pub(crate) mod simulated;
 mod word;
 
-use frame::Leases;
+use frame::{Leases, Wording};
 pub(crate) use hello::WORKER_ID_RULE;
 use word::violation;
 
@@ -69,8 +69,7 @@ struct Session {
     stream: StreamId,
     /// What its worker is told in the welcome.
     terms: SessionTerms,
-    /// Whether it is told of a task only how it differs from the one before.
-    knows_alike: bool,
+    wording: Wording,
     frames: Frames,
     /// What is to be sent next.
     pending: VecDeque<Event>,
@@ -146,7 +145,8 @@ impl Shared {
         else {
             return Err(violation("the first event of a stream is Hello"));
         };
-        let (number, knows_alike) = (hello.stream_number, hello.knows_alike);
+        let number = hello.stream_number;
+        let wording = if hello.knows_alike { Wording::Brief } else { Wording::Full };
         let hello = Box::new(hello::read(stream, *hello, &self.status)?);
         let (egress, ingress) = Egress::new();
         // Together with what is said in the same frame, outcomes above all: what has ended is not leased again before that is
@@ -166,7 +166,7 @@ impl Shared {
             shared: self.clone(),
             stream,
             terms,
-            knows_alike,
+            wording,
             frames,
             pending: VecDeque::new(),
             sent: 0,
@@ -246,8 +246,8 @@ impl Session {
     }
 
     fn next_frame(&mut self) -> v1::ConnectResponse {
-        let Self { pending, terms, knows_alike, .. } = self;
-        let frame = frame::take(pending, terms, *knows_alike, &self.shared.status);
+        let Self { pending, terms, wording, .. } = self;
+        let frame = frame::take(pending, terms, *wording, &self.shared.status);
         self.stuck_since = (!self.pending.is_empty()).then(Instant::now);
         self.has_caught_up |= self.backlog.sent(frame.events.len(), frame.bytes);
         self.sent += 1;

@@ -16,7 +16,10 @@ use tokio::{
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
 
-use super::{Receipt, keyed, read_outcome, window::Window};
+use super::{
+    Receipt, keyed, read_outcome,
+    window::{Window, Wording},
+};
 use crate::{
     Client, Error, TaskSpec,
     call::signed,
@@ -78,8 +81,7 @@ pub struct SubmitStream<S> {
 struct OpenCall {
     requests: mpsc::Sender<StreamSubmitTasksRequest>,
     responses: Streaming<StreamSubmitTasksResponse>,
-    /// Whether who answers reads requests that say only how they differ from the one before.
-    knows_alike: bool,
+    wording: Wording,
 }
 
 /// What happened next.
@@ -172,11 +174,11 @@ where
             self.outage.reached();
         }
         let may_take = self.may_take();
-        let (requests, responses, knows_alike) = match &mut self.call {
-            Some(OpenCall { requests, responses, knows_alike }) => {
-                (Some(&*requests), Some(responses), *knows_alike)
+        let (requests, responses, wording) = match &mut self.call {
+            Some(OpenCall { requests, responses, wording }) => {
+                (Some(&*requests), Some(responses), *wording)
             }
-            None => (None, None, false),
+            None => (None, None, Wording::Full),
         };
         let window = &mut self.window;
         let may_send = window.has_waiting() && self.resume_at.is_none();
@@ -185,11 +187,11 @@ where
             biased;
             answer = next_answer(responses) => Event::Answered(answer),
             spec = next_spec(&mut self.input), if may_take => {
-                spec.map_or(Event::InputEnded, |spec| Event::Input(spec))
+                spec.map_or(Event::InputEnded, Event::Input)
             }
             permit = next_permit(requests), if may_send => {
                 let namespace = &self.client.options().namespace;
-                let requests = window.take_batch(namespace, knows_alike);
+                let requests = window.take_batch(namespace, wording);
                 permit.send(StreamSubmitTasksRequest { requests });
                 Event::Sent
             }
@@ -318,7 +320,8 @@ async fn open(client: &Client) -> Result<OpenCall, Error> {
             let features = response.metadata().get(FEATURES_METADATA);
             let features = features.and_then(|it| it.to_str().ok()).unwrap_or_default();
             let knows_alike = features.split(',').any(|it| it.trim() == ALIKE);
-            Ok(OpenCall { requests, responses: response.into_inner(), knows_alike })
+            let wording = if knows_alike { Wording::Brief } else { Wording::Full };
+            Ok(OpenCall { requests, responses: response.into_inner(), wording })
         }
         Ok(Err(status)) => Err(failure(client, status)),
         Err(_elapsed) => Err(Error::NoAnswer { address: client.address().to_owned(), timeout }),

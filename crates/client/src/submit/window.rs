@@ -15,6 +15,15 @@ pub(crate) const WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The most one message of several tasks holds in bytes: well below what the coordinator accepts.
 pub(crate) const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
+/// How a task is sent that says the same as the one before it in its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wording {
+    /// As any other.
+    Full,
+    /// Without what both say: who reads it knows that.
+    Brief,
+}
+
 /// Where a task of the window stands.
 #[derive(Debug)]
 enum Slot {
@@ -95,12 +104,11 @@ impl Window {
         self.slots.push_back(Slot::Answered(answer));
     }
 
-    /// The next message: as many waiting tasks as one may hold. They count as sent. With `knows_alike`, what says the same as the
-    /// one before it is sent without.
+    /// The next message: as many waiting tasks as one may hold. They count as sent.
     pub(crate) fn take_batch(
         &mut self,
         namespace: &str,
-        knows_alike: bool,
+        wording: Wording,
     ) -> Vec<SubmitTaskRequest> {
         let mut batch = Vec::with_capacity(self.batch_max.min(self.waiting.len()));
         let mut bytes = 0;
@@ -113,7 +121,8 @@ impl Window {
             if !batch.is_empty() && bytes > BATCH_BYTES_MAX {
                 break;
             }
-            let is_alike = knows_alike && before.is_some_and(|before| spec.is_like(before));
+            let is_alike =
+                wording == Wording::Brief && before.is_some_and(|before| spec.is_like(before));
             batch.push(if is_alike { spec.alike_message() } else { spec.message(namespace) });
             before = Some(spec);
             self.waiting.pop_front();

@@ -577,3 +577,70 @@ fn the_oldest_of_many_templates_is_forgotten() {
     }
     assert!(!Arc::ptr_eq(&first, &submit(0)));
 }
+
+/// A request that says only its payload and its key.
+fn alike(payload: &'static str, key: &str) -> v1::SubmitTaskRequest {
+    v1::SubmitTaskRequest {
+        alike_payload: Some(payload.into()),
+        idempotency_key: key.to_owned(),
+        ..v1::SubmitTaskRequest::default()
+    }
+}
+
+#[test]
+fn a_request_that_is_like_the_one_before_it_is_read_as_if_it_said_the_same() {
+    let said = |payload: &'static str, key: &str| v1::SubmitTaskRequest {
+        namespace: "team".to_owned(),
+        idempotency_key: key.to_owned(),
+        ..request(|spec| {
+            spec.queue = "files".to_owned();
+            spec.payload = payload.into();
+            spec.initial_delay = seconds(3);
+            spec.labels = [("a".into(), "b".into())].into();
+            let total = seconds(60);
+            spec.timeouts = Some(v1::Timeouts { total, ..v1::Timeouts::default() });
+        })
+    };
+    let (rules, call) = (Rules::new(Arc::default(), Templates::default()), call());
+    let trace = CallTrace::new(&call);
+    let mut message = rules.message(now(), &trace);
+    let first = message.task(said("1", "first")).unwrap();
+    for (payload, key) in [("2", ""), ("", "k"), ("3", "l")] {
+        let task = message.task(alike(payload, key)).unwrap();
+        assert_eq!(task, parse(said(payload, key)).unwrap(), "{payload} {key}");
+        assert!(Arc::ptr_eq(&task.template, &first.template));
+    }
+    let other = message.task(request(|spec| spec.queue = "other".to_owned())).unwrap();
+    assert_eq!(message.task(alike("", "")).unwrap(), other, "it is like the last one");
+}
+
+#[test]
+fn a_request_that_is_like_the_one_before_it_breaks_the_same_rules_and_its_own() {
+    let (rules, call) = (Rules::new(Arc::default(), Templates::default()), call());
+    let trace = CallTrace::new(&call);
+    let fields = |refused: Result<TaskSpec, Refusal>| -> Vec<String> {
+        refused.unwrap_err().violations.into_iter().map(|it| it.field).collect()
+    };
+    let first = |request| fields(rules.message(now(), &trace).task(request));
+    assert_eq!(first(alike("1", "")), ["alike_payload"], "there is none before it");
+
+    let mut message = rules.message(now(), &trace);
+    let wrong = request(|spec| spec.priority = Some(10));
+    assert_eq!(fields(message.task(wrong)), ["spec.priority"]);
+    assert_eq!(fields(message.task(alike("1", ""))), ["spec.priority"]);
+    assert_eq!(fields(message.task(alike("1", "\n"))), ["spec.priority", "idempotency_key"]);
+
+    // Only its own payload and key were wrong: what is like it is not.
+    message.task(key("\n")).unwrap_err();
+    message.task(alike("1", "k")).unwrap();
+    assert_eq!(fields(message.task(alike("1", "\n"))), ["idempotency_key"]);
+
+    for both in [
+        v1::SubmitTaskRequest { alike_payload: Some("1".into()), ..request(|_| ()) },
+        v1::SubmitTaskRequest { namespace: "team".to_owned(), ..alike("1", "") },
+    ] {
+        message.task(request(|_| ())).unwrap();
+        assert_eq!(fields(message.task(both)), ["alike_payload"]);
+        assert_eq!(fields(message.task(alike("1", ""))), ["alike_payload"], "like what?");
+    }
+}

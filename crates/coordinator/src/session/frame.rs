@@ -25,6 +25,15 @@ pub(super) struct Frame {
     pub bytes: usize,
 }
 
+/// How a stream is told of a task that is like the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wording {
+    /// As of any other.
+    Full,
+    /// Only how it differs.
+    Brief,
+}
+
 /// The leases that a frame is about.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
@@ -41,11 +50,11 @@ impl Leases {
 }
 
 /// Takes as many events as a frame holds; at least one, if there is one. What a welcome says are the terms of the stream from
-/// then on. `knows_alike`: its worker reads assignments that say only how they differ from the one before.
+/// then on.
 pub(super) fn take(
     pending: &mut VecDeque<Event>,
     terms: &mut SessionTerms,
-    knows_alike: bool,
+    wording: Wording,
     coordinator: &Status,
 ) -> Frame {
     let mut events = Vec::with_capacity(pending.len().min(FRAME_EVENTS_MAX));
@@ -59,7 +68,8 @@ pub(super) fn take(
         let said = match event {
             Event::Assign(assignment, left) => {
                 leases.assigned.push(assignment.token);
-                let is_alike = knows_alike && before.is_some_and(|it| are_alike(&it, &assignment));
+                let is_alike = wording == Wording::Brief
+                    && before.is_some_and(|before| are_alike(&before, &assignment));
                 let said = if is_alike {
                     Said::AlikeAssignment(say_alike_assignment(&assignment, left))
                 } else {
@@ -204,3 +214,6 @@ const fn say_disposition(disposition: Disposition) -> v1::ResultDisposition {
         Disposition::Invalid => v1::ResultDisposition::Invalid,
     }
 }
+
+#[cfg(test)]
+mod tests;

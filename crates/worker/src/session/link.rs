@@ -170,16 +170,13 @@ impl Session {
                 *before = Some(Arc::clone(&assignment.likeness));
                 self.handle_assignment(now, assignment);
             }
-            Event::AlikeAssignment(it) => match before {
-                Some(before) => {
-                    let assignment = Assignment::parse_alike(it, Arc::clone(before));
-                    self.handle_assignment(now, assignment);
-                }
-                None => warn!(
-                    fencing_token = it.fencing_token,
-                    "an assignment that is like none was skipped"
-                ),
-            },
+            Event::AlikeAssignment(it) => {
+                let Some(likeness) = before.clone() else {
+                    let fencing_token = it.fencing_token;
+                    return warn!(fencing_token, "an assignment that is like none was skipped");
+                };
+                self.handle_assignment(now, Assignment::parse_alike(it, likeness));
+            }
             Event::Revocation(it) => self.handle_revocation(now, it),
             Event::ResultAck(ack) => self.handle_result_ack(now, ack),
             Event::LeaseExtension(it) => self.handle_extension(it),

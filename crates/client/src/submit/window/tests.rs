@@ -3,7 +3,7 @@
 use leasehold_proto::v1::SubmitTaskRequest;
 use prost::Message as _;
 
-use super::{BATCH_BYTES_MAX, WINDOW_BYTES_MAX, Window};
+use super::{BATCH_BYTES_MAX, WINDOW_BYTES_MAX, Window, Wording};
 use crate::{Error, TaskSpec, spec::Likeness, submit::Receipt};
 
 fn task(name: &str) -> TaskSpec {
@@ -17,7 +17,7 @@ fn push_large(window: &mut Window, bytes: usize) {
 
 /// The next message to who knows nothing of tasks that are alike.
 fn take(window: &mut Window) -> Vec<SubmitTaskRequest> {
-    window.take_batch("", false)
+    window.take_batch("", Wording::Full)
 }
 
 fn accepted(name: &str) -> Receipt {
@@ -159,7 +159,7 @@ fn what_is_like_the_task_before_it_is_sent_without_what_both_say() {
     let other = || TaskSpec::new("t").priority(1);
     let timed = || TaskSpec::new("t").within(std::time::Duration::from_secs(1));
     let row = [task(""), task("k"), other(), other(), task(""), timed(), timed(), task("")];
-    let sent = |knows_alike, batch_max| {
+    let sent = |wording, batch_max| {
         let (mut likeness, mut window) = (Likeness::default(), Window::new(100, batch_max));
         for mut spec in row.clone() {
             let bytes = likeness.take_in(&mut spec, "ns");
@@ -168,7 +168,7 @@ fn what_is_like_the_task_before_it_is_sent_without_what_both_say() {
         }
         let mut alike = String::new();
         while window.has_waiting() {
-            for request in window.take_batch("ns", knows_alike) {
+            for request in window.take_batch("ns", wording) {
                 let is_alike = request.alike_payload.is_some();
                 assert_eq!(request.spec.is_none(), is_alike, "one or the other");
                 assert_eq!(request.namespace.is_empty(), is_alike, "it is taken from there");
@@ -178,8 +178,12 @@ fn what_is_like_the_task_before_it_is_sent_without_what_both_say() {
         }
         alike
     };
-    assert_eq!(sent(true, 100), "-a-a---->");
-    assert_eq!(sent(true, 1), "->".repeat(row.len()), "there is none before it in its message");
-    assert_eq!(sent(true, 3), "-a->--->-->");
-    assert_eq!(sent(false, 100), "-------->");
+    assert_eq!(sent(Wording::Brief, 100), "-a-a---->");
+    assert_eq!(
+        sent(Wording::Brief, 1),
+        "->".repeat(row.len()),
+        "there is none before it in its message"
+    );
+    assert_eq!(sent(Wording::Brief, 3), "-a->--->-->");
+    assert_eq!(sent(Wording::Full, 100), "-------->");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use leasehold_proto::v1::{self, TaskState, submit_outcome::Outcome};
+use prost::Message as _;
 use tokio::time::timeout;
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Request};
@@ -111,6 +112,63 @@ async fn a_stream_answers_everything_in_order() {
     assert_eq!(ids.len(), 40 * 49);
     let last = served.get(ids.last().unwrap()).await;
     assert_eq!(last.spec.unwrap().payload, "39/49");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_is_like_the_one_before_it_in_its_own_message_alone() {
+    let served = Served::start(|_| ()).await;
+    let alike = |payload: &str| v1::SubmitTaskRequest {
+        alike_payload: Some(payload.to_owned().into()),
+        ..v1::SubmitTaskRequest::default()
+    };
+    let messages =
+        [vec![submit("echo", "1"), alike("2"), alike("3")], vec![alike("4"), submit("echo", "5")]];
+    let messages = messages.map(|requests| v1::StreamSubmitTasksRequest { requests });
+    let answers = served.tasks().stream_submit_tasks(tokio_stream::iter(messages)).await.unwrap();
+    let features = answers.metadata().get("leasehold-features").unwrap().to_str().unwrap();
+    assert!(features.split(',').any(|it| it == "alike"), "{features}");
+    let answers: Vec<_> = timeout(SOON, answers.into_inner().collect()).await.unwrap();
+    let mut became = Vec::new();
+    for outcome in answers.into_iter().flat_map(|answer| answer.unwrap().outcomes) {
+        became.push(match outcome.outcome.unwrap() {
+            Outcome::Accepted(accepted) => {
+                let spec = served.get(&accepted.task_id).await.spec.unwrap();
+                format!("{} {}", spec.task_type, String::from_utf8_lossy(&spec.payload))
+            }
+            Outcome::Refused(refusal) => refusal.field_violations[0].field.clone(),
+        });
+    }
+    assert_eq!(became, ["echo 1", "echo 2", "echo 3", "alike_payload", "echo 5"]);
+
+    let requests = vec![submit("echo", "1"), alike("2")];
+    let request = v1::BatchSubmitTasksRequest { requests };
+    let answer = served.tasks().batch_submit_tasks(request).await.unwrap().into_inner();
+    assert!(answer.outcomes.iter().all(|it| matches!(it.outcome, Some(Outcome::Accepted(_)))));
+    let answer = served.tasks().submit_task(alike("1")).await;
+    refused(answer, Code::InvalidArgument, "INVALID_FIELD");
+    served.stop().await;
+}
+
+/// What a client of the version before wrote: two messages, each of a task of type "echo" in queue "old" with priority 1.
+#[tokio::test]
+async fn what_an_earlier_client_wrote_is_read_as_it_was() {
+    let old: &[u8] = b"\x0a\x13\x0a\x11\x0a\x03old\x12\x04echo\x1a\x02hi\x28\x01\
+        \x0a\x18\x0a\x0d\x0a\x03old\x12\x04echo\x28\x01\x12\x01k\x22\x04team";
+    let served = Served::start(|_| ()).await;
+    let request = v1::BatchSubmitTasksRequest::decode(old).unwrap();
+    let answer = served.tasks().batch_submit_tasks(request).await.unwrap().into_inner();
+    let mut shown = Vec::new();
+    for outcome in answer.outcomes {
+        let Some(Outcome::Accepted(accepted)) = outcome.outcome else { panic!("{outcome:?}") };
+        let task = served.get(&accepted.task_id).await;
+        let spec = task.spec.unwrap();
+        shown.push((task.namespace, spec.queue, spec.task_type, spec.payload, spec.priority));
+    }
+    let task = |namespace: &str, payload: &'static str| {
+        (namespace.to_owned(), "old".to_owned(), "echo".to_owned(), payload.into(), Some(1))
+    };
+    assert_eq!(shown, [task("default", "hi"), task("team", "")]);
     served.stop().await;
 }
 

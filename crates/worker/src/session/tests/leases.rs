@@ -1,12 +1,14 @@
 //! What becomes of leases while the stream is up.
 
+use std::sync::Arc;
+
 use leasehold_proto::v1::{
     ResultDisposition::{Accepted, Duplicate, Invalid, Stale},
     RevocationReason as Reason,
     Verdict::Retained,
 };
 
-use super::{Step::*, check_connected};
+use super::{Step::*, *};
 
 #[test]
 fn work_runs_in_the_slots_and_its_outcome_is_said_once() {
@@ -341,4 +343,61 @@ fn a_stuck_network_gets_the_last_progress_and_every_outcome() {
             "5 say progress 1 0.5",
         ],
     );
+}
+
+#[test]
+fn what_an_assignment_leaves_out_is_as_in_the_one_before_it_in_its_frame() {
+    let mut stage = Stage::new(0, OnSessionLost::Stop);
+    for step in [Up, Welcome("j", 7, &[])] {
+        stage.happen(&step);
+        stage.settle();
+    }
+    let Heard::Assignment(mut first) = event(Assign(1)) else { panic!("it is an assignment") };
+    first.queue = "files".to_owned();
+    first.labels = [("owner".to_owned(), "ann".to_owned())].into();
+    first.trace_context = Some(v1::TraceContext {
+        traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+        ..v1::TraceContext::default()
+    });
+    let own = |fencing_token: i64| v1::AlikeAssignment {
+        fencing_token,
+        task_id: "another".to_owned(),
+        payload: "own".into(),
+        attempt: 2,
+        generation: 3,
+        total_remaining: Some(ms(5_000)),
+        checkpoint: Some("saved".into()),
+    };
+    let frame = |frame_sequence, events: Vec<Heard>| v1::ConnectResponse {
+        frame_sequence,
+        events: events.into_iter().map(|it| v1::CoordinatorEvent { event: Some(it) }).collect(),
+        ..v1::ConnectResponse::default()
+    };
+    let heard = vec![Heard::Assignment(first), Heard::AlikeAssignment(own(2))];
+    stage.session.handle_frame(at(1), frame(2, heard));
+    let started: Vec<_> = std::iter::from_fn(|| stage.session.poll_command())
+        .filter_map(|it| match it {
+            Command::Start { assignment, .. } => Some(assignment),
+            _ => None,
+        })
+        .collect();
+    let [one, other] = &started[..] else { panic!("{} were started", started.len()) };
+    assert!(Arc::ptr_eq(&one.likeness, &other.likeness), "it is kept once");
+    assert_eq!(
+        (&*other.queue, &*other.task_type, &*other.labels["owner"]),
+        ("files", "work", "ann")
+    );
+    assert_eq!(other.attempt_timeout, Some(Duration::from_mins(1)));
+    assert_eq!(
+        (&*other.task_id, other.token, &other.payload[..]),
+        ("another", Token(2), &b"own"[..])
+    );
+    assert_eq!((other.attempt, other.generation), (2, 3));
+    assert_eq!(other.total_remaining, Some(Duration::from_secs(5)));
+    assert_eq!(other.checkpoint.as_deref(), Some(&b"saved"[..]));
+
+    // In a frame of its own it is like none.
+    stage.session.handle_frame(at(2), frame(3, vec![Heard::AlikeAssignment(own(3))]));
+    assert!(stage.session.poll_command().is_none());
+    assert!(stage.session.leases.get(Token(3)).is_none());
 }
