@@ -22,6 +22,7 @@ mod limits;
 mod open_files;
 mod outcome;
 mod panic_note;
+mod piece;
 mod program;
 mod progress;
 mod run;

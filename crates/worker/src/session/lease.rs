@@ -203,23 +203,20 @@ impl Leases {
         debug_assert!(!stage.is_pending(), "work that began cannot wait again");
     }
 
-    /// Turns a waiting lease into a running one, and says when its work runs out of time.
-    pub(super) fn start(
-        &mut self,
-        now: Moment,
-        token: Token,
-    ) -> Option<(Arc<Assignment>, Option<Moment>)> {
+    /// Turns the waiting lease whose turn it is into a running one, and says when its work runs out of time.
+    pub(super) fn start_next(&mut self, now: Moment) -> Option<(Arc<Assignment>, Option<Moment>)> {
+        let token = *self.waiting.front()?;
         let lease = self.held.get_mut(&token)?;
         // The work counts from here, and may have waited for long.
         let total_remaining = lease.total_due.map(|due| due.since(now));
         Arc::make_mut(&mut lease.assignment).total_remaining = total_remaining;
         let assignment = Arc::clone(&lease.assignment);
-        if lease.stage.is_pending() {
-            self.taken.add(&assignment.size);
-        }
         let attempt_due = assignment.attempt_timeout.map(|limit| now + limit);
         let due = [attempt_due, lease.total_due].into_iter().flatten().min();
-        self.set_stage(token, Stage::Running { since: now, due });
+        let before = std::mem::replace(&mut lease.stage, Stage::Running { since: now, due });
+        self.unlist(token, before);
+        self.timers.extend(due.map(|at| (at, token)));
+        self.taken.add(&assignment.size);
         Some((assignment, due))
     }
 
@@ -262,8 +259,9 @@ impl Leases {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn next_waiting(&self) -> Option<Token> {
-        self.waiting.front().copied()
+    /// The pending one whose turn it is.
+    pub(super) fn next_waiting(&self) -> Option<&Lease> {
+        self.held.get(self.waiting.front()?)
     }
 
     /// The pending ones, first come first.
@@ -305,9 +303,8 @@ impl Leases {
     }
 
     /// Whether what a lease takes is left, of all that the worker has.
-    pub(super) fn has_room(&self, whole: &Size, token: Token) -> bool {
-        let size = self.held.get(&token).map(|lease| &lease.assignment.size);
-        size.is_some_and(|size| whole.holds_beside(&self.taken, size))
+    pub(super) fn has_room(&self, whole: &Size, lease: &Lease) -> bool {
+        whole.holds_beside(&self.taken, &lease.assignment.size)
     }
 
     /// For how many of the pending ones there is room, if nobody overtakes another.
@@ -327,7 +324,13 @@ impl Leases {
         if let Some(at) = stage.timer() {
             self.timers.remove(&(at, token));
         }
-        if stage.is_pending() {
+        if !stage.is_pending() {
+            return;
+        }
+        // It is mostly that one's turn: the others need not be looked at.
+        if self.waiting.front() == Some(&token) {
+            self.waiting.pop_front();
+        } else {
             self.waiting.retain(|it| *it != token);
         }
     }
