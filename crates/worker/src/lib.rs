@@ -16,6 +16,7 @@ mod error;
 pub mod guard;
 #[doc(hidden)]
 pub mod guest;
+mod held;
 mod identity;
 mod isolated;
 mod limits;

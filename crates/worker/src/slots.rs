@@ -18,6 +18,7 @@ use crate::{
     context::{House, Known},
     ends::{self, Ends, Slip},
     guard::{Asker, Lifeline, Lookout, Renewal, Strand},
+    held::Held,
     limits::Limits,
     outcome::{End, Failure},
     panic_note,
@@ -40,7 +41,7 @@ pub(crate) struct Slots {
     ends: Arc<Ends>,
     /// What has been taken of them.
     ended: VecDeque<(Token, End)>,
-    controls: BTreeMap<Token, Control>,
+    controls: Held<Control>,
 }
 
 /// Where work runs, and by what time.
@@ -92,7 +93,7 @@ impl Slots {
             programs: JoinSet::new(),
             ends: Arc::default(),
             ended: VecDeque::new(),
-            controls: BTreeMap::new(),
+            controls: Held::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The leases a worker holds, and what each is waiting for.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -12,6 +12,7 @@ use crate::{
     CancelReason,
     assignment::{Assignment, Token},
     clock::Moment,
+    held::{self, Held},
     size::Size,
 };
 
@@ -160,7 +161,7 @@ impl Stage {
 
 /// All leases the worker holds. At most its slots and `WAITING_MAX` more.
 pub(super) struct Leases {
-    held: BTreeMap<Token, Lease>,
+    held: Held<Lease>,
     /// What `held` says of timers, in the order they ring.
     timers: BTreeSet<(Moment, Token)>,
     /// The pending ones, first come first.
@@ -171,7 +172,7 @@ pub(super) struct Leases {
 
 impl Default for Leases {
     fn default() -> Self {
-        let (held, timers, waiting) = (BTreeMap::new(), BTreeSet::new(), VecDeque::new());
+        let (held, timers, waiting) = (Held::default(), BTreeSet::new(), VecDeque::new());
         Self { held, timers, waiting, taken: Size::NOTHING }
     }
 }
@@ -229,7 +230,10 @@ impl Leases {
     /// Everything that is asked for.
     pub(super) fn extensions(&mut self) -> impl Iterator<Item = (Token, &mut Extension)> {
         let all = self.held.iter_mut();
-        all.filter_map(|(token, lease)| Some((*token, lease.extension.as_mut()?)))
+        let asked = all.filter_map(|(token, lease)| Some((*token, lease.extension.as_mut()?)));
+        let mut asked: Vec<(Token, &mut Extension)> = asked.collect();
+        asked.sort_unstable_by_key(|(token, _)| *token);
+        asked.into_iter()
     }
 
     /// Lets work that runs, and has a limit, go on until then, within the whole task's time. Says when it is due.
@@ -246,8 +250,9 @@ impl Leases {
         self.held.get(&token)
     }
 
+    /// All of them, by ascending token.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Token, &Lease)> {
-        self.held.iter().map(|(token, lease)| (*token, lease))
+        held::ascending(&self.held)
     }
 
     /// A lease whose timer has run out.

@@ -1,9 +1,10 @@
 //! Outcomes that the coordinator has not acknowledged.
 
-use std::collections::BTreeMap;
-
 use super::conversation::Notice;
-use crate::assignment::Token;
+use crate::{
+    assignment::Token,
+    held::{self, Held},
+};
 use bytes::Bytes;
 use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, lease_outcome::Outcome};
@@ -17,7 +18,7 @@ const BYTES_MAX: usize = 64 << 20;
 /// The outcomes that the coordinator has not acknowledged. An outcome stays until it is answered, whatever the answer.
 #[derive(Default)]
 pub(super) struct Outbox {
-    letters: BTreeMap<Token, Letter>,
+    letters: Held<Letter>,
     bytes: usize,
 }
 
@@ -111,11 +112,11 @@ impl Outbox {
 
     /// What there is to say of all outcomes.
     pub(super) fn notices(&self) -> impl Iterator<Item = Notice> {
-        self.letters.values().flat_map(Letter::notices)
+        held::ascending(&self.letters).flat_map(|(_, letter)| letter.notices())
     }
 
     pub(super) fn tokens(&self) -> impl Iterator<Item = Token> {
-        self.letters.keys().copied()
+        held::ascending(&self.letters).map(|(token, _)| token)
     }
 
     pub(super) fn len(&self) -> usize {
