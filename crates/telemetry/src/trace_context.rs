@@ -12,6 +12,9 @@ const KNOWN_FLAGS: u8 = SAMPLED | RANDOM_TRACE_ID;
 const SAMPLED: u8 = 0x01;
 const RANDOM_TRACE_ID: u8 = 0x02;
 
+/// How long a `traceparent` is.
+const TRACEPARENT_BYTES: usize = 55;
+
 /// How many hexadecimal digits make 64 bits.
 const WORD_DIGITS: usize = 16;
 
@@ -84,12 +87,12 @@ impl TraceContext {
 
     /// The trace id: 32 lower-case hexadecimal digits.
     pub fn trace_id(&self) -> String {
-        hex(&self.trace_id.get().to_be_bytes())
+        Digits::default().hex(&self.trace_id.get().to_be_bytes()).text()
     }
 
     /// The span id: 16 lower-case hexadecimal digits.
     pub fn span_id(&self) -> String {
-        hex(&self.span_id.get().to_be_bytes())
+        Digits::default().hex(&self.span_id.get().to_be_bytes()).text()
     }
 
     /// Whether the caller records this trace.
@@ -99,7 +102,9 @@ impl TraceContext {
 
     /// The `traceparent` header.
     pub fn traceparent(&self) -> String {
-        format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+        let ids = Digits(Vec::with_capacity(TRACEPARENT_BYTES)).hex(&[0]).dash();
+        let ids = ids.hex(&self.trace_id.get().to_be_bytes()).dash();
+        ids.hex(&self.span_id.get().to_be_bytes()).dash().hex(&[self.flags]).text()
     }
 
     /// The `tracestate` header; empty if there is none. At most 512 bytes.
@@ -112,15 +117,29 @@ fn fresh_span_id() -> NonZeroU64 {
     NonZeroU64::new(fastrand::u64(..)).unwrap_or(NonZeroU64::MIN)
 }
 
-/// Bytes as lower-case hexadecimal digits. Every task has its ids written and read, and what reads and writes any number takes
+/// Text of lower-case hexadecimal digits. Every task has its ids written and read, and what writes and reads any number takes
 /// several times as long.
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
-    let mut digits = vec![0; 2 * bytes.len()];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0x0f)]);
+#[derive(Default)]
+struct Digits(Vec<u8>);
+
+impl Digits {
+    fn hex(mut self, bytes: &[u8]) -> Self {
+        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
+        self.0.reserve(2 * bytes.len());
+        for byte in bytes {
+            self.0.extend_from_slice(&[digit(byte >> 4), digit(byte & 0x0f)]);
+        }
+        self
     }
-    String::from_utf8(digits).unwrap_or_default()
+
+    fn dash(mut self) -> Self {
+        self.0.push(b'-');
+        self
+    }
+
+    fn text(self) -> String {
+        String::from_utf8(self.0).unwrap_or_default()
+    }
 }
 
 /// Takes `N` lower-case hexadecimal digits off the front.

@@ -36,7 +36,7 @@ pub(crate) struct Known {
     pub(crate) limits: Limits,
     /// Whether its lease holds.
     pub(crate) lookout: Lookout,
-    pub(crate) tether: Arc<Tether>,
+    pub(crate) tether: Tether,
     /// When the whole task runs out of time.
     pub(crate) task_deadline: Instant,
 }
@@ -134,6 +134,16 @@ impl LeaseOver {
 impl Context {
     pub(crate) fn new(known: Known) -> Self {
         Self { known: Arc::new(known) }
+    }
+
+    /// What the task is about, as its submitter put it.
+    pub(crate) fn payload(&self) -> &Bytes {
+        &self.known.assignment.payload
+    }
+
+    /// What ties the handler to its worker.
+    pub(crate) fn tether(&self) -> &Tether {
+        &self.known.tether
     }
 
     /// The task's id.

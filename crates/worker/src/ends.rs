@@ -29,15 +29,15 @@ pub(crate) struct Ends {
 /// What one piece of work owes: its end. Dropped without one, as work is that is aborted, it says so.
 #[derive(Debug)]
 pub(crate) struct Slip {
-    ends: Arc<Ends>,
+    /// Where it is left. `None`: it has been.
+    ends: Option<Arc<Ends>>,
     token: Token,
-    end: Option<End>,
 }
 
 impl Ends {
     /// The slip of a lease's work.
     pub(crate) fn slip(self: &Arc<Self>, token: Token) -> Slip {
-        Slip { ends: Arc::clone(self), token, end: None }
+        Slip { ends: Some(Arc::clone(self)), token }
     }
 
     /// Waits until something may have been left. May be dropped and called again at any time.
@@ -66,13 +66,19 @@ impl Ends {
 impl Slip {
     /// Leaves the end.
     pub(crate) fn leave(mut self, end: End) {
-        self.end = Some(end);
+        self.settle(end);
+    }
+
+    fn settle(&mut self, end: End) {
+        if let Some(ends) = self.ends.take() {
+            ends.leave(self.token, end);
+        }
     }
 }
 
 impl Drop for Slip {
     fn drop(&mut self) {
-        self.ends.leave(self.token, self.end.take().unwrap_or(End::Aborted));
+        self.settle(End::Aborted);
     }
 }
 

@@ -16,12 +16,14 @@ mod error;
 pub mod guard;
 #[doc(hidden)]
 pub mod guest;
+mod held;
 mod identity;
 mod isolated;
 mod limits;
 mod open_files;
 mod outcome;
 mod panic_note;
+mod piece;
 mod program;
 mod progress;
 mod run;

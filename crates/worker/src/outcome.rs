@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use leasehold_proto::v1;
 
+use crate::TaskError;
+
 /// The most characters of a message or of details that are sent; the coordinator cuts there as well.
 pub(crate) const TEXT_CHARS_MAX: usize = 2_000;
 
@@ -19,21 +21,28 @@ pub(crate) enum End {
     NotStarted,
 }
 
-/// Why an attempt failed.
+impl End {
+    /// That a handler returned, or panicked.
+    pub(crate) fn of_handler(caught: Result<Result<Bytes, TaskError>, Failure>) -> Self {
+        Self::Returned(caught.and_then(|result| result.map_err(TaskError::into_failure)))
+    }
+}
+
+/// Why an attempt failed. Boxed: what ends well is handed on for as long as there are tasks, and should be small.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Failure(pub(crate) v1::AttemptFailure);
+pub(crate) struct Failure(pub(crate) Box<v1::AttemptFailure>);
 
 impl Failure {
     /// A failure that may be tried again.
     pub(crate) fn new(reason: v1::FailureReason, message: &str, details: &str) -> Self {
-        Self(v1::AttemptFailure {
+        Self(Box::new(v1::AttemptFailure {
             reason: reason.into(),
             message: head(message),
             details: head(details),
             non_retryable: false,
             retry_delay: None,
             stop_method: v1::StopMethod::Unspecified.into(),
-        })
+        }))
     }
 
     /// An ordinary failure that may be tried again.

@@ -7,12 +7,10 @@ use std::{
     any::Any,
     backtrace::{Backtrace, BacktraceStatus},
     cell::RefCell,
-    future::Future,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
     sync::Once,
 };
 
-use futures_util::FutureExt as _;
 use leasehold_proto::v1;
 
 use crate::outcome::Failure;
@@ -21,18 +19,8 @@ tokio::task_local! {
     static NOTE: RefCell<Option<String>>;
 }
 
-/// Runs a handler; a panic becomes a failure that says where.
-pub(crate) async fn caught<T>(handler: impl Future<Output = T>) -> Result<T, Failure> {
-    note_panics();
-    let noted = async {
-        let caught = AssertUnwindSafe(handler).catch_unwind().await;
-        caught.map_err(|payload| failure(payload.as_ref()))
-    };
-    NOTE.scope(RefCell::new(None), noted).await
-}
-
-/// Runs a handler that blocks; a panic becomes a failure that says where.
-pub(crate) fn caught_blocking<T>(handler: impl FnOnce() -> T) -> Result<T, Failure> {
+/// Runs a handler, or a part of it; a panic becomes a failure that says where.
+pub(crate) fn caught<T>(handler: impl FnOnce() -> T) -> Result<T, Failure> {
     note_panics();
     NOTE.sync_scope(RefCell::new(None), || {
         panic::catch_unwind(AssertUnwindSafe(handler)).map_err(|payload| failure(payload.as_ref()))

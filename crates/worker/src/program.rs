@@ -239,7 +239,7 @@ impl Attempt {
     fn judge_isolated(&self, exit: Exit) -> End {
         match Frame::take(&mut BytesMut::from(exit.stdout)) {
             Some(Frame::Success(result)) => return End::Returned(Ok(result)),
-            Some(Frame::Failure(failure)) => return End::Returned(Err(Failure(failure))),
+            Some(Frame::Failure(failure)) => return End::Returned(Err(Failure(Box::new(failure)))),
             Some(Frame::Progress(_)) | None => {}
         }
         let mut reason = v1::FailureReason::Error;

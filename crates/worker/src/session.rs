@@ -286,14 +286,14 @@ impl Session {
     /// for much would else never have it.
     fn start_waiting(&mut self, now: Moment) {
         while self.outbox.has_room() {
-            let Some(token) = self.leases.next_waiting() else { return };
-            let has_room = self.leases.has_room(&self.identity.whole, token);
-            if !has_room || !self.may_start(now, token) {
+            let Some(lease) = self.leases.next_waiting() else { return };
+            let has_room = self.leases.has_room(&self.identity.whole, lease);
+            if !has_room || !self.may_start(now, lease) {
                 break;
             }
-            let Some((assignment, due)) = self.leases.start(now, token) else { return };
+            let Some((assignment, due)) = self.leases.start_next(now) else { return };
             let limits = self.terms.limits;
-            self.notify(Notice::Started(token));
+            self.notify(Notice::Started(assignment.token));
             self.commands.push_back(Command::Start { assignment, due, limits });
         }
         self.hurry_waiting(now);
@@ -319,7 +319,7 @@ impl Session {
         let grace = lease.assignment.kill_grace;
         match lease.stage {
             Stage::Pending { .. } => {
-                let has_room = self.leases.has_room(&self.identity.whole, token);
+                let has_room = self.leases.has_room(&self.identity.whole, lease);
                 let late = v1::DeclineReason::StartTimeout;
                 let reason = if has_room { late } else { v1::DeclineReason::NoCapacity };
                 self.decline(token, reason);
@@ -379,18 +379,16 @@ impl Session {
     }
 
     fn put(&mut self, letter: Letter) {
-        let fencing_token = letter.outcome.fencing_token;
         debug!(
             task_id = letter.task_id,
-            trace_id = letter.trace_id,
-            fencing_token,
+            trace_id = letter.trace_id(),
+            fencing_token = letter.token().0,
             outcome = letter.kind(),
             "work ended"
         );
-        self.outbox.put(Token(fencing_token), letter);
-        for notice in self.outbox.notices(Token(fencing_token)) {
-            self.notify(notice);
-        }
+        let notices = letter.notices();
+        self.outbox.put(letter);
+        notices.for_each(|notice| self.notify(notice));
     }
 
     /// Says something on the stream, if it is up. What must survive the stream is said again by the next hello.
@@ -418,16 +416,12 @@ impl Session {
 
 /// An outcome to be said until it is answered.
 fn letter(assignment: &Assignment, outcome: Outcome, run_time: Option<Duration>) -> Letter {
-    Letter {
-        task_id: assignment.task_id.clone(),
-        trace_id: assignment.trace.trace_id(),
-        checkpoint: None,
-        outcome: v1::LeaseOutcome {
-            fencing_token: assignment.token.0,
-            outcome: Some(outcome),
-            run_time: run_time.map(to_wire),
-        },
-    }
+    let outcome = v1::LeaseOutcome {
+        fencing_token: assignment.token.0,
+        outcome: Some(outcome),
+        run_time: run_time.map(to_wire),
+    };
+    Letter::new(assignment.task_id.clone(), Some(assignment.trace.clone()), outcome)
 }
 
 #[cfg(test)]

@@ -2,29 +2,29 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    future::Future,
     io, mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use leasehold_telemetry::TraceContext;
 use tokio::{runtime::Handle, sync::oneshot, task::JoinSet};
 use tracing::{Instrument as _, Span};
 
 use crate::{
-    Context, Program, TaskError,
+    Context, Program,
     assignment::{Assignment, Token},
     clock::Moment,
     context::{House, Known},
     ends::{self, Ends, Slip},
     guard::{Asker, Lifeline, Lookout, Renewal, Strand},
+    held::Held,
     limits::Limits,
     outcome::{End, Failure},
     panic_note,
+    piece::{self, Piece},
     program::{Attempt, Kind, Leash, Scratch},
-    task::{Function, Task},
+    task::Task,
     term::Answer,
     tether::{Signal, Tether},
 };
@@ -36,12 +36,12 @@ pub(crate) struct Slots {
     /// Where programs find and leave checkpoints.
     scratch: Arc<Scratch>,
     /// Handlers that begin with the end of this turn: they cross to their runtime together.
-    starting: Vec<Launch>,
+    starting: Vec<Piece>,
     programs: JoinSet<()>,
     ends: Arc<Ends>,
     /// What has been taken of them.
     ended: VecDeque<(Token, End)>,
-    controls: BTreeMap<Token, Control>,
+    controls: Held<Control>,
 }
 
 /// Where work runs, and by what time.
@@ -65,16 +65,6 @@ struct Start {
     slip: Slip,
 }
 
-/// A handler that is about to begin.
-struct Launch {
-    function: Arc<dyn Function>,
-    payload: Bytes,
-    context: Context,
-    span: Span,
-    slip: Slip,
-    tether: Arc<Tether>,
-}
-
 /// What a piece of work is reached by.
 struct Control {
     rein: Rein,
@@ -86,7 +76,7 @@ struct Control {
 /// What stops a piece of work.
 enum Rein {
     /// A handler in this process hears what is wanted of it, and is aborted when that is not enough.
-    Handler(Arc<Tether>),
+    Handler(Context),
     /// A process gets signals. Who looks after it must live to see it die.
     Process(Arc<Leash>),
     /// It has ended already.
@@ -103,7 +93,7 @@ impl Slots {
             programs: JoinSet::new(),
             ends: Arc::default(),
             ended: VecDeque::new(),
-            controls: BTreeMap::new(),
+            controls: Held::default(),
         }
     }
 
@@ -131,44 +121,30 @@ impl Slots {
 
     /// Lets the handlers begin that were started in this turn.
     pub(crate) fn set_off(&mut self) {
-        let handlers = &self.grounds.handlers;
-        match self.starting.len() {
-            0 => {}
-            1 => self.starting.drain(..).for_each(|launch| launch.spawn(handlers)),
-            // A thread of that runtime spawns at a small part of what it costs from here, where each wakes one.
-            _ => {
-                let starting = mem::take(&mut self.starting);
-                let all = async {
-                    let handlers = Handle::current();
-                    for launch in starting {
-                        launch.spawn(&handlers);
-                    }
-                };
-                drop(handlers.spawn(all));
-            }
-        }
+        let most = self.starting.len();
+        piece::set_off(&self.grounds.handlers, mem::take(&mut self.starting));
+        self.starting.reserve(most);
     }
 
     /// Runs work where its kind runs.
     fn launch(&mut self, start: Start) -> Rein {
         match self.tasks.get(&start.assignment.task_type).cloned() {
             Some(Task::Function(function)) => {
-                let payload = start.assignment.payload.clone();
-                let (span, slip, context, tether) = self.context(start);
-                let rein = Rein::Handler(Arc::clone(&tether));
-                self.starting.push(Launch { function, payload, context, span, slip, tether });
-                rein
+                let (span, slip, context) = self.context(start);
+                self.starting.push(Piece::new(function, context.clone(), span, slip));
+                Rein::Handler(context)
             }
             Some(Task::Blocking(function)) => {
-                let payload = start.assignment.payload.clone();
-                let (span, slip, context, tether) = self.context(start);
+                let (span, slip, context) = self.context(start);
+                let told = context.clone();
                 let work = move || {
                     let _entered = span.enter();
-                    let called = panic_note::caught_blocking(|| function(&payload, &context));
-                    slip.leave(end(called));
+                    let called = panic_note::caught(|| function(told.payload(), &told));
+                    slip.leave(End::of_handler(called));
                 };
-                tether.tie(self.grounds.handlers.spawn_blocking(work).abort_handle());
-                Rein::Handler(tether)
+                let blocking = self.grounds.handlers.spawn_blocking(work);
+                context.tether().tie(blocking.abort_handle());
+                Rein::Handler(context)
             }
             Some(Task::Isolated(program, _)) => {
                 let board = Arc::clone(&self.grounds.house.board);
@@ -188,20 +164,19 @@ impl Slots {
     }
 
     /// What a handler in this process is called with, and what it is told by.
-    fn context(&self, start: Start) -> (Span, Slip, Context, Arc<Tether>) {
+    fn context(&self, start: Start) -> (Span, Slip, Context) {
         let Start { assignment, trace, span, strand, limits, slip } = start;
         let [deadline, task_deadline] = assignment.deadlines(Instant::now());
-        let tether = Arc::new(Tether::new(deadline));
         let context = Context::new(Known {
             house: Arc::clone(&self.grounds.house),
             assignment,
             trace,
             limits,
             lookout: Lookout::Here(strand),
-            tether: Arc::clone(&tether),
+            tether: Tether::new(deadline),
             task_deadline,
         });
-        (span, slip, context, tether)
+        (span, slip, context)
     }
 
     /// Runs a program, on the runtime of the connection.
@@ -246,8 +221,8 @@ impl Slots {
     pub(crate) fn postpone(&self, token: Token, due: Moment) -> io::Result<()> {
         let Some(control) = self.controls.get(&token) else { return Ok(()) };
         control.strand.postpone(due)?;
-        if let Rein::Handler(tether) = &control.rein {
-            tether.postpone(Instant::now() + due.since(self.grounds.house.clock.now()));
+        if let Rein::Handler(context) = &control.rein {
+            context.tether().postpone(Instant::now() + due.since(self.grounds.house.clock.now()));
         }
         Ok(())
     }
@@ -274,7 +249,7 @@ impl Slots {
             let _unwritten = strand.ask(asker, reason.code());
         }
         match rein {
-            Rein::Handler(tether) => tether.signal(signal),
+            Rein::Handler(context) => context.tether().signal(signal),
             Rein::None => {}
             Rein::Process(leash) => match signal {
                 Signal::Run => {}
@@ -301,8 +276,8 @@ impl Slots {
             while self.programs.try_join_next().is_some() {}
         }
         let (token, end) = self.ended.pop_front()?;
-        if let Some(Control { rein: Rein::Handler(tether), .. }) = self.controls.remove(&token) {
-            tether.loosen();
+        if let Some(Control { rein: Rein::Handler(context), .. }) = self.controls.remove(&token) {
+            context.tether().loosen();
         }
         Some((token, end))
     }
@@ -320,8 +295,8 @@ impl Slots {
         self.starting.clear();
         self.programs.abort_all();
         for control in self.controls.values() {
-            if let Rein::Handler(tether) = &control.rein {
-                tether.cut();
+            if let Rein::Handler(context) = &control.rein {
+                context.tether().cut();
             }
         }
     }
@@ -350,29 +325,4 @@ impl Drop for Slots {
     fn drop(&mut self) {
         self.cut_all();
     }
-}
-
-impl Launch {
-    /// Begins it on a runtime.
-    fn spawn(self, handlers: &Handle) {
-        let Self { function, payload, context, span, slip, tether } = self;
-        let handler = async move {
-            // Not the handler's to drop: as long as it runs, the worker's pledge is kept.
-            let _kept = context.clone();
-            returned(async move { function.call(payload, context).await }).await
-        };
-        let work = ends::run(handler, slip).instrument(span);
-        tether.tie(handlers.spawn(work).abort_handle());
-    }
-}
-
-/// Runs a handler to its end; a panic is one of them. The call of a function that is one belongs to it: what comes before its
-/// first `async` may panic as well.
-async fn returned(handler: impl Future<Output = Result<Bytes, TaskError>>) -> End {
-    end(panic_note::caught(handler).await)
-}
-
-/// What it means that a handler returned, or panicked.
-fn end(caught: Result<Result<Bytes, TaskError>, Failure>) -> End {
-    End::Returned(caught.and_then(|result| result.map_err(TaskError::into_failure)))
 }

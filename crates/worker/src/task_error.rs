@@ -50,16 +50,13 @@ impl TaskError {
     }
 
     pub(crate) fn into_failure(self) -> Failure {
-        let Failure(failure) = Failure::new(v1::FailureReason::Error, &self.message, &self.details);
-        let retry_delay = match self.retry {
+        let mut failure = Failure::new(v1::FailureReason::Error, &self.message, &self.details);
+        failure.0.non_retryable = self.retry == Retry::Never;
+        failure.0.retry_delay = match self.retry {
             Retry::After(delay) => Some(to_wire(delay)),
             Retry::Policy | Retry::Never => None,
         };
-        Failure(v1::AttemptFailure {
-            non_retryable: self.retry == Retry::Never,
-            retry_delay,
-            ..failure
-        })
+        failure
     }
 }
 

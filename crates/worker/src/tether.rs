@@ -63,6 +63,10 @@ impl Wanted {
     fn reason(self) -> Option<CancelReason> {
         self.signal.reason().or(self.is_loose.then_some(CancelReason::LeaseLost))
     }
+
+    fn is_over(self) -> bool {
+        self.is_loose || matches!(self.signal, Signal::Kill(_))
+    }
 }
 
 impl Tether {
@@ -91,10 +95,14 @@ impl Tether {
     /// The work is spawned: it is aborted at once if that was wanted before.
     pub(crate) fn tie(&self, abort: AbortHandle) {
         let abort = self.abort.get_or_init(|| abort);
-        let Wanted { signal, is_loose, .. } = *self.wanted();
-        if is_loose || matches!(signal, Signal::Kill(_)) {
+        if self.is_over() {
             abort.abort();
         }
+    }
+
+    /// Whether the work must not begin any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.wanted().is_over()
     }
 
     /// The lease is over, and with it the work, as far as the worker knows.

@@ -100,7 +100,8 @@ struct Escaped<'a>(&'a mut String);
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let is_plain = |c: u8| c != b'"' && c != b'\\' && !c.is_ascii_control();
-        if text.bytes().all(is_plain) {
+        // To the end in any case: many bytes at once are faster than to stop at the first that is not.
+        if text.bytes().fold(true, |so_far, c| so_far & is_plain(c)) {
             self.0.push_str(text);
             return Ok(());
         }

@@ -120,7 +120,6 @@ fn talk(
     let payload = assignment.payload.clone();
     let limit = assignment.limit();
     let [deadline, task_deadline] = assignment.deadlines(Instant::now());
-    let tether = Arc::new(Tether::new(deadline));
     let context = Context::new(Known {
         house: Arc::new(House {
             worker_id,
@@ -132,19 +131,20 @@ fn talk(
         trace,
         limits: limits(),
         lookout: lookout.clone(),
-        tether: Arc::clone(&tether),
+        tether: Tether::new(deadline),
         task_deadline,
     });
     let reporter =
         Reporter { board: Arc::clone(&board), frames: Arc::clone(&frames), lookout, limit };
     stops.set_nonblocking(true)?;
+    let told = context.clone();
     thread::Builder::new().name("reports".to_owned()).spawn(move || {
         // Without reports the attempt goes on, and it is killed where it would have been asked.
-        let _silent = reporter.run(stops, &tether);
+        let _silent = reporter.run(stops, told.tether());
     })?;
     // Not on this thread: the runtime that `main` may have begun forbids it to the function to begin another.
     let call = move || -> Result<Bytes, Failure> {
-        let caught = panic_note::caught_blocking(|| function(&payload, &context));
+        let caught = panic_note::caught(|| function(&payload, &context));
         caught.and_then(|result| result.map_err(TaskError::into_failure))
     };
     let called = thread::Builder::new().name("handler".to_owned()).spawn(call)?.join();

@@ -34,7 +34,7 @@ impl Frame {
     pub(crate) fn of_outcome(outcome: Result<Bytes, Failure>) -> Self {
         match outcome {
             Ok(result) => Self::Success(result),
-            Err(Failure(failure)) => Self::Failure(failure),
+            Err(Failure(failure)) => Self::Failure(*failure),
         }
     }
 

@@ -7,8 +7,8 @@ use leasehold_proto::v1;
 use super::caught;
 use crate::outcome::Failure;
 
-#[tokio::test]
-async fn a_panic_says_what_and_where() {
+#[test]
+fn a_panic_says_what_and_where() {
     let table: [(fn(), &str); 4] = [
         (|| panic!("plain words"), "plain words"),
         (|| panic!("number {}", 7), "number 7"),
@@ -19,7 +19,7 @@ async fn a_panic_says_what_and_where() {
         ),
     ];
     for (handler, words) in table {
-        let Failure(failure) = caught(async { handler() }).await.expect_err("it panics");
+        let Failure(failure) = caught(handler).expect_err("it panics");
         assert_eq!(failure.reason(), v1::FailureReason::Panic);
         assert_eq!(failure.message, words);
         assert!(failure.details.starts_with("at "), "{:?}", failure.details);
@@ -27,7 +27,7 @@ async fn a_panic_says_what_and_where() {
     }
 }
 
-#[tokio::test]
-async fn what_does_not_panic_is_handed_through() {
-    assert_eq!(caught(async { 5 }).await, Ok(5));
+#[test]
+fn what_does_not_panic_is_handed_through() {
+    assert_eq!(caught(|| 5), Ok(5));
 }

@@ -77,11 +77,11 @@ fn timed_out(message: &str, end: &End) -> Outcome {
 
 /// The failure of a handler that was made to stop.
 fn stopped(Failure(failure): Failure, end: &End) -> Outcome {
-    Outcome::Failure(v1::AttemptFailure { stop_method: stop_method(end).into(), ..failure })
+    Outcome::Failure(v1::AttemptFailure { stop_method: stop_method(end).into(), ..*failure })
 }
 
 fn failed(Failure(failure): Failure) -> Outcome {
-    Outcome::Failure(failure)
+    Outcome::Failure(*failure)
 }
 
 fn stop_method(end: &End) -> v1::StopMethod {

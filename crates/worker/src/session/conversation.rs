@@ -139,7 +139,9 @@ impl Session {
     }
 
     fn next_events(&mut self, now: Moment) -> Vec<v1::WorkerEvent> {
-        let mut events = Vec::new();
+        let Link::Up(conversation) = &self.link else { return Vec::new() };
+        let most = conversation.notices.len() + self.progress.len();
+        let mut events = Vec::with_capacity(most.min(EVENTS_PER_FRAME_MAX));
         let mut bytes = 0;
         while events.len() < EVENTS_PER_FRAME_MAX && bytes < FRAME_BYTES_ENOUGH {
             let Some(notice) = self.next_notice() else { break };
@@ -180,7 +182,7 @@ impl Session {
     fn weight(&self, notice: Notice) -> usize {
         let checkpoint = match notice {
             Notice::Outcome(token) => {
-                return self.outbox.get(token).map_or(0, |letter| letter.outcome.encoded_len());
+                return self.outbox.get(token).map_or(0, |letter| letter.outcome_bytes);
             }
             Notice::Checkpoint(token) => self.outbox.get(token).map(|it| it.checkpoint.as_ref()),
             Notice::Progress(token) => self.progress.get(&token).map(|it| it.checkpoint.as_ref()),

@@ -48,9 +48,8 @@ impl Session {
     }
 
     /// Whether a lease may be believed in long enough to start its work.
-    pub(super) fn may_start(&self, now: Moment, token: Token) -> bool {
-        let lease = self.leases.get(token);
-        lease.and_then(|it| self.cancel_at(it)).is_some_and(|cancel_at| now < cancel_at)
+    pub(super) fn may_start(&self, now: Moment, lease: &Lease) -> bool {
+        self.cancel_at(lease).is_some_and(|cancel_at| now < cancel_at)
     }
 
     /// Stops everything that could be leased to somebody else by the time it has stopped.

@@ -1,7 +1,7 @@
 //! The leases a worker holds, and what each is waiting for.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -12,6 +12,7 @@ use crate::{
     CancelReason,
     assignment::{Assignment, Token},
     clock::Moment,
+    held::{self, Held},
     size::Size,
 };
 
@@ -160,7 +161,7 @@ impl Stage {
 
 /// All leases the worker holds. At most its slots and `WAITING_MAX` more.
 pub(super) struct Leases {
-    held: BTreeMap<Token, Lease>,
+    held: Held<Lease>,
     /// What `held` says of timers, in the order they ring.
     timers: BTreeSet<(Moment, Token)>,
     /// The pending ones, first come first.
@@ -171,7 +172,7 @@ pub(super) struct Leases {
 
 impl Default for Leases {
     fn default() -> Self {
-        let (held, timers, waiting) = (BTreeMap::new(), BTreeSet::new(), VecDeque::new());
+        let (held, timers, waiting) = (Held::default(), BTreeSet::new(), VecDeque::new());
         Self { held, timers, waiting, taken: Size::NOTHING }
     }
 }
@@ -203,23 +204,20 @@ impl Leases {
         debug_assert!(!stage.is_pending(), "work that began cannot wait again");
     }
 
-    /// Turns a waiting lease into a running one, and says when its work runs out of time.
-    pub(super) fn start(
-        &mut self,
-        now: Moment,
-        token: Token,
-    ) -> Option<(Arc<Assignment>, Option<Moment>)> {
+    /// Turns the waiting lease whose turn it is into a running one, and says when its work runs out of time.
+    pub(super) fn start_next(&mut self, now: Moment) -> Option<(Arc<Assignment>, Option<Moment>)> {
+        let token = *self.waiting.front()?;
         let lease = self.held.get_mut(&token)?;
         // The work counts from here, and may have waited for long.
         let total_remaining = lease.total_due.map(|due| due.since(now));
         Arc::make_mut(&mut lease.assignment).total_remaining = total_remaining;
         let assignment = Arc::clone(&lease.assignment);
-        if lease.stage.is_pending() {
-            self.taken.add(&assignment.size);
-        }
         let attempt_due = assignment.attempt_timeout.map(|limit| now + limit);
         let due = [attempt_due, lease.total_due].into_iter().flatten().min();
-        self.set_stage(token, Stage::Running { since: now, due });
+        let before = std::mem::replace(&mut lease.stage, Stage::Running { since: now, due });
+        self.unlist(token, before);
+        self.timers.extend(due.map(|at| (at, token)));
+        self.taken.add(&assignment.size);
         Some((assignment, due))
     }
 
@@ -232,7 +230,10 @@ impl Leases {
     /// Everything that is asked for.
     pub(super) fn extensions(&mut self) -> impl Iterator<Item = (Token, &mut Extension)> {
         let all = self.held.iter_mut();
-        all.filter_map(|(token, lease)| Some((*token, lease.extension.as_mut()?)))
+        let asked = all.filter_map(|(token, lease)| Some((*token, lease.extension.as_mut()?)));
+        let mut asked: Vec<(Token, &mut Extension)> = asked.collect();
+        asked.sort_unstable_by_key(|(token, _)| *token);
+        asked.into_iter()
     }
 
     /// Lets work that runs, and has a limit, go on until then, within the whole task's time. Says when it is due.
@@ -249,8 +250,9 @@ impl Leases {
         self.held.get(&token)
     }
 
+    /// All of them, by ascending token.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Token, &Lease)> {
-        self.held.iter().map(|(token, lease)| (*token, lease))
+        held::ascending(&self.held)
     }
 
     /// A lease whose timer has run out.
@@ -262,8 +264,9 @@ impl Leases {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn next_waiting(&self) -> Option<Token> {
-        self.waiting.front().copied()
+    /// The pending one whose turn it is.
+    pub(super) fn next_waiting(&self) -> Option<&Lease> {
+        self.held.get(self.waiting.front()?)
     }
 
     /// The pending ones, first come first.
@@ -305,9 +308,8 @@ impl Leases {
     }
 
     /// Whether what a lease takes is left, of all that the worker has.
-    pub(super) fn has_room(&self, whole: &Size, token: Token) -> bool {
-        let size = self.held.get(&token).map(|lease| &lease.assignment.size);
-        size.is_some_and(|size| whole.holds_beside(&self.taken, size))
+    pub(super) fn has_room(&self, whole: &Size, lease: &Lease) -> bool {
+        whole.holds_beside(&self.taken, &lease.assignment.size)
     }
 
     /// For how many of the pending ones there is room, if nobody overtakes another.
@@ -327,7 +329,13 @@ impl Leases {
         if let Some(at) = stage.timer() {
             self.timers.remove(&(at, token));
         }
-        if stage.is_pending() {
+        if !stage.is_pending() {
+            return;
+        }
+        // It is mostly that one's turn: the others need not be looked at.
+        if self.waiting.front() == Some(&token) {
+            self.waiting.pop_front();
+        } else {
             self.waiting.retain(|it| *it != token);
         }
     }

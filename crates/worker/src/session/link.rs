@@ -95,11 +95,8 @@ impl Session {
         if self.leases.lost() > 0 {
             conversation.push(Notice::SlotsLost);
         }
-        for token in self.outbox.tokens() {
-            if Mutant::OutboxNotRepeated.is_alive() {
-                break;
-            }
-            self.outbox.notices(token).for_each(|notice| conversation.push(notice));
+        if !Mutant::OutboxNotRepeated.is_alive() {
+            self.outbox.notices().for_each(|notice| conversation.push(notice));
         }
         for (token, extension) in self.leases.extensions() {
             extension.unsay();
@@ -191,7 +188,7 @@ impl Session {
         let Some(letter) = self.outbox.take(Token(ack.fencing_token)) else {
             return debug!(fencing_token = ack.fencing_token, "acknowledged twice");
         };
-        let (task_id, trace_id) = (&letter.task_id, &letter.trace_id);
+        let task_id = &letter.task_id;
         let (fencing_token, outcome) = (ack.fencing_token, letter.kind());
         let (disposition, is_expected) = match ack.disposition() {
             ResultDisposition::Accepted => ("accepted", true),
@@ -201,9 +198,23 @@ impl Session {
         };
         // The names of these fields are a promise: who judges a cluster by its logs reads them.
         if is_expected {
-            info!(task_id, trace_id, fencing_token, outcome, disposition, "outcome answered");
+            info!(
+                task_id,
+                trace_id = letter.trace_id(),
+                fencing_token,
+                outcome,
+                disposition,
+                "outcome answered"
+            );
         } else {
-            warn!(task_id, trace_id, fencing_token, outcome, disposition, "outcome answered");
+            warn!(
+                task_id,
+                trace_id = letter.trace_id(),
+                fencing_token,
+                outcome,
+                disposition,
+                "outcome answered"
+            );
         }
         self.start_waiting(now);
     }

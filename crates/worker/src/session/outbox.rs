@@ -1,14 +1,15 @@
 //! Outcomes that the coordinator has not acknowledged.
 
-use std::collections::BTreeMap;
-
+use super::conversation::Notice;
+use crate::{
+    assignment::Token,
+    held::{self, Held},
+};
 use bytes::Bytes;
 use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, lease_outcome::Outcome};
+use leasehold_telemetry::TraceContext;
 use prost::Message as _;
-
-use super::conversation::Notice;
-use crate::assignment::Token;
 
 /// How many bytes of outcomes may wait before no more work is started: memory stays bounded while a coordinator is
 /// away or its disk is full.
@@ -17,20 +18,38 @@ const BYTES_MAX: usize = 64 << 20;
 /// The outcomes that the coordinator has not acknowledged. An outcome stays until it is answered, whatever the answer.
 #[derive(Default)]
 pub(super) struct Outbox {
-    letters: BTreeMap<Token, Letter>,
+    letters: Held<Letter>,
     bytes: usize,
 }
 
 /// An outcome, and what the log says of it.
 pub(super) struct Letter {
     pub(super) task_id: String,
-    pub(super) trace_id: String,
+    /// `None`: of a task that this worker does not know.
+    trace: Option<TraceContext>,
     /// What the work had saved last: said before the outcome, so that it counts with it.
     pub(super) checkpoint: Option<Bytes>,
     pub(super) outcome: v1::LeaseOutcome,
+    /// How long the outcome is on the wire.
+    pub(super) outcome_bytes: usize,
 }
 
 impl Letter {
+    /// The outcome of a task of this trace.
+    pub(super) fn new(
+        task_id: String,
+        trace: Option<TraceContext>,
+        outcome: v1::LeaseOutcome,
+    ) -> Self {
+        let outcome_bytes = outcome.encoded_len();
+        Self { task_id, trace, checkpoint: None, outcome, outcome_bytes }
+    }
+
+    /// The trace, for the log: written out only where that is read.
+    pub(super) fn trace_id(&self) -> String {
+        self.trace.as_ref().map(TraceContext::trace_id).unwrap_or_default()
+    }
+
     /// The same outcome, said behind what its work had saved.
     pub(super) fn behind(self, checkpoint: Option<Bytes>) -> Self {
         let checkpoint = checkpoint.filter(|_| !Mutant::CheckpointLeftBehind.is_alive());
@@ -38,7 +57,19 @@ impl Letter {
     }
 
     fn bytes(&self) -> usize {
-        self.outcome.encoded_len() + self.checkpoint.as_ref().map_or(0, Bytes::len)
+        self.outcome_bytes + self.checkpoint.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The lease that it is of.
+    pub(super) fn token(&self) -> Token {
+        Token(self.outcome.fencing_token)
+    }
+
+    /// What there is to say of it, in order.
+    pub(super) fn notices(&self) -> impl Iterator<Item = Notice> + use<> {
+        let token = self.token();
+        let saved = self.checkpoint.as_ref().map(|_| Notice::Checkpoint(token));
+        saved.into_iter().chain([Notice::Outcome(token)])
     }
 
     /// Whether it is the result of work that began and came to its end.
@@ -59,9 +90,9 @@ impl Letter {
 }
 
 impl Outbox {
-    pub(super) fn put(&mut self, token: Token, letter: Letter) {
+    pub(super) fn put(&mut self, letter: Letter) {
         self.bytes += letter.bytes();
-        let replaced = self.letters.insert(token, letter);
+        let replaced = self.letters.insert(letter.token(), letter);
         debug_assert!(replaced.is_none(), "a lease ends once");
     }
 
@@ -79,15 +110,13 @@ impl Outbox {
         self.letters.get(&token)
     }
 
-    /// What there is to say of an outcome, in order.
-    pub(super) fn notices(&self, token: Token) -> impl Iterator<Item = Notice> + use<> {
-        let saved = self.get(token).and_then(|letter| letter.checkpoint.as_ref());
-        let saved = saved.map(|_| Notice::Checkpoint(token));
-        saved.into_iter().chain([Notice::Outcome(token)])
+    /// What there is to say of all outcomes.
+    pub(super) fn notices(&self) -> impl Iterator<Item = Notice> {
+        held::ascending(&self.letters).flat_map(|(_, letter)| letter.notices())
     }
 
     pub(super) fn tokens(&self) -> impl Iterator<Item = Token> {
-        self.letters.keys().copied()
+        held::ascending(&self.letters).map(|(token, _)| token)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -65,16 +65,12 @@ impl Session {
     /// answer, and one in the outbox has its answer on the way.
     fn deny(&mut self, token: Token, reason: RevocationReason) {
         if reason != RevocationReason::UnknownLease && self.outbox.get(token).is_none() {
-            self.put(Letter {
-                task_id: String::new(),
-                trace_id: String::new(),
-                checkpoint: None,
-                outcome: v1::LeaseOutcome {
-                    fencing_token: token.0,
-                    outcome: Some(answer::not_started()),
-                    run_time: None,
-                },
-            });
+            let outcome = v1::LeaseOutcome {
+                fencing_token: token.0,
+                outcome: Some(answer::not_started()),
+                run_time: None,
+            };
+            self.put(Letter::new(String::new(), None, outcome));
         }
     }
 }

@@ -223,8 +223,9 @@ impl Worker {
     /// Work ended.
     pub fn finish(&mut self, now: Duration, token: i64, finish: Finish) {
         let failed = |reason, non_retryable| {
-            let Failure(failure) = Failure::new(reason, "simulated", "");
-            End::Returned(Err(Failure(v1::AttemptFailure { non_retryable, ..failure })))
+            let mut failure = Failure::new(reason, "simulated", "");
+            failure.0.non_retryable = non_retryable;
+            End::Returned(Err(failure))
         };
         let end = match finish {
             Finish::Result(result) => End::Returned(Ok(result)),
