@@ -45,6 +45,16 @@ impl Asks {
         self.0 >> ask.0 & 1 == 1
     }
 
+    /// The same with it among them.
+    pub(crate) const fn with(self, ask: AskNo) -> Self {
+        Self(self.0 | 1 << ask.0)
+    }
+
+    /// The same without it.
+    pub(crate) const fn without(self, ask: AskNo) -> Self {
+        Self(self.0 & !(1 << ask.0))
+    }
+
     /// How many they are.
     pub(crate) const fn len(self) -> usize {
         self.0.count_ones() as usize

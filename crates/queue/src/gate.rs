@@ -109,6 +109,11 @@ impl Gates {
         circuits.chain(claims.takes().map(Gate::Limit)).collect()
     }
 
+    /// Whether nothing can be shut for whoever names no gates: most lanes need not be asked for more.
+    pub(crate) fn are_none(&self) -> bool {
+        self.paused.is_empty() && self.has_none_own()
+    }
+
     /// The first gate that is shut for somebody. Asking has no effect.
     pub(crate) fn shut(&self, comer: &Comer<'_>) -> Option<Gate> {
         if self.paused.contains_key(comer.whose.0) && !Mutant::PausedGranted.is_alive() {

@@ -3,7 +3,6 @@
 //! It is only remembered here and decides nothing: what a task may still cost is counted in [`Task`](crate::Task).
 
 use leasehold_policy::Time;
-use smallvec::SmallVec;
 
 use crate::{FailureReason, Name, Revoking, Token};
 
@@ -18,15 +17,14 @@ const MESSAGE_CHARS_MAX: usize = 200;
 /// it goes on says more than what is in between.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Most tasks end with their first lease: that one lies here.
-    ends: SmallVec<[LeaseEnd; 1]>,
+    ends: Vec<LeaseEnd>,
     forgotten: u32,
 }
 
 impl Ledger {
     /// A ledger of these ends, the first ones of which were kept, after so many that were not.
     pub fn new(ends: impl IntoIterator<Item = LeaseEnd>, forgotten: u32) -> Self {
-        let mut ledger = Self { ends: SmallVec::new(), forgotten };
+        let mut ledger = Self { ends: Vec::new(), forgotten };
         ends.into_iter().for_each(|end| ledger.push(end));
         ledger
     }
@@ -50,6 +48,10 @@ impl Ledger {
         if self.ends.len() == ENDS_MAX {
             self.ends.remove(1);
             self.forgotten = self.forgotten.saturating_add(1);
+        }
+        if self.ends.is_empty() {
+            // Most tasks end with their first lease.
+            self.ends.reserve_exact(1);
         }
         self.ends.push(end);
     }

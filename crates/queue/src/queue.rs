@@ -156,10 +156,10 @@ impl Queue {
 
     /// Does one thing. `now` never decreases from call to call; if it does, time stands still.
     pub fn apply(&mut self, now: Time, command: Command) -> Reply {
-        let idle = now.since(self.now);
-        self.now = self.now.max(now);
+        let before = self.now;
+        self.now = before.max(now);
         self.index.lanes.gates.tick(self.now);
-        let reply = self.dispatch(command, idle);
+        let reply = self.dispatch(command, before);
         self.tell_turned();
         self.check();
         reply
@@ -243,7 +243,7 @@ impl Queue {
         self.book.fingerprint(&mut Print::new(now, horizon, hasher));
     }
 
-    fn dispatch(&mut self, command: Command, idle: Duration) -> Reply {
+    fn dispatch(&mut self, command: Command, before: Time) -> Reply {
         match command {
             Command::Submit(submit) => return Reply::Submitted(self.submit(*submit)),
             Command::Cancel { task } => return Reply::Cancelled(self.cancel(task).map(Box::new)),
@@ -291,7 +291,7 @@ impl Queue {
             Command::Drain { stream } => self.drain(stream),
             Command::Goodbye { stream } => self.goodbye(stream),
             Command::Disconnect { stream } => self.disconnect(stream),
-            Command::Stalled { by } => self.stalled(by, idle),
+            Command::Stalled { by } => self.stalled(by, self.now.since(before)),
             Command::Claimed { epoch } => self.claimed(epoch),
             Command::Configure(config) => self.configure(*config),
             Command::Advance { until } => self.advance(until),

@@ -105,6 +105,8 @@ struct Class {
     slots: Slots,
     /// The sizes that it tells apart, and who has room for a lease of each. One slot is always among them.
     asks: BTreeMap<AskNo, Ask>,
+    /// Those of them that somebody has room for.
+    free: Asks,
     /// The needs that it serves, ascending, and their sizes. None: it has not been told of any.
     needs: Option<Vec<(NeedNo, AskNo)>>,
     /// How many leases its sessions were granted since the last one by age, and those whose heir it is.
@@ -137,8 +139,6 @@ pub(crate) struct Reservation {
 pub(crate) struct Free<'a> {
     pub(crate) kind: &'a Kind,
     class: &'a Class,
-    /// The sizes that somebody has room for now.
-    asks: Asks,
 }
 
 /// How well a session suits a task: one with a free slot, then another one than is avoided, then the emptiest, then the one
@@ -162,19 +162,19 @@ impl Seating {
 impl Free<'_> {
     /// What somebody has room for now.
     pub(crate) fn offer(&self) -> Offer<'_> {
-        self.class.offer(self.asks)
+        self.class.offer(self.class.free)
     }
 
     /// Whether it serves needs that nobody has room for now.
     pub(crate) fn is_partial(&self) -> bool {
-        self.asks.len() < self.class.asks.len()
+        self.class.free.len() < self.class.asks.len()
     }
 
     /// For whom a session is reserved that has room for it by now.
     pub(crate) fn reserved(&self) -> Option<(TaskId, Offer<'_>)> {
         let Reservation { task, ask, .. } = self.class.reservation.as_ref()?;
-        let has_room = self.class.asks.get(ask).is_some_and(|it| !it.sessions.is_empty());
-        has_room.then(|| (*task, self.class.offer([*ask].into_iter().collect())))
+        let has_room = self.class.free.contains(*ask);
+        has_room.then(|| (*task, self.class.offer(Asks::default().with(*ask))))
     }
 
     /// Whether the next grant goes by age, as one in so many does.
@@ -361,6 +361,7 @@ impl Roster {
             class.asks.retain(|ask, _| {
                 *ask == AskNo::PLAIN || asked.contains(ask) || reserved == Some(*ask)
             });
+            class.free = class.free.iter().filter(|ask| class.asks.contains_key(ask)).collect();
         }
     }
 
@@ -704,6 +705,7 @@ impl Class {
             eligible: 0,
             slots: Slots::default(),
             asks: BTreeMap::from([(AskNo::PLAIN, plain)]),
+            free: Asks::default(),
             needs: None,
             granted: 0,
             passed: 0,
@@ -731,9 +733,7 @@ impl Class {
 
     /// It, if somebody has room for anything.
     fn free(&self) -> Option<Free<'_>> {
-        let free = self.asks.iter().filter(|(_, ask)| !ask.sessions.is_empty());
-        let asks: Asks = free.map(|(no, _)| *no).collect();
-        (0 < asks.len()).then_some(Free { kind: &self.kind, class: self, asks })
+        (self.free != Asks::default()).then_some(Free { kind: &self.kind, class: self })
     }
 
     /// Whether a session has room for a lease of this size.
@@ -776,6 +776,8 @@ impl Class {
                 (None, Some(now)) => ask.sessions.insert((now, id)),
                 (None, None) => {}
             }
+            let is_empty = ask.sessions.is_empty();
+            self.free = if is_empty { self.free.without(*no) } else { self.free.with(*no) };
         }
     }
 

@@ -126,6 +126,9 @@ impl Lanes {
     /// Asks the gates of a lane and lets it stand accordingly. Says whether it stands in line.
     pub(super) fn ask(&mut self, no: LaneNo) -> bool {
         let Some(lane) = self.all.get(no.0) else { return false };
+        if lane.gate.is_none() && lane.key.gateway.is_empty() && self.gates.are_none() {
+            return true;
+        }
         let gate = self.answer(lane.flow, &lane.key);
         let goes_on = gate.is_none();
         if gate != lane.gate
