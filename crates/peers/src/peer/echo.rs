@@ -2,11 +2,12 @@
 //! over the same HTTP/2, with no queue between them and no disk below. It is the ceiling of what Leasehold can do.
 //!
 //! A task is submitted in a message of up to 256, with up to 4,096 unanswered, as the client does by default; it is
-//! assigned to a worker of 1,000 slots, as `leasehold bench` has one, whose outcomes leave in frames of up to 256.
+//! assigned to a worker of 1,000 slots, as `leasehold bench` has one, whose outcomes leave in frames of up to 256. All tasks are
+//! alike, and said to be wherever the contract has a way to.
 
 mod server;
 
-use std::{net::SocketAddr, ops::Range, path::Path, process::Command, time::Duration};
+use std::{iter, net::SocketAddr, ops::Range, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::FutureExt as _;
@@ -113,10 +114,9 @@ impl driver::Submitter for Submitter {
 
     fn send(&mut self, mut numbers: Range<u64>) -> Result<()> {
         loop {
-            let requests: Vec<_> = numbers.by_ref().take(BATCH_TASKS).map(request).collect();
-            if requests.is_empty() {
-                return Ok(());
-            }
+            let Some(first) = numbers.next() else { return Ok(()) };
+            let others = numbers.by_ref().take(BATCH_TASKS - 1).map(alike);
+            let requests = iter::once(request(first)).chain(others).collect();
             self.requests.blocking_send(StreamSubmitTasksRequest { requests })?;
         }
     }
@@ -148,6 +148,12 @@ fn request(number: u64) -> SubmitTaskRequest {
     request
 }
 
+/// One like the one before it.
+fn alike(number: u64) -> SubmitTaskRequest {
+    let payload = payload(number).to_vec();
+    SubmitTaskRequest { alike_payload: Some(payload.into()), ..SubmitTaskRequest::default() }
+}
+
 /// Is assigned tasks on one stream, and says at once that each succeeded.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -168,6 +174,7 @@ impl Worker {
             instance_id: NAME.to_owned(),
             task_types: vec![NAME.to_owned()],
             capacity: Some(Capacity { slots: SLOTS, ..Capacity::default() }),
+            knows_alike: true,
             ..Hello::default()
         };
         requests.blocking_send(frame(1, 0, vec![Event::Hello(hello.into())]))?;
@@ -187,15 +194,17 @@ impl driver::Worker for Worker {
             frame.context("the server ended the stream")?;
         let (mut completed, mut outcomes) = (0, Vec::new());
         for event in events {
-            match event.event {
-                Some(Said::Assignment(assignment)) => {
-                    started(&assignment.payload);
-                    outcomes.push(outcome(assignment.fencing_token));
+            let (token, payload) = match event.event {
+                Some(Said::Assignment(it)) => (it.fencing_token, it.payload),
+                Some(Said::AlikeAssignment(it)) => (it.fencing_token, it.payload),
+                Some(Said::ResultAck(_)) => {
+                    completed += 1;
+                    continue;
                 }
-                Some(Said::ResultAck(_)) => completed += 1,
-                Some(other) => bail!("the server says {other:?}"),
-                None => bail!("the server says nothing"),
-            }
+                other => bail!("the server says {other:?}"),
+            };
+            started(&payload);
+            outcomes.push(outcome(token));
         }
         let mut outcomes = outcomes.into_iter();
         loop {

@@ -12,16 +12,17 @@ use std::{
 };
 
 use anyhow::Result;
+use bytes::Bytes;
 use futures_util::{FutureExt as _, Stream, stream};
 use leasehold_proto::{
     duration::to_wire,
     v1::{
-        Assignment, AwaitTaskRequest, AwaitTaskResponse, BatchSubmitTasksRequest,
+        AlikeAssignment, Assignment, AwaitTaskRequest, AwaitTaskResponse, BatchSubmitTasksRequest,
         BatchSubmitTasksResponse, CancelTaskRequest, CancelTaskResponse, ConnectRequest,
         ConnectResponse, CoordinatorEvent, ExplainTaskRequest, ExplainTaskResponse, GetTaskRequest,
         GetTaskResponse, ListTasksRequest, ListTasksResponse, ResultAck, ResultDisposition,
         StreamSubmitTasksRequest, StreamSubmitTasksResponse, SubmitOutcome, SubmitTaskRequest,
-        SubmitTaskResponse, TraceContext, WatchTasksRequest, WatchTasksResponse,
+        SubmitTaskResponse, TaskSpec, TraceContext, WatchTasksRequest, WatchTasksResponse,
         coordinator_event::Event as Said,
         submit_outcome::Outcome,
         task_service_server::{TaskService, TaskServiceServer},
@@ -89,9 +90,9 @@ pub(super) async fn listen(listener: TcpListener) -> Result<()> {
 #[derive(Clone, Debug)]
 struct Echo {
     next: Arc<AtomicU64>,
-    submitted: mpsc::Sender<Vec<Assignment>>,
+    submitted: mpsc::Sender<Vec<Lease>>,
     /// Until the worker comes.
-    leases: Arc<Mutex<Option<mpsc::Receiver<Vec<Assignment>>>>>,
+    leases: Arc<Mutex<Option<mpsc::Receiver<Vec<Lease>>>>>,
 }
 
 impl Echo {
@@ -114,13 +115,11 @@ impl Echo {
         requests: Vec<SubmitTaskRequest>,
     ) -> Result<StreamSubmitTasksResponse, Status> {
         let first = self.next.fetch_add(requests.len() as u64, Ordering::Relaxed);
-        let (mut outcomes, mut leases) = (Vec::new(), Vec::new());
+        let (mut outcomes, mut leases) = (Vec::new(), Vec::<Lease>::new());
         for (number, request) in (first..).zip(requests) {
-            let lease = lease(number, request);
-            let answer = SubmitTaskResponse {
-                task_id: lease.task_id.clone(),
-                ..SubmitTaskResponse::default()
-            };
+            let lease = Lease::new(number, request, leases.last())?;
+            let answer =
+                SubmitTaskResponse { task_id: lease.task_id(), ..SubmitTaskResponse::default() };
             outcomes.push(SubmitOutcome { outcome: Some(Outcome::Accepted(answer)) });
             leases.push(lease);
         }
@@ -144,27 +143,76 @@ async fn gather(
     Ok(Some(gathered))
 }
 
-/// A task as its worker is told of it.
-fn lease(number: u64, request: SubmitTaskRequest) -> Assignment {
-    let spec = request.spec.unwrap_or_default();
-    Assignment {
-        fencing_token: i64::try_from(FIRST_TOKEN + number).unwrap_or(i64::MAX),
-        task_id: format!("01a22e11-2cbe-7000-8000-{number:012x}"),
-        namespace: "default".to_owned(),
-        queue: spec.queue,
-        task_type: spec.task_type,
-        payload: spec.payload,
-        attempt: 1,
-        generation: 1,
-        start_timeout: Some(to_wire(START_TIMEOUT)),
-        attempt_timeout: Some(to_wire(ATTEMPT_TIMEOUT)),
-        total_remaining: Some(to_wire(TOTAL_REMAINING)),
-        kill_grace: Some(to_wire(KILL_GRACE)),
-        trace_context: Some(TraceContext {
-            traceparent: TRACEPARENT.to_owned(),
-            tracestate: String::new(),
-        }),
-        ..Assignment::default()
+/// A task that has been accepted.
+#[derive(Clone, Debug)]
+struct Lease {
+    number: u64,
+    payload: Bytes,
+    likeness: Arc<Likeness>,
+}
+
+/// What is said once of tasks that are alike.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Likeness {
+    queue: String,
+    task_type: String,
+}
+
+impl Lease {
+    fn new(number: u64, request: SubmitTaskRequest, before: Option<&Self>) -> Result<Self, Status> {
+        let (payload, likeness) = match (request.spec, request.alike_payload, before) {
+            (Some(spec), _, _) => {
+                let TaskSpec { queue, task_type, payload, .. } = *spec;
+                (payload, Arc::new(Likeness { queue, task_type }))
+            }
+            (None, Some(payload), Some(before)) => (payload, Arc::clone(&before.likeness)),
+            (None, _, _) => return Err(Status::invalid_argument("a request without a task")),
+        };
+        Ok(Self { number, payload, likeness })
+    }
+
+    fn task_id(&self) -> String {
+        format!("01a22e11-2cbe-7000-8000-{:012x}", self.number)
+    }
+
+    fn token(&self) -> i64 {
+        i64::try_from(FIRST_TOKEN + self.number).unwrap_or(i64::MAX)
+    }
+
+    /// What its worker is told.
+    fn assignment(self) -> Assignment {
+        Assignment {
+            fencing_token: self.token(),
+            task_id: self.task_id(),
+            namespace: "default".to_owned(),
+            queue: self.likeness.queue.clone(),
+            task_type: self.likeness.task_type.clone(),
+            payload: self.payload,
+            attempt: 1,
+            generation: 1,
+            start_timeout: Some(to_wire(START_TIMEOUT)),
+            attempt_timeout: Some(to_wire(ATTEMPT_TIMEOUT)),
+            total_remaining: Some(to_wire(TOTAL_REMAINING)),
+            kill_grace: Some(to_wire(KILL_GRACE)),
+            trace_context: Some(TraceContext {
+                traceparent: TRACEPARENT.to_owned(),
+                tracestate: String::new(),
+            }),
+            ..Assignment::default()
+        }
+    }
+
+    /// The same after an assignment that is like it.
+    fn alike(self) -> AlikeAssignment {
+        AlikeAssignment {
+            fencing_token: self.token(),
+            task_id: self.task_id(),
+            payload: self.payload,
+            attempt: 1,
+            generation: 1,
+            total_remaining: Some(to_wire(TOTAL_REMAINING)),
+            checkpoint: None,
+        }
     }
 }
 
@@ -175,7 +223,7 @@ pub(super) struct Session {
     sent: i64,
     heard: i64,
     free: usize,
-    waiting: VecDeque<Assignment>,
+    waiting: VecDeque<Lease>,
     /// The leases whose outcomes are to be acknowledged.
     ended: VecDeque<i64>,
 }
@@ -219,7 +267,16 @@ impl Session {
             Said::ResultAck(ResultAck { fencing_token, disposition })
         };
         let acks = self.ended.drain(..acks).map(ack);
-        let assigned = self.waiting.drain(..assigned).map(|it| Said::Assignment(Box::new(it)));
+        let mut before = None;
+        let assign = |lease: Lease| {
+            let likeness = Some(Arc::clone(&lease.likeness));
+            if before == likeness {
+                return Said::AlikeAssignment(lease.alike());
+            }
+            before = likeness;
+            Said::Assignment(Box::new(lease.assignment()))
+        };
+        let assigned = self.waiting.drain(..assigned).map(assign);
         let events = acks.chain(assigned).map(|it| CoordinatorEvent { event: Some(it) }).collect();
         let (frame_sequence, ack_frame_sequence) = (self.sent, self.heard);
         Some(ConnectResponse { frame_sequence, ack_frame_sequence, events })
@@ -229,7 +286,7 @@ impl Session {
 /// The frames of a worker's stream.
 fn frames(
     inbound: Streaming<ConnectRequest>,
-    leases: mpsc::Receiver<Vec<Assignment>>,
+    leases: mpsc::Receiver<Vec<Lease>>,
 ) -> Answers<ConnectResponse> {
     let start = (Session::default(), inbound, leases);
     Box::pin(stream::try_unfold(start, async |(mut session, mut inbound, mut leases)| {
