@@ -25,6 +25,15 @@ const EXTENDED: u8 = 1;
 
 impl Pen {
     pub(super) fn task(&mut self, task: &Task) {
+        self.task_with(task, &task.spec.payload, &task.phase);
+    }
+
+    /// A task that ended: its payload is not kept here, and what its last lease was is in its ledger.
+    pub(super) fn ended_task(&mut self, task: &Task) {
+        self.task_with(task, &Payload::default(), &Phase::Queued);
+    }
+
+    fn task_with(&mut self, task: &Task, payload: &Payload, phase: &Phase) {
         let Task {
             id,
             spec,
@@ -41,10 +50,10 @@ impl Pen {
             last_token,
             ledger,
             checkpoint,
-            phase,
+            phase: _,
         } = task;
         self.task_id(*id);
-        self.spec(spec);
+        self.spec(spec, payload);
         self.time(*submitted);
         self.time(*deadline);
         self.integer(*generation);
@@ -62,8 +71,9 @@ impl Pen {
         self.end_extras();
     }
 
-    fn spec(&mut self, spec: &TaskSpec) {
-        let TaskSpec { template, payload, initial_delay, total_timeout, labels, trace, key } = spec;
+    fn spec(&mut self, spec: &TaskSpec, payload: &Payload) {
+        let TaskSpec { template, payload: _, initial_delay, total_timeout, labels, trace, key } =
+            spec;
         self.template(template);
         match payload {
             Payload::Here(payload) => self.blob(payload),

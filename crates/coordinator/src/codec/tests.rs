@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Admission, Charge, Checkpoint, Claims, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity,
-    Failure, FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next, Phase,
-    Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape, Size, StopProof, TaskId,
-    TaskSpec, Template, Token, Trace, Wait,
+    Failure, FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name, Next,
+    Payload, Phase, Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape, Size,
+    StopProof, TaskId, TaskSpec, Template, Token, Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
