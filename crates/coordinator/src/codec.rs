@@ -16,7 +16,7 @@ use std::ops::{Range, RangeInclusive};
 
 use bytes::Bytes;
 use leasehold_policy::Time;
-use leasehold_queue::{Ended, Ending, Payload, Phase, Record, Task};
+use leasehold_queue::{Ended, Ending, Record};
 
 use crate::snapshot::Snapshot;
 use wire::{Cursor, Pen};
@@ -127,13 +127,7 @@ pub(crate) fn encode_state(ended: &Ended) -> Bytes {
     pen.byte(FORMAT);
     pen.raw(&ended.time.unix_ms().to_be_bytes());
     pen.byte(task::ending(ended.ending));
-    let mut stripped = Task::clone(&ended.task);
-    // What its last lease was is in its ledger.
-    stripped.phase = Phase::Queued;
-    if !stripped.spec.payload.is_empty() {
-        stripped.spec.payload = Payload::default();
-    }
-    pen.task(&stripped);
+    pen.ended_task(&ended.task);
     Bytes::from(pen.into_bytes())
 }
 

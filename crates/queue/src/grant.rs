@@ -118,7 +118,8 @@ impl Queue {
         // Nothing of what its worker is told changes with the grant.
         let Some(task) = self.book.task(id) else { return };
         let assignment = Box::new(assignment(task, token, self.now));
-        let (template, is_away) = (Arc::clone(&task.spec.template), task.spec.payload.here().is_none());
+        let (template, is_away) =
+            (Arc::clone(&task.spec.template), task.spec.payload.here().is_none());
         let size = &template.shape.size;
         let Some(holder) = self.roster.get(session) else { return };
         assert!(holder.is_offered(), "a lease needs room in session {session:?}");

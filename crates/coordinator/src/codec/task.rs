@@ -26,6 +26,15 @@ const EXTENDED: u8 = 1;
 
 impl Pen {
     pub(super) fn task(&mut self, task: &Task) {
+        self.task_with(task, &task.spec.payload, &task.phase);
+    }
+
+    /// A task that ended: its payload is not kept here, and what its last lease was is in its ledger.
+    pub(super) fn ended_task(&mut self, task: &Task) {
+        self.task_with(task, &Payload::default(), &Phase::Queued);
+    }
+
+    fn task_with(&mut self, task: &Task, payload: &Payload, phase: &Phase) {
         let Task {
             id,
             spec,
@@ -40,10 +49,10 @@ impl Pen {
             cancel_requested,
             last_token,
             past: _,
-            phase,
+            phase: _,
         } = task;
         self.task_id(*id);
-        self.spec(spec);
+        self.spec(spec, payload);
         self.time(*submitted);
         self.time(*deadline);
         self.integer(*generation);
@@ -61,8 +70,8 @@ impl Pen {
         self.end_extras();
     }
 
-    fn spec(&mut self, spec: &TaskSpec) {
-        let TaskSpec { template, payload, total_timeout, trace, extras: _ } = spec;
+    fn spec(&mut self, spec: &TaskSpec, payload: &Payload) {
+        let TaskSpec { template, payload: _, total_timeout, trace, extras: _ } = spec;
         self.template(template);
         match payload {
             Payload::Here(payload) => self.blob(payload),

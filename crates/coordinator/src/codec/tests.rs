@@ -6,8 +6,8 @@ use leasehold_policy::{Backoff, Jitter};
 use leasehold_queue::{
     Admission, Charge, Checkpoint, Claims, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity,
     Extras, Failure, FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name,
-    Next, Past, Phase, Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape, Size,
-    StopProof, TaskId, TaskSpec, Template, Token, Trace, Wait,
+    Next, Past, Payload, Phase, Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape,
+    Size, StopProof, TaskId, TaskSpec, Template, Token, Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -684,8 +684,12 @@ fn the_row_of_a_task_that_succeeded_at_once_hardly_grows() {
     );
     task.past = Past { ledger, ..Past::default() }.kept();
     task.spec.payload = Payload::default();
-    let state =
-        encode_state(&Ended { task: Box::new(task), ending: Ending::Succeeded, result: Bytes::new(), time });
+    let state = encode_state(&Ended {
+        task: Box::new(task),
+        ending: Ending::Succeeded,
+        result: Bytes::new(),
+        time,
+    });
     let grown = state.len() - (with_lease - b"input".len());
     assert!(grown <= 14, "{} bytes, {grown} more than format 1", state.len());
 }

@@ -122,12 +122,8 @@ impl Likeness {
             payload: payload.into(),
             total_timeout: self.total_timeout,
             trace: Some(Arc::clone(&self.trace)),
-            extras: Extras {
-                initial_delay: self.initial_delay,
-                labels: self.labels.clone(),
-                key,
-            }
-            .kept(),
+            extras: Extras { initial_delay: self.initial_delay, labels: self.labels.clone(), key }
+                .kept(),
         })
     }
 }

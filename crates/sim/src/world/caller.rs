@@ -391,12 +391,12 @@ fn spec(order: &Order) -> TaskSpec {
         payload: Bytes::from(make.payload(order.ordinal)).into(),
         total_timeout: Duration::from_micros(order.total_timeout),
         // Only what is of one trace is assigned as being alike.
-         trace: Some(Arc::new(Trace { parent: TRACE.into(), state: "".into() })),
-         extras: Extras {
-             initial_delay: Duration::from_micros(order.delay),
-             labels: Vec::new(),
-             key,
-         }
-         .kept(),
+        trace: Some(Arc::new(Trace { parent: TRACE.into(), state: "".into() })),
+        extras: Extras {
+            initial_delay: Duration::from_micros(order.delay),
+            labels: Vec::new(),
+            key,
+        }
+        .kept(),
     }
 }

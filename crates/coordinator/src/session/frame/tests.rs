@@ -25,11 +25,12 @@ fn assigned(rules: &Rules, trace: &TraceContext, task_type: &str, number: u64) -
     let assignment = Assignment {
         token: Token::from_i64(i64::try_from(number).unwrap()),
         task: format!("00000000-0000-7000-8000-{number:012}").parse().unwrap(),
-        spec: Arc::new(spec),
+        spec,
         attempt: 1,
         generation: 1,
         deadline: Time::from_unix_ms(1_000_000),
         checkpoint: None,
+        waited: None,
     };
     Event::Assign(Box::new(assignment), Duration::from_secs(86_000))
 }
