@@ -50,10 +50,12 @@ struct Writing {
 /// Begins to work. A panic drops `end`, and with it the process ends: the engine's state may be torn.
 pub(crate) fn begin(
     (engine, end): (Engine, oneshot::Sender<Ended>),
-    (writer, wrote): (Writer, oneshot::Sender<()>),
+    (mut writer, wrote): (Writer, oneshot::Sender<()>),
 ) -> io::Result<()> {
+    let rota = Arc::new(Rota::new(IDLE));
+    writer.call_by(Waker::from(Arc::clone(&rota)));
     let hands = Arc::new(Hands {
-        rota: Arc::new(Rota::new(IDLE)),
+        rota,
         deciding: Mutex::new(Some(Deciding { engine, end })),
         writing: Mutex::new(Some(Writing { writer, wrote })),
     });
@@ -89,7 +91,11 @@ impl Hands {
                     self.rota.decided(pause);
                 }
                 Role::Write => {
-                    let done = self.write(runtime);
+                    let done = self.write(|writer| runtime.block_on(writer.work_off()));
+                    self.rota.wrote(done);
+                }
+                Role::Tidy => {
+                    let done = self.write(|writer| runtime.block_on(writer.tidy_up()));
                     self.rota.wrote(done);
                 }
                 Role::Leave => return,
@@ -111,10 +117,10 @@ impl Hands {
         None
     }
 
-    /// Does what there is for the journal to do. Of a failure the engine learns, and ends.
-    fn write(&self, runtime: &Runtime) -> Done {
+    /// Does something for the journal. Of a failure the engine learns, and ends.
+    fn write(&self, work: impl FnOnce(&mut Writer) -> Option<Done>) -> Done {
         let mut writing = lock(&self.writing);
-        let done = writing.as_mut().map(|it| runtime.block_on(it.writer.work_off()));
+        let done = writing.as_mut().map(|it| work(&mut it.writer));
         drop(writing);
         if done == Some(None) {
             self.close_journal();

@@ -5,13 +5,13 @@
 //! exception is a full disk: the same batch is kept and tried again until there is room, first of all that of the
 //! ballast. It knows nothing of tasks.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, task::Waker, time::Duration};
 
 use leasehold_journal::{
     AppendError, Epoch, FailedRow, Journal, Position, QueryError, Reader, RowId,
 };
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     time::{Instant, sleep, timeout},
 };
 
@@ -127,6 +127,8 @@ pub(crate) struct Writer {
     located: Instant,
     jobs: mpsc::Receiver<Job>,
     reports: mpsc::Sender<Report>,
+    /// Calls the engine to a report after which there is more to do. To the last one it comes by itself.
+    caller: Waker,
 }
 
 /// What the writer did.
@@ -170,7 +172,13 @@ impl Writer {
         // Before the first batch, which comes at once, nothing has expired.
         let seen = Seen { now_ms: 0, at: tidied };
         let located = tidied;
-        Ok(Self { journal, reader, epoch, gauge, seen, tidied, located, jobs, reports })
+        let caller = Waker::noop().clone();
+        Ok(Self { journal, reader, epoch, gauge, seen, tidied, located, jobs, reports, caller })
+    }
+
+    /// Who calls an engine that does not wait for reports.
+    pub(crate) fn call_by(&mut self, caller: Waker) {
+        self.caller = caller;
     }
 
     /// Works until the engine is gone or the journal fails.
@@ -197,10 +205,21 @@ impl Writer {
         }
     }
 
-    /// Does what there is to do now, for a caller who comes again when there is more, after a batch when he has nothing else to do,
-    /// and at least once a second. None: there will be no more, because the engine is gone or the journal failed.
+    /// Does what there is to do now, for a caller who comes again when there is more. None: there will be no more, because the
+    /// engine is gone or the journal failed.
     pub(crate) async fn work_off(&mut self) -> Option<Done> {
-        match self.try_to_work_off().await {
+        let done = self.try_to_work_off().await;
+        self.told(done).await
+    }
+
+    /// Does what is better done when nobody waits for it: after a batch, and at least once a second. None as above.
+    pub(crate) async fn tidy_up(&mut self) -> Option<Done> {
+        let done = self.try_to_tidy_up().await;
+        self.told(done).await
+    }
+
+    async fn told(&self, done: Result<Result<Done, Abandoned>, Failure>) -> Option<Done> {
+        match done {
             Ok(done) => done.ok(),
             Err(failure) => {
                 // An engine that is gone has no use for the news.
@@ -214,16 +233,22 @@ impl Writer {
         let Ok(has_looked) = self.look_after().await? else { return Ok(Err(Abandoned)) };
         let mut has_worked = false;
         while let Ok(job) = self.jobs.try_recv() {
+            if has_worked {
+                self.caller.wake_by_ref();
+            }
             if self.carry_out(job).await?.is_err() {
                 return Ok(Err(Abandoned));
             }
             has_worked = true;
         }
-        if !has_worked {
-            // What an append would do first.
-            repeat(|| self.journal.checkpoint().map(|()| false))?;
-        }
         Ok(Ok(Done { has_worked, has_reported: has_looked || has_worked }))
+    }
+
+    async fn try_to_tidy_up(&mut self) -> Result<Result<Done, Abandoned>, Failure> {
+        let Ok(has_looked) = self.look_after().await? else { return Ok(Err(Abandoned)) };
+        // What an append would do first.
+        repeat(|| self.journal.checkpoint().map(|()| false))?;
+        Ok(Ok(Done { has_worked: false, has_reported: has_looked }))
     }
 
     /// Looks after the journal, as far as it is time to. Says whether it has reported something.
@@ -285,9 +310,12 @@ impl Writer {
                 Err(error) => return Err(error.into()),
             }
             let has_dropped_ballast = self.gauge.full(&mut self.journal);
-            if self.report(Report::Space(self.gauge.space())).await.is_err() {
+            // Of those that nobody has read yet the next one says more.
+            let told = self.reports.try_send(Report::Space(self.gauge.space()));
+            if matches!(told, Err(TrySendError::Closed(_))) {
                 return Ok(Err(Abandoned));
             }
+            self.caller.wake_by_ref();
             if has_dropped_ballast {
                 continue;
             }

@@ -71,16 +71,6 @@ impl TaskId {
         i64::try_from(serial).unwrap_or(i64::MAX)
     }
 
-    /// The largest id that is smaller than every minted one with this serial, and larger than those with smaller ones.
-    pub(crate) const fn before(serial: i64) -> Self {
-        let bits = serial.cast_unsigned();
-        let (ms, counter) = (bits >> COUNTER_BITS, bits & ((1 << COUNTER_BITS) - 1));
-        let (high, low) = (counter >> COUNTER_LOW_BITS, counter & ((1 << COUNTER_LOW_BITS) - 1));
-        let (high, low) =
-            ((ms << 16) | VERSION | high, VARIANT | low << (SHARD_BITS + RANDOM_BITS));
-        Self::from_u128((((high as u128) << 64) | low as u128) - 1)
-    }
-
     /// The smallest serial that an id minted at `time` can have.
     pub fn first_serial_at(time: Time) -> i64 {
         let ms = u128::from(time.unix_ms()) & ((1 << MS_BITS) - 1);

@@ -36,7 +36,7 @@ impl Ledger {
 
     /// Whether the task never lost a lease.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.ends.is_empty() && self.forgotten == 0
     }
 
     /// How many are not, all between the first and the second that are.

@@ -49,9 +49,7 @@ impl<K: Copy + Ord, V> Sorted<K, V> {
         if run.len() < RUN_MAX {
             run.insert(at, (key, thing));
         } else if at == run.len() {
-            let mut next = Run::with_capacity(RUN_MAX);
-            next.push_back((key, thing));
-            self.rest.insert(key, next);
+            self.insert_behind_full(key, thing);
         } else {
             let mut upper = run.split_off(RUN_MAX / 2);
             match at.checked_sub(run.len()) {
@@ -127,6 +125,19 @@ impl<K: Copy + Ord, V> Sorted<K, V> {
             return first;
         }
         rest.range_mut(..=key).next_back().map_or(first, |(_, run)| run)
+    }
+
+    /// Takes a thing in that is behind all of a full run: before those of the run behind that one, if there is room. So runs are
+    /// full, too, where things come from behind.
+    fn insert_behind_full(&mut self, key: K, thing: V) {
+        let behind = self.rest.range(key..).next();
+        let mut run = match behind.map(|(begin, run)| (*begin, run.len())) {
+            None => Run::with_capacity(RUN_MAX),
+            Some((begin, len)) if len < RUN_MAX => self.rest.remove(&begin).unwrap_or_default(),
+            Some(_) => Run::new(),
+        };
+        run.push_front((key, thing));
+        self.rest.insert(key, run);
     }
 
     /// A run has few in it, or none.

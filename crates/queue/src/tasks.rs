@@ -51,6 +51,14 @@ impl Tasks {
         found.map(|(task, template)| (&**task, *template))
     }
 
+    /// The task with this serial: ids are placed by it.
+    pub(crate) fn with_serial(&self, serial: i64) -> Option<&Task> {
+        let hash = IdHashing::default().hash_one(serial);
+        let found =
+            self.tables.get(table(hash))?.find(hash, |(task, _)| task.id.serial() == serial);
+        found.map(|(task, _)| &**task)
+    }
+
     /// The task, to be changed; not its id.
     pub(crate) fn get_mut(&mut self, id: TaskId) -> Option<&mut Task> {
         self.find_mut(id).map(|(task, _)| task)

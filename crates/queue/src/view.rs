@@ -204,8 +204,7 @@ impl Queue {
 
     /// The task with this serial, if it is open.
     pub fn task_with_serial(&self, serial: i64) -> Option<&Task> {
-        let next = self.book.tasks_after(TaskId::before(serial)).next();
-        next.filter(|task| task.id.serial() == serial)
+        self.book.tasks.with_serial(serial)
     }
 
     /// Why the task is not being run; none while it is leased.

@@ -1,11 +1,11 @@
 //! The end of a turn: records and rows go into the next batch, effects and answers to the gate.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use leasehold_journal::{Class, Position};
 use leasehold_policy::Mutant;
-use leasehold_queue::{Command, Effect, Ended, Ending, Output, Record};
+use leasehold_queue::{Command, Effect, Ended, Ending, Output, Record, TaskId};
 
 use super::{Engine, release::Release, row};
 use crate::{keeper::Moves, recovery::paused_fact};
@@ -44,13 +44,31 @@ impl Engine {
         if moves.is_empty() {
             return None;
         }
-        let open = moves.tasks.iter().filter_map(|serial| self.queue.task_with_serial(*serial));
-        let tasks = open.map(|task| task.id).collect();
+        let tasks = self.open(&moves.tasks, &output.records);
         self.apply(Command::Move { tasks, keys: moves.keys.clone() });
         let Output { records, effects } = self.queue.take_output();
         output.records.extend(records);
         output.effects.extend(effects);
         Some((head, moves))
+    }
+
+    /// Those of the tasks that have not ended with these records. None may be missing for another reason: whoever does not
+    /// move is forgotten, and his last full state dropped.
+    fn open(&self, serials: &[i64], records: &[Record]) -> Vec<TaskId> {
+        let ended = |record: &Record| match record {
+            Record::TaskEnded { task, .. } => Some(task.serial()),
+            _ => None,
+        };
+        let ended: BTreeSet<i64> = records.iter().filter_map(ended).collect();
+        let open = |serial: &i64| {
+            let task = self.queue.task_with_serial(*serial).map(|task| task.id);
+            assert!(
+                task.is_some() || ended.contains(serial),
+                "the task with the serial {serial} has a home and is not there"
+            );
+            task
+        };
+        serials.iter().filter_map(open).collect()
     }
 
     fn write(&mut self, output: &Output) {

@@ -19,8 +19,10 @@ pub(super) const HANDS: usize = 2;
 pub(super) enum Role {
     /// Turn the engine.
     Decide,
-    /// Do what there is for the journal to do, or look after it.
+    /// Do what there is for the journal to do.
     Write,
+    /// Look after the journal.
+    Tidy,
     /// Go: it is over.
     Leave,
 }
@@ -98,7 +100,7 @@ impl State {
             (true, true) => Some(if self.decided == hand { Role::Decide } else { Role::Write }),
             (true, false) => Some(Role::Decide),
             (false, true) => Some(Role::Write),
-            (false, false) => tidies.then_some(Role::Write),
+            (false, false) => tidies.then_some(Role::Tidy),
         }
     }
 
@@ -122,17 +124,22 @@ impl Rota {
 
     /// Waits until there is something to do for one of them, and says what.
     pub(super) fn next(&self, hand: usize) -> Role {
-        let idle = Instant::now() + self.idle;
+        let mut idle = Instant::now() + self.idle;
         let mut state = self.lock();
         loop {
             let now = Instant::now();
+            if state.writing.is_taken {
+                // However long the disk takes: whoever waits for it comes here afterwards.
+                idle = now + self.idle;
+            }
             if let Some(role) = state.role(hand, now, idle) {
                 match role {
                     Role::Decide => {
                         state.deciding.take();
                         state.decided = hand;
                     }
-                    Role::Write => {
+                    Role::Write => state.writing.take(),
+                    Role::Tidy => {
                         state.writing.take();
                         state.is_untidy = false;
                     }

@@ -1,5 +1,13 @@
 //! The writer by itself, on a real journal.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::Wake,
+};
+
 use leasehold_journal::{Batch, Counts, Options};
 
 use super::*;
@@ -64,5 +72,32 @@ fn what_has_expired_goes_although_nothing_is_appended() {
         writer.tidied = long_ago(tidied);
         writer.tidy_if_due().expect("the journal is sound");
         assert_eq!(writer.journal.counts(), Counts { finished: 0, failed: left }, "{what}");
+    }
+}
+
+/// Counts how often it is called.
+#[derive(Debug, Default)]
+struct Calls(AtomicU32);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn the_engine_is_called_to_all_that_is_reported_but_the_last() {
+    for (jobs, calls) in [(0, 0), (1, 0), (3, 2)] {
+        let Bench { mut writer, _ends: (sender, mut reports, _dir) } = Bench::new();
+        let called = Arc::new(Calls::default());
+        writer.call_by(Waker::from(Arc::clone(&called)));
+        for _ in 0..jobs {
+            sender.try_send(Job::ReadDead { row_id: 1 }).expect("there is room");
+        }
+        let done = writer.work_off().await.expect("the engine is there");
+        assert_eq!(done.has_worked, 0 < jobs, "{jobs} jobs");
+        let heard = std::iter::from_fn(|| reports.try_recv().ok());
+        let dead = heard.filter(|report| matches!(report, Report::Dead(1, Ok(Some(_))))).count();
+        assert_eq!((dead, called.0.load(Ordering::Relaxed)), (jobs, calls), "{jobs} jobs");
     }
 }

@@ -58,6 +58,16 @@ proptest! {
 }
 
 #[test]
+fn what_comes_from_behind_lies_close_whatever_was_there() {
+    for up in 0..=2 * RUN_MAX + 1 {
+        let up = u16::try_from(up).expect("it is small");
+        let sorted = run((0..up).chain((up..2_000).rev()).map(|key| (key, true)));
+        let most = 2 + 2_000 / (RUN_MAX / 2);
+        assert!(sorted.rest.len() <= most, "{} runs after {up} that ascend", sorted.rest.len());
+    }
+}
+
+#[test]
 fn what_waits_in_line_comes_and_goes_in_order() {
     run((1_u16..=60_000).flat_map(|key| [(key, true), (key.saturating_sub(200), false)]));
     run((1_u16..=60_000).rev().flat_map(|key| [(key, true), (key.saturating_add(200), false)]));

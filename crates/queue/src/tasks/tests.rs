@@ -43,6 +43,23 @@ fn ids_that_come_in_order_and_go_leave_nothing_behind() {
     check(come_and_go.collect());
 }
 
+#[test]
+fn whoever_is_there_is_found_by_his_serial() {
+    let (mut tasks, mut minter) = (Tasks::default(), crate::Minter::new(0, Time::from_unix_ms(0)));
+    let (no, _) = Templates::default().enter(&task().spec.template);
+    let ids: Vec<_> = (0..3_000).map(|nth| minter.mint(Time::from_unix_ms(nth / 7), nth)).collect();
+    for id in &ids {
+        tasks.insert(Box::new(Task { id: *id, ..task() }), no);
+    }
+    for (nth, id) in ids.iter().enumerate() {
+        if nth % 3 == 0 {
+            tasks.remove(*id);
+        }
+        let found = tasks.with_serial(id.serial()).map(|task| task.id);
+        assert_eq!(found, Some(*id).filter(|_| nth % 3 != 0), "{id}");
+    }
+}
+
 /// A million more that wait take as many megabytes more as this is longer. The payload is beside it, once for the task, its
 /// record and its assignment.
 #[test]

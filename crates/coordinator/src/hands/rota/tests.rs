@@ -67,7 +67,7 @@ fn what_one_does_the_other_does_not() {
     assert_eq!(rota.next(1), Role::Decide, "what was written is learned first");
     assert_eq!(roles(&rota), [None, None], "a batch may come of that");
     rota.decided(NOTHING);
-    assert_eq!(rota.next(0), Role::Write, "then the journal is looked after");
+    assert_eq!(rota.next(0), Role::Tidy, "then the journal is looked after");
     rota.wrote(A_LOOK);
     assert_eq!(roles(&rota), [None, None], "and that is all");
     rota.close();
@@ -110,6 +110,26 @@ fn only_who_waits_is_woken_and_only_for_what_nobody_does() {
     }
 }
 
+#[test]
+fn whoever_waits_while_the_disk_hangs_looks_again_once_in_a_while() {
+    let idle = Duration::from_millis(10);
+    let rota = Rota::new(idle);
+    assert_eq!(rota.next(0), Role::Decide, "the engine has a first turn");
+    rota.decided(A_JOB);
+    assert_eq!(rota.next(0), Role::Write);
+    thread::scope(|scope| {
+        let other = scope.spawn(|| rota.next(1));
+        let long_since = Instant::now() + 3 * idle;
+        let waits = || rota.lock().waits[1].map(|until| (Instant::now(), until));
+        let until_later = |(now, until): &(Instant, Instant)| long_since < *now && now < until;
+        while waits().filter(until_later).is_none() {
+            thread::yield_now();
+        }
+        rota.close();
+        assert_eq!(other.join().expect("it is told"), Role::Leave);
+    });
+}
+
 /// Callers call at any moment; what they left is always taken, and each job is done, by one at a time.
 #[test]
 fn no_call_and_no_job_is_lost() {
@@ -149,7 +169,7 @@ fn no_call_and_no_job_is_lost() {
                             decides.store(false, SeqCst);
                             rota.decided(Pause { left: None, has_more, has_jobs: 0 < some });
                         }
-                        Role::Write => {
+                        Role::Write | Role::Tidy => {
                             alone(writes);
                             let some = jobs.swap(0, SeqCst);
                             done.fetch_add(some, SeqCst);
