@@ -208,12 +208,17 @@ where
 
     /// Takes in what the input has at once: to look at the call between one task and the next costs more than the task.
     async fn take_in_what_is_there(&mut self) {
-        while self.may_take()
-            && let Some(next) = ready_spec(&mut self.input).await
-        {
-            match next {
-                Some(spec) => self.take_in(spec),
-                None => self.input = None,
+        // A stream may rest though it has more, as those of tokio do after 32 items: it is asked again as long as something comes.
+        let mut has_come = true;
+        while self.may_take() {
+            match ready_spec(&mut self.input).await {
+                Some(Some(spec)) => {
+                    self.take_in(spec);
+                    has_come = true;
+                }
+                Some(None) => self.input = None,
+                None if has_come => has_come = false,
+                None => return,
             }
         }
     }

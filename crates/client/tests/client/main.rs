@@ -160,6 +160,19 @@ async fn a_stream_says_what_tasks_have_in_common_once_where_that_is_understood()
 }
 
 #[tokio::test]
+async fn a_stream_that_rests_now_and_then_fills_its_messages_all_the_same() {
+    let peer = Peer::start_with([], Some("alike")).await;
+    let specs = vec![TaskSpec::new("a"); 200];
+    let pace = StreamOptions { window_tasks: 400, batch_tasks: 100 };
+    let mut answers = client(&peer).submit_stream(tokio_stream::iter(specs), pace);
+    while let Some(answer) = answers.next().await {
+        answer.expect("it is accepted");
+    }
+    let messages = peer.streamed().iter().filter(|it| it.spec.is_some()).count();
+    assert_eq!(messages, 2, "the first of each says what all have in common");
+}
+
+#[tokio::test]
 async fn a_stream_sends_again_only_what_has_no_answer() {
     let peer = Peer::start([Answer, Lose]).await;
     assert_eq!(stream(&peer, &["a", "b", "c"]).await, ["a", "b", "c"]);
