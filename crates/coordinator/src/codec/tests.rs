@@ -7,7 +7,7 @@ use leasehold_queue::{
     Admission, Charge, Checkpoint, Claims, ENDS_MAX, EndCause, EndFact, EndKind, Exclusivity,
     Extras, Failure, FailureReason, Guarantee, Key, Lease, LeaseEnd, LeaseTerms, Ledger, Name,
     Next, Past, Payload, Phase, Reckoned, Retry, RevocationReason, Revoking, SchemaPrint, Shape,
-    Size, StopProof, TaskId, TaskSpec, Template, Token, Trace, Wait,
+    Size, StopProof, Task, TaskId, TaskSpec, Template, Token, Trace, Wait,
 };
 use proptest::{collection::vec, option, prelude::*};
 
