@@ -1,6 +1,6 @@
 //! The program `leasehold-coordinator`: reads flags and configuration, then runs a coordinator.
 
-use std::{io, num::NonZero, process::ExitCode, thread};
+use std::{env, io, num::NonZero, process::ExitCode, thread};
 
 use leasehold_coordinator::{
     args::{Args, EXIT_USAGE},
@@ -55,12 +55,18 @@ fn run(config: Config, source: Source, telemetry: telemetry::Telemetry) -> ExitC
     }
 }
 
+/// The environment variable by which an operator says how many threads there are. The runtime reads it.
+const THREADS: &str = "TOKIO_WORKER_THREADS";
+
 /// What serves calls and streams. Engine and journal have threads of their own, which take a processor: with as many threads
 /// here as there are processors, each thing that happens wakes one too many, and they wait for each other.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = processors.saturating_sub(1).max(1);
-    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if env::var_os(THREADS).is_none() {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        builder.worker_threads(processors.saturating_sub(1).max(1));
+    }
+    builder.enable_all().build()
 }
 
 fn end(error: &RunError) -> ExitCode {
