@@ -688,7 +688,11 @@ fn a_request_is_like_the_one_before_it_in_every_field_that_a_task_has() {
     ];
     let call = call();
     let trace = CallTrace::new(&call);
-    let mut seen = Vec::new();
+    let plain = |name: &str| v1::SubmitTaskRequest {
+        idempotency_key: name.to_owned(),
+        ..request(|spec| spec.payload = "own".into())
+    };
+    let mut seen = ["l", ""].map(|name| parse(plain(name)).unwrap()).to_vec();
     for (at, keep) in kept.into_iter().enumerate() {
         let rules = Rules::new(Arc::clone(&config), Templates::default());
         let request = |payload: &'static str, name: &str| v1::SubmitTaskRequest {
