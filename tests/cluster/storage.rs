@@ -195,6 +195,31 @@ async fn a_failed_sync_stops_the_coordinator_and_costs_no_acknowledged_task() {
     }
 }
 
+/// What is in the journal's files is synced, and never their times as well: that would be another commit of the file system.
+#[tokio::test]
+async fn a_batch_is_synced_without_the_times_of_its_file() {
+    let dir = TempDir::with_prefix("leasehold-").expect("a temporary directory");
+    let library = fault::library("fault", dir.path());
+    for (call, is_made) in [("fsync", false), ("fdatasync", true)] {
+        let (data, fault) = (dir.path().join(call), dir.path().join(format!("fault-{call}")));
+        let text = |path: &Path| path.display().to_string();
+        let env = [
+            ("LD_PRELOAD", text(&library)),
+            ("LEASEHOLD_FAULT_FILE", text(&fault)),
+            ("LEASEHOLD_FAULT_PREFIX", text(&data.join("leasehold.db"))),
+            ("LEASEHOLD_FAULT_CALL", call.to_owned()),
+        ];
+        let env = env.map(|(key, value)| (key.to_owned(), value)).to_vec();
+        let options = Options { data: Some(data), env, ..Options::default() };
+        let coordinator = Coordinator::start_with(options).await;
+        fs::write(&fault, "1").expect("the fault can be armed");
+        let request = SubmitTaskRequest { spec: Some(spec("echo").into()), ..Default::default() };
+        let submitted = coordinator.client().tasks.submit_task(request).await;
+        assert_eq!(submitted.is_err(), is_made, "{call}: {submitted:?}");
+        assert_eq!(!fault.exists(), is_made, "whether {call} was called");
+    }
+}
+
 /// Fails the n-th sync under load; expects the coordinator to exit with 75 and to miss nothing after a restart.
 async fn check_fault(options: Options, fault: &Path, nth: u32) {
     let mut coordinator = Coordinator::start_with(options).await;

@@ -17,7 +17,7 @@ use crate::terms::SessionTerms;
 
 /// How many events may wait for one stream: an assignment, a revocation, more time and an answer for each of the
 /// 10,000 slots a worker may have. A worker that lets more pile up does not read.
-pub(crate) const EVENTS_MAX: usize = 40_000;
+const EVENTS_MAX: usize = 40_000;
 
 /// One thing to tell a worker.
 #[derive(Debug)]
@@ -188,10 +188,11 @@ impl Egress {
         self.said.is_empty()
     }
 
-    /// Says something with this turn. False: there is no room for any more.
+    /// Says something with this turn. False: there is no room for any more, or nobody is there to take it.
     pub(crate) fn say(&mut self, event: Event) -> bool {
         if self.is_silent() {
-            self.room = EVENTS_MAX.saturating_sub(self.backlog.events());
+            let is_heard = !self.turns.is_closed();
+            self.room = if is_heard { EVENTS_MAX.saturating_sub(self.backlog.events()) } else { 0 };
         }
         let has_room = self.said.len() < self.room;
         if has_room {
@@ -208,7 +209,7 @@ impl Egress {
         }
         let said = mem::take(&mut self.said);
         let falls_behind = self.backlog.add(said.len(), mem::take(&mut self.bytes));
-        // A session that is gone says so itself.
+        // That a session is gone is noticed when something is said to it again, if it has not said so itself.
         drop(self.turns.try_send(said));
         falls_behind
     }
@@ -242,3 +243,6 @@ impl Events {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The program `leasehold-coordinator`: reads flags and configuration, then runs a coordinator.
 
-use std::{io, num::NonZero, process::ExitCode, thread};
+use std::{env, num::NonZero, process::ExitCode, thread};
 
 use leasehold_coordinator::{
     args::{Args, EXIT_USAGE},
@@ -15,6 +15,12 @@ use tikv_jemallocator::Jemalloc;
 /// processor than with the system's allocator: see decision 19.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// The environment variable by which an operator says how many threads serve calls.
+const THREADS: &str = "TOKIO_WORKER_THREADS";
+
+/// More than any machine has processors for.
+const THREADS_MAX: usize = 1_024;
 
 fn main() -> ExitCode {
     let args = match Args::from_command_line() {
@@ -32,14 +38,24 @@ fn main() -> ExitCode {
     if args.print_config {
         return print(&config);
     }
+    let threads = match threads() {
+        Ok(threads) => threads,
+        Err(problem) => return refuse(&problem),
+    };
     match telemetry::init(&settings(&config)) {
-        Ok(telemetry) => run(config, source, telemetry),
+        Ok(telemetry) => run(config, source, telemetry, threads),
         Err(error) => refuse(&coordinator::chain(&error)),
     }
 }
 
-fn run(config: Config, source: Source, telemetry: telemetry::Telemetry) -> ExitCode {
-    let runtime = match runtime() {
+fn run(
+    config: Config,
+    source: Source,
+    telemetry: telemetry::Telemetry,
+    threads: usize,
+) -> ExitCode {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return end(&RunError::System(error)),
     };
@@ -55,12 +71,18 @@ fn run(config: Config, source: Source, telemetry: telemetry::Telemetry) -> ExitC
     }
 }
 
-/// What serves calls and streams. Engine and journal have threads of their own, which take a processor: with as many threads
-/// here as there are processors, each thing that happens wakes one too many, and they wait for each other.
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = processors.saturating_sub(1).max(1);
-    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+/// How many threads serve calls and streams: as many as an operator says, to this program as to any with this runtime. Engine
+/// and journal have threads of their own, which take a processor: with as many here as there are processors, each thing that
+/// happens wakes one too many, and they wait for each other.
+fn threads() -> Result<usize, String> {
+    let Some(said) = env::var_os(THREADS) else {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        return Ok(processors.saturating_sub(1).max(1));
+    };
+    let threads = said.to_str().and_then(|text| text.parse().ok());
+    let threads = threads.filter(|threads| (1..=THREADS_MAX).contains(threads));
+    let problem = || format!("{THREADS} is {}, not 1 to {THREADS_MAX}", said.display());
+    threads.ok_or_else(problem)
 }
 
 fn end(error: &RunError) -> ExitCode {

@@ -15,7 +15,7 @@ use tokio::{
 use tonic::Status as GrpcStatus;
 
 use crate::{
-    egress::{Backlog, Closing, EVENTS_MAX, Egress, Event, Ingress},
+    egress::{Backlog, Closing, Egress, Event, Ingress},
     metrics::Metrics,
     refusal::Refusal,
     request::Liveness,
@@ -369,7 +369,7 @@ impl Session {
 
     /// Sends what the engine had said before it ended the stream.
     async fn flush(&mut self, ingress: &mut Ingress) {
-        ingress.events.take_ready(&mut self.pending, EVENTS_MAX);
+        ingress.events.take_ready(&mut self.pending, usize::MAX);
         while !self.pending.is_empty() {
             let frames = self.frames.clone();
             let Ok(room) = frames.reserve().await else { return };

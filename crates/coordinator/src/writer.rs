@@ -108,7 +108,7 @@ pub enum Failure {
     /// The journal's file was deleted or replaced under this process.
     #[error("the journal's file is gone or another: what is written would never be found again")]
     Displaced,
-    /// The writer's thread is gone.
+    /// The thread that wrote is gone.
     #[error("the journal's writer ended without a word")]
     Gone,
 }

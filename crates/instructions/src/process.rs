@@ -119,6 +119,8 @@ impl Site {
             instance_id: "instance".to_owned(),
             task_types: vec!["echo".to_owned()],
             capacity: Some(v1::Capacity { slots, ..v1::Capacity::default() }),
+            // It does not know what is alike: what is counted is an assignment in full.
+            knows_alike: false,
             ..v1::Hello::default()
         };
         self.say(vec![v1::worker_event::Event::Hello(hello.into())])?;

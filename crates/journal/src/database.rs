@@ -117,7 +117,8 @@ fn create(dir: &Path) -> Result<(), OpenError> {
     settle().map_err(blame)
 }
 
-/// Makes the names of the files in a directory durable. SQLite does so too, and looks away when it fails.
+/// Makes the names of the files in a directory durable. SQLite does so too, but looks away when it fails, and may ask for no
+/// more than `fdatasync`, which need not hold for names.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }

@@ -112,6 +112,8 @@ impl Journal {
         let State { id, extent, counts } = load(&connection, dir)?;
         let place = Place::of(dir).map_err(blame)?;
         ballast.restore(dir).map_err(blame)?;
+        // The write-ahead log has its name since the state was read, and keeps it as long as this is open.
+        debug_assert!(dir.join(database::WAL_FILE).exists(), "what is synced is complete");
         database::sync_dir(dir).map_err(blame)?;
         Ok(Self {
             connection,

@@ -200,7 +200,7 @@ pub struct Shortage {
 pub struct Capacity {
     /// How many there are.
     pub workers: u64,
-    /// How many of them said that they have no room, and are left alone for a while.
+    /// How many of them said that they have no room, or do not read what they were sent, and are left alone for a while.
     pub hushed: u64,
     /// Their slots, less those that hold work that cannot be stopped.
     pub slots: u64,

@@ -217,7 +217,7 @@ impl Engine {
         self.send_about(stream, None, event);
     }
 
-    /// A stream whose worker does not read is ended; its leases stay.
+    /// A stream whose worker does not read, or whose session is gone, is ended; its leases stay.
     fn send_about(&mut self, stream: StreamId, lease: Option<Token>, event: Event) {
         let Some(session) = self.streams.get_mut(&stream) else { return };
         if session.egress.is_silent() {

@@ -49,14 +49,14 @@ impl Fields {
         self.violations.extend_from_slice(&other.violations);
     }
 
-    /// Whether nothing was wrong so far.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.violations.is_empty()
+    /// Whether anything was wrong so far.
+    pub(super) const fn has_violations(&self) -> bool {
+        !self.violations.is_empty()
     }
 
     /// The value, if nothing was wrong.
     pub(super) fn finish<T>(self, value: T) -> Result<T, Refusal> {
-        if self.violations.is_empty() {
+        if !self.has_violations() {
             return Ok(value);
         }
         let reason =

@@ -101,7 +101,7 @@ impl Message<'_> {
             template,
             broken: fields,
         };
-        if !is_known && likeness.broken.is_empty() {
+        if !is_known && !likeness.broken.has_violations() {
             templates.keep(config, said, &likeness.template);
         }
         likeness

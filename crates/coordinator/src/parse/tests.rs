@@ -614,6 +614,106 @@ fn a_request_that_is_like_the_one_before_it_is_read_as_if_it_said_the_same() {
     assert_eq!(message.task(alike("", "")).unwrap(), other, "it is like the last one");
 }
 
+/// Whoever gives a task another field says here what it is alike in, too: each is said alone, and all of them together.
+#[test]
+fn a_request_is_like_the_one_before_it_in_every_field_that_a_task_has() {
+    let text = "rates: { mail: 10/s burst 20 }\nbreakers: { dependencies: { bank: {} } }";
+    let config = Arc::new(Config::parse(text, Path::new("test.yaml")).unwrap());
+    let whole = v1::TaskSpec {
+        queue: "files".to_owned(),
+        task_type: "resize".to_owned(),
+        payload: "first".into(),
+        content_type: "text/plain".to_owned(),
+        priority: Some(3),
+        initial_delay: seconds(3),
+        timeouts: Some(v1::Timeouts {
+            start: seconds(2),
+            attempt: seconds(40),
+            total: seconds(600),
+            deadline: Some(Timestamp { seconds: NOW_S + 500, nanos: 0 }),
+            kill_grace: seconds(4),
+            progress: seconds(5),
+            queue: seconds(6),
+        }),
+        retry: Some(v1::RetryPolicy {
+            max_attempts: Some(2),
+            initial: seconds(2),
+            factor: Some(3.0),
+            cap: seconds(7),
+            jitter: v1::Jitter::None.into(),
+        }),
+        labels: [("a".into(), "b".into())].into(),
+        trace_context: Some(v1::TraceContext {
+            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
+            tracestate: "a=b".to_owned(),
+        }),
+        guarantee: v1::Guarantee::AtMostOnce.into(),
+        exclusivity: v1::Exclusivity::BestEffort.into(),
+        fairness_key: "ann".to_owned(),
+        worker_selector: [("zone".into(), "eu".into())].into(),
+        payload_schema: "0a".repeat(32),
+        slots: 2,
+        resources: [("gpu".into(), 1)].into(),
+        concurrency_keys: vec!["ann".to_owned()],
+        admission: v1::Admission::Strict.into(),
+        rate_charges: vec![v1::RateCharge { key: "mail".to_owned(), tokens: Some(2) }],
+        dependencies: vec!["bank".to_owned()],
+        fail_fast: true,
+    };
+    let kept: [fn(&mut v1::TaskSpec, &v1::TaskSpec); 21] = [
+        |spec, all| spec.queue.clone_from(&all.queue),
+        |spec, all| spec.content_type.clone_from(&all.content_type),
+        |spec, all| spec.priority = all.priority,
+        |spec, all| spec.initial_delay = all.initial_delay,
+        |spec, all| spec.timeouts = all.timeouts,
+        |spec, all| spec.retry = all.retry,
+        |spec, all| spec.labels.clone_from(&all.labels),
+        |spec, all| spec.trace_context.clone_from(&all.trace_context),
+        |spec, all| spec.guarantee = all.guarantee,
+        |spec, all| spec.exclusivity = all.exclusivity,
+        |spec, all| spec.fairness_key.clone_from(&all.fairness_key),
+        |spec, all| spec.worker_selector.clone_from(&all.worker_selector),
+        |spec, all| spec.payload_schema.clone_from(&all.payload_schema),
+        |spec, all| spec.slots = all.slots,
+        |spec, all| spec.resources.clone_from(&all.resources),
+        |spec, all| spec.concurrency_keys.clone_from(&all.concurrency_keys),
+        |spec, all| spec.admission = all.admission,
+        |spec, all| spec.rate_charges.clone_from(&all.rate_charges),
+        |spec, all| {
+            spec.dependencies.clone_from(&all.dependencies);
+            spec.fail_fast = all.fail_fast;
+        },
+        |spec, _| spec.task_type = "other".to_owned(),
+        |spec, all| spec.clone_from(all),
+    ];
+    let call = call();
+    let trace = CallTrace::new(&call);
+    let plain = |name: &str| v1::SubmitTaskRequest {
+        idempotency_key: name.to_owned(),
+        ..request(|spec| spec.payload = "own".into())
+    };
+    let mut seen = ["l", ""].map(|name| parse(plain(name)).unwrap()).to_vec();
+    for (at, keep) in kept.into_iter().enumerate() {
+        let rules = Rules::new(Arc::clone(&config), Templates::default());
+        let request = |payload: &'static str, name: &str| v1::SubmitTaskRequest {
+            idempotency_key: name.to_owned(),
+            ..request(|spec| {
+                keep(spec, &whole);
+                spec.payload = payload.into();
+            })
+        };
+        let mut message = rules.message(now(), &trace);
+        message.task(request("first", "k")).unwrap();
+        for (payload, name) in [("own", "l"), ("own", "")] {
+            let task = message.task(alike(payload, name)).unwrap();
+            let full = submit_to(&rules, request(payload, name)).unwrap();
+            assert_eq!(task, full, "field {at}");
+            assert!(!seen.contains(&task), "field {at} is read");
+            seen.push(task);
+        }
+    }
+}
+
 #[test]
 fn a_request_that_is_like_the_one_before_it_breaks_the_same_rules_and_its_own() {
     let (rules, call) = (Rules::new(Arc::default(), Templates::default()), call());
@@ -634,6 +734,20 @@ fn a_request_that_is_like_the_one_before_it_breaks_the_same_rules_and_its_own() 
     message.task(key("\n")).unwrap_err();
     message.task(alike("1", "k")).unwrap();
     assert_eq!(fields(message.task(alike("1", "\n"))), ["idempotency_key"]);
+
+    // Nor is it too large because the one before it was, and no less too large itself.
+    let large = || "x".repeat((1 << 20) + 1);
+    let beyond = |refused: Result<TaskSpec, Refusal>| {
+        let refusal = refused.unwrap_err();
+        assert_eq!(refusal.reason, Reason::PayloadTooLarge);
+        assert_eq!(refusal.violations.len(), 1, "{refusal:?}");
+    };
+    beyond(message.task(request(|spec| spec.payload = large().into())));
+    message.task(alike("1", "")).unwrap();
+    let alike_and_large =
+        v1::SubmitTaskRequest { alike_payload: Some(large().into()), ..alike("", "") };
+    beyond(message.task(alike_and_large));
+    message.task(alike("1", "")).unwrap();
 
     for both in [
         v1::SubmitTaskRequest { alike_payload: Some("1".into()), ..request(|_| ()) },

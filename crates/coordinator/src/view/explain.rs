@@ -574,7 +574,7 @@ fn crowded(capacity: &Capacity, spec: &TaskSpec) -> String {
     }
     match hushed {
         0 => of,
-        _ => format!("{of}; {hushed} had no room for one and will be asked again"),
+        _ => format!("{of}; {hushed} had no room for one, or do not read, and will be asked again"),
     }
 }
 

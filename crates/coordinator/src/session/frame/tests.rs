@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use leasehold_policy::Time;
 use leasehold_telemetry::TraceContext;
 use prost::Message as _;
@@ -33,6 +34,11 @@ fn assigned(rules: &Rules, trace: &TraceContext, task_type: &str, number: u64) -
         waited: None,
     };
     Event::Assign(Box::new(assignment), Duration::from_secs(86_000))
+}
+
+fn label(assignment: &mut Assignment, value: &str) {
+    let labels = vec![("a".into(), value.into())];
+    assignment.spec.extras.get_or_insert_default().labels = labels;
 }
 
 fn frame(events: impl IntoIterator<Item = Event>, wording: Wording) -> Vec<Said> {
@@ -85,6 +91,42 @@ fn what_is_like_the_assignment_before_it_in_its_frame_is_said_to_be_to_who_knows
         "A.aAAAa",
         "the first of a frame"
     );
+}
+
+#[test]
+fn an_assignment_is_like_none_that_differs_in_what_it_would_not_say() {
+    let rules = Rules::new(Arc::default(), Templates::default());
+    let call = TraceContext::generate();
+    let check = |what: &str, expected: &str, change: fn(&mut Assignment)| {
+        let row = [1, 2, 3].map(|number| {
+            let mut event = assigned(&rules, &call, "a", number);
+            if let Event::Assign(assignment, _) = &mut event
+                && 1 < number
+            {
+                change(assignment);
+            }
+            event
+        });
+        assert_eq!(outline(&frame(row, Wording::Brief)), expected, "{what}");
+    };
+    check("nothing", "Aaa", |_| ());
+    check("labels", "AAa", |it| label(it, "b"));
+    check("labels of each", "AAA", |it| label(it, &it.task.to_string()));
+    check("a template", "AAA", |it| it.spec.template = Arc::new((*it.spec.template).clone()));
+    // Each of them gets a trace of its own where it runs.
+    check("no trace", "AAA", |it| it.spec.trace = None);
+    check("another pointer to the same trace", "Aaa", |it| {
+        it.spec.trace = it.spec.trace.as_deref().cloned().map(Arc::new);
+    });
+    check("its own", "Aaa", |it| {
+        it.attempt += 1;
+        it.generation += 1;
+        it.checkpoint = Some(Bytes::from_static(b"saved"));
+        it.spec.payload = Bytes::from_static(b"other").into();
+        it.spec.total_timeout += Duration::from_secs(1);
+        let extras = it.spec.extras.get_or_insert_default();
+        extras.initial_delay = Duration::from_secs(1);
+    });
 }
 
 #[test]

@@ -237,7 +237,7 @@ fn slots_are_counted() {
         ),
         (
             capacity(2, 1, 1),
-            "1 of 4 slots for resize are taken, of 2 workers; 1 had no room for one and will be asked again",
+            "1 of 4 slots for resize are taken, of 2 workers; 1 had no room for one, or do not read, and will be asked again",
         ),
     ] {
         check(&blocker, Shape::default(), &[message, start]);
@@ -292,7 +292,10 @@ fn what_asks_for_much_is_told_how_much_there_is_and_who_is_reserved() {
     for ((hushed, has_room), message) in [
         ((0, false), format!("no worker has 3 slots, 2 gpu left at once: {of}")),
         ((1, false), format!("no worker has 3 slots, 2 gpu left at once: {of}")),
-        ((2, false), format!("{of}; 2 had no room for one and will be asked again")),
+        (
+            (2, false),
+            format!("{of}; 2 had no room for one, or do not read, and will be asked again"),
+        ),
         ((1, true), format!("it is leased as soon as it is its turn: {of}")),
     ] {
         let blocker = capacity(size.clone(), (hushed, has_room), Vec::new());

@@ -396,8 +396,23 @@ fn what_an_assignment_leaves_out_is_as_in_the_one_before_it_in_its_frame() {
     assert_eq!(other.total_remaining, Some(Duration::from_secs(5)));
     assert_eq!(other.checkpoint.as_deref(), Some(&b"saved"[..]));
 
-    // In a frame of its own it is like none.
-    stage.session.handle_frame(at(2), frame(3, vec![Heard::AlikeAssignment(own(3))]));
-    assert!(stage.session.poll_command().is_none());
-    assert!(stage.session.leases.get(Token(3)).is_none());
+    // The first of its frame is like none, be it behind something else.
+    let ack = || Heard::HeartbeatAck(v1::HeartbeatAck { sequence: 9 });
+    for (number, heard) in [
+        vec![Heard::AlikeAssignment(own(3))],
+        vec![ack(), Heard::AlikeAssignment(own(3)), event(Assign(4))],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        stage.session.handle_frame(at(2), frame(3 + i64::try_from(number).unwrap(), heard));
+        assert!(stage.session.leases.get(Token(3)).is_none());
+    }
+    assert!(stage.session.leases.get(Token(4)).is_some(), "what comes behind it is taken");
+
+    // Behind an assignment and something else it is like the assignment.
+    let heard = vec![event(Assign(5)), ack(), Heard::AlikeAssignment(own(6))];
+    stage.session.handle_frame(at(3), frame(5, heard));
+    let of = |token| &stage.session.leases.get(Token(token)).unwrap().assignment.likeness;
+    assert!(Arc::ptr_eq(of(5), of(6)) && !Arc::ptr_eq(of(5), of(4)));
 }
