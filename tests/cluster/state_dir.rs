@@ -21,10 +21,11 @@ const LONG: (&str, &str) = (
      echo start >> $dir/starts; until [ -e $dir/gate ]; do sleep 0.02; done'",
 );
 
-/// The same, and it leaves a process behind that its guard cannot reach.
+/// The same, and it leaves a process behind that its guard cannot reach: it says who it is once that is so.
 const DAEMON: (&str, &str) = (
     "daemon",
-    "sh -c 'read dir; echo start >> $dir/starts; setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $! > $dir/pid; \
+    "sh -c 'read dir; echo start >> $dir/starts; \
+     setsid sh -c \"echo \\$\\$ > $dir/pid; exec sleep 1000\" </dev/null >/dev/null 2>&1 & \
      until [ -e $dir/gate ]; do sleep 0.02; done'",
 );
 

@@ -55,9 +55,8 @@ impl Engine {
     /// Those of the tasks that have not ended with these records. None may be missing for another reason: whoever does not
     /// move is forgotten, and his last full state dropped.
     fn open(&self, serials: &[i64], records: &[Record]) -> Vec<TaskId> {
-        let ended = |record: &Record| match record {
-            Record::TaskEnded { task, .. } => Some(task.serial()),
-            _ => None,
+        let ended = |record: &Record| {
+            if let Record::TaskEnded { task, .. } = record { Some(task.serial()) } else { None }
         };
         let ended: BTreeSet<i64> = records.iter().filter_map(ended).collect();
         let open = |serial: &i64| {
