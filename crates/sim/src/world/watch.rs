@@ -210,7 +210,7 @@ impl World {
             before.slots.max(1).unsigned_abs(),
         );
         let own = (
-            asked.queue.to_string().into(),
+            asked.queue.to_string(),
             &*asked.task_type,
             Some(asked.start_timeout),
             Some(asked.attempt_timeout),
