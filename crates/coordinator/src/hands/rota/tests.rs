@@ -121,8 +121,8 @@ fn whoever_waits_while_the_disk_hangs_looks_again_once_in_a_while() {
         let other = scope.spawn(|| rota.next(1));
         let long_since = Instant::now() + 3 * idle;
         let waits = || rota.lock().waits[1].map(|until| (Instant::now(), until));
-        let until_later = |(now, until): &(Instant, Instant)| long_since < *now && now < until;
-        while waits().filter(until_later).is_none() {
+        let until_later = |(now, until): (Instant, Instant)| long_since < now && now < until;
+        while !waits().is_some_and(until_later) {
             thread::yield_now();
         }
         rota.close();
