@@ -1,6 +1,9 @@
 //! The end of a turn: records and rows go into the next batch, effects and answers to the gate.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    cell::LazyCell,
+    collections::{BTreeSet, VecDeque},
+};
 
 use bytes::Bytes;
 use leasehold_journal::{Class, Position};
@@ -58,7 +61,9 @@ impl Engine {
         let ended = |record: &Record| {
             if let Record::TaskEnded { task, .. } = record { Some(task.serial()) } else { None }
         };
-        let ended: BTreeSet<i64> = records.iter().filter_map(ended).collect();
+        // Most turns miss nobody.
+        let ended: LazyCell<BTreeSet<i64>, _> =
+            LazyCell::new(|| records.iter().filter_map(ended).collect());
         let open = |serial: &i64| {
             let task = self.queue.task_with_serial(*serial).map(|task| task.id);
             assert!(
