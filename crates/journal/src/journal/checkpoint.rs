@@ -25,9 +25,8 @@ struct Frames {
 const COUNT: &str = "PRAGMA wal_checkpoint(NOOP)";
 /// Copies what no reader needs in the log, and syncs the database.
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
-/// The same, and waits for readers until the log can be used from its start again.
-const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
-/// Copies everything, and cuts the log to nothing, if no reader is in the way.
+/// Waits for readers, copies everything, and cuts the log to nothing, if none was in the way. To restart it would not
+/// do: that leaves it to the next writer, and a reader which sets out in between keeps the log as it is.
 const EMPTY: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// Counts the pages of the database that hold nothing.
 const FREE_PAGES: &str = "PRAGMA freelist_count";
@@ -78,7 +77,7 @@ impl Journal {
         let RestartWait { step, most } = self.restart_wait;
         let wait = step.saturating_mul(frames / RESTART_FRAMES).min(most);
         self.connection.busy_timeout(wait)?;
-        let restarted = run(&self.connection, RESTART);
+        let restarted = run(&self.connection, EMPTY);
         self.connection.busy_timeout(self.options.busy)?;
         restarted?;
         Ok(())
