@@ -1,4 +1,4 @@
-//! The threads that the connections of this process's workers share. Each has a runtime of its own, on which no handler runs.
+//! The threads that the connections of this process's workers share. Each is a runtime of its own, on which no handler runs.
 //!
 //! A process with many workers would else have a thread for each, and a processor that goes from one to the next with every
 //! message.
@@ -10,10 +10,7 @@ use std::{
     thread,
 };
 
-use tokio::{
-    runtime::{Builder, Handle},
-    sync::oneshot,
-};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Those there are. Each lives as long as a connection on it.
 static THREADS: Mutex<Vec<Weak<Thread>>> = Mutex::new(Vec::new());
@@ -21,9 +18,10 @@ static THREADS: Mutex<Vec<Weak<Thread>>> = Mutex::new(Vec::new());
 /// One of them. It ends with the last of its connections.
 #[derive(Debug)]
 pub(crate) struct Thread {
-    runtime: Handle,
-    /// Dropped with this, it ends the thread.
-    _lives: oneshot::Sender<()>,
+    /// Of one thread, and not of the kind that lives on its caller's: that one is called out of the system by whoever has
+    /// something for it even while it works. None: it ends.
+    runtime: Option<Runtime>,
+    handle: Handle,
 }
 
 impl Thread {
@@ -33,14 +31,11 @@ impl Thread {
         // Nothing can panic while the lock is held, so what it protects is whole.
         let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
         let live: Vec<Arc<Self>> = threads.iter().filter_map(Weak::upgrade).collect();
-        let most = thread::available_parallelism().map_or(1, |it| NonZero::get(it).div_ceil(2));
-        let shared = if live.len() < most {
-            None
-        } else {
-            live.iter().min_by_key(|it| Arc::strong_count(it))
-        };
-        if let Some(shared) = shared {
-            return Ok(Arc::clone(shared));
+        let most = thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2);
+        if most <= live.len()
+            && let Some(shared) = live.into_iter().min_by_key(Arc::strong_count)
+        {
+            return Ok(shared);
         }
         let started = Arc::new(Self::start()?);
         threads.retain(|it| 0 < it.strong_count());
@@ -49,17 +44,24 @@ impl Thread {
     }
 
     fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (lives, ended) = oneshot::channel::<()>();
-        let handle = runtime.handle().clone();
-        let run = move || drop(runtime.block_on(ended));
-        thread::Builder::new().name("leasehold-worker".to_owned()).spawn(run)?;
-        Ok(Self { runtime: handle, _lives: lives })
+        let mut builder = Builder::new_multi_thread();
+        let runtime =
+            builder.worker_threads(1).thread_name("leasehold-worker").enable_all().build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
     /// Where connections run.
     pub(crate) const fn runtime(&self) -> &Handle {
-        &self.runtime
+        &self.handle
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // Its last connection may be dropped on it, where it cannot be waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
