@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
-use leasehold_proto::v1::ConnectRequest;
 use signal_hook::consts::SIGTERM;
 use tokio::{
     runtime::Handle,
@@ -319,26 +318,18 @@ impl Connection {
             Happened::Stream(StreamEvent::Up) => self.session.handle_stream_up(now),
             Happened::Stream(StreamEvent::Frame(frame)) => self.session.handle_frame(now, frame),
             Happened::Stream(StreamEvent::End(end)) => self.session.handle_stream_end(now, end),
-            Happened::Room(permit) => self.say(now, permit),
+            Happened::Room(permit) => {
+                if let Some(frame) = self.session.poll_frame(now) {
+                    drop(permit.send(frame));
+                }
+            }
             Happened::Ask(Ask { token, until, answer }) => {
                 self.slots.await_answer(token, answer);
                 self.session.handle_ask(token, until);
             }
             Happened::Progress => self.session.handle_progress(self.board.take()),
         }
-        // Mostly there is room, and no other turn is needed for that.
-        if self.session.has_frame()
-            && let Some(permit) = self.stream.room_now()
-        {
-            self.say(now, permit);
-        }
         Ok(())
-    }
-
-    fn say(&mut self, now: Moment, permit: mpsc::OwnedPermit<ConnectRequest>) {
-        if let Some(frame) = self.session.poll_frame(now) {
-            drop(permit.send(frame));
-        }
     }
 
     /// What work had left behind when it ended comes before its end.
@@ -378,7 +369,7 @@ enum Happened {
     Request(Request),
     Resized(Room),
     End(Token, End),
-    Room(mpsc::OwnedPermit<ConnectRequest>),
+    Room(mpsc::OwnedPermit<leasehold_proto::v1::ConnectRequest>),
     Stream(StreamEvent),
     Ask(Ask),
     Progress,

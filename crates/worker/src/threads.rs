@@ -1,4 +1,4 @@
-//! The threads that the connections of this process's workers share. Each is a runtime of its own, on which no handler runs.
+//! The threads that the connections of this process's workers share. Each has a runtime of its own, on which no handler runs.
 //!
 //! A process with many workers would else have a thread for each, and a processor that goes from one to the next with every
 //! message.
@@ -10,7 +10,10 @@ use std::{
     thread,
 };
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::oneshot,
+};
 
 /// Those there are. Each lives as long as a connection on it.
 static THREADS: Mutex<Vec<Weak<Thread>>> = Mutex::new(Vec::new());
@@ -18,10 +21,9 @@ static THREADS: Mutex<Vec<Weak<Thread>>> = Mutex::new(Vec::new());
 /// One of them. It ends with the last of its connections.
 #[derive(Debug)]
 pub(crate) struct Thread {
-    /// Of one thread, and not of the kind that lives on its caller's: that one is called out of the system by whoever has
-    /// something for it even while it works. None: it ends.
-    runtime: Option<Runtime>,
-    handle: Handle,
+    runtime: Handle,
+    /// Dropped with this, it ends the thread.
+    _lives: oneshot::Sender<()>,
 }
 
 impl Thread {
@@ -31,11 +33,14 @@ impl Thread {
         // Nothing can panic while the lock is held, so what it protects is whole.
         let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
         let live: Vec<Arc<Self>> = threads.iter().filter_map(Weak::upgrade).collect();
-        let most = thread::available_parallelism().map_or(1, NonZero::get).div_ceil(2);
-        if most <= live.len()
-            && let Some(shared) = live.into_iter().min_by_key(Arc::strong_count)
-        {
-            return Ok(shared);
+        let most = thread::available_parallelism().map_or(1, |it| NonZero::get(it).div_ceil(2));
+        let shared = if live.len() < most {
+            None
+        } else {
+            live.iter().min_by_key(|it| Arc::strong_count(it))
+        };
+        if let Some(shared) = shared {
+            return Ok(Arc::clone(shared));
         }
         let started = Arc::new(Self::start()?);
         threads.retain(|it| 0 < it.strong_count());
@@ -44,24 +49,17 @@ impl Thread {
     }
 
     fn start() -> io::Result<Self> {
-        let mut builder = Builder::new_multi_thread();
-        let runtime =
-            builder.worker_threads(1).thread_name("leasehold-worker").enable_all().build()?;
-        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (lives, ended) = oneshot::channel::<()>();
+        let handle = runtime.handle().clone();
+        let run = move || drop(runtime.block_on(ended));
+        thread::Builder::new().name("leasehold-worker".to_owned()).spawn(run)?;
+        Ok(Self { runtime: handle, _lives: lives })
     }
 
     /// Where connections run.
     pub(crate) const fn runtime(&self) -> &Handle {
-        &self.handle
-    }
-}
-
-impl Drop for Thread {
-    fn drop(&mut self) {
-        // Its last connection may be dropped on it, where it cannot be waited for.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        &self.runtime
     }
 }
 

@@ -1,3 +1,5 @@
+//! How many threads there are, and how long.
+
 use std::{collections::BTreeSet, future, num::NonZero, sync::Arc, thread};
 
 use super::Thread;
