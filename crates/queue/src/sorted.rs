@@ -112,10 +112,26 @@ impl<K: Copy + Ord, V> Sorted<K, V> {
         self.first.iter().chain(rest).skip_while(move |(other, _)| *other < key)
     }
 
+    /// The thing of this key.
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        let run = if is_in_first(&self.first, &self.rest, key) {
+            &self.first
+        } else {
+            self.rest.range(..=*key).next_back()?.1
+        };
+        run.get(find(run, key)?).map(|(_, thing)| thing)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let run = self.run_mut(*key);
+        run.get_mut(find(run, key)?).map(|(_, thing)| thing)
+    }
+
     /// Whether there is one of this key.
     #[cfg(debug_assertions)]
     pub(crate) fn contains(&self, key: &K) -> bool {
-        self.from(*key).next().is_some_and(|(other, _)| other == key)
+        self.get(key).is_some()
     }
 
     /// The run that a key belongs to.
@@ -174,8 +190,11 @@ fn take<K: Ord, V>(run: &mut Run<K, V>, key: &K) -> Option<V> {
     if run.front().is_some_and(|(first, _)| first == key) {
         return run.pop_front().map(|(_, thing)| thing);
     }
-    let at = run.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
-    run.remove(at).map(|(_, thing)| thing)
+    run.remove(find(run, key)?).map(|(_, thing)| thing)
+}
+
+fn find<K: Ord, V>(run: &Run<K, V>, key: &K) -> Option<usize> {
+    run.binary_search_by(|(other, _)| other.cmp(key)).ok()
 }
 
 #[cfg(test)]
