@@ -112,26 +112,26 @@ impl<K: Copy + Ord, V> Sorted<K, V> {
         self.first.iter().chain(rest).skip_while(move |(other, _)| *other < key)
     }
 
-    /// The thing of this key.
-    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+    /// The thing of this key, which is likely to be so many behind the first of its run as `behind` says of that.
+    pub(crate) fn get(&self, key: &K, behind: impl FnOnce(K) -> usize) -> Option<&V> {
         let run = if is_in_first(&self.first, &self.rest, key) {
             &self.first
         } else {
             self.rest.range(..=*key).next_back()?.1
         };
-        run.get(find(run, key)?).map(|(_, thing)| thing)
+        run.get(find_near(run, key, behind)?).map(|(_, thing)| thing)
     }
 
     /// The same, to be changed.
-    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, key: &K, behind: impl FnOnce(K) -> usize) -> Option<&mut V> {
         let run = self.run_mut(*key);
-        run.get_mut(find(run, key)?).map(|(_, thing)| thing)
+        run.get_mut(find_near(run, key, behind)?).map(|(_, thing)| thing)
     }
 
     /// Whether there is one of this key.
     #[cfg(debug_assertions)]
     pub(crate) fn contains(&self, key: &K) -> bool {
-        self.get(key).is_some()
+        self.get(key, |_| 0).is_some()
     }
 
     /// The run that a key belongs to.
@@ -191,6 +191,17 @@ fn take<K: Ord, V>(run: &mut Run<K, V>, key: &K) -> Option<V> {
         return run.pop_front().map(|(_, thing)| thing);
     }
     run.remove(find(run, key)?).map(|(_, thing)| thing)
+}
+
+fn find_near<K: Copy + Ord, V>(
+    run: &Run<K, V>,
+    key: &K,
+    behind: impl FnOnce(K) -> usize,
+) -> Option<usize> {
+    let (first, _) = run.front()?;
+    let likely = behind(*first);
+    let is_there = run.get(likely).is_some_and(|(other, _)| other == key);
+    if is_there { Some(likely) } else { find(run, key) }
 }
 
 fn find<K: Ord, V>(run: &Run<K, V>, key: &K) -> Option<usize> {

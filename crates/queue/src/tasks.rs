@@ -17,13 +17,13 @@ impl Tasks {
 
     /// The task, and the number of its template.
     pub(crate) fn find(&self, id: TaskId) -> Option<(&Task, TemplateNo)> {
-        let (task, template) = self.0.get(&id.serial())?;
+        let (task, template) = self.of_serial(id.serial())?;
         (task.id == id).then_some((task, *template))
     }
 
     /// The task with this serial.
     pub(crate) fn with_serial(&self, serial: i64) -> Option<&Task> {
-        self.0.get(&serial).map(|(task, _)| &**task)
+        self.of_serial(serial).map(|(task, _)| &**task)
     }
 
     /// The task, to be changed; not its id.
@@ -33,7 +33,8 @@ impl Tasks {
 
     /// The same, and the number of its template.
     pub(crate) fn find_mut(&mut self, id: TaskId) -> Option<(&mut Task, TemplateNo)> {
-        let (task, template) = self.0.get_mut(&id.serial())?;
+        let serial = id.serial();
+        let (task, template) = self.0.get_mut(&serial, |first| between(first, serial))?;
         (task.id == id).then_some((task, *template))
     }
 
@@ -45,7 +46,11 @@ impl Tasks {
     /// Takes a task in whose id is not there.
     pub(crate) fn insert(&mut self, task: Box<Task>, template: TemplateNo) {
         let serial = task.id.serial();
-        debug_assert!(self.0.get(&serial).is_none(), "no two tasks have one serial: {}", task.id);
+        debug_assert!(
+            self.of_serial(serial).is_none(),
+            "no two tasks have one serial: {}",
+            task.id
+        );
         self.0.insert(serial, (task, template));
     }
 
@@ -70,6 +75,15 @@ impl Tasks {
         let later = self.0.from(id.serial()).map(|(_, (task, _))| &**task);
         later.skip_while(move |task| task.id <= id)
     }
+
+    fn of_serial(&self, serial: i64) -> Option<&(Box<Task>, TemplateNo)> {
+        self.0.get(&serial, |first| between(first, serial))
+    }
+}
+
+/// How far one is behind the other, if no task between them is missing: those of one millisecond have serials in a row.
+fn between(first: i64, serial: i64) -> usize {
+    usize::try_from(serial.saturating_sub(first)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

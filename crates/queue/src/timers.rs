@@ -37,10 +37,12 @@ impl Timers {
 
     /// Takes an alarm back.
     pub(crate) fn unset(&mut self, at: Time, alarm: Alarm) {
-        match alarm {
-            Alarm::Task(id) => self.tasks.remove(&(at, id)).is_some(),
-            Alarm::Session(id) => self.sessions.remove(&(at, id)),
-        };
+        if at < Time::NEVER {
+            match alarm {
+                Alarm::Task(id) => drop(self.tasks.remove(&(at, id))),
+                Alarm::Session(id) => drop(self.sessions.remove(&(at, id))),
+            }
+        }
     }
 
     /// Takes out the first alarm that is due.
