@@ -61,7 +61,10 @@ pub(crate) struct Shared {
 }
 
 /// Where frames go.
-type Frames = mpsc::Sender<Result<v1::ConnectResponse, GrpcStatus>>;
+type Frames = mpsc::Sender<Frame>;
+
+/// What is sent, or how the stream ends.
+type Frame = Result<v1::ConnectResponse, GrpcStatus>;
 
 /// One stream, after its hello.
 struct Session {
@@ -219,12 +222,16 @@ impl Session {
                 },
                 () = ingress.events.take(&mut self.pending, PENDING_MAX), if !has_pending => {
                     self.stuck_since = Some(Instant::now());
+                    // Mostly there is room, and nothing has to be waited for.
+                    if let Ok(room) = frames.try_reserve()
+                        && let Err(end) = self.send(room).await
+                    {
+                        return end;
+                    }
                 }
                 room = frames.reserve(), if has_pending => {
                     let Ok(room) = room else { return End::Gone };
-                    let frame = self.next_frame();
-                    room.send(Ok(frame));
-                    if let Err(end) = self.tell_if_caught_up().await {
+                    if let Err(end) = self.send(room).await {
                         return end;
                     }
                 }
@@ -243,6 +250,12 @@ impl Session {
                 None => std::future::pending().await,
             }
         }
+    }
+
+    async fn send(&mut self, room: mpsc::Permit<'_, Frame>) -> Result<(), End> {
+        let frame = self.next_frame();
+        room.send(Ok(frame));
+        self.tell_if_caught_up().await
     }
 
     fn next_frame(&mut self) -> v1::ConnectResponse {

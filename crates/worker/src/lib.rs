@@ -3,7 +3,7 @@
 //! A worker holds one stream to the coordinator, runs what it is leased, and keeps each result until the coordinator
 //! says that it has it. See `docs/worker.md` for a guide, and [`Worker`] for the entry point.
 //!
-//! The connection lives on a thread of its own and speaks for a state machine that knows neither clock nor network
+//! The connection lives on a thread that no handler runs on, and speaks for a state machine that knows neither clock nor network
 //! (`session.rs`); everything here is the shell around it. It knows nothing of the coordinator's queue or journal.
 
 mod adjuster;
@@ -37,6 +37,7 @@ mod task;
 mod task_error;
 mod term;
 mod tether;
+mod threads;
 mod worker;
 
 pub use bytes::Bytes;

@@ -1,12 +1,11 @@
-//! Running a worker: the thread of its connection, and the loop that connects the session with the world.
+//! Running a worker: where its connection is, and the loop that connects the session with the world.
 
-use std::{
-    collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc, thread, time::Duration,
-};
+use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
+use leasehold_proto::v1::ConnectRequest;
 use signal_hook::consts::SIGTERM;
 use tokio::{
-    runtime::{Builder, Handle},
+    runtime::Handle,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
 };
@@ -30,10 +29,15 @@ use crate::{
     task::Task,
     term::{self, Ask},
     tether::Signal,
+    threads::Thread,
 };
 
 /// How many ends of work are taken in before a frame is made: they leave together.
 const ENDS_PER_TURN_MAX: usize = 256;
+
+/// How long it may take until the coordinator hears that work began. Work that is over by then needs one message, and not
+/// two.
+const STARTS_WAIT: Duration = Duration::from_millis(1);
 
 /// How long a process may take to end by itself that has no worker any more and has work that goes on. A handler that blocks
 /// its thread keeps its runtime from ending, and on a `current_thread` one even `run` from returning. Longer than
@@ -124,9 +128,9 @@ async fn asking<T>(
     result
 }
 
-/// Starts the connection's thread.
+/// Starts the connection.
 ///
-/// It has a runtime of its own: heartbeats and the supervision of programs go on while a handler blocks the caller's.
+/// Not on the caller's runtime: heartbeats and the supervision of programs go on while a handler blocks that.
 fn start(
     plan: Plan,
     leave: Leave,
@@ -134,9 +138,11 @@ fn start(
 ) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
     let (done, ended) = oneshot::channel();
     let handlers = Handle::current();
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
-    let run = move || {
-        let (result, slots) = runtime.block_on(connection(plan, leave, asks, handlers));
+    let thread = Thread::share().map_err(Error::Start)?;
+    let runtime = thread.runtime().clone();
+    let run = async move {
+        let _thread = thread;
+        let (result, slots) = connection(plan, leave, asks, handlers).await;
         let must_end = leaves_work(&result);
         // Nobody is there to hear it if the caller has gone.
         let _unheard = done.send(result);
@@ -149,14 +155,12 @@ fn start(
                 std::future::pending::<()>().await;
             }
         };
-        let limited = async { tokio::time::timeout(FORCED_WAIT_MAX, left).await };
-        if leave == Leave::Signals && runtime.block_on(limited).is_err() {
+        if leave == Leave::Signals && tokio::time::timeout(FORCED_WAIT_MAX, left).await.is_err() {
             // It returns only where signals cannot end a process.
             let _immortal = signal_hook::low_level::emulate_default_handler(SIGTERM);
         }
     };
-    let thread = thread::Builder::new().name("leasehold-worker".to_owned()).spawn(run);
-    thread.map_err(Error::Start)?;
+    drop(runtime.spawn(run));
     Ok(ended)
 }
 
@@ -233,7 +237,7 @@ impl Connection {
         };
         let work = Grounds { handlers, lifeline: Arc::new(lifeline), house: Arc::new(house) };
         Ok(Self {
-            session: Session::new(plan.identity, plan.leaving, fastrand::u64(..)),
+            session: Session::new(plan.identity, plan.leaving, STARTS_WAIT, fastrand::u64(..)),
             stream: Stream::new(plan.endpoint, dial),
             slots: Slots::new(plan.tasks, work),
             clock,
@@ -315,18 +319,26 @@ impl Connection {
             Happened::Stream(StreamEvent::Up) => self.session.handle_stream_up(now),
             Happened::Stream(StreamEvent::Frame(frame)) => self.session.handle_frame(now, frame),
             Happened::Stream(StreamEvent::End(end)) => self.session.handle_stream_end(now, end),
-            Happened::Room(permit) => {
-                if let Some(frame) = self.session.poll_frame(now) {
-                    drop(permit.send(frame));
-                }
-            }
+            Happened::Room(permit) => self.say(now, permit),
             Happened::Ask(Ask { token, until, answer }) => {
                 self.slots.await_answer(token, answer);
                 self.session.handle_ask(token, until);
             }
             Happened::Progress => self.session.handle_progress(self.board.take()),
         }
+        // Mostly there is room, and no other turn is needed for that.
+        if self.session.has_frame()
+            && let Some(permit) = self.stream.room_now()
+        {
+            self.say(now, permit);
+        }
         Ok(())
+    }
+
+    fn say(&mut self, now: Moment, permit: mpsc::OwnedPermit<ConnectRequest>) {
+        if let Some(frame) = self.session.poll_frame(now) {
+            drop(permit.send(frame));
+        }
     }
 
     /// What work had left behind when it ended comes before its end.
@@ -339,6 +351,8 @@ impl Connection {
 
     async fn happened(&mut self) -> io::Result<Happened> {
         let room = self.stream.room();
+        // A moment that is over soon, and mostly in vain: the system's timer is not set for that.
+        let starts_wait = self.session.starts_due().map(|due| due.since(self.clock.now()));
         let happened = tokio::select! {
             biased;
             rung = self.alarm.ring() => {
@@ -352,6 +366,7 @@ impl Connection {
             event = self.stream.next() => Happened::Stream(event),
             Some(ask) = self.asks.recv() => Happened::Ask(ask),
             () = self.pace.next(&self.board) => Happened::Progress,
+            () = over(starts_wait) => Happened::Alarm,
         };
         Ok(happened)
     }
@@ -363,7 +378,7 @@ enum Happened {
     Request(Request),
     Resized(Room),
     End(Token, End),
-    Room(mpsc::OwnedPermit<leasehold_proto::v1::ConnectRequest>),
+    Room(mpsc::OwnedPermit<ConnectRequest>),
     Stream(StreamEvent),
     Ask(Ask),
     Progress,
@@ -408,6 +423,14 @@ impl Requests {
             return Request::Stop;
         }
         Request::Drain(reason)
+    }
+}
+
+/// Resolves when so much time has passed, if any is to.
+async fn over(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
     }
 }
 

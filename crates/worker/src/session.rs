@@ -155,6 +155,8 @@ pub(crate) struct Session {
     checkpoints: BTreeMap<Token, Bytes>,
     drain: Option<Drain>,
     leaving: Leaving,
+    /// How long it may take until it is said that work began. A result says so as well, and most are there by then.
+    starts_wait: Duration,
     /// How busy the processor is, in thousandths. `None`: nobody has said.
     cpu: Option<i32>,
     /// The last time the clock was looked at.
@@ -165,7 +167,12 @@ pub(crate) struct Session {
 
 impl Session {
     /// A session that connects at once.
-    pub(crate) fn new(identity: Identity, leaving: Leaving, seed: u64) -> Self {
+    pub(crate) fn new(
+        identity: Identity,
+        leaving: Leaving,
+        starts_wait: Duration,
+        seed: u64,
+    ) -> Self {
         Self {
             identity,
             rng: fastrand::Rng::with_seed(seed),
@@ -182,6 +189,7 @@ impl Session {
             checkpoints: BTreeMap::new(),
             drain: None,
             leaving,
+            starts_wait,
             cpu: None,
             ticked_at: Moment::default(),
             has_exited: false,
@@ -205,6 +213,9 @@ impl Session {
             let saved = checkpoint.filter(|_| !matches!(outcome, Outcome::Success(_)));
             self.put(letter(&lease.assignment, outcome, run_time).behind(saved));
         }
+        if let Link::Up(conversation) = &mut self.link {
+            conversation.forget_starts(|token| self.leases.get(token).is_none());
+        }
         self.start_waiting(now);
         self.conclude();
     }
@@ -223,6 +234,7 @@ impl Session {
 
     /// Handlers reported progress.
     pub(crate) fn handle_progress(&mut self, progress: BTreeMap<Token, v1::Progress>) {
+        self.hurry_starts();
         for (token, report) in progress {
             if self.leases.get(token).is_none() {
                 continue;
@@ -293,7 +305,7 @@ impl Session {
             }
             let Some((assignment, due)) = self.leases.start_next(now) else { return };
             let limits = self.terms.limits;
-            self.notify(Notice::Started(assignment.token));
+            self.began(assignment.token);
             self.commands.push_back(Command::Start { assignment, due, limits });
         }
         self.hurry_waiting(now);
@@ -393,8 +405,27 @@ impl Session {
 
     /// Says something on the stream, if it is up. What must survive the stream is said again by the next hello.
     fn notify(&mut self, notice: Notice) {
+        // Only a result says what may be left out before it.
+        let is_result = |token| self.outbox.get(token).is_some_and(Letter::is_result);
+        if !matches!(notice, Notice::Outcome(token) if is_result(token)) {
+            self.hurry_starts();
+        }
         if let Link::Up(conversation) = &mut self.link {
             conversation.push(notice);
+        }
+    }
+
+    /// Says that work began, unless its result is there before that.
+    fn began(&mut self, token: Token) {
+        let by = self.ticked_at + self.starts_wait;
+        if let Link::Up(conversation) = &mut self.link {
+            conversation.push_start(token, by);
+        }
+    }
+
+    fn hurry_starts(&mut self) {
+        if let Link::Up(conversation) = &mut self.link {
+            conversation.hurry_starts();
         }
     }
 

@@ -128,12 +128,14 @@ impl Stream {
         }
     }
 
+    /// Room for a frame, if there is some now.
+    pub(crate) fn room_now(&self) -> Option<mpsc::OwnedPermit<ConnectRequest>> {
+        self.sender().and_then(|sender| sender.clone().try_reserve_owned().ok())
+    }
+
     /// Waits until a frame can be sent; for ever if there is no stream.
     pub(crate) fn room(&self) -> impl Future<Output = mpsc::OwnedPermit<ConnectRequest>> + use<> {
-        let sender = match &self.state {
-            State::Opening(sender, _) | State::Open(Some(sender), _) => Some(sender.clone()),
-            State::Idle | State::Dialing(_) | State::Open(None, _) => None,
-        };
+        let sender = self.sender().cloned();
         async move {
             match sender {
                 Some(sender) => match sender.reserve_owned().await {
@@ -143,6 +145,13 @@ impl Stream {
                 },
                 None => std::future::pending().await,
             }
+        }
+    }
+
+    const fn sender(&self) -> Option<&mpsc::Sender<ConnectRequest>> {
+        match &self.state {
+            State::Opening(sender, _) | State::Open(Some(sender), _) => Some(sender),
+            State::Idle | State::Dialing(_) | State::Open(None, _) => None,
         }
     }
 

@@ -57,8 +57,9 @@ const LABEL_VALUE_BYTES_MAX: usize = 255;
 ///
 /// # Design
 ///
-/// [`run`](Self::run) may be called on a runtime of either flavor. The connection has a thread of its own, so a
-/// handler that blocks never costs the worker its leases, and programs are watched from there. Rust handlers run on
+/// [`run`](Self::run) may be called on a runtime of either flavor. The connection is on a thread where no handler
+/// runs, so one that blocks never costs the worker its leases, and programs are watched from there. Workers of one process share such
+/// threads once there are half as many as processors. Rust handlers run on
 /// the caller's runtime: on a `current_thread` one they share one core, and one that blocks holds up the others.
 #[derive(Clone)]
 #[must_use = "a worker does nothing until it is run"]

@@ -31,6 +31,9 @@ pub(super) const TASK_TYPE: &str = "work";
 /// How many earlier starts a process may name as gone.
 const REPLACED_MAX: usize = 16;
 
+/// How long half of the processes may wait until they say that work began.
+const STARTS_WAIT: Duration = Duration::from_millis(20);
+
 /// How long a connection may take to come up.
 const DIAL_MAX: Micros = 5 * SECOND;
 
@@ -198,6 +201,7 @@ impl World {
             resources: gpus(self.plan.setting.workers[worker].gpus),
             prefetch: hand.prefetch,
             drain_grace: Duration::from_secs(3),
+            starts_wait: if seed / 4 % 2 == 0 { Duration::ZERO } else { STARTS_WAIT },
             seed,
         }));
         let shown = hand.shows(now);

@@ -59,6 +59,8 @@ pub(super) struct Conversation {
     said: i64,
     /// What to say, in order. Bounded by what can happen to the leases while the stream is stuck: five notices each.
     notices: VecDeque<Notice>,
+    /// Work that began, and when that is said at the latest; what has ended since is left out. Bounded by the leases.
+    starts: VecDeque<(Token, Moment)>,
     /// When which heartbeat was put in a frame; those that are not answered.
     heartbeats: VecDeque<(i64, Moment)>,
     heartbeat_sequence: i64,
@@ -75,6 +77,7 @@ impl Conversation {
             owes_answer: false,
             said: 0,
             notices: VecDeque::from([Notice::Hello]),
+            starts: VecDeque::new(),
             heartbeats: VecDeque::new(),
             heartbeat_sequence: 0,
         }
@@ -85,6 +88,21 @@ impl Conversation {
         if notice != Notice::Heartbeat || !self.notices.contains(&notice) {
             self.notices.push_back(notice);
         }
+    }
+
+    /// Work began: to be said by then.
+    pub(super) fn push_start(&mut self, token: Token, by: Moment) {
+        self.starts.push_back((token, by));
+    }
+
+    /// Lets the starts so far be said before whatever is pushed from here on.
+    pub(super) fn hurry_starts(&mut self) {
+        self.notices.extend(self.starts.drain(..).map(|(token, _)| Notice::Started(token)));
+    }
+
+    /// Leaves out the earliest starts of what is over.
+    pub(super) fn forget_starts(&mut self, is_over: impl Fn(Token) -> bool) {
+        while self.starts.pop_front_if(|(token, _)| is_over(*token)).is_some() {}
     }
 
     /// When the acknowledged heartbeat was sent. Those before it are forgotten.
@@ -149,7 +167,7 @@ impl Session {
             if !events.is_empty() && bytes + self.weight(notice) > FRAME_BYTES_ENOUGH {
                 break;
             }
-            self.take_notice();
+            self.take_notice(notice);
             let Some(event) = self.event(now, notice) else { continue };
             let event = v1::WorkerEvent { event: Some(event) };
             bytes += event.encoded_len();
@@ -161,7 +179,15 @@ impl Session {
     /// What to say next. It stays until it is taken.
     fn next_notice(&self) -> Option<Notice> {
         let Link::Up(conversation) = &self.link else { return None };
-        conversation.notices.front().copied().or_else(|| self.next_progress())
+        let due = conversation.starts.front().filter(|(_, by)| *by <= self.ticked_at);
+        let start = due.map(|(token, _)| Notice::Started(*token));
+        conversation.notices.front().copied().or(start).or_else(|| self.next_progress())
+    }
+
+    /// When there will be something to send that there is not yet.
+    pub(crate) fn starts_due(&self) -> Option<Moment> {
+        let Link::Up(conversation) = &self.link else { return None };
+        conversation.starts.front().map(|(_, by)| *by).filter(|by| self.ticked_at < *by)
     }
 
     /// Whose progress to say, after all notices; the coordinator must have said first what it thinks of the leases.
@@ -172,9 +198,12 @@ impl Session {
     }
 
     /// Progress is taken when it is said.
-    fn take_notice(&mut self) {
-        if let Link::Up(conversation) = &mut self.link {
-            conversation.notices.pop_front();
+    fn take_notice(&mut self, notice: Notice) {
+        if let Link::Up(conversation) = &mut self.link
+            && conversation.notices.pop_front().is_none()
+            && matches!(notice, Notice::Started(_))
+        {
+            conversation.starts.pop_front();
         }
     }
 

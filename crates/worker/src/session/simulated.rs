@@ -50,6 +50,8 @@ pub struct Setup {
     pub prefetch: u32,
     /// How long a drain waits for what runs.
     pub drain_grace: Duration,
+    /// How long it may take until it is said that work began.
+    pub starts_wait: Duration,
     /// Of its randomness.
     pub seed: u64,
 }
@@ -136,7 +138,7 @@ impl Worker {
             drain_grace: setup.drain_grace,
             lost_slots_max: usize::MAX,
         };
-        Self { session: Session::new(identity, leaving, setup.seed) }
+        Self { session: Session::new(identity, leaving, setup.starts_wait, setup.seed) }
     }
 
     /// Time passed, by its own clock.
@@ -146,7 +148,8 @@ impl Worker {
 
     /// When the next tick is due at the latest.
     pub fn deadline(&self) -> Option<Duration> {
-        self.session.deadline().map(since_boot)
+        let due = [self.session.deadline(), self.session.starts_due()];
+        due.into_iter().flatten().min().map(since_boot)
     }
 
     /// What to do next.

@@ -191,7 +191,7 @@ impl Stage {
         let leaving =
             Leaving { on_session_lost, drain_grace: Duration::from_secs(30), lost_slots_max: 1 };
         let mut stage = Self {
-            session: Session::new(identity, leaving, 1),
+            session: Session::new(identity, leaving, Duration::ZERO, 1),
             now_ms: 0,
             heard: 0,
             acks_heartbeats: false,
@@ -203,20 +203,31 @@ impl Stage {
         stage
     }
 
+    /// The same worker, which may take so long to say that work began.
+    fn saying_starts_within(mut self, ms: u64) -> Self {
+        self.session.starts_wait = Duration::from_millis(ms);
+        self
+    }
+
     fn now(&self) -> Moment {
         at(self.now_ms)
     }
 
+    /// When the session wants to hear of the time.
+    fn deadline(&self) -> Option<Moment> {
+        [self.session.deadline(), self.session.starts_due()].into_iter().flatten().min()
+    }
+
     /// Lets time pass as the session asks for it.
     fn pass_until(&mut self, at_ms: u64) {
-        while let Some(deadline) = self.session.deadline().filter(|it| *it <= at(at_ms)) {
+        while let Some(deadline) = self.deadline().filter(|it| *it <= at(at_ms)) {
             // Rounded up: what is due within a millisecond is due at its end.
             let due = deadline.since(at(0)).as_nanos().div_ceil(1_000_000);
             let due = u64::try_from(due).expect("a small number");
             let before = self.transcript.len();
             self.now_ms = due.max(self.now_ms);
             self.tick();
-            let moved = self.session.deadline() != Some(deadline);
+            let moved = self.deadline() != Some(deadline);
             assert!(moved || self.transcript.len() > before, "the session spins at {due} ms");
         }
         self.now_ms = at_ms.max(self.now_ms);

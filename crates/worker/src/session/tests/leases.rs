@@ -51,6 +51,54 @@ fn a_start_that_was_not_said_before_the_result_needs_no_words() {
     );
 }
 
+/// Nobody is told of the beginning of what is over by then, and everybody of any other.
+#[test]
+fn a_start_is_said_in_time_or_by_the_result() {
+    check_welcomed(
+        Stage::new(0, OnSessionLost::Stop).saying_starts_within(5),
+        &[
+            (10, Assign(1)),
+            (11, Assign(2)),
+            (12, Done(2, 1)),
+            (13, Assign(3)),
+            (20, Done(1, 1)),
+            (21, Done(3, 1)),
+            (22, Wait),
+        ],
+        &[
+            "10 start 1",
+            "11 start 2",
+            "12 say outcome 2 success of 1 bytes",
+            "13 start 3",
+            "15 say started 1",
+            "18 say started 3",
+            "20 say outcome 1 success of 1 bytes",
+            "21 say outcome 3 success of 1 bytes",
+        ],
+    );
+}
+
+#[test]
+fn whatever_else_is_said_of_work_is_said_behind_its_start() {
+    let after = |step: Step| {
+        let stage = Stage::new(0, OnSessionLost::Stop).saying_starts_within(5);
+        let mut said =
+            play(stage, &[(0, Up), (0, Welcome("j", 7, &[])), (1, Assign(1)), (2, step)]);
+        said.retain(|line| line.starts_with("2 say"));
+        said
+    };
+    for (step, then) in [
+        (Failed(1), "2 say outcome 1 FAILURE_REASON_ERROR: no luck"),
+        (Aborted(1), "2 say outcome 1 FAILURE_REASON_ERROR: the worker's runtime was shut down"),
+        (Progress(1), "2 say progress 1 0.5"),
+        (Ask(1, 500), "2 say extend 1 by 500 ms"),
+        (Drain, "2 say drain 30s: asked"),
+    ] {
+        assert_eq!(after(step), ["2 say started 1", then]);
+    }
+    assert_eq!(after(Done(1, 1)), ["2 say outcome 1 success of 1 bytes"]);
+}
+
 #[test]
 fn what_cannot_be_worked_on_is_declined() {
     check_connected(
