@@ -25,7 +25,7 @@ use super::*;
 use crate::{
     handle::{LeaseName, ListFilter, OpenState, Replay, Submission, Unavailable},
     queues::Queues,
-    session::FRAMES_MAX,
+    session::{FRAMES_MAX, Sent},
     snapshot::Snapshot,
     watch::WatchFilter,
 };
@@ -116,7 +116,7 @@ impl Node {
 /// The worker's end of a stream.
 struct Wire {
     frames: mpsc::Sender<Result<v1::ConnectRequest, GrpcStatus>>,
-    told: mpsc::Receiver<Result<v1::ConnectResponse, GrpcStatus>>,
+    told: mpsc::Receiver<Sent>,
     events: std::vec::IntoIter<v1::CoordinatorEvent>,
     sent: i64,
     heard: i64,
@@ -143,7 +143,7 @@ impl Wire {
             if let Some(event) = self.events.next() {
                 return Some(Ok(event.event.unwrap()));
             }
-            match patiently("a frame", self.told.recv()).await? {
+            match *patiently("a frame", self.told.recv()).await? {
                 Ok(frame) => {
                     assert_eq!(frame.frame_sequence, self.heard + 1);
                     self.heard = frame.frame_sequence;
