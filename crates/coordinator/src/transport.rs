@@ -66,10 +66,9 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// one would end busy connections of workers.
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
-/// A dead peer is noticed within both together. Leases do not depend on it. The interval is longer than that of heartbeats, unless
-/// that is configured: a worker that is heard of is not asked as well.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(6);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
+/// A dead peer is noticed within both together. Leases do not depend on it.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One message: 4 MiB of content and what is wrapped around it.
 pub const MESSAGE_BYTES_MAX: usize = (4 << 20) + (64 << 10);

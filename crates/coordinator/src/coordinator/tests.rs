@@ -33,6 +33,9 @@ use crate::{
 /// Nothing here takes this long: a test that waits longer has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What the task of a stream may take beside what the transport hands it.
+const STREAM_BYTES_MAX: usize = 1_280;
+
 async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
     let waited = timeout(PATIENCE, future).await;
     waited.unwrap_or_else(|_| panic!("waited in vain for {what}"))
@@ -871,5 +874,18 @@ async fn a_bound_on_waiters_and_watchers_holds() {
     assert_eq!(refused, Err(Unavailable::full("limits.watchers", 1)));
     drop(watch);
     assert!(node.handle().watch(WatchFilter::default()).await.is_ok());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_idle_holds_little() {
+    let dir = TempDir::new().unwrap();
+    let node = Node::start(dir.path()).await;
+    let (frames, _told) = mpsc::channel(FRAMES_MAX);
+    let silent = tokio_stream::pending::<Result<v1::ConnectRequest, GrpcStatus>>();
+    let served = node.running.shared.clone().serve(StreamId(1), silent, frames);
+    let bytes = size_of_val(&served);
+    assert!(bytes <= STREAM_BYTES_MAX, "{bytes} bytes for each of tens of thousands of workers");
+    drop(served);
     node.stop().await;
 }
