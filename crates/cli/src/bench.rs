@@ -94,10 +94,10 @@ pub(crate) struct Submits {
           value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     tasks: u64,
     /// How many submits may be unanswered at a time
-    #[arg(long, default_value_t = 4_096, value_name = "N")]
+    #[arg(long, default_value_t = StreamOptions::default().window_tasks, value_name = "N")]
     window: usize,
     /// How many tasks one message holds at most: 1 to 1,000
-    #[arg(long, default_value_t = 256, value_name = "N")]
+    #[arg(long, default_value_t = StreamOptions::default().batch_tasks, value_name = "N")]
     batch: usize,
     /// How long each payload is, which holds the number of its task: 8 to 1,048,576, the most that a coordinator accepts
     /// unless it is told otherwise
@@ -122,8 +122,8 @@ pub(crate) struct Target {
     /// The coordinator's process id, to also show its processor time
     #[arg(long, value_name = "PID")]
     coordinator_pid: Option<u32>,
-    /// How many tasks the workers run at once
-    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    /// How many tasks the workers run at once: by default as many as one may
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
     slots: u32,
     /// How many workers share the slots, each with a connection of its own: 1 to 1,000
     #[arg(long, default_value_t = 1, value_name = "N",

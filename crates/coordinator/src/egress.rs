@@ -4,14 +4,15 @@
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
 use leasehold_queue::{Assignment, Disposition, RevocationReason, Token, Welcome};
-use tokio::sync::{mpsc, oneshot};
 
 use crate::terms::SessionTerms;
 
@@ -101,45 +102,70 @@ impl Event {
     }
 }
 
-/// What has been handed over and not been sent.
+/// What both ends share: little, because most streams are idle.
 #[derive(Debug, Default)]
-pub(crate) struct Backlog(Mutex<Counts>);
+struct Mailbox(Mutex<Mail>);
 
 #[derive(Debug, Default)]
-struct Counts {
-    events: usize,
-    bytes: usize,
+struct Mail {
+    /// What was handed over and not been taken.
+    events: VecDeque<Event>,
+    /// How much was handed over and not been sent.
+    unsent_events: usize,
+    unsent_bytes: usize,
     /// Whether the queue was told that there is too much.
     is_behind: bool,
+    /// Why the engine has ended the stream.
+    closing: Option<Closing>,
+    /// Whether either end is gone.
+    is_over: bool,
+    /// The session's task, when it waits.
+    waker: Option<Waker>,
+    /// Whether it waits for events, too, and not for the end alone.
+    awaits_events: bool,
 }
 
-impl Backlog {
+impl Mailbox {
+    fn lock(&self) -> MutexGuard<'_, Mail> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Mail {
     /// So much comes. Says whether it is too much now and was not before.
-    fn add(&self, events: usize, bytes: usize) -> bool {
-        let mut counts = self.lock();
-        counts.events += events;
-        counts.bytes += bytes;
-        let falls_behind = BYTES_MAX < counts.bytes && !counts.is_behind;
-        counts.is_behind |= falls_behind;
+    fn add(&mut self, events: Vec<Event>, bytes: usize) -> bool {
+        self.unsent_events += events.len();
+        self.unsent_bytes += bytes;
+        add(&mut self.events, events.into());
+        let falls_behind = BYTES_MAX < self.unsent_bytes && !self.is_behind;
+        self.is_behind |= falls_behind;
         falls_behind
     }
 
     /// So much was sent. Says whether it was too much before and is not now.
-    pub(crate) fn sent(&self, events: usize, bytes: usize) -> bool {
-        let mut counts = self.lock();
-        counts.events -= events;
-        counts.bytes -= bytes;
-        let catches_up = counts.is_behind && counts.bytes <= BYTES_MAX / 2;
-        counts.is_behind &= !catches_up;
+    fn sent(&mut self, events: usize, bytes: usize) -> bool {
+        self.unsent_events -= events;
+        self.unsent_bytes -= bytes;
+        let catches_up = self.is_behind && self.unsent_bytes <= BYTES_MAX / 2;
+        self.is_behind &= !catches_up;
         catches_up
     }
 
-    fn events(&self) -> usize {
-        self.lock().events
+    fn wait<T>(&mut self, cx: &Context<'_>) -> Poll<T> {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.waker = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// Adds events to others: without moving them, if there are none.
+fn add(events: &mut VecDeque<Event>, more: VecDeque<Event>) {
+    if events.is_empty() {
+        *events = more;
+    } else {
+        events.extend(more);
     }
 }
 
@@ -151,36 +177,18 @@ pub(crate) struct Egress {
     bytes: usize,
     /// For how many there was room when the first was said.
     room: usize,
-    turns: mpsc::Sender<Vec<Event>>,
-    backlog: Arc<Backlog>,
-    closing: oneshot::Sender<Closing>,
+    mailbox: Arc<Mailbox>,
 }
 
 /// The session's end.
 #[derive(Debug)]
-pub(crate) struct Ingress {
-    /// What to send.
-    pub events: Events,
-    /// How much that is, to be told what was sent of it.
-    pub backlog: Arc<Backlog>,
-    /// Resolves when the engine ends the stream.
-    pub closing: oneshot::Receiver<Closing>,
-}
-
-/// Events that wait for a session.
-#[derive(Debug)]
-pub(crate) struct Events(mpsc::Receiver<Vec<Event>>);
+pub(crate) struct Ingress(Arc<Mailbox>);
 
 impl Egress {
     pub(crate) fn new() -> (Self, Ingress) {
-        // No turn is handed over that says nothing, so the bound of events is one of turns, too.
-        let (turns, events) = mpsc::channel(EVENTS_MAX);
-        let (sender, closing) = oneshot::channel();
-        let backlog = Arc::<Backlog>::default();
-        let events = Events(events);
-        let ingress = Ingress { events, backlog: Arc::clone(&backlog), closing };
-        let said = Vec::new();
-        (Self { said, bytes: 0, room: 0, turns, backlog, closing: sender }, ingress)
+        let mailbox = Arc::<Mailbox>::default();
+        let ingress = Ingress(Arc::clone(&mailbox));
+        (Self { said: Vec::new(), bytes: 0, room: 0, mailbox }, ingress)
     }
 
     /// Whether this turn says nothing.
@@ -191,8 +199,9 @@ impl Egress {
     /// Says something with this turn. False: there is no room for any more, or nobody is there to take it.
     pub(crate) fn say(&mut self, event: Event) -> bool {
         if self.is_silent() {
-            let is_heard = !self.turns.is_closed();
-            self.room = if is_heard { EVENTS_MAX.saturating_sub(self.backlog.events()) } else { 0 };
+            let mail = self.mailbox.lock();
+            self.room =
+                if mail.is_over { 0 } else { EVENTS_MAX.saturating_sub(mail.unsent_events) };
         }
         let has_room = self.said.len() < self.room;
         if has_room {
@@ -207,40 +216,83 @@ impl Egress {
         if self.is_silent() {
             return false;
         }
-        let said = mem::take(&mut self.said);
-        let falls_behind = self.backlog.add(said.len(), mem::take(&mut self.bytes));
-        // That a session is gone is noticed when something is said to it again, if it has not said so itself.
-        drop(self.turns.try_send(said));
+        let (said, bytes) = (mem::take(&mut self.said), mem::take(&mut self.bytes));
+        let mut mail = self.mailbox.lock();
+        // It is noticed when something is said to it again, if it has not said so itself.
+        if mail.is_over {
+            return false;
+        }
+        let falls_behind = mail.add(said, bytes);
+        let waker = if mem::take(&mut mail.awaits_events) { mail.waker.take() } else { None };
+        drop(mail);
+        waker.into_iter().for_each(Waker::wake);
         falls_behind
     }
 
     /// Ends the stream: what was not handed over stays unsaid. A session that is gone already needs no telling.
     pub(crate) fn close(self, closing: Closing) {
-        self.closing.send(closing).unwrap_or_default();
+        self.mailbox.lock().closing = Some(closing);
     }
 }
 
-impl Events {
-    /// Adds what the next turn said that said something, and of others as long as it is fewer than so many events. Cancelling
-    /// the call loses nothing.
-    pub(crate) async fn take(&mut self, events: &mut VecDeque<Event>, most: usize) {
-        match self.0.recv().await {
-            // Without being moved.
-            Some(said) if events.is_empty() => *events = said.into(),
-            Some(said) => events.extend(said),
-            // The engine ends the stream, and says so.
-            None => std::future::pending().await,
-        }
-        self.take_ready(events, most);
+impl Drop for Egress {
+    fn drop(&mut self) {
+        let mut mail = self.mailbox.lock();
+        mail.is_over = true;
+        let waker = mail.waker.take();
+        drop(mail);
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Ingress {
+    /// Adds what has been handed over, and waits until something has been. Cancelling the call loses nothing.
+    pub(crate) async fn take(&self, events: &mut VecDeque<Event>) {
+        poll_fn(|cx| {
+            let mut mail = self.0.lock();
+            if mail.events.is_empty() {
+                mail.awaits_events = true;
+                return mail.wait(cx);
+            }
+            add(events, mem::take(&mut mail.events));
+            Poll::Ready(())
+        })
+        .await;
     }
 
-    /// The same of what is there.
-    pub(crate) fn take_ready(&mut self, events: &mut VecDeque<Event>, most: usize) {
-        while events.len() < most
-            && let Ok(said) = self.0.try_recv()
-        {
-            events.extend(said);
-        }
+    /// Adds what has been handed over.
+    pub(crate) fn take_ready(&self, events: &mut VecDeque<Event>) {
+        add(events, mem::take(&mut self.0.lock().events));
+    }
+
+    /// Waits until the engine ends the stream, and says why; none if it is gone itself. Who waits for it and for events at once
+    /// does so in one task.
+    pub(crate) async fn closing(&self) -> Option<Closing> {
+        poll_fn(|cx| {
+            let mut mail = self.0.lock();
+            if mail.is_over { Poll::Ready(mail.closing) } else { mail.wait(cx) }
+        })
+        .await
+    }
+
+    /// Why the engine has ended the stream, if it has.
+    pub(crate) fn closed(&self) -> Option<Closing> {
+        self.0.lock().closing
+    }
+
+    /// So much was sent. Says whether too much waited before and does not now.
+    pub(crate) fn sent(&self, events: usize, bytes: usize) -> bool {
+        self.0.lock().sent(events, bytes)
+    }
+}
+
+impl Drop for Ingress {
+    fn drop(&mut self) {
+        let mut mail = self.0.lock();
+        mail.is_over = true;
+        let unread = mem::take(&mut mail.events);
+        drop(mail);
+        drop(unread);
     }
 }
 

@@ -501,7 +501,7 @@ impl Engine {
         }
         let (closes, others): (Vec<_>, Vec<_>) = effects.into_iter().partition(is_close);
         for close in closes {
-            self.carry_out(close);
+            self.carry_out(close, self.now);
         }
         others
     }

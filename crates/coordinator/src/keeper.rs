@@ -31,7 +31,11 @@ pub(crate) const MOVE_BYTES_PER_TURN: u64 = 256 << 10;
 const DROP_BYTES_PER_APPEND: u64 = 4 << 20;
 
 /// The same for batches, of which many may be tiny.
-const DROP_BATCHES_PER_APPEND: usize = 256;
+const DROP_BATCHES_PER_APPEND: usize = 64;
+
+/// Which part of what is left alone gathers beyond it before something is dropped. To drop one batch costs its append about as
+/// much as to write a small one, to drop many little more.
+const DROP_SHARE: u64 = 8;
 
 /// Who lives where.
 #[derive(Debug)]
@@ -236,6 +240,9 @@ impl Keeper {
 
     /// What may be dropped together with the append of the batch at `closing`, whose records have all been written.
     pub(crate) fn drop_before(&mut self, closing: Position) -> Option<Position> {
+        if self.retained <= self.tidy_bytes + self.tidy_bytes / DROP_SHARE {
+            return None;
+        }
         let (mut bytes, mut count) = (0, 0);
         while bytes < DROP_BYTES_PER_APPEND
             && count < DROP_BATCHES_PER_APPEND

@@ -9,13 +9,13 @@ use futures_util::{Stream, StreamExt as _};
 use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{Command, StreamId};
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, error::TrySendError},
     time::{Instant, timeout},
 };
 use tonic::Status as GrpcStatus;
 
 use crate::{
-    egress::{Backlog, Closing, Egress, Event, Ingress},
+    egress::{Closing, Egress, Event, Ingress},
     metrics::Metrics,
     refusal::Refusal,
     request::Liveness,
@@ -38,9 +38,6 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// How many frames may wait for the transport: what it sends next while the one before is on its way.
 pub(crate) const FRAMES_MAX: usize = 2;
 
-/// With how many events no more are taken from the engine: what is left waits in the stream's own channel.
-const PENDING_MAX: usize = 4_096;
-
 /// How many frames with assignments and revocations may be unacknowledged. Each is about at least one lease, and a worker
 /// has at most half this many slots, each of which is taken by a lease and revoked for two reasons or so.
 const UNACKNOWLEDGED_MAX: usize = 40_000;
@@ -60,8 +57,12 @@ pub(crate) struct Shared {
     metrics: Metrics,
 }
 
+/// What goes to the transport: a frame, or why there is none. Boxed, because a channel holds room for 32 of what it takes from
+/// the first on, and most streams have nothing to say.
+pub(crate) type Sent = Box<Result<v1::ConnectResponse, GrpcStatus>>;
+
 /// Where frames go.
-type Frames = mpsc::Sender<Result<v1::ConnectResponse, GrpcStatus>>;
+type Frames = mpsc::Sender<Sent>;
 
 /// One stream, after its hello.
 struct Session {
@@ -83,7 +84,7 @@ struct Session {
     unacknowledged: VecDeque<(i64, Leases)>,
     /// Since when the transport has taken nothing, if something is to be sent.
     stuck_since: Option<Instant>,
-    backlog: Arc<Backlog>,
+    ingress: Ingress,
     /// Whether too much has waited to be sent, does not any more, and the engine is to be told.
     has_caught_up: bool,
 }
@@ -98,7 +99,7 @@ enum End {
     /// The engine hears nothing any more; it has said why, or it failed.
     Unheard,
     /// The worker broke a rule.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// The worker sent what the transport does not take, such as too large a frame; these are its words.
     Unreadable(GrpcStatus),
 }
@@ -113,24 +114,52 @@ impl Shared {
     }
 
     /// Serves one stream from its first frame to its end.
-    pub(crate) async fn serve<S>(self, stream: StreamId, mut inbound: S, frames: Frames)
+    ///
+    /// Most streams are idle, and there are thousands of them: a stream holds what it needs for that, once. What it needs only
+    /// at its beginning and at its end has memory of its own for as long as that lasts.
+    #[expect(clippy::manual_async_fn, reason = "an async function would hold its arguments twice")]
+    pub(crate) fn serve<S>(
+        self,
+        stream: StreamId,
+        mut inbound: S,
+        frames: Frames,
+    ) -> impl Future<Output = ()>
     where
         S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
     {
-        let greeted = timeout(HELLO_WITHIN, inbound.next()).await;
-        let first = match greeted {
-            Ok(Some(Ok(first))) => first,
-            Ok(Some(Err(status))) => return repeat(&frames, status).await,
-            Ok(None) => return,
-            Err(_) => return refuse(&frames, &violation("no Hello within 10 s")).await,
+        async move {
+            let greeted = Box::pin(self.greet(stream, &mut inbound, frames)).await;
+            let Some(mut session) = greeted else { return };
+            let end = session.converse(&mut inbound).await;
+            Box::pin(session.part(end)).await;
+        }
+    }
+
+    /// Waits for the hello, and hears what else is said with it. None: the stream has ended.
+    async fn greet<S>(self, stream: StreamId, inbound: &mut S, frames: Frames) -> Option<Session>
+    where
+        S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
+    {
+        let refused = match timeout(HELLO_WITHIN, inbound.next()).await {
+            Ok(Some(Ok(first))) => match self.open(stream, first, frames.clone()).await {
+                Ok((mut session, rest)) => match session.hear(rest).await {
+                    Ok(()) => return Some(session),
+                    Err(end) => {
+                        session.part(end).await;
+                        return None;
+                    }
+                },
+                Err(refusal) => refusal,
+            },
+            Ok(Some(Err(status))) => {
+                repeat(&frames, status).await;
+                return None;
+            }
+            Ok(None) => return None,
+            Err(_) => violation("no Hello within 10 s"),
         };
-        let (session, ingress, rest) = match self.open(stream, first, frames.clone()).await {
-            Ok(opened) => opened,
-            Err(refusal) => return refuse(&frames, &refusal).await,
-        };
-        session.run(inbound, ingress, rest).await;
-        // An engine that is gone has no leases to keep.
-        drop(self.liveness.send(Liveness::Event(Command::Disconnect { stream })).await);
+        refuse(&frames, &refused).await;
+        None
     }
 
     /// Opens the session of a stream whose first frame begins with a hello. Hands back what is left of the frame: its numbers.
@@ -139,7 +168,7 @@ impl Shared {
         stream: StreamId,
         first: v1::ConnectRequest,
         frames: Frames,
-    ) -> Result<(Session, Ingress, v1::ConnectRequest), Refusal> {
+    ) -> Result<(Session, v1::ConnectRequest), Refusal> {
         let mut events = first.events.into_iter();
         let Some(v1::worker_event::Event::Hello(hello)) = events.next().and_then(|said| said.event)
         else {
@@ -174,31 +203,15 @@ impl Shared {
             acknowledged: 0,
             unacknowledged: VecDeque::new(),
             stuck_since: None,
-            backlog: Arc::clone(&ingress.backlog),
+            ingress,
             has_caught_up: false,
         };
-        Ok((session, ingress, v1::ConnectRequest { events: Vec::new(), ..first }))
+        Ok((session, v1::ConnectRequest { events: Vec::new(), ..first }))
     }
 }
 
 impl Session {
-    async fn run<S>(mut self, inbound: S, mut ingress: Ingress, rest: v1::ConnectRequest)
-    where
-        S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
-    {
-        let end = match self.hear(rest).await {
-            Ok(()) => self.converse(inbound, &mut ingress).await,
-            Err(end) => end,
-        };
-        let end = if matches!(end, End::Unheard) {
-            (&mut ingress.closing).await.map_or(End::Gone, End::Closing)
-        } else {
-            end
-        };
-        self.part(end, ingress).await;
-    }
-
-    async fn converse<S>(&mut self, mut inbound: S, ingress: &mut Ingress) -> End
+    async fn converse<S>(&mut self, inbound: &mut S) -> End
     where
         S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
     {
@@ -207,7 +220,7 @@ impl Session {
             let stuck_until = self.stuck_until();
             let frames = self.frames.clone();
             tokio::select! {
-                closing = &mut ingress.closing => {
+                closing = self.ingress.closing() => {
                     return closing.map_or(End::Gone, End::Closing);
                 }
                 frame = inbound.next() => match frame {
@@ -217,13 +230,13 @@ impl Session {
                     Some(Err(status)) => return End::Unreadable(status),
                     None => return End::Gone,
                 },
-                () = ingress.events.take(&mut self.pending, PENDING_MAX), if !has_pending => {
+                () = self.ingress.take(&mut self.pending), if !has_pending => {
                     self.stuck_since = Some(Instant::now());
                 }
                 room = frames.reserve(), if has_pending => {
                     let Ok(room) = room else { return End::Gone };
                     let frame = self.next_frame();
-                    room.send(Ok(frame));
+                    room.send(Box::new(Ok(frame)));
                     if let Err(end) = self.tell_if_caught_up().await {
                         return end;
                     }
@@ -249,7 +262,7 @@ impl Session {
         let Self { pending, terms, wording, .. } = self;
         let frame = frame::take(pending, terms, *wording, &self.shared.status);
         self.stuck_since = (!self.pending.is_empty()).then(Instant::now);
-        self.has_caught_up |= self.backlog.sent(frame.events.len(), frame.bytes);
+        self.has_caught_up |= self.ingress.sent(frame.events.len(), frame.bytes);
         self.sent += 1;
         if !frame.leases.is_empty() {
             self.unacknowledged.push_back((self.sent, frame.leases));
@@ -267,7 +280,7 @@ impl Session {
         if frame_sequence != self.heard + 1 {
             let (next, found) = (self.heard + 1, frame_sequence);
             let message = format!("frame {next} has the number {found}");
-            return Err(End::Refused(violation(message)));
+            return Err(refused(violation(message)));
         }
         self.heard = frame_sequence;
         let room = |events: usize| Vec::with_capacity(events.min(TOLD_MAX));
@@ -275,13 +288,13 @@ impl Session {
         let mut said = room(events.len() + 2);
         self.acknowledge(ack_frame_sequence, &mut said)?;
         let result_bytes_max = self.terms.result_bytes_max;
-        let mut refused = None;
+        let mut end = Ok(());
         while let Some(event) = events.next() {
             match word::read(self.stream, event, result_bytes_max) {
                 Ok(Some(word)) => said.push(word),
                 Ok(None) => self.shared.metrics.skipped_event(),
                 Err(refusal) => {
-                    refused = Some(refusal);
+                    end = Err(refused(refusal));
                     break;
                 }
             }
@@ -294,7 +307,7 @@ impl Session {
         if !said.is_empty() {
             self.tell(Liveness::Several(said)).await?;
         }
-        refused.map_or(Ok(()), |refusal| Err(End::Refused(refusal)))
+        end
     }
 
     /// The worker has acted upon everything up to this frame.
@@ -302,7 +315,7 @@ impl Session {
         if frame < self.acknowledged || self.sent < frame {
             let (least, most) = (self.acknowledged, self.sent);
             let message = format!("frame {frame} is acknowledged, not one of {least} to {most}");
-            return Err(End::Refused(violation(message)));
+            return Err(refused(violation(message)));
         }
         let is_answer = self.acknowledged == 0 && 0 < frame;
         self.acknowledged = frame;
@@ -314,7 +327,7 @@ impl Session {
             revocations.extend(leases.revoked);
         }
         if UNACKNOWLEDGED_MAX < self.unacknowledged.len() {
-            return Err(End::Refused(violation("the worker acknowledges no frames")));
+            return Err(refused(violation("the worker acknowledges no frames")));
         }
         let stream = self.stream;
         if is_answer || !tokens.is_empty() {
@@ -334,12 +347,29 @@ impl Session {
         self.tell(Liveness::Event(Command::Reading { stream, is_behind: false })).await
     }
 
-    async fn tell(&self, said: Liveness) -> Result<(), End> {
-        self.shared.liveness.send(said).await.map_err(|_| End::Unheard)
+    /// Tells the engine, at once unless too much waits for it: only then does the wait take memory.
+    fn tell(&self, said: Liveness) -> impl Future<Output = Result<(), End>> {
+        let liveness = &self.shared.liveness;
+        let told = liveness.try_send(said).map_err(|untold| match untold {
+            TrySendError::Full(said) => Some(Box::pin(liveness.send(said))),
+            TrySendError::Closed(_) => None,
+        });
+        async move {
+            match told {
+                Ok(()) => Ok(()),
+                Err(Some(told)) => told.await.map_err(|_| End::Unheard),
+                Err(None) => Err(End::Unheard),
+            }
+        }
     }
 
-    /// Says the last word and ends the stream.
-    async fn part(mut self, end: End, mut ingress: Ingress) {
+    /// Says the last word, ends the stream and tells the engine.
+    async fn part(mut self, end: End) {
+        let end = if matches!(end, End::Unheard) {
+            self.ingress.closing().await.map_or(End::Gone, End::Closing)
+        } else {
+            end
+        };
         let last = async {
             match end {
                 End::Gone | End::Unheard | End::Closing(Closing::Expired) => {}
@@ -349,7 +379,7 @@ impl Session {
                     refuse(&self.frames, &Refusal::banned(left)).await;
                 }
                 End::Closing(Closing::Shutdown) => {
-                    self.flush(&mut ingress).await;
+                    self.flush().await;
                     self.go_away(v1::GoAwayReason::Shutdown, "the coordinator shuts down").await;
                 }
                 End::Closing(Closing::Replaced) => {
@@ -365,15 +395,20 @@ impl Session {
         };
         // A worker that does not take it will find the stream closed.
         drop(timeout(LAST_WORD_WITHIN, last).await);
+        let (stream, liveness) = (self.stream, self.shared.liveness.clone());
+        // So that the worker sees the end whatever waits for the engine.
+        drop(self);
+        // An engine that is gone has no leases to keep.
+        drop(liveness.send(Liveness::Event(Command::Disconnect { stream })).await);
     }
 
     /// Sends what the engine had said before it ended the stream.
-    async fn flush(&mut self, ingress: &mut Ingress) {
-        ingress.events.take_ready(&mut self.pending, usize::MAX);
+    async fn flush(&mut self) {
+        self.ingress.take_ready(&mut self.pending);
         while !self.pending.is_empty() {
             let frames = self.frames.clone();
             let Ok(room) = frames.reserve().await else { return };
-            room.send(Ok(self.next_frame()));
+            room.send(Box::new(Ok(self.next_frame())));
         }
     }
 
@@ -390,18 +425,22 @@ impl Session {
         self.sent += 1;
         let frame = self.numbered(vec![v1::CoordinatorEvent { event: Some(event) }]);
         // A worker that is gone needs no farewell.
-        drop(self.frames.send(Ok(frame)).await);
+        drop(self.frames.send(Box::new(Ok(frame))).await);
     }
+}
+
+fn refused(refusal: Refusal) -> End {
+    End::Refused(Box::new(refusal))
 }
 
 async fn refuse(frames: &Frames, refusal: &Refusal) {
     tracing::info!(reason = refusal.name(), message = refusal.message, "worker stream refused");
     // A worker that is gone needs no answer.
-    drop(timeout(LAST_WORD_WITHIN, frames.send(Err(refusal.to_status()))).await);
+    drop(timeout(LAST_WORD_WITHIN, frames.send(Box::new(Err(refusal.to_status())))).await);
 }
 
 /// Tells the worker what the transport says of its frames.
 async fn repeat(frames: &Frames, status: GrpcStatus) {
     // A worker that is gone needs no answer.
-    drop(timeout(LAST_WORD_WITHIN, frames.send(Err(status))).await);
+    drop(timeout(LAST_WORD_WITHIN, frames.send(Box::new(Err(status)))).await);
 }

@@ -199,10 +199,10 @@ impl State {
 
 /// Which task an id belongs to.
 pub(crate) fn task_of(id: TaskId) -> usize {
-    usize::try_from(id.as_u128() >> 8).unwrap_or(usize::MAX)
+    usize::try_from(id.as_u128() >> 88).unwrap_or(usize::MAX)
 }
 
 /// The id that a submit of a task gets, if it is the first one to arrive.
 pub(crate) fn task_id(task: usize, submit: u8) -> TaskId {
-    TaskId::from_u128((task as u128) << 8 | u128::from(submit))
+    TaskId::from_u128((task as u128) << 88 | u128::from(submit) << 80)
 }

@@ -18,6 +18,9 @@ use crate::{
 /// How many tasks one read takes: both are tried, because peers differ in what suits them.
 const READS: [usize; 2] = [500, 2_000];
 
+/// How many tasks our worker runs at once: as many as a read takes at most, and as many as it may.
+const SLOTS: [u32; 2] = [2_000, 10_000];
+
 /// Gives the same work to Leasehold and to its peers, and prints how they compare.
 #[derive(Debug, Parser)]
 #[command(name = "leasehold-peers", version)]
@@ -93,8 +96,8 @@ pub(crate) enum Server {
 /// Somebody who takes turns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Contender {
-    /// Leasehold, keeping or not keeping a row of each finished task.
-    Leasehold(Rows),
+    /// Leasehold, keeping or not keeping a row of each finished task, and how many its worker runs at once.
+    Leasehold(Rows, u32),
     /// A peer, and how many tasks one read takes.
     Peer(Kind, usize),
     /// The same, spoken to by Node.
@@ -111,14 +114,15 @@ impl Args {
         ensure!(self.rounds > 0, "--rounds is 0: nobody would take a turn");
         let all = Server::value_variants();
         let peers = if self.peers.is_empty() { all } else { &self.peers };
-        let reads = match case {
-            Case::Flow { .. } => READS.as_slice(),
+        let (reads, slots) = match case {
+            Case::Flow { .. } => (READS.as_slice(), SLOTS.as_slice()),
             // At a rate that leaves everybody idle most of the time no read is ever full.
-            Case::Latency { .. } => &READS[..1],
+            Case::Latency { .. } => (&READS[..1], &SLOTS[..1]),
         };
         let turns = |server: &Server| server.turns(reads);
-        let ours = [Rows::Kept, Rows::Dropped].map(Contender::Leasehold);
-        Ok(ours.into_iter().chain(peers.iter().flat_map(turns)).collect())
+        let with = |rows| slots.iter().map(move |slots| Contender::Leasehold(rows, *slots));
+        let ours = [Rows::Kept, Rows::Dropped].into_iter().flat_map(with);
+        Ok(ours.chain(peers.iter().flat_map(turns)).collect())
     }
 }
 
@@ -145,7 +149,7 @@ impl Contender {
     pub(crate) fn turn(self, case: Case, args: &Args) -> Result<Figures> {
         let data_in = &args.data_in;
         match self {
-            Self::Leasehold(rows) => leasehold::turn(rows, case, data_in),
+            Self::Leasehold(rows, slots) => leasehold::turn(rows, slots, case, data_in),
             Self::Peer(kind, read) => driver::turn(&Peer::start(kind, read, data_in)?, case),
             Self::ByNode(library, read) => {
                 node::Peer::start(library, read, data_in, args.npm_prefix.as_deref())?.turn(case)
@@ -157,8 +161,10 @@ impl Contender {
 impl fmt::Display for Contender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Leasehold(Rows::Kept) => f.write_str("leasehold, defaults"),
-            Self::Leasehold(Rows::Dropped) => f.write_str("leasehold, retention 0"),
+            Self::Leasehold(Rows::Kept, slots) => write!(f, "leasehold, {slots} slots"),
+            Self::Leasehold(Rows::Dropped, slots) => {
+                write!(f, "leasehold, retention 0, {slots} slots")
+            }
             Self::Peer(Kind::Redis, read) => write!(f, "redis streams always, reads of {read}"),
             Self::Peer(Kind::Valkey, read) => write!(f, "valkey streams always, reads of {read}"),
             Self::Peer(Kind::Beanstalkd, read) => write!(f, "beanstalkd -f0, window {read}"),

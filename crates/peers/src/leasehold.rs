@@ -16,7 +16,7 @@ pub(crate) enum Rows {
     Dropped,
 }
 
-pub(crate) fn turn(rows: Rows, case: Case, data_in: &Path) -> Result<Figures> {
+pub(crate) fn turn(rows: Rows, slots: u32, case: Case, data_in: &Path) -> Result<Figures> {
     let own = env::current_exe()?;
     let mut command = Command::new(own.with_file_name("leasehold"));
     command.args(["-o", "json", "bench"]);
@@ -26,7 +26,7 @@ pub(crate) fn turn(rows: Rows, case: Case, data_in: &Path) -> Result<Figures> {
             command.args(["latency", "--rate", &rate.to_string(), "--secs", &secs.to_string()])
         }
     };
-    command.args(["--spawn", "--data-in"]).arg(data_in);
+    command.args(["--slots", &slots.to_string(), "--spawn", "--data-in"]).arg(data_in);
     if rows == Rows::Dropped {
         command.arg("--retention-zero");
     }

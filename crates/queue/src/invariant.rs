@@ -9,7 +9,7 @@ use leasehold_policy::{Time, namespace};
 use crate::{
     EndKind, Name, Phase, Queue, Task, Token, Usage, Wait,
     book::size,
-    mark::due,
+    mark::alarm,
     session::Work,
     templates::{Counts, Leased, Tally},
     timers::Alarm,
@@ -47,7 +47,7 @@ fn check_place(queue: &Queue, task: &Task) {
     let template = queue.book.tasks.find(id).and_then(|(_, no)| queue.book.templates.get(no));
     let is_own = template.is_some_and(|known| *known.template == *task.spec.template);
     assert!(is_own, "{id}: another template");
-    let due = due(task);
+    let due = alarm(task);
     assert!(due == Time::NEVER || index.timers.is_set(due, Alarm::Task(id)), "{id}: no alarm");
     let unheard = task.ends().last().filter(|end| {
         task.lease().is_none()
@@ -141,7 +141,7 @@ fn check_totals(queue: &Queue) {
         bytes += size(task);
         let namespace = namespace::of(&task.spec.queue);
         usages.entry(Name::from(namespace)).or_default().enter(size(task));
-        alarms += usize::from(due(task) < Time::NEVER);
+        alarms += usize::from(alarm(task) < Time::NEVER);
     }
     let templates = &queue.book.templates;
     let counted = templates.used().map(|(name, tally)| (Name::clone(name), tally.counts));

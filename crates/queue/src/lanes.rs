@@ -21,6 +21,7 @@ use crate::{
     line::{Head, Line},
     market::{ClassNo, Cost},
     need::{Need, NeedNo, Needs},
+    order::Order,
     pace::Paces,
     slab::Slab,
     sorted::Sorted,
@@ -29,6 +30,7 @@ use crate::{
 
 use crowd::Crowd;
 
+mod alarm;
 mod crowd;
 mod stand;
 
@@ -115,6 +117,8 @@ pub(crate) struct Lanes {
     /// When it is looked whether a gate at which lanes wait has opened by itself.
     rings: BTreeMap<Gate, Time>,
     ringing: BTreeSet<(Time, Gate)>,
+    /// When it is looked whether the first task of a lane has run out of time: one alarm for each lane.
+    alarms: Order<(Rank, LaneNo)>,
     /// How many lanes there have been.
     founded: u64,
 }
@@ -146,6 +150,8 @@ pub(crate) struct Lane {
     /// In their order, by when they have to be over, with the time since when each waits. Never empty.
     pub(crate) tasks: Sorted<Rank, Time>,
     founded: u64,
+    /// Its alarm: set lazily, so it rings for its first task, or earlier.
+    armed: Rank,
     /// The gate that it waits at. None: it stands in line.
     pub(crate) gate: Option<Gate>,
     /// Its place among those who wait at a gate, behind all who have waited longer for their turn.
@@ -245,6 +251,7 @@ impl Lanes {
         lane.tasks.insert(place.rank(), since);
         if before.is_none_or(|before| place < before) {
             self.rehead(no, before);
+            self.arm(no);
         }
     }
 
@@ -467,9 +474,10 @@ impl Lanes {
         let gate = self.answer(flow, &key);
         let (seat, calls) = (self.next_seat(), Vec::new());
         self.founded += 1;
-        let founded = self.founded;
-        let lane = Lane { flow, key: key.clone(), tasks, founded, gate, seat, calls };
+        let (founded, armed) = (self.founded, place.rank());
+        let lane = Lane { flow, key: key.clone(), tasks, founded, armed, gate, seat, calls };
         let no = LaneNo(self.all.insert(lane));
+        self.alarms.insert((armed, no));
         self.flows.enter(flow, key, no);
         self.take_stand(no, place);
         LaneRef { no, founded }
@@ -477,7 +485,8 @@ impl Lanes {
 
     fn close_lane(&mut self, no: LaneNo) {
         self.excuse(no);
-        let Some(Lane { flow, key, .. }) = self.all.remove(no.0) else { return };
+        let Some(Lane { flow, key, armed, .. }) = self.all.remove(no.0) else { return };
+        self.alarms.remove(&(armed, no));
         self.needs.leave(key.need);
         let Some(queue) = self.flows.flow(flow).map(|flow| flow.queue) else { return };
         if let Some(extent) = self.flows.leave(flow, &key) {
@@ -564,6 +573,10 @@ impl Lanes {
     pub(crate) fn agree(&self) -> bool {
         let (mut lanes, mut tasks) = (0, 0);
         for (no, lane) in self.all.iter() {
+            let is_armed = self.alarms.contains(&(lane.armed, LaneNo(no)));
+            if !is_armed || lane.tasks.first().is_none_or(|(first, _)| *first < lane.armed) {
+                return false;
+            }
             (lanes, tasks) = (lanes + 1, tasks + lane.tasks.len());
             let head = lane.first().and_then(|place| self.head(LaneNo(no), place));
             let stands = head.is_some_and(|head| match &lane.gate {
@@ -586,6 +599,7 @@ impl Lanes {
         self.line.agrees(&self.needs)
             && tasks as u64 == self.len()
             && lanes == standing
+            && lanes == self.alarms.len()
             && self.rings.len() == self.ringing.len()
             && self.rings.keys().all(|gate| self.is_waited_for(gate))
             && self.crowds.iter().all(|(gate, crowd)| self.is_counted(gate, crowd))

@@ -24,6 +24,7 @@ pub(crate) struct Mark {
     template: TemplateNo,
     place: Place,
     state: State,
+    /// When its own alarm rings.
     due: Time,
     /// The lease whose worker was lost and may still be heard.
     unheard: Option<Token>,
@@ -44,7 +45,7 @@ impl Mark {
             Phase::Leased(lease) => State::Leased(lease.token),
         };
         let unheard = task.unheard_end().map(|end| end.token);
-        Self { template, place: Place::of(task), state, due: due(task), unheard }
+        Self { template, place: Place::of(task), state, due: alarm(task), unheard }
     }
 
     /// Whether the two differ at most in when they ring.
@@ -85,6 +86,13 @@ pub(crate) fn due(task: &Task) -> Time {
             }
         }
     }
+}
+
+/// When the alarm of a task itself rings. One that waits in a lane to the end of its time has none: that of the lane is enough.
+pub(crate) fn alarm(task: &Task) -> Time {
+    let due = due(task);
+    let is_of_lane = task.phase == Phase::Queued && due == task.deadline;
+    if is_of_lane { Time::NEVER } else { due }
 }
 
 /// When a revoked lease ends without its worker's word, if its task does not wait for that.
@@ -128,7 +136,35 @@ pub(crate) struct Index {
     pub(crate) unheard: BTreeMap<Token, TaskId>,
 }
 
+/// An alarm has rung.
+pub(crate) enum Rung {
+    /// At its time.
+    At(Time, Alarm),
+    /// Too early, and was set anew.
+    Early,
+}
+
 impl Index {
+    /// Takes out the first alarm that is due.
+    pub(crate) fn pop_due(&mut self, until: Time) -> Option<Rung> {
+        let own = self.timers.first();
+        let of_lane = self.lanes.next_alarm().filter(|(at, _)| *at <= until);
+        let is_of_lane =
+            of_lane.is_some_and(|(at, task)| own.is_none_or(|own| (at, Alarm::Task(task)) < own));
+        if is_of_lane {
+            let over = self.lanes.ring();
+            return Some(over.map_or(Rung::Early, |(at, task)| Rung::At(at, Alarm::Task(task))));
+        }
+        self.timers.pop_due(until).map(|(at, alarm)| Rung::At(at, alarm))
+    }
+
+    /// When the first alarm rings.
+    pub(crate) fn next_alarm(&self) -> Option<Time> {
+        let of_lane = self.lanes.next_alarm().map(|(at, _)| at);
+        let own = self.timers.first().map(|(at, _)| at);
+        [of_lane, own].into_iter().flatten().min()
+    }
+
     /// Takes a task in. If it could be leased, it could since then.
     pub(crate) fn insert(&mut self, mark: &Mark, since: Time, templates: &mut Templates) {
         self.shift(None, Some(mark), since, templates);

@@ -190,11 +190,11 @@ impl Queue {
         self.audience = audience;
     }
 
-    /// When [`Command::Advance`] next has something to do. Heartbeats do not move it, so it may be early.
+    /// When [`Command::Advance`] next has something to do. Neither heartbeats nor leases move it, so it may be early.
     pub fn next_deadline(&self) -> Option<Time> {
         let lanes = &self.index.lanes;
         let opening = [lanes.next_opening(), lanes.gates.next_turn()].into_iter().flatten().min();
-        let alarms = [self.index.timers.next(), self.book.keys.next_expiry(), opening];
+        let alarms = [self.index.next_alarm(), self.book.keys.next_expiry(), opening];
         alarms.into_iter().flatten().min()
     }
 

@@ -9,7 +9,8 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     CloseReason, Effect, EndKind, Ending, Phase, Queue, Record, RevocationReason, SessionId,
-    StopProof, Task, TaskId, Token, mark,
+    StopProof, Task, TaskId, Token,
+    mark::{self, Rung},
     session::{Session, Work},
     settle::{Account, Word},
     timers::Alarm,
@@ -43,10 +44,11 @@ impl Queue {
     pub(crate) fn advance(&mut self, until: Time) {
         let until = until.min(self.now);
         for _ in 0..FIRED_MAX {
-            let Some((at, alarm)) = self.index.timers.pop_due(until) else { break };
-            match alarm {
-                Alarm::Task(id) => self.task_due(id, at),
-                Alarm::Session(id) => self.session_due(id, at),
+            match self.index.pop_due(until) {
+                Some(Rung::At(at, Alarm::Task(id))) => self.task_due(id, at),
+                Some(Rung::At(at, Alarm::Session(id))) => self.session_due(id, at),
+                Some(Rung::Early) => {}
+                None => break,
             }
         }
         self.index.lanes.open_due(until, FIRED_MAX);
@@ -112,7 +114,7 @@ impl Queue {
         self.act_upon(id, at);
         // What else is due in the same moment, such as the end of a task whose lease was just given up, has the same alarm,
         // and that has rung.
-        if self.book.task(id).is_some_and(|task| mark::due(task) == at) {
+        if self.book.task(id).is_some_and(|task| mark::alarm(task) == at) {
             self.index.timers.set(at, Alarm::Task(id));
         }
     }

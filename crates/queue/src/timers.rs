@@ -11,7 +11,7 @@ use crate::{SessionId, TaskId, sorted::Sorted};
 /// Whose alarm it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Alarm {
-    /// A task's, set exactly: moved whenever the task changes.
+    /// A task's, set exactly: moved whenever the task changes. One that waits in a lane has that lane's.
     Task(TaskId),
     /// A session's, set lazily: a heartbeat does not move it, it is set anew when it turns out to be early.
     Session(SessionId),
@@ -37,28 +37,25 @@ impl Timers {
 
     /// Takes an alarm back.
     pub(crate) fn unset(&mut self, at: Time, alarm: Alarm) {
-        match alarm {
-            Alarm::Task(id) => self.tasks.remove(&(at, id)).is_some(),
-            Alarm::Session(id) => self.sessions.remove(&(at, id)),
-        };
+        if at < Time::NEVER {
+            match alarm {
+                Alarm::Task(id) => drop(self.tasks.remove(&(at, id))),
+                Alarm::Session(id) => drop(self.sessions.remove(&(at, id))),
+            }
+        }
     }
 
     /// Takes out the first alarm that is due.
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<(Time, Alarm)> {
-        let task = self.tasks.first().map(|((at, id), ())| (*at, Alarm::Task(*id)));
-        let session = self.sessions.first().map(|(at, id)| (*at, Alarm::Session(*id)));
-        let (at, alarm) = [task, session].into_iter().flatten().min()?;
-        if now < at {
-            return None;
-        }
+        let (at, alarm) = self.first().filter(|(at, _)| *at <= now)?;
         self.unset(at, alarm);
         Some((at, alarm))
     }
 
-    /// When the first alarm rings.
-    pub(crate) fn next(&self) -> Option<Time> {
-        let task = self.tasks.first().map(|((at, _), ())| *at);
-        let session = self.sessions.first().map(|(at, _)| *at);
+    /// Whose alarm rings first, and when.
+    pub(crate) fn first(&self) -> Option<(Time, Alarm)> {
+        let task = self.tasks.first().map(|((at, id), ())| (*at, Alarm::Task(*id)));
+        let session = self.sessions.first().map(|(at, id)| (*at, Alarm::Session(*id)));
         [task, session].into_iter().flatten().min()
     }
 

@@ -50,7 +50,7 @@ fn spec(number: u64, delay: Duration) -> TaskSpec {
 }
 
 fn submit(queue: &mut Queue, id: u64, spec: TaskSpec) -> Result<(), Refusal> {
-    let id = TaskId::from_u128(id.into());
+    let id = TaskId::from_u128(u128::from(id) << 80);
     let submit = Submit { id, spec, validate_only: false };
     match queue.apply(NOW, Command::Submit(Box::new(submit))) {
         Reply::Submitted(submitted) => submitted.map(|accepted| assert_eq!(accepted.id, id)),
@@ -98,7 +98,7 @@ fn a_submit_that_asks_for_one_thing_too_many_is_refused_and_no_other() {
         assert_eq!(refused.to_string(), "needs are at their limit: 4096 of 4096");
     }
     submit(&mut queue, MOST + 2, spec(7, Duration::ZERO)).expect("somebody asked for that already");
-    queue.apply(NOW, Command::Cancel { task: TaskId::from_u128(8) });
+    queue.apply(NOW, Command::Cancel { task: TaskId::from_u128(8 << 80) });
     submit(&mut queue, MOST + 1, one_more()).expect("there is room again");
     hello(&mut queue);
     assert!(matches!(
@@ -129,7 +129,7 @@ fn a_namespace_that_asks_for_too_many_things_leaves_a_few_to_others() {
         assert!(refused.to_string().ends_with(" of 4096"), "{refused}");
     }
     // What is gone makes room for as many.
-    queue.apply(NOW, Command::Cancel { task: TaskId::from_u128((MOST + 1).into()) });
+    queue.apply(NOW, Command::Cancel { task: TaskId::from_u128(u128::from(MOST + 1) << 80) });
     let again = spec(MOST * 2, Duration::ZERO).with(|template| template.queue = "a/q".into());
     submit(&mut queue, MOST * 2, again).expect("one less than few");
     submit(&mut queue, MOST * 2 + 1, spec(MOST * 2, Duration::ZERO)).expect_err("it has no share");
@@ -142,7 +142,7 @@ fn needs_that_come_and_go_are_served_though_they_are_forgotten() {
     // Twice, so that some are new again after they were forgotten.
     for number in (1..=1_100).chain(1..=40) {
         submit(&mut queue, number, spec(number, Duration::ZERO)).expect("there is room");
-        let task = queue.task(TaskId::from_u128(number.into())).expect("it waits");
+        let task = queue.task(TaskId::from_u128(u128::from(number) << 80)).expect("it waits");
         assert_eq!(queue.blocked(task), Some(Blocked::NoCapacity), "{number} is served");
         queue.apply(NOW, Command::Grant { most: 1 });
         let effects = queue.take_output().effects;

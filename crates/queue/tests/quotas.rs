@@ -21,7 +21,7 @@ use leasehold_queue::{
 };
 
 /// What a task takes beside what is in it.
-const OVERHEAD: u64 = 768;
+const OVERHEAD: u64 = 320;
 
 const RUNS: u64 = 60;
 const STEPS: usize = 400;
@@ -168,7 +168,7 @@ impl World {
         let size = self.rng.below(600);
         let validate_only = self.rng.below(8) == 0;
         self.minted += 1;
-        let id = TaskId::from_u128(self.minted.into());
+        let id = TaskId::from_u128(u128::from(self.minted) << 80);
         let expected = self.verdict(queue, OVERHEAD + size as u64);
         let submit = Submit { id, spec: spec(queue, size), validate_only };
         let reply = self.apply_to(queue, Command::Submit(Box::new(submit)));

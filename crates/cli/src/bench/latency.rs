@@ -27,7 +27,7 @@ use crate::failure::Failure;
 const DUE_BOUND: usize = 65_536;
 
 /// A submit never waits for room.
-const OPTIONS: StreamOptions = StreamOptions { window_tasks: DUE_BOUND, batch_tasks: 256 };
+const OPTIONS: StreamOptions = StreamOptions { window_tasks: DUE_BOUND, batch_tasks: 1_000 };
 
 /// How long before the first task is due: the worker has said hello by then.
 const WARM_UP: Duration = Duration::from_secs(1);

@@ -45,15 +45,15 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How a [`SubmitStream`] paces itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamOptions {
-    /// How many tasks may be unanswered at a time. Default 4,096.
+    /// How many tasks may be unanswered at a time, as long as they take no more than 16 MiB. Default 16,384.
     pub window_tasks: usize,
-    /// How many tasks one message holds at most: 1 to 1,000. Default 256.
+    /// How many tasks one message holds at most: 1 to 1,000. Default 1,000.
     pub batch_tasks: usize,
 }
 
 impl Default for StreamOptions {
     fn default() -> Self {
-        Self { window_tasks: 4_096, batch_tasks: 256 }
+        Self { window_tasks: 16_384, batch_tasks: 1_000 }
     }
 }
 

@@ -25,13 +25,16 @@ use super::*;
 use crate::{
     handle::{LeaseName, ListFilter, OpenState, Replay, Submission, Unavailable},
     queues::Queues,
-    session::FRAMES_MAX,
+    session::{FRAMES_MAX, Sent},
     snapshot::Snapshot,
     watch::WatchFilter,
 };
 
 /// Nothing here takes this long: a test that waits longer has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the task of a stream may take beside what the transport hands it.
+const STREAM_BYTES_MAX: usize = 1_280;
 
 async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
     let waited = timeout(PATIENCE, future).await;
@@ -116,7 +119,7 @@ impl Node {
 /// The worker's end of a stream.
 struct Wire {
     frames: mpsc::Sender<Result<v1::ConnectRequest, GrpcStatus>>,
-    told: mpsc::Receiver<Result<v1::ConnectResponse, GrpcStatus>>,
+    told: mpsc::Receiver<Sent>,
     events: std::vec::IntoIter<v1::CoordinatorEvent>,
     sent: i64,
     heard: i64,
@@ -143,7 +146,7 @@ impl Wire {
             if let Some(event) = self.events.next() {
                 return Some(Ok(event.event.unwrap()));
             }
-            match patiently("a frame", self.told.recv()).await? {
+            match *patiently("a frame", self.told.recv()).await? {
                 Ok(frame) => {
                     assert_eq!(frame.frame_sequence, self.heard + 1);
                     self.heard = frame.frame_sequence;
@@ -871,5 +874,18 @@ async fn a_bound_on_waiters_and_watchers_holds() {
     assert_eq!(refused, Err(Unavailable::full("limits.watchers", 1)));
     drop(watch);
     assert!(node.handle().watch(WatchFilter::default()).await.is_ok());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_idle_holds_little() {
+    let dir = TempDir::new().unwrap();
+    let node = Node::start(dir.path()).await;
+    let (frames, _told) = mpsc::channel(FRAMES_MAX);
+    let silent = tokio_stream::pending::<Result<v1::ConnectRequest, GrpcStatus>>();
+    let served = node.running.shared.clone().serve(StreamId(1), silent, frames);
+    let bytes = size_of_val(&served);
+    assert!(bytes <= STREAM_BYTES_MAX, "{bytes} bytes for each of tens of thousands of workers");
+    drop(served);
     node.stop().await;
 }

@@ -19,15 +19,15 @@ fn nothing_is_said_to_a_session_that_is_gone() {
 
 #[test]
 fn a_session_gets_all_that_there_was_room_for_also_at_its_end() {
-    let (mut egress, mut ingress) = Egress::new();
+    let (mut egress, ingress) = Egress::new();
     let half = EVENTS_MAX / 2;
     assert_eq!(say(&mut egress, half), half);
     let mut pending = VecDeque::new();
-    ingress.events.take_ready(&mut pending, 1);
+    ingress.take_ready(&mut pending);
     assert_eq!(say(&mut egress, 1), 1, "what was taken counts until it is sent");
     assert_eq!(say(&mut egress, EVENTS_MAX), EVENTS_MAX - half - 1);
     egress.close(Closing::Shutdown);
-    ingress.events.take_ready(&mut pending, usize::MAX);
+    ingress.take_ready(&mut pending);
     assert_eq!(pending.len(), EVENTS_MAX);
-    assert_eq!(ingress.closing.try_recv(), Ok(Closing::Shutdown));
+    assert_eq!(ingress.closed(), Some(Closing::Shutdown));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_policy::{Tally, Turn};
+use leasehold_policy::{Tally, Time, Turn};
 use leasehold_queue::{
     Accepted, Audience, BreakerView, CloseReason, Command, Disposition, Effect, Ended, Ending,
     NamespaceView, QueueExplanation, QueueView, Refusal, StreamId, Task, TaskId, Token, Turned,
@@ -71,11 +71,12 @@ impl<T> Told<T> {
 impl Engine {
     /// Lets everything go that has become durable.
     pub(super) fn release(&mut self) {
+        let now = self.clock.now();
         while let Some(release) = self.gate.leave() {
             match release {
                 Release::Effects(effects) => {
                     for effect in effects {
-                        self.carry_out(effect);
+                        self.carry_out(effect, now);
                     }
                 }
                 Release::Welcome(stream, welcome) => self.welcome(stream, welcome),
@@ -119,7 +120,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn carry_out(&mut self, effect: Effect) {
+    pub(super) fn carry_out(&mut self, effect: Effect, now: Time) {
         match effect {
             Effect::Assign { stream, mut assignment } => {
                 if assignment.spec.payload.here().is_none() {
@@ -129,7 +130,7 @@ impl Engine {
                     assignment.spec.payload = payload.into();
                 }
                 self.count_grant(&assignment);
-                let left = assignment.deadline.since(self.clock.now());
+                let left = assignment.deadline.since(now);
                 let token = assignment.token;
                 self.send_lease(stream, token, Event::Assign(assignment, left));
             }

@@ -61,6 +61,29 @@ fn a_home_is_in_its_batch_also_where_the_lower_half_of_positions_begins_again() 
     assert_eq!(keeper.live_bytes(), BYTES as u64);
 }
 
+#[test]
+fn what_is_dead_is_dropped_many_batches_at_a_time() {
+    // What is left alone, in batches; and when something is dropped, of twenty appends, and how much.
+    for (batches, expected) in [
+        (0, (1..20).map(|it| (it + 1, 1)).collect()),
+        (8, vec![(10, 2), (12, 2), (14, 2), (16, 2), (18, 2), (20, 2)]),
+        (16, vec![(19, 3)]),
+        (32, vec![]),
+    ] {
+        let mut keeper = Keeper::tidying_above(batches * BYTES as u64);
+        let (mut dropped, mut first) = (Vec::new(), 1);
+        for position in 1..=20 {
+            // Each batch takes the key from the one before.
+            keep(&mut keeper, position, 'a');
+            if let Some(Position(next)) = keeper.drop_before(Position(position)) {
+                dropped.push((position, next - first));
+                first = next;
+            }
+        }
+        assert_eq!(dropped, expected, "{batches} batches are left alone");
+    }
+}
+
 /// Where everybody lives, and how large everything is, kept in the plainest way.
 #[derive(Debug, Default)]
 struct Naive {

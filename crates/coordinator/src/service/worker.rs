@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt as _, stream::Map};
 use leasehold_policy::{Bucket, Rate};
 use leasehold_proto::v1::{ConnectRequest, ConnectResponse, worker_service_server::WorkerService};
 use leasehold_queue::StreamId;
@@ -19,7 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::{
     handle::Unavailable,
     refusal::{Refusal, Scope},
-    session::{FRAMES_MAX, Shared},
+    session::{FRAMES_MAX, Sent, Shared},
 };
 
 /// How many streams there may be at once: beyond it memory, not leases, would be the bound.
@@ -63,7 +64,7 @@ impl WorkerApi {
 
 #[tonic::async_trait]
 impl WorkerService for WorkerApi {
-    type ConnectStream = ReceiverStream<Result<ConnectResponse, Status>>;
+    type ConnectStream = Map<ReceiverStream<Sent>, fn(Sent) -> Result<ConnectResponse, Status>>;
 
     async fn connect(
         &self,
@@ -74,7 +75,7 @@ impl WorkerService for WorkerApi {
         let (frames, response) = mpsc::channel(FRAMES_MAX);
         // Nothing is awaited here: a worker may wait for the answer's headers before it sends its first frame.
         self.sessions.spawn(self.shared.clone().serve(stream, request.into_inner(), frames));
-        Ok(Response::new(ReceiverStream::new(response)))
+        Ok(Response::new(ReceiverStream::new(response).map(|sent| *sent)))
     }
 }
 

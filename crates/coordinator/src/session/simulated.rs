@@ -8,12 +8,8 @@ use leasehold_queue::{Command, StreamId};
 use tokio::sync::mpsc;
 use tonic::{Code, Status as GrpcStatus};
 
-use super::{End, Session, Shared};
-use crate::{
-    egress::{Closing, Ingress},
-    refusal::Refusal,
-    request::Liveness,
-};
+use super::{End, Sent, Session, Shared};
+use crate::{egress::Closing, refusal::Refusal, request::Liveness};
 
 /// More frames than a session says at its end: what it still has to say, and the last word.
 const FRAMES_MAX: usize = 4_096;
@@ -32,8 +28,7 @@ pub enum Farewell {
 /// One stream of a worker.
 pub(crate) struct Turned {
     session: Session,
-    ingress: Ingress,
-    frames: mpsc::Receiver<Result<ConnectResponse, GrpcStatus>>,
+    frames: mpsc::Receiver<Sent>,
 }
 
 /// What is said when a stream ends.
@@ -54,12 +49,12 @@ impl Turned {
     ) -> Result<Self, LastWords> {
         let (sender, frames) = mpsc::channel(FRAMES_MAX);
         let opened = shared.open(stream, first, sender).now_or_never();
-        let (session, ingress, rest) = match opened {
+        let (session, rest) = match opened {
             Some(Ok(opened)) => opened,
             Some(Err(refusal)) => return Err(refused(&refusal.to_status())),
             None => return Err(broken()),
         };
-        let mut turned = Self { session, ingress, frames };
+        let mut turned = Self { session, frames };
         match turned.hear(rest) {
             Ok(()) => Ok(turned),
             Err(last) => {
@@ -80,7 +75,7 @@ impl Turned {
     /// Whether there is something to send.
     pub(crate) fn has_frame(&mut self) -> bool {
         if self.session.pending.is_empty() {
-            self.ingress.events.take_ready(&mut self.session.pending, super::PENDING_MAX);
+            self.session.ingress.take_ready(&mut self.session.pending);
         }
         !self.session.pending.is_empty()
     }
@@ -95,7 +90,7 @@ impl Turned {
 
     /// The last words, if the engine has ended the stream.
     pub(crate) fn closed(&mut self) -> Option<LastWords> {
-        let closing = self.ingress.closing.try_recv().ok()?;
+        let closing = self.session.ingress.closed()?;
         Some(self.part(closing))
     }
 
@@ -105,7 +100,7 @@ impl Turned {
             Closing::Banned { left } => return refused(&Refusal::banned(left).to_status()),
             Closing::Expired => None,
             Closing::Shutdown => {
-                let flushed = self.session.flush(&mut self.ingress).now_or_never();
+                let flushed = self.session.flush().now_or_never();
                 flushed.map(|()| GoAwayReason::Shutdown)
             }
             Closing::Replaced => Some(GoAwayReason::Replaced),
@@ -115,7 +110,7 @@ impl Turned {
             let said = self.session.go_away(reason, "simulated").now_or_never();
             debug_assert!(said.is_some(), "there is room for the last words");
         }
-        let frames = std::iter::from_fn(|| self.frames.try_recv().ok()?.ok()).collect();
+        let frames = std::iter::from_fn(|| (*self.frames.try_recv().ok()?).ok()).collect();
         LastWords { frames, farewell: Farewell::Closed }
     }
 

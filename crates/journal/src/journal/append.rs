@@ -22,9 +22,8 @@ impl Journal {
     pub(super) fn try_append(&mut self, epoch: Epoch, batch: &Batch) -> Result<Position, Failure> {
         let head = self.extent.head.next(epoch, &batch.body);
         let write = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if !insert_batch(&write, epoch, head, batch)? {
-            return Err(Failure::Superseded(epoch));
-        }
+        refuse_if_superseded(&write, epoch)?;
+        insert_batch(&write, epoch, head, batch)?;
         let taken = take_unfailed(&write, batch)?;
         people::insert_finished(&write, &batch.finished)?;
         people::insert_failed(&write, &batch.failed)?;
@@ -45,15 +44,11 @@ impl Journal {
 impl Journal {
     /// Says whether any row went.
     pub(super) fn try_sweep(&mut self, epoch: Epoch, now_ms: u64) -> Result<bool, Failure> {
-        const EPOCH: &str = "SELECT epoch FROM journal_state";
         if self.counts == Counts::default() {
             return Ok(false);
         }
         let write = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let latest: u32 = write.prepare_cached(EPOCH)?.query_row((), |row| row.get(0))?;
-        if latest != epoch.0 {
-            return Err(Failure::Superseded(epoch));
-        }
+        refuse_if_superseded(&write, epoch)?;
         let counts = self.sweeps.step_idle(&write, now_ms, self.counts)?;
         if counts == self.counts {
             return Ok(false);
@@ -65,19 +60,19 @@ impl Journal {
     }
 }
 
-/// Writes the batch, if the epoch is still the latest: the fence between two coordinators. `false`: it is not.
-fn insert_batch(
-    at: &Connection,
-    epoch: Epoch,
-    head: Link,
-    batch: &Batch,
-) -> rusqlite::Result<bool> {
-    const SQL: &str = "
-        INSERT INTO journal (position, epoch, crc, body) SELECT ?1, ?2, ?3, ?4
-        WHERE (SELECT epoch FROM journal_state) = ?2";
-    let mut insert = at.prepare_cached(SQL)?;
+/// The fence between two coordinators: whoever has claimed after this one has the journal to himself. It holds until the end of
+/// the transaction, which writes.
+fn refuse_if_superseded(at: &Connection, epoch: Epoch) -> Result<(), Failure> {
+    const LATEST: &str = "SELECT epoch FROM journal_state";
+    let latest: u32 = at.prepare_cached(LATEST)?.query_row((), |row| row.get(0))?;
+    if latest == epoch.0 { Ok(()) } else { Err(Failure::Superseded(epoch)) }
+}
+
+/// Writes the batch. It is one row and no query's: for one that may fail halfway, SQLite keeps a copy of each page it touches.
+fn insert_batch(at: &Connection, epoch: Epoch, head: Link, batch: &Batch) -> rusqlite::Result<()> {
+    const SQL: &str = "INSERT INTO journal (position, epoch, crc, body) VALUES (?1, ?2, ?3, ?4)";
     let row = (stored(head.position.0), epoch.0, head.crc, batch.body.as_ref());
-    Ok(insert.execute(row)? == 1)
+    at.prepare_cached(SQL)?.execute(row).map(drop)
 }
 
 /// How many rows there are once `taken` dead letters are gone, those of the batch are written and none has expired.

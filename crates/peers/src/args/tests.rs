@@ -13,7 +13,13 @@ fn contenders(line: &str) -> Result<Vec<String>> {
 
 #[test]
 fn each_peer_takes_turns_with_what_suits_it() -> Result<()> {
-    let ours = ["leasehold, defaults", "leasehold, retention 0"];
+    let at_rest = ["leasehold, 2000 slots", "leasehold, retention 0, 2000 slots"];
+    let in_flow = [
+        "leasehold, 2000 slots",
+        "leasehold, 10000 slots",
+        "leasehold, retention 0, 2000 slots",
+        "leasehold, retention 0, 10000 slots",
+    ];
     let cases: [(&str, &[&str]); 4] = [
         ("flow --peer echo", &["echo: the transport alone"]),
         (
@@ -27,10 +33,11 @@ fn each_peer_takes_turns_with_what_suits_it() -> Result<()> {
         ),
     ];
     for (line, theirs) in cases {
+        let ours = if line.starts_with("flow") { &in_flow[..] } else { &at_rest };
         let all: Vec<_> = ours.iter().chain(theirs).copied().collect();
         assert_eq!(contenders(&format!("leasehold-peers {line}"))?, all, "{line}");
     }
-    assert_eq!(contenders("leasehold-peers flow")?.len(), ours.len() + 6 * 2 + 1);
+    assert_eq!(contenders("leasehold-peers flow")?.len(), in_flow.len() + 6 * 2 + 1);
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! The transport alone: what the contract makes a client, a coordinator and a worker say for a task, said by all three
 //! over the same HTTP/2, with no queue between them and no disk below. It is the ceiling of what Leasehold can do.
 //!
-//! A task is submitted in a message of up to 256, with up to 4,096 unanswered, as the client does by default; it is
-//! assigned to a worker of 1,000 slots, as `leasehold bench` has one, whose outcomes leave in frames of up to 256. All tasks are
+//! A task is submitted in a message of up to 1,000, with up to 16,384 unanswered, as the client does by default; it is
+//! assigned to a worker of 10,000 slots, as `leasehold bench` has one, whose outcomes leave in frames of up to 256. All tasks are
 //! alike, and said to be wherever the contract has a way to.
 
 mod server;
@@ -42,14 +42,14 @@ use crate::{
 const NAME: &str = "leasehold-bench-00000";
 
 /// How many submits may be unconfirmed at a time, and how many one message holds at most: the client's defaults.
-const WINDOW: u64 = 4_096;
-const BATCH_TASKS: usize = 256;
+const WINDOW: u64 = 16_384;
+const BATCH_TASKS: usize = 1_000;
 
 /// How many messages wait for a connection.
 const MESSAGES_MAX: usize = 4;
 
 /// How many tasks the worker has at a time, and how many outcomes it says in one frame at most.
-const SLOTS: i32 = 1_000;
+const SLOTS: i32 = 10_000;
 const FRAME_OUTCOMES: usize = 256;
 
 /// The handler's time, which an outcome tells.

@@ -32,7 +32,7 @@ fn hurried(id: u128) -> Command {
         Bytes::new().into(),
         second,
     );
-    let id = TaskId::from_u128(id);
+    let id = TaskId::from_u128(id << 80);
     Command::Submit(Box::new(Submit { id, spec, validate_only: false }))
 }
 

@@ -11,7 +11,7 @@ fn the_same_key_names_the_same_task_until_it_is_forgotten() {
         submit b key=k digest=1
             accepted known as a
         submit c key=k digest=2
-            refused: idempotency key "k" names another task, 00000000-0000-0000-0000-000000000001
+            refused: idempotency key "k" names another task, 00000000-0001-0000-0000-000000000000
         submit d key=k digest=2 queue=other
             accepted d
         cancel a
@@ -55,7 +55,7 @@ fn a_check_changes_nothing() {
         submit c check key=k
             accepted known as b
         submit d check key=k digest=9
-            refused: idempotency key "k" names another task, 00000000-0000-0000-0000-000000000001
+            refused: idempotency key "k" names another task, 00000000-0001-0000-0000-000000000000
     "#,
     );
 }
@@ -66,8 +66,8 @@ fn bounds_refuse_what_comes_and_nothing_else() {
         "
         submit a bytes=90000
             accepted a
-        submit b bytes=9000
-            refused: limits.open_bytes are at their limit: 90768 of 100000
+        submit b bytes=9361
+            refused: limits.open_bytes are at their limit: 90320 of 100000
         submit c queue=p
             accepted c
         submit d queue=r
@@ -298,7 +298,7 @@ fn a_dead_letter_is_replayed_once() {
         replay a
             generation 2
         replay a
-            refused: task 00000000-0000-0000-0000-000000000001 has been replayed already
+            refused: task 00000000-0001-0000-0000-000000000000 has been replayed already
         show a
             queued, NoCapacity; 0 attempts, 0 losses, Error: no luck
         grant
@@ -330,7 +330,7 @@ fn a_dead_letter_does_not_take_a_key_from_another_task() {
         submit b key=k
             accepted b
         replay a
-            refused: idempotency key "k" names another task, 00000000-0000-0000-0000-000000000002
+            refused: idempotency key "k" names another task, 00000000-0002-0000-0000-000000000000
     "#,
     );
 }

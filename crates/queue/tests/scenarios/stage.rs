@@ -270,7 +270,7 @@ impl Stage {
     }
 
     fn submit(&mut self, words: &Words<'_>) -> Submit {
-        let id = TaskId::from_u128(self.tasks.len() as u128 + 1);
+        let id = TaskId::from_u128((self.tasks.len() as u128 + 1) << 80);
         if !words.has("check") {
             self.tasks.insert(words.at(0).to_owned(), id);
         }
@@ -761,7 +761,7 @@ impl Stage {
     }
 
     fn task(&self, name: &str) -> TaskId {
-        self.tasks.get(name).copied().unwrap_or(TaskId::from_u128(999))
+        self.tasks.get(name).copied().unwrap_or(TaskId::from_u128(999 << 80))
     }
 
     fn task_name(&self, id: TaskId) -> String {
