@@ -16,9 +16,8 @@ use crate::{
     templates::{TemplateNo, Templates},
 };
 
-/// What an open task takes in memory beside the bytes of its spec: itself 160, its place among the open tasks 24, in its lane 32
-/// and in the journal 8, the counts and the rounding of its payload 28; some 30 for what all of these leave free, and as much
-/// again while it is leased.
+/// What an open task takes in memory beside the bytes of its spec: itself 160, how it is found by its id and their order 44, its
+/// place in its lane 33 and in the journal 8, the counts and the rounding of its payload 28; the rest for what tables leave free.
 const TASK_OVERHEAD_BYTES: u64 = 320;
 
 /// What an idempotency key takes beside its text: the task's own copy, and where the task is found by it.

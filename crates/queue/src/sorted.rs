@@ -112,26 +112,10 @@ impl<K: Copy + Ord, V> Sorted<K, V> {
         self.first.iter().chain(rest).skip_while(move |(other, _)| *other < key)
     }
 
-    /// The thing of this key, which is likely to be so many behind the first of its run as `behind` says of that.
-    pub(crate) fn get(&self, key: &K, behind: impl FnOnce(K) -> usize) -> Option<&V> {
-        let run = if is_in_first(&self.first, &self.rest, key) {
-            &self.first
-        } else {
-            self.rest.range(..=*key).next_back()?.1
-        };
-        run.get(find_near(run, key, behind)?).map(|(_, thing)| thing)
-    }
-
-    /// The same, to be changed.
-    pub(crate) fn get_mut(&mut self, key: &K, behind: impl FnOnce(K) -> usize) -> Option<&mut V> {
-        let run = self.run_mut(*key);
-        run.get_mut(find_near(run, key, behind)?).map(|(_, thing)| thing)
-    }
-
     /// Whether there is one of this key.
     #[cfg(debug_assertions)]
     pub(crate) fn contains(&self, key: &K) -> bool {
-        self.get(key, |_| 0).is_some()
+        self.from(*key).next().is_some_and(|(other, _)| other == key)
     }
 
     /// The run that a key belongs to.
@@ -190,22 +174,8 @@ fn take<K: Ord, V>(run: &mut Run<K, V>, key: &K) -> Option<V> {
     if run.front().is_some_and(|(first, _)| first == key) {
         return run.pop_front().map(|(_, thing)| thing);
     }
-    run.remove(find(run, key)?).map(|(_, thing)| thing)
-}
-
-fn find_near<K: Copy + Ord, V>(
-    run: &Run<K, V>,
-    key: &K,
-    behind: impl FnOnce(K) -> usize,
-) -> Option<usize> {
-    let (first, _) = run.front()?;
-    let likely = behind(*first);
-    let is_there = run.get(likely).is_some_and(|(other, _)| other == key);
-    if is_there { Some(likely) } else { find(run, key) }
-}
-
-fn find<K: Ord, V>(run: &Run<K, V>, key: &K) -> Option<usize> {
-    run.binary_search_by(|(other, _)| other.cmp(key)).ok()
+    let at = run.binary_search_by(|(other, _)| other.cmp(key)).ok()?;
+    run.remove(at).map(|(_, thing)| thing)
 }
 
 #[cfg(test)]

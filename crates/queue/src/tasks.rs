@@ -1,13 +1,39 @@
-//! The open tasks: each is found by its id, and all are passed through in the order of their ids.
+//! The open tasks: each is found by its id at the same cost however many there are, and all are passed through in the
+//! order of their ids.
 //!
-//! They are kept by serial, which is that order: tasks come in it, and mostly leave in it. It knows nothing of a task but its id,
-//! and keeps the number of its template beside it.
+//! It knows nothing of a task but its id, and keeps the number of its template beside it. Nothing depends on the order in which the tables hold them.
 
-use crate::{Task, TaskId, sorted::Sorted, templates::TemplateNo};
+use std::{collections::BTreeSet, hash::BuildHasher as _, iter};
+
+use hashbrown::{HashTable, hash_table::Entry};
+
+use crate::{IdHashing, Task, TaskId, templates::TemplateNo};
+
+/// Tables that grow apart: each does so by moving everything in it, which must not be felt, though there are ten million
+/// tasks.
+const TABLES: usize = 256;
+
+/// Ids of tasks that are gone are left in the order until they are more than half of it, and so many.
+const GONE_MIN: usize = 1_024;
 
 /// Every open task.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tasks(Sorted<i64, (Box<Task>, TemplateNo)>);
+#[derive(Clone, Debug)]
+pub(crate) struct Tasks {
+    tables: Vec<HashTable<(Box<Task>, TemplateNo)>>,
+    len: usize,
+    /// Serials of ids that came in order, as those of new tasks do; some of the tasks may be gone. That order is the order of ids.
+    order: Vec<i64>,
+    /// Those that came behind a larger one, of open tasks alone: those of dead letters that are replayed, and of what a journal
+    /// had moved. One of them may be in the order, too, where it was left.
+    strays: BTreeSet<i64>,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        let tables = iter::repeat_with(HashTable::new).take(TABLES).collect();
+        Self { tables, len: 0, order: Vec::new(), strays: BTreeSet::new() }
+    }
+}
 
 impl Tasks {
     /// The task.
@@ -17,13 +43,21 @@ impl Tasks {
 
     /// The task, and the number of its template.
     pub(crate) fn find(&self, id: TaskId) -> Option<(&Task, TemplateNo)> {
-        let (task, template) = self.of_serial(id.serial())?;
-        (task.id == id).then_some((task, *template))
+        let hash = hash(id);
+        let found = self.tables.get(table(hash))?.find(hash, |(task, _)| task.id == id);
+        found.map(|(task, template)| (&**task, *template))
     }
 
-    /// The task with this serial.
+    /// The task with this serial: ids are placed by it.
     pub(crate) fn with_serial(&self, serial: i64) -> Option<&Task> {
-        self.of_serial(serial).map(|(task, _)| &**task)
+        self.find_serial(serial).map(|(task, _)| task)
+    }
+
+    fn find_serial(&self, serial: i64) -> Option<(&Task, TemplateNo)> {
+        let hash = IdHashing::default().hash_one(serial);
+        let found =
+            self.tables.get(table(hash))?.find(hash, |(task, _)| task.id.serial() == serial);
+        found.map(|(task, template)| (&**task, *template))
     }
 
     /// The task, to be changed; not its id.
@@ -33,31 +67,45 @@ impl Tasks {
 
     /// The same, and the number of its template.
     pub(crate) fn find_mut(&mut self, id: TaskId) -> Option<(&mut Task, TemplateNo)> {
-        let serial = id.serial();
-        let (task, template) = self.0.get_mut(&serial, |first| between(first, serial))?;
-        (task.id == id).then_some((task, *template))
+        let hash = hash(id);
+        let found = self.tables.get_mut(table(hash))?.find_mut(hash, |(task, _)| task.id == id);
+        found.map(|(task, template)| (&mut **task, *template))
     }
 
     /// How many there are.
     pub(crate) const fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
 
     /// Takes a task in whose id is not there.
     pub(crate) fn insert(&mut self, task: Box<Task>, template: TemplateNo) {
-        let serial = task.id.serial();
-        debug_assert!(
-            self.of_serial(serial).is_none(),
-            "no two tasks have one serial: {}",
-            task.id
-        );
-        self.0.insert(serial, (task, template));
+        let (id, hash) = (task.id, hash(task.id));
+        let Some(table) = self.tables.get_mut(table(hash)) else { return };
+        let entry = table.entry(hash, |(other, _)| other.id == id, |(task, _)| self::hash(task.id));
+        let Entry::Vacant(vacant) = entry else { return };
+        vacant.insert((task, template));
+        self.len += 1;
+        let serial = id.serial();
+        if self.order.last().is_none_or(|last| *last < serial) {
+            self.order.push(serial);
+        } else {
+            self.strays.insert(serial);
+        }
     }
 
     /// Takes a task out.
     pub(crate) fn remove(&mut self, id: TaskId) -> Option<(Box<Task>, TemplateNo)> {
-        self.find(id)?;
-        self.0.remove(&id.serial())
+        let hash = hash(id);
+        let found = self.tables.get_mut(table(hash))?.find_entry(hash, |(task, _)| task.id == id);
+        let ((task, template), _) = found.ok()?.remove();
+        self.len -= 1;
+        if !self.strays.is_empty() {
+            self.strays.remove(&id.serial());
+        }
+        if 2 * self.len + GONE_MIN < self.order.len() {
+            self.forget_gone();
+        }
+        Some((task, template))
     }
 
     /// Every task, by id.
@@ -67,23 +115,51 @@ impl Tasks {
 
     /// Every task with the number of its template, by id.
     pub(crate) fn iter_with_templates(&self) -> impl Iterator<Item = (&Task, TemplateNo)> {
-        self.0.iter().map(|(_, (task, template))| (&**task, *template))
+        self.merge(self.order.iter(), self.strays.iter())
     }
 
     /// Every task with a larger id, by id.
     pub(crate) fn after(&self, id: TaskId) -> impl Iterator<Item = &Task> {
-        let later = self.0.from(id.serial()).map(|(_, (task, _))| &**task);
-        later.skip_while(move |task| task.id <= id)
+        let serial = id.serial();
+        let begin = self.order.partition_point(|other| *other < serial);
+        let rest = self.order.get(begin..).unwrap_or_default();
+        let later = self.merge(rest.iter(), self.strays.range(serial..));
+        later.map(|(task, _)| task).skip_while(move |task| task.id <= id)
     }
 
-    fn of_serial(&self, serial: i64) -> Option<&(Box<Task>, TemplateNo)> {
-        self.0.get(&serial, |first| between(first, serial))
+    fn merge<'a>(
+        &'a self,
+        order: impl Iterator<Item = &'a i64>,
+        strays: impl Iterator<Item = &'a i64>,
+    ) -> impl Iterator<Item = (&'a Task, TemplateNo)> {
+        let (mut order, mut strays) = (order.copied().peekable(), strays.copied().peekable());
+        iter::from_fn(move || {
+            let next = match (order.peek().copied(), strays.peek().copied()) {
+                (Some(one), Some(other)) => one.min(other),
+                (one, other) => one.or(other)?,
+            };
+            order.next_if_eq(&next);
+            strays.next_if_eq(&next);
+            Some(next)
+        })
+        .filter_map(|serial| self.find_serial(serial))
+    }
+
+    fn forget_gone(&mut self) {
+        let mut order = std::mem::take(&mut self.order);
+        order.retain(|serial| self.with_serial(*serial).is_some());
+        order.shrink_to(2 * order.len() + GONE_MIN);
+        self.order = order;
     }
 }
 
-/// How far one is behind the other, if no task between them is missing: those of one millisecond have serials in a row.
-fn between(first: i64, serial: i64) -> usize {
-    usize::try_from(serial.saturating_sub(first)).unwrap_or(usize::MAX)
+fn hash(id: TaskId) -> u64 {
+    IdHashing::default().hash_one(id)
+}
+
+/// By bits that the tables themselves use least.
+const fn table(hash: u64) -> usize {
+    (hash >> 40) as usize % TABLES
 }
 
 #[cfg(test)]
