@@ -290,7 +290,7 @@ impl Drop for Ingress {
     fn drop(&mut self) {
         let mut mail = self.0.lock();
         mail.is_over = true;
-        let unread = mem::take(&mut mail.events);
+        let unread = (mem::take(&mut mail.events), mail.waker.take());
         drop(mail);
         drop(unread);
     }

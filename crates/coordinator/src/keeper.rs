@@ -33,8 +33,9 @@ const DROP_BYTES_PER_APPEND: u64 = 4 << 20;
 /// The same for batches, of which many may be tiny.
 const DROP_BATCHES_PER_APPEND: usize = 64;
 
-/// Which part of what is left alone gathers beyond it before something is dropped. To drop one batch costs its append about as
-/// much as to write a small one, to drop many little more.
+/// Which part of what is left alone gathers beyond it before something is moved or dropped. To drop one batch costs its append
+/// about as much as to write a small one, to drop many little more. What lives takes no part in it: of a queue that takes more
+/// than that, each batch goes when it is dead.
 const DROP_SHARE: u64 = 8;
 
 /// Who lives where.
@@ -185,7 +186,7 @@ impl Keeper {
     /// Whom to write again with this turn's records, which go into the batch at `head`.
     pub(crate) fn moves(&mut self, head: Position) -> Moves {
         let mut moves = Moves::default();
-        let mut excess = self.retained.saturating_sub(self.tidy_bytes.max(2 * self.live));
+        let mut excess = self.retained.saturating_sub(self.untidy_bytes().max(2 * self.live));
         let mut left = MOVE_BYTES_PER_TURN;
         for batch in &mut self.batches {
             // What is dead up to here goes without anybody else having to move.
@@ -240,7 +241,7 @@ impl Keeper {
 
     /// What may be dropped together with the append of the batch at `closing`, whose records have all been written.
     pub(crate) fn drop_before(&mut self, closing: Position) -> Option<Position> {
-        if self.retained <= self.tidy_bytes + self.tidy_bytes / DROP_SHARE {
+        if self.retained <= self.untidy_bytes() {
             return None;
         }
         let (mut bytes, mut count) = (0, 0);
@@ -260,6 +261,11 @@ impl Keeper {
         // Dead batches without any record of their own are not listed, so what follows may start later.
         let first = self.batches.front().map_or(closing, |batch| batch.position.min(closing));
         (0 < count).then_some(first)
+    }
+
+    /// Up to how many bytes of records nothing is moved or dropped.
+    const fn untidy_bytes(&self) -> u64 {
+        self.tidy_bytes.saturating_add(self.tidy_bytes / DROP_SHARE)
     }
 
     /// How many bytes of records are somebody's last full state.

@@ -23,7 +23,7 @@ mod append;
 mod checkpoint;
 mod replay;
 
-use self::checkpoint::RestartWait;
+use self::checkpoint::CutWait;
 
 /// How a journal is opened.
 #[derive(Clone, Debug)]
@@ -68,8 +68,8 @@ pub struct Journal {
     /// Pages of the file that hold nothing, as of the last checkpoint.
     free_pages: u32,
     /// At how many frames in the write-ahead log its readers are waited for.
-    restart_at_frames: u32,
-    restart_wait: RestartWait,
+    cut_at_frames: u32,
+    cut_wait: CutWait,
     ballast: Ballast,
     /// The file that was opened.
     place: Place,
@@ -124,8 +124,8 @@ impl Journal {
             counts,
             sweeps: Sweeps::new(),
             free_pages: 0,
-            restart_at_frames: checkpoint::RESTART_FRAMES,
-            restart_wait: RestartWait::default(),
+            cut_at_frames: checkpoint::CUT_FRAMES,
+            cut_wait: CutWait::default(),
             ballast,
             place,
             stopped: false,

@@ -53,8 +53,8 @@ pub enum Error {
     /// What the guards of programs go by could not be written.
     #[error("cannot renew the leases of programs")]
     Lifeline(#[source] io::Error),
-    /// The connection's thread panicked: a bug in this crate.
-    #[error("the connection's thread panicked")]
+    /// What serves the connection panicked: a bug in this crate.
+    #[error("what serves the worker's connection panicked")]
     Panicked,
     /// Another process said hello under the same worker id.
     #[error("worker id {0:?} is in use by another process: give each worker an id of its own")]

@@ -34,8 +34,8 @@ use crate::{
 /// How many ends of work are taken in before a frame is made: they leave together.
 const ENDS_PER_TURN_MAX: usize = 256;
 
-/// How long it may take until the coordinator hears that work began. Work that is over by then needs one message, and not
-/// two.
+/// How long it may take until the coordinator hears that work began whose kind is usually over by then, and needs one message
+/// and not two.
 const STARTS_WAIT: Duration = Duration::from_millis(1);
 
 /// How long a process may take to end by itself that has no worker any more and has work that goes on. A handler that blocks
@@ -342,7 +342,7 @@ impl Connection {
 
     async fn happened(&mut self) -> io::Result<Happened> {
         let room = self.stream.room();
-        // A moment that is over soon, and mostly in vain: the system's timer is not set for that.
+        // Mostly a result makes it needless: the system's timer is not set for that.
         let starts_wait = self.session.starts_due().map(|due| due.since(self.clock.now()));
         let happened = tokio::select! {
             biased;

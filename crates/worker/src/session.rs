@@ -19,7 +19,7 @@ mod terms;
 mod welcome;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -155,8 +155,11 @@ pub(crate) struct Session {
     checkpoints: BTreeMap<Token, Bytes>,
     drain: Option<Drain>,
     leaving: Leaving,
-    /// How long it may take until it is said that work began. A result says so as well, and most are there by then.
+    /// How long it may take until it is said that work began, where its result is likely to say so by then.
     starts_wait: Duration,
+    /// The task types whose last work succeeded within that time. Of the first of its kind the start is said at once: were it
+    /// held back, nobody would know what a process was at that it takes down with it.
+    brief: BTreeSet<String>,
     /// How busy the processor is, in thousandths. `None`: nobody has said.
     cpu: Option<i32>,
     /// The last time the clock was looked at.
@@ -190,6 +193,7 @@ impl Session {
             drain: None,
             leaving,
             starts_wait,
+            brief: BTreeSet::new(),
             cpu: None,
             ticked_at: Moment::default(),
             has_exited: false,
@@ -209,7 +213,10 @@ impl Session {
             self.notify(Notice::SlotsLost);
         }
         let run_time = lease.stage.since().map(|since| now.since(since));
-        if let Some(outcome) = answer::outcome(&lease, end, self.terms.limits.result_bytes) {
+        let outcome = answer::outcome(&lease, end, self.terms.limits.result_bytes);
+        let is_success = matches!(outcome, Some(Outcome::Success(_)));
+        self.learn_pace(&lease.assignment.task_type, run_time.filter(|_| is_success));
+        if let Some(outcome) = outcome {
             let saved = checkpoint.filter(|_| !matches!(outcome, Outcome::Success(_)));
             self.put(letter(&lease.assignment, outcome, run_time).behind(saved));
         }
@@ -305,7 +312,7 @@ impl Session {
             }
             let Some((assignment, due)) = self.leases.start_next(now) else { return };
             let limits = self.terms.limits;
-            self.began(assignment.token);
+            self.began(&assignment);
             self.commands.push_back(Command::Start { assignment, due, limits });
         }
         self.hurry_waiting(now);
@@ -415,11 +422,23 @@ impl Session {
         }
     }
 
-    /// Says that work began, unless its result is there before that.
-    fn began(&mut self, token: Token) {
+    /// Says that work began: of what is likely to be over soon, unless its result is there before that.
+    fn began(&mut self, assignment: &Assignment) {
+        if !self.brief.contains(&assignment.task_type) {
+            return self.notify(Notice::Started(assignment.token));
+        }
         let by = self.ticked_at + self.starts_wait;
         if let Link::Up(conversation) = &mut self.link {
-            conversation.push_start(token, by);
+            conversation.push_start(assignment.token, by);
+        }
+    }
+
+    /// Work of a type has succeeded in this time, or not at all: the next will do as well.
+    fn learn_pace(&mut self, task_type: &str, success: Option<Duration>) {
+        if success.is_none_or(|time| self.starts_wait < time) {
+            self.brief.remove(task_type);
+        } else if !self.brief.contains(task_type) {
+            self.brief.insert(task_type.to_owned());
         }
     }
 

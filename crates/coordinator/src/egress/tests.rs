@@ -1,5 +1,7 @@
 //! What there is room for, and what a session gets that is about to end.
 
+use tokio::task::{self, JoinSet};
+
 use super::*;
 
 /// Says so many heartbeats with one turn. How many were taken.
@@ -30,4 +32,44 @@ fn a_session_gets_all_that_there_was_room_for_also_at_its_end() {
     ingress.take_ready(&mut pending);
     assert_eq!(pending.len(), EVENTS_MAX);
     assert_eq!(ingress.closed(), Some(Closing::Shutdown));
+}
+
+/// What a session does that waits for both: all events, then why it ends.
+async fn listen(ingress: Ingress) -> (usize, Option<Closing>) {
+    let mut events = VecDeque::new();
+    loop {
+        tokio::select! {
+            closing = ingress.closing() => return (events.len(), closing),
+            () = ingress.take(&mut events) => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_events_and_the_end_is_woken_by_either() {
+    let (mut egress, ingress) = Egress::new();
+    let mut session = JoinSet::new();
+    session.spawn(listen(ingress));
+    for _ in 0..3 {
+        task::yield_now().await;
+        assert_eq!(say(&mut egress, 2), 2);
+    }
+    task::yield_now().await;
+    egress.close(Closing::Expired);
+    let heard = session.join_next().await.unwrap().unwrap();
+    assert_eq!(heard, (6, Some(Closing::Expired)));
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_end_alone_is_woken_by_it_alone() {
+    let (mut egress, ingress) = Egress::new();
+    let mut session = JoinSet::new();
+    session.spawn(async move { ingress.closing().await });
+    task::yield_now().await;
+    assert_eq!(say(&mut egress, 1), 1);
+    task::yield_now().await;
+    assert!(session.try_join_next().is_none(), "it is not over");
+    drop(egress);
+    let heard = session.join_next().await.unwrap().unwrap();
+    assert_eq!(heard, None, "nobody says why");
 }

@@ -36,18 +36,18 @@ const SHRINK_STEPS_MAX: u32 = 16;
 
 /// To what size the log grows before its readers are waited for: 4 MiB, several times what it has without them. After
 /// each time it was in vain, to twice the size.
-pub(super) const RESTART_FRAMES: u32 = 256;
+pub(super) const CUT_FRAMES: u32 = 256;
 
 /// How long readers are waited for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RestartWait {
-    /// For each [`RESTART_FRAMES`] that the log has.
+pub(super) struct CutWait {
+    /// For each [`CUT_FRAMES`] that the log has.
     pub(super) step: Duration,
     /// However long it is.
     pub(super) most: Duration,
 }
 
-impl Default for RestartWait {
+impl Default for CutWait {
     /// As long as it takes to write as much: our readers are done in a few milliseconds, if they are let run. Another
     /// program's transaction is not worth standing still for longer.
     fn default() -> Self {
@@ -64,22 +64,22 @@ impl Journal {
         }
         run(&self.connection, COPY)?;
         self.free_pages = count_free_pages(&self.connection)?;
-        if frames.logged < RESTART_FRAMES {
-            self.restart_at_frames = RESTART_FRAMES;
-        } else if self.restart_at_frames <= frames.logged {
-            self.restart_at_frames = frames.logged.saturating_mul(2);
-            self.restart_log(frames.logged)?;
+        if frames.logged < CUT_FRAMES {
+            self.cut_at_frames = CUT_FRAMES;
+        } else if self.cut_at_frames <= frames.logged {
+            self.cut_at_frames = frames.logged.saturating_mul(2);
+            self.cut_log(frames.logged)?;
         }
         Ok(())
     }
 
-    fn restart_log(&mut self, frames: u32) -> Result<(), Failure> {
-        let RestartWait { step, most } = self.restart_wait;
-        let wait = step.saturating_mul(frames / RESTART_FRAMES).min(most);
+    fn cut_log(&mut self, frames: u32) -> Result<(), Failure> {
+        let CutWait { step, most } = self.cut_wait;
+        let wait = step.saturating_mul(frames / CUT_FRAMES).min(most);
         self.connection.busy_timeout(wait)?;
-        let restarted = run(&self.connection, EMPTY);
+        let cut = run(&self.connection, EMPTY);
         self.connection.busy_timeout(self.options.busy)?;
-        restarted?;
+        cut?;
         Ok(())
     }
 

@@ -240,8 +240,13 @@ impl Session {
                 let load = self.cpu.map(|cpu| v1::WorkerLoad { cpu_permille: Some(cpu) });
                 Event::Heartbeat(v1::Heartbeat { sequence, held_tokens: self.held_tokens(), load })
             }
-            // A result that is said next says that as well.
-            Notice::Started(token) if self.outbox.get(token).is_some_and(Letter::is_result) => {
+            // A result that is said next, or has been, says that as well.
+            Notice::Started(token)
+                if self
+                    .outbox
+                    .get(token)
+                    .map_or_else(|| self.leases.get(token).is_none(), Letter::is_result) =>
+            {
                 return None;
             }
             Notice::Started(Token(fencing_token)) => {

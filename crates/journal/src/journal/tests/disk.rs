@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{checkpoint::RestartWait, *};
+use super::{checkpoint::CutWait, *};
 
 const MIB: u64 = 1 << 20;
 
@@ -69,7 +69,7 @@ fn a_reader_in_a_query_holds_the_log_only_as_long() {
 fn our_readers_never_hold_the_log() {
     let (dir, mut journal, epoch) = journal_of(&[]);
     let long = Duration::from_mins(1);
-    journal.restart_wait = RestartWait { step: long, most: long };
+    journal.cut_wait = CutWait { step: long, most: long };
     let finished = (1..=5_000).map(sample::finished).collect();
     journal.append(epoch, &Batch { finished, ..Batch::default() }).expect("it is durable");
     let done = AtomicBool::new(false);

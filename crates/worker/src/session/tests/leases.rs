@@ -57,46 +57,79 @@ fn a_start_is_said_in_time_or_by_the_result() {
     check_welcomed(
         Stage::new(0, OnSessionLost::Stop).saying_starts_within(5),
         &[
+            (1, Assign(9)),
+            (2, Done(9, 1)),
             (10, Assign(1)),
             (11, Assign(2)),
             (12, Done(2, 1)),
-            (13, Assign(3)),
+            (13, Answer(2, Accepted)),
             (20, Done(1, 1)),
-            (21, Done(3, 1)),
-            (22, Wait),
+            (21, Wait),
         ],
         &[
+            "1 start 9",
+            "1 say started 9",
+            "2 say outcome 9 success of 1 bytes",
             "10 start 1",
             "11 start 2",
             "12 say outcome 2 success of 1 bytes",
-            "13 start 3",
             "15 say started 1",
-            "18 say started 3",
             "20 say outcome 1 success of 1 bytes",
-            "21 say outcome 3 success of 1 bytes",
         ],
     );
+}
+
+/// Whatever takes its process down has been named before, unless others of its kind were over soon.
+#[test]
+fn a_start_is_held_back_where_the_last_of_its_kind_was_over_soon() {
+    let said_at_once = |before: &[(u64, Step)]| {
+        let stage = Stage::new(0, OnSessionLost::Stop).saying_starts_within(5);
+        let mut script = vec![(0, Up), (0, Welcome("j", 7, &[]))];
+        script.extend_from_slice(before);
+        script.push((100, Assign(1)));
+        play(stage, &script).contains(&"100 say started 1".to_owned())
+    };
+    for (what, before, expected) in [
+        ("the first", &[][..], true),
+        ("one was over soon", &[(1, Assign(9)), (6, Done(9, 1))], false),
+        ("one was not", &[(1, Assign(9)), (7, Done(9, 1))], true),
+        ("one failed", &[(1, Assign(9)), (2, Failed(9))], true),
+        (
+            "the last failed",
+            &[(1, Assign(8)), (2, Done(8, 1)), (3, Assign(9)), (4, Failed(9))],
+            true,
+        ),
+        (
+            "the first failed",
+            &[(1, Assign(8)), (2, Failed(8)), (3, Assign(9)), (4, Done(9, 1))],
+            false,
+        ),
+    ] {
+        assert_eq!(said_at_once(before), expected, "{what}");
+    }
 }
 
 #[test]
 fn whatever_else_is_said_of_work_is_said_behind_its_start() {
     let after = |step: Step| {
         let stage = Stage::new(0, OnSessionLost::Stop).saying_starts_within(5);
-        let mut said =
-            play(stage, &[(0, Up), (0, Welcome("j", 7, &[])), (1, Assign(1)), (2, step)]);
-        said.retain(|line| line.starts_with("2 say"));
+        let before = [(0, Up), (0, Welcome("j", 7, &[])), (1, Assign(9)), (2, Done(9, 1))];
+        let mut script = before.to_vec();
+        script.extend([(3, Assign(1)), (4, step)]);
+        let mut said = play(stage, &script);
+        said.retain(|line| line.starts_with("4 say"));
         said
     };
     for (step, then) in [
-        (Failed(1), "2 say outcome 1 FAILURE_REASON_ERROR: no luck"),
-        (Aborted(1), "2 say outcome 1 FAILURE_REASON_ERROR: the worker's runtime was shut down"),
-        (Progress(1), "2 say progress 1 0.5"),
-        (Ask(1, 500), "2 say extend 1 by 500 ms"),
-        (Drain, "2 say drain 30s: asked"),
+        (Failed(1), "4 say outcome 1 FAILURE_REASON_ERROR: no luck"),
+        (Aborted(1), "4 say outcome 1 FAILURE_REASON_ERROR: the worker's runtime was shut down"),
+        (Progress(1), "4 say progress 1 0.5"),
+        (Ask(1, 500), "4 say extend 1 by 500 ms"),
+        (Drain, "4 say drain 30s: asked"),
     ] {
-        assert_eq!(after(step), ["2 say started 1", then]);
+        assert_eq!(after(step), ["4 say started 1", then]);
     }
-    assert_eq!(after(Done(1, 1)), ["2 say outcome 1 success of 1 bytes"]);
+    assert_eq!(after(Done(1, 1)), ["4 say outcome 1 success of 1 bytes"]);
 }
 
 #[test]
