@@ -10,7 +10,7 @@ use leasehold_proto::{
 };
 use prost::Message as _;
 
-use super::{Session, link::Link, outbox::Letter};
+use super::{Session, link::Link};
 use crate::{assignment::Token, clock::Moment, size::Size};
 
 /// How many events a frame holds at most: a frame is one turn of the coordinator's attention.
@@ -240,17 +240,14 @@ impl Session {
                 let load = self.cpu.map(|cpu| v1::WorkerLoad { cpu_permille: Some(cpu) });
                 Event::Heartbeat(v1::Heartbeat { sequence, held_tokens: self.held_tokens(), load })
             }
-            // A result that is said next, or has been, says that as well.
-            Notice::Started(token)
-                if self
-                    .outbox
-                    .get(token)
-                    .map_or_else(|| self.leases.get(token).is_none(), Letter::is_result) =>
-            {
-                return None;
-            }
-            Notice::Started(Token(fencing_token)) => {
-                Event::LeaseStarted(v1::LeaseStarted { fencing_token })
+            Notice::Started(token) => {
+                // A result that is said next, or has been, says that as well.
+                let letter = self.outbox.get(token);
+                let is_held = || self.leases.get(token).is_some();
+                if !letter.map_or_else(is_held, |letter| !letter.is_result()) {
+                    return None;
+                }
+                Event::LeaseStarted(v1::LeaseStarted { fencing_token: token.0 })
             }
             Notice::Outcome(token) => {
                 let outcome = self.outbox.get(token)?.outcome.clone();
