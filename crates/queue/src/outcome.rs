@@ -240,13 +240,14 @@ impl Queue {
 
     /// How a lease ended whose worker is gone. One that never arrived was not run; one that should have ended anyway
     /// costs its attempt; any other costs a loss, as it may have been started. That nobody said that it arrived is no proof
-    /// that it did not: for a task that runs at most once it counts as lost.
+    /// that it did not: for a task that runs at most once it counts as lost, and so it does when the worker before was lost,
+    /// too, or a task that takes its worker down at once would do so for ever.
     pub(crate) fn lost(&self, id: TaskId, arrival: Arrival) -> End {
         let Some(task) = self.book.task(id) else { return End::Lost };
         let Some(lease) = task.lease() else { return End::Lost };
         let revoked = lease.revoking.map(|revoking| revoking.reason);
         let runs_once = task.runs_once() && !Mutant::OnceUnheard.is_alive();
-        if arrival == Arrival::Unknown && !runs_once {
+        if arrival == Arrival::Unknown && !runs_once && !task.lost_its_last() {
             return End::NotRun(FailureReason::WorkerLost, "the worker was lost before it arrived");
         }
         let message = match revoked {

@@ -176,6 +176,12 @@ impl Task {
         (is_newest && end.kind == EndKind::WorkerLost).then_some(end)
     }
 
+    /// Whether the worker of the lease before was lost.
+    pub(crate) fn lost_its_last(&self) -> bool {
+        let last = self.ends().last().filter(|end| end.generation == self.generation);
+        last.is_some_and(|end| end.kind == EndKind::WorkerLost)
+    }
+
     pub(crate) fn lease_mut(&mut self) -> Option<&mut Lease> {
         match &mut self.phase {
             Phase::Leased(lease) => Some(lease),

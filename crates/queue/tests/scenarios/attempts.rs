@@ -262,3 +262,29 @@ fn a_task_that_never_arrived_costs_nothing_when_its_worker_is_lost() {
     ",
     );
 }
+
+#[test]
+fn a_second_worker_in_a_row_that_is_lost_before_it_says_anything_costs_a_loss() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        gone s1
+        at 2030
+        show a
+            queued, NoEligibleWorker; 0 attempts, 0 losses, WorkerLost: the worker was lost before it arrived
+        hello v s2
+            welcome
+        grant
+            s2: run a as t2, attempt 1
+        gone s2
+        at 4070
+        show a
+            waits until 4170ms, Backoff; 0 attempts, 1 losses, WorkerLost: the worker was lost
+    ",
+    );
+}

@@ -225,7 +225,7 @@ impl Reference {
         let reason = FailureReason::WorkerLost;
         let end = if job.once() {
             End::Loss { said: false }
-        } else if !lease.acknowledged {
+        } else if !lease.acknowledged && !job.has_lost {
             End::Nothing { reason, said: false }
         } else if matches!(
             revoked,
