@@ -47,6 +47,7 @@ impl Opened {
         let options = Options {
             address: address.to_string(),
             ballast_bytes: writer::ballast_bytes(&config.data),
+            checkpoint_frames: writer::log_frames(&config.data),
             ..Options::default()
         };
         let mut journal = Journal::open(&config.data, options)?;

@@ -23,8 +23,7 @@ use crate::{
 mod space;
 
 use space::Gauge;
-pub(crate) use space::Space;
-pub(crate) use space::ballast_bytes;
+pub(crate) use space::{Space, ballast_bytes, log_frames};
 
 /// How often a full disk is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);

@@ -32,6 +32,18 @@ pub struct Batch {
     pub now_ms: u64,
 }
 
+impl Batch {
+    /// About how many bytes it adds to the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        let finished = self.finished.iter().map(FinishedRow::bytes).sum::<usize>();
+        let failed = self.failed.iter().map(FailedRow::bytes).sum::<usize>();
+        (self.body.len() + finished + failed) as u64
+    }
+}
+
+/// What a row takes beside what is counted of it: names, numbers, its part of the indexes.
+const ROW_OVERHEAD_BYTES: usize = 128;
+
 /// How a finished task ended, as people read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -72,6 +84,12 @@ pub struct FinishedRow {
     pub leases: String,
 }
 
+impl FinishedRow {
+    const fn bytes(&self) -> usize {
+        self.result.len() + self.state.len() + self.leases.len() + ROW_OVERHEAD_BYTES
+    }
+}
+
 /// A row of `failed_tasks`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedRow {
@@ -107,6 +125,14 @@ pub struct FailedRow {
     pub state: Bytes,
     /// How its leases ended, for people: a JSON array.
     pub leases: String,
+}
+
+impl FailedRow {
+    const fn bytes(&self) -> usize {
+        let Self { payload, state, leases, error, error_stack, .. } = self;
+        let texts = leases.len() + error.len() + error_stack.len();
+        payload.len() + state.len() + texts + ROW_OVERHEAD_BYTES
+    }
 }
 
 /// One batch as it was read back and checked.

@@ -23,7 +23,7 @@ mod append;
 mod checkpoint;
 mod replay;
 
-use self::checkpoint::CutWait;
+use self::checkpoint::{CutWait, Due};
 
 /// How a journal is opened.
 #[derive(Clone, Debug)]
@@ -32,12 +32,12 @@ pub struct Options {
     pub address: String,
     /// The room held back for bad times. 16 MiB by default; 0: none.
     pub ballast_bytes: u64,
-    /// After how many frames (pages of 16 KiB) the write-ahead log is copied into the database. 64 by default: measured
-    /// as the best p99 of an append.
+    /// After how many bytes of batches and rows the write-ahead log is copied into the database. 1 MiB by default: measured
+    /// as the best p99 of an append when there is much to append.
+    pub checkpoint_bytes: u64,
+    /// After how many frames (pages of 16 KiB) it is copied, however little was appended. 1,024 by default: small batches
+    /// write the same pages again and again, of which the last is copied, so that it is the number of copies that counts.
     pub checkpoint_frames: u32,
-    /// To what size the file of the write-ahead log is cut back after it has grown. 4 MiB by default: what
-    /// two of the largest usual batches need, so that the file is normally written in place and never cut.
-    pub wal_bytes: u64,
     /// How long a lock of another program, such as a shell, is waited for. 5 s by default.
     pub busy: Duration,
 }
@@ -47,10 +47,19 @@ impl Default for Options {
         Self {
             address: String::new(),
             ballast_bytes: 16 * 1024 * 1024,
-            checkpoint_frames: 64,
-            wal_bytes: 4 * 1024 * 1024,
+            checkpoint_bytes: 1024 * 1024,
+            checkpoint_frames: 1_024,
             busy: Duration::from_secs(5),
         }
+    }
+}
+
+impl Options {
+    /// To what size the file of the write-ahead log is cut back after it has grown: what it needs between two copies, the last
+    /// batch before one being as large as they usually get. So the file is normally written in place and never cut.
+    fn log_bytes(&self) -> u64 {
+        u64::from(self.checkpoint_frames) * u64::from(database::PAGE_BYTES)
+            + 4 * self.checkpoint_bytes
     }
 }
 
@@ -67,6 +76,8 @@ pub struct Journal {
     sweeps: Sweeps,
     /// Pages of the file that hold nothing, as of the last checkpoint.
     free_pages: u32,
+    /// What was appended since the log was last copied.
+    uncopied_bytes: u64,
     /// At how many frames in the write-ahead log its readers are waited for.
     cut_at_frames: u32,
     cut_wait: CutWait,
@@ -124,7 +135,8 @@ impl Journal {
             counts,
             sweeps: Sweeps::new(),
             free_pages: 0,
-            cut_at_frames: checkpoint::CUT_FRAMES,
+            uncopied_bytes: 0,
+            cut_at_frames: 0,
             cut_wait: CutWait::default(),
             ballast,
             place,
@@ -148,7 +160,7 @@ impl Journal {
     /// Dead letters in [`Batch::unfailed`] go before those in [`Batch::failed`] come. A few expired rows are deleted on
     /// the way, and a few empty pages given back to the disk.
     pub fn append(&mut self, epoch: Epoch, batch: &Batch) -> Result<Position, AppendError> {
-        self.checkpoint_at(self.options.checkpoint_frames)?;
+        self.checkpoint_at(1)?;
         let appended = self.try_append(epoch, batch);
         appended.map_err(|failure| self.give_up("append", failure))
     }
@@ -158,7 +170,7 @@ impl Journal {
     /// Every append does a little of it. A caller that appends nothing does it now and then, or rows that nobody follows
     /// would stay for ever.
     pub fn sweep(&mut self, epoch: Epoch, now_ms: u64) -> Result<bool, AppendError> {
-        match self.checkpoint_at(self.options.checkpoint_frames) {
+        match self.checkpoint_at(1) {
             // The log may still have room where the database has none.
             Ok(()) | Err(AppendError::Full) => {}
             Err(error) => return Err(error),
@@ -172,12 +184,16 @@ impl Journal {
     /// Every append looks for itself, where a full disk can still refuse the batch as a whole. A caller that has nothing else to
     /// do after an append does it then, and takes it off the way of the next.
     pub fn checkpoint(&mut self) -> Result<(), AppendError> {
-        self.checkpoint_at(self.options.checkpoint_frames / 2)
+        self.checkpoint_at(2)
     }
 
-    fn checkpoint_at(&mut self, frames: u32) -> Result<(), AppendError> {
+    /// Copies the log if this part of what is allowed to gather has gathered.
+    fn checkpoint_at(&mut self, part: u32) -> Result<(), AppendError> {
         self.refuse_if_stopped()?;
-        let checked = self.try_checkpoint(frames);
+        let Options { checkpoint_bytes, checkpoint_frames, .. } = self.options;
+        let due =
+            Due { frames: checkpoint_frames / part, bytes: checkpoint_bytes / u64::from(part) };
+        let checked = self.try_checkpoint(due);
         checked.map_err(|failure| self.give_up("copy the write-ahead log", failure))
     }
 
@@ -339,7 +355,7 @@ fn create_dir(dir: &Path) -> io::Result<()> {
 
 fn connect(dir: &Path, options: &Options) -> Result<Connection, OpenError> {
     database::prepare(dir)?;
-    database::connect(dir, options.busy, options.wal_bytes)
+    database::connect(dir, options.busy, options.log_bytes())
 }
 
 /// What a start needs to know.

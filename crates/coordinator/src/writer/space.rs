@@ -6,7 +6,7 @@
 
 use std::{path::Path, time::Duration};
 
-use leasehold_journal::Journal;
+use leasehold_journal::{Journal, Options};
 use tokio::time::Instant;
 
 #[cfg(test)]
@@ -41,6 +41,12 @@ pub(crate) struct Space {
 /// The size of the ballast on the volume of `dir`: an eighth of a tiny volume, so that there is room to work beside it.
 pub(crate) fn ballast_bytes(dir: &Path) -> u64 {
     BALLAST_BYTES_MAX.min(volume_bytes(dir) / 8)
+}
+
+/// After how many frames of 16 KiB the write-ahead log is copied: a sixteenth of a small volume.
+pub(crate) fn log_frames(dir: &Path) -> u32 {
+    let share = volume_bytes(dir) / 16 / (16 << 10);
+    u32::try_from(share).unwrap_or(u32::MAX).min(Options::default().checkpoint_frames)
 }
 
 /// The size of the reserve: a tenth of a small volume.

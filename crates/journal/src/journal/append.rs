@@ -37,6 +37,7 @@ impl Journal {
         let free_pages = give_back_pages(&write, self.free_pages)?;
         write.commit()?;
         (self.extent, self.counts, self.free_pages) = (extent, counts, free_pages);
+        self.uncopied_bytes += batch.bytes();
         Ok(head.position)
     }
 }

@@ -34,9 +34,17 @@ const FREE_PAGES: &str = "PRAGMA freelist_count";
 /// How many steps one call of shrinking takes: it gives back 16 MiB and lasts some tens of milliseconds.
 const SHRINK_STEPS_MAX: u32 = 16;
 
-/// To what size the log grows before its readers are waited for: 4 MiB, several times what it has without them. After
-/// each time it was in vain, to twice the size.
+/// By how much more (4 MiB) than when it is copied the log grows before its readers are waited for. After each time it was in
+/// vain, to twice the size.
 pub(super) const CUT_FRAMES: u32 = 256;
+
+/// When the log is copied: at the first of both.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    pub(super) frames: u32,
+    /// Of batches and rows.
+    pub(super) bytes: u64,
+}
 
 /// How long readers are waited for.
 #[derive(Clone, Copy, Debug)]
@@ -56,16 +64,22 @@ impl Default for CutWait {
 }
 
 impl Journal {
-    /// Copies the log if it has as many frames as that which are not copied.
-    pub(super) fn try_checkpoint(&mut self, least: u32) -> Result<(), Failure> {
+    /// Copies the log if what is not copied takes as many frames as that, or as many bytes were appended.
+    pub(super) fn try_checkpoint(&mut self, due: Due) -> Result<(), Failure> {
         let frames = run(&self.connection, COUNT)?;
-        if frames.logged.saturating_sub(frames.copied) < least {
+        if frames.logged.saturating_sub(frames.copied) < due.frames
+            && self.uncopied_bytes < due.bytes
+        {
             return Ok(());
         }
-        run(&self.connection, COPY)?;
+        let copied = run(&self.connection, COPY)?;
+        if copied.copied == copied.logged {
+            self.uncopied_bytes = 0;
+        }
         self.free_pages = count_free_pages(&self.connection)?;
-        if frames.logged < CUT_FRAMES {
-            self.cut_at_frames = CUT_FRAMES;
+        let least = self.options.checkpoint_frames.saturating_add(CUT_FRAMES);
+        if frames.logged < least {
+            self.cut_at_frames = least;
         } else if self.cut_at_frames <= frames.logged {
             self.cut_at_frames = frames.logged.saturating_mul(2);
             self.cut_log(frames.logged)?;
