@@ -212,14 +212,14 @@ impl Slots {
 
     /// A handler waits for more time. One that asked before waits no more.
     pub(crate) fn await_answer(&mut self, token: Token, answer: oneshot::Sender<Answer>) {
-        if let Some(control) = self.controls.get_mut(&token) {
+        if let Some(control) = self.controls.get_mut(token) {
             control.asking = Some(answer);
         }
     }
 
     /// Work may go on until `due`: its guard and its handler go by that from here on.
     pub(crate) fn postpone(&self, token: Token, due: Moment) -> io::Result<()> {
-        let Some(control) = self.controls.get(&token) else { return Ok(()) };
+        let Some(control) = self.controls.get(token) else { return Ok(()) };
         control.strand.postpone(due)?;
         if let Rein::Handler(context) = &control.rein {
             context.tether().postpone(Instant::now() + due.since(self.grounds.house.clock.now()));
@@ -229,7 +229,7 @@ impl Slots {
 
     /// Tells a handler what became of its request.
     pub(crate) fn answer(&mut self, token: Token, answer: Answer) {
-        let asking = self.controls.get_mut(&token).and_then(|control| control.asking.take());
+        let asking = self.controls.get_mut(token).and_then(|control| control.asking.take());
         if let Some(asking) = asking {
             // Whoever asked may wait no more.
             let _unheard = asking.send(answer);
@@ -239,7 +239,7 @@ impl Slots {
     /// Tells work what is wanted of it. A handler that must die is aborted; a process whose own time is over is asked to
     /// stop by its guard, which has a timer for that.
     pub(crate) fn signal(&self, token: Token, signal: Signal) {
-        let Some(Control { rein, strand, .. }) = self.controls.get(&token) else { return };
+        let Some(Control { rein, strand, .. }) = self.controls.get(token) else { return };
         let asker = match rein {
             Rein::Process(_) if strand.is_due(self.grounds.house.clock.now()) => Asker::Guard,
             Rein::Process(_) | Rein::Handler(_) | Rein::None => Asker::Worker,
@@ -276,7 +276,7 @@ impl Slots {
             while self.programs.try_join_next().is_some() {}
         }
         let (token, end) = self.ended.pop_front()?;
-        if let Some(Control { rein: Rein::Handler(context), .. }) = self.controls.remove(&token) {
+        if let Some(Control { rein: Rein::Handler(context), .. }) = self.controls.remove(token) {
             context.tether().loosen();
         }
         Some((token, end))
