@@ -12,7 +12,7 @@ use crate::{
     CancelReason,
     assignment::{Assignment, Token},
     clock::Moment,
-    held::Held,
+    held::{Held, Place},
     size::Size,
 };
 
@@ -170,7 +170,7 @@ pub(super) struct Leases {
     /// What `held` says of timers, in the order they ring.
     timers: BTreeSet<(Moment, Token)>,
     /// The pending ones, first come first.
-    waiting: VecDeque<Token>,
+    waiting: VecDeque<(Token, Place)>,
     /// What the others take of the worker.
     taken: Size,
 }
@@ -187,9 +187,9 @@ impl Leases {
         let token = lease.assignment.token;
         debug_assert!(lease.stage.is_pending(), "a lease begins as pending");
         self.timers.extend(lease.stage.timer().map(|at| (at, token)));
-        self.waiting.push_back(token);
-        let replaced = self.held.insert(token, lease);
-        debug_assert!(replaced.is_none(), "a token is held once");
+        debug_assert!(self.get(token).is_none(), "a token is held once");
+        let place = self.held.insert(token, lease);
+        self.waiting.push_back((token, place));
     }
 
     pub(super) fn remove(&mut self, token: Token) -> Option<Lease> {
@@ -211,14 +211,17 @@ impl Leases {
 
     /// Turns the waiting lease whose turn it is into a running one, and says when its work runs out of time.
     pub(super) fn start_next(&mut self, now: Moment) -> Option<(Arc<Assignment>, Option<Moment>)> {
-        let token = *self.waiting.front()?;
-        let lease = self.held.get_mut(token)?;
+        let (token, place) = *self.waiting.front()?;
+        let lease = self.held.at_mut(place)?;
         // The work counts from here, and may have waited for long.
         let total_remaining = lease.total_due.map(|due| due.since(now));
         Arc::make_mut(&mut lease.assignment).total_remaining = total_remaining;
         let assignment = Arc::clone(&lease.assignment);
         let attempt_due = assignment.attempt_timeout.map(|limit| now + limit);
-        let due = [attempt_due, lease.total_due].into_iter().flatten().min();
+        let due = match (attempt_due, lease.total_due) {
+            (Some(attempt), Some(total)) => Some(attempt.min(total)),
+            (attempt, total) => attempt.or(total),
+        };
         let before = std::mem::replace(&mut lease.stage, Stage::Running { since: now, due });
         self.unlist(token, before);
         self.timers.extend(due.map(|at| (at, token)));
@@ -271,12 +274,13 @@ impl Leases {
 
     /// The pending one whose turn it is.
     pub(super) fn next_waiting(&self) -> Option<&Lease> {
-        self.held.get(*self.waiting.front()?)
+        let (_, place) = *self.waiting.front()?;
+        self.held.at(place)
     }
 
     /// The pending ones, first come first.
     pub(super) fn waiting(&self) -> impl Iterator<Item = Token> {
-        self.waiting.iter().copied()
+        self.waiting.iter().map(|(token, _)| *token)
     }
 
     /// From here on a pending lease must not wait longer than it may.
@@ -320,7 +324,7 @@ impl Leases {
     /// For how many of the pending ones there is room, if nobody overtakes another.
     pub(super) fn ready(&self, whole: &Size) -> usize {
         let mut taken = self.taken.clone();
-        let sizes = self.waiting.iter().filter_map(|token| self.held.get(*token));
+        let sizes = self.waiting.iter().filter_map(|(_, place)| self.held.at(*place));
         let ready = sizes.take_while(|lease| {
             let size = &lease.assignment.size;
             let fits = whole.holds_beside(&taken, size);
@@ -338,10 +342,10 @@ impl Leases {
             return;
         }
         // It is mostly that one's turn: the others need not be looked at.
-        if self.waiting.front() == Some(&token) {
+        if self.waiting.front().is_some_and(|(first, _)| *first == token) {
             self.waiting.pop_front();
         } else {
-            self.waiting.retain(|it| *it != token);
+            self.waiting.retain(|(it, _)| *it != token);
         }
     }
 }

@@ -92,8 +92,8 @@ impl Letter {
 impl Outbox {
     pub(super) fn put(&mut self, letter: Letter) {
         self.bytes += letter.bytes();
-        let replaced = self.letters.insert(letter.token(), letter);
-        debug_assert!(replaced.is_none(), "a lease ends once");
+        debug_assert!(self.get(letter.token()).is_none(), "a lease ends once");
+        self.letters.insert(letter.token(), letter);
     }
 
     pub(super) fn take(&mut self, token: Token) -> Option<Letter> {
