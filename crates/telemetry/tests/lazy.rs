@@ -5,11 +5,13 @@
 
 use std::{
     env,
+    pin::pin,
     process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Waker},
 };
 
 use leasehold_telemetry::{LazySpan, LogFormat, Settings, TraceContext, Unseen, give_place, init};
@@ -18,6 +20,9 @@ use tracing::{Instrument as _, Span, debug, info, info_span, subscriber::with_de
 use tracing_subscriber::Registry;
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// Set where the scene is played.
+const ON_STAGE: &str = "LEASEHOLD_TEST_ON_STAGE";
 
 /// A task's span, and how often it began.
 struct Task {
@@ -36,7 +41,8 @@ impl Unseen for Task {
 }
 
 fn task(number: u64) -> (Arc<Task>, LazySpan) {
-    let place = TraceContext::parse(PARENT, "").expect("valid").child();
+    let parent = TraceContext::parse(PARENT, "").unwrap_or_else(TraceContext::generate);
+    let place = parent.child();
     let task = Arc::new(Task { number, place, begun: AtomicUsize::new(0) });
     (Arc::clone(&task), LazySpan::Unseen(task))
 }
@@ -55,13 +61,12 @@ fn begins(number: u64, work: impl Fn()) -> bool {
     0 < begun
 }
 
-#[test]
-#[ignore = "another test runs it in a process of its own"]
-fn scene() {
+/// The scene.
+fn play() {
     let log_filter = Some("info".to_owned());
     let log_format = LogFormat::Json;
     let telemetry = init(&Settings { log_filter, log_format, ..Settings::new("scene") });
-    let telemetry = telemetry.expect("it is the first here");
+    assert!(telemetry.is_ok(), "it is the first here");
     assert!(LazySpan::can_wait());
 
     assert!(!begins(1, || {}));
@@ -77,8 +82,9 @@ fn scene() {
     let (_, mut span) = task(7);
     let elsewhere = span.in_scope(|| async { info!("elsewhere") }.instrument(Span::current()));
     drop(span);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(elsewhere);
+    let mut elsewhere = pin!(elsewhere);
+    let polled = elsewhere.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_ready());
 
     // A span that was there before is entered inside it, not around it.
     let before = info_span!("before", before = true);
@@ -102,7 +108,7 @@ fn scene() {
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         span.in_scope(|| {
             info!("before the panic");
-            std::panic::panic_any(());
+            std::panic::resume_unwind(Box::new(()));
         });
     }));
     assert!(panicked.is_err() && Span::current().is_none());
@@ -114,14 +120,19 @@ fn scene() {
         assert!(begins(12, || {}));
     });
     info!("of nobody");
-    telemetry.shutdown();
+    drop(telemetry);
 }
 
 #[test]
 fn lines_inside_a_span_that_waited_name_its_task() {
+    if env::var_os(ON_STAGE).is_some() {
+        play();
+        return;
+    }
     let this = env::current_exe().expect("it runs");
-    let scene = ["--ignored", "--exact", "scene", "--nocapture"];
-    let output = Command::new(this).args(scene).output().expect("it runs again");
+    let mut scene = Command::new(this);
+    scene.args(["--exact", "lines_inside_a_span_that_waited_name_its_task", "--nocapture"]);
+    let output = scene.env(ON_STAGE, "1").output().expect("it runs again");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}\n{errors}", String::from_utf8_lossy(&output.stdout));
     let lines = errors.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
