@@ -8,6 +8,7 @@
 //! This crate knows nothing of tasks, queues or leases.
 
 mod export;
+mod lazy;
 mod line;
 mod metadata;
 mod places;
@@ -17,7 +18,8 @@ mod span;
 mod telemetry;
 mod trace_context;
 
+pub use lazy::{LazySpan, Unseen};
 pub use settings::{LogFormat, Settings};
-pub use span::{add_link, place, set_parent};
+pub use span::{add_link, give_place, place, set_parent};
 pub use telemetry::{InitError, Telemetry, check, init};
 pub use trace_context::TraceContext;

@@ -3,11 +3,12 @@
 //! A span that nobody asks about costs nothing. Whoever continues its trace, in a call or a log line, finds what a tracer would
 //! have given it.
 
-use tracing::{Span, Subscriber};
+use tracing::{Dispatch, Span, Subscriber};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use tracing_subscriber::{Layer, Registry};
 
 use crate::TraceContext;
+use crate::lazy::Lazily;
 use crate::telemetry::TRACED;
 
 /// Says to a subscriber that its spans have their places here.
@@ -26,18 +27,14 @@ enum Place {
 
 /// The place of a span; `None` where spans have none.
 pub(crate) fn of_span(span: &Span) -> Option<TraceContext> {
-    let found = span.with_subscriber(|(id, dispatch)| {
-        dispatch.downcast_ref::<Places>()?;
-        of(&dispatch.downcast_ref::<Registry>()?.span(id)?)
-    });
+    let found = span.with_subscriber(|(id, dispatch)| of(&registry(dispatch)?.span(id)?));
     found.flatten()
 }
 
 /// Puts a span below another one, unless somebody has seen its place. `None`: spans have no places here.
 pub(crate) fn set_parent(span: &Span, parent: &TraceContext) -> Option<()> {
     let put = span.with_subscriber(|(id, dispatch)| {
-        dispatch.downcast_ref::<Places>()?;
-        let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
+        let span = registry(dispatch)?.span(id)?;
         let mut kept = span.extensions_mut();
         if !matches!(kept.get_mut(), Some(Place::Own(_))) {
             kept.replace(Place::Below(parent.clone()));
@@ -50,8 +47,7 @@ pub(crate) fn set_parent(span: &Span, parent: &TraceContext) -> Option<()> {
 /// The same, and where that is: with one look at the span.
 pub(crate) fn place(span: &Span, parent: &TraceContext) -> Option<TraceContext> {
     let placed = span.with_subscriber(|(id, dispatch)| {
-        dispatch.downcast_ref::<Places>()?;
-        let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
+        let span = registry(dispatch)?.span(id)?;
         // One that is not traced has no place of its own.
         if TRACED < *span.metadata().level() {
             return None;
@@ -65,6 +61,22 @@ pub(crate) fn place(span: &Span, parent: &TraceContext) -> Option<TraceContext> 
         Some(own)
     });
     placed.flatten()
+}
+
+/// Gives a span this place, which it had before it began.
+pub(crate) fn give(span: &Span, own: &TraceContext) {
+    span.with_subscriber(|(id, dispatch)| {
+        let span = registry(dispatch)?.span(id)?;
+        span.extensions_mut().replace(Place::Own(own.clone()));
+        Some(())
+    });
+}
+
+/// Where spans are that have their places here.
+fn registry(dispatch: &Dispatch) -> Option<&Registry> {
+    let subscriber = dispatch.downcast_ref::<Lazily>()?;
+    subscriber.part::<Places>()?;
+    subscriber.part()
 }
 
 /// The place of a span, or of the one around it if it is below the traced level.

@@ -33,6 +33,11 @@ pub fn place(span: &Span, parent: &TraceContext) -> TraceContext {
     })
 }
 
+/// Gives `span` the place that was told of it before it began, where spans can wait for that.
+pub fn give_place(span: &Span, own: &TraceContext) {
+    places::give(span, own);
+}
+
 /// Links `span` to `other`: related work that did not cause it, or caused it long ago.
 pub fn add_link(span: &Span, other: &TraceContext) {
     span.add_link(other.into());

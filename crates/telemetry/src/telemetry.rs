@@ -14,6 +14,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt, reload};
 
 use crate::export::{Export, ExportError};
+use crate::lazy::Lazily;
 use crate::line::{KeptFields, LineFormat};
 use crate::places::Places;
 use crate::settings::{LogFormat, Settings};
@@ -166,7 +167,7 @@ pub(crate) fn subscriber<T, W>(
     provider: Option<&SdkTracerProvider>,
     filter: EnvFilter,
     output: Output<T, W>,
-) -> (impl Subscriber + Send + Sync + use<T, W>, Refilter)
+) -> (Box<dyn Subscriber + Send + Sync>, Refilter)
 where
     T: FormatTime + Send + Sync + 'static,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -206,7 +207,11 @@ where
         // It fails only where the subscriber is gone, and nobody writes lines any more.
         let _gone = handle.reload(filter);
     };
-    (Registry::default().with(traces).with(places).with(lines), Refilter(Box::new(refilter)))
+    let all = Registry::default().with(traces).with(places).with(lines);
+    // A tracer finds its own parts only where nothing is around them, and wants every span.
+    let all: Box<dyn Subscriber + Send + Sync> =
+        if provider.is_some() { Box::new(all) } else { Box::new(Lazily::new(all)) };
+    (all, Refilter(Box::new(refilter)))
 }
 
 fn parse_filter(filter: String) -> Result<EnvFilter, InitError> {

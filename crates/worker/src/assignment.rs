@@ -14,6 +14,7 @@ use leasehold_proto::{
     v1,
 };
 use leasehold_telemetry::TraceContext;
+use tracing::Span;
 
 use crate::{CancelReason, size::Size, term::UNLIMITED};
 
@@ -140,6 +141,24 @@ impl Assignment {
         } else {
             CancelReason::AttemptTimeout
         }
+    }
+
+    /// The span of this attempt, below no other.
+    pub(crate) fn span(&self, worker_id: &str) -> Span {
+        tracing::info_span!(
+            parent: None,
+            "process",
+            // Written out only where a tracer wants it.
+            otel.name = format_args!("process {}", self.queue),
+            otel.kind = "consumer",
+            task_id = self.task_id,
+            trace_id = self.trace.trace_id(),
+            task_type = self.task_type,
+            fencing_token = self.token.0,
+            attempt = self.attempt,
+            generation = self.generation,
+            worker_id,
+        )
     }
 
     /// The same for a process of this executable, with the attempt's own trace.

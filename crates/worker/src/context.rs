@@ -8,8 +8,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use leasehold_telemetry::TraceContext;
+use leasehold_telemetry::{TraceContext, Unseen};
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use crate::{
     assignment::{Assignment, Token},
@@ -131,6 +132,14 @@ impl LeaseOver {
     }
 }
 
+impl Unseen for Known {
+    fn begin(&self) -> Span {
+        let span = self.assignment.span(&self.house.worker_id);
+        leasehold_telemetry::give_place(&span, &self.trace);
+        span
+    }
+}
+
 impl Context {
     pub(crate) fn new(known: Known) -> Self {
         Self { known: Arc::new(known) }
@@ -139,6 +148,11 @@ impl Context {
     /// What the task is about, as its submitter put it.
     pub(crate) fn payload(&self) -> &Bytes {
         &self.known.assignment.payload
+    }
+
+    /// The attempt's span, which need not begin before somebody looks.
+    pub(crate) fn unseen(&self) -> Arc<dyn Unseen> {
+        Arc::<Known>::clone(&self.known)
     }
 
     /// What ties the handler to its worker.

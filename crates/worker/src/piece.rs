@@ -9,8 +9,8 @@ use std::{
     vec,
 };
 
+use leasehold_telemetry::LazySpan;
 use tokio::runtime::Handle;
-use tracing::Span;
 
 use crate::{
     Context,
@@ -26,7 +26,7 @@ const STARTS_MAX: usize = 32;
 /// A handler's work. It leaves one end, whatever becomes of it, and by then nothing of the handler is left.
 pub(crate) struct Piece {
     stage: Stage,
-    span: Span,
+    span: LazySpan,
     /// Not the handler's to drop: as long as it runs, the worker's pledge is kept.
     context: Context,
     /// Behind the handler: dropped with it, it says that it was aborted.
@@ -44,7 +44,7 @@ impl Piece {
     pub(crate) fn new(
         function: Arc<dyn Function>,
         context: Context,
-        span: Span,
+        span: LazySpan,
         slip: Slip,
     ) -> Self {
         Self { stage: Stage::Ahead(function), span, context, slip: Some(slip) }
@@ -62,26 +62,27 @@ impl Future for Piece {
 
     fn poll(self: Pin<&mut Self>, polling: &mut task::Context<'_>) -> Poll<()> {
         let Self { stage, span, context, slip } = self.get_mut();
-        let _entered = span.enter();
-        let called = match panic_note::caught(|| stage.poll(context, polling)) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(result)) => Ok(result),
-            Err(failure) => Err(failure),
-        };
-        // Of one that panicked something may be left, which may do so again.
-        let left = panic_note::caught(|| *stage = Stage::Over);
-        if let Some(slip) = slip.take() {
-            slip.leave(End::of_handler(left.and(called)));
-        }
-        Poll::Ready(())
+        span.in_scope(|| {
+            let called = match panic_note::caught(|| stage.poll(context, polling)) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(result)) => Ok(result),
+                Err(failure) => Err(failure),
+            };
+            // Of one that panicked something may be left, which may do so again.
+            let left = panic_note::caught(|| *stage = Stage::Over);
+            if let Some(slip) = slip.take() {
+                slip.leave(End::of_handler(left.and(called)));
+            }
+            Poll::Ready(())
+        })
     }
 }
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        if let Stage::Running(_) = self.stage {
-            let _entered = self.span.enter();
-            self.stage = Stage::Over;
+        let Self { stage, span, .. } = self;
+        if let Stage::Running(_) = stage {
+            span.in_scope(|| *stage = Stage::Over);
         }
     }
 }

@@ -218,7 +218,7 @@ impl Session {
         self.learn_pace(&lease.assignment.task_type, run_time.filter(|_| is_success));
         if let Some(outcome) = outcome {
             let saved = checkpoint.filter(|_| !matches!(outcome, Outcome::Success(_)));
-            self.put(letter(&lease.assignment, outcome, run_time).behind(saved));
+            self.put(letter(lease.into_assignment(), outcome, run_time).behind(saved));
         }
         if let Link::Up(conversation) = &mut self.link {
             conversation.forget_starts(|token| self.leases.get(token).is_none());
@@ -295,7 +295,7 @@ impl Session {
             excess.then_some(v1::DeclineReason::NoCapacity)
         };
         if let Some(reason) = refusal {
-            return self.post(&assignment, answer::declined(reason), None);
+            return self.put(letter(assignment, answer::declined(reason), None));
         }
         self.leases.insert(Lease::new(now, assignment));
         self.start_waiting(now);
@@ -368,7 +368,7 @@ impl Session {
     /// Hands back a lease that was not started.
     fn decline(&mut self, token: Token, reason: v1::DeclineReason) {
         if let Some(lease) = self.leases.remove(token) {
-            self.post(&lease.assignment, answer::declined(reason), None);
+            self.put(letter(lease.into_assignment(), answer::declined(reason), None));
         }
     }
 
@@ -393,10 +393,6 @@ impl Session {
     }
 
     /// Puts the outcome of a lease in the outbox, and says it if there is somebody to say it to.
-    fn post(&mut self, assignment: &Assignment, outcome: Outcome, run_time: Option<Duration>) {
-        self.put(letter(assignment, outcome, run_time));
-    }
-
     fn put(&mut self, letter: Letter) {
         debug!(
             task_id = letter.task_id,
@@ -405,18 +401,19 @@ impl Session {
             outcome = letter.kind(),
             "work ended"
         );
-        let notices = letter.notices();
+        // Only a result says what may be left out before it.
+        if !letter.is_result() {
+            self.hurry_starts();
+        }
+        if let Link::Up(conversation) = &mut self.link {
+            letter.notices().for_each(|notice| conversation.push(notice));
+        }
         self.outbox.put(letter);
-        notices.for_each(|notice| self.notify(notice));
     }
 
     /// Says something on the stream, if it is up. What must survive the stream is said again by the next hello.
     fn notify(&mut self, notice: Notice) {
-        // Only a result says what may be left out before it.
-        let is_result = |token| self.outbox.get(token).is_some_and(Letter::is_result);
-        if !matches!(notice, Notice::Outcome(token) if is_result(token)) {
-            self.hurry_starts();
-        }
+        self.hurry_starts();
         if let Link::Up(conversation) = &mut self.link {
             conversation.push(notice);
         }
@@ -465,13 +462,14 @@ impl Session {
 }
 
 /// An outcome to be said until it is answered.
-fn letter(assignment: &Assignment, outcome: Outcome, run_time: Option<Duration>) -> Letter {
+fn letter(assignment: Assignment, outcome: Outcome, run_time: Option<Duration>) -> Letter {
+    let Assignment { token, task_id, likeness, .. } = assignment;
     let outcome = v1::LeaseOutcome {
-        fencing_token: assignment.token.0,
+        fencing_token: token.0,
         outcome: Some(outcome),
         run_time: run_time.map(to_wire),
     };
-    Letter::new(assignment.task_id.clone(), Some(assignment.trace.clone()), outcome)
+    Letter::new(task_id, Some(likeness), outcome)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leasehold_telemetry::TraceContext;
+use leasehold_telemetry::{LazySpan, TraceContext};
 use tokio::{runtime::Handle, sync::oneshot, task::JoinSet};
 use tracing::{Instrument as _, Span};
 
@@ -37,6 +37,8 @@ pub(crate) struct Slots {
     scratch: Arc<Scratch>,
     /// Handlers that begin with the end of this turn: they cross to their runtime together.
     starting: Vec<Piece>,
+    /// When the first of them was started, from which the time of all of them counts.
+    now: Option<Instant>,
     programs: JoinSet<()>,
     ends: Arc<Ends>,
     /// What has been taken of them.
@@ -57,9 +59,6 @@ pub(crate) struct Grounds {
 /// What a piece of work begins with.
 struct Start {
     assignment: Arc<Assignment>,
-    /// The attempt's own span.
-    trace: TraceContext,
-    span: Span,
     strand: Arc<Strand>,
     limits: Limits,
     slip: Slip,
@@ -90,6 +89,7 @@ impl Slots {
             grounds,
             scratch: Arc::new(Scratch::default()),
             starting: Vec::new(),
+            now: None,
             programs: JoinSet::new(),
             ends: Arc::default(),
             ended: VecDeque::new(),
@@ -106,21 +106,15 @@ impl Slots {
     ) {
         let token = assignment.token;
         let strand = self.grounds.lifeline.strand(due, assignment.kill_grace);
-        let (span, trace) = self.span(&assignment);
-        let start = Start {
-            trace,
-            assignment,
-            span,
-            strand: Arc::clone(&strand),
-            limits,
-            slip: self.ends.slip(token),
-        };
+        let slip = self.ends.slip(token);
+        let start = Start { assignment, strand: Arc::clone(&strand), limits, slip };
         let rein = self.launch(start);
         self.controls.insert(token, Control { rein, strand, asking: None });
     }
 
     /// Lets the handlers begin that were started in this turn.
     pub(crate) fn set_off(&mut self) {
+        self.now = None;
         let most = self.starting.len();
         piece::set_off(&self.grounds.handlers, mem::take(&mut self.starting));
         self.starting.reserve(most);
@@ -135,12 +129,13 @@ impl Slots {
                 Rein::Handler(context)
             }
             Some(Task::Blocking(function)) => {
-                let (span, slip, context) = self.context(start);
+                let (mut span, slip, context) = self.context(start);
                 let told = context.clone();
                 let work = move || {
-                    let _entered = span.enter();
-                    let called = panic_note::caught(|| function(told.payload(), &told));
-                    slip.leave(End::of_handler(called));
+                    span.in_scope(|| {
+                        let called = panic_note::caught(|| function(told.payload(), &told));
+                        slip.leave(End::of_handler(called));
+                    });
                 };
                 let blocking = self.grounds.handlers.spawn_blocking(work);
                 context.tether().tie(blocking.abort_handle());
@@ -164,9 +159,13 @@ impl Slots {
     }
 
     /// What a handler in this process is called with, and what it is told by.
-    fn context(&self, start: Start) -> (Span, Slip, Context) {
-        let Start { assignment, trace, span, strand, limits, slip } = start;
-        let [deadline, task_deadline] = assignment.deadlines(Instant::now());
+    fn context(&mut self, start: Start) -> (LazySpan, Slip, Context) {
+        let Start { assignment, strand, limits, slip } = start;
+        let begun = (!LazySpan::can_wait()).then(|| self.span(&assignment));
+        let (span, trace) = begun.unzip();
+        let trace = trace.unwrap_or_else(|| assignment.trace.child());
+        let now = *self.now.get_or_insert_with(Instant::now);
+        let [deadline, task_deadline] = assignment.deadlines(now);
         let context = Context::new(Known {
             house: Arc::clone(&self.grounds.house),
             assignment,
@@ -176,12 +175,14 @@ impl Slots {
             tether: Tether::new(deadline),
             task_deadline,
         });
+        let span = span.map_or_else(|| LazySpan::Unseen(context.unseen()), LazySpan::Begun);
         (span, slip, context)
     }
 
     /// Runs a program, on the runtime of the connection.
     fn attempt(&mut self, start: Start, program: Arc<Program>, kind: Kind) -> Rein {
-        let Start { assignment, trace, span, strand, limits, slip } = start;
+        let Start { assignment, strand, limits, slip } = start;
+        let (span, trace) = self.span(&assignment);
         let leash = Arc::<Leash>::default();
         let attempt = Attempt {
             program,
@@ -212,14 +213,14 @@ impl Slots {
 
     /// A handler waits for more time. One that asked before waits no more.
     pub(crate) fn await_answer(&mut self, token: Token, answer: oneshot::Sender<Answer>) {
-        if let Some(control) = self.controls.get_mut(&token) {
+        if let Some(control) = self.controls.get_mut(token) {
             control.asking = Some(answer);
         }
     }
 
     /// Work may go on until `due`: its guard and its handler go by that from here on.
     pub(crate) fn postpone(&self, token: Token, due: Moment) -> io::Result<()> {
-        let Some(control) = self.controls.get(&token) else { return Ok(()) };
+        let Some(control) = self.controls.get(token) else { return Ok(()) };
         control.strand.postpone(due)?;
         if let Rein::Handler(context) = &control.rein {
             context.tether().postpone(Instant::now() + due.since(self.grounds.house.clock.now()));
@@ -229,7 +230,7 @@ impl Slots {
 
     /// Tells a handler what became of its request.
     pub(crate) fn answer(&mut self, token: Token, answer: Answer) {
-        let asking = self.controls.get_mut(&token).and_then(|control| control.asking.take());
+        let asking = self.controls.get_mut(token).and_then(|control| control.asking.take());
         if let Some(asking) = asking {
             // Whoever asked may wait no more.
             let _unheard = asking.send(answer);
@@ -239,7 +240,7 @@ impl Slots {
     /// Tells work what is wanted of it. A handler that must die is aborted; a process whose own time is over is asked to
     /// stop by its guard, which has a timer for that.
     pub(crate) fn signal(&self, token: Token, signal: Signal) {
-        let Some(Control { rein, strand, .. }) = self.controls.get(&token) else { return };
+        let Some(Control { rein, strand, .. }) = self.controls.get(token) else { return };
         let asker = match rein {
             Rein::Process(_) if strand.is_due(self.grounds.house.clock.now()) => Asker::Guard,
             Rein::Process(_) | Rein::Handler(_) | Rein::None => Asker::Worker,
@@ -276,7 +277,7 @@ impl Slots {
             while self.programs.try_join_next().is_some() {}
         }
         let (token, end) = self.ended.pop_front()?;
-        if let Some(Control { rein: Rein::Handler(context), .. }) = self.controls.remove(&token) {
+        if let Some(Control { rein: Rein::Handler(context), .. }) = self.controls.remove(token) {
             context.tether().loosen();
         }
         Some((token, end))
@@ -303,19 +304,7 @@ impl Slots {
 
     /// The span of an attempt, and its place in the submitter's trace.
     fn span(&self, assignment: &Assignment) -> (Span, TraceContext) {
-        let span = tracing::info_span!(
-            "process",
-            // Written out only where a tracer wants it.
-            otel.name = format_args!("process {}", assignment.queue),
-            otel.kind = "consumer",
-            task_id = assignment.task_id,
-            trace_id = assignment.trace.trace_id(),
-            task_type = assignment.task_type,
-            fencing_token = assignment.token.0,
-            attempt = assignment.attempt,
-            generation = assignment.generation,
-            worker_id = self.grounds.house.worker_id,
-        );
+        let span = assignment.span(&self.grounds.house.worker_id);
         let trace = leasehold_telemetry::place(&span, &assignment.trace);
         (span, trace)
     }

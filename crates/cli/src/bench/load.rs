@@ -43,23 +43,23 @@ const STATE_POLL: Duration = Duration::from_millis(20);
 pub(super) struct Tally {
     seen: Vec<AtomicBool>,
     left: AtomicU64,
-    ended: AtomicU64,
+    repeated: AtomicU64,
     all: Notify,
 }
 
 impl Tally {
     pub(super) fn new(tasks: u64) -> Arc<Self> {
         let seen = (0..tasks).map(|_| AtomicBool::new(false)).collect();
-        let (left, ended, all) = (AtomicU64::new(tasks), AtomicU64::new(0), Notify::new());
-        Arc::new(Self { seen, left, ended, all })
+        let (left, repeated, all) = (AtomicU64::new(tasks), AtomicU64::new(0), Notify::new());
+        Arc::new(Self { seen, left, repeated, all })
     }
 
     /// Task `number` has run; whether for the first time.
     pub(super) fn record(&self, number: u64) -> bool {
         let index = usize::try_from(number).unwrap_or(usize::MAX);
         let Some(seen) = self.seen.get(index) else { return false };
-        self.ended.fetch_add(1, Ordering::Relaxed);
         if seen.swap(true, Ordering::Relaxed) {
+            self.repeated.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -70,7 +70,7 @@ impl Tally {
 
     /// How often a task was run that had run before.
     pub(super) fn repeated(&self) -> u64 {
-        self.ended.load(Ordering::Relaxed) - (self.tasks() - self.left.load(Ordering::Relaxed))
+        self.repeated.load(Ordering::Relaxed)
     }
 
     /// How many tasks there are.
@@ -110,19 +110,24 @@ impl Tally {
 #[derive(Clone, Debug)]
 pub(super) struct Load {
     queue: String,
+    /// What its tasks say beside their payloads.
+    alike: TaskSpec,
     payload_bytes: u32,
 }
 
 impl Load {
     pub(super) fn new() -> Self {
-        let queue = format!("{NAME}-{}", std::process::id());
-        Self { queue, payload_bytes: PAYLOAD_BYTES }
+        Self::of(format!("{NAME}-{}", std::process::id()))
     }
 
     /// Tasks that no worker of a benchmark works at.
     pub(super) fn of_nobody() -> Self {
-        let queue = format!("{NAME}-{}-others", std::process::id());
-        Self { queue, payload_bytes: PAYLOAD_BYTES }
+        Self::of(format!("{NAME}-{}-others", std::process::id()))
+    }
+
+    fn of(queue: String) -> Self {
+        let alike = TaskSpec::new(&queue).queue(&queue);
+        Self { queue, alike, payload_bytes: PAYLOAD_BYTES }
     }
 
     /// With payloads of that size. A worker does not know the number of a task by less than 8 bytes.
@@ -141,7 +146,7 @@ impl Load {
         for (byte, digit) in payload.iter_mut().zip(number.to_be_bytes()) {
             *byte = digit;
         }
-        TaskSpec::new(&self.queue).queue(&self.queue).payload(payload.freeze())
+        self.alike.clone().payload(payload.freeze())
     }
 
     /// Submits, and runs every task of a tally meanwhile; fails unless each has ended. `started` is told of each when
@@ -154,12 +159,15 @@ impl Load {
         submit: impl Future<Output = Result<T, Failure>>,
     ) -> Result<(T, Instant), Failure> {
         let bar = progress::bar(tally.tasks(), "tasks run");
-        let counted = (Arc::clone(tally), bar.clone());
+        // One that nobody sees would look at the clock for each task all the same.
+        let counted = (Arc::clone(tally), (!bar.is_hidden()).then(|| bar.clone()));
         let handler = move |number| {
             let (tally, bar) = &counted;
             if tally.record(number) {
                 started(number);
-                bar.inc(1);
+                if let Some(bar) = bar {
+                    bar.inc(1);
+                }
             }
         };
         let all_ended = tally.all_ended(subject.target.patience);

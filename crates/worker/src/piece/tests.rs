@@ -13,13 +13,13 @@ use std::{
 
 use bytes::Bytes;
 use leasehold_proto::v1;
+use leasehold_telemetry::LazySpan;
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Notify,
     task::{block_in_place, yield_now},
     time::timeout,
 };
-use tracing::Span;
 
 use super::{Piece, STARTS_MAX, set_off};
 use crate::{
@@ -85,7 +85,9 @@ impl Stage {
         Fut: Future<Output = Result<String, TaskError>> + Send + 'static,
     {
         let function: Arc<dyn Function> = Arc::new(handler);
-        Piece::new(function, self.context(token), Span::none(), self.ends.slip(Token(token)))
+        let context = self.context(token);
+        let span = LazySpan::Unseen(context.unseen());
+        Piece::new(function, context, span, self.ends.slip(Token(token)))
     }
 
     /// The next so many ends, by token.

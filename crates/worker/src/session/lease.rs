@@ -12,7 +12,7 @@ use crate::{
     CancelReason,
     assignment::{Assignment, Token},
     clock::Moment,
-    held::{self, Held},
+    held::{Held, Place},
     size::Size,
 };
 
@@ -110,6 +110,11 @@ impl Lease {
         }
     }
 
+    /// What it was of: its own, if whoever worked at it has let go of it by now.
+    pub(super) fn into_assignment(self) -> Assignment {
+        Arc::unwrap_or_clone(self.assignment)
+    }
+
     /// How far it is, for the inventory.
     pub(super) fn phase(&self) -> v1::LeasePhase {
         match self.stage {
@@ -165,7 +170,7 @@ pub(super) struct Leases {
     /// What `held` says of timers, in the order they ring.
     timers: BTreeSet<(Moment, Token)>,
     /// The pending ones, first come first.
-    waiting: VecDeque<Token>,
+    waiting: VecDeque<(Token, Place)>,
     /// What the others take of the worker.
     taken: Size,
 }
@@ -182,13 +187,13 @@ impl Leases {
         let token = lease.assignment.token;
         debug_assert!(lease.stage.is_pending(), "a lease begins as pending");
         self.timers.extend(lease.stage.timer().map(|at| (at, token)));
-        self.waiting.push_back(token);
-        let replaced = self.held.insert(token, lease);
-        debug_assert!(replaced.is_none(), "a token is held once");
+        debug_assert!(self.get(token).is_none(), "a token is held once");
+        let place = self.held.insert(token, lease);
+        self.waiting.push_back((token, place));
     }
 
     pub(super) fn remove(&mut self, token: Token) -> Option<Lease> {
-        let lease = self.held.remove(&token)?;
+        let lease = self.held.remove(token)?;
         self.unlist(token, lease.stage);
         if !lease.stage.is_pending() {
             self.taken.remove(&lease.assignment.size);
@@ -197,7 +202,7 @@ impl Leases {
     }
 
     pub(super) fn set_stage(&mut self, token: Token, stage: Stage) {
-        let Some(lease) = self.held.get_mut(&token) else { return };
+        let Some(lease) = self.held.get_mut(token) else { return };
         let before = std::mem::replace(&mut lease.stage, stage);
         self.unlist(token, before);
         self.timers.extend(stage.timer().map(|at| (at, token)));
@@ -206,14 +211,17 @@ impl Leases {
 
     /// Turns the waiting lease whose turn it is into a running one, and says when its work runs out of time.
     pub(super) fn start_next(&mut self, now: Moment) -> Option<(Arc<Assignment>, Option<Moment>)> {
-        let token = *self.waiting.front()?;
-        let lease = self.held.get_mut(&token)?;
+        let (token, place) = *self.waiting.front()?;
+        let lease = self.held.at_mut(place)?;
         // The work counts from here, and may have waited for long.
         let total_remaining = lease.total_due.map(|due| due.since(now));
         Arc::make_mut(&mut lease.assignment).total_remaining = total_remaining;
         let assignment = Arc::clone(&lease.assignment);
         let attempt_due = assignment.attempt_timeout.map(|limit| now + limit);
-        let due = [attempt_due, lease.total_due].into_iter().flatten().min();
+        let due = match (attempt_due, lease.total_due) {
+            (Some(attempt), Some(total)) => Some(attempt.min(total)),
+            (attempt, total) => attempt.or(total),
+        };
         let before = std::mem::replace(&mut lease.stage, Stage::Running { since: now, due });
         self.unlist(token, before);
         self.timers.extend(due.map(|at| (at, token)));
@@ -223,14 +231,14 @@ impl Leases {
 
     /// What is asked for work that runs, if anything is. `None`: it does not run.
     pub(super) fn extension(&mut self, token: Token) -> Option<&mut Option<Extension>> {
-        let lease = self.held.get_mut(&token)?;
+        let lease = self.held.get_mut(token)?;
         matches!(lease.stage, Stage::Running { .. }).then_some(&mut lease.extension)
     }
 
     /// Everything that is asked for.
     pub(super) fn extensions(&mut self) -> impl Iterator<Item = (Token, &mut Extension)> {
-        let all = self.held.iter_mut();
-        let asked = all.filter_map(|(token, lease)| Some((*token, lease.extension.as_mut()?)));
+        let all = self.held.values_mut();
+        let asked = all.filter_map(|it| Some((it.assignment.token, it.extension.as_mut()?)));
         let mut asked: Vec<(Token, &mut Extension)> = asked.collect();
         asked.sort_unstable_by_key(|(token, _)| *token);
         asked.into_iter()
@@ -238,7 +246,7 @@ impl Leases {
 
     /// Lets work that runs, and has a limit, go on until then, within the whole task's time. Says when it is due.
     pub(super) fn postpone(&mut self, token: Token, until: Moment) -> Option<Moment> {
-        let lease = self.held.get(&token)?;
+        let lease = self.held.get(token)?;
         let Stage::Running { since, due: Some(due) } = lease.stage else { return None };
         let later = due.max(until);
         let due = lease.total_due.map_or(later, |total| later.min(total));
@@ -247,12 +255,12 @@ impl Leases {
     }
 
     pub(super) fn get(&self, token: Token) -> Option<&Lease> {
-        self.held.get(&token)
+        self.held.get(token)
     }
 
     /// All of them, by ascending token.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Token, &Lease)> {
-        held::ascending(&self.held)
+        self.held.ascending()
     }
 
     /// A lease whose timer has run out.
@@ -266,17 +274,18 @@ impl Leases {
 
     /// The pending one whose turn it is.
     pub(super) fn next_waiting(&self) -> Option<&Lease> {
-        self.held.get(self.waiting.front()?)
+        let (_, place) = *self.waiting.front()?;
+        self.held.at(place)
     }
 
     /// The pending ones, first come first.
     pub(super) fn waiting(&self) -> impl Iterator<Item = Token> {
-        self.waiting.iter().copied()
+        self.waiting.iter().map(|(token, _)| *token)
     }
 
     /// From here on a pending lease must not wait longer than it may.
     pub(super) fn hurry(&mut self, now: Moment, token: Token) {
-        let Some(lease) = self.held.get_mut(&token) else { return };
+        let Some(lease) = self.held.get_mut(token) else { return };
         if let Stage::Pending { start_by: start_by @ None } = &mut lease.stage {
             *start_by = lease.assignment.start_timeout.map(|limit| now + limit);
             self.timers.extend(start_by.map(|at| (at, token)));
@@ -315,7 +324,7 @@ impl Leases {
     /// For how many of the pending ones there is room, if nobody overtakes another.
     pub(super) fn ready(&self, whole: &Size) -> usize {
         let mut taken = self.taken.clone();
-        let sizes = self.waiting.iter().filter_map(|token| self.held.get(token));
+        let sizes = self.waiting.iter().filter_map(|(_, place)| self.held.at(*place));
         let ready = sizes.take_while(|lease| {
             let size = &lease.assignment.size;
             let fits = whole.holds_beside(&taken, size);
@@ -333,10 +342,10 @@ impl Leases {
             return;
         }
         // It is mostly that one's turn: the others need not be looked at.
-        if self.waiting.front() == Some(&token) {
+        if self.waiting.front().is_some_and(|(first, _)| *first == token) {
             self.waiting.pop_front();
         } else {
-            self.waiting.retain(|it| *it != token);
+            self.waiting.retain(|(it, _)| *it != token);
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use super::conversation::Notice;
 use crate::{
-    assignment::Token,
-    held::{self, Held},
+    assignment::{Likeness, Token},
+    held::Held,
 };
 use bytes::Bytes;
 use leasehold_policy::Mutant;
 use leasehold_proto::v1::{self, lease_outcome::Outcome};
-use leasehold_telemetry::TraceContext;
 use prost::Message as _;
+use std::sync::Arc;
 
 /// How many bytes of outcomes may wait before no more work is started: memory stays bounded while a coordinator is
 /// away or its disk is full.
@@ -25,8 +25,8 @@ pub(super) struct Outbox {
 /// An outcome, and what the log says of it.
 pub(super) struct Letter {
     pub(super) task_id: String,
-    /// `None`: of a task that this worker does not know.
-    trace: Option<TraceContext>,
+    /// Where its trace is found. `None`: of a task that this worker does not know.
+    likeness: Option<Arc<Likeness>>,
     /// What the work had saved last: said before the outcome, so that it counts with it.
     pub(super) checkpoint: Option<Bytes>,
     pub(super) outcome: v1::LeaseOutcome,
@@ -35,19 +35,19 @@ pub(super) struct Letter {
 }
 
 impl Letter {
-    /// The outcome of a task of this trace.
+    /// The outcome of a task of that trace.
     pub(super) fn new(
         task_id: String,
-        trace: Option<TraceContext>,
+        likeness: Option<Arc<Likeness>>,
         outcome: v1::LeaseOutcome,
     ) -> Self {
         let outcome_bytes = outcome.encoded_len();
-        Self { task_id, trace, checkpoint: None, outcome, outcome_bytes }
+        Self { task_id, likeness, checkpoint: None, outcome, outcome_bytes }
     }
 
     /// The trace, for the log: written out only where that is read.
     pub(super) fn trace_id(&self) -> String {
-        self.trace.as_ref().map(TraceContext::trace_id).unwrap_or_default()
+        self.likeness.as_ref().map(|it| it.trace.trace_id()).unwrap_or_default()
     }
 
     /// The same outcome, said behind what its work had saved.
@@ -92,12 +92,12 @@ impl Letter {
 impl Outbox {
     pub(super) fn put(&mut self, letter: Letter) {
         self.bytes += letter.bytes();
-        let replaced = self.letters.insert(letter.token(), letter);
-        debug_assert!(replaced.is_none(), "a lease ends once");
+        debug_assert!(self.get(letter.token()).is_none(), "a lease ends once");
+        self.letters.insert(letter.token(), letter);
     }
 
     pub(super) fn take(&mut self, token: Token) -> Option<Letter> {
-        let letter = self.letters.remove(&token)?;
+        let letter = self.letters.remove(token)?;
         self.bytes -= letter.bytes();
         Some(letter)
     }
@@ -107,16 +107,16 @@ impl Outbox {
     }
 
     pub(super) fn get(&self, token: Token) -> Option<&Letter> {
-        self.letters.get(&token)
+        self.letters.get(token)
     }
 
     /// What there is to say of all outcomes.
     pub(super) fn notices(&self) -> impl Iterator<Item = Notice> {
-        held::ascending(&self.letters).flat_map(|(_, letter)| letter.notices())
+        self.letters.ascending().flat_map(|(_, letter)| letter.notices())
     }
 
     pub(super) fn tokens(&self) -> impl Iterator<Item = Token> {
-        held::ascending(&self.letters).map(|(token, _)| token)
+        self.letters.ascending().map(|(token, _)| token)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -7,6 +7,7 @@ use tracing::info;
 use super::{
     Session, answer,
     lease::{Stage, StopReason},
+    letter,
     outbox::Letter,
 };
 use crate::{
@@ -35,7 +36,7 @@ impl Session {
         match lease.stage {
             Stage::Pending { .. } => {
                 if let Some(lease) = self.leases.remove(token) {
-                    self.post(&lease.assignment, answer::not_started(), None);
+                    self.put(letter(lease.into_assignment(), answer::not_started(), None));
                 }
                 self.start_waiting(now);
             }
