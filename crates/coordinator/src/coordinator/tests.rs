@@ -34,7 +34,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the task of a stream may take beside what the transport hands it.
-const STREAM_BYTES_MAX: usize = 1_280;
+const STREAM_BYTES_MAX: usize = 576;
 
 async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
     let waited = timeout(PATIENCE, future).await;

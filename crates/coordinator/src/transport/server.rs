@@ -86,12 +86,11 @@ where
             ended = &mut connection => Some(ended),
             () = stopping.cancelled() => None,
         };
-        let ended = match ended {
-            Some(ended) => ended,
-            None => {
-                Pin::new(&mut connection).graceful_shutdown();
-                (&mut connection).await
-            }
+        let ended = if let Some(ended) = ended {
+            ended
+        } else {
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection failed");

@@ -30,8 +30,8 @@ impl Bell {
     }
 }
 
-fn frame(number: i64) -> Sent {
-    Ok(v1::ConnectResponse { frame_sequence: number, ..v1::ConnectResponse::default() })
+fn frame(number: i64) -> v1::ConnectResponse {
+    v1::ConnectResponse { frame_sequence: number, ..v1::ConnectResponse::default() }
 }
 
 fn number(sent: Option<Sent>) -> Option<i64> {
@@ -42,11 +42,11 @@ fn number(sent: Option<Sent>) -> Option<i64> {
 fn frames_wait_in_their_order_and_not_more_than_there_is_room_for() {
     let (frames, mut outbound) = passage(2);
     for number in 1..=2 {
-        assert_eq!(frames.send(frame(number)).now_or_never(), Some(Ok(())));
+        assert_eq!(frames.send(Ok(frame(number))).now_or_never(), Some(Ok(())));
     }
-    assert_eq!(frames.send(frame(3)).now_or_never(), None, "there is no room");
+    assert_eq!(frames.send(Ok(frame(3))).now_or_never(), None, "there is no room");
     assert_eq!(number(outbound.next().now_or_never().unwrap()), Some(1));
-    assert_eq!(frames.send(frame(3)).now_or_never(), Some(Ok(())));
+    assert_eq!(frames.send(Ok(frame(3))).now_or_never(), Some(Ok(())));
     assert_eq!(number(outbound.take_ready()), Some(2));
     drop(frames);
     assert_eq!(number(outbound.next().now_or_never().unwrap()), Some(3), "what was sent is taken");
@@ -60,8 +60,8 @@ fn the_transport_is_woken_by_a_frame_and_by_the_end() {
     let waker = Waker::from(Arc::clone(&bell));
     let cx = &mut Context::from_waker(&waker);
     assert!(outbound.poll_next_unpin(cx).is_pending());
-    frames.send_now(frame(1));
-    frames.send_now(frame(2));
+    frames.send_now(Ok(frame(1)));
+    frames.send_now(Ok(frame(2)));
     assert_eq!(bell.rings(), 1, "once, until it waits again");
     assert!(outbound.poll_next_unpin(cx).is_ready());
     assert!(outbound.poll_next_unpin(cx).is_ready());
@@ -78,10 +78,10 @@ fn a_session_that_waits_for_the_end_alone_is_not_woken_by_room() {
     let cx = &mut Context::from_waker(&waker);
     let mut gone = pin!(frames.gone());
     assert!(gone.as_mut().poll(cx).is_pending());
-    frames.send_now(frame(1));
+    frames.send_now(Ok(frame(1)));
     assert!(outbound.take_ready().is_some());
     assert_eq!(bell.rings(), 0);
-    frames.send_now(frame(2));
+    frames.send_now(Ok(frame(2)));
     assert!(frames.poll_room(cx).is_pending());
     assert!(outbound.take_ready().is_some());
     assert_eq!(bell.rings(), 1, "it waited for room");
@@ -91,5 +91,5 @@ fn a_session_that_waits_for_the_end_alone_is_not_woken_by_room() {
     assert_eq!(bell.rings(), 2);
     assert!(gone.as_mut().poll(cx).is_ready());
     assert_eq!(frames.poll_room(cx), Poll::Ready(Err(Gone)));
-    assert_eq!(frames.send(frame(3)).now_or_never(), Some(Err(Gone)));
+    assert_eq!(frames.send(Ok(frame(3))).now_or_never(), Some(Err(Gone)));
 }
