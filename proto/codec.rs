@@ -10,7 +10,7 @@ use tonic::codec::{BufferSettings, Codec as GrpcCodec};
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
 /// What a stream holds for each direction at first, and by which its buffers grow.
-const BUFFER_BYTES: usize = 1 << 8;
+const BUFFER_BYTES: usize = 1 << 6;
 
 /// How much is encoded before it is handed to the transport: tonic's own default.
 const HAND_OVER_BYTES: usize = 32 << 10;

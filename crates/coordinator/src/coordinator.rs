@@ -148,7 +148,7 @@ pub async fn run(config: Config, source: Source) -> Result<(), RunError> {
     servers.spawn(reloader.clone().run(hangups, ending.clone()));
     let services = running.services(health.clone(), metrics, reloader, stopping.clone());
     servers.spawn(running.scaling.clone().keep(stopping.clone()));
-    servers.spawn(grpc_server(services, grpc));
+    servers.spawn(services.serve(grpc.incoming()));
     progress.send_replace(Some(running.handle.clone()));
     health.serving().await;
     let cluster = running.handle.cluster();
@@ -262,12 +262,6 @@ fn holder(config: &Config) -> Option<RunError> {
 async fn ops_server(port: Ops, acceptor: Acceptor, ending: CancellationToken) {
     if let Err(error) = port.serve(acceptor, ending).await {
         tracing::error!(error = chain(&error), "metrics and health are not served any more");
-    }
-}
-
-async fn grpc_server(services: Services<WorkerApi>, acceptor: Acceptor) {
-    if let Err(error) = services.serve(acceptor.incoming()).await {
-        tracing::error!(error = chain(&error), "grpc is not served any more");
     }
 }
 

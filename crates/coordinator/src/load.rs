@@ -4,7 +4,7 @@
 //! It is a picture: whoever looks at it asks neither the engine nor the disk. It knows no pool and no decision.
 
 use leasehold_policy::Time;
-use leasehold_queue::{LoadView, Name, SessionState, WorkerView};
+use leasehold_queue::{LoadView, Name, SessionState, WorkerGlance};
 
 mod flow;
 
@@ -54,15 +54,14 @@ pub struct WorkerLoad {
 pub const POOL_LABEL: &str = "pool";
 
 impl WorkerLoad {
-    pub(crate) fn new(view: &WorkerView, cpu: Option<u16>) -> Self {
-        let pool = view.labels.iter().find(|(name, _)| &**name == POOL_LABEL);
+    pub(crate) fn new(worker: WorkerGlance<'_>, cpu: Option<u16>) -> Self {
         Self {
-            worker: Name::clone(&view.worker),
-            pool: pool.map(|(_, pool)| Name::clone(pool)).filter(|pool| !pool.is_empty()),
-            task_types: view.task_types.clone(),
-            state: view.state,
-            slots: view.whole.slots,
-            used: view.used(),
+            worker: Name::clone(worker.worker()),
+            pool: worker.label(POOL_LABEL).filter(|pool| !pool.is_empty()).cloned(),
+            task_types: worker.task_types().cloned().collect(),
+            state: worker.state(),
+            slots: worker.slots(),
+            used: worker.used(),
             cpu,
         }
     }

@@ -3,14 +3,22 @@
 //!
 //! It never waits for the disk, keeps no lease, and decides nothing: a stream that ends takes nothing away.
 
-use std::{collections::VecDeque, future::Future, mem, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use futures_util::{Stream, StreamExt as _};
 use leasehold_proto::{duration::to_wire, v1};
 use leasehold_queue::{Command, StreamId};
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
-    time::{Instant, timeout},
+    time::{Sleep, sleep, timeout},
 };
 use tonic::Status as GrpcStatus;
 
@@ -24,11 +32,14 @@ use crate::{
 };
 
 mod frame;
+mod frames;
 mod hello;
 pub(crate) mod simulated;
 mod word;
 
 use frame::{Leases, Wording};
+use frames::{Frames, Gone};
+pub(crate) use frames::{Outbound, passage};
 pub(crate) use hello::WORKER_ID_RULE;
 use word::violation;
 
@@ -57,12 +68,14 @@ pub(crate) struct Shared {
     metrics: Metrics,
 }
 
-/// What goes to the transport: a frame, or why there is none. Boxed, because a channel holds room for 32 of what it takes from
-/// the first on, and most streams have nothing to say.
-pub(crate) type Sent = Box<Result<v1::ConnectResponse, GrpcStatus>>;
-
-/// Where frames go.
-type Frames = mpsc::Sender<Sent>;
+/// What a hello led to.
+struct Opened {
+    terms: SessionTerms,
+    wording: Wording,
+    ingress: Ingress,
+    /// What is left of the first frame: its numbers.
+    rest: v1::ConnectRequest,
+}
 
 /// One stream, after its hello.
 struct Session {
@@ -82,8 +95,8 @@ struct Session {
     acknowledged: i64,
     /// What frames are about that the worker has not acted upon.
     unacknowledged: VecDeque<(i64, Leases)>,
-    /// Since when the transport has taken nothing, if something is to be sent.
-    stuck_since: Option<Instant>,
+    /// Over when the transport has taken nothing for too long. None: nothing waits for it.
+    stuck: Option<Pin<Box<Sleep>>>,
     ingress: Ingress,
     /// Whether too much has waited to be sent, does not any more, and the engine is to be told.
     has_caught_up: bool,
@@ -128,9 +141,10 @@ impl Shared {
         S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
     {
         async move {
-            let greeted = Box::pin(self.greet(stream, &mut inbound, frames)).await;
-            let Some(mut session) = greeted else { return };
+            let mut greeted = Box::pin(self.greet(stream, &mut inbound, frames)).await;
+            let Some(session) = &mut greeted else { return };
             let end = session.converse(&mut inbound).await;
+            let Some(session) = greeted else { return };
             Box::pin(session.part(end)).await;
         }
     }
@@ -141,14 +155,17 @@ impl Shared {
         S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
     {
         let refused = match timeout(HELLO_WITHIN, inbound.next()).await {
-            Ok(Some(Ok(first))) => match self.open(stream, first, frames.clone()).await {
-                Ok((mut session, rest)) => match session.hear(rest).await {
-                    Ok(()) => return Some(session),
-                    Err(end) => {
-                        session.part(end).await;
-                        return None;
-                    }
-                },
+            Ok(Some(Ok(first))) => match self.open(stream, first).await {
+                Ok(opened) => {
+                    let (mut session, rest) = Session::new(self, stream, opened, frames);
+                    return match session.hear(rest).await {
+                        Ok(()) => Some(session),
+                        Err(end) => {
+                            session.part(end).await;
+                            None
+                        }
+                    };
+                }
                 Err(refusal) => refusal,
             },
             Ok(Some(Err(status))) => {
@@ -162,13 +179,8 @@ impl Shared {
         None
     }
 
-    /// Opens the session of a stream whose first frame begins with a hello. Hands back what is left of the frame: its numbers.
-    async fn open(
-        &self,
-        stream: StreamId,
-        first: v1::ConnectRequest,
-        frames: Frames,
-    ) -> Result<(Session, v1::ConnectRequest), Refusal> {
+    /// Opens the session of a stream whose first frame begins with a hello.
+    async fn open(&self, stream: StreamId, first: v1::ConnectRequest) -> Result<Opened, Refusal> {
         let mut events = first.events.into_iter();
         let Some(v1::worker_event::Event::Hello(hello)) = events.next().and_then(|said| said.event)
         else {
@@ -191,8 +203,22 @@ impl Shared {
         }
         // An engine that is gone ends the session through its egress.
         drop(self.liveness.send(Liveness::Several(said)).await);
-        let session = Session {
-            shared: self.clone(),
+        let rest = v1::ConnectRequest { events: Vec::new(), ..first };
+        Ok(Opened { terms, wording, ingress, rest })
+    }
+}
+
+impl Session {
+    /// A session that was just opened, and what it has not heard of its first frame.
+    fn new(
+        shared: Shared,
+        stream: StreamId,
+        opened: Opened,
+        frames: Frames,
+    ) -> (Self, v1::ConnectRequest) {
+        let Opened { terms, wording, ingress, rest } = opened;
+        let session = Self {
+            shared,
             stream,
             terms,
             wording,
@@ -202,58 +228,43 @@ impl Shared {
             heard: 0,
             acknowledged: 0,
             unacknowledged: VecDeque::new(),
-            stuck_since: None,
+            stuck: None,
             ingress,
             has_caught_up: false,
         };
-        Ok((session, v1::ConnectRequest { events: Vec::new(), ..first }))
+        (session, rest)
     }
-}
 
-impl Session {
     async fn converse<S>(&mut self, inbound: &mut S) -> End
     where
         S: Stream<Item = Result<v1::ConnectRequest, GrpcStatus>> + Unpin,
     {
         loop {
             let has_pending = !self.pending.is_empty();
-            let stuck_until = self.stuck_until();
-            let frames = self.frames.clone();
+            let stuck_after = self.terms.session_ttl / 2;
             tokio::select! {
                 closing = self.ingress.closing() => {
                     return closing.map_or(End::Gone, End::Closing);
                 }
                 frame = inbound.next() => match frame {
-                    Some(Ok(frame)) => if let Err(end) = self.hear(frame).await {
+                    Some(Ok(frame)) => if let Err(end) = Box::pin(self.hear(frame)).await {
                         return end;
                     },
                     Some(Err(status)) => return End::Unreadable(status),
                     None => return End::Gone,
                 },
-                () = self.ingress.take(&mut self.pending), if !has_pending => {
-                    self.stuck_since = Some(Instant::now());
-                }
-                room = frames.reserve(), if has_pending => {
-                    let Ok(room) = room else { return End::Gone };
+                () = self.ingress.take(&mut self.pending), if !has_pending => {}
+                room = room(&self.frames, &mut self.stuck, stuck_after), if has_pending => {
+                    if let Err(end) = room {
+                        return end;
+                    }
                     let frame = self.next_frame();
-                    room.send(Box::new(Ok(frame)));
+                    self.frames.send_now(Ok(frame));
                     if let Err(end) = self.tell_if_caught_up().await {
                         return end;
                     }
                 }
-                () = frames.closed() => return End::Gone,
-                () = stuck_until => return End::Closing(Closing::SlowConsumer),
-            }
-        }
-    }
-
-    /// Resolves when something has waited to be sent for half a session's life.
-    fn stuck_until(&self) -> impl Future<Output = ()> + use<> {
-        let until = self.stuck_since.map(|since| since + self.terms.session_ttl / 2);
-        async move {
-            match until {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => std::future::pending().await,
+                () = self.frames.gone() => return End::Gone,
             }
         }
     }
@@ -261,7 +272,10 @@ impl Session {
     fn next_frame(&mut self) -> v1::ConnectResponse {
         let Self { pending, terms, wording, .. } = self;
         let frame = frame::take(pending, terms, *wording, &self.shared.status);
-        self.stuck_since = (!self.pending.is_empty()).then(Instant::now);
+        if pending.is_empty() {
+            // What is handed over next brings its own memory.
+            *pending = VecDeque::new();
+        }
         self.has_caught_up |= self.ingress.sent(frame.events.len(), frame.bytes);
         self.sent += 1;
         if !frame.leases.is_empty() {
@@ -406,9 +420,9 @@ impl Session {
     async fn flush(&mut self) {
         self.ingress.take_ready(&mut self.pending);
         while !self.pending.is_empty() {
-            let frames = self.frames.clone();
-            let Ok(room) = frames.reserve().await else { return };
-            room.send(Box::new(Ok(self.next_frame())));
+            let Ok(()) = self.frames.room().await else { return };
+            let frame = self.next_frame();
+            self.frames.send_now(Ok(frame));
         }
     }
 
@@ -425,8 +439,28 @@ impl Session {
         self.sent += 1;
         let frame = self.numbered(vec![v1::CoordinatorEvent { event: Some(event) }]);
         // A worker that is gone needs no farewell.
-        drop(self.frames.send(Box::new(Ok(frame))).await);
+        drop(self.frames.send(Ok(frame)).await);
     }
+}
+
+/// Waits for room, for half a session's life at the most: a worker that does not read for so long is not there. Most streams never
+/// wait, so that only those that do have a timer.
+fn room<'a>(
+    frames: &'a Frames,
+    stuck: &'a mut Option<Pin<Box<Sleep>>>,
+    stuck_after: Duration,
+) -> impl Future<Output = Result<(), End>> {
+    poll_fn(move |cx| match frames.poll_room(cx) {
+        Poll::Ready(room) => {
+            *stuck = None;
+            Poll::Ready(room.map_err(|Gone| End::Gone))
+        }
+        Poll::Pending => {
+            let over = stuck.get_or_insert_with(|| Box::pin(sleep(stuck_after)));
+            ready!(over.as_mut().poll(cx));
+            Poll::Ready(Err(End::Closing(Closing::SlowConsumer)))
+        }
+    })
 }
 
 fn refused(refusal: Refusal) -> End {
@@ -436,11 +470,11 @@ fn refused(refusal: Refusal) -> End {
 async fn refuse(frames: &Frames, refusal: &Refusal) {
     tracing::info!(reason = refusal.name(), message = refusal.message, "worker stream refused");
     // A worker that is gone needs no answer.
-    drop(timeout(LAST_WORD_WITHIN, frames.send(Box::new(Err(refusal.to_status())))).await);
+    drop(timeout(LAST_WORD_WITHIN, frames.send(Err(refusal.to_status()))).await);
 }
 
 /// Tells the worker what the transport says of its frames.
 async fn repeat(frames: &Frames, status: GrpcStatus) {
     // A worker that is gone needs no answer.
-    drop(timeout(LAST_WORD_WITHIN, frames.send(Box::new(Err(status)))).await);
+    drop(timeout(LAST_WORD_WITHIN, frames.send(Err(status))).await);
 }

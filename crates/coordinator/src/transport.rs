@@ -1,11 +1,13 @@
 //! The gRPC server: one listener for clients, workers and operators, hardened against all of them.
 //!
-//! tonic's defaults bound little: connections, streams, resets, headers and messages get their bounds here. It knows
-//! nothing of what the services do.
+//! The libraries' defaults bound little: connections, streams, resets, headers and messages get their bounds here. It
+//! knows nothing of what the services do.
 
 use std::{io, time::Duration};
 
 use futures_util::Stream;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use leasehold_proto::externalscaler::external_scaler_server::ExternalScalerServer;
 use leasehold_proto::v1::{
     admin_service_server::AdminServiceServer,
@@ -17,13 +19,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     service::{Routes, RoutesBuilder},
-    transport::{Server, server::Connected},
+    transport::server::{Connected, TcpConnectInfo},
 };
 use tonic_health::{
     ServingStatus,
     pb::health_server::HealthServer,
     server::{HealthReporter, HealthService},
 };
+use tower::Layer as _;
 
 use crate::{
     handle::Handle,
@@ -38,6 +41,7 @@ mod connection;
 mod deadline;
 mod method;
 mod rpc;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +62,10 @@ const PENDING_RESETS_MAX: usize = 20;
 
 /// The headers of one call.
 const HEADER_BYTES_MAX: u32 = 16 << 10;
+
+/// What a connection remembers of headers that were sent to it, so that they can be sent in short: nothing. A worker makes
+/// one call in hours.
+const HEADER_TABLE_BYTES: u32 = 0;
 
 /// What may be under way on one stream: a few messages.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -127,18 +135,18 @@ pub struct Services<W> {
 impl<W: WorkerService> Services<W> {
     /// Serves whoever comes until `stopping` is cancelled and every call has ended. The worker's stream ends when its
     /// service ends it.
-    pub async fn serve<C>(
-        self,
-        incoming: impl Stream<Item = io::Result<C>>,
-    ) -> Result<(), tonic::transport::Error>
+    pub async fn serve<C>(self, incoming: impl Stream<Item = io::Result<C>>)
     where
-        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-        C::ConnectInfo: Clone + Send + Sync + 'static,
+        C: AsyncRead
+            + AsyncWrite
+            + Connected<ConnectInfo = TcpConnectInfo>
+            + Unpin
+            + Send
+            + 'static,
     {
         let layer = RpcLayer::new(self.metrics.clone());
-        let stop = self.stopping.clone().cancelled_owned();
-        let router = server().layer(layer).add_routes(self.routes());
-        router.serve_with_incoming_shutdown(incoming, stop).await
+        let stopping = self.stopping.clone();
+        server::serve(&protocol(), layer.layer(self.routes()), incoming, stopping).await;
     }
 
     fn routes(self) -> Routes {
@@ -159,7 +167,7 @@ impl<W: WorkerService> Services<W> {
             .add_service(ExternalScalerServer::new(scaler))
             .add_service(HealthServer::new(health));
         reflection(&mut routes);
-        routes.routes()
+        routes.routes().prepare()
     }
 }
 
@@ -178,14 +186,20 @@ fn reflection(routes: &mut RoutesBuilder) {
     }
 }
 
-fn server() -> Server {
-    Server::builder()
+fn protocol() -> http2::Builder<TokioExecutor> {
+    let mut protocol = http2::Builder::new(TokioExecutor::new());
+    protocol
+        .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
-        .http2_max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))
-        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
-        .http2_max_header_list_size(HEADER_BYTES_MAX)
+        .max_local_error_reset_streams(LOCAL_RESETS_MAX)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .header_table_size(HEADER_TABLE_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        // Nobody reads it, and each connection would remember it.
+        .auto_date_header(false);
+    protocol
 }

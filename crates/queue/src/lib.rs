@@ -124,5 +124,6 @@ pub use task::{
     Revoking, Task, Wait,
 };
 pub use view::{
-    BreakerView, KeptKey, LoadView, NamespaceView, QueueView, SessionState, WorkerView,
+    BreakerView, KeptKey, LoadView, NamespaceView, QueueView, SessionState, WorkerGlance,
+    WorkerView,
 };

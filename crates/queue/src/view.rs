@@ -154,6 +154,52 @@ pub struct KeptKey {
     pub until: Time,
 }
 
+/// What is looked at of all workers all the time: nothing is copied for that.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerGlance<'a>(&'a Session);
+
+impl<'a> WorkerGlance<'a> {
+    /// The worker's own name.
+    pub const fn worker(self) -> &'a Name {
+        &self.0.worker
+    }
+
+    /// Its stream, while it has one.
+    pub const fn stream(self) -> Option<StreamId> {
+        self.0.stream
+    }
+
+    /// How its session is.
+    pub fn state(self) -> SessionState {
+        self.0.state()
+    }
+
+    /// Its slots, taken or not.
+    pub const fn slots(self) -> u32 {
+        self.0.whole.slots
+    }
+
+    /// How many of them are spoken for, by what waits for one, too.
+    pub const fn used(self) -> u32 {
+        self.0.taken().slots.saturating_add(self.0.ahead())
+    }
+
+    /// How many of them hold work that cannot be stopped.
+    pub const fn lost(self) -> u32 {
+        self.0.lost
+    }
+
+    /// The task types it serves.
+    pub fn task_types(self) -> impl Iterator<Item = &'a Name> {
+        self.0.task_types.iter()
+    }
+
+    /// What one of its labels says.
+    pub fn label(self, name: &str) -> Option<&'a Name> {
+        self.0.labels.iter().find(|(label, _)| &**label == name).map(|(_, text)| text)
+    }
+}
+
 impl WorkerView {
     /// How many of its slots are spoken for, by what waits for one, too.
     pub const fn used(&self) -> u32 {
@@ -350,6 +396,11 @@ impl Queue {
     /// Every worker session, by worker name.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
         self.roster.iter().map(WorkerView::of)
+    }
+
+    /// The same at a glance.
+    pub fn glances(&self) -> impl Iterator<Item = WorkerGlance<'_>> {
+        self.roster.iter().map(|(_, session)| WorkerGlance(session))
     }
 
     /// The workers that take nothing that is in the way of a task that waits, until they have room for it, also while a limit

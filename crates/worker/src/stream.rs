@@ -76,6 +76,8 @@ impl Stream {
         let endpoint = endpoint
             .connect_timeout(DIAL_WAIT_MAX)
             .tcp_nodelay(true)
+            // One call in hours: the coordinator need not remember what headers it answered with.
+            .http2_header_table_size(0)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
             .keep_alive_while_idle(true)

@@ -82,7 +82,9 @@ impl Session {
             Failure::Bench(format!("idle worker {number} cannot connect: {what}"))
         };
         let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|it| refused(&it))?;
-        let channel = endpoint.tcp_nodelay(true).connect().await.map_err(|it| refused(&it))?;
+        // As a worker does.
+        let endpoint = endpoint.tcp_nodelay(true).http2_header_table_size(0);
+        let channel = endpoint.connect().await.map_err(|it| refused(&it))?;
         let mut session = Self::open(channel, number).await.map_err(|it| refused(&it))?;
         session.interval = session.welcome().await.ok_or_else(|| refused(&"it is not welcome"))?;
         Ok(session)

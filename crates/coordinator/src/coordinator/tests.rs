@@ -18,14 +18,14 @@ use leasehold_queue::{
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::Status as GrpcStatus;
 
 use super::*;
 use crate::{
     handle::{LeaseName, ListFilter, OpenState, Replay, Submission, Unavailable},
     queues::Queues,
-    session::{FRAMES_MAX, Sent},
+    session::{FRAMES_MAX, Outbound, passage},
     snapshot::Snapshot,
     watch::WatchFilter,
 };
@@ -34,7 +34,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the task of a stream may take beside what the transport hands it.
-const STREAM_BYTES_MAX: usize = 1_280;
+const STREAM_BYTES_MAX: usize = 576;
 
 async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
     let waited = timeout(PATIENCE, future).await;
@@ -99,7 +99,7 @@ impl Node {
     fn dial(&mut self) -> Wire {
         self.next_stream += 1;
         let (frames, inbound) = mpsc::channel(64);
-        let (outbound, told) = mpsc::channel(FRAMES_MAX);
+        let (outbound, told) = passage(FRAMES_MAX);
         let stream = StreamId(self.next_stream);
         let shared = self.running.shared.clone();
         self.running.sessions.spawn(shared.serve(stream, ReceiverStream::new(inbound), outbound));
@@ -119,7 +119,7 @@ impl Node {
 /// The worker's end of a stream.
 struct Wire {
     frames: mpsc::Sender<Result<v1::ConnectRequest, GrpcStatus>>,
-    told: mpsc::Receiver<Sent>,
+    told: Outbound,
     events: std::vec::IntoIter<v1::CoordinatorEvent>,
     sent: i64,
     heard: i64,
@@ -146,7 +146,7 @@ impl Wire {
             if let Some(event) = self.events.next() {
                 return Some(Ok(event.event.unwrap()));
             }
-            match *patiently("a frame", self.told.recv()).await? {
+            match patiently("a frame", self.told.next()).await? {
                 Ok(frame) => {
                     assert_eq!(frame.frame_sequence, self.heard + 1);
                     self.heard = frame.frame_sequence;
@@ -881,7 +881,7 @@ async fn a_bound_on_waiters_and_watchers_holds() {
 async fn a_stream_that_is_idle_holds_little() {
     let dir = TempDir::new().unwrap();
     let node = Node::start(dir.path()).await;
-    let (frames, _told) = mpsc::channel(FRAMES_MAX);
+    let (frames, _told) = passage(FRAMES_MAX);
     let silent = tokio_stream::pending::<Result<v1::ConnectRequest, GrpcStatus>>();
     let served = node.running.shared.clone().serve(StreamId(1), silent, frames);
     let bytes = size_of_val(&served);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use leasehold_policy::Time;
 use leasehold_queue::{
     Assignment, Ended, Guarded, LeaseEnd, LoadView, Name, Phase, Record, SessionState, StopProof,
-    StreamId, Task, TaskId, Token, WorkerView,
+    StreamId, Task, TaskId, Token,
 };
 
 use super::Engine;
@@ -52,11 +52,8 @@ impl Engine {
         self.observe_queues();
         self.metrics.set_payloads(self.payloads.bytes(&self.queue));
         self.observe_circuits();
-        let workers: Vec<WorkerView> = self.queue.workers().collect();
-        self.observe_workers(&workers);
-        let workers = workers.iter().map(|view| WorkerLoad::new(view, self.cpu(view.stream)));
-        let load = Load { time: self.now, rows: self.rows(), workers: workers.collect() };
-        self.status.set_load(load);
+        let workers = self.observe_workers();
+        self.status.set_load(Load { time: self.now, rows: self.rows(), workers });
     }
 
     /// What waits and what is leased, and what of it happened lately.
@@ -135,7 +132,8 @@ impl Engine {
         self.metrics.set_oldest_queued(oldest);
     }
 
-    fn observe_workers(&self, views: &[WorkerView]) {
+    /// Counts workers and slots, and hands back how loaded each is.
+    fn observe_workers(&self) -> Vec<WorkerLoad> {
         let mut workers = [
             (SessionState::Active, WorkerState::Active, 0),
             (SessionState::Draining, WorkerState::Draining, 0),
@@ -144,17 +142,20 @@ impl Engine {
             (SessionState::Evicted, WorkerState::Evicted, 0),
         ];
         let (mut used, mut free, mut draining, mut lost) = (0, 0, 0, 0);
-        for view in views {
+        let mut loads = Vec::with_capacity(self.streams.len());
+        for worker in self.queue.glances() {
+            let (is, idle) = (worker.state(), worker.slots().saturating_sub(worker.used()));
             for (state, _, count) in &mut workers {
-                *count += u64::from(*state == view.state);
+                *count += u64::from(*state == is);
             }
-            used += u64::from(view.used());
-            lost += u64::from(view.lost);
-            match view.state {
-                SessionState::Active => free += idle(view),
-                SessionState::Draining => draining += idle(view),
+            used += u64::from(worker.used());
+            lost += u64::from(worker.lost());
+            match is {
+                SessionState::Active => free += u64::from(idle),
+                SessionState::Draining => draining += u64::from(idle),
                 SessionState::Quarantined | SessionState::Disconnected | SessionState::Evicted => {}
             }
+            loads.push(WorkerLoad::new(worker, self.cpu(worker.stream())));
         }
         for (_, state, count) in workers {
             self.metrics.set_workers(state, count);
@@ -163,6 +164,7 @@ impl Engine {
         self.metrics.set_slots(SlotState::Free, free);
         self.metrics.set_slots(SlotState::Draining, draining);
         self.metrics.set_slots(SlotState::Lost, lost);
+        loads
     }
 
     /// Counts a fact that is about to be written. `next`: the one behind it.
@@ -256,8 +258,4 @@ fn time(metrics: &Metrics, flows: &mut Flows, task: &Task, end: &LeaseEnd) {
         RevocationStage::Stopped
     };
     metrics.revocation_came_to(stage, end.ended.since(revoking.since));
-}
-
-fn idle(worker: &WorkerView) -> u64 {
-    u64::from(worker.whole.slots.saturating_sub(worker.used()))
 }

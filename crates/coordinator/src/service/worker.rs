@@ -8,19 +8,17 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, stream::Map};
 use leasehold_policy::{Bucket, Rate};
-use leasehold_proto::v1::{ConnectRequest, ConnectResponse, worker_service_server::WorkerService};
+use leasehold_proto::v1::{ConnectRequest, worker_service_server::WorkerService};
 use leasehold_queue::StreamId;
-use tokio::{sync::mpsc, time::Instant};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     handle::Unavailable,
     refusal::{Refusal, Scope},
-    session::{FRAMES_MAX, Sent, Shared},
+    session::{FRAMES_MAX, Outbound, Shared, passage},
 };
 
 /// How many streams there may be at once: beyond it memory, not leases, would be the bound.
@@ -64,7 +62,7 @@ impl WorkerApi {
 
 #[tonic::async_trait]
 impl WorkerService for WorkerApi {
-    type ConnectStream = Map<ReceiverStream<Sent>, fn(Sent) -> Result<ConnectResponse, Status>>;
+    type ConnectStream = Outbound;
 
     async fn connect(
         &self,
@@ -72,10 +70,10 @@ impl WorkerService for WorkerApi {
     ) -> Result<Response<Self::ConnectStream>, Status> {
         self.admit()?;
         let stream = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed));
-        let (frames, response) = mpsc::channel(FRAMES_MAX);
+        let (frames, response) = passage(FRAMES_MAX);
         // Nothing is awaited here: a worker may wait for the answer's headers before it sends its first frame.
         self.sessions.spawn(self.shared.clone().serve(stream, request.into_inner(), frames));
-        Ok(Response::new(ReceiverStream::new(response).map(|sent| *sent)))
+        Ok(Response::new(response))
     }
 }
 

@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 use futures_util::FutureExt as _;
 use leasehold_proto::v1::{ConnectRequest, ConnectResponse, GoAwayReason};
 use leasehold_queue::{Command, StreamId};
-use tokio::sync::mpsc;
 use tonic::{Code, Status as GrpcStatus};
 
-use super::{End, Sent, Session, Shared};
+use super::{End, Outbound, Session, Shared, passage};
 use crate::{egress::Closing, refusal::Refusal, request::Liveness};
 
 /// More frames than a session says at its end: what it still has to say, and the last word.
@@ -28,7 +27,7 @@ pub enum Farewell {
 /// One stream of a worker.
 pub(crate) struct Turned {
     session: Session,
-    frames: mpsc::Receiver<Sent>,
+    frames: Outbound,
 }
 
 /// What is said when a stream ends.
@@ -47,10 +46,9 @@ impl Turned {
         stream: StreamId,
         first: ConnectRequest,
     ) -> Result<Self, LastWords> {
-        let (sender, frames) = mpsc::channel(FRAMES_MAX);
-        let opened = shared.open(stream, first, sender).now_or_never();
-        let (session, rest) = match opened {
-            Some(Ok(opened)) => opened,
+        let (sender, frames) = passage(FRAMES_MAX);
+        let (session, rest) = match shared.open(stream, first).now_or_never() {
+            Some(Ok(opened)) => Session::new(shared.clone(), stream, opened, sender),
             Some(Err(refusal)) => return Err(refused(&refusal.to_status())),
             None => return Err(broken()),
         };
@@ -110,7 +108,7 @@ impl Turned {
             let said = self.session.go_away(reason, "simulated").now_or_never();
             debug_assert!(said.is_some(), "there is room for the last words");
         }
-        let frames = std::iter::from_fn(|| (*self.frames.try_recv().ok()?).ok()).collect();
+        let frames = std::iter::from_fn(|| self.frames.take_ready()?.ok()).collect();
         LastWords { frames, farewell: Farewell::Closed }
     }
 

@@ -15,7 +15,7 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::Connected;
+use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::{
     archive::Desk,
@@ -50,8 +50,7 @@ pub async fn run<C>(
     stop: impl Future<Output = ()>,
 ) -> Result<(), RunError>
 where
-    C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-    C::ConnectInfo: Clone + Send + Sync + 'static,
+    C: AsyncRead + AsyncWrite + Connected<ConnectInfo = TcpConnectInfo> + Unpin + Send + 'static,
 {
     let (applied, metrics) = (Applied::from(config), Metrics::default());
     let config = Arc::clone(&applied.config);
@@ -63,11 +62,7 @@ where
     let (health, stopping) = (Health::starting().await, CancellationToken::new());
     let reloader = Reloader::new(running.handle.clone(), metrics.clone(), Source::default());
     let services = running.services(health.clone(), metrics, reloader, stopping.clone());
-    tasks.spawn(async move {
-        if let Err(error) = services.serve(incoming).await {
-            tracing::error!(error = crate::coordinator::chain(&error), "grpc is not served");
-        }
-    });
+    tasks.spawn(services.serve(incoming));
     health.serving().await;
     tokio::select! {
         biased;

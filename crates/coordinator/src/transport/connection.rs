@@ -24,7 +24,8 @@ const FIRST_WORDS_BYTES: usize = 24;
 #[derive(Debug)]
 pub struct Connection {
     socket: TcpStream,
-    silence: Option<Silence>,
+    /// Only at the beginning of most.
+    silence: Option<Box<Silence>>,
     metrics: Metrics,
     _place: OwnedSemaphorePermit,
 }
@@ -61,7 +62,7 @@ impl Connection {
             Patience::Visit(lasts) => (lasts, None),
         };
         let silence = Silence { ends: Box::pin(sleep(lasts)), heard_bytes: 0, enough_bytes };
-        Self { socket, silence: Some(silence), metrics, _place: place }
+        Self { socket, silence: Some(Box::new(silence)), metrics, _place: place }
     }
 
     /// Counts what was heard; an error once the peer took too long.

@@ -12,7 +12,7 @@ use std::{
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 use leasehold_telemetry::{TraceContext, set_parent};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status, body::Body, metadata::MetadataMap};
 use tonic_types::StatusExt as _;
 use tower::{Layer, Service};
@@ -100,8 +100,8 @@ impl RpcLayer {
         S: Service<Request<Body>, Response = Response<Body>>,
     {
         let began = Instant::now();
-        let _room = match self.admit(method, &mut request) {
-            Ok(room) => room,
+        let (_room, deadline) = match self.admit(method, &mut request) {
+            Ok(admitted) => admitted,
             Err(refusal) => {
                 let status = refusal.to_status();
                 self.metrics.refused(refusal.name());
@@ -110,10 +110,13 @@ impl RpcLayer {
             }
         };
         let call = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind();
-        let response = match within(self.limit(method), call).await {
-            Some(Ok(response)) => response?,
-            Some(Err(panic)) => self.panicked(method, panic.as_ref()).into_http(),
-            None => self.late().into_http(),
+        let call = within(self.limit(method), call);
+        let response = match within(deadline.map(|CallDeadline(left)| left), call).await {
+            Some(Some(Ok(response))) => response?,
+            Some(Some(Err(panic))) => self.panicked(method, panic.as_ref()).into_http(),
+            Some(None) => self.late().into_http(),
+            // The caller has given up by then: this is for whoever is in between.
+            None => Status::cancelled("the deadline of the call is over").into_http(),
         };
         let status = Status::from_header_map(response.headers());
         let code = status.as_ref().map_or(Code::Ok, Status::code);
@@ -124,21 +127,22 @@ impl RpcLayer {
         Ok(response)
     }
 
-    /// A place for the call, if it may go on.
+    /// A place for the call and how long its caller waits, if it may go on.
     fn admit(
         &self,
         method: Method,
         request: &mut Request<Body>,
-    ) -> Result<Option<tokio::sync::OwnedSemaphorePermit>, Refusal> {
-        if let Some(deadline) = CallDeadline::from_headers(request.headers())? {
+    ) -> Result<(Option<OwnedSemaphorePermit>, Option<CallDeadline>), Refusal> {
+        let deadline = CallDeadline::from_headers(request.headers())?;
+        if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
         // What waits or streams has bounds of its own.
         if method.kind != Kind::Unary {
-            return Ok(None);
+            return Ok((None, deadline));
         }
         let room = Arc::clone(&self.room).try_acquire_owned();
-        room.map(Some)
+        room.map(|room| (Some(room), deadline))
             .map_err(|_| Refusal::overloaded("calls", Scope::Coordinator, u64::from(CALLS_MAX)))
     }
 

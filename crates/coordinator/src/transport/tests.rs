@@ -6,9 +6,11 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tower::Layer as _;
 
-use super::{Acceptor, rpc::RpcLayer, server};
+use super::{Acceptor, protocol, rpc::RpcLayer, server};
 use crate::metrics::Metrics;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,7 +34,8 @@ async fn limits_are_announced() {
     let any = "127.0.0.1:0".parse().unwrap();
     let acceptor = Acceptor::bind(any, 8, metrics.clone()).await.unwrap();
     let address = acceptor.address().unwrap();
-    let router = server().layer(RpcLayer::new(metrics)).add_routes(Routes::default());
+    let (protocol, service) = (protocol(), RpcLayer::new(metrics).layer(Routes::default()));
+    let served = server::serve(&protocol, service, acceptor.incoming(), CancellationToken::new());
     let client = async {
         let mut peer = TcpStream::connect(address).await.unwrap();
         peer.write_all(PREFACE).await.unwrap();
@@ -55,8 +58,9 @@ async fn limits_are_announced() {
     };
     let (settings, window) = tokio::select! {
         seen = client => seen,
-        ended = router.serve_with_incoming(acceptor.incoming()) => panic!("ended: {ended:?}"),
+        () = served => panic!("ended"),
     };
+    assert_eq!(settings.get(&1), Some(&0), "table of headers");
     assert_eq!(settings.get(&3), Some(&128), "concurrent streams");
     assert_eq!(settings.get(&4), Some(&(1 << 20)), "window of a stream");
     assert_eq!(settings.get(&6), Some(&(16 << 10)), "list of headers");

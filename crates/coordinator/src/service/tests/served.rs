@@ -68,7 +68,7 @@ impl Served {
             stopping: stopping.clone(),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move { services.serve(acceptor.incoming()).await.unwrap() });
+        tasks.spawn(services.serve(acceptor.incoming()));
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = endpoint.connect_lazy();
         Self { channel, metrics, running, stopping, tasks, _dir: dir }

@@ -119,6 +119,20 @@ async fn a_call_that_does_not_get_on_gives_its_place_back() {
 }
 
 #[tokio::test]
+async fn a_call_ends_with_the_deadline_of_its_caller_whatever_its_kind() {
+    let metrics = Metrics::default();
+    let service = RpcLayer::new(metrics.clone())
+        .layer(service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>()));
+    let kinds = [GET, "/leasehold.v1.TaskService/AwaitTask", "/leasehold.v1.WorkerService/Connect"];
+    for path in kinds {
+        let status = status(service.clone(), request(path, Some("20m"))).await;
+        assert_eq!(status.code(), Code::Cancelled, "{path}");
+        let method = path.trim_start_matches('/');
+        counted(&metrics, &format!("method=\"{method}\",code=\"CANCELLED\"}} 1"));
+    }
+}
+
+#[tokio::test]
 async fn refusals_of_services_are_counted_by_reason() {
     let metrics = Metrics::default();
     let service = RpcLayer::new(metrics.clone()).layer(service_fn(async |_: Request<Body>| {
