@@ -170,14 +170,14 @@ impl Book {
     }
 
     /// Takes a task in, in place of the one with its id. Says where that stood, and where it stands.
-    pub(crate) fn replace(&mut self, task: Box<Task>) -> (Option<Mark>, Mark) {
+    pub(crate) fn replace(&mut self, task: Task) -> (Option<Mark>, Mark) {
         let before = self.remove(task.id);
         let before = before.map(|(task, template)| Mark::of(&task, template));
         (before, self.insert(task))
     }
 
     /// Takes a task in whose id is not there. Says where it stands.
-    pub(crate) fn insert(&mut self, task: Box<Task>) -> Mark {
+    pub(crate) fn insert(&mut self, task: Task) -> Mark {
         let (template, is_first) = self.templates.enter(&task.spec.template);
         let queue = &task.spec.queue;
         if is_first {
@@ -198,7 +198,7 @@ impl Book {
     }
 
     /// Takes a task out.
-    pub(crate) fn remove(&mut self, id: TaskId) -> Option<(Box<Task>, TemplateNo)> {
+    pub(crate) fn remove(&mut self, id: TaskId) -> Option<(Task, TemplateNo)> {
         let (task, template) = self.tasks.remove(id)?;
         let (queue, bytes) = (&task.spec.queue, size(&task));
         self.open_bytes -= bytes;

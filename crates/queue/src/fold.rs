@@ -82,11 +82,11 @@ impl Book {
                 self.session_ttl_max = self.session_ttl_max.max(*session_ttl);
             }
             Record::TaskAccepted(task) | Record::TaskReplayed(task) => {
-                let after = Some(self.open(Box::clone(task), |_| record.clone())?);
+                let after = Some(self.open(Task::clone(task), |_| record.clone())?);
                 return Ok(Folded { after, ..Folded::default() });
             }
             Record::TaskMoved(task) => {
-                let (before, after) = self.replace(Box::clone(task));
+                let (before, after) = self.replace(Task::clone(task));
                 return Ok(Folded { before, after: Some(after), ended: None });
             }
             Record::KeyKept { queue, key, task, until } => {
@@ -107,7 +107,7 @@ impl Book {
                 };
                 let before = Some(Mark::of(&task, template));
                 task.change(record)?;
-                return Ok(Folded { before, after: None, ended: Some(task) });
+                return Ok(Folded { before, after: None, ended: Some(Box::new(task)) });
             }
         }
         Ok(Folded::default())
@@ -118,15 +118,15 @@ impl Book {
         match record {
             Record::TaskAccepted(mut task) => {
                 self.templates.intern(&mut task.spec.template);
-                self.open(task, Record::TaskAccepted).map(drop)
+                self.open(*task, |task| Record::TaskAccepted(Box::new(task))).map(drop)
             }
             Record::TaskReplayed(mut task) => {
                 self.templates.intern(&mut task.spec.template);
-                self.open(task, Record::TaskReplayed).map(drop)
+                self.open(*task, |task| Record::TaskReplayed(Box::new(task))).map(drop)
             }
             Record::TaskMoved(mut task) => {
                 self.templates.intern(&mut task.spec.template);
-                self.replace(task);
+                self.replace(*task);
                 Ok(())
             }
             record @ (Record::EpochStarted { .. }
@@ -145,8 +145,8 @@ impl Book {
 
     fn open(
         &mut self,
-        task: Box<Task>,
-        record: impl FnOnce(Box<Task>) -> Record,
+        task: Task,
+        record: impl FnOnce(Task) -> Record,
     ) -> Result<Mark, Corrupt> {
         if self.tasks.get(task.id).is_some() {
             return Err(wrong_state(task.id, &record(task)));
