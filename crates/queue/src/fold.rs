@@ -143,11 +143,7 @@ impl Book {
         }
     }
 
-    fn open(
-        &mut self,
-        task: Task,
-        record: impl FnOnce(Task) -> Record,
-    ) -> Result<Mark, Corrupt> {
+    fn open(&mut self, task: Task, record: impl FnOnce(Task) -> Record) -> Result<Mark, Corrupt> {
         if self.tasks.get(task.id).is_some() {
             return Err(wrong_state(task.id, &record(task)));
         }
@@ -213,10 +209,10 @@ impl Task {
                     self.leases = self.leases.saturating_sub(1);
                 }
                 self.remember(failure.as_ref(), *cause);
-                self.phase = match eligible {
+                self.leave_lease(match eligible {
                     Some(eligible) => Phase::Scheduled { eligible, wait: Wait::Backoff },
                     None => Phase::Queued,
-                };
+                });
             }
             Record::CancelRequested { .. } => {
                 if self.lease().is_none() {
@@ -251,7 +247,7 @@ impl Task {
             | Record::KeyKept { .. }
             | Record::QueuePaused { .. } => return Err(wrong_state(self.id, record)),
         }
-        self.revision += 1;
+        self.revision = self.revision.saturating_add(1);
         Ok(())
     }
 
@@ -262,12 +258,14 @@ impl Task {
         if self.lease().is_some() {
             return Err(wrong_state(self.id, record));
         }
-        if let Some(last) = self.last_token
+        if let Some(last) = self.last_token()
             && *token <= last
         {
             return Err(Corrupt::OldToken { task: self.id, token: *token, last });
         }
-        self.last_token = Some(*token);
+        if self.past.is_some() {
+            self.leave(|past| past.last_token = None);
+        }
         self.leases += 1;
         self.phase = Phase::Leased(Box::new(Lease {
             token: *token,
@@ -300,7 +298,8 @@ impl Task {
             Charge::WorkerLoss if Mutant::LossesNotCounted.is_alive() => {}
             Charge::Attempt => (self.attempts, self.ran) = (self.attempts + 1, true),
             Charge::WorkerLoss => {
-                (self.worker_losses, self.ran) = (self.worker_losses + 1, true);
+                self.leave(|past| past.worker_losses += 1);
+                self.ran = true;
             }
             Charge::Nothing => {}
         }
@@ -321,7 +320,7 @@ impl Task {
             token: lease.token,
             worker: Name::clone(&lease.worker),
             instance: Name::clone(&lease.instance),
-            generation: self.generation,
+            generation: self.generation(),
             attempt: self.attempts + 1,
             granted: lease.granted,
             started: lease.started,

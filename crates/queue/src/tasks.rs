@@ -50,7 +50,9 @@ impl Tasks {
 
     /// The task, and the number of its template.
     pub(crate) fn find(&self, id: TaskId) -> Option<(&Task, TemplateNo)> {
-        self.find_serial(id.serial()).filter(|(task, _)| task.id == id)
+        let hash = hash(id.serial());
+        let number = self.tables.get(table(hash))?.find(hash, |it| self.all.is(*it, id))?;
+        self.all.get(*number)
     }
 
     /// The task with this serial: ids are placed by it.
@@ -60,7 +62,9 @@ impl Tasks {
 
     fn find_serial(&self, serial: i64) -> Option<(&Task, TemplateNo)> {
         let hash = hash(serial);
-        let number = self.tables.get(table(hash))?.find(hash, |it| self.all.has(*it, serial))?;
+        let is_it =
+            |it: &Number| self.all.get(*it).is_some_and(|(task, _)| task.id.serial() == serial);
+        let number = self.tables.get(table(hash))?.find(hash, is_it)?;
         self.all.get(*number)
     }
 
@@ -71,9 +75,9 @@ impl Tasks {
 
     /// The same, and the number of its template.
     pub(crate) fn find_mut(&mut self, id: TaskId) -> Option<(&mut Task, TemplateNo)> {
-        let (serial, hash) = (id.serial(), hash(id.serial()));
-        let number = self.tables.get(table(hash))?.find(hash, |it| self.all.has(*it, serial))?;
-        self.all.get_mut(*number).filter(|(task, _)| task.id == id)
+        let hash = hash(id.serial());
+        let number = self.tables.get(table(hash))?.find(hash, |it| self.all.is(*it, id))?;
+        self.all.get_mut(*number)
     }
 
     /// How many there are.
@@ -83,13 +87,14 @@ impl Tasks {
 
     /// Takes a task in whose id is not there.
     pub(crate) fn insert(&mut self, task: Task, template: TemplateNo) {
-        let serial = task.id.serial();
+        let (id, serial) = (task.id, task.id.serial());
         let hash = hash(serial);
         let Self { tables, all, .. } = self;
         let Some(table) = tables.get_mut(table(hash)) else { return };
-        debug_assert!(table.find(hash, |it| all.has(*it, serial)).is_none(), "it is a new one");
+        debug_assert!(table.find(hash, |it| all.is(*it, id)).is_none(), "it is a new one");
         let number = all.insert(task, template);
-        let hash_of = |it: &Number| all.get(*it).map_or(0, |(task, _)| self::hash(task.id.serial()));
+        let hash_of =
+            |it: &Number| all.get(*it).map_or(0, |(task, _)| self::hash(task.id.serial()));
         table.insert_unique(hash, number, hash_of);
         self.len += 1;
         if self.order.last().is_none_or(|last| *last < serial) {
@@ -103,8 +108,7 @@ impl Tasks {
     pub(crate) fn remove(&mut self, id: TaskId) -> Option<(Task, TemplateNo)> {
         let (serial, hash) = (id.serial(), hash(id.serial()));
         let Self { tables, all, .. } = self;
-        let is_it = |it: &Number| all.get(*it).is_some_and(|(task, _)| task.id == id);
-        let found = tables.get_mut(table(hash))?.find_entry(hash, is_it);
+        let found = tables.get_mut(table(hash))?.find_entry(hash, |it| all.is(*it, id));
         let (number, _) = found.ok()?.remove();
         let gone = all.remove(number)?;
         self.len -= 1;

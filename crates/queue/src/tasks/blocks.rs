@@ -4,10 +4,17 @@
 
 use std::array;
 
-use crate::{Task, templates::TemplateNo};
+use crate::{Task, TaskId, templates::TemplateNo};
 
-/// How many tasks a block holds: one for each bit that tells who is there.
-const BLOCK: u32 = u64::BITS;
+/// How many tasks a block holds: as many as fill 7 KiB, which is what an allocator gives in one piece, and no more than there are
+/// bits to tell who is there.
+const BLOCK: u32 = 57;
+
+/// How many numbers a block has, so that it is found by the upper bits of one; the last are nobody's.
+const NUMBERS: u32 = 64;
+
+/// The bits of a block that is full.
+const FULL: u64 = (1 << BLOCK) - 1;
 
 /// The number of a task while it is here. It is given again when the task is gone.
 pub(super) type Number = u32;
@@ -39,7 +46,7 @@ impl Block {
     }
 
     const fn is_full(&self) -> bool {
-        self.taken == u64::MAX
+        self.taken == FULL
     }
 }
 
@@ -51,9 +58,9 @@ impl Blocks {
         Some((block.tasks.get(place)?.as_ref()?, *block.templates.get(place)?))
     }
 
-    /// Whether it is the number of the task with that serial.
-    pub(super) fn has(&self, number: Number, serial: i64) -> bool {
-        self.get(number).is_some_and(|(task, _)| task.id.serial() == serial)
+    /// Whether it is the number of this task.
+    pub(super) fn is(&self, number: Number, id: TaskId) -> bool {
+        self.get(number).is_some_and(|(task, _)| task.id == id)
     }
 
     /// The task of a number, to be changed, and the number of its template.
@@ -67,7 +74,7 @@ impl Blocks {
     pub(super) fn insert(&mut self, task: Task, template: TemplateNo) -> Number {
         let no = self.roomy.last().copied().unwrap_or_else(|| {
             let no = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
-            debug_assert!(no < u32::MAX / BLOCK, "there are fewer tasks than numbers");
+            debug_assert!(no < u32::MAX / NUMBERS, "there are fewer tasks than numbers");
             self.all.push(None);
             self.roomy.push(no);
             no
@@ -86,7 +93,7 @@ impl Blocks {
         if block.is_full() {
             self.roomy.pop();
         }
-        no * BLOCK + place
+        no * NUMBERS + place
     }
 
     /// Takes a task out.
@@ -97,7 +104,7 @@ impl Blocks {
         let task = block.tasks.get_mut(place)?.take()?;
         let template = *block.templates.get(place)?;
         if block.is_full() {
-            self.roomy.push(number / BLOCK);
+            self.roomy.push(number / NUMBERS);
         }
         block.taken &= !(1 << place);
         if block.taken == 0 {
@@ -109,5 +116,5 @@ impl Blocks {
 
 /// The number of its block, and its place in that.
 const fn parts(number: Number) -> (usize, usize) {
-    ((number / BLOCK) as usize, (number % BLOCK) as usize)
+    ((number / NUMBERS) as usize, (number % NUMBERS) as usize)
 }
