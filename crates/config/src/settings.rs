@@ -205,7 +205,7 @@ impl Default for Limits {
             checkpoint_bytes: 64 << 10,
             open_tasks: 10_000_000,
             open_bytes: 4 << 30,
-            payload_memory: 256 << 20,
+            payload_memory: 8 << 20,
             queues: 10_000,
             key_bytes: 256 << 20,
             worker_losses: 5,

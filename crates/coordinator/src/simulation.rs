@@ -467,7 +467,7 @@ impl Asked {
             }
             Self::Cancel(receiver) => received(receiver, Answer::Cancelled),
             Self::Replay(receiver) => received(receiver, |replayed| match replayed {
-                Ok(Replay::Done(snapshot)) => Answer::Replayed(Some(snapshot.task.generation)),
+                Ok(Replay::Done(snapshot)) => Answer::Replayed(Some(snapshot.task.generation())),
                 Ok(Replay::Already(_) | Replay::NotDead | Replay::Refused(_)) | Err(_) => {
                     Answer::Replayed(None)
                 }

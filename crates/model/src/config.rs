@@ -307,7 +307,7 @@ impl Config {
                 admission: Admission::default(),
             }),
             payload: Bytes::new().into(),
-            total_timeout: NEVER,
+            total_timeout: NEVER.into(),
             trace: None,
             extras: Extras {
                 initial_delay: Duration::ZERO,

@@ -118,7 +118,7 @@ pub(crate) fn release(effect: Effect) -> Option<Release> {
             let Ended { task, ending, .. } = ended;
             let decided = task.ends().last().filter(|_| ending == Ending::Succeeded);
             let token = decided.map(|end| end.token);
-            let (id, generation) = (task.id, task.generation);
+            let (id, generation) = (task.id, task.generation());
             Release::Ended { id, generation, end: End { ending, token } }
         }
         // No worker of the model takes leases ahead, or asks for more time.

@@ -171,9 +171,9 @@ impl History {
         match record {
             Record::TaskReplayed(task) => {
                 self.earlier.append(&mut self.granted);
-                (self.generation, self.end) = (task.generation, None);
+                (self.generation, self.end) = (task.generation(), None);
             }
-            Record::TaskAccepted(task) => self.generation = task.generation,
+            Record::TaskAccepted(task) => self.generation = task.generation(),
             Record::LeaseGranted { token, .. } => self.granted.push(*token),
             Record::TaskEnded { ending, token, .. } => {
                 self.end = Some(End { ending: *ending, token: *token });

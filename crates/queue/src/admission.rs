@@ -45,14 +45,17 @@ impl Queue {
         self.free_to_reopen(&task)?;
         self.admit(&task.spec)?;
         self.book.make_room(&task.spec.queue, self.config.limits.queues);
-        task.generation += u32::from(!Mutant::GenerationKept.is_alive());
-        task.revision += 1;
-        (task.attempts, task.leases, task.worker_losses) = (0, 0, 0);
+        task.revision = task.revision.saturating_add(1);
+        (task.attempts, task.leases) = (0, 0);
         (task.cancel_requested, task.ran) = (false, false);
-        task.deadline = self.now + task.spec.total_timeout;
-        task.phase = Phase::Queued;
+        task.deadline = self.now + task.spec.total_timeout.into();
+        task.leave_lease(Phase::Queued);
+        task.leave(|past| {
+            past.replays += u32::from(!Mutant::GenerationKept.is_alive());
+            past.worker_losses = 0;
+        });
         self.book.templates.intern(&mut task.spec.template);
-        let (id, generation) = (task.id, task.generation);
+        let (id, generation) = (task.id, task.generation());
         self.write(Record::TaskReplayed(Box::new(task)));
         self.show(id);
         Ok(Replayed { generation })

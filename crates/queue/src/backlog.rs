@@ -39,7 +39,7 @@ impl Queue {
     ) -> Vec<Portion<'a>> {
         let (mut portions, mut limited) = (Vec::new(), Vec::new());
         for lane in lanes {
-            let Some(task) = self.book.task(lane.first.task) else { continue };
+            let Some(task) = self.book.at(lane.first) else { continue };
             let Some(hold) = self.holds(task).next() else { continue };
             let portion = Portion { lane, behind: 0, hold, count: lane.len() };
             if portion.hold == Hold::Capacity {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use leasehold_policy::Mutant;
 
-use crate::{Granted, Queue, Task, TaskId, lanes::Next};
+use crate::{Granted, Queue, Task, lanes::Next};
 
 /// Why a task is not leased though it is its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Queue {
         if next.place.is_over(self.now) {
             return Some(Doom::Over);
         }
-        let task = self.book.task(next.place.task)?;
+        let task = self.book.at(next.place)?;
         let enough = self.config.cull_runs?;
         let (fastest, runs) = self.paces.fastest(&task.spec.task_type)?;
         let left = next.place.deadline.since(self.now);
@@ -54,7 +54,8 @@ impl Queue {
     }
 
     /// Ends such a task.
-    pub(crate) fn cull(&mut self, id: TaskId, doom: &Doom, granted: &mut Granted) {
+    pub(crate) fn cull(&mut self, next: &Next, doom: &Doom, granted: &mut Granted) {
+        let Some(id) = self.book.at(next.place).map(|task| task.id) else { return };
         match doom {
             Doom::Over => {
                 granted.expired += 1;

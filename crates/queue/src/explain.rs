@@ -327,8 +327,11 @@ impl Queue {
         all.sort_by(|one, other| (other.0, &other.2).cmp(&(one.0, &one.2)));
         let more = all.iter().skip(GROUPS_MAX).map(|(count, ..)| count).sum();
         let groups = all.into_iter().take(GROUPS_MAX).filter_map(|(count, first, hold)| {
-            let first = first.or_else(|it| it.lane.behind(it.behind).ok_or(())).ok()?;
-            let spec = self.book.task(first)?.spec.clone();
+            let task = match first {
+                Ok(first) => self.book.task(first),
+                Err(portion) => self.book.tasks.with_serial(portion.lane.behind(portion.behind)?),
+            };
+            let (first, spec) = task.map(|task| (task.id, task.spec.clone()))?;
             let blocker = self.look_into(&spec, hold);
             Some(BlockedGroup { count, first, spec, blocker })
         });

@@ -24,7 +24,7 @@ impl Queue {
         // Classes are asked by number from here on, whether it is accepted or not.
         self.index.lanes.needs.know(namespace::of(&spec.queue), &spec.task_type, &spec.shape);
         self.introduce();
-        let deadline = self.now + spec.total_timeout;
+        let deadline = self.now + spec.total_timeout.into();
         let estimate = self.estimate_spec(spec, deadline);
         let Some(end) = estimate.likely_end().filter(|end| deadline <= *end) else {
             return Ok(None);

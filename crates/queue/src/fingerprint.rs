@@ -42,8 +42,8 @@ impl<'a> Print<'a> {
 
     /// What is durable of a task. A wait that is over counts as none, since time alone ends it.
     pub(crate) fn task(&mut self, task: &Task) {
-        self.put((task.id, task.generation, task.last_token, task.cancel_requested));
-        self.put((task.attempts, task.leases, task.worker_losses, task.ran));
+        self.put((task.id, task.generation(), task.last_token(), task.cancel_requested));
+        self.put((task.attempts, task.leases, task.worker_losses(), task.ran));
         self.put(task.last_failure().map(|failure| discriminant(&failure.reason)));
         self.put(task.checkpoint().map(|checkpoint| (checkpoint.token, &checkpoint.data)));
         self.left(task.deadline);

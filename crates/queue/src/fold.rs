@@ -82,11 +82,11 @@ impl Book {
                 self.session_ttl_max = self.session_ttl_max.max(*session_ttl);
             }
             Record::TaskAccepted(task) | Record::TaskReplayed(task) => {
-                let after = Some(self.open(Box::clone(task), |_| record.clone())?);
+                let after = Some(self.open(Task::clone(task), |_| record.clone())?);
                 return Ok(Folded { after, ..Folded::default() });
             }
             Record::TaskMoved(task) => {
-                let (before, after) = self.replace(Box::clone(task));
+                let (before, after) = self.replace(Task::clone(task));
                 return Ok(Folded { before, after: Some(after), ended: None });
             }
             Record::KeyKept { queue, key, task, until } => {
@@ -107,7 +107,7 @@ impl Book {
                 };
                 let before = Some(Mark::of(&task, template));
                 task.change(record)?;
-                return Ok(Folded { before, after: None, ended: Some(task) });
+                return Ok(Folded { before, after: None, ended: Some(Box::new(task)) });
             }
         }
         Ok(Folded::default())
@@ -118,15 +118,15 @@ impl Book {
         match record {
             Record::TaskAccepted(mut task) => {
                 self.templates.intern(&mut task.spec.template);
-                self.open(task, Record::TaskAccepted).map(drop)
+                self.open(*task, |task| Record::TaskAccepted(Box::new(task))).map(drop)
             }
             Record::TaskReplayed(mut task) => {
                 self.templates.intern(&mut task.spec.template);
-                self.open(task, Record::TaskReplayed).map(drop)
+                self.open(*task, |task| Record::TaskReplayed(Box::new(task))).map(drop)
             }
             Record::TaskMoved(mut task) => {
                 self.templates.intern(&mut task.spec.template);
-                self.replace(task);
+                self.replace(*task);
                 Ok(())
             }
             record @ (Record::EpochStarted { .. }
@@ -143,11 +143,7 @@ impl Book {
         }
     }
 
-    fn open(
-        &mut self,
-        task: Box<Task>,
-        record: impl FnOnce(Box<Task>) -> Record,
-    ) -> Result<Mark, Corrupt> {
+    fn open(&mut self, task: Task, record: impl FnOnce(Task) -> Record) -> Result<Mark, Corrupt> {
         if self.tasks.get(task.id).is_some() {
             return Err(wrong_state(task.id, &record(task)));
         }
@@ -213,10 +209,10 @@ impl Task {
                     self.leases = self.leases.saturating_sub(1);
                 }
                 self.remember(failure.as_ref(), *cause);
-                self.phase = match eligible {
+                self.leave_lease(match eligible {
                     Some(eligible) => Phase::Scheduled { eligible, wait: Wait::Backoff },
                     None => Phase::Queued,
-                };
+                });
             }
             Record::CancelRequested { .. } => {
                 if self.lease().is_none() {
@@ -251,7 +247,7 @@ impl Task {
             | Record::KeyKept { .. }
             | Record::QueuePaused { .. } => return Err(wrong_state(self.id, record)),
         }
-        self.revision += 1;
+        self.revision = self.revision.saturating_add(1);
         Ok(())
     }
 
@@ -262,12 +258,14 @@ impl Task {
         if self.lease().is_some() {
             return Err(wrong_state(self.id, record));
         }
-        if let Some(last) = self.last_token
+        if let Some(last) = self.last_token()
             && *token <= last
         {
             return Err(Corrupt::OldToken { task: self.id, token: *token, last });
         }
-        self.last_token = Some(*token);
+        if self.past.is_some() {
+            self.leave(|past| past.last_token = None);
+        }
         self.leases += 1;
         self.phase = Phase::Leased(Box::new(Lease {
             token: *token,
@@ -300,7 +298,8 @@ impl Task {
             Charge::WorkerLoss if Mutant::LossesNotCounted.is_alive() => {}
             Charge::Attempt => (self.attempts, self.ran) = (self.attempts + 1, true),
             Charge::WorkerLoss => {
-                (self.worker_losses, self.ran) = (self.worker_losses + 1, true);
+                self.leave(|past| past.worker_losses += 1);
+                self.ran = true;
             }
             Charge::Nothing => {}
         }
@@ -321,7 +320,7 @@ impl Task {
             token: lease.token,
             worker: Name::clone(&lease.worker),
             instance: Name::clone(&lease.instance),
-            generation: self.generation,
+            generation: self.generation(),
             attempt: self.attempts + 1,
             granted: lease.granted,
             started: lease.started,

@@ -66,11 +66,12 @@ impl Queue {
         self.review_reservations();
         let Some(Turn { next, seating, passed }) = self.next_for() else { return false };
         if let Some(doom) = self.doom(&next) {
-            self.cull(next.place.task, &doom, granted);
+            self.cull(&next, &doom, granted);
             return true;
         }
         let Some(token) = self.mint() else { return false };
-        let took = passed.map(|passed| (self.size_of(next.place.task), passed));
+        let task = passed.and_then(|_| self.book.at(next.place));
+        let took = task.map(|task| task.spec.shape.size.clone()).zip(passed);
         self.lease(next, seating, token, granted);
         if next.pick() == Pick::Reserved {
             // Whoever is alike to it has had the room that was kept.
@@ -102,7 +103,9 @@ impl Queue {
                 let turn = all.and_then(|all| lanes.next(&all, pick, paces));
                 (next, turn.filter(|turn| !offer.asks.contains(turn.ask)))
             };
-            let avoided = avoided.get(&next.place.task).copied();
+            let is_any = !avoided.is_empty();
+            let task = is_any.then(|| book.at(next.place)).flatten();
+            let avoided = task.and_then(|task| avoided.get(&task.id)).copied();
             let seating = class.best(next.ask, avoided, lanes.served_last(&next))?;
             Some(Turn { next, seating, passed })
         });
@@ -114,9 +117,9 @@ impl Queue {
     }
 
     fn lease(&mut self, next: Next, seating: Seating, token: Token, granted: &mut Granted) {
-        let (id, session, is_ahead) = (next.place.task, seating.session, seating.is_ahead());
         // Nothing of what its worker is told changes with the grant.
-        let Some(task) = self.book.task(id) else { return };
+        let Some(task) = self.book.at(next.place) else { return };
+        let (id, session, is_ahead) = (task.id, seating.session, seating.is_ahead());
         let assignment = Box::new(assignment(task, token, self.now));
         let (template, is_away) =
             (Arc::clone(&task.spec.template), task.spec.payload.here().is_none());
@@ -148,15 +151,15 @@ impl Queue {
 }
 
 fn assignment(task: &Task, token: Token, now: Time) -> Assignment {
-    let is_first = task.leases == 0 && task.generation == 1;
+    let is_first = task.leases == 0 && task.generation() == 1;
     Assignment {
         token,
         task: task.id,
         spec: task.spec.clone(),
         attempt: task.attempts + 1,
-        generation: task.generation,
+        generation: task.generation(),
         deadline: task.deadline,
         checkpoint: task.checkpoint().map(|checkpoint| checkpoint.data.clone()),
-        waited: is_first.then(|| now.since(task.submitted + task.spec.initial_delay())),
+        waited: is_first.then(|| now.since(task.first_ready())),
     }
 }

@@ -42,9 +42,6 @@ const VARIANT: u64 = 0b10 << 62;
 const MS_BITS: u32 = 42;
 
 impl TaskId {
-    /// The id behind all others.
-    pub(crate) const LAST: Self = Self::from_u128(u128::MAX);
-
     /// The id with these 128 bits.
     #[expect(clippy::cast_possible_truncation, reason = "the other half is kept beside it")]
     pub const fn from_u128(bits: u128) -> Self {

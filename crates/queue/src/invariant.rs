@@ -51,11 +51,11 @@ fn check_place(queue: &Queue, task: &Task) {
     assert!(due == Time::NEVER || index.timers.is_set(due, Alarm::Task(id)), "{id}: no alarm");
     let unheard = task.ends().last().filter(|end| {
         task.lease().is_none()
-            && (Some(end.token), end.generation) == (task.last_token, task.generation)
+            && (Some(end.token), end.generation) == (task.last_token(), task.generation())
             && end.kind == EndKind::WorkerLost
     });
     let is_listed = |token: &Token| index.unheard.get(token) == Some(&id);
-    let listed = task.last_token.filter(is_listed);
+    let listed = task.last_token().filter(is_listed);
     assert!(listed == unheard.map(|end| end.token), "{id}: who may be heard late disagrees");
     if let Phase::Scheduled { eligible, wait } = task.phase {
         let tally = queue.book.templates.queues.find(&task.spec.queue);
@@ -67,18 +67,17 @@ fn check_place(queue: &Queue, task: &Task) {
     let session = lease.session.and_then(|session| queue.roster.get(session));
     let held = session.and_then(|session| session.work(lease.token));
     assert!(held == Some(Work::Lease(id)), "{id}: its lease is held by nobody");
-    assert!(task.last_token == Some(lease.token), "{id}: its lease is not the newest");
 }
 
 fn check_counters(queue: &Queue, task: &Task) {
     let (id, ceilings) = (task.id, &queue.ceilings);
     assert!(task.attempts < task.spec.retry.max_attempts, "{id}: goes on without attempts left");
-    assert!(task.worker_losses < ceilings.worker_losses, "{id}: goes on after its last loss");
+    assert!(task.worker_losses() < ceilings.worker_losses, "{id}: goes on after its last loss");
     assert!(task.leases <= ceilings.leases, "{id}: leased too often");
     assert!(task.lease().is_some() || task.leases < ceilings.leases, "{id}: goes on leaseless");
     assert!(!task.cancel_requested || task.lease().is_some(), "{id}: goes on though cancelled");
-    assert!(task.last_token.is_some() || task.leases == 0, "{id}: leased without a token");
-    assert!(0 < task.generation && 0 < task.revision, "{id}: counts from 1");
+    assert!(task.last_token().is_some() || task.leases == 0, "{id}: leased without a token");
+    assert!(0 < task.revision, "{id}: counts from 1");
 }
 
 fn check_sessions(queue: &Queue) {

@@ -12,7 +12,7 @@ use std::{
 use leasehold_policy::{Mutant, Time, namespace};
 
 use crate::{
-    Name, SessionId, Task, TaskId, TaskSpec, Template, Token,
+    Name, SessionId, Task, TaskSpec, Template, Token,
     ask::{AskNo, Offer},
     fairness::Occasion,
     flows::{FlowNo, Flows},
@@ -39,7 +39,8 @@ mod stand;
 pub(crate) struct Place {
     pub(crate) priority: u8,
     pub(crate) deadline: Time,
-    pub(crate) task: TaskId,
+    /// Its [serial](crate::TaskId::serial): half of what its id takes.
+    pub(crate) task: i64,
     /// Whether the task has failed before. It orders nothing: no two places have one task.
     pub(crate) is_retry: bool,
 }
@@ -49,12 +50,12 @@ impl Place {
         let is_ignored = Mutant::PriorityIgnored.is_alive();
         let priority = if is_ignored { 0 } else { task.spec.priority };
         let is_retry = 0 < task.attempts;
-        Self { priority, deadline: task.deadline, task: task.id, is_retry }
+        Self { priority, deadline: task.deadline, task: task.id.serial(), is_retry }
     }
 
     /// That of one that is submitted now and has to be over by then: behind all that are like it.
     pub(crate) fn of_new(spec: &TaskSpec, deadline: Time) -> Self {
-        Self { priority: spec.priority, deadline, task: TaskId::LAST, is_retry: false }
+        Self { priority: spec.priority, deadline, task: i64::MAX, is_retry: false }
     }
 
     /// The place among tasks that run for another time, so that in both lanes the same tasks have to start before it.
@@ -82,7 +83,7 @@ impl Place {
 }
 
 /// A task's place among those of its lane.
-pub(crate) type Rank = (Time, TaskId);
+pub(crate) type Rank = (Time, i64);
 
 /// The number of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,8 +148,10 @@ pub(crate) struct News {
 pub(crate) struct Lane {
     pub(crate) flow: FlowNo,
     pub(crate) key: LaneKey,
-    /// In their order, by when they have to be over, with the time since when each waits. Never empty.
-    pub(crate) tasks: Sorted<Rank, Time>,
+    /// In their order, by when they have to be over. Never empty.
+    pub(crate) tasks: Sorted<Rank>,
+    /// Since when those wait, by serial, that do not since they could first be leased.
+    since: Sorted<i64, Time>,
     founded: u64,
     /// Its alarm: set lazily, so it rings for its first task, or earlier.
     armed: Rank,
@@ -197,12 +200,12 @@ impl Next {
 pub(crate) struct LaneView<'a> {
     pub(crate) queue: &'a Name,
     pub(crate) task_type: &'a Name,
-    /// The task that goes first, and since when it waits.
+    /// The task that goes first, and since when it waits if not since it could first be leased.
     pub(crate) first: Place,
-    pub(crate) since: Time,
+    pub(crate) since: Option<Time>,
     /// How many slots a lease of each of them takes.
     pub(crate) slots: u64,
-    tasks: &'a Sorted<Rank, Time>,
+    tasks: &'a Sorted<Rank>,
 }
 
 impl LaneView<'_> {
@@ -211,8 +214,8 @@ impl LaneView<'_> {
         self.tasks.len() as u64
     }
 
-    /// The task that goes behind so many of them.
-    pub(crate) fn behind(&self, many: u64) -> Option<TaskId> {
+    /// The task that goes behind so many of them, by its serial.
+    pub(crate) fn behind(&self, many: u64) -> Option<i64> {
         let nth = usize::try_from(many).ok()?;
         self.tasks.iter().nth(nth).map(|((_, task), _)| *task)
     }
@@ -230,8 +233,13 @@ pub(crate) enum Pick {
 }
 
 impl Lanes {
-    /// Lets a task with this template wait, since then.
-    pub(crate) fn insert(&mut self, known: &mut Known, place: Place, since: Time) {
+    /// Lets a task with this template wait, since then; and when it could first be leased.
+    pub(crate) fn insert(
+        &mut self,
+        known: &mut Known,
+        place: Place,
+        (since, first_ready): (Time, Time),
+    ) {
         let found = known.lane(place).filter(|lane| self.is_there(*lane));
         let found = found.or_else(|| self.reference(self.find(&known.template, place)?));
         let Some(found) = found else {
@@ -240,7 +248,7 @@ impl Lanes {
             let namespace = namespace::of(&template.queue);
             let need = self.needs.number(namespace, &template.task_type, &template.shape);
             let key = LaneKey::new(need, place, template);
-            *known.lane_mut(place) = Some(self.open_lane(flow, key, (place, since)));
+            *known.lane_mut(place) = Some(self.open_lane(flow, key, place, (since, first_ready)));
             return self.flows.wait(flow, since);
         };
         *known.lane_mut(place) = Some(found);
@@ -248,21 +256,24 @@ impl Lanes {
         let Some(lane) = self.all.get_mut(no.0) else { return };
         self.flows.wait(lane.flow, since);
         let before = lane.first();
-        lane.tasks.insert(place.rank(), since);
+        lane.enter(place, (since, first_ready));
         if before.is_none_or(|before| place < before) {
             self.rehead(no, before);
             self.arm(no);
         }
     }
 
-    /// Takes a task with this template out.
-    pub(crate) fn remove(&mut self, known: &Known, place: Place) {
+    /// Takes a task with this template out, which could first be leased then.
+    pub(crate) fn remove(&mut self, known: &Known, place: Place, first_ready: Time) {
         let lane = known.lane(place).filter(|lane| self.is_there(*lane));
         let no = lane.map(|lane| lane.no).or_else(|| self.find(&known.template, place));
         let Some(no) = no else { return };
         let Some(lane) = self.all.get_mut(no.0) else { return };
         let before = lane.first();
-        let Some(since) = lane.tasks.remove(&place.rank()) else { return };
+        let Some(()) = lane.tasks.remove(&place.rank()) else { return };
+        let is_usual = lane.since.len() == 0;
+        let since = if is_usual { None } else { lane.since.remove(&place.task) };
+        let since = since.unwrap_or(first_ready);
         self.flows.go_on(lane.flow, since);
         if before == Some(place) {
             self.rehead(no, before);
@@ -307,8 +318,9 @@ impl Lanes {
     fn view<'a>(&'a self, lane: &'a Lane) -> Option<LaneView<'a>> {
         let queue = &self.flows.queue(self.flows.flow(lane.flow)?.queue)?.name;
         let Need { task_type, shape, .. } = self.needs.get(lane.key.need)?;
-        let (_, since) = lane.tasks.first()?;
-        let (first, since, slots) = (lane.first()?, *since, shape.size.slots.into());
+        let first = lane.first()?;
+        let since = lane.since.get(&first.task).copied();
+        let slots = shape.size.slots.into();
         Some(LaneView { queue, task_type, first, since, slots, tasks: &lane.tasks })
     }
 
@@ -467,15 +479,22 @@ impl Lanes {
         place.deadline - usual.unwrap_or_default()
     }
 
-    fn open_lane(&mut self, flow: FlowNo, key: LaneKey, (place, since): (Place, Time)) -> LaneRef {
-        let mut tasks = Sorted::default();
-        tasks.insert(place.rank(), since);
+    fn open_lane(
+        &mut self,
+        flow: FlowNo,
+        key: LaneKey,
+        place: Place,
+        times: (Time, Time),
+    ) -> LaneRef {
         self.needs.enter(key.need);
         let gate = self.answer(flow, &key);
         let (seat, calls) = (self.next_seat(), Vec::new());
         self.founded += 1;
         let (founded, armed) = (self.founded, place.rank());
-        let lane = Lane { flow, key: key.clone(), tasks, founded, armed, gate, seat, calls };
+        let (tasks, since) = (Sorted::default(), Sorted::default());
+        let key_of = key.clone();
+        let mut lane = Lane { flow, key: key_of, tasks, since, founded, armed, gate, seat, calls };
+        lane.enter(place, times);
         let no = LaneNo(self.all.insert(lane));
         self.alarms.insert((armed, no));
         self.flows.enter(flow, key, no);
@@ -547,6 +566,13 @@ impl LaneKey {
 }
 
 impl Lane {
+    fn enter(&mut self, place: Place, (since, first_ready): (Time, Time)) {
+        self.tasks.insert(place.rank(), ());
+        if since != first_ready {
+            self.since.insert(place.task, since);
+        }
+    }
+
     fn first(&self) -> Option<Place> {
         let ((deadline, task), _) = self.tasks.first()?;
         let LaneKey { priority, is_retry, .. } = self.key;

@@ -115,8 +115,8 @@ pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};
 pub use size::Size;
 pub use spec::{
-    Admission, Exclusivity, Extras, Guarantee, Key, LeaseTerms, Retry, Shape, TaskSpec, Template,
-    Trace,
+    Admission, Exclusivity, Extras, Guarantee, Key, LeaseTerms, Retry, Shape, Span, TaskSpec,
+    Template, Trace,
 };
 pub use start::Start;
 pub use task::{

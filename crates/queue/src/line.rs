@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use leasehold_policy::Time;
 
 use crate::{
-    TaskId,
     ask::{AskNo, Offer},
     fairness::Occasion,
     flows::{Extent, FlowNo, QueueNo},
@@ -35,7 +34,7 @@ type Bunch = (FlowNo, u8, NeedNo);
 pub(crate) struct Line {
     bunches: BTreeMap<Bunch, Order<(Place, LaneNo)>>,
     /// The lanes by how long ago their first tasks were submitted.
-    ages: BTreeMap<(NeedNo, u8), Order<(TaskId, LaneNo)>>,
+    ages: BTreeMap<(NeedNo, u8), Order<(i64, LaneNo)>>,
     markets: BTreeMap<ClassNo, Market>,
     /// Of the class that went last without an heir: what was had there.
     orphan: Option<Market>,
@@ -105,7 +104,7 @@ impl Line {
     }
 
     /// The lane of a need whose first task was submitted first of those that are less urgent than `priority`.
-    pub(crate) fn oldest_below(&self, need: NeedNo, priority: u8) -> Option<(TaskId, LaneNo)> {
+    pub(crate) fn oldest_below(&self, need: NeedNo, priority: u8) -> Option<(i64, LaneNo)> {
         let below = priority.checked_add(1)?;
         let ages = self.ages.range((need, below)..=(need, u8::MAX));
         ages.filter_map(|(_, ages)| ages.first()).min().copied()

@@ -21,9 +21,12 @@ const WORD_MARGIN: Duration = Duration::from_secs(1);
 /// Where one task stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
+    id: TaskId,
     template: TemplateNo,
     place: Place,
     state: State,
+    /// When it could first be leased: most that wait do so since then.
+    first_ready: Time,
     /// When its own alarm rings.
     due: Time,
     /// The lease whose worker was lost and may still be heard.
@@ -45,7 +48,9 @@ impl Mark {
             Phase::Leased(lease) => State::Leased(lease.token),
         };
         let unheard = task.unheard_end().map(|end| end.token);
-        Self { template, place: Place::of(task), state, due: alarm(task), unheard }
+        let (id, place, due) = (task.id, Place::of(task), alarm(task));
+        let first_ready = task.first_ready();
+        Self { id, template, place, state, first_ready, due, unheard }
     }
 
     /// Whether the two differ at most in when they ring.
@@ -140,6 +145,8 @@ pub(crate) struct Index {
 pub(crate) enum Rung {
     /// At its time.
     At(Time, Alarm),
+    /// At the time of a task that waits in a lane, by its serial.
+    InLane(Time, i64),
     /// Too early, and was set anew.
     Early,
 }
@@ -149,11 +156,15 @@ impl Index {
     pub(crate) fn pop_due(&mut self, until: Time) -> Option<Rung> {
         let own = self.timers.first();
         let of_lane = self.lanes.next_alarm().filter(|(at, _)| *at <= until);
-        let is_of_lane =
-            of_lane.is_some_and(|(at, task)| own.is_none_or(|own| (at, Alarm::Task(task)) < own));
+        let is_of_lane = of_lane.is_some_and(|of_lane| {
+            own.is_none_or(|(at, alarm)| match alarm {
+                Alarm::Task(id) => of_lane < (at, id.serial()),
+                Alarm::Session(_) => of_lane.0 <= at,
+            })
+        });
         if is_of_lane {
             let over = self.lanes.ring();
-            return Some(over.map_or(Rung::Early, |(at, task)| Rung::At(at, Alarm::Task(task))));
+            return Some(over.map_or(Rung::Early, |(at, task)| Rung::InLane(at, task)));
         }
         self.timers.pop_due(until).map(|(at, alarm)| Rung::At(at, alarm))
     }
@@ -187,7 +198,7 @@ impl Index {
                 self.enter(after, since, templates);
             }
         }
-        let alarm = |mark: &Mark| (mark.due, Alarm::Task(mark.place.task));
+        let alarm = |mark: &Mark| (mark.due, Alarm::Task(mark.id));
         let (rang, rings) = (before.map(alarm), after.map(alarm));
         if rang != rings {
             if let Some((at, alarm)) = rang {
@@ -200,7 +211,7 @@ impl Index {
     }
 
     fn enter(&mut self, mark: &Mark, since: Time, templates: &mut Templates) {
-        let (no, id) = (mark.template, mark.place.task);
+        let (no, id) = (mark.template, mark.id);
         self.unheard.extend(mark.unheard.map(|token| (token, id)));
         if let Some(tally) = templates.tally_mut(no) {
             *mark.state.count(&mut tally.counts) += 1;
@@ -212,7 +223,7 @@ impl Index {
             State::Scheduled(..) => {}
             State::Queued => {
                 if let Some(known) = templates.get_mut(no) {
-                    self.lanes.insert(known, mark.place, since);
+                    self.lanes.insert(known, mark.place, (since, mark.first_ready));
                 }
             }
             State::Leased(token) => {
@@ -223,7 +234,7 @@ impl Index {
     }
 
     fn leave(&mut self, mark: &Mark, templates: &mut Templates) {
-        let (no, id) = (mark.template, mark.place.task);
+        let (no, id) = (mark.template, mark.id);
         if let Some(token) = mark.unheard {
             self.unheard.remove(&token);
         }
@@ -237,7 +248,7 @@ impl Index {
             State::Scheduled(..) => {}
             State::Queued => {
                 if let Some(known) = templates.get_mut(no) {
-                    self.lanes.remove(known, mark.place);
+                    self.lanes.remove(known, mark.place, mark.first_ready);
                 }
             }
             State::Leased(token) => {

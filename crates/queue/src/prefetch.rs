@@ -9,7 +9,7 @@ use crate::{
     Effect, Name, Queue, SessionId, Size, Task, TaskId, Token,
     ask::Asks,
     kind::Kind,
-    lanes::{Pick, Place},
+    lanes::{Next, Pick, Place},
     parking::{Parked, Sake},
     session::Session,
 };
@@ -205,7 +205,8 @@ impl Queue {
         let displaced: Vec<_> = displaced.collect();
         // What has its turn only to be ended needs no room.
         let lives = displaced.into_iter().filter(|(next, ..)| self.doom(next).is_none());
-        lives.map(|(next, token, id)| (next.place.task, token, id)).collect()
+        let task = |next: &Next| self.book.at(next.place).map(|task| task.id);
+        lives.filter_map(|(next, token, id)| Some((task(&next)?, token, id))).collect()
     }
 
     fn ask_back(&mut self, id: SessionId, token: Token, sake: Sake) {

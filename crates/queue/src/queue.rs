@@ -460,7 +460,7 @@ impl Queue {
     fn raise_ceilings(&mut self) {
         self.ceilings.raise(self.config.worker_losses_max, self.config.leases_max);
         for task in self.book.tasks.iter() {
-            self.ceilings.raise(task.worker_losses + 1, task.leases + 1);
+            self.ceilings.raise(task.worker_losses() + 1, task.leases + 1);
         }
     }
 
@@ -506,9 +506,5 @@ fn leased(task: &Task) -> Option<TaskId> {
 /// Since when a recovered task could be leased. That is not durable: a task that was never leased has waited since its
 /// delay was over, another one is counted from the restart.
 fn waiting_since(task: &Task, now: Time) -> Time {
-    if task.last_token.is_none() {
-        (task.submitted + task.spec.initial_delay()).min(now)
-    } else {
-        now
-    }
+    if task.last_token().is_none() { task.first_ready().min(now) } else { now }
 }

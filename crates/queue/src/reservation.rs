@@ -20,7 +20,8 @@ impl Queue {
 
     /// The class of a session has granted it a lease though it was the turn of another task, for which nobody there has room.
     pub(crate) fn pass_over(&mut self, id: SessionId, took: &Size, passed: &Next) {
-        let size = self.size_of(passed.place.task);
+        let Some(task) = self.book.at(passed.place) else { return };
+        let (task, size) = (task.id, task.spec.shape.size.clone());
         let is_in_the_way =
             |session: &Session| session.whole.is_in_the_way(session.taken(), took, &size);
         if !self.roster.get(id).is_some_and(is_in_the_way)
@@ -39,7 +40,7 @@ impl Queue {
             Some(end).filter(|end| now < *end)
         };
         let room_by = |session: &Session| room_by(session, &size, now, end);
-        if let Some(reserved) = roster.reserve(id, (passed, &size), room_by) {
+        if let Some(reserved) = roster.reserve(id, (task, passed, &size), room_by) {
             // What waits there for a slot would take it first.
             self.retract_all(reserved);
         }

@@ -47,6 +47,11 @@ impl Queue {
             match self.index.pop_due(until) {
                 Some(Rung::At(at, Alarm::Task(id))) => self.task_due(id, at),
                 Some(Rung::At(at, Alarm::Session(id))) => self.session_due(id, at),
+                Some(Rung::InLane(at, serial)) => {
+                    if let Some(id) = self.book.tasks.with_serial(serial).map(|task| task.id) {
+                        self.task_due(id, at);
+                    }
+                }
                 Some(Rung::Early) => {}
                 None => break,
             }

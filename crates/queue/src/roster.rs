@@ -380,7 +380,7 @@ impl Roster {
     /// A lease was granted by the class of a session that stands in the way of another task, whose turn it was and which found no
     /// room. Says whether a session is to be reserved for that: so many went before, or it had waited for its age to count.
     pub(crate) fn pass_over(&mut self, id: SessionId, passed: &Next, valve: u64) -> bool {
-        let is_known = self.reservations().any(|it| it.task == passed.place.task);
+        let is_known = self.reservations().any(|it| it.task.serial() == passed.place.task);
         let Some(class) = self.class_of(id) else { return false };
         class.passed += 1;
         let is_due = valve <= class.passed || passed.pick() == Pick::Aged;
@@ -392,7 +392,7 @@ impl Roster {
     pub(crate) fn reserve<R: Ord>(
         &mut self,
         id: SessionId,
-        (next, size): (&Next, &Size),
+        (task, next, size): (TaskId, &Next, &Size),
         room_by: impl Fn(&Session) -> R,
     ) -> Option<SessionId> {
         let class = self.classes.get_mut(&self.class_no(id)?)?;
@@ -408,7 +408,7 @@ impl Roster {
         if next.pick() == Pick::First {
             class.passed = 0;
         }
-        let (task, ask) = (next.place.task, next.ask);
+        let ask = next.ask;
         class.reservation = Some(Reservation { session, task, ask, size: size.clone() });
         self.seat_anew(session);
         Some(session)

@@ -59,7 +59,6 @@ impl Queue {
     pub(crate) fn settle(&mut self, id: TaskId, end: End, account: Account) {
         let Some(task) = self.book.task(id) else { return };
         let Some(lease) = task.lease() else { return };
-        assert!(task.last_token == Some(lease.token), "only the newest lease decides");
         let (ran, session) = (self.ran(lease, &account), lease.session);
         let revoked = lease.revoking.map(|revoking| revoking.reason);
         let cancelled = task.cancel_requested;
@@ -236,7 +235,7 @@ impl Queue {
 
     fn lose(&mut self, id: TaskId, account: Account) {
         let Some(task) = self.book.task(id) else { return };
-        if task.worker_losses + 1 < self.config.worker_losses_max {
+        if task.worker_losses() + 1 < self.config.worker_losses_max {
             let failure = self.failure(id, FailureReason::WorkerLost, "the worker was lost");
             self.retry(id, account, (EndCause::WorkerLost, Duration::ZERO), failure);
         } else {
@@ -263,7 +262,7 @@ impl Queue {
         failure: Failure,
     ) {
         let Some(task) = self.book.task(id) else { return };
-        let failures = task.attempts + task.worker_losses;
+        let failures = task.attempts + task.worker_losses();
         let wait = task.spec.retry.backoff.wait_at_least(at_least, failures, draw(task));
         let until = self.now + wait;
         if task.deadline <= until {
@@ -325,7 +324,7 @@ fn fact(lease: Option<&Lease>, account: Account) -> EndFact {
 /// The random bits of a backoff: a function of the lease that failed, so that the same inputs give the same wait and two
 /// tasks that fail together do not come back together. This is the finalizer of SplitMix64.
 fn draw(task: &Task) -> u64 {
-    let token = task.last_token.map_or(0, |token| token.as_i64().cast_unsigned());
+    let token = task.last_token().map_or(0, |token| token.as_i64().cast_unsigned());
     let bits = token.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -112,10 +112,16 @@ impl<K: Copy + Ord, V> Sorted<K, V> {
         self.first.iter().chain(rest).skip_while(move |(other, _)| *other < key)
     }
 
+    /// The thing of this key.
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        let (found, thing) = self.from(*key).next()?;
+        (found == key).then_some(thing)
+    }
+
     /// Whether there is one of this key.
     #[cfg(debug_assertions)]
     pub(crate) fn contains(&self, key: &K) -> bool {
-        self.from(*key).next().is_some_and(|(other, _)| other == key)
+        self.get(key).is_some()
     }
 
     /// The run that a key belongs to.

@@ -1,6 +1,7 @@
 //! What a submitter says of a task, checked and with defaults filled in.
 
 use std::{
+    fmt,
     hash::{Hash, Hasher},
     mem::discriminant,
     ops::{Deref, DerefMut},
@@ -22,11 +23,35 @@ pub struct TaskSpec {
     /// The handler's input.
     pub payload: Payload,
     /// From the submit (or replay) to the end of the task.
-    pub total_timeout: Duration,
+    pub total_timeout: Span,
     /// The submitter's trace: all that one call brings share it.
     pub trace: Option<Arc<Trace>>,
     /// What few ask for. None: nothing of it; never one that asks for nothing.
     pub extras: Option<Box<Extras>>,
+}
+
+/// A duration of at most 584 years in one word, where the library's own takes two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    nanos: u64,
+}
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self { nanos: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX) }
+    }
+}
+
+impl From<Span> for Duration {
+    fn from(span: Span) -> Self {
+        Self::from_nanos(span.nanos)
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Duration::from(*self).fmt(f)
+    }
 }
 
 /// What few tasks ask for: the others take no room for it.
@@ -92,7 +117,8 @@ impl Template {
 
 impl TaskSpec {
     /// A task that asks for nothing that few do.
-    pub const fn new(template: Arc<Template>, payload: Payload, total_timeout: Duration) -> Self {
+    pub fn new(template: Arc<Template>, payload: Payload, total_timeout: Duration) -> Self {
+        let total_timeout = total_timeout.into();
         Self { template, payload, total_timeout, trace: None, extras: None }
     }
 

@@ -26,22 +26,16 @@ pub struct Task {
     pub submitted: Time,
     /// When the whole task runs out of time.
     pub deadline: Time,
-    /// 1 at the submit, one more with each replay.
-    pub generation: u32,
     /// Grows with every record about the task. It is not kept exactly over a trim or restart, but never falls.
-    pub revision: u64,
+    pub revision: u32,
     /// Counted attempts of this generation.
     pub attempts: u32,
     /// Leases of this generation, counted or not.
     pub leases: u32,
-    /// Leases of this generation that ended because a worker was lost.
-    pub worker_losses: u32,
     /// Whether it was started in this generation, or may have been. Lazily durable as the start of a lease is.
     pub ran: bool,
     /// Whether somebody asked for it to be cancelled.
     pub cancel_requested: bool,
-    /// The last token granted for it, in any generation. A new one must be larger.
-    pub last_token: Option<Token>,
     /// What its leases left behind. None: nothing; never one that has nothing in it.
     pub past: Option<Arc<Past>>,
     /// What it does.
@@ -51,6 +45,12 @@ pub struct Task {
 /// What the leases of a task left behind. Most tasks wait for their first one, and take no room for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
+    /// How often it was replayed.
+    pub replays: u32,
+    /// Leases of this generation that ended because a worker was lost.
+    pub worker_losses: u32,
+    /// The [last token](Task::last_token) granted for it, unless it is under that lease.
+    pub last_token: Option<Token>,
     /// Why the last attempt did not succeed.
     pub last_failure: Option<Arc<Failure>>,
     /// How its leases ended, those of earlier generations included. Empty: it never lost one.
@@ -78,19 +78,40 @@ impl Task {
         Self {
             id,
             submitted: now,
-            deadline: now + spec.total_timeout,
+            deadline: now + spec.total_timeout.into(),
             spec,
-            generation: 1,
             revision: 1,
             attempts: 0,
             leases: 0,
-            worker_losses: 0,
             ran: false,
             cancel_requested: false,
-            last_token: None,
             past: None,
             phase,
         }
+    }
+
+    /// 1 at the submit, one more with each replay.
+    pub fn generation(&self) -> u32 {
+        1 + self.past.as_ref().map_or(0, |past| past.replays)
+    }
+
+    /// Leases of this generation that ended because a worker was lost.
+    pub fn worker_losses(&self) -> u32 {
+        self.past.as_ref().map_or(0, |past| past.worker_losses)
+    }
+
+    /// The last token granted for it, in any generation. A new one must be larger.
+    pub fn last_token(&self) -> Option<Token> {
+        match &self.phase {
+            Phase::Leased(lease) => Some(lease.token),
+            Phase::Scheduled { .. } | Phase::Queued => self.past.as_ref()?.last_token,
+        }
+    }
+
+    /// When it could first be leased.
+    pub(crate) fn first_ready(&self) -> Time {
+        let extras = self.spec.extras.as_ref();
+        extras.map_or(self.submitted, |extras| self.submitted + extras.initial_delay)
     }
 
     /// Why the last attempt did not succeed.
@@ -106,6 +127,13 @@ impl Task {
     /// Where the next attempt can go on from.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         self.past.as_ref()?.checkpoint.as_deref()
+    }
+
+    /// It is under no lease any more. The token of that stays its last one.
+    pub fn leave_lease(&mut self, phase: Phase) {
+        let last_token = self.last_token();
+        self.phase = phase;
+        self.leave(|past| past.last_token = last_token);
     }
 
     /// Changes what its leases left behind.
@@ -130,8 +158,8 @@ impl Task {
     pub(crate) fn start_by(&self) -> Option<Time> {
         let is_counted = !self.ran && !Mutant::QueueTimeoutForgotten.is_alive();
         let timeout = self.spec.terms.queue_timeout.filter(|_| is_counted)?;
-        let opened = self.deadline - self.spec.total_timeout;
-        let delay = if self.generation == 1 { self.spec.initial_delay() } else { Duration::ZERO };
+        let opened = self.deadline - self.spec.total_timeout.into();
+        let delay = if self.generation() == 1 { self.spec.initial_delay() } else { Duration::ZERO };
         Some(opened + delay + timeout)
     }
 
@@ -172,7 +200,7 @@ impl Task {
     /// session, so it is never here.
     pub(crate) fn unheard_end(&self) -> Option<&LeaseEnd> {
         let end = self.ends().last().filter(|_| self.lease().is_none())?;
-        let is_newest = self.last_token == Some(end.token) && self.generation == end.generation;
+        let is_newest = self.last_token() == Some(end.token) && self.generation() == end.generation;
         (is_newest && end.kind == EndKind::WorkerLost).then_some(end)
     }
 

@@ -5,9 +5,13 @@
 
 use std::{collections::BTreeSet, hash::BuildHasher as _, iter};
 
-use hashbrown::{HashTable, hash_table::Entry};
+use hashbrown::HashTable;
 
 use crate::{IdHashing, Task, TaskId, templates::TemplateNo};
+
+use blocks::{Blocks, Number};
+
+mod blocks;
 
 /// Tables that grow apart: each does so by moving everything in it, which must not be felt, though there are ten million
 /// tasks.
@@ -19,7 +23,9 @@ const GONE_MIN: usize = 1_024;
 /// Every open task.
 #[derive(Clone, Debug)]
 pub(crate) struct Tasks {
-    tables: Vec<HashTable<(Box<Task>, TemplateNo)>>,
+    /// By id. That is read where the task is: a table is half empty after it has grown, so what is in it is small.
+    tables: Vec<HashTable<Number>>,
+    all: Blocks,
     len: usize,
     /// Serials of ids that came in order, as those of new tasks do; some of the tasks may be gone. That order is the order of ids.
     order: Vec<i64>,
@@ -31,7 +37,8 @@ pub(crate) struct Tasks {
 impl Default for Tasks {
     fn default() -> Self {
         let tables = iter::repeat_with(HashTable::new).take(TABLES).collect();
-        Self { tables, len: 0, order: Vec::new(), strays: BTreeSet::new() }
+        let (all, order, strays) = (Blocks::default(), Vec::new(), BTreeSet::new());
+        Self { tables, all, len: 0, order, strays }
     }
 }
 
@@ -43,9 +50,9 @@ impl Tasks {
 
     /// The task, and the number of its template.
     pub(crate) fn find(&self, id: TaskId) -> Option<(&Task, TemplateNo)> {
-        let hash = hash(id);
-        let found = self.tables.get(table(hash))?.find(hash, |(task, _)| task.id == id);
-        found.map(|(task, template)| (&**task, *template))
+        let hash = hash(id.serial());
+        let number = self.tables.get(table(hash))?.find(hash, |it| self.all.is(*it, id))?;
+        self.all.get(*number)
     }
 
     /// The task with this serial: ids are placed by it.
@@ -54,10 +61,11 @@ impl Tasks {
     }
 
     fn find_serial(&self, serial: i64) -> Option<(&Task, TemplateNo)> {
-        let hash = IdHashing::default().hash_one(serial);
-        let found =
-            self.tables.get(table(hash))?.find(hash, |(task, _)| task.id.serial() == serial);
-        found.map(|(task, template)| (&**task, *template))
+        let hash = hash(serial);
+        let is_it =
+            |it: &Number| self.all.get(*it).is_some_and(|(task, _)| task.id.serial() == serial);
+        let number = self.tables.get(table(hash))?.find(hash, is_it)?;
+        self.all.get(*number)
     }
 
     /// The task, to be changed; not its id.
@@ -67,9 +75,9 @@ impl Tasks {
 
     /// The same, and the number of its template.
     pub(crate) fn find_mut(&mut self, id: TaskId) -> Option<(&mut Task, TemplateNo)> {
-        let hash = hash(id);
-        let found = self.tables.get_mut(table(hash))?.find_mut(hash, |(task, _)| task.id == id);
-        found.map(|(task, template)| (&mut **task, *template))
+        let hash = hash(id.serial());
+        let number = self.tables.get(table(hash))?.find(hash, |it| self.all.is(*it, id))?;
+        self.all.get_mut(*number)
     }
 
     /// How many there are.
@@ -78,14 +86,17 @@ impl Tasks {
     }
 
     /// Takes a task in whose id is not there.
-    pub(crate) fn insert(&mut self, task: Box<Task>, template: TemplateNo) {
-        let (id, hash) = (task.id, hash(task.id));
-        let Some(table) = self.tables.get_mut(table(hash)) else { return };
-        let entry = table.entry(hash, |(other, _)| other.id == id, |(task, _)| self::hash(task.id));
-        let Entry::Vacant(vacant) = entry else { return };
-        vacant.insert((task, template));
+    pub(crate) fn insert(&mut self, task: Task, template: TemplateNo) {
+        let (id, serial) = (task.id, task.id.serial());
+        let hash = hash(serial);
+        let Self { tables, all, .. } = self;
+        let Some(table) = tables.get_mut(table(hash)) else { return };
+        debug_assert!(table.find(hash, |it| all.is(*it, id)).is_none(), "it is a new one");
+        let number = all.insert(task, template);
+        let hash_of =
+            |it: &Number| all.get(*it).map_or(0, |(task, _)| self::hash(task.id.serial()));
+        table.insert_unique(hash, number, hash_of);
         self.len += 1;
-        let serial = id.serial();
         if self.order.last().is_none_or(|last| *last < serial) {
             self.order.push(serial);
         } else {
@@ -94,18 +105,20 @@ impl Tasks {
     }
 
     /// Takes a task out.
-    pub(crate) fn remove(&mut self, id: TaskId) -> Option<(Box<Task>, TemplateNo)> {
-        let hash = hash(id);
-        let found = self.tables.get_mut(table(hash))?.find_entry(hash, |(task, _)| task.id == id);
-        let ((task, template), _) = found.ok()?.remove();
+    pub(crate) fn remove(&mut self, id: TaskId) -> Option<(Task, TemplateNo)> {
+        let (serial, hash) = (id.serial(), hash(id.serial()));
+        let Self { tables, all, .. } = self;
+        let found = tables.get_mut(table(hash))?.find_entry(hash, |it| all.is(*it, id));
+        let (number, _) = found.ok()?.remove();
+        let gone = all.remove(number)?;
         self.len -= 1;
         if !self.strays.is_empty() {
-            self.strays.remove(&id.serial());
+            self.strays.remove(&serial);
         }
         if 2 * self.len + GONE_MIN < self.order.len() {
             self.forget_gone();
         }
-        Some((task, template))
+        Some(gone)
     }
 
     /// Every task, by id.
@@ -153,8 +166,8 @@ impl Tasks {
     }
 }
 
-fn hash(id: TaskId) -> u64 {
-    IdHashing::default().hash_one(id)
+fn hash(serial: i64) -> u64 {
+    IdHashing::default().hash_one(serial)
 }
 
 /// By bits that the tables themselves use least.

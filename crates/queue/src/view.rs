@@ -335,7 +335,8 @@ impl Queue {
             let load = loads.entry((queue, task_type)).or_insert_with(|| empty(queue, task_type));
             let blocked = hold.reason();
             if blocked.is_for_a_worker() {
-                let since = lane.since;
+                let usual = || self.book.at(lane.first).map(Task::first_ready);
+                let since = lane.since.or_else(usual).unwrap_or(self.now);
                 load.since = Some(load.since.map_or(since, |earlier| earlier.min(since)));
             }
             let slots = count.saturating_mul(lane.slots);
@@ -356,7 +357,7 @@ impl Queue {
     /// What waits for what: where a gate is shut, for that, though nobody is there who would serve it: a worker would not help.
     fn helpless(&self) -> impl Iterator<Item = (LaneView<'_>, Hold, u64)> {
         let shut = |lane: &LaneView<'_>| {
-            let spec = &self.book.task(lane.first.task)?.spec;
+            let spec = &self.book.at(lane.first)?.spec;
             self.index.lanes.gates.shut_for(spec, lane.first).next().map(Hold::Gate)
         };
         let portions = self.backlog(self.index.lanes.iter()).into_iter();

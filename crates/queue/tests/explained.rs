@@ -302,7 +302,7 @@ impl Both {
                 },
             }),
             payload: Bytes::new().into(),
-            total_timeout: LONG,
+            total_timeout: LONG.into(),
             trace: None,
             extras: Extras {
                 initial_delay: Duration::from_millis(delay),

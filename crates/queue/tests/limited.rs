@@ -546,7 +546,7 @@ impl Both {
         };
         let claims = (!claims.is_empty()).then(|| Arc::new(claims));
         let spec = spec(priority).with(|template| template.claims = claims);
-        let deadline = self.now + spec.total_timeout;
+        let deadline = self.now + spec.total_timeout.into();
         self.apply(Command::Submit(Box::new(Submit { id, spec, validate_only: false })));
         let permits = named.into_iter().chain(["the queue"]).collect();
         let own = (mail > 0).then_some(("mail", u64::from(mail)));

@@ -43,7 +43,7 @@ fn spec(number: u64, delay: Duration) -> TaskSpec {
             shape: Shape { schema: Some(SchemaPrint(print)), ..Shape::default() },
         }),
         payload: Bytes::new().into(),
-        total_timeout: LONG,
+        total_timeout: LONG.into(),
         trace: None,
         extras: Extras { initial_delay: delay, labels: Vec::new(), key: None }.kept(),
     }

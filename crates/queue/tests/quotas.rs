@@ -21,7 +21,7 @@ use leasehold_queue::{
 };
 
 /// What a task takes beside what is in it.
-const OVERHEAD: u64 = 320;
+const OVERHEAD: u64 = 240;
 
 const RUNS: u64 = 60;
 const STEPS: usize = 400;

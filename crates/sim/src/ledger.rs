@@ -406,7 +406,7 @@ impl Ledger {
         let is_dead = before.is_some_and(|it| matches!(it.ended, Some((Ending::Failed, _))));
         ensure(is_dead, "replay", || format!("{id} was not a dead letter"))?;
         let generation = before.map_or(0, |it| it.generation);
-        ensure(task.generation == generation + 1, "replay", || format!("{id} skips one"))?;
+        ensure(task.generation() == generation + 1, "replay", || format!("{id} skips one"))?;
         let last = before.and_then(|it| it.last);
         self.tasks.insert(id, Entry { last, ..entry(task) });
         self.check_quota(&task.spec.queue)
@@ -613,11 +613,11 @@ pub fn compare(entry: &Entry, task: &Task) -> Result<(), String> {
     let same = |what: &str, is_same: bool| {
         if is_same { Ok(()) } else { Err(format!("{what} differs: {entry:?} and {task:?}")) }
     };
-    same("generation", entry.generation == task.generation)?;
+    same("generation", entry.generation == task.generation())?;
     same("attempts", entry.attempts == task.attempts)?;
-    same("losses", entry.losses == task.worker_losses)?;
+    same("losses", entry.losses == task.worker_losses())?;
     same("cancel", entry.cancel_requested == task.cancel_requested)?;
-    same("last token", entry.last == task.last_token)?;
+    same("last token", entry.last == task.last_token())?;
     let saved = task.checkpoint().map(|checkpoint| &checkpoint.data);
     same("checkpoint", entry.checkpoint.as_ref() == saved)?;
     let lease = task.lease().map(|lease| lease.token);
@@ -637,7 +637,7 @@ fn entry(task: &Task) -> Entry {
         queue: Name::clone(&task.spec.queue),
         spec: task.spec.clone(),
         key: task.spec.key().map(|key| Name::clone(&key.name)),
-        generation: task.generation,
+        generation: task.generation(),
         attempts: 0,
         losses: 0,
         cancel_requested: false,

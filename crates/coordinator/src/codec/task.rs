@@ -40,14 +40,11 @@ impl Pen {
             spec,
             submitted,
             deadline,
-            generation,
             revision,
             attempts,
             leases,
-            worker_losses,
             ran,
             cancel_requested,
-            last_token,
             past: _,
             phase: _,
         } = task;
@@ -55,14 +52,14 @@ impl Pen {
         self.spec(spec, payload);
         self.time(*submitted);
         self.time(*deadline);
-        self.integer(*generation);
+        self.integer(task.generation());
         self.integer(*revision);
         self.integer(*attempts);
         self.integer(*leases);
-        self.integer(*worker_losses);
+        self.integer(task.worker_losses());
         self.flag(*cancel_requested);
         self.option(task.last_failure(), Self::failure);
-        self.option(last_token.as_ref(), |pen, token| pen.token(*token));
+        self.option(task.last_token().as_ref(), |pen, token| pen.token(*token));
         self.phase(phase);
         self.extra(LEDGER, task.ledger(), Self::ledger);
         self.extra(RAN, ran.then_some(&()), |_, ()| ());
@@ -78,7 +75,7 @@ impl Pen {
             Payload::Away(len) => self.gap(*len),
         }
         self.duration(spec.initial_delay());
-        self.duration(*total_timeout);
+        self.duration((*total_timeout).into());
         self.integer(spec.labels().len() as u64);
         for (name, value) in spec.labels() {
             self.name(name);
@@ -207,13 +204,18 @@ impl Cursor<'_> {
         let (id, spec) = (self.task_id()?, self.spec()?);
         let (submitted, deadline) = (self.time()?, self.time()?);
         let (generation, revision) = (self.small("generation")?, self.integer("revision")?);
+        let revision = u32::try_from(revision).unwrap_or(u32::MAX);
         let (attempts, leases) = (self.small("attempts")?, self.small("leases")?);
         let worker_losses = self.small("worker losses")?;
         let cancel_requested = self.flag("cancel flag")?;
         let last_failure = self.option("failure", Self::failure)?.map(Arc::new);
         let last_token = self.option("token", Self::token)?;
         let phase = self.phase()?;
-        let (mut ran, mut past) = (false, Past { last_failure, ..Past::default() });
+        let last_token = last_token.filter(|_| !matches!(phase, Phase::Leased(_)));
+        let replays =
+            generation.checked_sub(1).ok_or(Malformed::OutOfRange { what: "generation" })?;
+        let past = Past { replays, worker_losses, last_token, last_failure, ..Past::default() };
+        let (mut ran, mut past) = (false, past);
         while let Some(kind) = self.extra()? {
             match kind {
                 LEDGER => past.ledger = self.ledger()?,
@@ -227,14 +229,11 @@ impl Cursor<'_> {
             spec,
             submitted,
             deadline,
-            generation,
             revision,
             attempts,
             leases,
-            worker_losses,
             ran,
             cancel_requested,
-            last_token,
             past: past.kept(),
             phase,
         })
@@ -245,7 +244,7 @@ impl Cursor<'_> {
             return self.spec_in_one();
         }
         let (template, payload) = (self.template()?, Payload::from(self.blob("payload")?));
-        let (initial_delay, total_timeout) = (self.duration()?, self.duration()?);
+        let (initial_delay, total_timeout) = (self.duration()?, self.duration()?.into());
         let (labels, trace) = (self.labels()?, self.trace()?);
         let key = self.option("key", Self::key)?;
         let extras = Extras { initial_delay, labels, key }.kept();
@@ -280,7 +279,7 @@ impl Cursor<'_> {
         let payload = Payload::from(self.blob("payload")?);
         let (content_type, priority) = (self.name("content type")?, self.byte("priority")?);
         let (initial_delay, start_timeout) = (self.duration()?, self.duration()?);
-        let (attempt_timeout, total_timeout) = (self.duration()?, self.duration()?);
+        let (attempt_timeout, total_timeout) = (self.duration()?, self.duration()?.into());
         let (kill_grace, retry) = (self.duration()?, self.retry()?);
         let labels = self.labels()?;
         let trace = self.option("trace", Self::whole_trace)?.map(Arc::new);

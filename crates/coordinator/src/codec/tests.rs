@@ -102,7 +102,7 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
                 admission,
             }),
             payload: texts.2.into(),
-            total_timeout: times.3,
+            total_timeout: times.3.into(),
             trace: rest.2.map(Arc::new),
             extras: Extras { initial_delay: times.0, labels: rest.1, key: rest.3 }.kept(),
         },
@@ -262,7 +262,7 @@ fn phase() -> impl Strategy<Value = Phase> {
 }
 
 fn task() -> impl Strategy<Value = Task> {
-    let counts = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<u32>());
+    let counts = (0..u32::MAX, any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>());
     let rest = (any::<bool>(), option::of(failure()), option::of(token()), phase(), any::<bool>());
     let rest = (rest, option::of(ledger()), option::of(checkpoint()));
     (id(), spec(), (time(), time()), counts, rest).prop_map(
@@ -271,16 +271,20 @@ fn task() -> impl Strategy<Value = Task> {
             spec,
             submitted: times.0,
             deadline: times.1,
-            generation: counts.0,
             revision: counts.1,
             attempts: counts.2,
             leases: counts.3,
-            worker_losses: counts.4,
             ran: rest.4,
             cancel_requested: rest.0,
-            last_token: rest.2,
-            past: Past { last_failure: rest.1, ledger: ledger.unwrap_or_default(), checkpoint }
-                .kept(),
+            past: Past {
+                replays: counts.0,
+                worker_losses: counts.4,
+                last_token: rest.2.filter(|_| !matches!(rest.3, Phase::Leased(_))),
+                last_failure: rest.1,
+                ledger: ledger.unwrap_or_default(),
+                checkpoint,
+            }
+            .kept(),
             phase: rest.3,
         },
     )
@@ -409,7 +413,7 @@ proptest! {
         let ended = Ended { task: Box::new(task), ending, result: result.into(), time };
         let snapshot = decode_state(&encode_state(&ended)).unwrap();
         let mut expected = Snapshot::from(ended);
-        expected.task.phase = Phase::Queued;
+        expected.task.leave_lease(Phase::Queued);
         expected.task.spec.payload = Payload::default();
         if let Some(view) = &mut expected.ended {
             view.result = Bytes::new();
@@ -503,7 +507,7 @@ fn of_format_1() -> (Vec<Record>, Task) {
             admission: Admission::default(),
         }),
         payload: Bytes::from_static(b"input").into(),
-        total_timeout: Duration::from_hours(24),
+        total_timeout: Duration::from_hours(24).into(),
         trace: None,
         extras: Extras {
             initial_delay: Duration::ZERO,
@@ -534,17 +538,14 @@ fn of_format_1() -> (Vec<Record>, Task) {
     };
     let task = Task {
         id,
-        deadline: at(0) + spec.total_timeout,
+        deadline: at(0) + spec.total_timeout.into(),
         spec,
         submitted: at(0),
-        generation: 1,
         revision: 6,
         attempts: 1,
         leases: 2,
-        worker_losses: 0,
         ran: false,
         cancel_requested: true,
-        last_token: Some(two),
         past: Past {
             last_failure: Some(failure(FailureReason::Error, one, true, at(20))),
             ..Past::default()
@@ -587,7 +588,7 @@ fn earlier_formats_are_still_read() {
     };
     check(FORMAT_1_BODY, FORMAT_1_STATE, &task);
     // The row has no lease since there is a ledger.
-    task.phase = Phase::Queued;
+    task.leave_lease(Phase::Queued);
     check(FORMAT_2_BODY, FORMAT_2_STATE, &task);
 }
 

@@ -485,7 +485,7 @@ async fn a_lease_is_missed_only_once_its_assignment_was_acknowledged() {
     worker.heard = assigned;
     assert_eq!(worker.told().await, Told::HeartbeatAck(v1::HeartbeatAck { sequence: 1 }));
     let task = node.handle().get(id).await.unwrap().unwrap().task;
-    assert_eq!(task.last_token.map(Token::as_i64), Some(token));
+    assert_eq!(task.last_token().map(Token::as_i64), Some(token));
 
     worker.say(nothing(2)).await;
     assert_eq!(worker.told().await, Told::HeartbeatAck(v1::HeartbeatAck { sequence: 2 }));
@@ -669,7 +669,7 @@ async fn a_dead_letter_is_replayed_once() {
         worker.finish(assignment.fencing_token, failure()).await;
         let generation = u32::try_from(generation).unwrap();
         let dead = handle.archive().failed(id).await.unwrap().unwrap();
-        assert_eq!((dead.task.generation, &dead.task.spec.payload), (generation, &"p".into()));
+        assert_eq!((dead.task.generation(), &dead.task.spec.payload), (generation, &"p".into()));
         assert_eq!(dead.task.last_failure().unwrap().reason, FailureReason::Panic);
 
         let past = handle.replay(id, Some(generation - 1)).await.unwrap();
@@ -679,7 +679,7 @@ async fn a_dead_letter_is_replayed_once() {
         let (first, second) =
             tokio::join!(handle.replay(id, Some(generation)), handle.replay(id, Some(generation)));
         let (first, second) = (first.unwrap(), second.unwrap());
-        assert!(matches!(&first, Replay::Done(open) if open.task.generation == generation + 1));
+        assert!(matches!(&first, Replay::Done(open) if open.task.generation() == generation + 1));
         assert!(matches!(&second, Replay::Already(Some(_))), "{second:?}");
         let late = handle.replay(id, Some(generation)).await.unwrap();
         assert!(matches!(late, Replay::Already(Some(_))), "{late:?}");

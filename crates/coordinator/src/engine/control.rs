@@ -136,8 +136,8 @@ impl Engine {
     /// same one joins: nothing else can change an ended task, so the row that is read is the one that is replayed.
     fn ask_replay(&mut self, task: TaskId, asked: Asked) {
         if let Some(open) = self.queue.task(task) {
-            let is_past = asked.generation.is_none_or(|generation| generation < open.generation);
-            let replay = if is_past && 1 < open.generation {
+            let is_past = asked.generation.is_none_or(|generation| generation < open.generation());
+            let replay = if is_past && 1 < open.generation() {
                 Replay::Already(Some(Box::new(self.snapshot(open))))
             } else {
                 Replay::NotDead
@@ -202,8 +202,8 @@ impl Engine {
     fn replay(&mut self, id: TaskId, dead: Option<&Task>, generation: Option<u32>) -> Replay {
         let Some(dead) = dead else { return Replay::NotDead };
         match generation {
-            Some(generation) if generation < dead.generation => return Replay::Already(None),
-            Some(generation) if dead.generation < generation => return Replay::NotDead,
+            Some(generation) if generation < dead.generation() => return Replay::Already(None),
+            Some(generation) if dead.generation() < generation => return Replay::NotDead,
             Some(_) | None => {}
         }
         let command = Command::Replay(Box::new(Dead { task: dead.clone() }));

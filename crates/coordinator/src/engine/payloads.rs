@@ -1,7 +1,7 @@
 //! Which payloads are in memory: as many as the configuration leaves room for. The others are in the journal, and come back
 //! with the batch that somebody who needs them waits for.
 //!
-//! What was accepted last usually runs last, so that is what goes.
+//! What was accepted last usually runs last, so that is what goes: but not at once, as a worker may be waiting for it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,6 +11,10 @@ use leasehold_queue::{Effect, IdHashing, Payload, Queue, Record, TaskId};
 
 use super::{Engine, draft::READ_BYTES_MAX};
 use crate::gaps::{Found, Reads};
+
+/// The share of the room for payloads that those have which were accepted last. A task that runs at once, beside many that wait for
+/// long, is leased before its payload goes.
+const YOUNG_SHARE: u64 = 4;
 
 /// A shorter payload stays: to know where it is takes as much.
 const LEAST_BYTES: usize = 64;
@@ -26,8 +30,10 @@ type ByTask = HashMap<TaskId, Bytes, IdHashing>;
 pub(crate) struct Payloads {
     least_bytes: usize,
     ahead_share: u64,
-    /// Those that go once the batch is durable that they are in: no more than wait for the disk.
-    leaving: VecDeque<(Position, TaskId)>,
+    /// Those that go once the batch is durable that they are in, and so many were accepted after them that they are not the young
+    /// ones any more; with how long each was.
+    leaving: VecDeque<(Position, TaskId, u64)>,
+    leaving_bytes: u64,
     /// What is to be read for the leases of this turn.
     asked: Reads,
     /// Those that were read for what leaves in this turn, and those that stood behind them.
@@ -45,9 +51,16 @@ impl Default for Payloads {
 impl Payloads {
     /// Payloads that stay if they are shorter than that, and may take that share of their room (a half, a third) ahead.
     pub(crate) fn new(least_bytes: usize, ahead_share: u64) -> Self {
-        let (leaving, behind) = (VecDeque::new(), Vec::new());
-        let (arrived, ahead) = (ByTask::default(), Ahead::default());
-        Self { least_bytes, ahead_share, leaving, asked: Reads::default(), arrived, behind, ahead }
+        Self {
+            least_bytes,
+            ahead_share,
+            leaving: VecDeque::new(),
+            leaving_bytes: 0,
+            asked: Reads::default(),
+            arrived: ByTask::default(),
+            behind: Vec::new(),
+            ahead: Ahead::default(),
+        }
     }
 
     /// Whether it is long enough to go.
@@ -67,7 +80,7 @@ impl Payloads {
             && self.can_go(&task.spec.payload)
         {
             let len = task.spec.payload.len();
-            if most < self.bytes(queue) + len as u64 {
+            if most - young(most) < self.bytes(queue) + len as u64 {
                 task.spec.payload = Payload::Away(len);
             }
         }
@@ -127,8 +140,11 @@ impl Engine {
         if let Record::TaskAccepted(task) | Record::TaskReplayed(task) = record {
             let most = self.config.limits.payload_memory;
             let payloads = &self.payloads;
-            if most < payloads.bytes(&self.queue) && payloads.can_go(&task.spec.payload) {
-                self.payloads.leaving.push_back((position, task.id));
+            let is_full = most - young(most) < payloads.bytes(&self.queue);
+            if is_full && payloads.can_go(&task.spec.payload) {
+                let bytes = task.spec.payload.len() as u64;
+                self.payloads.leaving.push_back((position, task.id, bytes));
+                self.payloads.leaving_bytes += bytes;
             }
         }
     }
@@ -160,8 +176,12 @@ impl Engine {
 
     /// Batches up to this one are durable, and this was read for what leaves with it.
     pub(super) fn take_back(&mut self, position: Position, found: Found) {
-        let is_durable = |leaving: &mut (Position, TaskId)| leaving.0 <= position;
-        while let Some((_, task)) = self.payloads.leaving.pop_front_if(is_durable) {
+        let most = young(self.config.limits.payload_memory);
+        while most < self.payloads.leaving_bytes
+            && let Some(first) = self.payloads.leaving.pop_front_if(|it| it.0 <= position)
+        {
+            let (_, task, bytes) = first;
+            self.payloads.leaving_bytes -= bytes;
             self.queue.let_go(task);
         }
         self.metrics.payloads_read(found.wanted.len() as u64);
@@ -202,6 +222,11 @@ impl Engine {
         });
         self.payloads.ahead.keep(behind, self.ahead_bytes_max());
     }
+}
+
+/// How many bytes of so much room are for those that were accepted last.
+const fn young(room: u64) -> u64 {
+    room / YOUNG_SHARE
 }
 
 #[cfg(test)]

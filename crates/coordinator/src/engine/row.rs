@@ -50,7 +50,7 @@ pub(crate) fn failed(ended: &Ended, retention: Duration) -> FailedRow {
         task_id: task.id.as_u128().to_be_bytes(),
         queue: task.spec.queue.to_string(),
         task_type: task.spec.task_type.to_string(),
-        generation: task.generation,
+        generation: task.generation(),
         attempts: task.attempts,
         reason: failure.map_or("", |failure| reason(failure.reason)).to_owned(),
         error: failure.map_or_else(String::new, |failure| failure.message.to_string()),

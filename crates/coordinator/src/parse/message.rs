@@ -120,7 +120,7 @@ impl Likeness {
         fields.finish(TaskSpec {
             template: Arc::clone(&self.template),
             payload: payload.into(),
-            total_timeout: self.total_timeout,
+            total_timeout: self.total_timeout.into(),
             trace: Some(Arc::clone(&self.trace)),
             extras: Extras { initial_delay: self.initial_delay, labels: self.labels.clone(), key }
                 .kept(),

@@ -87,7 +87,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((spec.priority, spec.initial_delay()), (5, Duration::ZERO));
     assert_eq!(spec.start_timeout, defaults.start_timeout);
     assert_eq!(spec.attempt_timeout, defaults.attempt_timeout);
-    assert_eq!(spec.total_timeout, defaults.total_timeout);
+    assert_eq!(spec.total_timeout, defaults.total_timeout.into());
     assert_eq!(spec.kill_grace, defaults.kill_grace);
     assert_eq!(spec.retry.max_attempts, 5);
     assert_eq!(spec.retry.backoff.initial, Duration::from_secs(1));
@@ -402,7 +402,7 @@ fn the_earlier_of_total_and_deadline_wins() {
     for (total, deadline, expected_s) in cases {
         let request = timeouts(|t| (t.total, t.deadline) = (total, deadline));
         let spec = parse(request).unwrap();
-        assert_eq!(spec.total_timeout, Duration::from_secs(expected_s));
+        assert_eq!(spec.total_timeout, Duration::from_secs(expected_s).into());
     }
 }
 

@@ -46,7 +46,7 @@ impl DeadLetterApi {
         generation: Option<u32>,
     ) -> Result<(Snapshot, bool), Status> {
         let snapshot = lookup::find(&self.handle, task).await?;
-        if generation.is_some_and(|asked| asked < snapshot.task.generation) {
+        if generation.is_some_and(|asked| asked < snapshot.task.generation()) {
             return Ok((snapshot, false));
         }
         Err(Refusal::not_failed(task, view::state(&snapshot)).into())

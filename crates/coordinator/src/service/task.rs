@@ -83,7 +83,7 @@ impl TaskApi {
             return Ok(ended);
         }
         let row = self.handle().archive().failed(ended.task.id).await?;
-        Ok(row.filter(|row| row.task.generation == ended.task.generation).unwrap_or(ended))
+        Ok(row.filter(|row| row.task.generation() == ended.task.generation()).unwrap_or(ended))
     }
 
     /// What each place where tasks can be says about one page. The engine is asked first: a task that ends in

@@ -672,8 +672,8 @@ fn spent(task: &Task, ending: Ending, budgets: Budgets) -> Option<(v1::TaskBudge
         FailureReason::TotalTimeout => of(v1::TaskBudget::TotalTime, 0, 0),
         FailureReason::QueueTimeout => of(v1::TaskBudget::QueueTime, 0, 0),
         FailureReason::OutcomeUnknown => of(v1::TaskBudget::Starts, 1, 1),
-        FailureReason::WorkerLossLimit if budgets.worker_losses <= task.worker_losses => {
-            of(v1::TaskBudget::WorkerLosses, task.worker_losses, budgets.worker_losses)
+        FailureReason::WorkerLossLimit if budgets.worker_losses <= task.worker_losses() => {
+            of(v1::TaskBudget::WorkerLosses, task.worker_losses(), budgets.worker_losses)
         }
         FailureReason::WorkerLossLimit => of(v1::TaskBudget::Leases, task.leases, budgets.leases),
         FailureReason::Error

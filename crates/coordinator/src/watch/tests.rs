@@ -18,7 +18,7 @@ fn id(number: u64) -> TaskId {
     TaskId::from_u128(number.into())
 }
 
-fn open(number: u64, queue: &str, revision: u64) -> Snapshot {
+fn open(number: u64, queue: &str, revision: u32) -> Snapshot {
     let second = Duration::from_secs(1);
     let backoff = Backoff { initial: second, factor: 2.0, cap: second, jitter: Jitter::None };
     let spec = TaskSpec::new(
@@ -61,7 +61,7 @@ fn tell(watchers: &mut Watchers, snapshot: &Snapshot) {
 }
 
 /// What a watcher gets at once: ids and revisions. It must not have to wait.
-async fn taken(watch: &mut Watch) -> Option<Result<Vec<(u64, u64)>, Lagged>> {
+async fn taken(watch: &mut Watch) -> Option<Result<Vec<(u64, u32)>, Lagged>> {
     let seen = tokio::time::timeout(Duration::from_secs(20), watch.next()).await.unwrap()?;
     let numbered = |snapshot: Snapshot| {
         assert!(snapshot.task.spec.payload.is_empty(), "payloads are left out");
@@ -112,7 +112,7 @@ async fn a_slow_watcher_skips_states_and_sees_the_last() {
     let mut watchers = Watchers::default();
     let mut watch = watchers.watch(WatchFilter::default(), 9, Vec::new()).unwrap();
     for revision in 1..1_000 {
-        tell(&mut watchers, &open(revision % 2, "q", revision));
+        tell(&mut watchers, &open(u64::from(revision % 2), "q", revision));
     }
     tell(&mut watchers, &ended(1, 3));
     assert_eq!(taken(&mut watch).await, Some(Ok(vec![(0, 998), (1, 9)])));

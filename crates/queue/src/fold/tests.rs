@@ -141,7 +141,7 @@ fn what_does_not_follow_is_refused_by_name() {
 
 #[test]
 fn only_the_newest_lease_of_a_lost_worker_succeeds_late() {
-    let again = || Record::TaskMoved(Box::new(Task { generation: 2, ..task() }));
+    let again = || Record::TaskMoved(Box::new(Task { ran: true, ..task() }));
     let cases = [
         (vec![granted(1), lost(1), succeeded(1)], "fine"),
         (vec![granted(1), lost(1), over(Some(1))], "unknown lease"),

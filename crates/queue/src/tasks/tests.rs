@@ -17,11 +17,11 @@ fn check(steps: Vec<(u16, bool)>) {
     for (id, comes) in steps {
         let id = TaskId::from_u128(u128::from(id) << 80);
         if !comes {
-            assert_eq!(tasks.remove(id).map(|(task, _)| *task), expected.remove(&id));
+            assert_eq!(tasks.remove(id).map(|(task, _)| task), expected.remove(&id));
         } else if let map::Entry::Vacant(entry) = expected.entry(id) {
             let task = Task { id, ..task() };
             entry.insert(task.clone());
-            tasks.insert(Box::new(task), no);
+            tasks.insert(task, no);
         }
         assert_eq!((tasks.len(), tasks.get(id)), (expected.len(), expected.get(&id)));
     }
@@ -52,7 +52,7 @@ fn whoever_is_there_is_found_by_his_serial() {
     let (no, _) = Templates::default().enter(&task().spec.template);
     let ids: Vec<_> = (0..3_000).map(|nth| minter.mint(Time::from_unix_ms(nth / 7), nth)).collect();
     for id in &ids {
-        tasks.insert(Box::new(Task { id: *id, ..task() }), no);
+        tasks.insert(Task { id: *id, ..task() }, no);
     }
     for (nth, id) in ids.iter().enumerate() {
         if nth % 3 == 0 {
@@ -67,8 +67,8 @@ fn whoever_is_there_is_found_by_his_serial() {
 /// record and its assignment.
 #[test]
 fn a_task_takes_little_beside_its_payload() {
-    let lane = size_of::<((Time, TaskId), Time)>();
-    let table = size_of::<(Box<Task>, TemplateNo)>();
-    assert_eq!((size_of::<Task>(), size_of::<crate::TaskSpec>()), (160, 56));
-    assert_eq!((lane, table), (32, 16));
+    let lane = size_of::<((Time, i64), ())>();
+    let table = size_of::<Number>();
+    assert_eq!((size_of::<Task>(), size_of::<crate::TaskSpec>()), (120, 48));
+    assert_eq!((lane, table), (16, 4));
 }

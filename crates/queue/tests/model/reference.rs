@@ -313,11 +313,11 @@ impl Reference {
         if let Some(full) = self.full(&dead.spec.queue) {
             return full;
         }
-        let generation = dead.generation + 1;
+        let generation = dead.generation() + 1;
         let spec = TaskSpec::clone(&dead.spec);
         let mut job = Job::new(dead.id, spec, generation, self.now, State::Ready);
         job.first_start_by = dead.spec.terms.queue_timeout.map(|timeout| self.now + timeout);
-        job.last_token = dead.last_token;
+        job.last_token = dead.last_token();
         job.failure = dead.last_failure().map(|failure| failure.reason);
         job.ends = dead.ends().iter().map(shown::end_line).collect();
         self.open(job);
@@ -589,7 +589,7 @@ impl Job {
     fn new(id: TaskId, spec: TaskSpec, generation: u32, now: Time, state: State) -> Self {
         Self {
             id,
-            deadline: now + spec.total_timeout,
+            deadline: now + spec.total_timeout.into(),
             spec,
             generation,
             attempts: 0,

@@ -66,8 +66,8 @@ fn bounds_refuse_what_comes_and_nothing_else() {
         "
         submit a bytes=90000
             accepted a
-        submit b bytes=9361
-            refused: limits.open_bytes are at their limit: 90320 of 100000
+        submit b bytes=9521
+            refused: limits.open_bytes are at their limit: 90240 of 100000
         submit c queue=p
             accepted c
         submit d queue=r

@@ -115,23 +115,23 @@ fn what_is_saved_counts_as_what_open_tasks_take_until_the_task_ends() {
         start s1 t1
         save s1 t1 bytes=40000
         submit x bytes=10000
-            refused: limits.open_bytes are at their limit: 90320 of 100000
-        save s1 t1 bytes=49681
+            refused: limits.open_bytes are at their limit: 90240 of 100000
+        save s1 t1 bytes=49761
             no room
-        save s1 t1 bytes=49680
+        save s1 t1 bytes=49760
         save s1 t1 bytes=0
         submit b bytes=40000
             accepted b
         restart
         submit c bytes=10000
-            refused: limits.open_bytes are at their limit: 90640 of 100000
+            refused: limits.open_bytes are at their limit: 90480 of 100000
         hello w s2 t1
             welcome back, t1 Retained
         save s2 t1 bytes=5000
         ok s2 t1
             a Succeeded; 1 attempts, 0 losses
             s2: t1 is Accepted
-        submit d bytes=59360
+        submit d bytes=59520
             accepted d
     ",
     );

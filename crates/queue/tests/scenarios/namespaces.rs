@@ -103,17 +103,17 @@ fn the_default_namespace_has_a_quota_like_any_other() {
     );
 }
 
-/// A task takes 320 bytes beside its payload.
+/// A task takes 240 bytes beside its payload.
 #[test]
 fn bytes_are_counted_with_their_checkpoints() {
     check(
         "
         configure open=9 quotas=team::2000
-        submit a queue=team/q bytes=680
+        submit a queue=team/q bytes=760
             accepted a
-        submit b queue=team/q bytes=681
+        submit b queue=team/q bytes=761
             refused: namespace \"team\" is at its open_bytes: 1000 of 2000
-        submit c queue=team/q bytes=548
+        submit c queue=team/q bytes=628
             accepted c
         hello w s1
             welcome

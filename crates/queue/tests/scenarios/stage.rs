@@ -315,7 +315,7 @@ impl Stage {
                 },
             }),
             payload: Bytes::from(vec![0; words.number("bytes", 0) as usize]).into(),
-            total_timeout: words.ms("total", 60_000),
+            total_timeout: words.ms("total", 60_000).into(),
             trace: None,
             extras: Extras {
                 initial_delay: words.ms("delay", 0),
@@ -603,7 +603,7 @@ impl Stage {
         let Estimate { ahead, slots, starts, over, bound_by } = known.map_or_else(
             || {
                 let spec = Self::spec(words);
-                self.queue.estimate_spec(&spec, self.now + spec.total_timeout)
+                self.queue.estimate_spec(&spec, self.now + spec.total_timeout.into())
             },
             |task| self.queue.estimate(task),
         );
@@ -796,7 +796,7 @@ fn counters(task: &Task) -> String {
             if details.is_empty() { String::new() } else { format!(" after {details:?}") };
         format!(", {reason:?}: {message}{details}")
     });
-    let (attempts, losses) = (task.attempts, task.worker_losses);
+    let (attempts, losses) = (task.attempts, task.worker_losses());
     format!("{attempts} attempts, {losses} losses{}", failure.unwrap_or_default())
 }
 

@@ -309,7 +309,7 @@ fn waits_until(task: &Task) -> Time {
     let Some(timeout) = task.spec.terms.queue_timeout.filter(|_| !task.ran) else {
         return task.deadline;
     };
-    let is_first = task.generation == 1;
+    let is_first = task.generation() == 1;
     let delay = if is_first { task.spec.initial_delay() } else { Duration::ZERO };
-    task.deadline.min(task.deadline - task.spec.total_timeout + delay + timeout)
+    task.deadline.min(task.deadline - task.spec.total_timeout.into() + delay + timeout)
 }

@@ -389,7 +389,7 @@ fn spec(order: &Order) -> TaskSpec {
             admission: Admission::BestEffort,
         }),
         payload: Bytes::from(make.payload(order.ordinal)).into(),
-        total_timeout: Duration::from_micros(order.total_timeout),
+        total_timeout: Duration::from_micros(order.total_timeout).into(),
         // Only what is of one trace is assigned as being alike.
         trace: Some(Arc::new(Trace { parent: TRACE.into(), state: "".into() })),
         extras: Extras {

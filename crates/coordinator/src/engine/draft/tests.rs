@@ -127,7 +127,7 @@ fn spec(key: Option<u8>, bytes: u16) -> TaskSpec {
             admission: Admission::default(),
         }),
         payload: vec![7; usize::from(bytes)].into(),
-        total_timeout: second * 86_400,
+        total_timeout: (second * 86_400).into(),
         trace: None,
         extras: Extras {
             initial_delay: Duration::from_millis(u64::from(bytes)),

@@ -123,7 +123,8 @@ fn an_assignment_is_like_none_that_differs_in_what_it_would_not_say() {
         it.generation += 1;
         it.checkpoint = Some(Bytes::from_static(b"saved"));
         it.spec.payload = Bytes::from_static(b"other").into();
-        it.spec.total_timeout += Duration::from_secs(1);
+        it.spec.total_timeout =
+            (Duration::from(it.spec.total_timeout) + Duration::from_secs(1)).into();
         let extras = it.spec.extras.get_or_insert_default();
         extras.initial_delay = Duration::from_secs(1);
     });

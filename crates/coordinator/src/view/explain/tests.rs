@@ -315,9 +315,13 @@ fn what_has_ended_says_which_budget_was_used_up() {
         let mut snapshot = ended(Ending::Failed);
         let last = snapshot.task.last_failure().cloned().unwrap();
         let last = leasehold_queue::Failure { reason, message: "no luck".into(), ..last };
-        snapshot.task.past =
-            leasehold_queue::Past { last_failure: Some(last.into()), ..Default::default() }.kept();
-        (snapshot.task.attempts, snapshot.task.worker_losses) = (attempts, losses);
+        snapshot.task.past = leasehold_queue::Past {
+            last_failure: Some(last.into()),
+            worker_losses: losses,
+            ..Default::default()
+        }
+        .kept();
+        snapshot.task.attempts = attempts;
         snapshot
     };
     let replay = ["leasehold dead replay 0195a1b2-c3d4-7000-8000-000000000001"];

@@ -61,7 +61,7 @@ impl Cluster {
                 admission: Admission::Unasked,
             }),
             payload: Bytes::from_static(b"payload").into(),
-            total_timeout: or(3_000, 20_000),
+            total_timeout: or(3_000, 20_000).into(),
             trace: None,
             extras: Extras {
                 initial_delay: if submission.delayed { SECOND } else { Duration::ZERO },

@@ -133,9 +133,10 @@ pub(crate) fn task_line(task: &Task) -> String {
             format!("leased {token} {session:?} {started:?} {extended:?} {revoking:?} {told:?}")
         }
     };
-    let Task { id, generation, attempts, leases, worker_losses, deadline, .. } = task;
+    let Task { id, attempts, leases, deadline, .. } = task;
+    let (generation, worker_losses) = (task.generation(), task.worker_losses());
     let failure = task.last_failure().map(|failure| failure.reason);
-    let (cancelled, last) = (task.cancel_requested, task.last_token.map(Token::as_i64));
+    let (cancelled, last) = (task.cancel_requested, task.last_token().map(Token::as_i64));
     let ends = task.ends().iter().map(end_line).collect::<Vec<_>>().join(", ");
     let saved = task.checkpoint().map(|it| (it.token, it.data[0]));
     format!(
