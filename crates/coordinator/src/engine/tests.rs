@@ -363,6 +363,26 @@ fn a_full_disk_refuses_at_once_who_waits_to_be_taken_in() {
 }
 
 #[test]
+fn those_that_came_first_and_last_keep_their_payloads() {
+    let mut config = Config::default();
+    config.limits.payload_memory = 4_000;
+    let mut stage = Stage::without_worker(config);
+    for ticket in 0..10 {
+        let task = TaskSpec { payload: vec![b'x'; 1_000].into(), ..spec() };
+        stage.coordinator.ask(ticket, Ask::Submit(vec![task]));
+        stage.turn();
+        stage.write();
+    }
+    let tasks = stage.coordinator.queue().tasks_after(TaskId::from_u128(0));
+    let here: Vec<u64> = (0..)
+        .zip(tasks)
+        .filter(|(_, task)| task.spec.payload.here().is_some())
+        .map(|(nth, _)| nth)
+        .collect();
+    assert_eq!(here, [0, 1, 2, 9]);
+}
+
+#[test]
 fn nothing_is_leased_that_takes_more_to_read_than_may_be_read_at_once() {
     const TASKS: u64 = 40;
     // What is to be read for each is its batch and, of that, its payload.
