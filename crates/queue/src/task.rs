@@ -206,7 +206,7 @@ impl Task {
 
     /// Whether the worker of the lease before was lost.
     pub(crate) fn lost_its_last(&self) -> bool {
-        let last = self.ends().last().filter(|end| end.generation == self.generation);
+        let last = self.ends().last().filter(|end| end.generation == self.generation());
         last.is_some_and(|end| end.kind == EndKind::WorkerLost)
     }
 
