@@ -99,7 +99,7 @@ impl Places<'_> {
             let after = apart * u128::from(2 * nth + 1) / parts;
             self.first + Duration::from_millis(u64::try_from(after).unwrap_or(u64::MAX))
         });
-        each.map(|((deadline, _), _)| *deadline).chain(some)
+        each.map(|((deadline, _), ())| *deadline).chain(some)
     }
 }
 
@@ -297,8 +297,8 @@ impl<'a> Asker<'a> {
     /// How many tasks of a lane go before: counted from whichever end is near enough, else reckoned.
     fn rank(&mut self, lane: &Lane, place: Place) -> u64 {
         let all = lane.tasks.len();
-        let Some((first, _)) = lane.tasks.first() else { return 0 };
-        let Some((last, _)) = lane.tasks.last() else { return 0 };
+        let Some((first, ())) = lane.tasks.first() else { return 0 };
+        let Some((last, ())) = lane.tasks.last() else { return 0 };
         let place = place.rank();
         if *last < place {
             return all as u64;
@@ -310,7 +310,7 @@ impl<'a> Asker<'a> {
             return (all - behind) as u64;
         }
         let most = self.steps;
-        let before = lane.tasks.iter().take_while(|(it, _)| *it < place).take(most).count();
+        let before = lane.tasks.iter().take_while(|(it, ())| *it < place).take(most).count();
         self.steps -= before;
         if before < most {
             return before as u64;

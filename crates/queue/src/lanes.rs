@@ -217,7 +217,7 @@ impl LaneView<'_> {
     /// The task that goes behind so many of them, by its serial.
     pub(crate) fn behind(&self, many: u64) -> Option<i64> {
         let nth = usize::try_from(many).ok()?;
-        self.tasks.iter().nth(nth).map(|((_, task), _)| *task)
+        self.tasks.iter().nth(nth).map(|((_, task), ())| *task)
     }
 }
 
@@ -574,7 +574,7 @@ impl Lane {
     }
 
     fn first(&self) -> Option<Place> {
-        let ((deadline, task), _) = self.tasks.first()?;
+        let ((deadline, task), ()) = self.tasks.first()?;
         let LaneKey { priority, is_retry, .. } = self.key;
         Some(Place { priority, deadline: *deadline, task: *task, is_retry })
     }
@@ -600,7 +600,7 @@ impl Lanes {
         let (mut lanes, mut tasks) = (0, 0);
         for (no, lane) in self.all.iter() {
             let is_armed = self.alarms.contains(&(lane.armed, LaneNo(no)));
-            if !is_armed || lane.tasks.first().is_none_or(|(first, _)| *first < lane.armed) {
+            if !is_armed || lane.tasks.first().is_none_or(|(first, ())| *first < lane.armed) {
                 return false;
             }
             (lanes, tasks) = (lanes + 1, tasks + lane.tasks.len());

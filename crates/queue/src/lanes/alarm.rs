@@ -18,8 +18,8 @@ impl Lanes {
     pub(crate) fn ring(&mut self) -> Option<Rank> {
         let (armed, no) = *self.alarms.first()?;
         let lane = self.all.get(no.0)?;
-        let (first, _) = *lane.tasks.first()?;
-        let second = lane.tasks.iter().nth(1).map(|(rank, _)| *rank);
+        let (first, ()) = *lane.tasks.first()?;
+        let second = lane.tasks.iter().nth(1).map(|(rank, ())| *rank);
         if armed < first {
             self.set(no, first);
             return None;
@@ -33,7 +33,7 @@ impl Lanes {
     /// A lane may have a first task that runs out of time earlier than the one before.
     pub(super) fn arm(&mut self, no: LaneNo) {
         let Some(lane) = self.all.get(no.0) else { return };
-        if let Some((first, _)) = lane.tasks.first()
+        if let Some((first, ())) = lane.tasks.first()
             && *first < lane.armed
         {
             self.set(no, *first);
