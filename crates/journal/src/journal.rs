@@ -35,7 +35,7 @@ pub struct Options {
     /// After how many bytes of batches and rows the write-ahead log is copied into the database. 1 MiB by default: measured
     /// as the best p99 of an append when there is much to append.
     pub checkpoint_bytes: u64,
-    /// After how many frames (pages of 16 KiB) it is copied, however little was appended. 1,024 by default: small batches
+    /// After how many frames (pages of 16 KiB) it is copied, however little was appended. 2,048 by default: small batches
     /// write the same pages again and again, of which the last is copied, so that it is the number of copies that counts.
     pub checkpoint_frames: u32,
     /// How long a lock of another program, such as a shell, is waited for. 5 s by default.
@@ -48,7 +48,7 @@ impl Default for Options {
             address: String::new(),
             ballast_bytes: 16 * 1024 * 1024,
             checkpoint_bytes: 1024 * 1024,
-            checkpoint_frames: 1_024,
+            checkpoint_frames: 2_048,
             busy: Duration::from_secs(5),
         }
     }

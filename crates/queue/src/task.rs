@@ -6,7 +6,7 @@ use leasehold_policy::{Mutant, Time};
 
 use crate::{
     Checkpoint, EndKind, Exclusivity, Guarantee, LeaseEnd, Ledger, Name, Reckoned, SessionId,
-    TaskId, TaskSpec, Token,
+    StopProof, TaskId, TaskSpec, Token,
 };
 
 /// What a failure takes beside its words.
@@ -204,10 +204,12 @@ impl Task {
         (is_newest && end.kind == EndKind::WorkerLost).then_some(end)
     }
 
-    /// Whether the worker of the lease before was lost.
+    /// Whether the worker of the lease before was lost. One that its worker never started, or did not hold, is none of them.
     pub(crate) fn lost_its_last(&self) -> bool {
-        let last = self.ends().last().filter(|end| end.generation == self.generation());
-        last.is_some_and(|end| end.kind == EndKind::WorkerLost)
+        let ends = self.ends().iter().rev().filter(|end| end.generation == self.generation());
+        let mut begun =
+            ends.filter(|end| !matches!(end.stop, StopProof::NotStarted | StopProof::NotHeld));
+        begun.next().is_some_and(|end| end.kind == EndKind::WorkerLost)
     }
 
     pub(crate) fn lease_mut(&mut self) -> Option<&mut Lease> {

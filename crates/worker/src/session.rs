@@ -392,7 +392,7 @@ impl Session {
         self.commands.push_back(Command::Kill { token, reason: reason.cancel_reason() });
     }
 
-    /// Puts the outcome of a lease in the outbox, and says it if there is somebody to say it to.
+    /// Says an outcome if there is somebody to say it to, and keeps it in the outbox until it is answered.
     fn put(&mut self, letter: Letter) {
         debug!(
             task_id = letter.task_id,

@@ -181,6 +181,11 @@ impl Engine {
             && let Some(first) = self.payloads.leaving.pop_front_if(|it| it.0 <= position)
         {
             let (_, task, bytes) = first;
+            // One that has moved is in another batch by now.
+            if let Some(home) = self.keeper.home(task).filter(|home| position < *home) {
+                self.payloads.leaving.push_back((home, task, bytes));
+                continue;
+            }
             self.payloads.leaving_bytes -= bytes;
             self.queue.let_go(task);
         }

@@ -11,6 +11,7 @@ use super::{
     Failure, Journal,
     append::{FREE_PAGES_PER_STEP, vacuum},
 };
+use crate::database::PAGE_BYTES;
 
 /// What a checkpoint says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +73,10 @@ impl Journal {
         {
             return Ok(());
         }
-        let copied = run(&self.connection, COPY)?;
-        if copied.copied == copied.logged {
-            self.uncopied_bytes = 0;
-        }
+        let Frames { logged, copied } = run(&self.connection, COPY)?;
+        // What readers kept back counts with whole pages, so that the next copy has as much to do.
+        let left = u64::from(logged.saturating_sub(copied)) * u64::from(PAGE_BYTES);
+        self.uncopied_bytes = self.uncopied_bytes.min(left);
         self.free_pages = count_free_pages(&self.connection)?;
         let least = self.options.checkpoint_frames.saturating_add(CUT_FRAMES);
         if frames.logged < least {

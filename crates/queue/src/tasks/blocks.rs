@@ -74,7 +74,7 @@ impl Blocks {
     pub(super) fn insert(&mut self, task: Task, template: TemplateNo) -> Number {
         let no = self.roomy.last().copied().unwrap_or_else(|| {
             let no = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
-            debug_assert!(no < u32::MAX / NUMBERS, "there are fewer tasks than numbers");
+            assert!(no < u32::MAX / NUMBERS, "there are fewer tasks than numbers");
             self.all.push(None);
             self.roomy.push(no);
             no

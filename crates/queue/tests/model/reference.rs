@@ -69,8 +69,6 @@ pub(crate) struct Job {
     saved: Option<(Token, u8)>,
     /// Its last lease, if that was lost with its worker.
     lost: Option<Lost>,
-    /// Whether that was so of the lease before the one that it has.
-    has_lost: bool,
     /// Until when it waited before it was ready, if that was not written down.
     woken: Option<(Time, Wait)>,
     state: State,
@@ -535,7 +533,7 @@ impl Reference {
         let spec = job.spec.clone();
         job.leases += 1;
         job.avoid = None;
-        job.has_lost = job.lost.take().is_some();
+        job.lost = None;
         job.woken = None;
         job.last_token = Some(token);
         job.state = State::Leased(Box::new(Lease {
@@ -604,7 +602,6 @@ impl Job {
             ends: Vec::new(),
             saved: None,
             lost: None,
-            has_lost: false,
             woken: None,
             state,
         }

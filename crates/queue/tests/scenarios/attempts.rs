@@ -288,3 +288,34 @@ fn a_second_worker_in_a_row_that_is_lost_before_it_says_anything_costs_a_loss() 
     ",
     );
 }
+
+#[test]
+fn a_lease_that_was_handed_back_does_not_come_between_two_lost_workers() {
+    check(
+        "
+        submit a
+            accepted a
+        hello w s1
+            welcome
+        grant
+            s1: run a as t1, attempt 1
+        gone s1
+        at 2030
+        hello v s2
+            welcome
+        grant
+            s2: run a as t2, attempt 1
+        decline s2 t2 draining
+            s2: t2 is Accepted
+        hello x s3
+            welcome
+        grant
+            s3: run a as t3, attempt 1
+        gone s3
+        at 4070
+            s2: closed, Expired
+        show a
+            waits until 4170ms, Backoff; 0 attempts, 1 losses, WorkerLost: the worker was lost
+    ",
+    );
+}

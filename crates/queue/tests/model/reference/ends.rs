@@ -225,7 +225,7 @@ impl Reference {
         let reason = FailureReason::WorkerLost;
         let end = if job.once() {
             End::Loss { said: false }
-        } else if !lease.acknowledged && !job.has_lost {
+        } else if !lease.acknowledged && !job.lost_its_last() {
             End::Nothing { reason, said: false }
         } else if matches!(
             revoked,
@@ -404,6 +404,15 @@ impl Job {
         if ENDS_MAX < self.ends.len() {
             self.ends.remove(1);
         }
+    }
+
+    /// Whether the last of its leases that anybody may have begun was lost with its worker.
+    fn lost_its_last(&self) -> bool {
+        let own = format!(" g{} ", self.generation);
+        let is_begun = |line: &&String| {
+            line.contains(&own) && !line.contains(" NotStarted ") && !line.contains(" NotHeld ")
+        };
+        self.ends.iter().rev().find(is_begun).is_some_and(|line| line.contains(" WorkerLost "))
     }
 
     fn once(&self) -> bool {
