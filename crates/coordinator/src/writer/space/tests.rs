@@ -43,7 +43,7 @@ fn what_must_be_free_is_the_reserve_and_what_is_owed() {
 
 /// A journal with a ballast, and the gauge that its writer has.
 fn gauged(dir: &Path) -> (Journal, Gauge) {
-    let options = leasehold_journal::Options { ballast_bytes: 1 << 20, ..Default::default() };
+    let options = Options { ballast_bytes: 1 << 20, ..Default::default() };
     let journal = Journal::open(dir, options).expect("it opens");
     let gauge = Gauge::new(dir, &journal);
     (journal, gauge)
