@@ -115,7 +115,7 @@ pub use record::{EndCause, Next, Record};
 pub use schema::{SchemaPrint, SchemasRead};
 pub use size::Size;
 pub use spec::{
-    Admission, Exclusivity, Extras, Guarantee, Key, LeaseTerms, Retry, Shape, Span, TaskSpec,
+    Admission, Exclusivity, Extras, Guarantee, Key, LeaseTerms, Nanos, Retry, Shape, TaskSpec,
     Template, Trace,
 };
 pub use start::Start;

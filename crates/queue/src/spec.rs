@@ -23,7 +23,7 @@ pub struct TaskSpec {
     /// The handler's input.
     pub payload: Payload,
     /// From the submit (or replay) to the end of the task.
-    pub total_timeout: Span,
+    pub total_timeout: Nanos,
     /// The submitter's trace: all that one call brings share it.
     pub trace: Option<Arc<Trace>>,
     /// What few ask for. None: nothing of it; never one that asks for nothing.
@@ -32,23 +32,21 @@ pub struct TaskSpec {
 
 /// A duration of at most 584 years in one word, where the library's own takes two.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    nanos: u64,
-}
+pub struct Nanos(u64);
 
-impl From<Duration> for Span {
+impl From<Duration> for Nanos {
     fn from(duration: Duration) -> Self {
-        Self { nanos: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX) }
+        Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
     }
 }
 
-impl From<Span> for Duration {
-    fn from(span: Span) -> Self {
-        Self::from_nanos(span.nanos)
+impl From<Nanos> for Duration {
+    fn from(nanos: Nanos) -> Self {
+        Self::from_nanos(nanos.0)
     }
 }
 
-impl fmt::Debug for Span {
+impl fmt::Debug for Nanos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Duration::from(*self).fmt(f)
     }
