@@ -29,8 +29,9 @@ pub(crate) const APPLICATION_ID: u32 = 0x4c48_4c44;
 /// The newest format this version reads, and the one it writes.
 pub(crate) const FORMAT: u32 = 2;
 
-/// Large pages carry large bodies with few overflow pages and few log frames.
-pub(crate) const PAGE_BYTES: u32 = 16_384;
+/// The size of a page, and of a frame of the log beside its header. Large pages carry large bodies with few overflow pages and
+/// few frames.
+pub const PAGE_BYTES: u32 = 16_384;
 /// The page cache: the right edge of every table fits many times over.
 const CACHE_KIB: i32 = 4_096;
 /// A reader meets a lock only while the log is recovered after a crash.

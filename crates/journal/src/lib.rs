@@ -27,6 +27,7 @@ mod sample;
 pub use batch::{
     Batch, Class, Epoch, FailedRow, Filter, FinishedRow, Page, Position, Queues, Row, RowId,
 };
+pub use database::PAGE_BYTES;
 pub use error::{AppendError, Damage, DatabaseError, Fault, OpenError, QueryError, ReadError};
 pub use journal::{Journal, Options};
 pub use people::Counts;

@@ -110,8 +110,7 @@ impl Task {
 
     /// When it could first be leased.
     pub(crate) fn first_ready(&self) -> Time {
-        let extras = self.spec.extras.as_ref();
-        extras.map_or(self.submitted, |extras| self.submitted + extras.initial_delay)
+        self.submitted + self.spec.initial_delay()
     }
 
     /// Why the last attempt did not succeed.

@@ -181,7 +181,7 @@ impl<'a> WorkerGlance<'a> {
 
     /// How many of them are spoken for, by what waits for one, too.
     pub const fn used(self) -> u32 {
-        self.0.taken().slots.saturating_add(self.0.ahead())
+        spoken_for(self.0.taken(), self.0.ahead())
     }
 
     /// How many of them hold work that cannot be stopped.
@@ -200,10 +200,15 @@ impl<'a> WorkerGlance<'a> {
     }
 }
 
+/// How many slots are, where work takes so much of them and leases granted ahead wait for more.
+const fn spoken_for(taken: &Size, ahead: u32) -> u32 {
+    taken.slots.saturating_add(ahead)
+}
+
 impl WorkerView {
     /// How many of its slots are spoken for, by what waits for one, too.
     pub const fn used(&self) -> u32 {
-        self.taken.slots.saturating_add(self.ahead)
+        spoken_for(&self.taken, self.ahead)
     }
 
     fn of((id, session): (SessionId, &Session)) -> Self {

@@ -6,7 +6,7 @@
 
 use std::{path::Path, time::Duration};
 
-use leasehold_journal::{Journal, Options};
+use leasehold_journal::{Journal, Options, PAGE_BYTES};
 use tokio::time::Instant;
 
 #[cfg(test)]
@@ -43,9 +43,9 @@ pub(crate) fn ballast_bytes(dir: &Path) -> u64 {
     BALLAST_BYTES_MAX.min(volume_bytes(dir) / 8)
 }
 
-/// After how many frames of 16 KiB the write-ahead log is copied: a sixteenth of a small volume.
+/// After how many frames the write-ahead log is copied: a sixteenth of a small volume.
 pub(crate) fn log_frames(dir: &Path) -> u32 {
-    let share = volume_bytes(dir) / 16 / (16 << 10);
+    let share = volume_bytes(dir) / 16 / u64::from(PAGE_BYTES);
     u32::try_from(share).unwrap_or(u32::MAX).min(Options::default().checkpoint_frames)
 }
 
